@@ -1,0 +1,170 @@
+"""Conditions after the Kubernetes API conventions and kstatus: what is true about an object now, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeVar
+
+from pydantic import Field
+
+from tidemill.api.base import Model, Moment
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is: stable words that alerts and scripts may match."""
+
+    # any kind
+    RECONCILING = "Reconciling"
+    PROGRESSING = "Progressing"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SUSPENDED = "Suspended"
+    QUEUED = "Queued"
+    DEPENDENCY_NOT_READY = "DependencyNotReady"
+    RETRYING = "ProgressingWithRetry"
+    UNSUPPORTED = "Unsupported"
+    INVALID_SPEC = "InvalidSpec"
+    NAME_CONFLICT = "NameConflict"
+    # what a run reports
+    STORE_CREDENTIALS_MISSING = "StoreCredentialsMissing"
+    STORE_UNREACHABLE = "StoreUnreachable"
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_EMPTY = "SourceEmpty"
+    SOURCE_UNREADABLE = "SourceUnreadable"
+    SCHEMA_MISMATCH = "SchemaMismatch"
+    QUALITY_FAILED = "QualityFailed"
+    TARGET_MISSING = "TargetMissing"
+    TARGET_UNUSABLE = "TargetUnusable"
+    NOT_NUMERIC = "NotNumeric"
+    UNKNOWN_ESTIMATOR = "UnknownEstimator"
+    INVALID_PARAMETERS = "InvalidParameters"
+    TRAINING_FAILED = "TrainingFailed"
+    ARTIFACT_CORRUPT = "ArtifactCorrupt"
+    NOT_ENOUGH_ROWS = "NotEnoughRows"
+    OUT_OF_MEMORY = "OOMKilled"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    UNSCHEDULABLE = "Unschedulable"
+    REPORT_MISSING = "ReportMissing"
+    INTERNAL_ERROR = "InternalError"
+    # model versions
+    VERIFIED = "Verified"
+    GATES_PASSED = "GatesPassed"
+    GATE_FAILED = "GateFailed"
+    APPROVED = "Approved"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    REJECTED = "Rejected"
+    QUARANTINED = "Quarantined"
+    # serving
+    NO_VERSION = "NoApprovedVersion"
+    REPLICAS_READY = "ReplicasReady"
+    REPLICAS_NOT_READY = "ReplicasNotReady"
+    ROLLOUT_COMPLETE = "RolloutComplete"
+    ROLLING_OUT = "RollingOut"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    PAUSED = "Paused"
+    # monitoring
+    NO_DRIFT = "NoDrift"
+    DRIFT_DETECTED = "DriftDetected"
+    NO_DATA = "NoData"
+    DATA_QUALITY = "DataQuality"
+    TOO_FEW_SAMPLES = "TooFewSamples"
+    TOO_FEW_LABELS = "TooFewLabels"
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
+    RETRAINING_ACTIVE = "RetrainingActive"
+    COOLING_DOWN = "CoolingDown"
+    BUDGET_SPENT = "BudgetSpent"
+    CIRCUIT_OPEN = "CircuitOpen"
+    RETRAINING_OFF = "RetrainingOff"
+    OBSERVING = "Observing"
+    ALLOWED = "Allowed"
+
+
+class Condition(Model):
+    """One thing that is or is not true of an object, with its reason and, where something is to be done, the remedy."""
+
+    type: str = Field(pattern="^[A-Z][A-Za-z]*$", max_length=64)
+    """What the condition is about, such as Ready."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    reason: str = Field(pattern="^[A-Z][A-Za-z]*$", max_length=64)
+    """A stable word for the cause."""
+    message: str = Field(default="", max_length=2048)
+    """The cause in a sentence, and the remedy."""
+    last_transition_time: Moment
+    """When `status` last changed."""
+    observed_generation: int = 0
+    """The generation of the spec that this was said of."""
+
+
+Conditions = tuple[Condition, ...]
+
+
+class Status(Model):
+    """What all kinds report."""
+
+    observed_generation: int = -1
+    """The generation of the spec that this status speaks of; -1 until the operator has seen the object."""
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
+    """What is true of the object now; Ready sums it up."""
+
+    def condition(self, type_: str) -> Condition | None:
+        """The condition of this type, or None where nothing is said."""
+        return find(self.conditions, type_)
+
+    def is_true(self, type_: str) -> bool:
+        found = self.condition(type_)
+        return found is not None and found.status == "True"
+
+
+AnyStatus = TypeVar("AnyStatus", bound=Status)
+
+
+def find(conditions: Iterable[Condition], type_: str) -> Condition | None:
+    return next((condition for condition in conditions if condition.type == type_), None)
+
+
+class Said(Model):
+    """A condition before it is known when it began."""
+
+    type: str
+    status: ConditionStatus
+    reason: str
+    message: str = ""
+
+
+def true(type_: str, reason: str, message: str = "") -> Said:
+    return Said(type=type_, status="True", reason=reason, message=message)
+
+
+def false(type_: str, reason: str, message: str = "") -> Said:
+    return Said(type=type_, status="False", reason=reason, message=message)
+
+
+def unknown(type_: str, reason: str, message: str = "") -> Said:
+    return Said(type=type_, status="Unknown", reason=reason, message=message)
+
+
+def settle(before: Conditions, said: Iterable[Said], *, generation: int, now: datetime) -> Conditions:
+    """What was said, as conditions: one whose status did not change keeps its time, one not said is gone."""
+    settled = []
+    for statement in said:
+        earlier = find(before, statement.type)
+        since = earlier.last_transition_time if earlier and earlier.status == statement.status else now
+        settled.append(
+            Condition(
+                type=statement.type,
+                status=statement.status,
+                reason=statement.reason,
+                message=statement.message[:2048],
+                last_transition_time=since.replace(microsecond=0),
+                observed_generation=generation,
+            )
+        )
+    return tuple(settled)

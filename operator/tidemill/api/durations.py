@@ -1,0 +1,44 @@
+"""Durations as people write them: `90s`, `15m`, `1h30m`, `30d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+
+
+def seconds(text: str) -> float:
+    """How many seconds `text` says.
+
+    >>> seconds("1h30m")
+    5400.0
+    >>> seconds("250ms")
+    0.25
+    """
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m, 1h30m or 30d")
+    return float(sum(int(number) * _UNITS[unit] for number, unit in parts))
+
+
+def delta(text: str) -> timedelta:
+    """`text` as a time difference."""
+    return timedelta(seconds=seconds(text))
+
+
+def say(duration: float) -> str:
+    """`duration` seconds for a person, in its two largest units.
+
+    >>> say(5400), say(42.4), say(0), say(200000)
+    ('1h30m', '42s', '0s', '2d7h')
+    """
+    remaining = round(duration)
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        size = int(_UNITS[unit])
+        count, remaining = divmod(remaining, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts[:2]) or "0s"
