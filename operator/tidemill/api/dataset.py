@@ -1,0 +1,253 @@
+"""Dataset: where rows come from, what they must look like, which revision is current."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tidemill.api.base import (
+    Column,
+    ColumnName,
+    Digest,
+    Duration,
+    LocalReference,
+    Model,
+    Moment,
+    Quantities,
+    Resource,
+    Rule,
+    Share,
+    Text,
+)
+from tidemill.api.conditions import Status
+
+Role = Literal["Feature", "Target", "Protected", "Id", "Timestamp", "Weight", "Ignored"]
+ColumnType = Literal["Numerical", "Categorical"]
+
+
+class InlineData(Model):
+    """A small table written into the resource itself."""
+
+    format: Literal["CSV", "JSONLines"] = "CSV"
+    """How `data` is written."""
+    data: str = Field(min_length=1, max_length=65536)
+    """The rows, at most 64 KiB."""
+
+
+class Source(Model):
+    """Where the rows are; exactly one of the fields is set."""
+
+    uri: str | None = Field(default=None, min_length=1, max_length=1024)
+    """A file or a glob: `s3://bucket/path/*.parquet`, or a bundled real set such as `sklearn://breast_cancer`."""
+    inline: InlineData | None = None
+    """A small table, written here."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.uri) != has(self.inline)",
+            "set exactly one of uri and inline",
+            accepts={"uri": "sklearn://iris"},
+            rejects={"uri": "sklearn://iris", "inline": {"data": "a,b"}},
+        ),
+        Rule(
+            "!has(self.uri) || self.uri.matches('^(s3|sklearn)://[^ ]+$')",
+            "uri must start with s3:// or sklearn://",
+            accepts={"uri": "s3://lake/transactions/*.parquet"},
+            rejects={"uri": "file:///etc/passwd"},
+        ),
+    )
+
+
+class SecretReference(Model):
+    """Credentials of an outside store."""
+
+    secret_ref: LocalReference
+    """A Secret with `endpoint`, `access-key-id` and `secret-access-key`; it is mounted as files, never read by the operator."""
+
+
+class ColumnSpec(Model):
+    """What is known of a column in advance."""
+
+    name: ColumnName
+    """The column's name in the source."""
+    role: Role = "Feature"
+    """What the column is for."""
+    type: ColumnType | None = None
+    """Inferred when left out."""
+    nullable: bool = True
+    """Whether values may be missing."""
+    minimum: float | None = None
+    """The smallest value that is believed."""
+    maximum: float | None = None
+    """The largest value that is believed."""
+
+
+class Splits(Model):
+    """Which rows are held out from training, for ever: the same row falls on the same side in every revision."""
+
+    strategy: Literal["Random", "Stratified"] = "Stratified"
+    """Stratified keeps the share of each target value; Random does not look at it."""
+    test: Share = 0.2
+    """The share of rows held out."""
+    seed: int = Field(default=7, ge=0, le=2147483647)
+    """Another seed is another split."""
+
+
+class Expectation(Model):
+    """A bound on what the rows may look like."""
+
+    metric: Literal["RowCount", "MissingShare", "DuplicateRowShare", "Minimum", "Maximum", "Mean", "DistinctCount"]
+    """What is measured."""
+    column: ColumnName | None = None
+    """The column it is measured on; RowCount and DuplicateRowShare have none."""
+    minimum: float | None = None
+    """The smallest value that passes."""
+    maximum: float | None = None
+    """The largest value that passes."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.minimum) || has(self.maximum)",
+            "set minimum, maximum or both",
+            accepts={"metric": "RowCount", "minimum": 100},
+            rejects={"metric": "RowCount"},
+        ),
+        Rule(
+            "has(self.column) != (self.metric in ['RowCount', 'DuplicateRowShare'])",
+            "RowCount and DuplicateRowShare are of the whole table; every other metric names its column",
+            accepts={"metric": "MissingShare", "column": "age", "maximum": 0.1},
+            rejects={"metric": "MissingShare", "maximum": 0.1},
+        ),
+    )
+
+
+class Expectations(Model):
+    """What the rows must hold to become a revision."""
+
+    on_failure: Literal["Block", "Warn"] = "Block"
+    """Block keeps the last good revision; Warn takes the new one and says what is wrong."""
+    rules_: tuple[Expectation, ...] = Field(default=(), alias="rules", max_length=64)
+    """The bounds."""
+
+
+class Refresh(Model):
+    """When the source is looked at again."""
+
+    interval: Duration | None = None
+    """How often; without it the source is read once for each change of the spec."""
+
+
+class DatasetSpec(Model):
+    """Rows to learn from: their source, their columns and what they must hold."""
+
+    source: Source
+    """Where the rows are."""
+    credentials: SecretReference | None = None
+    """For sources outside the namespace's own store."""
+    format: Literal["Auto", "CSV", "Parquet", "JSONLines"] = "Auto"
+    """Auto goes by the file's name."""
+    columns: tuple[ColumnSpec, ...] = Field(default=(), max_length=2048)
+    """What is known of the columns; the rest is inferred and reported."""
+    evolution: Literal["Strict", "Additive", "Any"] = "Additive"
+    """Which changes of the columns a new revision may bring: none, new columns, or any."""
+    splits: Splits = Splits()
+    """Which rows are held out from training."""
+    expectations: Expectations = Expectations()
+    """What the rows must hold."""
+    refresh: Refresh = Refresh()
+    """When the source is looked at again."""
+    resources: Quantities | None = None
+    """Of the ingest pod."""
+    revision_history_limit: int = Field(default=10, ge=1, le=100)
+    """How many revisions the status names."""
+    suspend: bool = False
+    """Stops new ingest runs; the current revision stays."""
+
+
+class SourceParent(Model):
+    """A Dataset this revision was made from."""
+
+    name: str
+    """Its name."""
+    digest: Digest
+    """Its revision."""
+
+
+class Revision(Model):
+    """An immutable set of rows in the store."""
+
+    digest: Digest
+    """Of the rows, the schema and the split: the same content has the same digest."""
+    uri: str = Field(max_length=1024)
+    """The folder of the revision in the store."""
+    rows: int = Field(ge=0)
+    """How many rows."""
+    bytes: int = Field(ge=0)
+    """Size of the stored rows, in bytes."""
+    columns: int = Field(ge=0)
+    """How many columns."""
+    features: int = Field(default=0, ge=0)
+    """How many of the columns are features."""
+    target: str = ""
+    """The column to predict, if the Dataset names one."""
+    source_revision: str = Field(default="", max_length=256)
+    """What the source was when it was read: an ETag, a commit, a version."""
+    report_uri: str = Field(default="", max_length=1024)
+    """An HTML page about the rows."""
+    created_at: Moment
+    """When the revision was first recorded here."""
+
+
+class Attempt(Model):
+    """The newest run for this resource, so that a failed one is repeated later and not at once."""
+
+    order: str
+    """Digest of what was asked."""
+    number: int = Field(ge=1)
+    """Counts the tries at the same order."""
+    outcome: Literal["Running", "Succeeded", "Failed"]
+    """How it stands."""
+    reason: str = ""
+    """Why it failed."""
+    message: Text = ""
+    """What failed, and the remedy."""
+    retryable: bool = False
+    """Whether trying again without a change of the spec can help."""
+    finished_at: Moment | None = None
+    """When it ended."""
+
+
+class DatasetStatus(Status):
+    """The current revision and how it was reached."""
+
+    revision: Revision | None = None
+    """The newest good revision."""
+    revisions: tuple[Revision, ...] = Field(default=(), max_length=100)
+    """Earlier ones, newest first."""
+    attempt: Attempt | None = None
+    """The newest ingest run."""
+    warnings: tuple[str, ...] = Field(default=(), max_length=32)
+    """What was found wanting in the current revision without blocking it."""
+
+
+class Dataset(Resource[DatasetSpec, DatasetStatus]):
+    """Rows to learn from, as immutable revisions with a digest, a schema, a frozen hold-out and a profile."""
+
+    kind_name: ClassVar[str] = "Dataset"
+    plural: ClassVar[str] = "datasets"
+    short_name: ClassVar[str] = "tds"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("Revision", ".status.revision.digest", priority=1),
+        Column("Rows", ".status.revision.rows", "integer"),
+        Column("Columns", ".status.revision.columns", "integer"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("Status", ".status.conditions[?(@.type=='Ready')].reason"),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    )
+
+    kind: str = "Dataset"
+    spec: DatasetSpec
+    """What is wanted."""
+    status: DatasetStatus = DatasetStatus()
+    """What is."""

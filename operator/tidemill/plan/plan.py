@@ -1,0 +1,66 @@
+"""What a visit decides: the one value that passes from the planners to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tidemill.api.conditions import Status
+from tidemill.contract import Measurements
+from tidemill.plan.world import Key, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Annotations and labels that the operator sets on an object it does not otherwise apply; None takes one away.
+
+    Applied under a field manager of its own, so that it never disturbs other fields of the object.
+    """
+
+    key: Key
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A Kubernetes Event about the planned resource; sent once for each change."""
+
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """An object to delete, exactly as it was seen: its uid is a precondition."""
+
+    key: Key
+    uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What shall be: acted on in the order ensure, marks, status, retire.
+
+    Nothing is deleted by being left out of `ensure`; `retire` is a word of its own.
+    """
+
+    status: Status
+    ensure: tuple[Manifest, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    retire: tuple[Retirement, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    wake: float | None = None
+    """Seconds after which to look again although nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Measurements that a planner needs: where to ask for them before planning."""
+
+    urls: tuple[str, ...]
+
+
+Answers = tuple[Measurements, ...]

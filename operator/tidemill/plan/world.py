@@ -1,0 +1,103 @@
+"""What the planners see: every object of interest by key, by owner and by label, as plain JSON values.
+
+The world is a data structure without effects. The engine feeds it from watches and lists; stories feed it from a script.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as JSON values, in the API's own spelling."""
+
+
+class Key(NamedTuple):
+    """An object's address."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def key_of(manifest: Mapping[str, Any]) -> Key:
+    metadata = manifest["metadata"]
+    return Key(manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+# Only lookups that some planner makes are indexed; every index costs memory for each object.
+INDEXED_LABELS = ("tidemill.dev/model", "tidemill.dev/owner-uid", "tidemill.dev/monitor")
+
+
+class World:
+    """Objects by key, with indexes over owner uids, kinds per namespace, and the labels that planners ask for."""
+
+    def __init__(self, manifests: Iterable[Manifest] = ()) -> None:
+        self._objects: dict[Key, Manifest] = {}
+        self._of_kind: defaultdict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
+        self._owned: defaultdict[str, dict[Key, None]] = defaultdict(dict)
+        self._labelled: defaultdict[tuple[str, str, str], dict[Key, None]] = defaultdict(dict)
+        for manifest in manifests:
+            self.put(manifest)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(tuple(self._objects))
+
+    def put(self, manifest: Manifest) -> None:
+        """Remember `manifest`, in place of what was known under its key."""
+        key = key_of(manifest)
+        self.remove(key)
+        self._objects[key] = manifest
+        for index in self._indexes(manifest):
+            index[key] = None
+
+    def remove(self, key: Key) -> Manifest | None:
+        """Forget what is known under `key`, and return it."""
+        manifest = self._objects.pop(key, None)
+        if manifest is not None:
+            for index in self._indexes(manifest):
+                index.pop(key, None)
+        return manifest
+
+    def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        return self._objects.get(Key(kind, namespace, name))
+
+    def all(self, kind: str, namespace: str) -> list[Manifest]:
+        """Every object of `kind` in `namespace`, by name."""
+        return self._sorted(self._of_kind.get((kind, namespace), {}))
+
+    def keys(self, kind: str) -> list[Key]:
+        """The keys of every object of `kind` in every namespace, by namespace and name."""
+        return sorted(key for (of, _), keys in self._of_kind.items() if of == kind for key in keys)
+
+    def owned(self, kind: str, uid: str) -> list[Manifest]:
+        """Objects of `kind` with an owner reference to `uid`, by name."""
+        return self._sorted(key for key in self._owned.get(uid, {}) if key.kind == kind)
+
+    def labelled(self, kind: str, namespace: str, label: str, value: str) -> list[Manifest]:
+        """Objects of `kind` in `namespace` that carry `label: value`, by name; only for labels that are indexed."""
+        if label not in INDEXED_LABELS:
+            raise KeyError(f"{label} is not indexed; add it to INDEXED_LABELS")
+        keys = self._labelled.get((namespace, label, value), {})
+        return self._sorted(key for key in keys if key.kind == kind)
+
+    def _sorted(self, keys: Iterable[Key]) -> list[Manifest]:
+        return [self._objects[key] for key in sorted(keys)]
+
+    def _indexes(self, manifest: Manifest) -> Iterator[dict[Key, None]]:
+        metadata = manifest["metadata"]
+        namespace = metadata.get("namespace", "")
+        yield self._of_kind[manifest["kind"], namespace]
+        for owner in metadata.get("ownerReferences") or ():
+            yield self._owned[owner["uid"]]
+        labels = metadata.get("labels") or {}
+        for label in INDEXED_LABELS:
+            if label in labels:
+                yield self._labelled[namespace, label, labels[label]]
