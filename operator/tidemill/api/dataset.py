@@ -208,6 +208,8 @@ class Attempt(Model):
     """Counts the tries at the same order."""
     outcome: Literal["Running", "Succeeded", "Failed"]
     """How it stands."""
+    at: Moment | None = None
+    """The moment the order speaks of: a refresh, or the end of a window."""
     reason: str = ""
     """Why it failed."""
     message: Text = ""

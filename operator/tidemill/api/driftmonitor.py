@@ -248,6 +248,8 @@ class CheckStatus(Model):
     """What it was held against."""
     consecutive: int = 0
     """Windows in a row that failed."""
+    failing_since: Moment | None = None
+    """End of the last window that did not fail: the tide came in after it."""
     worst: tuple[Moved, ...] = Field(default=(), max_length=5)
     """The columns that moved most."""
     message: Text = ""

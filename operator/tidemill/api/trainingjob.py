@@ -44,6 +44,8 @@ class ServedRows(Model):
     """The first moment of the window."""
     end: Moment
     """The first moment after it."""
+    recent_start: Moment | None = None
+    """Rows from here on are what the version will meet: they are its reference profile and the rows of RecentLabelled gates. All of them where left out."""
     combine: Literal["Append", "Replace"] = "Append"
     """Append adds the rows to the Dataset's; Replace trains on them alone. The Dataset's hold-out stays as it is."""
 

@@ -1,0 +1,62 @@
+"""The Jobs that carry out orders: one order, one attempt, one Job, one pod."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tidemill.api import AnyResource
+from tidemill.api.base import Quantities
+from tidemill.children import names, pods
+from tidemill.children.installation import Installation
+from tidemill.contract import CheckOrder, IngestOrder, TrainOrder, digest_of
+
+WORKLOAD = "workload"
+"""Name of the container whose termination message is the report."""
+
+
+def run(
+    owner: AnyResource,
+    order: IngestOrder | TrainOrder | CheckOrder,
+    installation: Installation,
+    *,
+    attempt: int = 1,
+    resources: Quantities | None = None,
+    deadline: int = 3600,
+    ttl: int = 3600,
+    credentials: str = "",
+) -> dict[str, Any]:
+    """The Job that carries out `order` for the n-th time; another order or attempt is another Job.
+
+    A failed pod is not replaced by Kubernetes: the operator reads its report first and decides.
+    """
+    digest = digest_of(order)
+    component = order.task.lower()
+    queue = {label: owner.metadata.labels[label] for label in names.QUEUE_LABELS if label in owner.metadata.labels}
+    metadata = names.owned_by(owner, names.run(owner.name, digest, attempt), component, queue)
+    template_labels = names.labels(owner, component) | {names.ATTEMPT: str(attempt)}
+    container = {
+        "name": WORKLOAD,
+        "image": installation.workload_image,
+        "args": ["run"],
+        "resources": pods.resources(resources, cpu="250m", memory="512Mi"),
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": deadline,
+            "ttlSecondsAfterFinished": ttl,
+            "template": {
+                "metadata": {"labels": template_labels, "annotations": {names.ORDER: spell(order)}},
+                "spec": {"restartPolicy": "Never", **pods.pod(installation, container, credentials=credentials)},
+            },
+        },
+    }
+
+
+def spell(order: IngestOrder | TrainOrder | CheckOrder) -> str:
+    """The order as it stands in the pod's annotation: canonical, so that comparing texts compares orders."""
+    return json.dumps(order.to_wire(), sort_keys=True, separators=(",", ":"))

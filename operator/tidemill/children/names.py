@@ -1,0 +1,134 @@
+"""The only place that spells a name, a label or an annotation.
+
+Names of children say what they are for: the owner's name, a word, and a digest of the order. The same order has the same
+name, so that doing it twice does it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tidemill.api import API_VERSION, AnyResource
+
+LIMIT: Final = 63
+MANAGER: Final = "tidemill"
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+PART_OF: Final = "app.kubernetes.io/part-of"
+COMPONENT: Final = "app.kubernetes.io/component"
+OWNER_KIND: Final = "tidemill.dev/owner-kind"
+OWNER_NAME: Final = "tidemill.dev/owner"
+OWNER_UID: Final = "tidemill.dev/owner-uid"
+ATTEMPT: Final = "tidemill.dev/attempt"
+ROLE: Final = "tidemill.dev/role"
+MODEL: Final = "tidemill.dev/model"
+MODEL_VERSION: Final = "tidemill.dev/model-version"
+TRAINING_JOB: Final = "tidemill.dev/training-job"
+MONITOR: Final = "tidemill.dev/monitor"
+
+ORDER: Final = "tidemill.dev/order"
+ROUTES: Final = "tidemill.dev/routes"
+DIGEST: Final = "tidemill.dev/model-digest"
+CAUSE: Final = "tidemill.dev/cause"
+QUARANTINE: Final = "tidemill.dev/quarantine"
+PROMOTE: Final = "tidemill.dev/promote"
+ABORT: Final = "tidemill.dev/abort"
+RESET: Final = "tidemill.dev/reset-circuit"
+
+# A queue admits the child Job, so the user's choice of queue travels from the parent to it.
+QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
+
+
+def short(text: str, length: int = 8) -> str:
+    """The first hexadecimal digits of a digest of `text`.
+
+    >>> short("biopsies")
+    '37efda38'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def child(owner: str, *parts: str) -> str:
+    """A name below `owner`; past 63 characters the owner's part gives way to a digest of it.
+
+    >>> child("iris", "check", "0a1b2c3d")
+    'iris-check-0a1b2c3d'
+    >>> len(child("i" * 60, "check", "0a1b2c3d"))
+    63
+    """
+    tail = "-".join(("", *parts))
+    if len(owner) + len(tail) <= LIMIT:
+        return owner + tail
+    keep = LIMIT - len(tail) - 9
+    return f"{owner[:keep].rstrip('-')}-{short(owner)}{tail}"
+
+
+def run(owner: str, order_digest: str, attempt: int) -> str:
+    """The Job that carries out an order for the n-th time.
+
+    >>> run("iris", "0a1b2c3d4e5f", 2)
+    'iris-0a1b2c3d-2'
+    """
+    return child(owner, order_digest[:8], str(attempt))
+
+
+def version(model: str, training_job_uid: str, dataset_digest: str) -> str:
+    """The ModelVersion that a run on a revision publishes.
+
+    >>> version("fraud", "0a1b", "sha256:" + "0" * 64)
+    'fraud-d67d5012'
+    """
+    return child(model, short(f"{training_job_uid}/{dataset_digest}"))
+
+
+def retraining(monitor: str, monitor_uid: str, window_end: str, version_digest: str) -> str:
+    """The TrainingJob that answers one drift of one version: the same window and version have the same name for ever."""
+    return child(monitor, "retrain", short(f"{monitor_uid}/{window_end}/{version_digest}"))
+
+
+def service(name: str) -> str:
+    """The Service that clients talk to."""
+    return name
+
+
+def stable(name: str) -> str:
+    """The Deployment that answers."""
+    return child(name, "stable")
+
+
+def candidate(name: str) -> str:
+    """The Deployment and the Service of the version on trial."""
+    return child(name, "candidate")
+
+
+def labels(owner: AnyResource, component: str) -> dict[str, str]:
+    """What every child carries: who made it, for whom, and as what."""
+    return {
+        MANAGED_BY: MANAGER,
+        PART_OF: "tidemill",
+        COMPONENT: component,
+        OWNER_KIND: owner.kind,
+        OWNER_NAME: owner.name,
+        OWNER_UID: owner.metadata.uid,
+    }
+
+
+def owned_by(owner: AnyResource, name: str, component: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Metadata of a child that dies with its owner."""
+    return {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": labels(owner, component) | dict(extra or {}),
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": owner.kind,
+                "name": owner.name,
+                "uid": owner.metadata.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }

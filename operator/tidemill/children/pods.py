@@ -1,0 +1,76 @@
+"""What all pods of Tidemill have in common: no rights, no token, a read-only root, the store's credentials as files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemill.api.base import Quantities
+from tidemill.children import names
+from tidemill.children.installation import Installation
+from tidemill.contract import CREDENTIALS_PATH, REPORT_PATH, STORE_PATH
+
+ORDER_FOLDER = "/tidemill/order"
+
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""The container's half of the Pod Security Standard `restricted`."""
+
+
+def pod(installation: Installation, container: dict[str, Any], *, credentials: str = "", scratch: str = "2Gi") -> dict[str, Any]:
+    """A pod spec around one container, with order, store credentials and scratch space mounted.
+
+    The Secrets are optional: where one is missing the process starts, finds no credentials, and says so.
+    """
+    volumes: list[dict[str, Any]] = [
+        {"name": "scratch", "emptyDir": {"sizeLimit": scratch}},
+        {"name": "store", "secret": {"secretName": installation.store_secret, "optional": True}},
+        {
+            "name": "order",
+            "downwardAPI": {
+                "items": [
+                    {"path": "order.json", "fieldRef": {"fieldPath": f"metadata.annotations['{names.ORDER}']"}},
+                    {"path": "routes.json", "fieldRef": {"fieldPath": f"metadata.annotations['{names.ROUTES}']"}},
+                ]
+            },
+        },
+    ]
+    mounts = [
+        {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
+        {"name": "store", "mountPath": STORE_PATH, "readOnly": True},
+        {"name": "order", "mountPath": ORDER_FOLDER, "readOnly": True},
+    ]
+    if credentials:
+        volumes.append({"name": "credentials", "secret": {"secretName": credentials, "optional": True}})
+        mounts.append({"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True})
+    return {
+        "serviceAccountName": installation.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                **container,
+                "imagePullPolicy": installation.image_pull_policy,
+                "securityContext": RESTRICTED,
+                "terminationMessagePath": REPORT_PATH,
+                "volumeMounts": mounts,
+            }
+        ],
+        "volumes": volumes,
+    }
+
+
+def resources(wanted: Quantities | None, *, cpu: str, memory: str) -> dict[str, Any]:
+    """The user's resources, or requests of `cpu` and `memory` where they say nothing."""
+    if wanted is None:
+        return {"requests": {"cpu": cpu, "memory": memory}}
+    return wanted.to_wire()
