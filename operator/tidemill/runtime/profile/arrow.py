@@ -1,0 +1,121 @@
+"""From Arrow columns to what is counted: floats with NaN for missing, or rows per category."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tidemill.runtime.profile.grid import Floats
+
+
+class Numbers(NamedTuple):
+    """A column as floats; entries that are no numbers are left out and counted."""
+
+    values: Floats
+    missing: int
+    invalid: int
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> Numbers:
+    """The numbers of `column`; text is read as numbers where it is some, anything else is invalid."""
+    kind = column.type
+    if pa.types.is_null(kind):
+        return Numbers(np.empty(0), len(column), 0)
+    if pa.types.is_dictionary(kind):
+        return numbers(_cast(column, kind.value_type))
+    if pa.types.is_float64(kind) and column.null_count == 0:
+        return Numbers(_to_numpy(column), 0, 0)
+    if (
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    ):
+        missing = column.null_count
+        if missing:
+            column = column.drop_null()
+        return Numbers(_to_numpy(pc.cast(column, pa.float64(), safe=False)), missing, 0)
+    if _is_text(kind):
+        return _parse(column)
+    return Numbers(np.empty(0), column.null_count, len(column) - column.null_count)
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _to_numpy(column: Any) -> Floats:
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _parse(column: Any) -> Numbers:
+    """Text as numbers, each distinct text read once; empty text is missing."""
+    missing, invalid, values, repeats = column.null_count, 0, [], []
+    for text, count in _value_counts(column.drop_null()):
+        stripped = text.strip()
+        if not stripped:
+            missing += count
+            continue
+        try:
+            values.append(float(stripped))
+            repeats.append(count)
+        except ValueError:
+            invalid += count
+    return Numbers(np.repeat(np.array(values, np.float64), np.array(repeats, np.int64)), missing, invalid)
+
+
+def categories(column: pa.Array | pa.ChunkedArray) -> tuple[dict[str, int], int]:
+    """Rows per category, spelled as text, and how many rows have none."""
+    if pa.types.is_null(column.type):
+        return {}, len(column)
+    missing = column.null_count
+    counted: dict[str, int] = {}
+    for value, count in _value_counts(column.drop_null() if missing else column):
+        text = spell(value)
+        if text is None:
+            missing += count
+        else:
+            counted[text] = counted.get(text, 0) + count
+    return counted, missing
+
+
+def spell(value: object) -> str | None:
+    """A category as text: whole floats like whole numbers, NaN as none.
+
+    >>> spell(3.0), spell(True), spell("a"), spell(float("nan"))
+    ('3', 'true', 'a', None)
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if value != value:
+            return None
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
+
+
+def _value_counts(column: Any) -> list[tuple[Any, int]]:
+    if pa.types.is_dictionary(column.type):
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        pairs: list[tuple[Any, int]] = []
+        for chunk in chunks:
+            indices = chunk.indices.to_numpy(zero_copy_only=False)
+            counts = np.bincount(indices, minlength=len(chunk.dictionary))
+            used = np.flatnonzero(counts)
+            pairs += zip(chunk.dictionary.take(pa.array(used)).to_pylist(), counts[used].tolist(), strict=True)
+        return pairs
+    counted = pc.value_counts(column)
+    return list(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    return pc.cast(column, kind)

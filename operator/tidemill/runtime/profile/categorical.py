@@ -1,0 +1,106 @@
+"""What is remembered of a column of categories: exact counts of the known ones, and how many others there were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from tidemill.runtime.profile.grid import Integers
+from tidemill.runtime.profile.numerical import frozen
+
+CATEGORIES = 1000
+EXAMPLES = 8
+_LONGEST_EXAMPLE = 80
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CategoricalProfile:
+    """Counts of a column of categories; the categories are those of the reference, at most `CATEGORIES` of them."""
+
+    name: str
+    categories: tuple[str, ...]
+    counts: Integers
+    """Rows per category."""
+    rows: int
+    missing: int
+    others: int
+    """Rows with a category that is not in `categories`."""
+    examples: tuple[str, ...]
+    """Some of these: the first in alphabetical order, so that merging in any order finds the same."""
+
+    type: ClassVar[Literal["Categorical"]] = "Categorical"
+
+    @property
+    def present(self) -> int:
+        return self.rows - self.missing
+
+    def same_bins(self, other: object) -> bool:
+        return isinstance(other, CategoricalProfile) and self.name == other.name and self.categories == other.categories
+
+    def bins(self) -> Integers:
+        """Rows per category, with all others in one last bin."""
+        return np.append(self.counts, self.others)
+
+
+class CategoricalCounter:
+    """Adds batches to the categories of a profile, in memory that does not grow with the number of categories."""
+
+    def __init__(self, like: CategoricalProfile) -> None:
+        self._like = like
+        self._place = {category: index for index, category in enumerate(like.categories)}
+        self._counts = np.zeros(len(like.categories), np.int64)
+        self._rows = self._missing = self._others = 0
+        self._examples: tuple[str, ...] = ()
+
+    def add(self, counted: Mapping[str, int], *, missing: int = 0) -> None:
+        """Count a batch, given as rows per category."""
+        others: list[str] = []
+        for category, count in counted.items():
+            self._rows += count
+            place = self._place.get(category)
+            if place is None:
+                self._others += count
+                others.append(category)
+            else:
+                self._counts[place] += count
+        self._rows += missing
+        self._missing += missing
+        if others:
+            self._examples = _examples((*self._examples, *others))
+
+    def profile(self) -> CategoricalProfile:
+        """What was counted so far."""
+        return replace(
+            self._like,
+            counts=frozen(self._counts.copy()),
+            rows=self._rows,
+            missing=self._missing,
+            others=self._others,
+            examples=self._examples,
+        )
+
+
+def _examples(categories: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({category[:_LONGEST_EXAMPLE] for category in categories})[:EXAMPLES])
+
+
+def empty(name: str, counted: Mapping[str, int], limit: int = CATEGORIES) -> CategoricalProfile:
+    """A profile with nothing counted, whose categories are the most frequent ones of `counted`."""
+    frequent = sorted(counted, key=lambda category: (-counted[category], category))[:limit]
+    categories = tuple(sorted(frequent))
+    return CategoricalProfile(name, categories, frozen(np.zeros(len(categories), np.int64)), 0, 0, 0, ())
+
+
+def merge(first: CategoricalProfile, second: CategoricalProfile) -> CategoricalProfile:
+    """Both columns' counts together."""
+    return replace(
+        first,
+        counts=frozen(first.counts + second.counts),
+        rows=first.rows + second.rows,
+        missing=first.missing + second.missing,
+        others=first.others + second.others,
+        examples=_examples(first.examples + second.examples),
+    )

@@ -1,0 +1,213 @@
+"""What is remembered of a column of numbers: counts and sums per bin, and what lay outside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from tidemill.runtime.profile.grid import OCTAVES, POSITIONS, Floats, Grid, Integers, fit
+
+BINS = 1024
+_FEW = 8192
+"""Up to this many values a search per value is quicker than a count of all cells."""
+
+
+class Bins(NamedTuple):
+    """A column's distribution: `counts[i]` values between `edges[i]` (included) and `edges[i + 1]`, on average `means[i]`."""
+
+    edges: Floats
+    counts: Integers
+    means: Floats
+    sharp: np.ndarray[Any, np.dtype[np.bool_]]
+    """Where all values of a bin are known to equal its left edge."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NumericalProfile:
+    """Counts of a column of numbers on bins that its reference fixed; profiles on the same bins add up exactly."""
+
+    name: str
+    grid: Grid
+    starts: Integers
+    """First cell of each bin within the grid; before them and after them lie `OCTAVES` bins each for what is outside."""
+    counts: Integers
+    """Values per bin, `OCTAVES + len(starts) + OCTAVES` of them."""
+    sums: Integers
+    """Per bin, the sum of the values' places counted from the bin's inner end in cells (in octaves: in 1/65536)."""
+    rows: int
+    missing: int
+    negative_infinities: int
+    positive_infinities: int
+    invalid: int
+    """Entries that are not numbers, as text in a column of numbers."""
+    between: int
+    """Values that do not lie exactly on the left edge of a cell."""
+    minimum: float | None
+    maximum: float | None
+
+    type: ClassVar[Literal["Numerical"]] = "Numerical"
+
+    @property
+    def present(self) -> int:
+        """Finite numbers."""
+        return self.rows - self.missing - self.negative_infinities - self.positive_infinities - self.invalid
+
+    @property
+    def infinities(self) -> int:
+        return self.negative_infinities + self.positive_infinities
+
+    def same_bins(self, other: object) -> bool:
+        return (
+            isinstance(other, NumericalProfile)
+            and self.name == other.name
+            and self.grid == other.grid
+            and np.array_equal(self.starts, other.starts)
+        )
+
+    def bins(self) -> Bins:
+        """The distribution of the finite numbers, from the leftmost octave to the rightmost."""
+        inner = self.grid.edge(np.append(self.starts, self.grid.cells))
+        outer = self.grid.octave_edges()
+        edges = np.concatenate((self.grid.low - outer[:0:-1], inner, self.grid.high + outer[1:]))
+        widths = np.diff(np.append(self.starts, self.grid.cells)).astype(np.float64)
+        resolution = np.concatenate((np.full(OCTAVES, POSITIONS), widths, np.full(OCTAVES, POSITIONS)))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # On average a value lies in the middle of its cell, unless all are known to lie on its left edge.
+            place = (self.sums / self.counts + (0.5 if self.between else 0.0)) / resolution
+        place = np.where(self.counts > 0, place, 0.5)
+        place[:OCTAVES] = 1.0 - place[:OCTAVES]
+        means = edges[:-1] + np.clip(place, 0.0, 1.0) * np.diff(edges)
+        sharp = (self.sums == 0) & (self.between == 0)
+        sharp[:OCTAVES] = sharp[-OCTAVES:] = False
+        sharp |= self.counts == 0
+        return Bins(edges, self.counts, means, sharp)
+
+
+class NumericalCounter:
+    """Adds batches of numbers to the bins of a profile."""
+
+    def __init__(self, like: NumericalProfile) -> None:
+        self._like = like
+        size = len(like.starts) + 2 * OCTAVES
+        self._counts, self._sums = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        self._rows = self._missing = self._below = self._above = self._invalid = self._between = 0
+        self._minimum, self._maximum = math.inf, -math.inf
+
+    def add(self, values: Floats, *, missing: int = 0, invalid: int = 0) -> None:
+        """Count `values`, among which NaN is missing, beside entries that are missing or not numbers anyway."""
+        self._rows += len(values) + missing + invalid
+        self._missing += missing
+        self._invalid += invalid
+        if not len(values):
+            return
+        grid, starts = self._like.grid, self._like.starts
+        cells = np.empty(len(values), np.int64)
+        self._between += grid.locate(values, cells)
+        body = slice(OCTAVES, OCTAVES + len(starts))
+        if len(values) <= _FEW:
+            inside = cells[(cells > 0) & (cells <= grid.cells)] - 1
+            bins = np.searchsorted(starts, inside, side="right") - 1
+            self._counts[body] += np.bincount(bins, minlength=len(starts))
+            # Sums of whole numbers below 2^53: exact in floating point.
+            self._sums[body] += np.bincount(bins, inside - starts[bins], minlength=len(starts)).astype(np.int64)
+            outside = len(values) - len(inside)
+        else:
+            per_cell = np.bincount(cells, minlength=grid.cells + 2)
+            counts = np.add.reduceat(per_cell[1:-1], starts)
+            weighted = np.add.reduceat(per_cell[1:-1] * np.arange(grid.cells), starts)
+            self._counts[body] += counts
+            self._sums[body] += weighted - counts * starts
+            outside = int(per_cell[0] + per_cell[-1])
+        if outside:
+            values = self._add_outside(values, (cells == 0) | (cells > grid.cells))
+        if len(values):
+            # The comparison is false for NaN, which fmin and fmax give where all is missing.
+            self._minimum = min(self._minimum, float(np.fmin.reduce(values)))
+            self._maximum = max(self._maximum, float(np.fmax.reduce(values)))
+
+    def _add_outside(self, values: Floats, outside: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
+        """Count what no cell holds; returns `values` without the infinities."""
+        strays = values[outside]
+        below, above = int(np.count_nonzero(strays == -math.inf)), int(np.count_nonzero(strays == math.inf))
+        finite = strays[np.isfinite(strays)]
+        self._missing += len(strays) - len(finite) - below - above
+        self._below += below
+        self._above += above
+        if len(finite):
+            right, octave, place = self._like.grid.octaves(finite)
+            bins = np.where(right == 1, len(self._like.starts) + OCTAVES + octave, OCTAVES - 1 - octave)
+            self._counts += np.bincount(bins, minlength=len(self._counts))
+            self._sums += np.bincount(bins, place, minlength=len(self._counts)).astype(np.int64)
+        return values[np.isfinite(values)] if below or above else values
+
+    def profile(self) -> NumericalProfile:
+        """What was counted so far."""
+        return replace(
+            self._like,
+            counts=frozen(self._counts.copy()),
+            sums=frozen(self._sums.copy()),
+            rows=self._rows,
+            missing=self._missing,
+            negative_infinities=self._below,
+            positive_infinities=self._above,
+            invalid=self._invalid,
+            between=self._between,
+            minimum=self._minimum if self._minimum <= self._maximum else None,
+            maximum=self._maximum if self._minimum <= self._maximum else None,
+        )
+
+
+def frozen(array: Integers) -> Integers:
+    """`array`, from now on read-only."""
+    array.flags.writeable = False
+    return array
+
+
+def empty(name: str, values: Floats, bins: int = BINS) -> NumericalProfile:
+    """A profile with nothing counted, whose bins hold about equally many of `values` each.
+
+    A value that makes up more than one bin's share has a bin of its own. With fewer values than `bins`, every value has.
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        finite = np.zeros(1)
+    grid = fit(finite)
+    cells = np.empty(len(finite), np.int64)
+    grid.locate(finite, cells)
+    per_cell = np.bincount(cells, minlength=grid.cells + 2)[1:-1]
+    occupied = np.flatnonzero(per_cell)
+    held = per_cell[occupied]
+    before = np.cumsum(held) - held
+    total = int(held.sum())
+    bin_of = before * min(bins, total) // max(total, 1)
+    heavy = held * bins > total
+    first = np.concatenate(([True], (np.diff(bin_of) > 0) | heavy[1:]))[: len(occupied)]
+    starts = np.union1d(np.zeros(1, np.int64), occupied[first])
+    if grid.kind == "Floating":
+        # Within a bin, places are averaged; that needs cells of one width.
+        half = grid.cells // 2
+        octave = 1 + (np.arange((half - 1) >> 10, dtype=np.int64) << 10)
+        starts = np.union1d(starts, np.concatenate((half + octave, half - octave, [half])))
+    size = len(starts) + 2 * OCTAVES
+    nothing = frozen(np.zeros(size, np.int64))
+    return NumericalProfile(name, grid, frozen(starts.astype(np.int64)), nothing, nothing, 0, 0, 0, 0, 0, 0, None, None)
+
+
+def merge(first: NumericalProfile, second: NumericalProfile) -> NumericalProfile:
+    """Both columns' counts together."""
+    return replace(
+        first,
+        counts=frozen(first.counts + second.counts),
+        sums=frozen(first.sums + second.sums),
+        rows=first.rows + second.rows,
+        missing=first.missing + second.missing,
+        negative_infinities=first.negative_infinities + second.negative_infinities,
+        positive_infinities=first.positive_infinities + second.positive_infinities,
+        invalid=first.invalid + second.invalid,
+        between=first.between + second.between,
+        minimum=min((v for v in (first.minimum, second.minimum) if v is not None), default=None),
+        maximum=max((v for v in (first.maximum, second.maximum) if v is not None), default=None),
+    )

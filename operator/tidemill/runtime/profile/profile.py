@@ -1,0 +1,262 @@
+"""A table in short: every column's distribution on fixed bins, additive and independent of order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Literal
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from tidemill.runtime.profile import arrow, categorical, numerical
+from tidemill.runtime.profile.categorical import CategoricalCounter, CategoricalProfile
+from tidemill.runtime.profile.grid import OCTAVES, Grid
+from tidemill.runtime.profile.numerical import NumericalCounter, NumericalProfile
+
+FORMAT = "tidemill.dev/profile/v1"
+ColumnProfile = NumericalProfile | CategoricalProfile
+
+
+class ProfileError(ValueError):
+    """A profile cannot be read, or two do not belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfiledColumn:
+    """A column to profile, and how to take its values."""
+
+    name: str
+    type: Literal["Numerical", "Categorical"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """Counts of every column on the bins of one reference."""
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+
+    def column(self, name: str) -> ColumnProfile | None:
+        """The column of this name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def merge(self, *others: Profile) -> Profile:
+        """All profiles as one; the order does not matter, the result is the same bit for bit."""
+        return reduce(_merge, others, self)
+
+    def to_json(self) -> bytes:
+        """This profile as canonical JSON: equal profiles are equal bytes."""
+        return orjson.dumps(
+            {"format": FORMAT, "rows": self.rows, "columns": [_to_wire(column) for column in self.columns]},
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Profile:
+        """The profile that `to_json` wrote; raises ProfileError where the bytes are something else."""
+        try:
+            wire = orjson.loads(text)
+            if not isinstance(wire, dict) or wire.get("format") != FORMAT:
+                raise ProfileError(f"not a profile of format {FORMAT}; make one with `tidemill profile`")
+            return cls(int(wire["rows"]), tuple(_from_wire(column) for column in wire["columns"]))
+        except (KeyError, TypeError, AttributeError, OverflowError, orjson.JSONDecodeError) as error:
+            raise ProfileError(f"a damaged profile ({error!r}); make it again with `tidemill profile`") from error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+
+class Counter:
+    """Counts record batches on the bins of a profile, in memory that does not depend on their number."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._rows = 0
+        self._columns: list[tuple[str, NumericalCounter | CategoricalCounter]] = [
+            (
+                column.name,
+                NumericalCounter(column) if isinstance(column, NumericalProfile) else CategoricalCounter(column),
+            )
+            for column in profile.columns
+        ]
+
+    def add(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Count the rows of `batch`; columns it lacks count as missing, columns the profile lacks are left out."""
+        self._rows += batch.num_rows
+        present = set(batch.schema.names)
+        for name, counter in self._columns:
+            if name not in present:
+                absent = batch.num_rows
+                if isinstance(counter, NumericalCounter):
+                    counter.add(np.empty(0), missing=absent)
+                else:
+                    counter.add({}, missing=absent)
+            elif isinstance(counter, NumericalCounter):
+                numbers = arrow.numbers(batch.column(name))
+                counter.add(numbers.values, missing=numbers.missing, invalid=numbers.invalid)
+            else:
+                counted, missing = arrow.categories(batch.column(name))
+                counter.add(counted, missing=missing)
+
+    def profile(self) -> Profile:
+        """What was counted so far."""
+        return Profile(self._rows, tuple(counter.profile() for _, counter in self._columns))
+
+
+def profile_table(table: pa.Table, columns: Iterable[ProfiledColumn], edges_from: Profile | None = None) -> Profile:
+    """The profile of `columns` in `table`, on bins fitted to it, or on those of `edges_from`.
+
+    Raises ProfileError where `table` lacks a column.
+    """
+    wanted = tuple(columns)
+    absent = [column.name for column in wanted if column.name not in table.schema.names]
+    if absent:
+        raise ProfileError(f"no column {absent[0]!r}; there are {', '.join(table.schema.names)}")
+    counter = Counter(empty_profile(table, wanted) if edges_from is None else _narrow(edges_from, wanted))
+    counter.add(table)
+    return counter.profile()
+
+
+def empty_profile(table: pa.Table, columns: Sequence[ProfiledColumn]) -> Profile:
+    """A profile with nothing counted, whose bins fit the columns of `table`."""
+    return Profile(
+        0,
+        tuple(
+            numerical.empty(column.name, arrow.numbers(table.column(column.name)).values)
+            if column.type == "Numerical"
+            else categorical.empty(column.name, arrow.categories(table.column(column.name))[0])
+            for column in columns
+        ),
+    )
+
+
+def _narrow(profile: Profile, columns: Sequence[ProfiledColumn]) -> Profile:
+    found = {column.name: column for column in profile.columns}
+    for column in columns:
+        if column.name not in found:
+            raise ProfileError(f"the profile has no column {column.name!r}; it has {', '.join(found)}")
+    return Profile(profile.rows, tuple(found[column.name] for column in columns))
+
+
+def _merge(first: Profile, second: Profile) -> Profile:
+    if len(first.columns) != len(second.columns):
+        raise ProfileError("profiles of different columns do not add up; count both on the same reference")
+    return Profile(
+        first.rows + second.rows,
+        tuple(_merge_columns(mine, other) for mine, other in zip(first.columns, second.columns, strict=True)),
+    )
+
+
+def _merge_columns(first: ColumnProfile, second: ColumnProfile) -> ColumnProfile:
+    if not first.same_bins(second):
+        raise ProfileError(f"column {first.name!r} was counted on other bins; count both on the same reference")
+    if isinstance(first, NumericalProfile):
+        assert isinstance(second, NumericalProfile)
+        return numerical.merge(first, second)
+    assert isinstance(second, CategoricalProfile)
+    return categorical.merge(first, second)
+
+
+def _to_wire(column: ColumnProfile) -> dict[str, object]:
+    if isinstance(column, CategoricalProfile):
+        return {
+            "name": column.name,
+            "type": column.type,
+            "rows": column.rows,
+            "missing": column.missing,
+            "others": column.others,
+            "examples": column.examples,
+            "categories": column.categories,
+            "counts": column.counts,
+        }
+    grid = column.grid
+    return {
+        "name": column.name,
+        "type": column.type,
+        "rows": column.rows,
+        "missing": column.missing,
+        "negativeInfinities": column.negative_infinities,
+        "positiveInfinities": column.positive_infinities,
+        "invalid": column.invalid,
+        "between": column.between,
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "grid": {"kind": grid.kind, "origin": grid.origin, "step": grid.step, "cells": grid.cells},
+        "starts": column.starts,
+        "counts": column.counts,
+        "sums": column.sums,
+    }
+
+
+def _from_wire(wire: dict[str, object]) -> ColumnProfile:
+    read = dict(wire)
+    if read.pop("type") == "Categorical":
+        profile = CategoricalProfile(
+            name=str(read["name"]),
+            categories=_texts(read["categories"]),
+            counts=_whole_numbers(read["counts"]),
+            rows=_whole(read["rows"]),
+            missing=_whole(read["missing"]),
+            others=_whole(read["others"]),
+            examples=_texts(read["examples"]),
+        )
+        if len(profile.counts) != len(profile.categories):
+            raise ProfileError(f"column {profile.name!r} of the profile is damaged: counts do not match categories")
+        return profile
+    grid = read["grid"]
+    assert isinstance(grid, dict)
+    numbers = NumericalProfile(
+        name=str(read["name"]),
+        grid=Grid(
+            "Floating" if grid["kind"] == "Floating" else "Linear",
+            float(grid["origin"]),
+            float(grid["step"]),
+            int(grid["cells"]),
+        ),
+        starts=_whole_numbers(read["starts"]),
+        counts=_whole_numbers(read["counts"]),
+        sums=_whole_numbers(read["sums"]),
+        rows=_whole(read["rows"]),
+        missing=_whole(read["missing"]),
+        negative_infinities=_whole(read["negativeInfinities"]),
+        positive_infinities=_whole(read["positiveInfinities"]),
+        invalid=_whole(read["invalid"]),
+        between=_whole(read["between"]),
+        minimum=_number(read["minimum"]),
+        maximum=_number(read["maximum"]),
+    )
+    if not len(numbers.counts) == len(numbers.sums) == len(numbers.starts) + 2 * OCTAVES:
+        raise ProfileError(f"column {numbers.name!r} of the profile is damaged: counts do not match bins")
+    return numbers
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _number(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return tuple(str(entry) for entry in value)
+
+
+def _whole_numbers(value: object) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    array = np.array(value, dtype=np.int64)
+    if array.ndim != 1:
+        raise TypeError("not a list of whole numbers")
+    return numerical.frozen(array)
