@@ -200,11 +200,18 @@ class RunReport(Model):
             if report.warnings:
                 report = report.model_copy(update={"warnings": report.warnings[:-1]})
             elif report.failure and len(report.failure.message) > 200:
-                shorter = report.failure.model_copy(update={"message": report.failure.message[: len(report.failure.message) // 2] + "…"})
+                shorter = report.failure.model_copy(
+                    update={"message": report.failure.message[: len(report.failure.message) // 2] + "…"}
+                )
                 report = report.model_copy(update={"failure": shorter})
             elif report.checked and any(outcome.worst or outcome.message for outcome in report.checked.checks):
                 checks = tuple(
-                    outcome.model_copy(update={"worst": outcome.worst[: len(outcome.worst) // 2], "message": outcome.message[: len(outcome.message) // 2]})
+                    outcome.model_copy(
+                        update={
+                            "worst": outcome.worst[: len(outcome.worst) // 2],
+                            "message": outcome.message[: len(outcome.message) // 2],
+                        }
+                    )
                     for outcome in report.checked.checks
                 )
                 report = report.model_copy(update={"checked": report.checked.model_copy(update={"checks": checks})})

@@ -8,7 +8,9 @@ from tidemill.api.inferenceservice import InferenceService
 from tidemill.api.modelversion import ModelVersion
 from tidemill.api.trainingjob import TrainingJob
 
-KINDS: tuple[type[Dataset] | type[TrainingJob] | type[ModelVersion] | type[InferenceService] | type[DriftMonitor], ...] = (
+KINDS: tuple[
+    type[Dataset] | type[TrainingJob] | type[ModelVersion] | type[InferenceService] | type[DriftMonitor], ...
+] = (
     Dataset,
     TrainingJob,
     ModelVersion,

@@ -21,6 +21,7 @@ def run(
     installation: Installation,
     *,
     attempt: int = 1,
+    digest: str = "",
     resources: Quantities | None = None,
     deadline: int = 3600,
     ttl: int = 3600,
@@ -28,11 +29,14 @@ def run(
 ) -> dict[str, Any]:
     """The Job that carries out `order` for the n-th time; another order or attempt is another Job.
 
-    A failed pod is not replaced by Kubernetes: the operator reads its report first and decides.
+    `digest` is the order's identity where that is less than all it says. A failed pod is not replaced by Kubernetes:
+    the operator reads its report first and decides.
     """
-    digest = digest_of(order)
+    digest = digest or digest_of(order)
     component = order.task.lower()
-    queue = {label: owner.metadata.labels[label] for label in names.QUEUE_LABELS if label in owner.metadata.labels}
+    queue: dict[str, str] = {
+        str(label): owner.metadata.labels[label] for label in names.QUEUE_LABELS if label in owner.metadata.labels
+    }
     metadata = names.owned_by(owner, names.run(owner.name, digest, attempt), component, queue)
     template_labels = names.labels(owner, component) | {names.ATTEMPT: str(attempt)}
     container = {
@@ -51,7 +55,10 @@ def run(
             "ttlSecondsAfterFinished": ttl,
             "template": {
                 "metadata": {"labels": template_labels, "annotations": {names.ORDER: spell(order)}},
-                "spec": {"restartPolicy": "Never", **pods.pod(installation, container, credentials=credentials)},
+                "spec": {
+                    "restartPolicy": "Never",
+                    **pods.pod(installation, container, told={"order.json": names.ORDER}, credentials=credentials),
+                },
             },
         },
     }

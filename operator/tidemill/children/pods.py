@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tidemill.api.base import Quantities
-from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.contract import CREDENTIALS_PATH, REPORT_PATH, STORE_PATH
 
@@ -19,8 +18,17 @@ RESTRICTED = {
 """The container's half of the Pod Security Standard `restricted`."""
 
 
-def pod(installation: Installation, container: dict[str, Any], *, credentials: str = "", scratch: str = "2Gi") -> dict[str, Any]:
-    """A pod spec around one container, with order, store credentials and scratch space mounted.
+def pod(
+    installation: Installation,
+    container: dict[str, Any],
+    *,
+    told: dict[str, str],
+    credentials: str = "",
+    scratch: str = "2Gi",
+) -> dict[str, Any]:
+    """A pod spec around one container, with store credentials and scratch space mounted.
+
+    `told` maps files in `ORDER_FOLDER` to the pod annotations whose text they hold; they follow a change within seconds.
 
     The Secrets are optional: where one is missing the process starts, finds no credentials, and says so.
     """
@@ -31,14 +39,14 @@ def pod(installation: Installation, container: dict[str, Any], *, credentials: s
             "name": "order",
             "downwardAPI": {
                 "items": [
-                    {"path": "order.json", "fieldRef": {"fieldPath": f"metadata.annotations['{names.ORDER}']"}},
-                    {"path": "routes.json", "fieldRef": {"fieldPath": f"metadata.annotations['{names.ROUTES}']"}},
+                    {"path": file, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
+                    for file, annotation in told.items()
                 ]
             },
         },
     ]
     mounts = [
-        {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
+        {"name": "scratch", "mountPath": "/tmp"},
         {"name": "store", "mountPath": STORE_PATH, "readOnly": True},
         {"name": "order", "mountPath": ORDER_FOLDER, "readOnly": True},
     ]

@@ -68,7 +68,7 @@ def deployment(
             },
             "spec": {
                 "terminationGracePeriodSeconds": DRAIN_SECONDS + 22,
-                **pods.pod(installation, container),
+                **pods.pod(installation, container, told={"order.json": names.ORDER, "routes.json": names.ROUTES}),
             },
         },
     }
@@ -119,6 +119,13 @@ def _service(service: InferenceService, name: str, role: str) -> dict[str, Any]:
         "metadata": names.owned_by(service, name, COMPONENT, {names.ROLE: role.lower()}),
         "spec": {
             "selector": selector(service, role),
-            "ports": [{"name": "http", "port": 80 if role == "Stable" else SERVING_PORT, "targetPort": "http", "protocol": "TCP"}],
+            "ports": [
+                {
+                    "name": "http",
+                    "port": 80 if role == "Stable" else SERVING_PORT,
+                    "targetPort": "http",
+                    "protocol": "TCP",
+                }
+            ],
         },
     }

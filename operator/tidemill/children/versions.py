@@ -50,20 +50,33 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
 
 
 def retraining(
-    monitor: DriftMonitor, template: TrainingJob, name: str, *, start: datetime, end: datetime, checks: tuple[str, ...]
+    monitor: DriftMonitor,
+    template: TrainingJob,
+    name: str,
+    *,
+    start: datetime,
+    recent: datetime,
+    end: datetime,
+    checks: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The TrainingJob that answers a drift: the template's spec, with the rows served between `start` and `end`."""
+    """The TrainingJob that answers a drift: the template's spec, with the rows served between `start` and `end`.
+
+    Those from `recent` on are the ones that drifted: they become the new version's reference.
+    """
     policy = monitor.spec.retraining
     assert policy is not None, "only a monitor with a retraining policy retrains"
     served = ServedRows(
         inference_service=monitor.spec.target.inference_service,
         start=start,
         end=end,
+        recent_start=max(start, recent),
         combine=policy.template.served_rows.combine,
     )
     spec = template.spec.model_copy(update={"served_rows": served, "suspend": False})
     cause = Cause(kind=DriftMonitor.kind_name, name=monitor.name, checks=checks, at=end)
-    queue = {label: template.metadata.labels[label] for label in names.QUEUE_LABELS if label in template.metadata.labels}
+    queue = {
+        label: template.metadata.labels[label] for label in names.QUEUE_LABELS if label in template.metadata.labels
+    }
     return {
         "apiVersion": API_VERSION,
         "kind": TrainingJob.kind_name,

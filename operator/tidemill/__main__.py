@@ -1,0 +1,3 @@
+from tidemill.cli import main
+
+main()

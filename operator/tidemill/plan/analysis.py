@@ -1,0 +1,217 @@
+"""Is the candidate good enough? Each metric has three verdicts: Successful, Failed, and Inconclusive where too little is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdict
+from tidemill.contract import Arm, Latencies, Measurements
+from tidemill.plan.gates import regression
+
+NOISE_SECONDS = 0.01
+"""A candidate is reached over one more hop, and small times jitter: this much slower is never held against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What all stable pods together know of the two versions."""
+
+    stable: Arm
+    candidate: Arm
+    compared: int
+    agreed: int
+
+
+def add_up(measurements: Sequence[Measurements], candidate_digest: str) -> Pair:
+    """The pods' counts as one; counts about another candidate are left out."""
+    stable, candidate = Arm(version="", digest=""), Arm(version="", digest=candidate_digest)
+    compared = agreed = 0
+    for one in measurements:
+        if one.candidate is None or one.candidate.digest != candidate_digest:
+            continue
+        candidate = _sum(candidate, one.candidate)
+        stable = _sum(stable, one.stable) if one.stable else stable
+        compared += one.compared
+        agreed += one.agreed
+    return Pair(stable, candidate, compared, agreed)
+
+
+def judge(
+    metrics: Sequence[AnalysisMetric], pair: Pair, before: Sequence[AnalysisResult]
+) -> tuple[AnalysisResult, ...]:
+    """The newest verdict on each metric; failures in a row are counted on from `before`."""
+    earlier = {result.name: result for result in before}
+    results = []
+    for metric in metrics:
+        result = _judge(metric, pair)
+        failures = earlier[metric.name].failures if metric.name in earlier else 0
+        if result.verdict == "Failed":
+            failures += 1
+        elif result.verdict == "Successful":
+            failures = 0
+        results.append(result.model_copy(update={"failures": failures}))
+    return tuple(results)
+
+
+def quantile(latencies: Latencies, share: float) -> float:
+    """Seconds within which `share` of the answers came, interpolated within the bucket as Prometheus does.
+
+    >>> round(quantile(Latencies(bounds=(0.1, 0.2), counts=(90, 10, 0)), 0.95), 3)
+    0.15
+    """
+    total = sum(latencies.counts)
+    if total == 0:
+        return math.nan
+    rank, below, lower = share * total, 0, 0.0
+    for bound, count in zip(latencies.bounds, latencies.counts, strict=False):
+        if below + count >= rank:
+            return lower + (bound - lower) * (rank - below) / count
+        below, lower = below + count, bound
+    return lower
+
+
+def labelled_value(metric: str, arm: Arm) -> float | None:
+    """A metric of quality from an arm's counts; None where the counts do not hold it.
+
+    f1, precision and recall are macro averages over the labels, as scikit-learn's `average="macro"`.
+    """
+    if arm.labelled == 0:
+        return None
+    if metric in {"mean_absolute_error", "rmse", "root_mean_squared_error", "r2"}:
+        return _regression_value(metric, arm)
+    if not arm.confusion:
+        return None
+    total = sum(sum(answers.values()) for answers in arm.confusion.values())
+    right = {label: answers.get(label, 0) for label, answers in arm.confusion.items()}
+    if metric == "accuracy":
+        return sum(right.values()) / total
+    predicted: dict[str, int] = {}
+    for answers in arm.confusion.values():
+        for answer, count in answers.items():
+            predicted[answer] = predicted.get(answer, 0) + count
+    labels = sorted({*arm.confusion, *predicted})
+    recalls = [_ratio(right.get(label, 0), sum(arm.confusion.get(label, {}).values())) for label in labels]
+    precisions = [_ratio(right.get(label, 0), predicted.get(label, 0)) for label in labels]
+    match metric:
+        case "balanced_accuracy":
+            seen = [recall for label, recall in zip(labels, recalls, strict=True) if label in arm.confusion]
+            return sum(seen) / len(seen)
+        case "recall" | "recall_macro":
+            return sum(recalls) / len(labels)
+        case "precision" | "precision_macro":
+            return sum(precisions) / len(labels)
+        case "f1" | "f1_macro":
+            scores = [_ratio(2 * p * r, p + r) for p, r in zip(precisions, recalls, strict=True)]
+            return sum(scores) / len(labels)
+    return None
+
+
+def _regression_value(metric: str, arm: Arm) -> float | None:
+    match metric:
+        case "mean_absolute_error":
+            return arm.absolute_error / arm.labelled
+        case "r2":
+            spread = arm.label_square_sum - arm.label_sum**2 / arm.labelled
+            return 1.0 - arm.squared_error / spread if spread > 0 else None
+        case _:
+            return math.sqrt(arm.squared_error / arm.labelled)
+
+
+def _judge(metric: AnalysisMetric, pair: Pair) -> AnalysisResult:
+    value: float | None
+    reference: float | None = None
+    match metric.type:
+        case "ErrorRate":
+            samples, value = pair.candidate.requests, _ratio(pair.candidate.errors, pair.candidate.requests)
+        case "LatencyP95":
+            samples = sum(pair.candidate.latencies.counts)
+            value = quantile(pair.candidate.latencies, 0.95) if samples else None
+            known = sum(pair.stable.latencies.counts)
+            reference = quantile(pair.stable.latencies, 0.95) if known else None
+        case "PredictionAgreement":
+            samples, value = pair.compared, _ratio(pair.agreed, pair.compared)
+        case "Labelled":
+            samples = pair.candidate.labelled
+            value = labelled_value(metric.metric or "", pair.candidate)
+            reference = labelled_value(metric.metric or "", pair.stable)
+    if samples < metric.minimum_samples or value is None:
+        message = f"{samples} samples, {metric.minimum_samples} needed"
+        if samples >= metric.minimum_samples:
+            message = f"{metric.metric} cannot be computed from counts of labels; use accuracy, f1, precision, recall, rmse or r2"
+        return AnalysisResult(name=metric.name, verdict="Inconclusive", samples=samples, message=message)
+    verdict, message = _against_bounds(metric, value, reference)
+    return AnalysisResult(
+        name=metric.name,
+        verdict=verdict,
+        value=round(value, 6),
+        reference=_rounded(reference),
+        samples=samples,
+        message=message,
+    )
+
+
+def _against_bounds(metric: AnalysisMetric, value: float, reference: float | None) -> tuple[Verdict, str]:
+    if metric.minimum is not None and value < metric.minimum:
+        return "Failed", f"{value:.4g} is below {metric.minimum:g}"
+    if metric.maximum is not None and value > metric.maximum:
+        return "Failed", f"{value:.4g} is above {metric.maximum:g}"
+    if metric.maximum_regression is not None:
+        if reference is None:
+            return "Inconclusive", "the stable version has no value to compare with"
+        worse = regression(metric.metric or "", value, reference)
+        if worse > metric.maximum_regression:
+            return (
+                "Failed",
+                f"{value:.4g} is {worse:.4g} worse than the stable version's {reference:.4g}; {metric.maximum_regression:g} is allowed",
+            )
+    if metric.maximum_increase is not None:
+        if reference is None or math.isnan(reference):
+            return "Inconclusive", "the stable version has no value to compare with"
+        bound = reference * (1.0 + metric.maximum_increase) + NOISE_SECONDS
+        if value > bound:
+            return (
+                "Failed",
+                f"{value:.4g} s where {bound:.4g} s is allowed (the stable version takes {reference:.4g} s)",
+            )
+    compared = f" (stable {reference:.4g})" if reference is not None else ""
+    return "Successful", f"{value:.4g}{compared}"
+
+
+def _sum(one: Arm, other: Arm) -> Arm:
+    confusion = {label: dict(answers) for label, answers in one.confusion.items()}
+    for label, answers in other.confusion.items():
+        row = confusion.setdefault(label, {})
+        for answer, count in answers.items():
+            row[answer] = row.get(answer, 0) + count
+    return Arm(
+        version=other.version,
+        digest=other.digest,
+        requests=one.requests + other.requests,
+        errors=one.errors + other.errors,
+        latencies=_add(one.latencies, other.latencies),
+        labelled=one.labelled + other.labelled,
+        confusion=confusion,
+        absolute_error=one.absolute_error + other.absolute_error,
+        squared_error=one.squared_error + other.squared_error,
+        label_sum=one.label_sum + other.label_sum,
+        label_square_sum=one.label_square_sum + other.label_square_sum,
+    )
+
+
+def _add(one: Latencies, other: Latencies) -> Latencies:
+    if not one.counts:
+        return other
+    if one.bounds != other.bounds:
+        # Pods of two releases may bucket differently for the minute of an upgrade; the newer counts alone are still true.
+        return other
+    return Latencies(bounds=one.bounds, counts=tuple(a + b for a, b in zip(one.counts, other.counts, strict=True)))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else round(value, 6)

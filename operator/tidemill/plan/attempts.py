@@ -1,0 +1,110 @@
+"""Carrying out an order: one Job for each attempt, a pause before the next one, an end where trying again cannot help.
+
+An attempt is known by its number and by the digest of its order. Both are in the Job's name, so that deciding twice does
+once, and both are in the status, so that the outcome outlives the Job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidemill.api import AnyResource
+from tidemill.api.conditions import Reason
+from tidemill.api.dataset import Attempt
+from tidemill.children import names
+from tidemill.contract import Failure, RunReport
+from tidemill.plan.diagnosis import Run, diagnose
+from tidemill.plan.reading import is_ours
+from tidemill.plan.world import World
+
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
+
+# Their cause lies outside the order, so they are tried again for as long as it takes.
+PATIENT = frozenset({Reason.STORE_CREDENTIALS_MISSING, Reason.STORE_UNREACHABLE, Reason.SOURCE_UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an order stands after a look at the world."""
+
+    attempt: Attempt
+    run: Run
+    order_job: bool = False
+    """Whether the attempt's Job is to be made."""
+    wake: float | None = None
+    just_ended: bool = False
+    """Whether this look is the first to see the attempt's end."""
+
+    @property
+    def report(self) -> RunReport | None:
+        return self.run.report
+
+    @property
+    def failure(self) -> Failure | None:
+        return self.run.failure
+
+
+def pause(number: int) -> float:
+    """Seconds to wait after the n-th failure.
+
+    >>> [pause(number) for number in (1, 2, 3, 10)]
+    [5.0, 10.0, 20.0, 300.0]
+    """
+    return min(FIRST_PAUSE * 2.0 ** (number - 1), LONGEST_PAUSE)
+
+
+def advance(
+    owner: AnyResource,
+    digest: str,
+    recorded: Attempt | None,
+    world: World,
+    now: datetime,
+    *,
+    at: datetime | None = None,
+    limit: int | None = None,
+) -> Progress:
+    """Where the order with this digest stands: `limit` is how often it is tried, for ever where None."""
+    if recorded is None or recorded.order != digest:
+        recorded = Attempt(order=digest, number=1, outcome="Running", at=at)
+    if recorded.outcome == "Succeeded":
+        return Progress(recorded, Run("Succeeded"))
+    if recorded.outcome == "Failed":
+        failure = Failure(reason=Reason(recorded.reason), message=recorded.message, retryable=recorded.retryable)
+        due = (recorded.finished_at or now) + timedelta(seconds=pause(recorded.number))
+        if not may_repeat(failure, recorded.number, limit):
+            return Progress(recorded, Run("Failed", failure=failure))
+        if now < due:
+            return Progress(recorded, Run("Failed", failure=failure), wake=(due - now).total_seconds())
+        recorded = Attempt(order=digest, number=recorded.number + 1, outcome="Running", at=recorded.at)
+    job = world.get("Job", owner.namespace, names.run(owner.name, digest, recorded.number))
+    if job is not None and not is_ours(job, owner.metadata.uid):
+        job = None
+    pods = world.owned("Pod", job["metadata"]["uid"]) if job else []
+    run = diagnose(job, pods)
+    if run.phase == "Absent":
+        return Progress(recorded, run, order_job=True)
+    if not run.over:
+        return Progress(recorded, run)
+    if run.failure is None:
+        ended = recorded.model_copy(update={"outcome": "Succeeded", "finished_at": now.replace(microsecond=0)})
+        return Progress(ended, run, just_ended=True)
+    ended = recorded.model_copy(
+        update={
+            "outcome": "Failed",
+            "reason": str(run.failure.reason),
+            "message": run.failure.message[:4096],
+            "retryable": run.failure.retryable,
+            "finished_at": now.replace(microsecond=0),
+        }
+    )
+    wake = pause(ended.number) if may_repeat(run.failure, ended.number, limit) else None
+    return Progress(ended, run, wake=wake, just_ended=True)
+
+
+def may_repeat(failure: Failure, number: int, limit: int | None) -> bool:
+    """Whether there is a next attempt after the n-th failed like this."""
+    if not failure.retryable:
+        return False
+    return failure.reason in PATIENT or limit is None or number < limit

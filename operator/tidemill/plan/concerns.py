@@ -1,0 +1,60 @@
+"""Whom a change concerns: the objects to visit when this one appears, changes or goes."""
+
+from __future__ import annotations
+
+from tidemill.api import DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.children import names
+from tidemill.plan.reading import dig, label
+from tidemill.plan.world import Key, Manifest, World, key_of
+
+
+def concerned(manifest: Manifest, world: World) -> set[Key]:
+    """The keys to visit after a change of `manifest`.
+
+    Read from raw values on purpose: an object that does not parse still concerns its neighbours.
+    """
+    key = key_of(manifest)
+    found: set[Key] = set()
+    match key.kind:
+        case "Dataset":
+            found = _referring(world, TrainingJob.kind_name, key.namespace, key.name, "spec", "dataset", "name")
+        case "TrainingJob":
+            if monitor := label(manifest, names.MONITOR):
+                found.add(Key(DriftMonitor.kind_name, key.namespace, monitor))
+            found |= _referring(
+                world, DriftMonitor.kind_name, key.namespace, key.name, "spec", "retraining", "template", "trainingJob"
+            )
+        case "ModelVersion":
+            model = str(dig(manifest, "spec", "modelName"))
+            services = _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name")
+            found = services | _watching(world, services)
+        case "InferenceService":
+            model = str(dig(manifest, "spec", "model", "name"))
+            found = _referring(world, ModelVersion.kind_name, key.namespace, model, "spec", "modelName")
+            found |= _watching(world, {key})
+        case "DriftMonitor":
+            pass
+        case _:
+            owner = label(manifest, names.OWNER_NAME)
+            kind = label(manifest, names.OWNER_KIND)
+            return {Key(kind, key.namespace, owner)} if owner and kind else set()
+    return found | {key}
+
+
+def _referring(world: World, kind: str, namespace: str, name: str, *path: str) -> set[Key]:
+    """Objects of `kind` whose value at `path` is `name`."""
+    return {key_of(manifest) for manifest in world.all(kind, namespace) if dig(manifest, *path) == name}
+
+
+def _watching(world: World, services: set[Key]) -> set[Key]:
+    """The monitors that watch any of `services`."""
+    return {
+        monitor
+        for service in services
+        for monitor in _referring(
+            world, DriftMonitor.kind_name, service.namespace, service.name, "spec", "target", "inferenceService"
+        )
+    }
+
+
+__all__ = ["concerned"]

@@ -1,0 +1,157 @@
+"""What a Dataset needs: an ingest run for each change of its spec and for each refresh, and the newest good revision kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tidemill.api import Dataset
+from tidemill.api.conditions import Reason, Said, Status, false, settle, true, unknown
+from tidemill.api.dataset import DatasetStatus, Revision
+from tidemill.api.durations import seconds
+from tidemill.children import jobs
+from tidemill.children.installation import Installation
+from tidemill.contract import Ingested, IngestOrder, digest_of
+from tidemill.plan.attempts import Progress, advance
+from tidemill.plan.plan import Notice, Plan
+from tidemill.plan.world import Manifest, World
+
+
+def plan(dataset: Dataset, world: World, installation: Installation, now: datetime) -> Plan:
+    """Keep the newest good revision, and look for a newer one when it is time."""
+    status = dataset.status
+    if dataset.spec.suspend:
+        said = [*_about_revision(status, Reason.SUSPENDED, "spec.suspend is set")]
+        return Plan(_settled(dataset, status, said, now))
+    tick, until_next = _refresh(dataset, now)
+    order = _order(dataset, tick)
+    # What the new revision is compared with is no part of the order's identity: it changes when the run succeeds.
+    digest = digest_of(order.model_copy(update={"previous": ""}))
+    at = datetime.fromtimestamp(tick, UTC) if tick else None
+    progress = advance(dataset, digest, status.attempt, world, now, at=at)
+    status = status.model_copy(update={"attempt": progress.attempt})
+    notices: tuple[Notice, ...] = ()
+    if progress.just_ended and progress.report and progress.report.ingested:
+        status, notices = _publish(dataset, status, progress.report.ingested, progress.report.warnings, now)
+    elif progress.just_ended and progress.failure:
+        notices = (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
+    ensure: tuple[Manifest, ...] = ()
+    if progress.order_job:
+        credentials = dataset.spec.credentials.secret_ref.name if dataset.spec.credentials else ""
+        ensure = (
+            jobs.run(
+                dataset,
+                order,
+                installation,
+                attempt=progress.attempt.number,
+                digest=digest,
+                resources=dataset.spec.resources,
+                credentials=credentials,
+            ),
+        )
+    wakes = [wake for wake in (progress.wake, until_next) if wake is not None]
+    said = _said(dataset, status, progress)
+    return Plan(_settled(dataset, status, said, now), ensure=ensure, notices=notices, wake=min(wakes, default=None))
+
+
+def _refresh(dataset: Dataset, now: datetime) -> tuple[int, float | None]:
+    """The refresh that is due, as seconds since the epoch (0: the first look), and the seconds until the next."""
+    interval, attempt = dataset.spec.refresh.interval, dataset.status.attempt
+    if interval is None:
+        return 0, None
+    period = max(seconds(interval), 1.0)
+    current = int(attempt.at.timestamp()) if attempt and attempt.at else 0
+    if attempt is None or attempt.outcome == "Running":
+        return current, None
+    due = (attempt.finished_at.timestamp() if attempt.finished_at else 0.0) + period
+    if attempt.outcome == "Succeeded" and now.timestamp() >= due:
+        return int(now.timestamp() // period * period), None
+    return current, max(due - now.timestamp(), 0.0) if attempt.outcome == "Succeeded" else None
+
+
+def _order(dataset: Dataset, tick: int) -> IngestOrder:
+    spec = dataset.spec
+    return IngestOrder(
+        namespace=dataset.namespace,
+        dataset=dataset.name,
+        source=spec.source,
+        format=spec.format,
+        columns=spec.columns,
+        evolution=spec.evolution,
+        splits=spec.splits,
+        expectations=spec.expectations,
+        previous=dataset.status.revision.uri if dataset.status.revision else "",
+        credentials=spec.credentials is not None,
+        tick=tick,
+    )
+
+
+def _publish(
+    dataset: Dataset, status: DatasetStatus, ingested: Ingested, warnings: tuple[str, ...], now: datetime
+) -> tuple[DatasetStatus, tuple[Notice, ...]]:
+    """The revision a run reports becomes the current one; the same content is no new revision."""
+    current = status.revision
+    if current and current.digest == ingested.digest:
+        return status.model_copy(update={"warnings": warnings}), ()
+    revision = Revision(**ingested.model_dump(), created_at=now.replace(microsecond=0))
+    earlier = (current, *status.revisions) if current else status.revisions
+    status = status.model_copy(
+        update={
+            "revision": revision,
+            "revisions": earlier[: dataset.spec.revision_history_limit - 1],
+            "warnings": tuple(warning[:1024] for warning in warnings[:32]),
+        }
+    )
+    return status, (
+        Notice("RevisionPublished", f"{revision.rows} rows, {revision.columns} columns, {revision.digest[:19]}"),
+    )
+
+
+def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[Said]:
+    failure, revision = progress.failure, status.revision
+    if failure is None and progress.run.phase == "Succeeded":
+        return [*_about_revision(status), true("Fetched", Reason.SUCCEEDED), true("QualityPassed", Reason.SUCCEEDED)]
+    if failure is None:
+        message = progress.run.message or "the source is being read"
+        return [*_about_revision(status, Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
+    kept = f"; revision {revision.digest[:19]} stays in use" if revision else ""
+    message = failure.message + kept
+    said = [false("Fetched", failure.reason, message)]
+    if failure.reason == Reason.QUALITY_FAILED:
+        said = [true("Fetched", Reason.SUCCEEDED), false("QualityPassed", failure.reason, message)]
+    if failure.retryable:
+        said.append(true("Reconciling", Reason.RETRYING, "the source is read again until it can be used"))
+    else:
+        said.append(true("Stalled", failure.reason, message))
+    was_ready = dataset.status.condition("Ready")
+    spec_was_good = (
+        was_ready is not None
+        and was_ready.status == "True"
+        and was_ready.observed_generation == dataset.metadata.generation
+    )
+    if spec_was_good and revision:
+        # A source that vanished later takes nothing away.
+        return [true("Ready", Reason.SUCCEEDED, message), *said]
+    return [false("Ready", failure.reason, message), *said]
+
+
+def _about_revision(status: DatasetStatus, reason: Reason = Reason.SUCCEEDED, message: str = "") -> list[Said]:
+    if status.revision is None:
+        if reason == Reason.SUSPENDED:
+            return [false("Ready", reason, message)]
+        return [unknown("Ready", reason, message)]
+    found = f"revision {status.revision.digest[:19]}: {status.revision.rows} rows, {status.revision.columns} columns"
+    if reason == Reason.SUSPENDED:
+        return [true("Ready", reason, f"{found}; no new one is looked for: {message}")]
+    if reason == Reason.PROGRESSING:
+        return [unknown("Ready", reason, message)]
+    return [true("Ready", Reason.SUCCEEDED, found)]
+
+
+def _settled(dataset: Dataset, status: DatasetStatus, said: list[Said], now: datetime) -> Status:
+    generation = dataset.metadata.generation
+    return status.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": settle(dataset.status.conditions, said, generation=generation, now=now),
+        }
+    )

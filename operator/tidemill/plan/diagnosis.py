@@ -1,0 +1,136 @@
+"""What became of a run: its Job and its pod, as one value.
+
+    Absent → Waiting → Running → Succeeded(report)
+                            └──→ Failed(failure)
+
+The pod's termination message is the report, and the pod is believed before its Job: it knows first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+
+from tidemill.api.conditions import Reason
+from tidemill.children.jobs import WORKLOAD
+from tidemill.contract import Failure, RunReport
+from tidemill.plan.reading import dig
+from tidemill.plan.world import Manifest
+
+IMAGE_TROUBLE = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a run stands."""
+
+    phase: Literal["Absent", "Waiting", "Running", "Succeeded", "Failed"]
+    report: RunReport | None = None
+    failure: Failure | None = None
+    message: str = ""
+    """While waiting: for what."""
+    queued: bool = False
+    """Held back by a queue."""
+
+    @property
+    def over(self) -> bool:
+        return self.phase in {"Succeeded", "Failed"}
+
+
+ABSENT = Run("Absent")
+
+
+def diagnose(job: Manifest | None, pods: Sequence[Manifest]) -> Run:
+    """What became of `job`, whose pods are `pods`."""
+    if job is None:
+        return ABSENT
+    for pod in pods:
+        for container in dig(pod, "status", "containerStatuses") or ():
+            ended = dig(container, "state", "terminated")
+            if container.get("name") == WORKLOAD and ended:
+                return _ended(pod, ended)
+    for condition in dig(job, "status", "conditions") or ():
+        if condition.get("status") != "True":
+            continue
+        if condition["type"] == "Failed":
+            return _failed_without_pod(condition)
+        if condition["type"] == "Complete":
+            return _failed(
+                Reason.REPORT_MISSING,
+                "the pod was removed before its report was read; the run is repeated",
+                retryable=True,
+            )
+    if dig(job, "spec", "suspend"):
+        return Run("Waiting", message="held back by its queue", queued=True)
+    for pod in pods:
+        if trouble := _trouble(pod):
+            return Run("Waiting", message=trouble)
+        if dig(pod, "status", "phase") == "Running":
+            return Run("Running")
+    return Run("Waiting", message="the pod is being started")
+
+
+def _ended(pod: Manifest, ended: Manifest) -> Run:
+    """What a container that ended has to say."""
+    report = _read(ended.get("message") or "")
+    if ended.get("reason") == "OOMKilled":
+        limit = dig(pod, "spec", "containers")[0].get("resources", {}).get("limits", {}).get("memory", "not set")
+        return _failed(
+            Reason.OUT_OF_MEMORY,
+            f"OOMKilled: the run needed more memory than it may have; raise spec.resources.limits.memory (now {limit})",
+        )
+    if dig(pod, "status", "reason") == "Evicted":
+        return _failed(Reason.INTERNAL_ERROR, f"the pod was evicted: {dig(pod, 'status', 'message')}", retryable=True)
+    if report is not None and report.failure is not None:
+        return Run("Failed", report=report, failure=report.failure)
+    if report is not None and ended.get("exitCode") == 0:
+        return Run("Succeeded", report=report)
+    if ended.get("exitCode") == 0:
+        return _failed(Reason.REPORT_MISSING, "the run ended well but left no report that can be read", retryable=True)
+    return _failed(
+        Reason.INTERNAL_ERROR,
+        f"the run ended with exit code {ended.get('exitCode')} and no report ({ended.get('reason') or 'no reason'}); see the pod's log",
+        retryable=True,
+    )
+
+
+def _failed_without_pod(condition: Manifest) -> Run:
+    if condition.get("reason") == "DeadlineExceeded":
+        return _failed(
+            Reason.DEADLINE_EXCEEDED, "the run took longer than its deadline; raise spec.activeDeadline or ask for less"
+        )
+    return _failed(
+        Reason.INTERNAL_ERROR, condition.get("message") or "the Job failed and its pod is gone", retryable=True
+    )
+
+
+def _failed(reason: Reason, message: str, *, retryable: bool = False) -> Run:
+    return Run("Failed", failure=Failure(reason=reason, message=message, retryable=retryable))
+
+
+def _trouble(pod: Manifest) -> str:
+    """What keeps a pod from starting, with the remedy; empty where nothing is known to."""
+    for condition in dig(pod, "status", "conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return f"no node has room: {condition.get('message')}"
+    for container in dig(pod, "status", "containerStatuses") or ():
+        waiting = dig(container, "state", "waiting") or {}
+        if waiting.get("reason") in IMAGE_TROUBLE:
+            return f"the image {container.get('image')} cannot be had ({waiting['reason']}); check the chart's image values"
+        if waiting.get("reason") in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
+            return f"the container cannot be started: {waiting.get('message')}"
+    return ""
+
+
+def _read(message: str) -> RunReport | None:
+    try:
+        report = RunReport.model_validate(json.loads(message))
+    except (ValueError, ValidationError):
+        return None
+    return report if report.to_wire() else None

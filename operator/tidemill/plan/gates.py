@@ -1,0 +1,101 @@
+"""May this version be served? A list of bounds against what was measured when the version was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidemill.api.modelversion import Gate, GateResult, Measured
+
+# Metrics where less is better; every other one counts upwards, as scikit-learn's scorers do.
+LESS_IS_BETTER = frozenset(
+    {
+        "log_loss",
+        "brier_score",
+        "mean_absolute_error",
+        "mean_squared_error",
+        "rmse",
+        "root_mean_squared_error",
+        "median_absolute_error",
+        "max_error",
+        "mean_absolute_percentage_error",
+    }
+)
+
+
+def regression(metric: str, value: float, reference: float) -> float:
+    """How much worse `value` is than `reference`, in units of the metric; negative where it is better.
+
+    >>> round(regression("accuracy", 0.90, 0.95), 3), round(regression("log_loss", 0.2, 0.3), 3)
+    (0.05, -0.1)
+    """
+    return value - reference if metric in LESS_IS_BETTER else reference - value
+
+
+def judge(gates: Sequence[Gate], evaluation: Sequence[Measured]) -> tuple[GateResult, ...]:
+    """Each gate with its verdict; a gate that cannot be judged says why."""
+    return tuple(_judge(gate, evaluation) for gate in gates)
+
+
+def passed(results: Sequence[GateResult]) -> bool:
+    return all(result.verdict != "Failed" for result in results)
+
+
+def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
+    name = f"{gate.metric}/{gate.on}" + ("/Stable" if gate.against else "")
+    measured = next((measured for measured in evaluation if measured.on == gate.on), None)
+    if measured is None or measured.rows < max(gate.minimum_rows, 1):
+        rows = measured.rows if measured else 0
+        if gate.on == "Holdout":
+            return GateResult(
+                name=name,
+                verdict="Failed",
+                message=f"only {rows} rows were held out; at least {max(gate.minimum_rows, 1)} are needed",
+            )
+        return GateResult(
+            name=name, verdict="NotJudged", message=f"{rows} labelled rows, {max(gate.minimum_rows, 1)} needed"
+        )
+    value = measured.metrics.get(gate.metric)
+    if value is None:
+        known = ", ".join(sorted(measured.metrics))
+        return GateResult(
+            name=name,
+            verdict="Failed",
+            message=f"{gate.metric} was not measured; add it to the TrainingJob's spec.evaluation.metrics (measured: {known})",
+        )
+    if gate.minimum is not None and value < gate.minimum:
+        return GateResult(
+            name=name,
+            verdict="Failed",
+            value=value,
+            reference=gate.minimum,
+            message=f"{value:.4f} is below {gate.minimum}",
+        )
+    if gate.maximum is not None and value > gate.maximum:
+        return GateResult(
+            name=name,
+            verdict="Failed",
+            value=value,
+            reference=gate.maximum,
+            message=f"{value:.4f} is above {gate.maximum}",
+        )
+    if gate.against is None or gate.maximum_regression is None:
+        bound = gate.minimum if gate.minimum is not None else gate.maximum
+        return GateResult(
+            name=name, verdict="Passed", value=value, reference=bound, message=f"{value:.4f} on {measured.rows} rows"
+        )
+    reference = measured.stable.get(gate.metric)
+    if reference is None:
+        return GateResult(
+            name=name, verdict="NotJudged", value=value, message="no version was in service to compare with"
+        )
+    worse = regression(gate.metric, value, reference)
+    verdict = "Passed" if worse <= gate.maximum_regression else "Failed"
+    how = f"{worse:.4f} worse" if worse > 0 else f"{-worse:.4f} better"
+    message = f"{value:.4f}, {how} than the version in service ({reference:.4f}) on {measured.rows} rows; {gate.maximum_regression} is allowed"
+    return GateResult(
+        name=name,
+        verdict="Passed" if verdict == "Passed" else "Failed",
+        value=value,
+        reference=reference,
+        message=message,
+    )

@@ -1,0 +1,120 @@
+"""Whether a ModelVersion may be served: verified, through its gates, approved, and not rejected by a rollout before."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from tidemill.api import InferenceService, ModelVersion
+from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
+from tidemill.api.modelversion import ModelVersionStatus, Quarantine, ServedBy
+from tidemill.children import names
+from tidemill.children.installation import Installation
+from tidemill.plan import gates
+from tidemill.plan.plan import Notice, Plan
+from tidemill.plan.reading import every
+from tidemill.plan.world import World
+
+
+def plan(version: ModelVersion, world: World, installation: Installation, now: datetime) -> Plan:
+    """Judge the version by what it carries and by what became of it."""
+    results = gates.judge(version.spec.gates, version.spec.evaluation)
+    served_by = _served_by(version, world)
+    holdout = next((measured.metrics for measured in version.spec.evaluation if measured.on == "Holdout"), {})
+    quarantine = quarantine_of(version)
+    said = _said(version, gates.passed(results), quarantine)
+    status = ModelVersionStatus(
+        observed_generation=version.metadata.generation,
+        conditions=settle(version.status.conditions, said, generation=version.metadata.generation, now=now),
+        score=next(iter(holdout.values()), None),
+        gates=results,
+        approved_by=_approvers(version),
+        served_by=served_by,
+        role=next(
+            (served.role for served in served_by if served.role == "Stable"), served_by[0].role if served_by else ""
+        ),
+        quarantine=quarantine,
+    )
+    notices: tuple[Notice, ...] = ()
+    before, after = version.status.condition("Ready"), status.condition("Ready")
+    if after and (before is None or (before.status, before.reason) != (after.status, after.reason)):
+        notices = (Notice(after.reason, after.message, "Normal" if after.status == "True" else "Warning"),)
+    return Plan(status, notices=notices)
+
+
+def quarantine_of(version: ModelVersion) -> Quarantine | None:
+    """Why a rollout rejected the version, from the mark it left."""
+    text = version.metadata.annotations.get(names.QUARANTINE, "")
+    if not text:
+        return None
+    try:
+        return Quarantine.model_validate_json(text)
+    except ValidationError:
+        # Only the operator may write the mark; one that cannot be read still means: do not serve.
+        return Quarantine(
+            reason="Unreadable", message=text[:200], since=version.metadata.creation_timestamp or datetime.min
+        )
+
+
+def _approvers(version: ModelVersion) -> tuple[str, ...]:
+    if version.spec.approval.policy == "Automatic":
+        return ("automatic",)
+    return tuple(
+        dict.fromkeys(decision.user for decision in version.spec.approval.decisions if decision.verdict == "Approved")
+    )
+
+
+def _said(version: ModelVersion, passed: bool, quarantine: Quarantine | None) -> list[Said]:
+    approval = version.spec.approval
+    approvers = _approvers(version)
+    rejections = [decision for decision in approval.decisions if decision.verdict == "Rejected"]
+    said: list[Said] = []
+    if version.spec.lineage.training_job:
+        said.append(
+            true(
+                "ArtifactVerified",
+                Reason.VERIFIED,
+                f"written and read back by TrainingJob {version.spec.lineage.training_job}",
+            )
+        )
+    else:
+        said.append(
+            unknown("ArtifactVerified", "VerifiedOnLoad", "every serving pod checks the digest before it loads a byte")
+        )
+    failed = [
+        result for result in gates.judge(version.spec.gates, version.spec.evaluation) if result.verdict == "Failed"
+    ]
+    if passed:
+        said.append(true("GatesPassed", Reason.GATES_PASSED, f"{len(version.spec.gates)} gates"))
+    else:
+        said.append(
+            false("GatesPassed", Reason.GATE_FAILED, "; ".join(f"{result.name}: {result.message}" for result in failed))
+        )
+    if rejections:
+        said.append(false("Approved", Reason.REJECTED, f"rejected by {rejections[0].user}: {rejections[0].comment}"))
+    elif approval.policy == "Automatic" or len(approvers) >= approval.required_approvals:
+        said.append(true("Approved", Reason.APPROVED, ", ".join(approvers)))
+    else:
+        message = f"{len(approvers)} of {approval.required_approvals} approvals; approvers add theirs to spec.approval.decisions"
+        said.append(false("Approved", Reason.AWAITING_APPROVAL, message))
+    if quarantine:
+        message = f"a rollout rejected this version ({quarantine.reason}): {quarantine.message}; train another one"
+        return [false("Ready", Reason.QUARANTINED, message), true("Stalled", Reason.QUARANTINED, message), *said]
+    unmet = next((statement for statement in said if statement.status == "False"), None)
+    if unmet is None:
+        return [true("Ready", Reason.APPROVED, "may be served"), *said]
+    ready = false("Ready", unmet.reason, unmet.message)
+    if unmet.reason == Reason.AWAITING_APPROVAL:
+        return [ready, *said]
+    return [ready, true("Stalled", unmet.reason, unmet.message), *said]
+
+
+def _served_by(version: ModelVersion, world: World) -> tuple[ServedBy, ...]:
+    served = []
+    for service in every(InferenceService, world.all(InferenceService.kind_name, version.namespace)):
+        if service.status.stable and service.status.stable.version == version.name:
+            served.append(ServedBy(inference_service=service.name, role="Stable"))
+        elif service.status.candidate and service.status.candidate.version == version.name:
+            served.append(ServedBy(inference_service=service.name, role="Candidate"))
+    return tuple(served)

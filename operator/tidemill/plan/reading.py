@@ -1,0 +1,78 @@
+"""Objects of the world as values of the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from tidemill.api import AnyResource, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.plan.world import Manifest, World
+
+KIND_TYPES: dict[str, type[AnyResource]] = {
+    kind.kind_name: kind for kind in (Dataset, TrainingJob, ModelVersion, InferenceService, DriftMonitor)
+}
+Kind = TypeVar("Kind", Dataset, TrainingJob, ModelVersion, InferenceService, DriftMonitor)
+
+
+class UnreadableError(Exception):
+    """An object of ours does not parse; only that object is concerned."""
+
+
+def read(kind: type[Kind], manifest: Manifest) -> Kind:
+    """`manifest` as a value of `kind`; raises UnreadableError with the path of what is wrong."""
+    try:
+        return kind.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UnreadableError(f"{where}: {first['msg']}") from error
+
+
+def find(kind: type[Kind], world: World, namespace: str, name: str) -> Kind | None:
+    """The object by name; None where there is none, or none that can be read."""
+    manifest = world.get(kind.kind_name, namespace, name)
+    if manifest is None:
+        return None
+    try:
+        return read(kind, manifest)
+    except UnreadableError:
+        return None
+
+
+def every(kind: type[Kind], manifests: Iterable[Manifest]) -> list[Kind]:
+    """Those of `manifests` that can be read: a neighbour that cannot disturbs nobody."""
+    readable = []
+    for manifest in manifests:
+        try:
+            readable.append(read(kind, manifest))
+        except UnreadableError:
+            continue
+    return readable
+
+
+def is_leaving(manifest: Manifest | None) -> bool:
+    return manifest is not None and bool(manifest["metadata"].get("deletionTimestamp"))
+
+
+def is_ours(manifest: Manifest, uid: str) -> bool:
+    """Whether the object carries an owner reference to `uid`."""
+    return any(owner.get("uid") == uid for owner in manifest["metadata"].get("ownerReferences") or ())
+
+
+def label(manifest: Manifest, name: str) -> str:
+    return str((manifest["metadata"].get("labels") or {}).get(name, ""))
+
+
+def annotation(manifest: Manifest, name: str) -> str:
+    return str((manifest["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def dig(manifest: Any, *path: str) -> Any:
+    """The value at `path`, or None where the path breaks off."""
+    for part in path:
+        if not isinstance(manifest, dict):
+            return None
+        manifest = manifest.get(part)
+    return manifest

@@ -1,0 +1,227 @@
+"""What a TrainingJob needs: its inputs pinned, one run, and a ModelVersion out of the run's report.
+
+    pinned (status) → Job → report → ModelVersion → Complete
+                        └─→ Failed
+
+Pinning is a write of its own before the Job is made: whatever moves later, this run learns from what it was told.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
+from tidemill.api.durations import seconds
+from tidemill.api.trainingjob import Cause, PinnedRevision, PinnedVersion, TrainingJobStatus
+from tidemill.children import jobs, names, versions
+from tidemill.children.installation import Installation
+from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
+from tidemill.plan.attempts import Progress, advance
+from tidemill.plan.plan import Notice, Plan, Retirement
+from tidemill.plan.reading import every, find, is_ours
+from tidemill.plan.world import Key, Manifest, World
+
+
+def plan(job: TrainingJob, world: World, installation: Installation, now: datetime) -> Plan:
+    """Carry the run on by one step."""
+    status = job.status.model_copy(update={"cause": job.status.cause or _cause(job)})
+    if status.is_true("Complete") or status.is_true("Failed"):
+        return Plan(_settled(job, status, _kept(status), now))
+    if job.spec.suspend:
+        said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set"), true("Suspended", Reason.SUSPENDED)]
+        return Plan(_settled(job, status, said, now), retire=_running(job, world))
+    if status.dataset is None:
+        return _pin(job, status, world, now)
+    order = _order(job, status)
+    progress = advance(job, digest_of(order), status.attempt, world, now, limit=job.spec.backoff_limit + 1)
+    status = status.model_copy(
+        update={"attempt": progress.attempt, "started_at": status.started_at or now.replace(microsecond=0)}
+    )
+    trained = progress.report.trained if progress.report else None
+    if progress.just_ended and trained:
+        return _complete(job, status, order.version, trained, world, installation, now)
+    ensure: tuple[Manifest, ...] = ()
+    if progress.order_job:
+        ensure = (
+            jobs.run(
+                job,
+                order,
+                installation,
+                attempt=progress.attempt.number,
+                resources=job.spec.resources,
+                deadline=int(seconds(job.spec.active_deadline)),
+                ttl=int(seconds(job.spec.ttl_after_finished)),
+            ),
+        )
+    notices: tuple[Notice, ...] = ()
+    if progress.just_ended and progress.failure:
+        notices = (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
+    if progress.run.phase == "Failed" and progress.wake is None:
+        status = status.model_copy(update={"completed_at": status.completed_at or now.replace(microsecond=0)})
+    return Plan(_settled(job, status, _said(job, progress), now), ensure=ensure, notices=notices, wake=progress.wake)
+
+
+def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetime) -> Plan:
+    """Pin the revision, and the version in service to compare with."""
+    reference = job.spec.dataset
+    dataset = find(Dataset, world, job.namespace, reference.name)
+    if dataset is None:
+        message = f"there is no Dataset {reference.name!r} in this namespace; create it and the run starts by itself"
+        return _waiting(job, status, message, now)
+    revisions = ((dataset.status.revision,) if dataset.status.revision else ()) + dataset.status.revisions
+    if not revisions:
+        ready = dataset.status.condition("Ready")
+        message = f"Dataset {reference.name!r} has no revision yet" + (
+            f": {ready.reason}: {ready.message}" if ready else ""
+        )
+        return _waiting(job, status, message, now)
+    chosen = (
+        revisions[0]
+        if reference.revision == "Latest"
+        else next((r for r in revisions if r.digest == reference.revision), None)
+    )
+    if chosen is None:
+        message = f"Dataset {reference.name!r} has no revision {reference.revision}; it has {', '.join(r.digest[:19] for r in revisions)}"
+        return _waiting(job, status, message, now)
+    status = status.model_copy(
+        update={
+            "dataset": PinnedRevision(name=dataset.name, digest=chosen.digest, uri=chosen.uri),
+            "compared_with": _stable(job, world),
+        }
+    )
+    said = [unknown("Ready", Reason.PROGRESSING, "the run is about to start"), true("Reconciling", Reason.PROGRESSING)]
+    return Plan(_settled(job, status, said, now), wake=0.0)
+
+
+def _waiting(job: TrainingJob, status: TrainingJobStatus, message: str, now: datetime) -> Plan:
+    said = [
+        false("Ready", Reason.DEPENDENCY_NOT_READY, message),
+        true("Reconciling", Reason.DEPENDENCY_NOT_READY, message),
+    ]
+    return Plan(_settled(job, status, said, now))
+
+
+def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
+    """The version of this model in service: of the service whose rows are learnt from, else of the first by name."""
+    services = every(InferenceService, world.all(InferenceService.kind_name, job.namespace))
+    wanted = job.spec.served_rows.inference_service if job.spec.served_rows else ""
+    services.sort(key=lambda service: (service.name != wanted, service.name))
+    for service in services:
+        if service.spec.model.name != job.spec.model_name or service.status.stable is None:
+            continue
+        version = find(ModelVersion, world, job.namespace, service.status.stable.version)
+        if version is not None:
+            return PinnedVersion(name=version.name, digest=version.spec.artifact.digest, uri=version.spec.artifact.uri)
+    return None
+
+
+def _order(job: TrainingJob, status: TrainingJobStatus) -> TrainOrder:
+    pinned, stable = status.dataset, status.compared_with
+    assert pinned is not None, "the revision is pinned before a run is ordered"
+    return TrainOrder(
+        namespace=job.namespace,
+        training_job=job.name,
+        model=job.spec.model_name,
+        version=names.version(job.spec.model_name, job.metadata.uid, pinned.digest),
+        dataset=pinned.name,
+        dataset_digest=pinned.digest,
+        dataset_uri=pinned.uri,
+        served_rows=job.spec.served_rows,
+        learn=job.spec.task,
+        estimator=job.spec.estimator,
+        metrics=job.spec.evaluation.metrics,
+        stable=VersionOrder(name=stable.name, uri=stable.uri, digest=stable.digest) if stable else None,
+        seed=job.spec.seed,
+    )
+
+
+def _complete(
+    job: TrainingJob,
+    status: TrainingJobStatus,
+    version: str,
+    trained: Trained,
+    world: World,
+    installation: Installation,
+    now: datetime,
+) -> Plan:
+    """The run's report becomes a ModelVersion; the facts stay in the status when the Job is gone."""
+    holdout = next((measured.metrics for measured in trained.evaluation if measured.on == "Holdout"), {})
+    status = status.model_copy(
+        update={
+            "metrics": holdout,
+            "score": next(iter(holdout.values()), None),
+            "model_version": version,
+            "report_uri": trained.report_uri,
+            "completed_at": now.replace(microsecond=0),
+        }
+    )
+    said = _kept(status.model_copy(update={"conditions": ()}), complete=True)
+    # Made once and never again: a version that somebody deletes stays deleted.
+    exists = world.get(ModelVersion.kind_name, job.namespace, version) is not None
+    ensure = () if exists else (versions.model_version(job, version, trained, installation.workload_image),)
+    notice = Notice(
+        "ModelVersionPublished",
+        f"{version}: " + ", ".join(f"{name} {value:.3f}" for name, value in list(holdout.items())[:3]),
+    )
+    return Plan(_settled(job, status, said, now), ensure=ensure, notices=(notice,))
+
+
+def _said(job: TrainingJob, progress: Progress) -> list[Said]:
+    failure, run = progress.failure, progress.run
+    if failure is None and run.queued:
+        return [false("Ready", Reason.QUEUED, run.message), true("Suspended", Reason.QUEUED, run.message)]
+    if failure is None:
+        message = run.message or f"attempt {progress.attempt.number} is running"
+        said = [unknown("Ready", Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
+        return [*said, true("Running", Reason.PROGRESSING)] if run.phase == "Running" else said
+    if progress.wake is not None:
+        message = f"{failure.message} (attempt {progress.attempt.number}; it is tried again)"
+        return [false("Ready", failure.reason, message), true("Reconciling", Reason.RETRYING, message)]
+    return [
+        false("Ready", failure.reason, failure.message),
+        true("Failed", failure.reason, failure.message),
+        true("Stalled", failure.reason, failure.message),
+    ]
+
+
+def _kept(status: TrainingJobStatus, *, complete: bool = False) -> list[Said]:
+    """What a run that is over says for ever."""
+    if complete or status.is_true("Complete"):
+        message = f"published {status.model_version}"
+        return [true("Ready", Reason.SUCCEEDED, message), true("Complete", Reason.SUCCEEDED, message)]
+    return [Said(type=c.type, status=c.status, reason=c.reason, message=c.message) for c in status.conditions]
+
+
+def _cause(job: TrainingJob) -> Cause:
+    """Why the run exists, from the annotation its maker left."""
+    text = job.metadata.annotations.get(names.CAUSE, "")
+    if text and names.MONITOR in job.metadata.labels:
+        try:
+            return Cause.model_validate_json(text)
+        except ValidationError:
+            return Cause(kind=DriftMonitor.kind_name, name=job.metadata.labels[names.MONITOR])
+    return Cause(kind="User")
+
+
+def _running(job: TrainingJob, world: World) -> tuple[Retirement, ...]:
+    """The Jobs of this run that are not over, to be stopped."""
+    return tuple(
+        Retirement(
+            Key("Job", job.namespace, child["metadata"]["name"]), child["metadata"]["uid"], "spec.suspend is set"
+        )
+        for child in world.owned("Job", job.metadata.uid)
+        if is_ours(child, job.metadata.uid) and not (child.get("status") or {}).get("completionTime")
+    )
+
+
+def _settled(job: TrainingJob, status: TrainingJobStatus, said: list[Said], now: datetime) -> TrainingJobStatus:
+    generation = job.metadata.generation
+    return status.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": settle(job.status.conditions, said, generation=generation, now=now),
+        }
+    )
