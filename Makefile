@@ -1,0 +1,69 @@
+# Tidemill. `make demo` shows the closed loop on a real cluster, `make test` runs every test; both set up what they need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/tests
+python := .venv/bin/python
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 24
+
+.venv/.ready: pyproject.toml operator/constraints.txt tests/environment.sh
+	@echo "Preparing .venv (about 20 s with warm caches)"
+	@sh tests/environment.sh
+
+.PHONY: demo
+demo: .venv/.ready ## Show the closed loop on a real cluster, narrated
+	@$(python) -m demo
+
+.PHONY: test
+test: .venv/.ready ## Run every test: first those without a cluster, then those on real pods
+	@$(python) -m ruff check operator tests
+	@$(python) -m ruff format --check operator tests
+	@$(python) -m mypy
+	@.venv/bin/lint-imports
+	@$(python) -m pytest -m "not api and not e2e" -n 2 -q
+	@$(python) -m cluster up
+	@$(python) -m cluster images
+	@$(MAKE) --no-print-directory verify
+	@$(python) -m pytest -m "api" -q
+	@$(python) -m pytest -m "e2e" -q
+	@$(python) -m cluster down
+
+.PHONY: test-unit
+test-unit: .venv/.ready ## Run the tests that need only Python
+	@$(python) -m pytest -m "not api and not e2e" -n 2 -q
+
+.PHONY: test-api
+test-api: .venv/.ready ## Run the tests on a real API server without a node
+	@$(python) -m pytest -m api -q
+
+.PHONY: test-e2e
+test-e2e: .venv/.ready ## Run the tests on real pods
+	@$(python) -m pytest -m e2e -q
+
+.PHONY: cluster-up
+cluster-up: .venv/.ready ## Start a local Kubernetes cluster
+	@$(python) -m cluster up
+
+.PHONY: cluster-down
+cluster-down: .venv/.ready ## Stop it, and leave nothing but the cache
+	@$(python) -m cluster down
+
+.PHONY: images
+images: .venv/.ready ## Build the images and load them into the cluster
+	@$(python) -m cluster images
+
+.PHONY: generate
+generate: .venv/.ready ## Write CRDs, chart copies, manifests and the reference from the types
+	@$(python) -m tidemill generate
+
+.PHONY: verify
+verify: .venv/.ready ## Fail if anything that is generated differs from its source
+	@$(python) -m tidemill generate --check
+
+.PHONY: clean
+clean: ## Remove what was built here; caches of the user stay
+	@rm -rf .venv build dist reports *.egg-info operator/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find operator tests -name __pycache__ -type d -prune -exec rm -rf {} +
