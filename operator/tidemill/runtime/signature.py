@@ -34,3 +34,7 @@ class Signature(Model):
     """For classification: the labels, in the order of the probabilities."""
     target_spread: float = 0.0
     """For regression: standard deviation of the hold-out's target."""
+    gives_probabilities: bool = True
+    """For classification: whether an answer carries a probability for each class."""
+    takes_missing: bool = True
+    """Whether a row with a missing value is answered; otherwise it is refused."""

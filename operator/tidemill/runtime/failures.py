@@ -1,0 +1,147 @@
+"""Why a run comes to nothing, each with its reason and what to do about it.
+
+* RunFailed
+  - the store
+    - StoreCredentialsMissing   no Secret in this namespace
+    - StoreUnreachable          no answer in time, or a refusal
+    - ArtifactCorrupt           bytes that are not what their digest says
+  - the source
+    - SourceNotFound            nothing under that name
+    - SourceUnreachable         no answer in time, or a refusal
+    - SourceEmpty               no rows
+    - SourceUnreadable          not a table in the format that was named or guessed
+  - the rows
+    - SchemaMismatch            columns changed more than the Dataset allows
+    - TargetMissing             no such column
+    - TargetUnusable            a column from which nothing can be learnt
+    - NotNumeric                text where numbers were declared
+    - QualityFailed             an expectation does not hold
+    - NotEnoughRows             too few rows to learn from or to measure on
+  - the learning
+    - UnknownEstimator          no such estimator
+    - InvalidParameters         one the estimator refuses
+    - TrainingFailed            the estimator itself gave up
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tidemill.api.conditions import Reason
+from tidemill.contract import Failure
+
+
+class RunFailed(Exception):
+    """A run came to nothing; the message says what, where, and what to do."""
+
+    reason: ClassVar[Reason] = Reason.FAILED
+    cause_is_outside: ClassVar[bool] = False
+    """Whether the same order may succeed later, since what is wrong is not in it."""
+
+    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retryable = self.cause_is_outside if retryable is None else retryable
+
+    def to_failure(self) -> Failure:
+        """This failure as a run reports it."""
+        return Failure(reason=self.reason, message=self.message, retryable=self.retryable)
+
+
+class StoreCredentialsMissing(RunFailed):
+    """The namespace has no credentials for the store."""
+
+    reason = Reason.STORE_CREDENTIALS_MISSING
+    cause_is_outside = True
+
+
+class StoreUnreachable(RunFailed):
+    """The store did not answer in time, or refused."""
+
+    reason = Reason.STORE_UNREACHABLE
+    cause_is_outside = True
+
+
+class ArtifactCorrupt(RunFailed):
+    """Bytes that are not what their digest says; nothing of them was used."""
+
+    reason = Reason.ARTIFACT_CORRUPT
+
+
+class SourceNotFound(RunFailed):
+    """There is nothing under the source's name."""
+
+    reason = Reason.SOURCE_NOT_FOUND
+
+
+class SourceUnreachable(RunFailed):
+    """The source did not answer in time, or refused."""
+
+    reason = Reason.SOURCE_UNREACHABLE
+    cause_is_outside = True
+
+
+class SourceEmpty(RunFailed):
+    """The source has no rows."""
+
+    reason = Reason.SOURCE_EMPTY
+
+
+class SourceUnreadable(RunFailed):
+    """The source is no table in the format that was named or guessed."""
+
+    reason = Reason.SOURCE_UNREADABLE
+
+
+class SchemaMismatch(RunFailed):
+    """The columns changed more than the Dataset allows, or lack one that it declares."""
+
+    reason = Reason.SCHEMA_MISMATCH
+
+
+class TargetMissing(RunFailed):
+    """There is no column to predict."""
+
+    reason = Reason.TARGET_MISSING
+
+
+class TargetUnusable(RunFailed):
+    """Nothing can be learnt from the column to predict."""
+
+    reason = Reason.TARGET_UNUSABLE
+
+
+class NotNumeric(RunFailed):
+    """Text where numbers were declared."""
+
+    reason = Reason.NOT_NUMERIC
+
+
+class QualityFailed(RunFailed):
+    """The rows do not hold what is expected of them."""
+
+    reason = Reason.QUALITY_FAILED
+
+
+class NotEnoughRows(RunFailed):
+    """Too few rows to learn from or to measure on."""
+
+    reason = Reason.NOT_ENOUGH_ROWS
+
+
+class UnknownEstimator(RunFailed):
+    """No estimator of this name can be trained here."""
+
+    reason = Reason.UNKNOWN_ESTIMATOR
+
+
+class InvalidParameters(RunFailed):
+    """The estimator refuses a parameter."""
+
+    reason = Reason.INVALID_PARAMETERS
+
+
+class TrainingFailed(RunFailed):
+    """The estimator gave up."""
+
+    reason = Reason.TRAINING_FAILED

@@ -1,0 +1,218 @@
+"""A model version that answers: compiled where that gives the same answers, else the scikit-learn estimator.
+
+    predictor = load(folder)                      # a folder that `objects.fetch` has verified
+    answer = predictor.predict(matrix)            # float64 [rows, features], as `signature.features` says
+    answer.values                                 # indices into signature.classes, or numbers
+    answer.probabilities                          # [rows, classes], or None
+
+With `model.onnx` in the folder this needs numpy, orjson and onnxruntime; scikit-learn is imported only without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from tidemill.api.base import Scalar
+from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.signature import Signature
+
+MODEL_FILE: Final = "model.skops"
+COMPILED_FILE: Final = "model.onnx"
+SIGNATURE_FILE: Final = "signature.json"
+GOLDEN_FILE: Final = "golden.json"
+PROBABILITY_TOLERANCE: Final = 1e-5
+"""How far a compiled model's probabilities may lie from the estimator's."""
+VALUE_TOLERANCE: Final = 1e-5
+"""How far a compiled regression's answers may lie from the estimator's, as a share of their size and spread."""
+
+Matrix = NDArray[np.float64]
+
+
+class Unanswerable(ValueError):
+    """The model cannot answer these rows; the message is meant for who sent them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says to a matrix of rows."""
+
+    values: NDArray[Any]
+    """One per row: for classification the index of the label in `Signature.classes` (int64), for regression the number."""
+    probabilities: NDArray[Any] | None = None
+    """For classification: [rows, classes] in the order of `Signature.classes`; None where the model knows none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Rows with the answers they must get, wherever the model runs."""
+
+    matrix: Matrix
+    answer: Answer
+
+    def to_json(self) -> bytes:
+        """As JSON; a missing value is null."""
+        probabilities = self.answer.probabilities
+        return orjson.dumps(
+            {
+                "rows": self.matrix,
+                "values": self.answer.values,
+                "probabilities": None if probabilities is None else np.asarray(probabilities, np.float64),
+            },
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+
+    @classmethod
+    def from_json(cls, text: bytes, signature: Signature) -> Golden:
+        """What `to_json` wrote."""
+        wire = orjson.loads(text)
+        matrix = np.array(wire["rows"], np.float64).reshape(-1, len(signature.features))
+        kind = np.int64 if signature.task == "Classification" else np.float64
+        probabilities = None if wire["probabilities"] is None else np.array(wire["probabilities"], np.float64)
+        return cls(matrix, Answer(np.array(wire["values"], kind), probabilities))
+
+
+class Predictor:
+    """One model version, ready to answer."""
+
+    def __init__(self, signature: Signature, ask: Callable[[Matrix], Answer], *, compiled: bool, note: str = "") -> None:
+        self.signature = signature
+        self.compiled = compiled
+        """Whether ONNX Runtime answers."""
+        self.note = note
+        """Why the estimator answers although a compiled form is there; empty otherwise."""
+        self._ask = ask
+        self._width = len(signature.features)
+
+    def predict(self, matrix: Matrix) -> Answer:
+        """The answers to `matrix`, floats [rows, features] in the order of `signature.features`.
+
+        Raises Unanswerable where the shape is wrong or a value is missing that the model cannot do without.
+        """
+        if matrix.ndim != 2 or matrix.shape[1] != self._width:
+            raise Unanswerable(f"the model takes rows of {self._width} features, not an array of shape {matrix.shape}")
+        if not self.signature.takes_missing and np.isnan(matrix).any():
+            column = int(np.isnan(matrix).any(axis=0).argmax())
+            raise Unanswerable(f"feature {self.signature.features[column].name!r} is missing, and this model cannot answer without it")
+        return self._ask(matrix)
+
+    def labels(self, answer: Answer) -> list[Scalar]:
+        """The answer in the user's own words: labels for classification, numbers for regression."""
+        if self.signature.task == "Regression":
+            numbers: list[Scalar] = answer.values.tolist()
+            return numbers
+        classes = self.signature.classes
+        return [classes[index] for index in answer.values.tolist()]
+
+
+def load(folder: Path) -> Predictor:
+    """The model in `folder`, after it has given the right answers to its golden rows.
+
+    Raises ArtifactCorrupt where files are missing or damaged, or where no form of the model answers as it did when it
+    was made.
+    """
+    signature, golden = _read(folder)
+    note = ""
+    if (folder / COMPILED_FILE).exists():
+        predictor = Predictor(signature, compiled(folder / COMPILED_FILE, signature), compiled=True)
+        note = difference(golden.answer, predictor.predict(golden.matrix))
+        if not note:
+            return predictor
+    if not (folder / MODEL_FILE).exists():
+        raise ArtifactCorrupt(f"the model in {folder} cannot be used: {note or f'there is neither {COMPILED_FILE} nor {MODEL_FILE}'}; train it again")
+    from tidemill.runtime.artifact import estimator_of  # noqa: PLC0415  scikit-learn takes seconds to import
+
+    predictor = Predictor(signature, estimated(estimator_of(folder / MODEL_FILE), signature), compiled=False, note=note)
+    wrong = difference(golden.answer, predictor.predict(golden.matrix))
+    if wrong:
+        raise ArtifactCorrupt(f"the model in {folder} does not answer as it did when it was made: {wrong}; train it again")
+    return predictor
+
+
+def _read(folder: Path) -> tuple[Signature, Golden]:
+    try:
+        signature = Signature.model_validate_json((folder / SIGNATURE_FILE).read_bytes())
+        return signature, Golden.from_json((folder / GOLDEN_FILE).read_bytes(), signature)
+    except (OSError, ValidationError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactCorrupt(f"the model in {folder} cannot be read: {error}; train it again") from error
+
+
+def compiled(file: Path, signature: Signature) -> Callable[[Matrix], Answer]:
+    """What asks the ONNX model in `file`, on one thread."""
+    import onnxruntime  # noqa: PLC0415  only where there is something to run
+
+    options = onnxruntime.SessionOptions()
+    # One row is answered in microseconds; handing it to another thread would take longer than the work.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of its own, without a common base but this
+        raise ArtifactCorrupt(f"{file.name} is no ONNX model that can be run here: {error}; train it again") from error
+    name = session.get_inputs()[0].name
+    kind = np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
+    outputs = [output.name for output in session.get_outputs()]
+    run = session.run
+    if signature.task == "Regression":
+
+        def ask(matrix: Matrix) -> Answer:
+            return Answer(run(outputs[:1], {name: matrix.astype(kind, copy=False)})[0].reshape(-1).astype(np.float64))
+
+    elif signature.gives_probabilities:
+
+        def ask(matrix: Matrix) -> Answer:
+            values, probabilities = run(outputs[:2], {name: matrix.astype(kind, copy=False)})
+            return Answer(values, probabilities)
+
+    else:
+
+        def ask(matrix: Matrix) -> Answer:
+            return Answer(run(outputs[:1], {name: matrix.astype(kind, copy=False)})[0])
+
+    return ask
+
+
+def estimated(estimator: Any, signature: Signature) -> Callable[[Matrix], Answer]:
+    """What asks a fitted scikit-learn estimator, which predicts indices into `signature.classes`, or numbers."""
+    if signature.task == "Regression":
+        return lambda matrix: Answer(np.asarray(estimator.predict(matrix), np.float64).reshape(-1))
+    if not signature.gives_probabilities:
+        return lambda matrix: Answer(np.asarray(estimator.predict(matrix), np.int64))
+
+    def ask(matrix: Matrix) -> Answer:
+        probabilities = np.asarray(estimator.predict_proba(matrix), np.float64)
+        # `predict` is not always the most probable class (SVC), and asking twice is the price of saying what it says.
+        return Answer(np.asarray(estimator.predict(matrix), np.int64), probabilities)
+
+    return ask
+
+
+def difference(expected: Answer, given: Answer) -> str:
+    """The first difference between two answers in a sentence; empty where they agree within the tolerances."""
+    if expected.values.shape != given.values.shape:
+        return f"{len(given.values)} answers instead of {len(expected.values)}"
+    if np.issubdtype(expected.values.dtype, np.integer):
+        differs = expected.values != given.values
+    else:
+        size = np.maximum(np.abs(expected.values), float(np.std(expected.values)) if len(expected.values) else 0.0)
+        differs = ~(np.abs(expected.values - given.values) <= VALUE_TOLERANCE * np.maximum(size, 1e-30))
+    if differs.any():
+        row = int(differs.argmax())
+        return f"row {row} is answered with {given.values[row]} instead of {expected.values[row]}"
+    if (expected.probabilities is None) != (given.probabilities is None):
+        return "one answers with probabilities, the other does not"
+    if expected.probabilities is not None and given.probabilities is not None:
+        gap = np.abs(expected.probabilities - given.probabilities).max(axis=1, initial=0.0)
+        wide = ~(gap <= PROBABILITY_TOLERANCE)
+        if wide.any():
+            row = int(wide.argmax())
+            return f"the probabilities of row {row} differ by {gap[row]:.2g}"
+    return ""
