@@ -50,6 +50,8 @@ class Model(BaseModel):
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+    list_key: ClassVar[str] = ""
+    """The field by which a list of these is keyed: unique in the list, and merged item by item when applied."""
 
     def to_wire(self) -> dict[str, Any]:
         """This value as JSON types in the API's own spelling, without what is not set."""
@@ -71,6 +73,8 @@ def to_rfc3339(moment: datetime) -> str:
 
 Moment = Annotated[datetime, AfterValidator(_in_utc), PlainSerializer(to_rfc3339, return_type=str, when_used="json")]
 Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+"""The name of an object of any kind, where it is only quoted."""
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$", max_length=71)]
 Duration = Annotated[str, Field(pattern=r"^([0-9]{1,9}(ms|s|m|h|d)){1,5}$", max_length=40)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -88,6 +88,8 @@ class Reason(StrEnum):
 
 class Condition(Model):
     """One thing that is or is not true of an object, with its reason and, where something is to be done, the remedy."""
+
+    list_key: ClassVar[str] = "type"
 
     type: str = Field(pattern="^[A-Z][A-Za-z]*$", max_length=64)
     """What the condition is about, such as Ready."""

@@ -69,6 +69,8 @@ class SecretReference(Model):
 class ColumnSpec(Model):
     """What is known of a column in advance."""
 
+    list_key: ClassVar[str] = "name"
+
     name: ColumnName
     """The column's name in the source."""
     role: Role = "Feature"

@@ -72,6 +72,8 @@ class QualityRule(Model):
 class Check(Model):
     """One question asked of every window."""
 
+    list_key: ClassVar[str] = "name"
+
     name: Name
     """For status, metrics and reports."""
     type: CheckType
@@ -202,24 +204,6 @@ class DriftMonitorSpec(Model):
     """Of the check pod."""
     suspend: bool = False
     """No checks, no retraining."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.checks.all(c, self.checks.exists_one(d, d.name == c.name))",
-            "every check needs a name of its own",
-            accepts={
-                "target": {"inferenceService": "fraud"},
-                "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
-            },
-            rejects={
-                "target": {"inferenceService": "fraud"},
-                "checks": [
-                    {"name": "inputs", "type": "FeatureDrift", "failing": 0.2},
-                    {"name": "inputs", "type": "PredictionDrift", "failing": 0.2},
-                ],
-            },
-        ),
-    )
 
 
 class Moved(Model):

@@ -48,6 +48,8 @@ class Step(Model):
 class AnalysisMetric(Model):
     """One question that the candidate is asked throughout the canary."""
 
+    list_key: ClassVar[str] = "name"
+
     name: Name
     """For status and messages."""
     type: Literal["ErrorRate", "LatencyP95", "PredictionAgreement", "Labelled"]

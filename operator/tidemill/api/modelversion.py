@@ -13,6 +13,7 @@ from tidemill.api.base import (
     Model,
     Moment,
     Name,
+    ObjectName,
     Resource,
     Rule,
     Scalar,
@@ -60,6 +61,8 @@ class Gate(Model):
 class Decision(Model):
     """What an approver said."""
 
+    list_key: ClassVar[str] = "user"
+
     user: str = Field(min_length=1, max_length=256)
     """The approver, as the API server knows them."""
     verdict: Literal["Approved", "Rejected"]
@@ -106,7 +109,7 @@ class Measured(Model):
 class DatasetUsed(Model):
     """A dataset revision this version learnt from."""
 
-    name: str
+    name: str = Field(max_length=253)
     """The Dataset."""
     digest: Digest
     """The revision."""
@@ -117,21 +120,21 @@ class DatasetUsed(Model):
 class Lineage(Model):
     """Where a version comes from."""
 
-    training_job: str = ""
+    training_job: str = Field(default="", max_length=253)
     """The run that made it."""
     datasets: tuple[DatasetUsed, ...] = Field(default=(), max_length=16)
     """What it learnt from."""
-    estimator: str = ""
+    estimator: str = Field(default="", max_length=256)
     """What learnt."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
     """With which parameters."""
     seed: int = 0
     """With which seed."""
-    image: str = ""
+    image: str = Field(default="", max_length=1024)
     """The image that trained it."""
-    parents: tuple[str, ...] = Field(default=(), max_length=16)
+    parents: tuple[ObjectName, ...] = Field(default=(), max_length=16)
     """The version it was to replace."""
-    monitor: str = ""
+    monitor: str = Field(default="", max_length=253)
     """The DriftMonitor that asked for it."""
 
 
@@ -156,8 +159,10 @@ class ModelVersionSpec(Model):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "self.modelName == oldSelf.modelName && self.artifact == oldSelf.artifact"
+            " && self.lineage == oldSelf.lineage"
             " && has(self.evaluation) == has(oldSelf.evaluation)"
-            " && (!has(self.evaluation) || self.evaluation == oldSelf.evaluation)",
+            " && (!has(self.evaluation) || self.evaluation == oldSelf.evaluation)"
+            " && has(self.gates) == has(oldSelf.gates) && (!has(self.gates) || self.gates == oldSelf.gates)",
             "a version is immutable: only approval and suspend may change",
             accepts={
                 "modelName": "fraud",

@@ -31,7 +31,7 @@ class DatasetReference(Model):
 
     name: Name
     """The Dataset's name."""
-    revision: str = Field(default="Latest", pattern="^(Latest|sha256:[0-9a-f]{64})$")
+    revision: str = Field(default="Latest", pattern="^(Latest|sha256:[0-9a-f]{64})$", max_length=71)
     """`Latest` when the run starts, or a digest; it is pinned in the status either way."""
 
 
@@ -87,7 +87,7 @@ class VersionTemplate(Model):
 
 
 class TrainingJobSpec(Model):
-    """One training run; immutable, except for suspend."""
+    """One training run; what it learns, from what and how is immutable: another run is another TrainingJob."""
 
     model_name: Name
     """The model this is a version of."""

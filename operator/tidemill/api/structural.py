@@ -1,0 +1,223 @@
+"""From models to structural schemas: the dialect of OpenAPI that a CustomResourceDefinition understands.
+
+Nothing is written twice: descriptions are the fields' docstrings, defaults and bounds are pydantic's, rules stand on the
+models. What an API server would refuse, or a user would miss, is refused here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema, to_jsonable_python
+
+from tidemill.api.base import Model, Rule
+
+Schema = dict[str, Any]
+
+QUANTITY_PATTERN: Final = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
+"""A Kubernetes quantity that comes as text, such as `500m` or `2Gi`."""
+
+_INT_OR_STRING: Final[Schema] = {
+    "anyOf": [{"type": "integer"}, {"type": "string"}],
+    "maxLength": 64,
+    "pattern": QUANTITY_PATTERN,
+    "x-kubernetes-int-or-string": True,
+}
+# A structural schema cannot say "string, number or boolean", but it can say that objects and arrays have impossible sizes.
+_SCALAR: Final[Schema] = {
+    "maxItems": 0,
+    "maxLength": 1024,
+    "maxProperties": 0,
+    "minItems": 1,
+    "minProperties": 1,
+    "x-kubernetes-preserve-unknown-fields": True,
+}
+
+
+# Only within this module: it travels from a list's items to the list.
+_LIST_KEY: Final = "x-list-key"
+
+
+class UnfitModelError(ValueError):
+    """A model that no CustomResourceDefinition can be made of; the message names each place and what is missing there."""
+
+
+def structural(model: type[BaseModel], *, defaults: bool = True, bounded: bool = True) -> Schema:
+    """The structural schema of `model`.
+
+    `defaults` tells whether the API server fills in what is left out (it should for a spec, and not for a status).
+    `bounded` requires a bound on every string, list and map, which the API server needs to price rules and a namespace
+    needs against a flood. Raises UnfitModelError where a description, a bound or a known type is missing.
+    """
+    whole = _Dialect(by_alias=True, ref_template=DEFAULT_REF_TEMPLATE).generate(
+        model.__pydantic_core_schema__, mode="validation"
+    )
+    schema: Schema = _inlined(whole, whole.get("$defs", {}))
+    if not defaults:
+        schema = _without_defaults(schema)
+    problems = [*_undescribed(schema), *(_unbounded(schema) if bounded else ())]
+    if problems:
+        raise UnfitModelError(f"{model.__name__}: " + "; ".join(problems))
+    return schema
+
+
+def spelled(rule: Rule) -> Schema:
+    """A rule as the API server reads it."""
+    said = {"rule": rule.rule, "message": rule.message}
+    if rule.field_path:
+        said["fieldPath"] = rule.field_path
+    return said
+
+
+def nodes(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every schema within `schema` with its path: `.name` for fields, `[]` for items, `{}` for values of maps.
+
+    >>> [path for path, _ in nodes({"properties": {"a": {"items": {}}}})]
+    ['', '.a', '.a[]']
+    """
+    yield path, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from nodes(inner, f"{path}.{name}")
+    if "items" in schema:
+        yield from nodes(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from nodes(schema["additionalProperties"], f"{path}{{}}")
+
+
+class _Dialect(GenerateJsonSchema):
+    """Pydantic's JSON schema, with the words that structural schemas spell differently."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        described = super().model_schema(schema)
+        described.pop("title", None)
+        described.pop("additionalProperties", None)
+        model = schema["cls"]
+        if issubclass(model, Model):
+            if model.rules:
+                described["x-kubernetes-validations"] = [spelled(rule) for rule in model.rules]
+            if model.list_key:
+                described[_LIST_KEY] = model.list_key
+        return described
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        # What is optional is left out; null has no meaning of its own in our API.
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        described = self.generate_inner(schema["schema"])
+        default = _wire(schema.get("default"))
+        # An empty string, list or map says no more than its absence; an empty object lets its own defaults in.
+        if default in (None, "", []) or (default == {} and "additionalProperties" in described):
+            return described
+        if "$ref" in described:
+            return {"allOf": [described], "default": default}
+        return {**described, "default": default}
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        return {"enum": [_wire(value) for value in schema["expected"]], "type": "string"}
+
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        return {"format": "int64", **super().int_schema(schema)}
+
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        described = super().float_schema(schema)
+        for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+            if exclusive in described:
+                # OpenAPI 3.0 has a number and a flag where newer JSON schemas have a number.
+                described[bound] = described.pop(exclusive)
+                described[exclusive] = True
+        return described
+
+    def tuple_schema(self, schema: core_schema.TupleSchema) -> JsonSchemaValue:
+        described = super().tuple_schema(schema)
+        if "prefixItems" in described or "items" not in described:
+            raise UnfitModelError("a tuple of fixed length has no structural schema: make it a model, or a list")
+        return described
+
+    def union_schema(self, schema: core_schema.UnionSchema) -> JsonSchemaValue:
+        choices = [
+            self.generate_inner(choice[0] if isinstance(choice, tuple) else choice) for choice in schema["choices"]
+        ]
+        types = {choice.get("type") for choice in choices}
+        if types == {"string", "integer"}:
+            return dict(_INT_OR_STRING)
+        if types == {"string", "integer", "number", "boolean"}:
+            return dict(_SCALAR)
+        raise UnfitModelError(
+            f"a union of {sorted(map(str, types))} has no structural schema: use optional fields and a rule that one is set"
+        )
+
+
+def _wire(value: Any) -> Any:
+    """A default in the API's own spelling, with only what differs from the defaults below it."""
+    match value:
+        case BaseModel():
+            return value.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+        case tuple() | list():
+            return [_wire(item) for item in value]
+        case _:
+            return to_jsonable_python(value)
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """`schema` with every reference replaced by what it refers to; what stands beside a reference wins over it."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    beside = {word: value for word, value in schema.items() if word not in ("$defs", "$ref", "allOf")}
+    below: Schema = {}
+    for part in [*schema.get("allOf", ()), *([schema["$ref"]] if "$ref" in schema else ())]:
+        below |= _inlined(definitions[part.rpartition("/")[2]] if isinstance(part, str) else part, definitions)
+    words = {
+        word: {name: _inlined(inner, definitions) for name, inner in value.items()}
+        if word == "properties"
+        else value
+        if word == "default"
+        else _inlined(value, definitions)
+        for word, value in beside.items()
+    }
+    said = {**below, **words}
+    if said.get("type") == "array":
+        key = said["items"].pop(_LIST_KEY, "")
+        said |= (
+            {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+            if key
+            else {"x-kubernetes-list-type": "atomic"}
+        )
+    return dict(sorted(said.items()))
+
+
+def _without_defaults(schema: Schema) -> Schema:
+    kept = {word: value for word, value in schema.items() if word != "default"}
+    if "properties" in kept:
+        kept["properties"] = {name: _without_defaults(inner) for name, inner in kept["properties"].items()}
+    for word in ("items", "additionalProperties"):
+        if word in kept:
+            kept[word] = _without_defaults(kept[word])
+    return kept
+
+
+def _undescribed(schema: Schema) -> Iterator[str]:
+    for path, node in nodes(schema):
+        for name, inner in node.get("properties", {}).items():
+            if not inner.get("description"):
+                yield f"{path}.{name} has no description: write a docstring below the field"
+
+
+def _unbounded(schema: Schema) -> Iterator[str]:
+    needed = {"string": "maxLength", "array": "maxItems", "object": "maxProperties"}
+    for path, node in nodes(schema):
+        kind = node.get("type")
+        if kind not in needed or "enum" in node or node.get("format") == "date-time" or "properties" in node:
+            continue
+        if needed[kind] not in node:
+            yield f"{path} has no {needed[kind]}: give the field a max_length"
