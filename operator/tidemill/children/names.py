@@ -45,7 +45,7 @@ def short(text: str, length: int = 8) -> str:
     """The first hexadecimal digits of a digest of `text`.
 
     >>> short("biopsies")
-    '37efda38'
+    '7ab7f41d'
     """
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
@@ -78,7 +78,7 @@ def version(model: str, training_job_uid: str, dataset_digest: str) -> str:
     """The ModelVersion that a run on a revision publishes.
 
     >>> version("fraud", "0a1b", "sha256:" + "0" * 64)
-    'fraud-d67d5012'
+    'fraud-072c23e4'
     """
     return child(model, short(f"{training_job_uid}/{dataset_digest}"))
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api.base import to_rfc3339
 from tidemill.api.conditions import Reason
 from tidemill.api.driftmonitor import CheckStatus, Retraining, RetrainingOutcome, WindowRun
-from tidemill.api.durations import delta, say
+from tidemill.api.durations import delta
 from tidemill.children import names
 
 UNSEEN_FOR = timedelta(seconds=120)
@@ -156,12 +157,9 @@ def cooling_down(case: Case) -> Block | None:
     eligible = case.history[0].at + delta(case.policy.minimum_interval)
     if case.now >= eligible:
         return None
-    left = say((eligible - case.now).total_seconds())
-    return Block(
-        Reason.COOLING_DOWN,
-        f"the last retraining was ordered less than {case.policy.minimum_interval} ago; {left} left",
-        eligible,
-    )
+    # The end as a moment, not as time left: a status must not change because time passes.
+    message = f"the last retraining was ordered less than {case.policy.minimum_interval} ago; not before {to_rfc3339(eligible)}"
+    return Block(Reason.COOLING_DOWN, message, eligible)
 
 
 def budget_spent(case: Case) -> Block | None:

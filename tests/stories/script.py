@@ -1,0 +1,158 @@
+"""The people and things of the stories: a shop that predicts fraud, and what its runs report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemill.api.modelversion import Measured
+from tidemill.contract import Arm, Checked, CheckOutcome, Ingested, Latencies, Measurements, RunReport, Trained
+
+REVISION = "sha256:" + "a" * 64
+
+
+def digest(name: str) -> str:
+    """A digest that a reader can recognise."""
+    import hashlib
+
+    return "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+
+
+def dataset(**spec: Any) -> dict[str, Any]:
+    return {
+        "kind": "Dataset",
+        "metadata": {"name": "payments"},
+        "spec": {"source": {"uri": "s3://lake/payments.parquet"}, **spec},
+    }
+
+
+def training_job(name: str = "fraud-first", **spec: Any) -> dict[str, Any]:
+    base = {
+        "modelName": "fraud",
+        "dataset": {"name": "payments"},
+        "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+        "version": {
+            "gates": [
+                {"metric": "accuracy", "minimum": 0.9},
+                {
+                    "metric": "accuracy",
+                    "on": "RecentLabelled",
+                    "against": "Stable",
+                    "maximumRegression": 0.01,
+                    "minimumRows": 30,
+                },
+            ]
+        },
+    }
+    return {"kind": "TrainingJob", "metadata": {"name": name}, "spec": {**base, **spec}}
+
+
+def service(**spec: Any) -> dict[str, Any]:
+    base = {
+        "model": {"name": "fraud"},
+        "replicas": 2,
+        "rollout": {
+            "steps": [{"weight": 25, "pause": "30s"}, {"weight": 50, "pause": "30s"}],
+            "analysis": {
+                "interval": "10s",
+                "metrics": [
+                    {"name": "errors", "type": "ErrorRate", "maximum": 0.01},
+                    {"name": "quality", "type": "Labelled", "metric": "accuracy", "maximumRegression": 0.02},
+                ],
+            },
+        },
+    }
+    return {"kind": "InferenceService", "metadata": {"name": "fraud"}, "spec": {**base, **spec}}
+
+
+def monitor(**spec: Any) -> dict[str, Any]:
+    base = {
+        "target": {"inferenceService": "fraud"},
+        "interval": "60s",
+        "window": {"size": "5m", "minimumSamples": 100, "minimumLabels": 50},
+        "checks": [
+            {"name": "integrity", "type": "DataQuality", "rules": [{"metric": "MissingShare", "maximum": 0.1}]},
+            {"name": "inputs", "type": "FeatureDrift", "failing": 0.2},
+        ],
+        "retraining": {"template": {"trainingJob": "fraud-first"}, "minimumInterval": "10m"},
+    }
+    return {"kind": "DriftMonitor", "metadata": {"name": "fraud"}, "spec": {**base, **spec}}
+
+
+def ingests(order: dict[str, Any]) -> RunReport:
+    uri = f"s3://tidemill/shop/datasets/{order['dataset']}/a"
+    return RunReport(
+        ingested=Ingested(digest=REVISION, uri=uri, rows=1000, bytes=4000, columns=5, features=4, target="fraud")
+    )
+
+
+def trains(accuracy: float = 0.96) -> Any:
+    def report(order: dict[str, Any]) -> RunReport:
+        sets = [
+            Measured(
+                on="Holdout",
+                rows=200,
+                metrics={"accuracy": accuracy},
+                stable={"accuracy": 0.95} if order.get("stable") else {},
+            )
+        ]
+        if order.get("servedRows"):
+            sets.append(
+                Measured(on="RecentLabelled", rows=60, metrics={"accuracy": accuracy}, stable={"accuracy": 0.80})
+            )
+        uri = f"s3://tidemill/shop/models/{order['model']}/{order['version']}"
+        return RunReport(trained=Trained(uri=uri, digest=digest(order["version"]), evaluation=tuple(sets), rows=800))
+
+    return report
+
+
+def checks(inputs: str = "Passing", integrity: str = "Passing", *, samples: int = 500, labelled: int = 400) -> Any:
+    def report(order: dict[str, Any]) -> RunReport:
+        worst = (
+            "Failing"
+            if "Failing" in (inputs, integrity)
+            else "NoData"
+            if "NoData" in (inputs, integrity)
+            else "Passing"
+        )
+        return RunReport(
+            checked=Checked(
+                samples=samples,
+                labelled=labelled,
+                verdict=worst,
+                checks=(
+                    CheckOutcome(
+                        name="integrity",
+                        type="DataQuality",
+                        verdict=integrity,
+                        message="amount: 0.45 missing" if integrity == "Failing" else "",
+                    ),
+                    CheckOutcome(name="inputs", type="FeatureDrift", verdict=inputs, value=0.4, threshold=0.2),
+                ),
+            )
+        )
+
+    return report
+
+
+def measures(candidate: str, *, right: int = 95, errors: int = 0, labelled: int = 100) -> Any:
+    """What two stable pods say: how often each version was right on the same labelled rows."""
+
+    def arm(version: str, hits: int) -> Arm:
+        confusion = {"no": {"no": hits, "yes": labelled - hits}} if labelled else {}
+        return Arm(
+            version=version,
+            digest=digest(version),
+            requests=200,
+            errors=errors if version == candidate else 0,
+            latencies=Latencies(bounds=(0.01, 0.1), counts=(200, 0, 0)),
+            labelled=labelled,
+            confusion=confusion,
+        )
+
+    one = Measurements(
+        stable=arm("stable", min(90, labelled)),
+        candidate=arm(candidate, min(right, labelled)),
+        compared=200,
+        agreed=150,
+    )
+    return lambda: (one,)

@@ -1,0 +1,353 @@
+"""A pretend cluster in which stories play: a dict of objects, a clock, and a scripted kubelet; the planners are the real ones.
+
+The theatre keeps time by itself: it runs until nothing wants to happen before the time a story asks for, and writes down
+every change in one line. With `shuffled` the controllers take turns in another order; with `restarts` the operator forgets
+everything it holds in memory before each visit. Neither may change how a story ends.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tidemill import plan
+from tidemill.api import API_VERSION, KINDS
+from tidemill.children import names
+from tidemill.children.installation import Installation
+from tidemill.contract import Measurements, RunReport
+from tidemill.plan import Key, Manifest, World, key_of
+
+START = datetime(2026, 1, 5, 9, 0, 0, tzinfo=UTC)
+INSTALLATION = Installation(workload_image="tidemill/workload:1", server_image="tidemill/server:1")
+OURS = {kind.kind_name for kind in KINDS}
+Report = Callable[[dict[str, Any]], RunReport | str]
+
+
+@dataclass
+class Theatre:
+    """One cluster, one namespace, one story."""
+
+    shuffled: random.Random | None = None
+    restarts: bool = False
+    reports: dict[str, Report] = field(default_factory=dict)
+    """What a run of each task answers; a text is a crash with that reason."""
+    measurements: Callable[[], tuple[Measurements, ...]] = tuple
+    """What the stable pods say about a candidate."""
+    start_pod: Callable[[Manifest], bool] = lambda pod: True  # noqa: ARG005
+    """Whether a serving pod gets ready; otherwise it crashes."""
+    run_seconds: float = 5.0
+    now: datetime = START
+    lines: list[str] = field(default_factory=list)
+    writes: int = 0
+
+    def __post_init__(self) -> None:
+        self.objects: dict[Key, Manifest] = {}
+        self.numbers = itertools.count(1)
+        self.wakes: dict[Key, datetime] = {}
+        self.dirty: dict[Key, None] = {}
+        self.pending: list[tuple[datetime, int, Callable[[], None]]] = []
+
+    # what a user does
+
+    def apply(self, manifest: Manifest) -> None:
+        """What `kubectl apply` does: create, or change the spec."""
+        manifest = copy.deepcopy(manifest)
+        manifest["metadata"].setdefault("namespace", "shop")
+        key = key_of(manifest)
+        self.say(f"the user applies {key.kind} {key.name}")
+        self._put(key, manifest)
+
+    def delete(self, kind: str, name: str) -> None:
+        self.say(f"the user deletes {kind} {name}")
+        self._remove(Key(kind, "shop", name))
+
+    def get(self, kind: str, name: str) -> Manifest:
+        return self.objects[Key(kind, "shop", name)]
+
+    def named(self, kind: str) -> list[str]:
+        return sorted(key.name for key in self.objects if key.kind == kind)
+
+    def say(self, line: str) -> None:
+        self.lines.append(f"{self.now:%H:%M:%S} {line}")
+
+    # how time passes
+
+    def run(self, **duration: float) -> None:
+        """Let time pass: every visit, wake and pod in its order."""
+        end = self.now + timedelta(**duration)
+        for _ in range(20_000):
+            if self.dirty:
+                self._visit(self._next_dirty())
+                continue
+            moments = [moment for moment, _, _ in self.pending] + list(self.wakes.values())
+            if not moments or min(moments) > end:
+                self.now = end
+                return
+            self.now = max(self.now, min(moments))
+            self._happen()
+        raise AssertionError("the story does not come to rest:\n" + "\n".join(self.lines[-40:]))
+
+    def later(self, seconds: float, deed: Callable[[], None]) -> None:
+        self.pending.append((self.now + timedelta(seconds=seconds), next(self.numbers), deed))
+
+    def _happen(self) -> None:
+        due = sorted(entry for entry in self.pending if entry[0] <= self.now)
+        self.pending = [entry for entry in self.pending if entry[0] > self.now]
+        for _, _, deed in due:
+            deed()
+        for key in [key for key, moment in self.wakes.items() if moment <= self.now]:
+            del self.wakes[key]
+            self.dirty[key] = None
+
+    def _next_dirty(self) -> Key:
+        keys = list(self.dirty)
+        key = self.shuffled.choice(keys) if self.shuffled else keys[0]
+        del self.dirty[key]
+        return key
+
+    # what the operator does
+
+    def _visit(self, key: Key) -> None:
+        if self.restarts:
+            # A fresh operator knows no wakes and visits everything once.
+            self.wakes.clear()
+            for other in list(self.objects):
+                if other.kind in OURS and other != key:
+                    self._look(other)
+        self._look(key)
+
+    def _look(self, key: Key) -> None:
+        world = World(copy.deepcopy(list(self.objects.values())))
+        if world.get(*key) is None:
+            return
+        question = plan.questions(key, world)
+        decided = plan.visit(key, world, INSTALLATION, self.now, self.measurements() if question else ())
+        again = plan.visit(key, world, INSTALLATION, self.now, self.measurements() if question else ())
+        assert decided == again, "the same world makes the same plan"
+        if decided is None:
+            return
+        for manifest in decided.ensure:
+            self._ensure(manifest)
+        for mark in decided.marks:
+            self._mark(mark)
+        changed = self._write_status(key, decided.status.to_wire())
+        if changed:
+            for notice in decided.notices:
+                self.lines.append(f"         ! {key.kind} {key.name}: {notice.reason}: {notice.message}")
+        for retirement in decided.retire:
+            found = self.objects.get(retirement.key)
+            if found and found["metadata"]["uid"] == retirement.uid:
+                self.lines.append(f"         - {retirement.key.kind} {retirement.key.name}")
+                self._remove(retirement.key)
+        if decided.wake is not None:
+            self.wakes[key] = self.now + timedelta(seconds=max(decided.wake, 0.001))
+
+    def _ensure(self, manifest: Manifest) -> None:
+        key = key_of(manifest)
+        found = self.objects.get(key)
+        if found is not None and _holds(manifest, found):
+            return
+        assert found is None or key.kind != "Job", f"a Job is immutable, and {key.name} was to be changed"
+        self.lines.append(f"         {'+' if found is None else '~'} {key.kind} {key.name}")
+        merged = _merge(copy.deepcopy(found), manifest) if found else copy.deepcopy(manifest)
+        self._put(key, merged)
+
+    def _mark(self, mark: plan.Mark) -> None:
+        found = self.objects.get(mark.key)
+        if found is None:
+            return
+        annotations = found["metadata"].setdefault("annotations", {})
+        wanted = {name: value for name, value in mark.annotations.items() if value is not None}
+        if any(annotations.get(name) != value for name, value in wanted.items()):
+            annotations.update(wanted)
+            self._put(mark.key, found)
+
+    def _write_status(self, key: Key, status: Manifest) -> bool:
+        found = self.objects[key]
+        if found.get("status") == status:
+            return False
+        self._tell(key, found.get("status") or {}, status)
+        found["status"] = status
+        self.writes += 1
+        self._nudge(found)
+        return True
+
+    def _tell(self, key: Key, before: Manifest, after: Manifest) -> None:
+        """One line for each condition that turned."""
+        known = {c["type"]: (c["status"], c["reason"]) for c in before.get("conditions", ())}
+        for condition in after.get("conditions", ()):
+            if condition["type"] in {"Reconciling", "Stalled"}:
+                continue
+            if known.get(condition["type"]) != (condition["status"], condition["reason"]):
+                message = f": {condition['message']}" if condition["message"] else ""
+                self.lines.append(
+                    f"         = {key.kind} {key.name} {condition['type']}={condition['status']} {condition['reason']}{message}"
+                )
+
+    # what the API server, the controllers and the kubelet do
+
+    def _put(self, key: Key, manifest: Manifest) -> None:
+        before = self.objects.get(key)
+        metadata = manifest["metadata"]
+        if before is None:
+            metadata["uid"] = f"uid-{key.kind.lower()}-{key.name}-{next(self.numbers)}"
+            metadata["creationTimestamp"] = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+            metadata["generation"] = 1
+            if key.kind in OURS:
+                manifest.setdefault("apiVersion", API_VERSION)
+                manifest["status"] = {"observedGeneration": -1}
+        else:
+            for name in ("uid", "creationTimestamp"):
+                metadata[name] = before["metadata"][name]
+            changed = manifest.get("spec") != before.get("spec")
+            metadata["generation"] = before["metadata"]["generation"] + changed
+            metadata["annotations"] = {**before["metadata"].get("annotations", {}), **metadata.get("annotations", {})}
+            manifest["status"] = before.get("status")
+        self.objects[key] = manifest
+        self._nudge(manifest)
+        if key.kind == "Job" and before is None:
+            self._start_job(key, manifest)
+        elif key.kind == "Deployment":
+            self._roll(key, manifest, before)
+
+    def _nudge(self, manifest: Manifest) -> None:
+        world = World(self.objects.values())
+        for key in sorted(plan.concerned(manifest, world)):
+            if key in self.objects:
+                self.dirty[key] = None
+
+    def _remove(self, key: Key) -> None:
+        gone = self.objects.pop(key, None)
+        if gone is None:
+            return
+        self._nudge(gone)
+        for other, manifest in list(self.objects.items()):
+            owners = manifest["metadata"].get("ownerReferences") or ()
+            if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
+                self._remove(other)
+
+    def _start_job(self, key: Key, job: Manifest) -> None:
+        template = job["spec"]["template"]
+        pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": pod_key.name,
+                "namespace": key.namespace,
+                "labels": dict(template["metadata"]["labels"]),
+                "annotations": dict(template["metadata"]["annotations"]),
+                "ownerReferences": [{"kind": "Job", "name": key.name, "uid": job["metadata"]["uid"]}],
+            },
+            "spec": template["spec"],
+        }
+        self._put(pod_key, pod)
+        order = json.loads(pod["metadata"]["annotations"][names.ORDER])
+
+        def end() -> None:
+            if pod_key not in self.objects:
+                return
+            answer = self.reports[order["task"]](order)
+            ended: Manifest = {"exitCode": 0, "reason": "Completed"}
+            if isinstance(answer, str):
+                ended = {"exitCode": 137, "reason": answer}
+            else:
+                ended["message"] = answer.to_message()
+                ended["exitCode"] = 1 if answer.failure else 0
+            self.lines.append(
+                f"{self.now:%H:%M:%S} pod of {key.name} ends: {ended['reason']}, exit code {ended['exitCode']}"
+            )
+            status = {"phase": "Succeeded", "containerStatuses": [{"name": "workload", "state": {"terminated": ended}}]}
+            self.objects[pod_key]["status"] = status
+            self._nudge(self.objects[pod_key])
+
+        self.later(self.run_seconds, end)
+
+    def _roll(self, key: Key, deployment: Manifest, before: Manifest | None) -> None:
+        wanted = deployment["spec"].setdefault("replicas", 1)
+        if before is not None and before["spec"] == deployment["spec"]:
+            return
+        template = deployment["spec"]["template"]
+        number = next(self.numbers)
+
+        def start() -> None:
+            if self.objects.get(key) is not deployment:
+                return
+            fresh = []
+            for index in range(wanted):
+                pod_key = Key("Pod", key.namespace, f"{key.name}-{number}-{index}")
+                pod: Manifest = {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": pod_key.name,
+                        "namespace": key.namespace,
+                        "labels": dict(template["metadata"]["labels"]),
+                        "ownerReferences": [
+                            {"kind": "Deployment", "name": key.name, "uid": deployment["metadata"]["uid"]}
+                        ],
+                    },
+                    "spec": template["spec"],
+                }
+                works = self.start_pod(pod)
+                pod["status"] = {
+                    "podIP": f"10.0.0.{next(self.numbers)}",
+                    "conditions": [{"type": "Ready", "status": "True" if works else "False"}],
+                    "containerStatuses": [] if works else [_crashed()],
+                }
+                fresh.append((pod_key, pod, works))
+            works = all(ready for _, _, ready in fresh)
+            if works or before is None or "candidate" in key.name:
+                for old in [k for k, m in self.objects.items() if k.kind == "Pod" and _owned(m, deployment)]:
+                    self._remove(old)
+            for pod_key, pod, _ in fresh:
+                status = pod.pop("status")
+                self._put(pod_key, pod)
+                self.objects[pod_key]["status"] = status
+                self._nudge(self.objects[pod_key])
+            ready = wanted if works else 0
+            deployment["status"] = {
+                "observedGeneration": deployment["metadata"]["generation"],
+                "replicas": wanted,
+                "updatedReplicas": wanted,
+                "readyReplicas": ready,
+                "availableReplicas": ready,
+            }
+            self._nudge(deployment)
+
+        self.later(3.0, start)
+
+
+def _crashed() -> Manifest:
+    return {
+        "name": "server",
+        "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}},
+        "lastState": {"terminated": {"reason": "Error", "exitCode": 1}},
+    }
+
+
+def _owned(manifest: Manifest, owner: Manifest) -> bool:
+    return any(o["uid"] == owner["metadata"]["uid"] for o in manifest["metadata"].get("ownerReferences") or ())
+
+
+def _holds(wanted: Any, found: Any) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(
+            name in found and _holds(value, found[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(wanted) == len(found) and all(map(_holds, wanted, found))
+    return bool(wanted == found)
+
+
+def _merge(found: Any, wanted: Any) -> Any:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return {**found, **{name: _merge(found.get(name), value) for name, value in wanted.items()}}
+    return copy.deepcopy(wanted)
