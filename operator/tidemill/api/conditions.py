@@ -29,6 +29,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "Unsupported"
     INVALID_SPEC = "InvalidSpec"
     NAME_CONFLICT = "NameConflict"
+    REFUSED = "Refused"
     # what a run reports
     STORE_CREDENTIALS_MISSING = "StoreCredentialsMissing"
     STORE_UNREACHABLE = "StoreUnreachable"

@@ -1,0 +1,36 @@
+"""How fast we may ask: a token bucket, and the API server's own wish to be left alone for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Budget:
+    """So many requests a second, with a reserve for bursts; a server that says "later" stops everyone until then."""
+
+    def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._clock = clock
+        self._tokens = float(burst)
+        self._filled_at = clock()
+        self._closed_until = 0.0
+
+    def reserve(self) -> float:
+        """Take one request out of the budget; answers with the seconds to wait before making it."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
+        self._tokens -= 1
+        return max(0.0 if self._tokens >= 0 else -self._tokens / self._rate, self._closed_until - now)
+
+    def pause(self, seconds: float) -> None:
+        """Nobody asks for so many seconds."""
+        self._closed_until = max(self._closed_until, self._clock() + seconds)
+
+    async def spend(self) -> None:
+        """Wait until the budget allows one more request."""
+        delay = self.reserve()
+        if delay > 0:
+            await asyncio.sleep(delay)

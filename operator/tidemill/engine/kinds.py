@@ -1,0 +1,90 @@
+"""Which kinds the engine watches and writes: one line for each, from which watches, addresses and access rules follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tidemill.api import GROUP, KINDS, VERSION
+
+MANAGED: Final = "app.kubernetes.io/managed-by=tidemill"
+
+READ: Final = ("get", "list", "watch")
+WRITE: Final = ("create", "patch")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A kind, where the API server keeps it, and what the engine does with it."""
+
+    kind: str
+    group: str
+    version: str
+    plural: str
+    verbs: tuple[str, ...]
+    """What the engine needs to be allowed; the access rules are made of this."""
+    selector: str = ""
+    """Only objects with this label are watched."""
+    ours: bool = False
+    """Whether objects of this kind are planned for, not only looked at."""
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
+        """The kind's address on the API server: of all objects, of a namespace's, or of one.
+
+        >>> BY_KIND["Job"].path("science", "iris-0a1b2c3d-1")
+        '/apis/batch/v1/namespaces/science/jobs/iris-0a1b2c3d-1'
+        """
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        where = f"/namespaces/{namespace}" if namespace else ""
+        tail = "".join(f"/{part}" for part in (name, subresource) if part)
+        return f"{root}{where}/{self.plural}{tail}"
+
+
+_OURS = tuple(
+    Watched(kind.kind_name, GROUP, VERSION, kind.plural, (*READ, *WRITE, "delete"), ours=True) for kind in KINDS
+)
+
+WATCHED: Final = (
+    *_OURS,
+    Watched("Job", "batch", "v1", "jobs", (*READ, *WRITE, "delete"), MANAGED),
+    Watched("Deployment", "apps", "v1", "deployments", (*READ, *WRITE, "delete"), MANAGED),
+    Watched("Service", "", "v1", "services", (*READ, *WRITE, "delete"), MANAGED),
+    # Pods are made by Jobs and Deployments; the engine only reads them and sets annotations on them.
+    Watched("Pod", "", "v1", "pods", (*READ, "patch"), MANAGED),
+)
+
+BY_KIND: Final = {watched.kind: watched for watched in WATCHED}
+OURS: Final = tuple(watched.kind for watched in WATCHED if watched.ours)
+
+
+def resource_of(kind: str) -> Watched:
+    """Where objects of `kind` are kept; LookupError with the remedy for a kind that nobody has declared."""
+    try:
+        return BY_KIND[kind]
+    except KeyError:
+        raise LookupError(f"kind {kind} is not declared: add a line to WATCHED in {__name__}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One access rule (RBAC) that the engine uses."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+
+
+def access_rules() -> tuple[Rule, ...]:
+    """Every rule the engine needs where it watches; a chart that grants more grants too much."""
+    objects = tuple(Rule(watched.group, watched.plural, watched.verbs) for watched in WATCHED)
+    statuses = tuple(Rule(watched.group, f"{watched.plural}/status", ("patch",)) for watched in WATCHED if watched.ours)
+    return (*objects, *statuses, Rule("events.k8s.io", "events", ("create",)))
+
+
+def leader_rules() -> tuple[Rule, ...]:
+    """What leader election needs besides, in the operator's own namespace."""
+    return (Rule("coordination.k8s.io", "leases", ("get", "create", "update")),)

@@ -1,0 +1,42 @@
+"""Log records as lines for people, or as JSON for machines."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import orjson
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+class Lines(logging.Formatter):
+    """Time, level, subject and message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        self.converter = time.gmtime
+
+
+def configure(level: str, style: str) -> None:
+    """Log everything from `level` up to standard error, as `text` or as `json`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if style == "json" else Lines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # kopf tells of every event on DEBUG and of its own start on INFO; its warnings matter.
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, root.level))

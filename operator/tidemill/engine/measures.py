@@ -1,0 +1,97 @@
+"""What statuses say, as numbers: drift, rollouts, versions and readiness, read from the world at the moment of a scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, get_args
+
+from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.engine.kinds import OURS, WATCHED
+from tidemill.plan.world import Key, Manifest, World
+
+
+class Sample(NamedTuple):
+    """One number with its labels, in the order in which the table of metrics names them."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: float
+
+
+def samples(world: World) -> Iterator[Sample]:
+    """Every number that the objects of the world carry; what is malformed is left out, not guessed."""
+    for watched in WATCHED:
+        keys = world.keys(watched.kind)
+        yield Sample("world_objects", (watched.kind,), float(len(keys)))
+        if watched.kind not in OURS:
+            continue
+        for key in keys:
+            manifest = world.get(*key)
+            status = manifest.get("status") if manifest else None
+            if manifest is not None and isinstance(status, Mapping):
+                yield from _of_object(key, manifest, status)
+
+
+def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any]) -> Iterator[Sample]:
+    ready = any(_text(one, "type") == "Ready" and _text(one, "status") == "True" for one in _list(status, "conditions"))
+    yield Sample("ready", (key.kind, key.namespace, key.name), float(ready))
+    match key.kind:
+        case "Dataset":
+            yield from _number("dataset_rows", (key.namespace, key.name), _dict(status, "revision"), "rows")
+        case "ModelVersion":
+            model = _text(_dict(manifest, "spec"), "modelName")
+            yield from _number("model_score", (key.namespace, model, key.name), status, "score")
+        case "InferenceService":
+            yield from _service(key, status)
+        case "DriftMonitor":
+            yield from _monitor(key, status)
+        case _:
+            return
+
+
+def _service(key: Key, status: Mapping[str, Any]) -> Iterator[Sample]:
+    for role in ("stable", "candidate"):
+        serving = _dict(status, role)
+        if serving:
+            where = (key.namespace, key.name, role)
+            yield Sample("model_info", (*where, _text(serving, "version"), _text(serving, "digest")), 1.0)
+            yield from _number("model_replicas_ready", where, serving, "ready")
+            yield from _number("model_traffic_percent", where, serving, "weight")
+
+
+def _monitor(key: Key, status: Mapping[str, Any]) -> Iterator[Sample]:
+    where = (key.namespace, key.name)
+    for check in _list(status, "checks"):
+        labels = (*where, _text(check, "name"), _text(check, "type"))
+        yield from _number("drift_score", labels, check, "value")
+        yield from _number("drift_threshold", labels, check, "threshold")
+    window = _dict(status, "lastRun")
+    if window:
+        for verdict in get_args(CheckVerdict):
+            yield Sample("drift_verdict", (*where, verdict), float(window.get("verdict") == verdict))
+        yield from _number("drift_samples", where, window, "samples")
+        yield from _number("drift_labelled", where, window, "labelled")
+    retraining = _dict(status, "retraining")
+    yield Sample("retraining_active", where, float(bool(retraining.get("active"))))
+    for reason in retraining.get("blocked") or ():
+        yield Sample("retraining_blocked", (*where, str(reason)), 1.0)
+
+
+def _number(name: str, labels: tuple[str, ...], value: Mapping[str, Any], field: str) -> Iterator[Sample]:
+    number = value.get(field)
+    if isinstance(number, int | float) and not isinstance(number, bool):
+        yield Sample(name, labels, float(number))
+
+
+def _dict(value: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    found = value.get(field)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _list(value: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
+    found = value.get(field)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
+def _text(value: Mapping[str, Any], field: str) -> str:
+    return str(value.get(field) or "")

@@ -1,0 +1,239 @@
+"""What the operator says about itself and about the models: one table of names, helps and labels, and the page made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from tidemill.engine.measures import Sample, samples
+from tidemill.engine.milestones import Milestone
+from tidemill.engine.workqueue import WorkQueue
+from tidemill.plan.world import Key, World
+
+PREFIX: Final = "tidemill_"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as the documentation and Prometheus know it."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+
+TABLE: Final = (
+    # the operator itself
+    Metric("reconcile_seconds", "histogram", "Time one visit of an object took.", ("kind", "result"), _SECONDS),
+    Metric(
+        "reconcile_errors_total",
+        "counter",
+        "Visits that did not succeed, by the class of the error.",
+        ("kind", "error"),
+    ),
+    Metric(
+        "writes_total",
+        "counter",
+        "Changes written to the API server, by what was done to which kind.",
+        ("kind", "deed"),
+    ),
+    Metric(
+        "api_requests_total",
+        "counter",
+        "Requests to the API server; code none means that no answer came.",
+        ("verb", "code"),
+    ),
+    Metric("api_request_seconds", "histogram", "Time the API server took to answer.", ("verb",), _SECONDS),
+    Metric("workqueue_depth", "gauge", "Objects that wait for a visit now."),
+    Metric("workqueue_delayed", "gauge", "Objects that wait for a moment to come."),
+    Metric("workqueue_busy", "gauge", "Objects that are being visited."),
+    Metric("workqueue_adds_total", "counter", "Objects put into the queue."),
+    Metric("workqueue_retries_total", "counter", "Visits to be repeated after an error."),
+    Metric("workqueue_oldest_seconds", "gauge", "How long the object that waits longest has waited."),
+    Metric(
+        "watch_last_event_timestamp_seconds", "gauge", "When the watch of a kind last delivered something.", ("kind",)
+    ),
+    Metric("resync_timestamp_seconds", "gauge", "When everything was last listed."),
+    Metric("resync_seconds", "gauge", "How long the last full list took."),
+    Metric(
+        "resync_ghosts_total",
+        "counter",
+        "Objects that a list found gone though no watch had said so; more than 0 means a lossy watch.",
+    ),
+    Metric("world_objects", "gauge", "Objects known, by kind.", ("kind",)),
+    Metric("leader", "gauge", "1 while this process is the one that acts."),
+    Metric("ready", "gauge", "1 where an object's Ready condition is True, else 0.", ("kind", "namespace", "name")),
+    # data and models
+    Metric("dataset_rows", "gauge", "Rows of a Dataset's current revision.", ("namespace", "dataset")),
+    Metric(
+        "model_score", "gauge", "First metric of a ModelVersion on the hold-out.", ("namespace", "model", "version")
+    ),
+    Metric(
+        "model_info",
+        "gauge",
+        "1 for every version that a service has, with its role and digest.",
+        ("namespace", "service", "role", "version", "digest"),
+    ),
+    Metric("model_replicas_ready", "gauge", "Pods that answer with a version.", ("namespace", "service", "role")),
+    Metric(
+        "model_traffic_percent",
+        "gauge",
+        "Share of the traffic that a role has, in percent.",
+        ("namespace", "service", "role"),
+    ),
+    Metric("rollouts_total", "counter", "Rollouts that ended, by outcome.", ("namespace", "service", "outcome")),
+    # drift
+    Metric(
+        "drift_score", "gauge", "What a check measured in the newest window.", ("namespace", "monitor", "check", "type")
+    ),
+    Metric("drift_threshold", "gauge", "What the check is held against.", ("namespace", "monitor", "check", "type")),
+    Metric(
+        "drift_verdict",
+        "gauge",
+        "1 for the verdict that the newest window has, 0 for the others.",
+        ("namespace", "monitor", "verdict"),
+    ),
+    Metric("drift_samples", "gauge", "Rows in the newest window.", ("namespace", "monitor")),
+    Metric("drift_labelled", "gauge", "Labelled rows in the newest window.", ("namespace", "monitor")),
+    Metric("retraining_active", "gauge", "1 while a retraining is under way.", ("namespace", "monitor")),
+    Metric(
+        "retraining_blocked",
+        "gauge",
+        "1 for each reason that holds a retraining back now.",
+        ("namespace", "monitor", "reason"),
+    ),
+    Metric(
+        "retrainings_total",
+        "counter",
+        "Retrainings that ended, by the check that caused them and by outcome.",
+        ("namespace", "monitor", "cause", "outcome"),
+    ),
+    Metric(
+        "trainings_total",
+        "counter",
+        "TrainingJobs that ended, by who asked for them and by outcome.",
+        ("namespace", "cause", "outcome"),
+    ),
+)
+BY_NAME: Final = {metric.name: metric for metric in TABLE}
+
+REGISTRY: Final = CollectorRegistry()
+
+# Half of the page would tell when counters began, which nobody asks.
+disable_created_metrics()
+
+
+def _make(name: str) -> Any:
+    metric = BY_NAME[name]
+    kinds = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+    options: dict[str, Any] = {"buckets": metric.buckets} if metric.buckets else {}
+    return kinds[metric.type](PREFIX + metric.name, metric.help, metric.labels, registry=REGISTRY, **options)
+
+
+RECONCILE_SECONDS: Final[Histogram] = _make("reconcile_seconds")
+RECONCILE_ERRORS: Final[Counter] = _make("reconcile_errors_total")
+WRITES: Final[Counter] = _make("writes_total")
+API_REQUESTS: Final[Counter] = _make("api_requests_total")
+API_SECONDS: Final[Histogram] = _make("api_request_seconds")
+QUEUE_DEPTH: Final[Gauge] = _make("workqueue_depth")
+QUEUE_DELAYED: Final[Gauge] = _make("workqueue_delayed")
+QUEUE_BUSY: Final[Gauge] = _make("workqueue_busy")
+QUEUE_ADDS: Final[Counter] = _make("workqueue_adds_total")
+QUEUE_RETRIES: Final[Counter] = _make("workqueue_retries_total")
+QUEUE_OLDEST: Final[Gauge] = _make("workqueue_oldest_seconds")
+WATCH_LAST_EVENT: Final[Gauge] = _make("watch_last_event_timestamp_seconds")
+RESYNC_TIMESTAMP: Final[Gauge] = _make("resync_timestamp_seconds")
+RESYNC_SECONDS: Final[Gauge] = _make("resync_seconds")
+RESYNC_GHOSTS: Final[Counter] = _make("resync_ghosts_total")
+LEADER: Final[Gauge] = _make("leader")
+ROLLOUTS: Final[Counter] = _make("rollouts_total")
+RETRAININGS: Final[Counter] = _make("retrainings_total")
+TRAININGS: Final[Counter] = _make("trainings_total")
+
+_COUNTERS: Final = {"rollouts_total": ROLLOUTS, "retrainings_total": RETRAININGS, "trainings_total": TRAININGS}
+_OF_KIND: Final = {"InferenceService": (ROLLOUTS, "service"), "DriftMonitor": (RETRAININGS, "monitor")}
+
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+
+class WorldCollector:
+    """Reads statuses at the moment of the scrape, so that a series is gone with its object."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def describe(self) -> Iterable[Any]:
+        return ()
+
+    def collect(self) -> Iterator[Any]:
+        families: dict[str, Any] = {}
+        for sample in samples(self._world):
+            if sample.name not in families:
+                metric = BY_NAME[sample.name]
+                families[sample.name] = GaugeMetricFamily(PREFIX + metric.name, metric.help, labels=metric.labels)
+            families[sample.name].add_metric(sample.labels, sample.value)
+        yield from families.values()
+
+
+def count(milestone: Milestone) -> None:
+    """Count something that ended."""
+    _COUNTERS[milestone.name].labels(*milestone.labels).inc()
+
+
+def forget(key: Key) -> None:
+    """Take the counters of an object away that is gone."""
+    if key.kind not in _OF_KIND:
+        return
+    counter, label = _OF_KIND[key.kind]
+    counter.remove_by_labels({"namespace": key.namespace, label: key.name})
+
+
+def observe_queue(queue: WorkQueue[Key]) -> None:
+    """Take over what the queue counts."""
+    QUEUE_DEPTH.set(len(queue))
+    QUEUE_DELAYED.set(queue.delayed)
+    QUEUE_BUSY.set(queue.busy)
+    QUEUE_OLDEST.set(queue.oldest_seconds())
+    _raise_to(QUEUE_ADDS, "adds", queue.adds)
+    _raise_to(QUEUE_RETRIES, "retries", queue.retries)
+
+
+_counted: dict[str, int] = {}
+
+
+def _raise_to(counter: Counter, name: str, total: int) -> None:
+    counter.inc(max(0, total - _counted.get(name, 0)))
+    _counted[name] = total
+
+
+def page(collectors: Iterable[WorldCollector] = ()) -> bytes:
+    """The metrics in Prometheus' text format."""
+    own = CollectorRegistry()
+    for collector in collectors:
+        own.register(collector)
+    return generate_latest(REGISTRY) + generate_latest(own)
+
+
+def to_markdown() -> str:
+    """The table of metrics for the documentation."""
+    rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for metric in TABLE:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        rows.append(f"| `{PREFIX}{metric.name}` | {metric.type} | {labels} | {metric.help} |")
+    return "\n".join(rows) + "\n"
+
+
+__all__ = ["REGISTRY", "TABLE", "Metric", "Sample", "WorldCollector", "count", "forget", "page", "to_markdown"]

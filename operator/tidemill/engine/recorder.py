@@ -1,0 +1,83 @@
+"""Kubernetes Events about our objects: each said once in ten minutes, however often the operator restarts.
+
+An Event's name is a digest of what it says and of the ten minutes in which it says so. Saying it again is creating an object
+that already exists, which the API server refuses, and that is that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from tidemill.children import names
+from tidemill.engine import errors
+from tidemill.engine.client import Client
+from tidemill.plan.plan import Notice
+from tidemill.plan.world import Manifest, key_of
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 600
+REMEMBERED = 4096
+CONTROLLER = "tidemill.dev/controller"
+
+
+def event(notice: Notice, about: Manifest, now: datetime, instance: str) -> Manifest:
+    """The Event for a notice; the same notice about the same object within ten minutes has the same name."""
+    metadata = about["metadata"]
+    key = key_of(about)
+    period = int(now.timestamp()) // PATIENCE
+    digest = names.short(f"{metadata.get('uid')}/{notice.type}/{notice.reason}/{notice.message}/{period}", 16)
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{key.name[:200]}.{digest}", "namespace": key.namespace},
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "reportingController": CONTROLLER,
+        "reportingInstance": instance[:128],
+        "action": "Reconcile",
+        "reason": notice.reason[:128],
+        "type": notice.type,
+        "note": _cut(notice.message, 1024),
+        "regarding": {
+            "apiVersion": about["apiVersion"],
+            "kind": key.kind,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": metadata.get("uid", ""),
+            "resourceVersion": metadata.get("resourceVersion", ""),
+        },
+    }
+
+
+class Recorder:
+    """Sends Events, and never lets a failure to do so disturb anything else."""
+
+    def __init__(self, client: Client, now: Callable[[], datetime], instance: str) -> None:
+        self._client = client
+        self._now = now
+        self._instance = instance
+        self._said: OrderedDict[str, None] = OrderedDict()
+
+    async def record(self, notice: Notice, about: Manifest) -> None:
+        manifest: dict[str, Any] = event(notice, about, self._now(), self._instance)
+        name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+        if name in self._said:
+            return
+        self._said[name] = None
+        if len(self._said) > REMEMBERED:
+            self._said.popitem(last=False)
+        path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
+        try:
+            await self._client.create(path, manifest, f"record {notice.reason} about {key_of(about)}")
+        except errors.Conflict:
+            return
+        except errors.OperatorError as problem:
+            log.warning("%s", problem)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text.encode()) <= limit else text.encode()[: limit - 4].decode(errors="ignore") + "…"

@@ -1,0 +1,131 @@
+"""kopf as the shell: it watches and re-connects, as us. Every event goes into the store; nothing else happens in a handler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import kopf
+
+from tidemill.engine import metrics
+from tidemill.engine.connection import Connection
+from tidemill.engine.kinds import WATCHED, Watched
+from tidemill.engine.store import Store
+from tidemill.plan.world import Key
+
+log = logging.getLogger(__name__)
+
+Nudge = Callable[[set[Key]], None]
+
+
+class Jittered(tuple[float, ...]):
+    """Delays that differ a little each time they are used; kopf goes through them anew for every request."""
+
+    def __iter__(self) -> Iterator[float]:
+        return (delay * random.uniform(0.9, 1.1) for delay in super().__iter__())
+
+
+class Nothing(kopf.DiffBaseStorage):  # type: ignore[misc]
+    """Keeps no last-handled state: we compare with the world, and a copy of every object for every event would cost dearly.
+
+    It also reads nothing, so that no annotation that a user forges can confuse kopf.
+    """
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> None:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        return None
+
+
+def settings() -> kopf.OperatorSettings:
+    """kopf's settings, each for a reason that is written in the design: never hang, never lose, never write."""
+    chosen = kopf.OperatorSettings()
+    chosen.peering.standalone = True
+    # The kinds are known, and the process waits for them before it begins: no need to list definitions and namespaces.
+    chosen.scanning.disabled = True
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 330
+    chosen.watching.connect_timeout = 5
+    chosen.watching.inactivity_timeout = 70  # bookmarks come each 60 s
+    chosen.watching.reconnect_backoff = 1.0
+    chosen.watching.chunk_size = 500
+    chosen.watching.initial_streaming = False
+    for watched in WATCHED:
+        if watched.selector:
+            chosen.watching.label_selectors[watched.group, watched.version, watched.plural] = watched.selector
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 5
+    chosen.networking.error_backoffs = Jittered((1, 2, 3, 5, 8, 13, 21, 34))
+    chosen.networking.enforce_retry_after = False
+    chosen.queueing.worker_limit = None
+    # A handler is done in microseconds; a task that waits for more events of its object only costs memory.
+    chosen.queueing.idle_timeout = 0.2
+    chosen.queueing.error_delays = (1, 2, 3, 5, 8, 13, 21, 34, 60)
+    chosen.posting.enabled = False
+    chosen.posting.loggers = False
+    chosen.posting.level = logging.WARNING
+    chosen.execution.max_workers = 2
+    chosen.process.ultimate_exiting_timeout = 25  # below the pod's terminationGracePeriodSeconds
+    chosen.persistence.finalizer = "tidemill.dev/kopf"  # never appears in our mode
+    chosen.persistence.progress_storage = kopf.StatusProgressStorage(field="status.kopf")
+    chosen.persistence.diffbase_storage = Nothing()
+    return chosen
+
+
+def register(store: Store, nudge: Nudge, connection: Connection) -> kopf.OperatorRegistry:
+    """One handler for each watched kind, and the login; no other."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)  # type: ignore[untyped-decorator]
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=connection.server, aiohttp_session=connection.session())
+
+    for watched in WATCHED:
+        _watch(registry, watched, store, nudge)
+    return registry
+
+
+def _watch(registry: kopf.OperatorRegistry, watched: Watched, store: Store, nudge: Nudge) -> None:
+    last_event = metrics.WATCH_LAST_EVENT.labels(watched.kind)
+
+    async def changed(event: kopf.RawEvent, **_: Any) -> None:
+        last_event.set_to_current_time()
+        nudge(store.absorb(event["type"], dict(event["object"])))
+
+    changed.__qualname__ = f"{watched.plural}_changed"
+    kopf.on.event(watched.group, watched.version, watched.plural, registry=registry)(changed)
+
+
+async def run(
+    registry: kopf.OperatorRegistry,
+    *,
+    namespaces: Sequence[str],
+    stop: asyncio.Event,
+    on_signal: Callable[[], None],
+) -> None:
+    """Watch until `stop` is set; raises what made kopf give up.
+
+    Signals go to `on_signal`, not to kopf: the visits that are under way are ended before the watches.
+    """
+    # kopf cancels every task it does not know when it ends; those that are there already end by themselves.
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=settings(),
+        namespaces=list(namespaces),
+        clusterwide=not namespaces,
+        standalone=True,
+        stop_flag=stop,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await kopf.run_tasks(tasks, ignored=ours)

@@ -1,0 +1,75 @@
+"""Pure functions on statuses: what to patch, and how a status says that the plan could not be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from tidemill.api.base import to_rfc3339
+from tidemill.api.conditions import Said, Status, false, settle, true
+
+AnyStatus = TypeVar("AnyStatus", bound=Status)
+
+
+def merge_patch(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The smallest JSON merge patch (RFC 7386) that turns `live` into exactly `wanted`.
+
+    >>> merge_patch({"rows": 1, "old": True, "same": [1]}, {"rows": 2, "same": [1]})
+    {'rows': 2, 'old': None}
+    """
+    known = live if isinstance(live, Mapping) else {}
+    patch: dict[str, Any] = {}
+    for name, value in wanted.items():
+        before = known.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            nested = merge_patch(before, value)
+            if nested:
+                patch[name] = nested
+        elif before != value or type(before) is not type(value):
+            patch[name] = value
+    for name in known:
+        if name not in wanted:
+            patch[name] = None
+    return patch
+
+
+def hindered(
+    status: AnyStatus, before: Status, reason: str, message: str, *, generation: int, now: datetime
+) -> AnyStatus:
+    """`status`, but not ready and stalled, because the plan could not be carried out.
+
+    `before` is the status as it stands, so that conditions that already said so keep their time.
+    """
+    kept = [
+        Said(type=one.type, status=one.status, reason=one.reason, message=one.message)
+        for one in status.conditions
+        if one.type not in ("Ready", "Stalled", "Reconciling")
+    ]
+    said = [false("Ready", reason, message), true("Stalled", reason, message), *kept]
+    conditions = settle(before.conditions, said, generation=generation, now=now)
+    return status.model_copy(update={"conditions": conditions, "observed_generation": generation})
+
+
+def unreadable(live: Mapping[str, Any], reason: str, message: str, now: datetime) -> dict[str, Any]:
+    """A status for an object that does not parse, as plain JSON: it says so, and keeps all else that was there."""
+    metadata = live.get("metadata")
+    generation = metadata.get("generation", 0) if isinstance(metadata, Mapping) else 0
+    status = live.get("status")
+    before = status.get("conditions") if isinstance(status, Mapping) else None
+    found = {one.get("type"): one for one in before if isinstance(one, Mapping)} if isinstance(before, list) else {}
+    conditions = []
+    for said in (false("Ready", reason, message), true("Stalled", reason, message)):
+        earlier = found.get(said.type, {})
+        since = earlier.get("lastTransitionTime") if earlier.get("status") == said.status else None
+        conditions.append(
+            {
+                "type": said.type,
+                "status": said.status,
+                "reason": said.reason,
+                "message": said.message[:2048],
+                "lastTransitionTime": since if isinstance(since, str) else to_rfc3339(now),
+                "observedGeneration": generation,
+            }
+        )
+    return {"observedGeneration": generation, "conditions": conditions}

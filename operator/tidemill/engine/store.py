@@ -1,0 +1,202 @@
+"""How the world is kept true: watch events, lists and the answers to our own writes become one view that never goes back.
+
+* An entry is never replaced by an older one, whoever brings it.
+* A uid that was seen deleted never comes back.
+* The answer to our own write counts at once, so that no visit ever runs on less than the operator itself has done.
+* A full list heals what a watch has lost: changes that never came, and ghosts that are long gone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidemill.engine.kinds import BY_KIND, OURS
+from tidemill.plan.world import Key, Manifest, World, key_of
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+TOMBSTONES = 10_000
+
+Concerned = Callable[[Manifest, World], set[Key]]
+
+
+def version_of(manifest: Manifest) -> int:
+    """The resource version as a number, which Kubernetes promises to be comparable within a kind; 0 where there is none."""
+    text = manifest["metadata"].get("resourceVersion") or "0"
+    return int(text) if text.isdecimal() else 0
+
+
+def slim(value: Any) -> Any:
+    """`value` with every field name shared with all other objects: ten thousand objects spell the same few hundred names.
+
+    Short strings are shared as well, since most are enumerations, labels and names that recur.
+    """
+    if isinstance(value, dict):
+        return {sys.intern(name): slim(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [slim(item) for item in value]
+    if isinstance(value, str) and len(value) <= 40:
+        return sys.intern(value)
+    return value
+
+
+def pruned(manifest: Manifest) -> Manifest:
+    """`manifest` without what no planner reads: who wrote which field, and the copy that `kubectl apply` leaves behind."""
+    metadata = manifest["metadata"]
+    metadata.pop("managedFields", None)
+    annotations = metadata.get("annotations")
+    if annotations:
+        annotations.pop(LAST_APPLIED, None)
+    pruned: Manifest = slim(manifest)
+    return pruned
+
+
+@dataclass(slots=True)
+class Missed:
+    """A change that a list brought to light before its watch did."""
+
+    version: int
+    since: float
+
+
+@dataclass(slots=True)
+class Listing:
+    """A list of one kind in one place, while it runs."""
+
+    kind: str
+    namespace: str | None
+    seen: set[Key] = field(default_factory=set)
+    touched: set[Key] = field(default_factory=set)
+    """Keys that an event changed while the list ran; what the list says of them is older."""
+
+
+class Store:
+    """The world, with the rules by which it changes."""
+
+    def __init__(self, world: World, concerned: Concerned, clock: Callable[[], float]) -> None:
+        self.world = world
+        self._concerned = concerned
+        self._clock = clock
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._listings: list[Listing] = []
+        self.missed: dict[Key, Missed] = {}
+        """Changes that a watch still owes us."""
+        self.ghosts = 0
+        """Objects that were gone without a word from the watch."""
+        self.last_event: dict[str, float] = {}
+        """When the watch of each kind last delivered something."""
+
+    def absorb(self, event_type: str | None, manifest: Manifest) -> set[Key]:
+        """Take in a watch event; answers with the keys that it concerns."""
+        key = key_of(manifest)
+        self.last_event[key.kind] = self._clock()
+        self._delivered(key, version_of(manifest))
+        for listing in self._listings:
+            if listing.kind == key.kind:
+                listing.touched.add(key)
+        if event_type == "DELETED":
+            return self._bury(key, manifest["metadata"].get("uid", ""))
+        return self._put(pruned(manifest))
+
+    def confirm(self, manifest: Manifest) -> set[Key]:
+        """Take in the answer to a write of our own; answers with the keys that it concerns."""
+        return self._put(pruned(manifest))
+
+    def bury(self, key: Key, uid: str) -> set[Key]:
+        """Take in that the object with `uid` is deleted; answers with the keys that this concerns."""
+        return self._bury(key, uid)
+
+    def begin(self, kind: str, namespace: str | None) -> Listing:
+        """A list of `kind` begins, of one namespace or of all."""
+        listing = Listing(kind, namespace)
+        self._listings.append(listing)
+        return listing
+
+    def listed(self, listing: Listing, manifests: Iterable[Manifest], *, expected: bool) -> set[Key]:
+        """Take in one page; answers with the keys concerned by what the watch had not told.
+
+        `expected` says that the watch does not run yet, so that news is no reproach to it.
+        """
+        watched = BY_KIND[listing.kind]
+        concerned: set[Key] = set()
+        for manifest in manifests:
+            # Objects in a list do not repeat their kind.
+            manifest.setdefault("apiVersion", watched.api_version)
+            manifest.setdefault("kind", watched.kind)
+            key = key_of(manifest)
+            listing.seen.add(key)
+            if key in listing.touched:
+                continue
+            news = self._put(pruned(manifest))
+            if news and not expected:
+                self.missed[key] = Missed(version_of(manifest), self._clock())
+            concerned |= news
+        return concerned
+
+    def abandon(self, listing: Listing) -> None:
+        """The list broke off; nothing follows from what it did not say."""
+        self._listings.remove(listing)
+
+    def end(self, listing: Listing) -> set[Key]:
+        """The list is complete: what it did not name is gone; answers with the keys that this concerns."""
+        self._listings.remove(listing)
+        concerned: set[Key] = set()
+        for key in self.world.keys(listing.kind):
+            elsewhere = listing.namespace is not None and key.namespace != listing.namespace
+            if elsewhere or key in listing.seen or key in listing.touched:
+                continue
+            ghost = self.world.get(*key)
+            if ghost is not None:
+                self.ghosts += 1
+                concerned |= self._bury(key, ghost["metadata"].get("uid", ""))
+        return concerned
+
+    def stale_kinds(self, patience: float) -> list[str]:
+        """Kinds whose watch has owed us a change for longer than `patience` seconds."""
+        now = self._clock()
+        return sorted({key.kind for key, missed in self.missed.items() if now - missed.since > patience})
+
+    def _delivered(self, key: Key, version: int) -> None:
+        if not self.missed:
+            return
+        # A watch delivers in order: whatever is older than this has come, or never will and was healed by the list.
+        for owed in [
+            owed for owed, missed in self.missed.items() if owed.kind == key.kind and missed.version <= version
+        ]:
+            if owed.namespace == key.namespace or owed == key:
+                del self.missed[owed]
+
+    def _put(self, manifest: Manifest) -> set[Key]:
+        key = key_of(manifest)
+        uid = manifest["metadata"].get("uid", "")
+        if uid in self._gone:
+            return set()
+        known = self.world.get(*key)
+        if known is not None and version_of(known) >= version_of(manifest):
+            return set()
+        self.world.put(manifest)
+        concerned = self._concerned(manifest, self.world)
+        if known is not None and known["metadata"].get("labels") != manifest["metadata"].get("labels"):
+            concerned |= self._concerned(known, self.world)
+        return self._with_itself(key, concerned)
+
+    def _bury(self, key: Key, uid: str) -> set[Key]:
+        if uid:
+            self._gone[uid] = None
+            if len(self._gone) > TOMBSTONES:
+                self._gone.popitem(last=False)
+        known = self.world.get(*key)
+        # Another object may have taken the name meanwhile.
+        if known is None or known["metadata"].get("uid", "") != uid:
+            return set()
+        self.world.remove(key)
+        self.missed.pop(key, None)
+        return self._with_itself(key, self._concerned(known, self.world))
+
+    def _with_itself(self, key: Key, concerned: set[Key]) -> set[Key]:
+        # Labels name owners, and anyone may write labels: what is not of our kinds has no plan.
+        known = {one for one in concerned if one.kind in OURS}
+        return known | {key} if BY_KIND[key.kind].ours else known
