@@ -43,7 +43,7 @@ _SCALAR: Final[Schema] = {
 _LIST_KEY: Final = "x-list-key"
 
 
-class UnfitModelError(ValueError):
+class UnfitModel(ValueError):
     """A model that no CustomResourceDefinition can be made of; the message names each place and what is missing there."""
 
 
@@ -52,7 +52,7 @@ def structural(model: type[BaseModel], *, defaults: bool = True, bounded: bool =
 
     `defaults` tells whether the API server fills in what is left out (it should for a spec, and not for a status).
     `bounded` requires a bound on every string, list and map, which the API server needs to price rules and a namespace
-    needs against a flood. Raises UnfitModelError where a description, a bound or a known type is missing.
+    needs against a flood. Raises UnfitModel where a description, a bound or a known type is missing.
     """
     whole = _Dialect(by_alias=True, ref_template=DEFAULT_REF_TEMPLATE).generate(
         model.__pydantic_core_schema__, mode="validation"
@@ -62,7 +62,7 @@ def structural(model: type[BaseModel], *, defaults: bool = True, bounded: bool =
         schema = _without_defaults(schema)
     problems = [*_undescribed(schema), *(_unbounded(schema) if bounded else ())]
     if problems:
-        raise UnfitModelError(f"{model.__name__}: " + "; ".join(problems))
+        raise UnfitModel(f"{model.__name__}: " + "; ".join(problems))
     return schema
 
 
@@ -139,7 +139,7 @@ class _Dialect(GenerateJsonSchema):
     def tuple_schema(self, schema: core_schema.TupleSchema) -> JsonSchemaValue:
         described = super().tuple_schema(schema)
         if "prefixItems" in described or "items" not in described:
-            raise UnfitModelError("a tuple of fixed length has no structural schema: make it a model, or a list")
+            raise UnfitModel("a tuple of fixed length has no structural schema: make it a model, or a list")
         return described
 
     def union_schema(self, schema: core_schema.UnionSchema) -> JsonSchemaValue:
@@ -151,7 +151,7 @@ class _Dialect(GenerateJsonSchema):
             return dict(_INT_OR_STRING)
         if types == {"string", "integer", "number", "boolean"}:
             return dict(_SCALAR)
-        raise UnfitModelError(
+        raise UnfitModel(
             f"a union of {sorted(map(str, types))} has no structural schema: use optional fields and a rule that one is set"
         )
 
