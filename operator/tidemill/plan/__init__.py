@@ -9,7 +9,7 @@ from tidemill.children.installation import Installation
 from tidemill.plan import dataset, driftmonitor, inferenceservice, modelversion, trainingjob
 from tidemill.plan.concerns import concerned
 from tidemill.plan.plan import Answers, Mark, Notice, Plan, Question, Retirement
-from tidemill.plan.reading import UnreadableError, is_leaving, read
+from tidemill.plan.reading import Kind, UnreadableError, is_leaving, look
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 
@@ -24,16 +24,22 @@ def visit(key: Key, world: World, installation: Installation, now: datetime, ans
         return None
     match key.kind:
         case "Dataset":
-            return dataset.plan(read(Dataset, manifest), world, installation, now)
+            return dataset.plan(_known(Dataset, world, key), world, installation, now)
         case "TrainingJob":
-            return trainingjob.plan(read(TrainingJob, manifest), world, installation, now)
+            return trainingjob.plan(_known(TrainingJob, world, key), world, installation, now)
         case "ModelVersion":
-            return modelversion.plan(read(ModelVersion, manifest), world, installation, now)
+            return modelversion.plan(_known(ModelVersion, world, key), world, installation, now)
         case "InferenceService":
-            return inferenceservice.plan(read(InferenceService, manifest), world, installation, now, answers)
+            return inferenceservice.plan(_known(InferenceService, world, key), world, installation, now, answers)
         case "DriftMonitor":
-            return driftmonitor.plan(read(DriftMonitor, manifest), world, installation, now)
+            return driftmonitor.plan(_known(DriftMonitor, world, key), world, installation, now)
     raise KeyError(f"no planner for {key.kind}")
+
+
+def _known(kind: type[Kind], world: World, key: Key) -> Kind:
+    value = look(kind, world, key)
+    assert value is not None, "the key was looked up before"
+    return value
 
 
 def questions(key: Key, world: World) -> Question | None:
@@ -41,7 +47,7 @@ def questions(key: Key, world: World) -> Question | None:
     manifest = world.get(*key)
     if key.kind != InferenceService.kind_name or manifest is None or is_leaving(manifest):
         return None
-    return inferenceservice.questions(read(InferenceService, manifest), world)
+    return inferenceservice.questions(_known(InferenceService, world, key), world)
 
 
 __all__ = [

@@ -42,8 +42,7 @@ def concerned(manifest: Manifest, world: World) -> set[Key]:
 
 
 def _referring(world: World, kind: str, namespace: str, name: str, *path: str) -> set[Key]:
-    """Objects of `kind` whose value at `path` is `name`."""
-    return {key_of(manifest) for manifest in world.all(kind, namespace) if dig(manifest, *path) == name}
+    return {key_of(manifest) for manifest in world.referring(kind, namespace, path, name)}
 
 
 def _watching(world: World, services: set[Key]) -> set[Key]:

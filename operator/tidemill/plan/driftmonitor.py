@@ -218,7 +218,9 @@ def _decide(
     policy = monitor.spec.retraining
     if policy is None:
         return Decision(RetrainingStatus(), status.history)
-    runs = every(TrainingJob, world.labelled(TrainingJob.kind_name, monitor.namespace, names.MONITOR, monitor.name))
+    runs = every(
+        TrainingJob, world, world.labelled(TrainingJob.kind_name, monitor.namespace, names.MONITOR, monitor.name)
+    )
     seen = see(service, world)
     history = retraining.outcomes(monitor, runs, seen.versions, service, now)
     active = next((outcome.training_job for outcome in history if outcome.outcome in {"Running", "Waiting"}), "")

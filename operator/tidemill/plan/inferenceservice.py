@@ -128,12 +128,12 @@ def see(service: InferenceService, world: World) -> Seen:
         found = world.get("Deployment", service.namespace, name)
         return found if found is not None and is_ours(found, service.metadata.uid) and not is_leaving(found) else None
 
-    versions = every(ModelVersion, world.all(ModelVersion.kind_name, service.namespace))
+    named = world.referring(ModelVersion.kind_name, service.namespace, ("spec", "modelName"), service.spec.model.name)
     return Seen(
         stable=ours(names.stable(service.name)),
         candidate=ours(names.candidate(service.name)),
         pods=tuple(world.labelled("Pod", service.namespace, names.OWNER_UID, service.metadata.uid)),
-        versions=tuple(version for version in versions if version.spec.model_name == service.spec.model.name),
+        versions=tuple(every(ModelVersion, world, named)),
     )
 
 

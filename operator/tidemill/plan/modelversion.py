@@ -112,7 +112,10 @@ def _said(version: ModelVersion, passed: bool, quarantine: Quarantine | None) ->
 
 def _served_by(version: ModelVersion, world: World) -> tuple[ServedBy, ...]:
     served = []
-    for service in every(InferenceService, world.all(InferenceService.kind_name, version.namespace)):
+    named = world.referring(
+        InferenceService.kind_name, version.namespace, ("spec", "model", "name"), version.spec.model_name
+    )
+    for service in every(InferenceService, world, named):
         if service.status.stable and service.status.stable.version == version.name:
             served.append(ServedBy(inference_service=service.name, role="Stable"))
         elif service.status.candidate and service.status.candidate.version == version.name:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from tidemill.api import AnyResource, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
-from tidemill.plan.world import Manifest, World
+from tidemill.plan.world import Key, Manifest, World
 
 KIND_TYPES: dict[str, type[AnyResource]] = {
     kind.kind_name: kind for kind in (Dataset, TrainingJob, ModelVersion, InferenceService, DriftMonitor)
@@ -30,26 +30,34 @@ def read(kind: type[Kind], manifest: Manifest) -> Kind:
         raise UnreadableError(f"{where}: {first['msg']}") from error
 
 
-def find(kind: type[Kind], world: World, namespace: str, name: str) -> Kind | None:
-    """The object by name; None where there is none, or none that can be read."""
-    manifest = world.get(kind.kind_name, namespace, name)
+def look(kind: type[Kind], world: World, key: Key) -> Kind | None:
+    """The object under `key`, read once for each change of it; raises UnreadableError, None where there is none."""
+    known = world.values.get(key)
+    if known is not None:
+        return known  # type: ignore[no-any-return]
+    manifest = world.get(*key)
     if manifest is None:
         return None
+    value = read(kind, manifest)
+    world.values[key] = value
+    return value
+
+
+def find(kind: type[Kind], world: World, namespace: str, name: str) -> Kind | None:
+    """The object by name; None where there is none, or none that can be read."""
     try:
-        return read(kind, manifest)
+        return look(kind, world, Key(kind.kind_name, namespace, name))
     except UnreadableError:
         return None
 
 
-def every(kind: type[Kind], manifests: Iterable[Manifest]) -> list[Kind]:
+def every(kind: type[Kind], world: World, manifests: Iterable[Manifest]) -> list[Kind]:
     """Those of `manifests` that can be read: a neighbour that cannot disturbs nobody."""
-    readable = []
-    for manifest in manifests:
-        try:
-            readable.append(read(kind, manifest))
-        except UnreadableError:
-            continue
-    return readable
+    found = (
+        find(kind, world, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
+        for manifest in manifests
+    )
+    return [value for value in found if value is not None]
 
 
 def is_leaving(manifest: Manifest | None) -> bool:

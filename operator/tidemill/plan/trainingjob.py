@@ -106,11 +106,12 @@ def _waiting(job: TrainingJob, status: TrainingJobStatus, message: str, now: dat
 
 def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
     """The version of this model in service: of the service whose rows are learnt from, else of the first by name."""
-    services = every(InferenceService, world.all(InferenceService.kind_name, job.namespace))
+    named = world.referring(InferenceService.kind_name, job.namespace, ("spec", "model", "name"), job.spec.model_name)
+    services = every(InferenceService, world, named)
     wanted = job.spec.served_rows.inference_service if job.spec.served_rows else ""
     services.sort(key=lambda service: (service.name != wanted, service.name))
     for service in services:
-        if service.spec.model.name != job.spec.model_name or service.status.stable is None:
+        if service.status.stable is None:
             continue
         version = find(ModelVersion, world, job.namespace, service.status.stable.version)
         if version is not None:

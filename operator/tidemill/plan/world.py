@@ -33,6 +33,15 @@ def key_of(manifest: Mapping[str, Any]) -> Key:
 INDEXED_LABELS = ("tidemill.dev/model", "tidemill.dev/owner-uid", "tidemill.dev/monitor")
 
 
+# References from one object to another, by the path where the other's name stands: whoever follows one needs them all.
+INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "TrainingJob": (("spec", "dataset", "name"),),
+    "ModelVersion": (("spec", "modelName"),),
+    "InferenceService": (("spec", "model", "name"),),
+    "DriftMonitor": (("spec", "target", "inferenceService"), ("spec", "retraining", "template", "trainingJob")),
+}
+
+
 class World:
     """Objects by key, with indexes over owner uids, kinds per namespace, and the labels that planners ask for."""
 
@@ -41,6 +50,9 @@ class World:
         self._of_kind: defaultdict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
         self._owned: defaultdict[str, dict[Key, None]] = defaultdict(dict)
         self._labelled: defaultdict[tuple[str, str, str], dict[Key, None]] = defaultdict(dict)
+        self._referring: defaultdict[tuple[str, str, tuple[str, ...], str], dict[Key, None]] = defaultdict(dict)
+        self.values: dict[Key, Any] = {}
+        """Objects that were already read as values of the domain; forgotten when the object changes."""
         for manifest in manifests:
             self.put(manifest)
 
@@ -60,6 +72,7 @@ class World:
 
     def remove(self, key: Key) -> Manifest | None:
         """Forget what is known under `key`, and return it."""
+        self.values.pop(key, None)
         manifest = self._objects.pop(key, None)
         if manifest is not None:
             for index in self._indexes(manifest):
@@ -88,6 +101,12 @@ class World:
         keys = self._labelled.get((namespace, label, value), {})
         return self._sorted(key for key in keys if key.kind == kind)
 
+    def referring(self, kind: str, namespace: str, path: tuple[str, ...], name: str) -> list[Manifest]:
+        """Objects of `kind` in `namespace` whose value at `path` is `name`, by name; only for references that are indexed."""
+        if path not in INDEXED_REFERENCES.get(kind, ()):
+            raise KeyError(f"{kind} is not indexed by {'.'.join(path)}; add it to INDEXED_REFERENCES")
+        return self._sorted(self._referring.get((kind, namespace, path, name), {}))
+
     def _sorted(self, keys: Iterable[Key]) -> list[Manifest]:
         return [self._objects[key] for key in sorted(keys)]
 
@@ -101,3 +120,9 @@ class World:
         for label in INDEXED_LABELS:
             if label in labels:
                 yield self._labelled[namespace, label, labels[label]]
+        for path in INDEXED_REFERENCES.get(manifest["kind"], ()):
+            value: Any = manifest
+            for part in path:
+                value = value.get(part) if isinstance(value, dict) else None
+            if isinstance(value, str):
+                yield self._referring[manifest["kind"], namespace, path, value]
