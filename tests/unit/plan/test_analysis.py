@@ -1,0 +1,132 @@
+import math
+
+import pytest
+from sklearn import metrics
+
+from tidemill.api.inferenceservice import AnalysisMetric
+from tidemill.contract import Arm, Latencies, Measurements
+from tidemill.plan.analysis import Pair, add_up, judge, labelled_value, quantile
+
+DIGEST = "sha256:" + "1" * 64
+
+
+def arm(**fields: object) -> Arm:
+    return Arm.model_validate({"version": "v", "digest": DIGEST, **fields})
+
+
+def pair(candidate: Arm, stable: Arm | None = None, compared: int = 0, agreed: int = 0) -> Pair:
+    return Pair(stable or arm(), candidate, compared, agreed)
+
+
+def verdict(metric: AnalysisMetric, seen: Pair) -> str:
+    return judge([metric], seen, ())[0].verdict
+
+
+LABELS = ["a"] * 6 + ["b"] * 3 + ["c"]
+ANSWERS = ["a", "a", "a", "a", "b", "c", "b", "b", "a", "a"]
+
+
+def confusion(labels: list[str], answers: list[str]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for label, answer in zip(labels, answers, strict=True):
+        counts.setdefault(label, {})[answer] = counts.get(label, {}).get(answer, 0) + 1
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    {
+        "accuracy": metrics.accuracy_score(LABELS, ANSWERS),
+        "balanced_accuracy": metrics.balanced_accuracy_score(LABELS, ANSWERS),
+        "f1": metrics.f1_score(LABELS, ANSWERS, average="macro", zero_division=0),
+        "recall": metrics.recall_score(LABELS, ANSWERS, average="macro", zero_division=0),
+        "precision": metrics.precision_score(LABELS, ANSWERS, average="macro", zero_division=0),
+    }.items(),
+)
+def test_quality_from_counts_is_what_scikit_learn_says_of_the_rows(name: str, expected: float) -> None:
+    actual = labelled_value(name, arm(labelled=len(LABELS), confusion=confusion(LABELS, ANSWERS)))
+
+    assert actual == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    {
+        "mean_absolute_error": metrics.mean_absolute_error([1.0, 2.0, 4.0], [1.5, 2.0, 3.0]),
+        "rmse": metrics.root_mean_squared_error([1.0, 2.0, 4.0], [1.5, 2.0, 3.0]),
+        "r2": metrics.r2_score([1.0, 2.0, 4.0], [1.5, 2.0, 3.0]),
+    }.items(),
+)
+def test_errors_from_sums_are_what_scikit_learn_says_of_the_rows(name: str, expected: float) -> None:
+    sums = arm(labelled=3, absolute_error=1.5, squared_error=1.25, label_sum=7.0, label_square_sum=21.0)
+
+    assert labelled_value(name, sums) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_metric_that_counts_cannot_hold_is_inconclusive_and_says_so() -> None:
+    metric = AnalysisMetric(name="auc", type="Labelled", metric="roc_auc", minimum=0.9, minimum_samples=1)
+
+    result = judge([metric], pair(arm(labelled=10, confusion=confusion(LABELS, ANSWERS))), ())[0]
+
+    assert result.verdict == "Inconclusive"
+    assert "use accuracy" in result.message
+
+
+def test_too_few_requests_are_no_verdict() -> None:
+    metric = AnalysisMetric(name="errors", type="ErrorRate", maximum=0.01, minimum_samples=20)
+
+    assert verdict(metric, pair(arm(requests=19, errors=19))) == "Inconclusive"
+
+
+def test_an_error_rate_above_its_maximum_fails() -> None:
+    metric = AnalysisMetric(name="errors", type="ErrorRate", maximum=0.01, minimum_samples=20)
+
+    assert verdict(metric, pair(arm(requests=100, errors=2))) == "Failed"
+    assert verdict(metric, pair(arm(requests=100, errors=1))) == "Successful"
+
+
+def test_a_worse_candidate_fails_and_a_slightly_worse_one_does_not() -> None:
+    metric = AnalysisMetric(
+        name="quality", type="Labelled", metric="accuracy", maximum_regression=0.05, minimum_samples=1
+    )
+    stable = arm(labelled=100, confusion={"a": {"a": 90, "b": 10}})
+
+    assert verdict(metric, pair(arm(labelled=100, confusion={"a": {"a": 84, "b": 16}}), stable)) == "Failed"
+    assert verdict(metric, pair(arm(labelled=100, confusion={"a": {"a": 86, "b": 14}}), stable)) == "Successful"
+
+
+def test_one_more_hop_is_not_held_against_a_candidate_but_slowness_is() -> None:
+    metric = AnalysisMetric(name="latency", type="LatencyP95", maximum_increase=0.5, minimum_samples=1)
+    bounds = (0.002, 0.01, 0.1, 1.0)
+    stable = arm(latencies=Latencies(bounds=bounds, counts=(100, 0, 0, 0, 0)))
+
+    assert (
+        verdict(metric, pair(arm(latencies=Latencies(bounds=bounds, counts=(0, 100, 0, 0, 0))), stable)) == "Successful"
+    )
+    assert verdict(metric, pair(arm(latencies=Latencies(bounds=bounds, counts=(0, 0, 0, 100, 0))), stable)) == "Failed"
+
+
+def test_failures_in_a_row_are_counted_and_a_success_forgets_them() -> None:
+    metric = AnalysisMetric(name="errors", type="ErrorRate", maximum=0.01, minimum_samples=1)
+    bad, good = pair(arm(requests=100, errors=50)), pair(arm(requests=100))
+
+    first = judge([metric], bad, ())
+    second = judge([metric], bad, first)
+    third = judge([metric], good, second)
+
+    assert [1, 2, 0] == [results[0].failures for results in (first, second, third)]
+
+
+def test_pods_are_added_up_and_counts_about_another_candidate_are_left_out() -> None:
+    def said(digest: str, requests: int) -> Measurements:
+        return Measurements(
+            stable=arm(requests=5), candidate=arm(digest=digest, requests=requests), compared=3, agreed=2
+        )
+
+    total = add_up([said(DIGEST, 10), said(DIGEST, 20), said("sha256:" + "2" * 64, 1000)], DIGEST)
+
+    assert (30, 10, 6, 4) == (total.candidate.requests, total.stable.requests, total.compared, total.agreed)
+
+
+def test_the_quantile_of_nothing_is_nothing() -> None:
+    assert math.isnan(quantile(Latencies(bounds=(0.1,), counts=(0, 0)), 0.95))

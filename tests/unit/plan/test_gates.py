@@ -1,0 +1,48 @@
+from tidemill.api.modelversion import Gate, Measured
+from tidemill.plan.gates import judge, passed
+
+HOLDOUT = Measured(
+    on="Holdout", rows=100, metrics={"accuracy": 0.95, "log_loss": 0.2}, stable={"accuracy": 0.96, "log_loss": 0.1}
+)
+
+
+def verdicts(*gates: Gate, evaluation: tuple[Measured, ...] = (HOLDOUT,)) -> list[str]:
+    return [result.verdict for result in judge(gates, evaluation)]
+
+
+def test_a_bound_is_kept_or_not() -> None:
+    assert ["Passed", "Failed"] == verdicts(Gate(metric="accuracy", minimum=0.9), Gate(metric="accuracy", minimum=0.99))
+
+
+def test_worse_than_the_version_in_service_within_the_allowance_passes() -> None:
+    close = Gate(metric="accuracy", against="Stable", maximum_regression=0.02)
+    strict = Gate(metric="accuracy", against="Stable", maximum_regression=0.005)
+
+    assert ["Passed", "Failed"] == verdicts(close, strict)
+
+
+def test_for_a_loss_more_is_worse() -> None:
+    assert ["Failed"] == verdicts(Gate(metric="log_loss", against="Stable", maximum_regression=0.05))
+
+
+def test_a_metric_that_was_not_measured_fails_and_tells_how_to_measure_it() -> None:
+    result = judge([Gate(metric="roc_auc", minimum=0.5)], [HOLDOUT])[0]
+
+    assert result.verdict == "Failed"
+    assert "spec.evaluation.metrics" in result.message
+
+
+def test_too_few_labelled_rows_are_not_judged_but_too_few_held_out_ones_fail() -> None:
+    recent = Measured(on="RecentLabelled", rows=10, metrics={"accuracy": 0.1})
+    gate = Gate(metric="accuracy", on="RecentLabelled", minimum=0.9, minimum_rows=30)
+
+    assert ["NotJudged"] == verdicts(gate, evaluation=(recent,))
+    assert ["Failed"] == verdicts(Gate(metric="accuracy", minimum=0.9), evaluation=())
+
+
+def test_without_a_version_in_service_there_is_nothing_to_compare_with() -> None:
+    alone = Measured(on="Holdout", rows=100, metrics={"accuracy": 0.95})
+    results = judge([Gate(metric="accuracy", against="Stable", maximum_regression=0.0)], [alone])
+
+    assert results[0].verdict == "NotJudged"
+    assert passed(results)
