@@ -82,7 +82,9 @@ class Golden:
 class Predictor:
     """One model version, ready to answer."""
 
-    def __init__(self, signature: Signature, ask: Callable[[Matrix], Answer], *, compiled: bool, note: str = "") -> None:
+    def __init__(
+        self, signature: Signature, ask: Callable[[Matrix], Answer], *, compiled: bool, note: str = ""
+    ) -> None:
         self.signature = signature
         self.compiled = compiled
         """Whether ONNX Runtime answers."""
@@ -100,7 +102,9 @@ class Predictor:
             raise Unanswerable(f"the model takes rows of {self._width} features, not an array of shape {matrix.shape}")
         if not self.signature.takes_missing and np.isnan(matrix).any():
             column = int(np.isnan(matrix).any(axis=0).argmax())
-            raise Unanswerable(f"feature {self.signature.features[column].name!r} is missing, and this model cannot answer without it")
+            raise Unanswerable(
+                f"feature {self.signature.features[column].name!r} is missing, and this model cannot answer without it"
+            )
         return self._ask(matrix)
 
     def labels(self, answer: Answer) -> list[Scalar]:
@@ -126,13 +130,17 @@ def load(folder: Path) -> Predictor:
         if not note:
             return predictor
     if not (folder / MODEL_FILE).exists():
-        raise ArtifactCorrupt(f"the model in {folder} cannot be used: {note or f'there is neither {COMPILED_FILE} nor {MODEL_FILE}'}; train it again")
-    from tidemill.runtime.artifact import estimator_of  # noqa: PLC0415  scikit-learn takes seconds to import
+        raise ArtifactCorrupt(
+            f"the model in {folder} cannot be used: {note or f'there is neither {COMPILED_FILE} nor {MODEL_FILE}'}; train it again"
+        )
+    from tidemill.runtime.artifact import estimator_of
 
     predictor = Predictor(signature, estimated(estimator_of(folder / MODEL_FILE), signature), compiled=False, note=note)
     wrong = difference(golden.answer, predictor.predict(golden.matrix))
     if wrong:
-        raise ArtifactCorrupt(f"the model in {folder} does not answer as it did when it was made: {wrong}; train it again")
+        raise ArtifactCorrupt(
+            f"the model in {folder} does not answer as it did when it was made: {wrong}; train it again"
+        )
     return predictor
 
 
@@ -146,7 +154,7 @@ def _read(folder: Path) -> tuple[Signature, Golden]:
 
 def compiled(file: Path, signature: Signature) -> Callable[[Matrix], Answer]:
     """What asks the ONNX model in `file`, on one thread."""
-    import onnxruntime  # noqa: PLC0415  only where there is something to run
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     # One row is answered in microseconds; handing it to another thread would take longer than the work.

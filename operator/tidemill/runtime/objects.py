@@ -1,0 +1,314 @@
+"""The object store: bytes under names, and folders that appear whole or not at all.
+
+A folder is published data first and `manifest.json` last, created only where there is none; what has no manifest does
+not exist. What is fetched is checked against the digest in the order before anything else looks at it.
+
+An S3 bucket is addressed path-style, over http where the endpoint says so; `file:///path` is a folder, for laptops and
+tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, S3Store
+
+from tidemill.contract import STORE_PATH
+from tidemill.runtime import manifest as manifests
+from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
+from tidemill.runtime.manifest import Manifest
+
+SECRET: Final = "tidemill-store"
+"""The Secret that `STORE_PATH` is mounted from, unless the installation says otherwise."""
+
+# A store that is down is known to be down within about twenty seconds, whether it refuses, drops or keeps silent.
+_CLIENT: Final[dict[str, Any]] = {
+    "allow_http": True,
+    "connect_timeout": "3s",
+    "read_timeout": "8s",
+    "timeout": "10m",
+}
+_RETRIES: Final[dict[str, Any]] = {
+    "max_retries": 3,
+    "retry_timeout": timedelta(seconds=10),
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=2), "base": 2},
+}
+
+
+class Entry(NamedTuple):
+    """An object in a listing."""
+
+    key: str
+    size: int
+    modified: datetime
+    tag: str
+    """Changes with the content."""
+
+
+class Published(NamedTuple):
+    """A folder that is in the store."""
+
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """One bucket, or a prefix in it; keys are relative to `uri`."""
+
+    uri: str
+    """Such as `s3://tidemill` or `file:///tmp/store`."""
+    endpoint: str
+    objects: Any
+    """The store as obstore knows it, already below the prefix."""
+
+    @classmethod
+    def open(
+        cls, uri: str, *, endpoint: str = "", region: str = "", access_key_id: str = "", secret_access_key: str = ""
+    ) -> Store:
+        """The store at `uri`; nothing is asked of it yet. Raises StoreUnreachable where the URI is of no known kind."""
+        uri = uri.rstrip("/")
+        parts = urlsplit(uri)
+        if parts.scheme == "file" and not parts.netloc and parts.path:
+            return cls(uri, "", LocalStore(parts.path, mkdir=True))
+        if parts.scheme != "s3" or not parts.netloc:
+            raise StoreUnreachable(
+                f"the store {uri!r} is of no kind that is known here; use s3://bucket or s3://bucket/prefix"
+            )
+        options: dict[str, Any] = {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
+        if not access_key_id:
+            # Without keys obstore would ask the cloud's metadata service, which takes its time where there is none.
+            options = {"skip_signature": True}
+        store = S3Store(
+            parts.netloc,
+            prefix=parts.path.strip("/") or None,
+            endpoint=endpoint or None,
+            region=region or "us-east-1",
+            virtual_hosted_style_request=False,
+            client_options=_CLIENT,
+            retry_config=_RETRIES,
+            **options,
+        )
+        return cls(uri, endpoint, store)
+
+    @classmethod
+    def from_files(cls, folder: str | Path = STORE_PATH, *, namespace: str = "", secret: str = SECRET) -> Store:
+        """The store whose URI and credentials lie as files in `folder`, as a mounted Secret has them.
+
+        Raises StoreCredentialsMissing where there is nothing.
+        """
+        read = read_secret(Path(folder))
+        where = f" in namespace {namespace!r}" if namespace else " in this namespace"
+        if "uri" not in read:
+            raise StoreCredentialsMissing(
+                f"there is no Secret {secret!r} with a key 'uri'{where}; create it with the keys uri, endpoint, region, access-key-id and "
+                "secret-access-key (the namespace of the installation has one to copy), and the run is repeated by itself"
+            )
+        if read["uri"].startswith("s3://"):
+            absent = [key for key in ("access-key-id", "secret-access-key") if key not in read]
+            if absent:
+                raise StoreCredentialsMissing(
+                    f"the Secret {secret!r}{where} has no key {absent[0]!r}; add it, and the run is repeated by itself"
+                )
+        return cls.open(
+            read["uri"],
+            endpoint=read.get("endpoint", ""),
+            region=read.get("region", ""),
+            access_key_id=read.get("access-key-id", ""),
+            secret_access_key=read.get("secret-access-key", ""),
+        )
+
+    def uri_of(self, key: str) -> str:
+        """The whole name of a key."""
+        return f"{self.uri}/{key.strip('/')}"
+
+    def key_of(self, uri: str) -> str:
+        """The key of a whole name; raises StoreUnreachable where it lies in another store."""
+        if not uri.startswith(self.uri + "/"):
+            raise StoreUnreachable(
+                f"{uri} does not lie in this namespace's store, {self.uri}; point the Secret at the store that has it"
+            )
+        return uri[len(self.uri) + 1 :].strip("/")
+
+    def get(self, key: str) -> bytes:
+        """The bytes of one object; raises FileNotFoundError."""
+        with self._answering(key):
+            return bytes(obstore.get(self.objects, key).bytes())
+
+    def head(self, key: str) -> Entry | None:
+        """An object without its bytes, or None where there is none."""
+        try:
+            with self._answering(key):
+                return _entry(obstore.head(self.objects, key))
+        except FileNotFoundError:
+            return None
+
+    def list(self, folder: str = "", *, after: str = "") -> Iterator[Entry]:
+        """The objects below a folder, in the order of their keys, from the first one behind the key `after`."""
+        with self._answering(folder):
+            found = [
+                _entry(meta)
+                for page in obstore.list(self.objects, folder or None, offset=after or None, chunk_size=1000)
+                for meta in page
+            ]
+        # S3 answers in this order anyway; a folder on disk does not.
+        yield from sorted(found)
+
+    def put(self, key: str, content: bytes | Path) -> None:
+        """Write one object; it appears whole or not at all."""
+        with self._answering(key):
+            obstore.put(self.objects, key, content)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write one object if there is none under this key; says whether it was written."""
+        try:
+            with self._answering(key):
+                obstore.put(self.objects, key, content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def delete(self, *keys: str) -> None:
+        """Remove objects; one that is not there is as good as removed."""
+        for key in keys:
+            try:
+                with self._answering(key):
+                    obstore.delete(self.objects, key)
+            except FileNotFoundError:
+                continue
+
+    def download(self, key: str, path: Path) -> manifests.Entry:
+        """Write one object to a file in constant memory, and say what came."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        with self._answering(key), path.open("wb") as file:
+            for chunk in obstore.get(self.objects, key).stream(min_chunk_size=1 << 20):
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+        return manifests.Entry(digest=f"sha256:{digest.hexdigest()}", size=size)
+
+    def publish(
+        self, folder: str, files: Mapping[str, bytes | Path], beside: Mapping[str, bytes | Path] | None = None
+    ) -> Published:
+        """Put `files` into the folder for ever, `manifest.json` last; the same content again is no second copy.
+
+        Files `beside` them are derived from the others and no part of the digest, such as reports. Raises ArtifactCorrupt where the folder holds
+        something else already.
+        """
+        manifest = Manifest.of(files)
+        key, text = f"{folder}/{manifests.FILE}", manifest.to_json()
+        published = Published(self.uri_of(folder), manifest.digest)
+        if self._is_there(key, text):
+            return published
+        for name, content in {**files, **(beside or {})}.items():
+            self.put(f"{folder}/{name}", content)
+        if not self.create(key, text):
+            # Somebody else was quicker; the same content is welcome, and put the same bytes.
+            self._is_there(key, text)
+        return published
+
+    def _is_there(self, key: str, text: bytes) -> bool:
+        try:
+            found = self.get(key)
+        except FileNotFoundError:
+            return False
+        if found != text:
+            raise ArtifactCorrupt(
+                f"{self.uri_of(key)} names other content already; delete that folder, or publish under another name"
+            )
+        return True
+
+    def fetch(self, uri: str, digest: str, into: Path) -> Path:
+        """The published folder at `uri` as files in `into`, each checked; raises ArtifactCorrupt where it is not what `digest` names."""
+        folder = self.key_of(uri)
+        try:
+            manifest = Manifest.verified(self.get(f"{folder}/{manifests.FILE}"), digest, uri)
+        except FileNotFoundError:
+            raise ArtifactCorrupt(
+                f"{uri} has no {manifests.FILE}: it was deleted, or never published; make it again"
+            ) from None
+        for name, expected in manifest.files.items():
+            try:
+                found = self.download(f"{folder}/{name}", into / name)
+            except FileNotFoundError:
+                raise ArtifactCorrupt(f"{uri}/{name} is gone; make it again") from None
+            if found != expected:
+                (into / name).unlink()
+                raise ArtifactCorrupt(
+                    f"{uri}/{name} holds {found.size} bytes of digest {found.digest}, not the {expected.size} bytes of {expected.digest} that were"
+                    " published; nothing of it was used; make it again"
+                )
+        return into
+
+    @contextmanager
+    def _answering(self, key: str) -> Iterator[None]:
+        """What the store may answer, in the words of a run: absence and existence as Python's own errors."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise self._unreachable(error) from None
+            raise FileNotFoundError(f"{self.uri_of(key)} does not exist") from None
+        except AlreadyExistsError:
+            raise FileExistsError(f"{self.uri_of(key)} exists already") from None
+        except (BaseError, ValueError) as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Exception) -> StoreUnreachable:
+        where = self.uri + (f" at {self.endpoint}" if self.endpoint else "")
+        return StoreUnreachable(f"the store {where} cannot be used: {explain(str(error))}")
+
+
+def read_secret(folder: Path) -> dict[str, str]:
+    """A mounted Secret: each file's text by its name; files without text are left out.
+
+    Kubernetes mounts a Secret through links and folders that start with two dots; those are not keys.
+    """
+    if not folder.is_dir():
+        return {}
+    read = {
+        file.name: file.read_text().strip()
+        for file in sorted(folder.iterdir())
+        if not file.name.startswith(".") and file.is_file()
+    }
+    return {name: text for name, text in read.items() if text}
+
+
+def explain(said: str) -> str:
+    """What an S3 server or the way to it said, in short and without signatures or keys.
+
+    >>> explain("Server returned non-2xx status code: 404 Not Found: <Error><Code>NoSuchBucket</Code>…")
+    'there is no such bucket (NoSuchBucket); create it'
+    >>> explain("Generic S3 error: … HTTP error: error sending request  Debug source: … ConnectionRefused …")
+    'nothing answers there; check the endpoint, and that the store runs'
+    """
+    code = re.search(r"<Code>(\w+)</Code>", said)
+    if code:
+        remedies = {
+            "NoSuchBucket": "there is no such bucket (NoSuchBucket); create it",
+            "SignatureDoesNotMatch": "it refuses the secret access key (SignatureDoesNotMatch); correct the Secret",
+            "InvalidAccessKeyId": "it does not know the access key (InvalidAccessKeyId); correct the Secret",
+            "AccessDenied": "it denies access (AccessDenied); give the credentials' owner the right to read and write there",
+        }
+        return remedies.get(code[1], f"it answers {code[1]}")
+    if "kind: Timeout" in said:
+        return "it does not answer in time; check the endpoint, the network and the store's load"
+    if "error sending request" in said:
+        return "nothing answers there; check the endpoint, and that the store runs"
+    status = re.search(r"status code: (\d{3}[^:]*)", said)
+    return f"it answers {status[1].strip()}" if status else said.split("\n")[0][:200]
+
+
+def _entry(meta: Any) -> Entry:
+    return Entry(meta["path"], meta["size"], meta["last_modified"], (meta["e_tag"] or "").strip('"'))
