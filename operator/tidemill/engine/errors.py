@@ -9,9 +9,6 @@
   - Unavailable   the API cannot answer now; wait
 """
 
-# These names say what happened; the suffix would say it twice.
-# ruff: noqa: N818
-
 from __future__ import annotations
 
 import asyncio

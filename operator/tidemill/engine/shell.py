@@ -68,6 +68,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.queueing.worker_limit = None
     # A handler is done in microseconds; a task that waits for more events of its object only costs memory.
     chosen.queueing.idle_timeout = 0.2
+    chosen.queueing.exit_timeout = 0.5
     chosen.queueing.error_delays = (1, 2, 3, 5, 8, 13, 21, 34, 60)
     chosen.posting.enabled = False
     chosen.posting.loggers = False

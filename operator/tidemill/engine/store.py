@@ -70,7 +70,7 @@ class Listing:
     namespace: str | None
     seen: set[Key] = field(default_factory=set)
     touched: set[Key] = field(default_factory=set)
-    """Keys that an event changed while the list ran; what the list says of them is older."""
+    """Keys that an event or a write of ours changed while the list ran; what the list says of them may be older."""
 
 
 class Store:
@@ -94,15 +94,14 @@ class Store:
         key = key_of(manifest)
         self.last_event[key.kind] = self._clock()
         self._delivered(key, version_of(manifest))
-        for listing in self._listings:
-            if listing.kind == key.kind:
-                listing.touched.add(key)
+        self._touch(key)
         if event_type == "DELETED":
             return self._bury(key, manifest["metadata"].get("uid", ""))
         return self._put(pruned(manifest))
 
     def confirm(self, manifest: Manifest) -> set[Key]:
         """Take in the answer to a write of our own; answers with the keys that it concerns."""
+        self._touch(key_of(manifest))
         return self._put(pruned(manifest))
 
     def bury(self, key: Key, uid: str) -> set[Key]:
@@ -158,6 +157,11 @@ class Store:
         """Kinds whose watch has owed us a change for longer than `patience` seconds."""
         now = self._clock()
         return sorted({key.kind for key, missed in self.missed.items() if now - missed.since > patience})
+
+    def _touch(self, key: Key) -> None:
+        for listing in self._listings:
+            if listing.kind == key.kind:
+                listing.touched.add(key)
 
     def _delivered(self, key: Key, version: int) -> None:
         if not self.missed:

@@ -1,0 +1,94 @@
+"""What statuses say, as numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemill.engine.measures import Sample, samples
+from tidemill.engine.metrics import BY_NAME
+from tidemill.plan.world import Manifest, World
+
+DIGEST = "sha256:" + "1" * 64
+
+
+def make(kind: str, status: Any, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "tidemill.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "iris", "namespace": "science"},
+        "spec": spec,
+        "status": status,
+    }
+
+
+def of(manifest: Manifest, name: str) -> dict[tuple[str, ...], float]:
+    return {sample.labels: sample.value for sample in samples(World([manifest])) if sample.name == name}
+
+
+MONITOR = make(
+    "DriftMonitor",
+    {
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "lastRun": {"verdict": "Failing", "samples": 500, "labelled": 50},
+        "checks": [{"name": "inputs", "type": "FeatureDrift", "verdict": "Failing", "value": 0.4, "threshold": 0.2}],
+        "retraining": {"active": "iris-retrain-1", "blocked": ["CoolingDown"]},
+    },
+)
+
+
+def test_a_check_has_a_score_and_what_it_is_held_against() -> None:
+    labels = ("science", "iris", "inputs", "FeatureDrift")
+
+    assert {labels: 0.4} == of(MONITOR, "drift_score")
+    assert {labels: 0.2} == of(MONITOR, "drift_threshold")
+
+
+def test_exactly_one_verdict_is_true() -> None:
+    verdicts = of(MONITOR, "drift_verdict")
+
+    assert [labels for labels, value in verdicts.items() if value] == [("science", "iris", "Failing")]
+    assert len(verdicts) == 4
+
+
+def test_what_holds_a_retraining_back_has_a_series_for_each_reason() -> None:
+    assert of(MONITOR, "retraining_blocked") == {("science", "iris", "CoolingDown"): 1.0}
+    assert of(MONITOR, "retraining_active") == {("science", "iris"): 1.0}
+
+
+def test_a_service_names_the_versions_it_has() -> None:
+    service = make("InferenceService", {"stable": {"version": "iris-1", "digest": DIGEST, "ready": 2, "weight": 100}})
+
+    assert of(service, "model_info") == {("science", "iris", "stable", "iris-1", DIGEST): 1.0}
+    assert of(service, "model_replicas_ready") == {("science", "iris", "stable"): 2.0}
+
+
+def test_readiness_is_a_number_for_every_object_of_ours() -> None:
+    assert of(MONITOR, "ready") == {("DriftMonitor", "science", "iris"): 1.0}
+    assert of(make("Dataset", {}), "ready") == {("Dataset", "science", "iris"): 0.0}
+
+
+def test_a_malformed_status_is_left_out_and_disturbs_no_other() -> None:
+    for broken in (
+        None,
+        "text",
+        [],
+        {"checks": "text"},
+        {"lastRun": 5, "retraining": []},
+        {"checks": [5, {"value": "high"}]},
+    ):
+        found: list[Sample] = list(samples(World([make("DriftMonitor", broken)])))
+
+        assert ("world_objects", ("DriftMonitor",), 1.0) in found
+        assert not [sample for sample in found if sample.name == "drift_score"]
+
+
+def test_every_number_is_declared_with_as_many_labels_as_it_has() -> None:
+    worlds = [
+        MONITOR,
+        make("InferenceService", {"stable": {"version": "v", "ready": 1, "weight": 1}}),
+        make("ModelVersion", {"score": 1}, modelName="m"),
+    ]
+    worlds.append(make("Dataset", {"revision": {"rows": 5}}))
+
+    for sample in samples(World(worlds)):
+        assert len(BY_NAME[sample.name].labels) == len(sample.labels), sample

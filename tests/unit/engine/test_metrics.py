@@ -1,0 +1,43 @@
+"""The table of metrics and the page made of it."""
+
+from __future__ import annotations
+
+from tidemill.engine import metrics
+from tidemill.engine.milestones import Milestone
+from tidemill.plan.world import Key, World
+
+
+def page() -> str:
+    return metrics.page([metrics.WorldCollector(World())]).decode()
+
+
+def test_the_documentation_names_every_metric() -> None:
+    lines = metrics.to_markdown().splitlines()
+
+    assert len(metrics.TABLE) + 2 == len(lines)
+    assert "| `tidemill_leader` | gauge | – | 1 while this process is the one that acts. |" in lines
+
+
+def test_names_follow_the_conventions_of_prometheus() -> None:
+    for metric in metrics.TABLE:
+        assert metric.name.endswith("_total") == (metric.type == "counter"), metric.name
+        assert metric.help.endswith("."), metric.name
+
+
+def test_the_counters_of_an_object_go_with_it() -> None:
+    metrics.count(Milestone("rollouts_total", ("science", "leaving", "Promoted")))
+    assert 'tidemill_rollouts_total{namespace="science",outcome="Promoted",service="leaving"} 1.0' in page()
+
+    metrics.forget(Key("InferenceService", "science", "leaving"))
+
+    assert "leaving" not in page()
+
+
+def test_forgetting_an_object_leaves_its_namesakes_alone() -> None:
+    for namespace in ("science", "business"):
+        metrics.count(Milestone("rollouts_total", (namespace, "twin", "Promoted")))
+
+    metrics.forget(Key("InferenceService", "science", "twin"))
+
+    assert 'namespace="business",outcome="Promoted",service="twin"' in page()
+    metrics.forget(Key("InferenceService", "business", "twin"))

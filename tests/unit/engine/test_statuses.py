@@ -1,0 +1,99 @@
+"""What to patch in a status, and how it says that a plan could not be carried out."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.api.conditions import Status, settle, true
+from tidemill.engine.statuses import hindered, merge_patch, unreadable
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+def applied(target: Any, patch: Any) -> Any:
+    """RFC 7386, word for word: what a server does with a merge patch."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = applied(result.get(name), value)
+    return result
+
+
+# A merge patch cannot say null, and a status never holds one.
+VALUES = st.recursive(
+    st.booleans() | st.integers(-3, 3) | st.text("ab", max_size=2) | st.lists(st.integers(0, 2), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=8,
+)
+STATUSES = st.dictionaries(st.sampled_from("xyz"), VALUES, max_size=3)
+
+
+@given(live=st.none() | STATUSES, wanted=STATUSES)
+def test_a_patched_status_is_exactly_as_wanted(live: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
+    before = copy.deepcopy(live)
+
+    patch = merge_patch(live, wanted)
+
+    assert wanted == applied(live, patch)
+    assert before == live
+
+
+@given(status=STATUSES)
+def test_a_status_that_is_as_wanted_needs_no_patch(status: dict[str, Any]) -> None:
+    assert merge_patch(status, status) == {}
+
+
+def test_an_empty_structure_is_kept_apart_from_none() -> None:
+    assert merge_patch({}, {"retraining": {}}) == {"retraining": {}}
+
+
+def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_is_true() -> None:
+    said = [true("Ready", "Succeeded"), true("Reconciling", "Progressing"), true("Approved", "Approved")]
+    planned = Status(conditions=settle((), said, generation=3, now=NOW))
+
+    status = hindered(planned, Status(), "NameConflict", "rename it", generation=4, now=NOW)
+
+    assert {
+        one.type: one.status for one in status.conditions
+    } == {"Ready": "False", "Stalled": "True", "Approved": "True"}
+    assert status.observed_generation == 4
+
+
+def test_saying_the_same_hindrance_again_changes_nothing() -> None:
+    planned = Status(conditions=settle((), [true("Ready", "Succeeded")], generation=3, now=NOW))
+    once = hindered(planned, Status(), "NameConflict", "rename it", generation=3, now=NOW)
+
+    again = hindered(planned, once, "NameConflict", "rename it", generation=3, now=LATER)
+
+    assert merge_patch(once.to_wire(), again.to_wire()) == {}
+
+
+def test_an_object_that_cannot_be_read_is_told_so_once() -> None:
+    live: dict[str, Any] = {"metadata": {"generation": 2}, "spec": {"source": 5}}
+    live["status"] = unreadable(live, "InvalidSpec", "spec.source: not a mapping", NOW)
+
+    assert live["status"] == unreadable(live, "InvalidSpec", "spec.source: not a mapping", LATER)
+    assert [one["reason"] for one in live["status"]["conditions"]] == ["InvalidSpec", "InvalidSpec"]
+    assert live["status"]["observedGeneration"] == 2
+
+
+def test_a_status_that_is_itself_broken_is_no_obstacle() -> None:
+    for broken in (
+        None,
+        "text",
+        {"conditions": "text"},
+        {"conditions": ["text", {"type": "Ready", "lastTransitionTime": 5}]},
+    ):
+        said = unreadable({"metadata": {}, "status": broken}, "InvalidSpec", "it is broken", NOW)
+
+        assert [one["lastTransitionTime"] for one in said["conditions"]] == ["2026-01-02T03:04:05Z"] * 2
