@@ -85,15 +85,15 @@ def categories(column: pa.Array | pa.ChunkedArray) -> tuple[dict[str, int], int]
 
 
 def spell(value: object) -> str | None:
-    """A category as text: whole floats like whole numbers, NaN as none.
+    """A category as text: whole floats like whole numbers, NaN as none; otherwise as Python spells it.
 
     >>> spell(3.0), spell(True), spell("a"), spell(float("nan"))
-    ('3', 'true', 'a', None)
+    ('3', 'True', 'a', None)
     """
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return str(value)
     if isinstance(value, float):
         if value != value:
             return None

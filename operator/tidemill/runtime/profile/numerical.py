@@ -186,6 +186,9 @@ def empty(name: str, values: Floats, bins: int = BINS) -> NumericalProfile:
     heavy = held * bins > total
     first = np.concatenate(([True], (np.diff(bin_of) > 0) | heavy[1:]))[: len(occupied)]
     starts = np.union1d(np.zeros(1, np.int64), occupied[first])
+    if len(occupied) and occupied[-1] + 1 < grid.cells:
+        # Beyond the largest value begins a bin of its own, so that values out of range are told from it.
+        starts = np.append(starts, occupied[-1] + 1)
     if grid.kind == "Floating":
         # Within a bin, places are averaged; that needs cells of one width.
         half = grid.cells // 2

@@ -1,0 +1,143 @@
+"""Two profiles side by side: every statistic of every column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from tidemill.api.driftmonitor import Method
+from tidemill.runtime.monitor import ordered, shares
+from tidemill.runtime.monitor.grouping import groups
+from tidemill.runtime.profile.grid import Integers
+from tidemill.runtime.profile.numerical import NumericalProfile
+from tidemill.runtime.profile.profile import ColumnProfile, Profile
+
+_ON_GROUPS: Final[Mapping[str, Callable[[Integers, Integers], float]]] = MappingProxyType(
+    {
+        "PSI": shares.psi,
+        "JensenShannon": shares.jensen_shannon,
+        "KullbackLeibler": shares.kullback_leibler,
+        "Hellinger": shares.hellinger,
+        "TotalVariation": shares.total_variation,
+        "CramersV": shares.cramers_v,
+    }
+)
+NUMERICAL_ONLY: Final = ("KolmogorovSmirnov", "Wasserstein")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One column, before and after."""
+
+    reference: ColumnProfile
+    current: ColumnProfile
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    """By name; empty where either side has no values to compare."""
+
+    @property
+    def name(self) -> str:
+        return self.reference.name
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both sides have values; a column without any says nothing about drift."""
+        return self.reference.present > 0 and self.current.present > 0
+
+
+def compare(reference: Profile, current: Profile) -> tuple[Comparison, ...]:
+    """Every column of `reference` against the same column of `current`, which was counted on the same bins."""
+    found = {column.name: column for column in current.columns}
+    return tuple(compare_columns(column, found[column.name]) for column in reference.columns if column.name in found)
+
+
+def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Comparison:
+    """All statistics of one column; raises ValueError where the sides were counted on different bins."""
+    if not reference.same_bins(current):
+        raise ValueError(f"column {reference.name!r} was counted on other bins; count it on the reference's")
+    missing = {
+        "MissingShare": missing_share(current),
+        "MissingShareShift": missing_share(current) - missing_share(reference),
+    }
+    if not (reference.present and current.present):
+        return Comparison(reference, current, MappingProxyType(missing))
+    before, now = groups(reference, current)
+    statistics = {name: distance(before, now) for name, distance in _ON_GROUPS.items()}
+    test = shares.chi_square(before, now)
+    statistics |= {"ChiSquare": test.statistic, "ChiSquarePValue": test.p_value}
+    if isinstance(reference, NumericalProfile):
+        assert isinstance(current, NumericalProfile)
+        statistics |= _of_numbers(reference, current)
+    else:
+        assert not isinstance(current, NumericalProfile)
+        changes = shares.category_changes(
+            reference.categories, reference.counts, current.counts, new=max(0, current.others)
+        )
+        statistics |= {
+            "NewCategoryShare": changes.new_share,
+            "LostCategoryShare": changes.lost_share,
+            "LostCategories": float(len(changes.lost)),
+        }
+    return Comparison(reference, current, MappingProxyType(statistics | missing))
+
+
+def distance(comparison: Comparison, method: Method) -> float | None:
+    """How far the column has moved by `method`, larger being farther; None where the method does not apply.
+
+    Auto is the stability index. ChiSquare is told as the statistic per row (Pearson's φ²), and Wasserstein in units of the
+    reference's spread, so that one threshold serves all columns and sizes of samples. Orders of categories mean nothing:
+    on them KolmogorovSmirnov and Wasserstein are the total variation.
+    """
+    if not comparison.comparable:
+        return None
+    statistics = comparison.statistics
+    match method:
+        case "Auto":
+            return statistics["PSI"]
+        case "ChiSquare":
+            return statistics["CramersV"] ** 2
+        case "Wasserstein":
+            return statistics.get("WassersteinNormalised", statistics["TotalVariation"])
+        case "KolmogorovSmirnov":
+            return statistics.get("KolmogorovSmirnov", statistics["TotalVariation"])
+        case _:
+            return statistics[method]
+
+
+def _of_numbers(reference: NumericalProfile, current: NumericalProfile) -> dict[str, float]:
+    before, now = reference.bins(), current.bins()
+    smirnov = ordered.kolmogorov_smirnov(before, now)
+    transport = ordered.wasserstein(before, now)
+    unit = ordered.scale(before)
+    spread, spread_now = ordered.standard_deviation(before), ordered.standard_deviation(now)
+    return {
+        "KolmogorovSmirnov": smirnov.value,
+        "KolmogorovSmirnovUpper": smirnov.upper,
+        "KolmogorovSmirnovPValue": ordered.kolmogorov_smirnov_tail(smirnov.value, reference.present, current.present),
+        "Wasserstein": transport.value,
+        "WassersteinLower": transport.lower,
+        "WassersteinUpper": transport.upper,
+        "WassersteinNormalised": transport.value / unit,
+        "Mean": ordered.mean(now),
+        "MeanShift": (ordered.mean(now) - ordered.mean(before)) / unit,
+        "SpreadRatio": spread_now / spread if spread else float(np.inf if spread_now else 1.0),
+        "OutOfRangeShare": out_of_range_share(reference, current),
+    }
+
+
+def missing_share(column: ColumnProfile) -> float:
+    """Share of rows without a usable value: missing, infinite, or of the wrong type."""
+    return 1.0 - column.present / column.rows if column.rows else 0.0
+
+
+def out_of_range_share(reference: NumericalProfile, current: NumericalProfile) -> float:
+    """Share of numbers outside the bins that hold the reference's smallest and largest values; infinities are outside."""
+    held = current.present + current.infinities
+    occupied = np.flatnonzero(reference.counts)
+    if not held or not len(occupied):
+        return 0.0
+    outside = current.counts[: occupied[0]].sum() + current.counts[occupied[-1] + 1 :].sum()
+    return float(outside + current.infinities) / held

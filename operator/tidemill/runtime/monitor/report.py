@@ -1,0 +1,179 @@
+"""The page about one window: the verdict first, then what moved, then every check and every column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from tidemill.api.base import to_rfc3339
+from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.contract import CheckOrder, CheckOutcome
+from tidemill.runtime.monitor import charts
+from tidemill.runtime.monitor.comparison import Comparison, missing_share
+from tidemill.runtime.monitor.evidence import Evidence, plain
+from tidemill.runtime.reports.page import Tone, badge, facts, page, section, table, verdict
+
+PICTURES = 6
+LISTED = 200
+"""Columns in the table; wider tables are told in full by the result beside the report."""
+
+TONES: Final[dict[CheckVerdict, Tone]] = {"Passing": "good", "Warning": "warning", "Failing": "bad", "NoData": "quiet"}
+
+
+def of_check(
+    order: CheckOrder,
+    evidence: Evidence,
+    outcomes: Sequence[CheckOutcome],
+    found: CheckVerdict,
+    warnings: Sequence[str],
+) -> str:
+    """The report of a check run as one HTML page."""
+    parts = [
+        verdict(TONES[found], sentence(found, outcomes)),
+        facts(
+            (
+                ("Window", f"{to_rfc3339(order.start)} – {to_rfc3339(order.end)}"),
+                ("Service", order.service),
+                ("Version", order.version.name),
+                ("Rows served", f"{evidence.samples:,}"),
+                ("Answered by the version", f"{evidence.answered:,}"),
+                ("With labels", f"{evidence.labels:,}"),
+                ("Rows it learnt from", f"{evidence.reference.features.rows:,}"),
+            )
+        ),
+    ]
+    if warnings:
+        parts.append(section("Take care", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in warnings) + "</ul>"))
+    parts.append(section("Checks", checks_table(outcomes)))
+    columns = (*evidence.features, *evidence.outputs)
+    parts += [moved_section(columns), columns_section(columns)]
+    return page(
+        f"{order.monitor}: is the tide coming in?",
+        parts,
+        footer=f"Tidemill drift check of {order.namespace}/{order.service}, version {order.version.name}.",
+    )
+
+
+def sentence(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
+    """The verdict in words.
+
+    >>> sentence("Passing", [])
+    'Passing: nothing has moved beyond its limits.'
+    """
+    telling = [outcome for outcome in outcomes if outcome.verdict == found]
+    match found:
+        case "Passing":
+            silent = sum(outcome.verdict == "NoData" for outcome in outcomes)
+            return "Passing: nothing has moved beyond its limits" + (
+                f"; {silent} of {len(outcomes)} checks had too little data." if silent else "."
+            )
+        case "NoData":
+            return (
+                "No data: "
+                + (telling[0].message if telling else "there was nothing to check")
+                + ". This does not mean that nothing has moved."
+            )
+        case _:
+            return f"{found}: " + "; ".join(f"{outcome.name}: {outcome.message}" for outcome in telling[:3]) + "."
+
+
+def checks_table(outcomes: Sequence[CheckOutcome]) -> str:
+    """Every check with its verdict and threshold."""
+    rows = (
+        (
+            escape(outcome.name),
+            escape(outcome.type),
+            badge(TONES[outcome.verdict], "No data" if outcome.verdict == "NoData" else outcome.verdict),
+            number(outcome.value),
+            number(outcome.threshold),
+            escape(outcome.message),
+        )
+        for outcome in outcomes
+    )
+    return table(
+        "Every check of this window",
+        ("Check", "Type", "Verdict", "Value", "Threshold", "In words"),
+        rows,
+        numbers=(3, 4),
+    )
+
+
+def moved_section(columns: Sequence[Comparison]) -> str:
+    """The columns that moved most, before and now, as pictures."""
+    shown = sorted((column for column in columns if column.comparable), key=lambda column: -column.statistics["PSI"])[
+        :PICTURES
+    ]
+    if not shown:
+        return section("What moved most", "<p>No column has values on both sides to compare.</p>")
+    figures = []
+    for place, column in enumerate(shown):
+        name = plain(column.name)
+        distribution = charts.bars(column)
+        figures.append(
+            f'<figure><figcaption><h3>{escape(name)}</h3><p class="soft">{escape(caption(column))}</p></figcaption>'
+            + charts.picture(name, distribution, f"picture-{place}")
+            + (f'<p class="soft">{escape(distribution.beyond)}</p>' if distribution.beyond else "")
+            + charts.numbers(name, distribution)
+            + "</figure>"
+        )
+    return section(
+        "What moved most",
+        '<p class="soft">Filled bars: what the reference held. Outline: this window. In order of the stability index (PSI).</p>',
+        '<div class="pictures">' + "\n".join(figures) + "</div>",
+    )
+
+
+def caption(column: Comparison) -> str:
+    """A column's change in a line."""
+    statistics = column.statistics
+    told = [f"PSI {number(statistics['PSI'])}"]
+    if "MeanShift" in statistics:
+        told.append(f"mean moved by {statistics['MeanShift']:+.2f} spreads to {number(statistics['Mean'])}")
+    if statistics.get("NewCategoryShare"):
+        told.append(f"{statistics['NewCategoryShare']:.1%} unknown categories")
+    if statistics["MissingShareShift"] > 0.01:
+        told.append(f"missing {missing_share(column.reference):.1%} before, {missing_share(column.current):.1%} now")
+    return "; ".join(told)
+
+
+def columns_section(columns: Sequence[Comparison]) -> str:
+    """Every column with its main statistics."""
+    order = sorted(columns, key=lambda column: (-column.statistics.get("PSI", -1.0), column.name))
+    rows = (
+        (
+            escape(plain(column.name)),
+            *(
+                number(column.statistics.get(name))
+                for name in ("PSI", "JensenShannon", "KolmogorovSmirnov", "WassersteinNormalised", "MeanShift")
+            ),
+            f"{missing_share(column.reference):.1%}",
+            f"{missing_share(column.current):.1%}",
+        )
+        for column in order[:LISTED]
+    )
+    head = (
+        "Column",
+        "PSI",
+        "Jensen-Shannon",
+        "Kolmogorov-Smirnov",
+        "Wasserstein / spread",
+        "Mean shift / spread",
+        "Missing before",
+        "Missing now",
+    )
+    more = f" The first {LISTED} of {len(order)}." if len(order) > LISTED else ""
+    return section(
+        "Every column", table(f"Distances of every column, the farthest first.{more}", head, rows, numbers=range(1, 8))
+    )
+
+
+def number(value: float | None) -> str:
+    """A number for a table.
+
+    >>> number(0.123456), number(None), number(12345.6)
+    ('0.123', '–', '12,346')
+    """
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,0 +1,187 @@
+"""A window of a service's log: which partitions hold it, what is in them, and which labels belong to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tidemill.contract import LogColumn
+
+_AT_ONCE = 16
+"""Parts fetched ahead; each is some thousand rows."""
+_BATCH_ROWS = 1 << 16
+"""Parts are small; so many rows are counted in one go."""
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+class Listed(Protocol):
+    """An object in the store."""
+
+    @property
+    def key(self) -> str: ...
+
+
+class Store(Protocol):
+    """What is asked of the object store."""
+
+    def list(self, folder: str = "", *, after: str = "") -> Iterator[Listed]: ...
+    def get(self, key: str) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Skipped:
+    """Parts that could not be read; the window goes on without them and says so."""
+
+    parts: list[str]
+
+    def warnings(self) -> tuple[str, ...]:
+        """In words, the first few by name.
+
+        >>> Skipped(["a.parquet: not a Parquet file"]).warnings()
+        ('1 part of the log could not be read and was left out: a.parquet: not a Parquet file',)
+        """
+        if not self.parts:
+            return ()
+        many = f"{len(self.parts)} parts of the log" if len(self.parts) > 1 else "1 part of the log"
+        more = f"; and {len(self.parts) - 3} more" if len(self.parts) > 3 else ""
+        return (
+            f"{many} could not be read and {'were' if len(self.parts) > 1 else 'was'} left out: {'; '.join(self.parts[:3])}{more}",
+        )
+
+
+def partition(moment: datetime) -> str:
+    """The folder of a moment's hour.
+
+    >>> partition(datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc))
+    'date=2026-01-02/hour=03'
+    """
+    return moment.astimezone(UTC).strftime("date=%Y-%m-%d/hour=%H")
+
+
+def keys(store: Store, folder: str, start: datetime, end: datetime | None) -> list[str]:
+    """The parts of the log whose hour reaches into the window; with no `end`, all since its start."""
+    first = f"{folder}/{partition(start)}/"
+    last = None if end is None else f"{folder}/{partition(end)}0"  # "0" is the character behind "/"
+    found = []
+    for entry in store.list(folder, after=first):
+        if last is not None and entry.key >= last:
+            break
+        if entry.key.endswith(".parquet"):
+            found.append(entry.key)
+    return found
+
+
+def rows(
+    store: Store, parts: Sequence[str], columns: Callable[[list[str]], list[str]], skipped: Skipped
+) -> Iterator[pa.Table]:
+    """The parts' rows in batches of some ten thousand; `columns` chooses among the names of a part.
+
+    A part that is truncated, forged or gone is noted in `skipped`.
+    """
+    waiting: list[pa.Table] = []
+    with ThreadPoolExecutor(4) as pool:
+        for start in range(0, len(parts), _AT_ONCE):
+            for key, read in pool.map(lambda key: _read(store, key, columns), parts[start : start + _AT_ONCE]):
+                if isinstance(read, str):
+                    skipped.parts.append(f"{'/'.join(key.split('/')[-3:])}: {read}")
+                    continue
+                if waiting and (
+                    read.schema != waiting[0].schema or sum(table.num_rows for table in waiting) >= _BATCH_ROWS
+                ):
+                    yield pa.concat_tables(waiting).combine_chunks()
+                    waiting = []
+                waiting.append(read)
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _read(store: Store, key: str, columns: Callable[[list[str]], list[str]]) -> tuple[str, pa.Table | str]:
+    """A part's rows, or why there are none."""
+    try:
+        content = store.get(key)
+    except FileNotFoundError:
+        return key, "it was deleted meanwhile"
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        table = file.read(columns=columns(file.schema_arrow.names), use_threads=False)
+        for name in (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME):
+            if name not in table.schema.names:
+                return key, f"it has no column {name!r}"
+        place = table.schema.get_field_index(LogColumn.TIME)
+        table = table.set_column(place, LogColumn.TIME, table.column(place).cast(_TIME))
+        table.validate()
+    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
+        return key, str(error).split("\n")[0][:120] or "it is not a Parquet file"
+    return key, table
+
+
+def within(table: pa.Table, start: datetime, end: datetime) -> pa.Table:
+    """The rows of `table` from `start` up to, and without, `end`."""
+    time = table.column(LogColumn.TIME)
+    low, high = pa.scalar(start, _TIME), pa.scalar(end, _TIME)
+    return table.filter(pc.and_(pc.greater_equal(time, low), pc.less(time, high)))
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels by request and row, the newest one where there are several."""
+
+    keys: pa.Array
+    values: pa.Array
+    contradicted: int
+    """Rows that were given different labels."""
+
+    def match(self, table: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], pa.Array]:
+        """Which rows of `table` have labels, and these labels in the order of the rows."""
+        place = pc.index_in(_row_keys(table), value_set=self.keys)
+        found = place.is_valid().to_numpy(zero_copy_only=False)
+        return found, self.values.take(place.drop_null())
+
+
+def _row_keys(table: pa.Table) -> Any:
+    request = pc.cast(table.column(LogColumn.REQUEST), pa.string())
+    row = pc.cast(pc.cast(table.column(LogColumn.ROW), pa.int64()), pa.string())
+    joined = pc.binary_join_element_wise(request, row, "/")
+    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
+def labels(store: Store, parts: Sequence[str], skipped: Skipped) -> Labels:
+    """All labels in the parts; of several for one row the newest counts."""
+    wanted = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.LABEL)
+    tables = []
+    for table in rows(store, parts, lambda names: [name for name in wanted if name in names], skipped):
+        if LogColumn.LABEL in table.schema.names:
+            # One spelling for all, whatever a part holds: a service's task may have changed.
+            text = pc.cast(table.column(LogColumn.LABEL), pa.string())
+            tables.append(table.select(list(wanted[:3])).append_column(LogColumn.LABEL, text))
+    if not tables:
+        return Labels(pa.array([], pa.string()), pa.array([], pa.string()), 0)
+    together = [
+        pa.table(
+            {
+                "key": _row_keys(table),
+                "time": table.column(LogColumn.TIME),
+                "label": table.column(LogColumn.LABEL),
+            }
+        )
+        for table in tables
+    ]
+    table = pa.concat_tables(together).drop_null().combine_chunks()
+    # By time, then by spelling: the same labels in another order of parts must not give another answer.
+    table = table.take(pc.sort_indices(table, [("time", "ascending"), ("label", "ascending")]))
+    encoded = table.column("key").combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    newest = np.zeros(len(encoded.dictionary), np.int64)
+    newest[codes] = np.arange(len(codes))  # the last one written stays
+    values = table.column("label").combine_chunks().take(pa.array(newest))
+    differs = pc.not_equal(table.column("label"), values.take(pa.array(codes.astype(np.int64))))
+    contradicted = len(np.unique(codes[differs.to_numpy()]))
+    return Labels(encoded.dictionary, values, contradicted)
