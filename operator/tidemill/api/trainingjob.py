@@ -85,6 +85,15 @@ class VersionTemplate(Model):
     approval: Approval = Approval()
     """Who must agree."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.approval) || !has(self.approval.decisions) || size(self.approval.decisions) == 0",
+            "nobody can approve a version that does not exist yet: decisions belong to the ModelVersion",
+            accepts={"approval": {"policy": "Manual", "requiredApprovals": 2}},
+            rejects={"approval": {"policy": "Manual", "decisions": [{"user": "mallory", "verdict": "Approved"}]}},
+        ),
+    )
+
 
 class TrainingJobSpec(Model):
     """One training run; what it learns, from what and how is immutable: another run is another TrainingJob."""
