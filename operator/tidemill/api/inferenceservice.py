@@ -8,7 +8,6 @@ from pydantic import Field
 
 from tidemill.api.base import (
     Column,
-    Digest,
     Duration,
     MetricName,
     Model,
@@ -172,7 +171,7 @@ class Serving(Model):
 
     version: str
     """The ModelVersion."""
-    digest: Digest
+    digest: str = Field(default="", pattern="^(sha256:[0-9a-f]{64})?$", max_length=71)
     """Of its artefact."""
     replicas: int = 0
     """Pods wanted."""

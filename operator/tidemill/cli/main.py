@@ -40,4 +40,4 @@ def main() -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(name=command)(getattr(module, command))
     sys.argv = [f"tidemill {command}", *arguments[1:]]
-    app()
+    app(prog_name=f"tidemill {command}")

@@ -58,9 +58,9 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest]) -> Run:
     for condition in dig(job, "status", "conditions") or ():
         if condition.get("status") != "True":
             continue
-        if condition["type"] == "Failed":
+        if condition.get("type") == "Failed":
             return _failed_without_pod(condition)
-        if condition["type"] == "Complete":
+        if condition.get("type") == "Complete":
             return _failed(
                 Reason.REPORT_MISSING,
                 "the pod was removed before its report was read; the run is repeated",
@@ -122,7 +122,7 @@ def _trouble(pod: Manifest) -> str:
     for container in dig(pod, "status", "containerStatuses") or ():
         waiting = dig(container, "state", "waiting") or {}
         if waiting.get("reason") in IMAGE_TROUBLE:
-            return f"the image {container.get('image')} cannot be had ({waiting['reason']}); check the chart's image values"
+            return f"the image {container.get('image')} cannot be had ({waiting.get('reason')}); check the chart's image values"
         if waiting.get("reason") in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
             return f"the container cannot be started: {waiting.get('message')}"
     return ""

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from tidemill.api import InferenceService, ModelVersion
-from tidemill.api.base import Digest
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, RolloutStatus, Serving
 from tidemill.api.modelversion import Quarantine
@@ -330,7 +329,7 @@ def _candidate(seen: Seen, version: str) -> rollouts.Candidate:
 
 def _is_ready(pod: Manifest) -> bool:
     conditions = dig(pod, "status", "conditions") or ()
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
 
 
 def _rolled_out(seen: Seen, version: str) -> bool:
@@ -397,8 +396,8 @@ def _status(
     service: InferenceService, seen: Seen, choice: Choice, course: Course, now: datetime
 ) -> InferenceServiceStatus:
     weight = course.rollout.weight if course.rollout else 0
-    stable = _serving(seen.stable, 100 - weight)
-    candidate = _serving(seen.candidate, weight) if course.rollout and not course.retire_candidate else None
+    stable = _serving(seen, seen.stable, 100 - weight)
+    candidate = _serving(seen, seen.candidate, weight) if course.rollout and not course.retire_candidate else None
     history = (course.ended, *service.status.history)[:20] if course.ended else service.status.history
     generation = service.metadata.generation
     said = _said(service, seen, choice, course, stable, history)
@@ -415,14 +414,15 @@ def _status(
     )
 
 
-def _serving(deployment: Manifest | None, weight: int) -> Serving | None:
+def _serving(seen: Seen, deployment: Manifest | None, weight: int) -> Serving | None:
     if deployment is None:
         return None
-    digest: Digest = annotation(deployment, names.DIGEST)
+    name = label(deployment, names.MODEL_VERSION)
+    version = seen.version(name)
     status: dict[str, Any] = deployment.get("status") or {}
     return Serving(
-        version=label(deployment, names.MODEL_VERSION),
-        digest=digest,
+        version=name,
+        digest=version.spec.artifact.digest if version else "",
         replicas=dig(deployment, "spec", "replicas") or 0,
         ready=status.get("readyReplicas") or 0,
         weight=weight,
