@@ -1,0 +1,5 @@
+"""The serving process: the Open Inference Protocol outside, a BentoML service behind it, a rollout's traffic split within.
+
+`server` runs it, `gate` is the ASGI application, `codec`, `rows` and `labels` read what clients send, `trial` keeps the
+score of a rollout, `log` writes what was asked and answered.
+"""

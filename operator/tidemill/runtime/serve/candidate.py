@@ -1,0 +1,129 @@
+"""Asking the candidate: one request forwarded on a kept-alive connection, within a bounded share of the client's patience."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve import received
+from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.serve.received import Malformed
+
+if TYPE_CHECKING:
+    import aiohttp
+
+FORWARDED: Final = "x-tidemill-forwarded"
+"""Marks a request of a stable pod: it is answered here and neither forwarded again nor logged; the sender does that."""
+FEATURES: Final = "x-tidemill-features"
+"""Names the features and their order that a forwarded request without names was meant for."""
+SECONDS: Final = "x-tidemill-seconds"
+"""How long a forwarded request took the version that answered it, without the way to it and back."""
+LONGEST_PATIENCE: Final = 2.0
+MOST_AT_ONCE: Final = 64
+LARGEST_ANSWER: Final = 64 * 1024 * 1024
+
+
+class Unanswered(Exception):
+    """The candidate gave no answer that can be passed on; the message says why."""
+
+
+class Reply(NamedTuple):
+    """A candidate's answer: as it came, for the client, and as it was understood, for the log."""
+
+    body: bytes
+    content_type: bytes
+    header_length: int | None
+    answer: Answer
+    labels: Labels | None
+    seconds: float
+    """As long as the version took."""
+
+
+class Candidate:
+    """One candidate version behind one URL."""
+
+    def __init__(self, url: str, version: str, digest: str, *, patience: float, labels: Labels | None) -> None:
+        self.url = url.rstrip("/")
+        self.version = version
+        self.digest = digest
+        self.at_once = 0
+        """Requests that wait for it now."""
+        self._patience = min(patience, LONGEST_PATIENCE)
+        self._labels = labels
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether as many requests wait for it as may be risked."""
+        return self.at_once >= MOST_AT_ONCE
+
+    async def ask(self, path: str, body: bytes, headers: dict[str, str], rows: int) -> Reply:
+        """Its answer to a request for `rows` rows; raises Unanswered."""
+        started = time.perf_counter()
+        self.at_once += 1
+        try:
+            async with asyncio.timeout(self._patience):
+                status, came, content = await self._post(path, body, headers)
+        except TimeoutError:
+            raise Unanswered(f"no answer within {self._patience:g} s") from None
+        except (OSError, ValueError) as error:
+            raise Unanswered(f"{type(error).__name__}: {error}") from None
+        finally:
+            self.at_once -= 1
+        took = time.perf_counter() - started
+        if status != 200:
+            raise Unanswered(f"status {status}: {content[:200].decode(errors='replace')}")
+        if came.get("x-model-digest") != self.digest or came.get("x-model-version") != self.version:
+            raise Unanswered(
+                f"answered by {came.get('x-model-version')} {came.get('x-model-digest')}, not by {self.version} {self.digest}"
+            )
+        length = came.get("inference-header-content-length")
+        try:
+            header_length = None if length is None else int(length)
+            answer, labels = received.read(content, header_length, rows, self._labels)
+        except (Malformed, ValueError) as error:
+            raise Unanswered(f"a malformed answer: {error}") from None
+        with contextlib.suppress(ValueError):
+            took = min(took, float(came.get(SECONDS, took)))
+        return Reply(
+            content, came.get("content-type", "application/json").encode(), header_length, answer, labels, took
+        )
+
+    async def _post(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        import aiohttp
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MOST_AT_ONCE, keepalive_timeout=20),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                # The time is kept around the whole exchange, a second attempt included.
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        for attempt in (1, 2):
+            try:
+                async with self._session.post(
+                    self.url + path, data=body, headers=headers, allow_redirects=False
+                ) as response:
+                    content = b""
+                    async for chunk in response.content.iter_any():
+                        content += chunk
+                        if len(content) > LARGEST_ANSWER:
+                            raise ValueError(f"an answer of more than {LARGEST_ANSWER} bytes")
+                    return response.status, {name.lower(): value for name, value in response.headers.items()}, content
+            except aiohttp.ServerDisconnectedError as error:
+                # An idle connection may be closed just when it is used again; a new one tells.
+                if attempt == 2:
+                    raise OSError("it closed the connection") from error
+            except aiohttp.ClientError as error:
+                raise OSError(f"{type(error).__name__}: {error}") from error
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Let its connections go."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

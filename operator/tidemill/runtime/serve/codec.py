@@ -1,0 +1,269 @@
+"""The Open Inference Protocol's `infer`: a request's bytes to rows, answers to a response's bytes.
+
+Everything about a version that does not change is spelled once, when the codec is made; a request parses with orjson,
+and its response is those bytes joined with the few that are new.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve import tensors
+from tidemill.runtime.serve.features import NO_CATEGORIES, Features, Rows, must_be_finite
+from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.serve.refusal import bad, shown
+from tidemill.runtime.signature import Signature
+
+PREDICT: Final = "predict"
+PROBABILITIES: Final = "predict_proba"
+NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
+LONGEST_ID: Final = 128
+
+
+class Asked(NamedTuple):
+    """An inference request that was understood."""
+
+    id: str
+    """The client's own, or empty."""
+    rows: Rows
+    outputs: tuple[tuple[str, bool], ...] = ()
+    """Names of the outputs asked for and whether as bytes; empty for all of them as JSON."""
+    positional: bool = False
+    """Whether values came in the order of the signature, without their features' names."""
+
+
+def parse(body: bytes | memoryview) -> dict[str, Any]:
+    """A body's JSON object; depth is bounded by the parser."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad(f"body: is not JSON: {error}") from None
+    if type(document) is not dict:
+        raise bad("body: must be a JSON object")
+    return document
+
+
+def client_id(document: dict[str, Any]) -> str:
+    """The `id` a client gave its request, or nothing."""
+    given = document.get("id")
+    if given is None or given == "":
+        return ""
+    if not isinstance(given, str):
+        raise bad(f"id: must be a string, not {shown(given)}")
+    return checked_id(given, "id")
+
+
+def checked_id(given: str, where: str) -> str:
+    """An id that may stand in a header and in the log."""
+    if len(given) > LONGEST_ID or not given.isascii() or not given.isprintable():
+        raise bad(f"{where}: must be at most {LONGEST_ID} printable ASCII characters")
+    return given
+
+
+class Codec:
+    """How one version of a model reads requests and writes responses."""
+
+    def __init__(self, model: str, version: str, signature: Signature) -> None:
+        self.features = Features(signature)
+        self.labels = Labels(signature.classes)
+        self.classifies = signature.task == "Classification"
+        self.names = (PREDICT, PROBABILITIES) if self.classifies else (PREDICT,)
+        self.datatype, self._elements = _class_type(signature)
+        self._class_json = [orjson.dumps(value) for value in signature.classes]
+        self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
+        self._predict = b'"outputs":[{"name":"predict","datatype":"%b","shape":[' % self.datatype.encode()
+        self._one = [self._predict + b'1],"data":[%b]}' % value for value in self._class_json]
+
+    def read(self, body: bytes, header_length: int | None = None) -> Asked:
+        """The rows of a request; with `header_length`, its JSON ends there and tensors' bytes follow."""
+        raw = memoryview(b"")
+        if header_length is None:
+            document = parse(body)
+        else:
+            if not 0 < header_length <= len(body):
+                raise bad(f"inference-header-content-length: must lie between 1 and the body's {len(body)} bytes")
+            view = memoryview(body)
+            document, raw = parse(view[:header_length]), view[header_length:]
+        given_id = client_id(document)
+        inputs = document.get("inputs")
+        if not isinstance(inputs, list) or not inputs:
+            raise bad(
+                'inputs: must be a list of tensors, such as [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}]'
+            )
+        rows, positional = self._rows(inputs, raw)
+        outputs = self._outputs(document) if "outputs" in document or "parameters" in document else ()
+        return Asked(given_id, rows, outputs, positional)
+
+    def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
+        found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]] = {}
+        at = 0
+        name = ""
+        for place, tensor in enumerate(inputs):
+            where = f"inputs[{place}]"
+            if type(tensor) is not dict:
+                raise bad(f"{where}: must be an object")
+            given = tensor.get("name")
+            if not isinstance(given, str):
+                raise bad(f"{where}.name: must be a string, not {shown(given)}")
+            name = given
+            if name in found:
+                raise bad(f"{where}.name: {shown(name)} is there twice")
+            parameters = tensor.get("parameters")
+            size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+            if size is None:
+                found[name] = tensors.from_json(tensor, where)
+                continue
+            if type(size) is not int or size < 0 or at + size > len(raw):
+                raise bad(
+                    f"{where}.parameters.binary_data_size: must be at most the {len(raw) - at} bytes that follow, not {shown(size)}"
+                )
+            found[name] = tensors.from_bytes(tensor, raw[at : at + size], where)
+            at += size
+        if at != len(raw):
+            raise bad(f"body: {len(raw) - at} bytes belong to no tensor")
+        positional = len(found) == 1 and (self.features.count > 1 or name not in self.features.index)
+        rows = self._matrix(*found[name]) if positional else self._columns(found)
+        if raw:
+            must_be_finite(rows.matrix, self.features.names)
+        return rows, positional
+
+    def _matrix(self, shape: tuple[int, ...], values: tensors.Numbers | tensors.Texts) -> Rows:
+        count = self.features.count
+        if not self.features.numeric:
+            raise bad(f"inputs: this model takes categories; send one tensor per feature: {self._wanted()}")
+        if isinstance(values, list):
+            raise bad("inputs[0].datatype: must be numeric, since all features of this model are numbers")
+        if len(shape) != 2 or shape[1] != count:
+            raise bad(
+                f"inputs[0].shape: must be [rows, {count}], one column per feature in the model's order, not {list(shape)}"
+            )
+        if shape[0] == 0:
+            raise bad("inputs[0].shape: holds no row")
+        return Rows(values.reshape(shape), NO_CATEGORIES)
+
+    def _columns(self, found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]]) -> Rows:
+        features = self.features
+        missing = [name for name in features.names if name not in found]
+        if missing:
+            raise bad(f"inputs: no tensor for {', '.join(missing[:5])}; this model takes {self._wanted()}")
+        columns: list[Any] = []
+        rows = -1
+        for name in features.names:
+            shape, values = found[name]
+            if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
+                raise bad(f"inputs.{name}.shape: must be [rows] or [rows, 1], not {list(shape)}")
+            if rows not in (-1, len(values)):
+                raise bad(f"inputs.{name}.shape: has {len(values)} rows, where {features.names[0]} has {rows}")
+            rows = len(values)
+            columns.append(values)
+        if rows == 0:
+            raise bad("inputs: hold no row")
+        if features.numeric and not any(isinstance(values, list) for values in columns):
+            return Rows(np.stack(columns, axis=1), NO_CATEGORIES)
+        listed = [values if isinstance(values, list) else _as_listed(values) for values in columns]
+        return features.from_columns(listed, lambda column, row: f"inputs.{features.names[column]}.data[{row}]")
+
+    def _wanted(self) -> str:
+        names = self.features.names
+        return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+    def _outputs(self, document: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
+        parameters = document.get("parameters")
+        if parameters is not None and not isinstance(parameters, dict):
+            raise bad("parameters: must be an object")
+        as_bytes = bool(parameters and parameters.get("binary_data_output"))
+        outputs = document.get("outputs")
+        if outputs is not None and not isinstance(outputs, list):
+            raise bad("outputs: must be a list")
+        if not outputs:
+            return tuple((name, True) for name in self.names) if as_bytes else ()
+        chosen: dict[str, bool] = {}
+        for place, output in enumerate(outputs):
+            name = output.get("name") if isinstance(output, dict) else None
+            if not isinstance(name, str) or name not in self.names:
+                raise bad(f"outputs[{place}].name: must be one of {', '.join(self.names)}, not {shown(name)}")
+            own = output.get("parameters")
+            chosen[name] = bool(own["binary_data"]) if isinstance(own, dict) and "binary_data" in own else as_bytes
+        return tuple(chosen.items())
+
+    def write(self, asked: Asked, answer: Answer, request_id: str) -> tuple[bytes, int | None]:
+        """The response's bytes, and where its JSON ends if tensors' bytes follow."""
+        if asked.outputs:
+            return self._write_chosen(asked.outputs, answer, request_id)
+        values, probabilities = answer.values, answer.probabilities
+        head = self._head + orjson.dumps(request_id) + b","
+        if self.classifies and len(values) == 1:
+            predicted = self._one[values[0]]
+        else:
+            predicted = b'%b%d],"data":%b}' % (self._predict, len(values), self.predictions_json(answer))
+        if probabilities is None:
+            return head + predicted + b"]}", None
+        kind = b"FP32" if probabilities.dtype == np.float32 else b"FP64"
+        return (
+            b'%b%b,{"name":"predict_proba","datatype":"%b","shape":[%d,%d],"data":%b}]}'
+            % (head, predicted, kind, *probabilities.shape, orjson.dumps(probabilities.ravel(), option=NUMPY)),
+            None,
+        )
+
+    def predictions_json(self, answer: Answer) -> bytes:
+        if not self.classifies:
+            return orjson.dumps(answer.values, option=NUMPY)
+        return b"[" + b",".join([self._class_json[index] for index in answer.values.tolist()]) + b"]"
+
+    def _write_chosen(
+        self, outputs: tuple[tuple[str, bool], ...], answer: Answer, request_id: str
+    ) -> tuple[bytes, int | None]:
+        described, parts = [], []
+        for name, as_bytes in outputs:
+            if name == PROBABILITIES:
+                values = answer.probabilities
+                if values is None:
+                    raise bad(f"outputs: this model gives no {PROBABILITIES}")
+                kind = "FP32" if values.dtype == np.float32 else "FP64"
+                shape, raw = list(values.shape), np.ascontiguousarray(values).tobytes()
+                json = orjson.dumps(values.ravel(), option=NUMPY)
+            else:
+                kind, shape = self.datatype, [len(answer.values)]
+                raw, json = self._predictions_bytes(answer), self.predictions_json(answer)
+            if as_bytes:
+                parts.append(raw)
+                described.append(
+                    b'{"name":"%b","datatype":"%b","shape":%b,"parameters":{"binary_data_size":%d}}'
+                    % (name.encode(), kind.encode(), orjson.dumps(shape), len(raw))
+                )
+            else:
+                described.append(
+                    b'{"name":"%b","datatype":"%b","shape":%b,"data":%b}'
+                    % (name.encode(), kind.encode(), orjson.dumps(shape), json)
+                )
+        head = self._head + orjson.dumps(request_id) + b',"outputs":[' + b",".join(described) + b"]}"
+        return head + b"".join(parts), len(head) if parts else None
+
+    def _predictions_bytes(self, answer: Answer) -> bytes:
+        if not self.classifies:
+            return np.ascontiguousarray(answer.values, np.float64).tobytes()
+        if self._elements is None:
+            return tensors.to_length_prefixed(str(self.labels.classes[index]) for index in answer.values.tolist())
+        return bytes(self._elements[answer.values].tobytes())
+
+
+def _as_listed(values: tensors.Numbers) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _class_type(signature: Signature) -> tuple[str, Any]:
+    """The protocol's datatype of the classes, and the classes as an array of it (None for strings)."""
+    if signature.task == "Regression":
+        return "FP64", None
+    classes = signature.classes
+    if all(isinstance(value, bool) for value in classes):
+        return "BOOL", np.array(classes, np.bool_)
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in classes):
+        return "INT64", np.array(classes, np.int64)
+    if all(isinstance(value, (int, float)) for value in classes):
+        return "FP64", np.array(classes, np.float64)
+    return "BYTES", None

@@ -1,0 +1,106 @@
+"""From what clients send to the matrix that a model works on: features in order, categories as their index."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.runtime.serve.refusal import bad, shown
+from tidemill.runtime.signature import Signature
+
+Matrix = NDArray[Any]
+"""[rows, features], float64 or, from the binary extension, as the client sent it."""
+UNSEEN: Final = -1.0
+
+
+class Rows(NamedTuple):
+    """Rows as the model takes them, and the categories in the client's own words, for the log."""
+
+    matrix: Matrix
+    """[rows, features], in the order of the signature."""
+    categories: dict[int, list[str | None]]
+    """By index of the feature: what the client said, row by row."""
+
+
+NO_CATEGORIES: Final[dict[int, list[str | None]]] = {}
+
+
+class Features:
+    """A signature's features, ready to take rows in."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.names = tuple(feature.name for feature in signature.features)
+        self.count = len(self.names)
+        self.index = {name: place for place, name in enumerate(self.names)}
+        self.indexes: tuple[dict[str, float] | None, ...] = tuple(
+            {category: float(place) for place, category in enumerate(feature.categories)}
+            if feature.type == "Categorical"
+            else None
+            for feature in signature.features
+        )
+        """For each feature that is a category: its index by name."""
+        self.numeric = all(lookup is None for lookup in self.indexes)
+        self._pack = struct.Struct(f"{self.count}d").pack
+        self._values = itemgetter(*self.names)
+
+    def from_rows(self, rows: list[Any]) -> Rows:
+        """Rows from objects that name each feature; what the model does not know is ignored, so that a column can be sent ahead."""
+        if self.numeric and self.count > 1:
+            try:
+                packed = b"".join([self._pack(*self._values(row)) for row in rows])
+            except (struct.error, OverflowError, TypeError, KeyError):
+                pass
+            else:
+                return Rows(np.frombuffer(packed).reshape(len(rows), self.count), NO_CATEGORIES)
+        for place, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise bad(f"rows[{place}]: must be an object that names each feature, not {shown(row)}")
+            if len(row.keys() & self.index.keys()) < self.count:
+                missing = next(name for name in self.names if name not in row)
+                raise bad(f"rows[{place}].{missing}: is not there; send null for a value that is missing")
+        columns = [[row[name] for row in rows] for name in self.names]
+        return self.from_columns(columns, lambda column, row: f"rows[{row}].{self.names[column]}")
+
+    def from_columns(self, columns: Sequence[Sequence[Any]], where: Any) -> Rows:
+        """Rows from one sequence of JSON values per feature; `where(column, row)` names a place for an error."""
+        matrix = np.empty((len(columns[0]), self.count))
+        said: dict[int, list[str | None]] = {}
+        for column, (values, lookup) in enumerate(zip(columns, self.indexes, strict=True)):
+            if lookup is None:
+                matrix[:, column] = [self._number(value, column, row, where) for row, value in enumerate(values)]
+            else:
+                words = [self._word(value, column, row, where) for row, value in enumerate(values)]
+                matrix[:, column] = [math.nan if word is None else lookup.get(word, UNSEEN) for word in words]
+                said[column] = words
+        return Rows(matrix, said)
+
+    def _number(self, value: Any, column: int, row: int, where: Any) -> float:
+        if value is None:
+            return math.nan
+        if not isinstance(value, (int, float)):
+            raise bad(f"{where(column, row)}: must be a number or null, not {shown(value)}")
+        try:
+            return float(value)
+        except OverflowError:
+            raise bad(f"{where(column, row)}: is too large a number") from None
+
+    def _word(self, value: Any, column: int, row: int, where: Any) -> str | None:
+        if value is None or isinstance(value, str):
+            return value
+        if isinstance(value, (int, float)):
+            return str(value)
+        raise bad(f"{where(column, row)}: must be a string or null, not {shown(value)}")
+
+
+def must_be_finite(matrix: Matrix, names: Sequence[str]) -> None:
+    """Refuse infinities, which no model can answer for; NaN stands for a missing value. JSON cannot spell either."""
+    infinite = np.isinf(matrix)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0].tolist()
+        raise bad(f"row {row}, {names[column]}: is infinite; send NaN for a value that is missing")

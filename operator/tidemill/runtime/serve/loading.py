@@ -1,0 +1,72 @@
+"""Getting the version that an order names: from the store, verified, and answering its golden rows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tidemill.runtime import manifest as manifests
+from tidemill.runtime.failures import ArtifactCorrupt, RunFailed
+from tidemill.runtime.manifest import Manifest
+from tidemill.runtime.objects import Store
+from tidemill.runtime.predictor import Predictor, load
+from tidemill.runtime.serve.state import State
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 15.0
+
+
+class Loaded(NamedTuple):
+    """A version that answers, and the store it came from (None for a plain folder)."""
+
+    predictor: Predictor
+    store: Store | None
+
+
+def from_store(open_store: Callable[[], Store], uri: str, digest: str) -> Loaded:
+    """The version at `uri`, if its bytes are those that `digest` names. Raises RunFailed."""
+    store = open_store()
+    folder = Path(tempfile.mkdtemp(prefix="tidemill-model-"))
+    try:
+        store.fetch(uri, digest, folder)
+        return Loaded(load(folder), store)
+    finally:
+        # Loaded is loaded; the files would only take room.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def from_folder(folder: Path) -> Loaded:
+    """The version in a folder, whose files are checked where it has a manifest. Raises RunFailed."""
+    file = folder / manifests.FILE
+    if file.is_file():
+        text = file.read_bytes()
+        manifest = Manifest.verified(text, manifests.digest_of(text), str(folder))
+        for name, expected in manifest.files.items():
+            path = folder / name
+            if not path.is_file() or manifests.entry_of(path) != expected:
+                raise ArtifactCorrupt(f"{path} is not the file that {file} names; copy the folder again")
+    return Loaded(load(folder), None)
+
+
+async def until_loaded(attempt: Callable[[], Loaded], state: State) -> Loaded:
+    """What `attempt` gives, repeated with growing pauses for as long as it fails; `state` says why meanwhile."""
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await asyncio.to_thread(attempt)
+        except RunFailed as error:
+            state.waits(str(error.reason), error.message)
+            logger.warning("%s: %s", error.reason, error.message)
+        except Exception as error:  # a bug of ours must be seen, not crash-looped
+            state.waits("InternalError", f"{type(error).__name__}: {error}")
+            logger.exception("the model cannot be loaded")
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+        pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,0 +1,76 @@
+"""Serving a model without a cluster: from a folder or a URI, on a laptop."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from tidemill.runtime import manifest as manifests
+from tidemill.runtime.objects import Store
+from tidemill.runtime.serve import workers as processes
+from tidemill.runtime.serve.loading import Loaded, from_folder, from_store
+from tidemill.runtime.serve.model import Identity
+from tidemill.runtime.serve.server import Settings, serve
+
+NO_DIGEST = "sha256:" + "0" * 64
+"""Stands for a folder without a manifest, whose content nobody named."""
+
+
+def serve_model(where: str, *, name: str, version: str, host: str, port: int, workers: int, log: str) -> None:
+    """Serve the model in the folder or at the URI `where` until told to stop; rows and labels are logged below `log`.
+
+    An `s3://` URI is read with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT_URL`.
+    Raises FileNotFoundError where there is no such folder.
+    """
+    parts = urlsplit(where)
+    if parts.scheme in ("", "file"):
+        folder = Path(unquote(parts.path) if parts.scheme else where).resolve()
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"there is no folder {folder}; give the one that holds signature.json and model.onnx or model.skops"
+            )
+        path, digest = folder, _digest_of(folder)
+
+        def attempt() -> Loaded:
+            return from_folder(folder)
+
+    else:
+        path = Path(parts.path)
+        store = _open(f"{parts.scheme}://{parts.netloc}")
+        uri = where.rstrip("/")
+        digest = manifests.digest_of(store.get(f"{store.key_of(uri)}/{manifests.FILE}"))
+
+        def attempt() -> Loaded:
+            return from_store(lambda: store, uri, digest)
+
+    model = name or path.parent.name or "model"
+    identity = Identity(
+        namespace="local", service=model, model=model, version=version or path.name, digest=digest, role="Stable"
+    )
+    settings = Settings.from_environment(host=host, port=port, drain_seconds=0.0)
+
+    def work(listen: socket.socket | None) -> None:
+        serve(identity, attempt, replace(settings, listen=listen), log_to=lambda _: _open(log) if log else None)
+
+    if workers == 1:
+        work(None)
+    else:
+        processes.run(workers, host, port, work)
+
+
+def _digest_of(folder: Path) -> str:
+    file = folder / manifests.FILE
+    return manifests.digest_of(file.read_bytes()) if file.is_file() else NO_DIGEST
+
+
+def _open(uri: str) -> Store:
+    return Store.open(
+        uri,
+        endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
+        region=os.environ.get("AWS_REGION", ""),
+        access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", ""),
+        secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+    )

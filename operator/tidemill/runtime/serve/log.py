@@ -1,0 +1,194 @@
+"""The log of predictions and labels: Parquet partitions in the store, written a little later by a thread.
+
+A record waits in a list (one append on the way of a request), is sealed into a part with its neighbours, encoded, and put
+under a name of its own; a put that fails is repeated with the same name and bytes, so a part is there once however often
+it was tried. What waits is bounded: past the bound new records are dropped and counted, and answers go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from tidemill.runtime.objects import Store
+
+logger = logging.getLogger(__name__)
+
+PART_ROWS: Final = 20_000
+"""A part is sealed at this many rows even before its time."""
+LONGEST_PAUSE: Final = 30.0
+"""Seconds between attempts while the store does not take parts."""
+
+Encode = Callable[[Sequence[Any]], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that belong into one file."""
+
+    path: str
+    data: bytes
+    rows: int
+
+
+@dataclass(slots=True)
+class LogState:
+    """What happened to a log's rows so far."""
+
+    written: int = 0
+    dropped: int = 0
+    failures: int = 0
+    error: str = ""
+    """Why the last attempt failed; empty while all is well."""
+
+
+def partition(moment: float) -> str:
+    """Where records of a moment go, in seconds since 1970.
+
+    >>> partition(0.0)
+    'date=1970-01-01/hour=00'
+    """
+    return datetime.fromtimestamp(moment, UTC).strftime("date=%Y-%m-%d/hour=%H")
+
+
+class Log:
+    """One stream of records on its way to one folder of the store."""
+
+    def __init__(
+        self,
+        folder: str,
+        writer: str,
+        encode: Encode,
+        *,
+        every: float,
+        most_bytes: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Parts are named `<folder>/<partition>/<writer>-<number>.parquet`; `encode` turns records into a file's bytes."""
+        self.state = LogState()
+        self._folder = folder
+        self._writer = writer
+        self._encode = encode
+        self._every = every
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._store: Store | None = None
+        self._records: list[Any] = []
+        self._rows = 0
+        self._bytes = 0
+        self._parts: deque[Part] = deque()
+        self._parts_bytes = 0
+        self._number = 0
+        self._writing = asyncio.Lock()
+        self._due: asyncio.Event | None = None
+
+    def append(self, record: Any, rows: int, size: int) -> bool:
+        """Take a record in that holds `rows` rows and about `size` bytes; False where there is no room for it."""
+        if self._bytes + self._parts_bytes + size > self._most_bytes:
+            self.state.dropped += rows
+            return False
+        self._records.append(record)
+        self._bytes += size
+        self._rows += rows
+        if self._rows >= PART_ROWS and self._due is not None:
+            self._due.set()
+        return True
+
+    @property
+    def backlog(self) -> int:
+        """Rows that wait."""
+        return self._rows + sum(part.rows for part in tuple(self._parts))
+
+    @property
+    def backlog_bytes(self) -> int:
+        return self._bytes + self._parts_bytes
+
+    def report(self) -> dict[str, Any]:
+        """How the log stands."""
+        return {**asdict(self.state), "backlogRows": self.backlog, "backlogBytes": self.backlog_bytes}
+
+    async def run(self, store: Store) -> None:
+        """Write parts to `store` every few seconds, until cancelled."""
+        self._store = store
+        self._due = asyncio.Event()
+        pause = self._every
+        while True:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+            self._due.clear()
+            if await self.flush():
+                pause = self._every
+            else:
+                pause = min(max(pause * 2, self._every), LONGEST_PAUSE)
+                # A full list would wake this loop at once; the store needs a rest.
+                await asyncio.sleep(min(pause, 1.0))
+
+    async def flush(self) -> bool:
+        """Write what waits; False where the store did not take it and it goes on waiting."""
+        async with self._writing:
+            # Only the event loop touches what waits as records; the thread has its own list.
+            records, rows, size = self._records, self._rows, self._bytes
+            self._records = []
+            written = await asyncio.to_thread(self._write, records)
+            self._rows -= rows
+            self._bytes -= size
+            return written
+
+    def _write(self, records: list[Any]) -> bool:
+        hours: dict[str, list[Any]] = {}
+        for record in records:
+            hours.setdefault(partition(record.time), []).append(record)
+        for hour, together in hours.items():
+            self._seal(hour, together)
+        while self._parts:
+            part = self._parts[0]
+            if not self._put(part):
+                return False
+            self._parts.popleft()
+            self._parts_bytes -= len(part.data)
+            self.state.written += part.rows
+        return True
+
+    def _seal(self, hour: str, records: list[Any]) -> None:
+        rows = sum(record.rows for record in records)
+        try:
+            data = self._encode(records)
+        except Exception:  # a row that Parquet cannot hold must not end the log
+            logger.exception("%d rows cannot be written and are dropped", rows)
+            self.state.dropped += rows
+            return
+        self._number += 1
+        self._parts.append(Part(f"{self._folder}/{hour}/{self._writer}-{self._number:06d}.parquet", data, rows))
+        self._parts_bytes += len(data)
+
+    def _put(self, part: Part) -> bool:
+        if self._store is None:
+            self.state.error = "there is no store to write to yet"
+            return False
+        try:
+            self._store.put(part.path, part.data)
+        except Exception as error:  # whatever is wrong with the store, answers go on and the part is tried again
+            if not self.state.error:
+                logger.warning("the log cannot be written and waits: %s", error)
+            self.state.failures += 1
+            self.state.error = f"{type(error).__name__}: {error}"[:500]
+            return False
+        if self.state.error:
+            logger.info("the log is written again")
+            self.state.error = ""
+        return True
+
+
+def boot_id() -> str:
+    """A name for this start of this process, so that a pod that starts again overwrites nothing."""
+    return os.urandom(5).hex()

@@ -1,0 +1,127 @@
+"""What a serving process counts, and its text for Prometheus.
+
+Counting is adding to a number; names, help and labels are put together when someone asks. The labels are the service, the
+version and role that answered and the status code, so there are as many series as versions this pod has met times a
+handful of codes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+MOST_VERSIONS: Final = 20
+"""Versions that are told apart; a pod meets one candidate after the other, seldom more."""
+
+HELP: Final = {
+    "tidemill_predictions_total": (
+        "counter",
+        "Requests for predictions, by the version that answered and the status code.",
+    ),
+    "tidemill_prediction_duration_seconds": ("histogram", "Seconds from a request's last byte to its answer."),
+    "tidemill_predicted_rows_total": ("counter", "Rows that were answered."),
+    "tidemill_predictions_in_flight": ("gauge", "Requests for predictions that are being answered."),
+    "tidemill_feedback_total": ("counter", "Labels that clients sent back."),
+    "tidemill_log_backlog_rows": ("gauge", "Rows that wait to be written to the store."),
+    "tidemill_log_backlog_bytes": ("gauge", "Memory these rows take."),
+    "tidemill_log_written_rows_total": ("counter", "Rows written to the store."),
+    "tidemill_log_dropped_rows_total": ("counter", "Rows dropped because the store did not take them in time."),
+    "tidemill_log_failures_total": ("counter", "Attempts to write to the store that failed."),
+    "tidemill_candidate_errors_total": (
+        "counter",
+        "Requests that the candidate failed and the stable version answered.",
+    ),
+    "tidemill_candidate_skipped_total": (
+        "counter",
+        "Requests that were due to the candidate while it answered nothing at all.",
+    ),
+    "tidemill_prediction_agreement_ratio": (
+        "gauge",
+        "Share of compared rows to which candidate and stable said the same.",
+    ),
+    "tidemill_compared_rows_total": ("counter", "Rows that both versions answered in this trial."),
+    "tidemill_model_info": ("gauge", "The version this process serves."),
+    "tidemill_model_ready": ("gauge", "Whether the version is loaded and answers."),
+}
+
+
+@dataclass(slots=True)
+class Series:
+    """The counts of one version in one role."""
+
+    version: str
+    role: str
+    codes: dict[int, int] = field(default_factory=dict)
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    seconds: float = 0.0
+    rows: int = 0
+
+    def answered(self, code: int, seconds: float, rows: int) -> None:
+        """A request was answered with `code`."""
+        self.codes[code] = self.codes.get(code, 0) + 1
+        self.buckets[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+        self.rows += rows
+
+
+class Metrics:
+    """All counts of a process."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.in_flight = 0
+        self.feedback = 0
+        self.candidate_errors = 0
+        self.candidate_skipped = 0
+        self._series: dict[tuple[str, str], Series] = {}
+
+    def of(self, version: str, role: str) -> Series:
+        """The counts of one version in one role."""
+        key = (version, role)
+        if key not in self._series:
+            if len(self._series) >= MOST_VERSIONS:
+                key = ("(other)", role)
+            self._series.setdefault(key, Series(*key))
+        return self._series[key]
+
+    def text(self, gauges: Iterable[tuple[str, dict[str, str], float]]) -> str:
+        """Everything in Prometheus's text format; `gauges` are what others know: (name, labels, value)."""
+        samples: dict[str, list[str]] = {name: [] for name in HELP}
+
+        def add(name: str, labels: dict[str, str], value: float, suffix: str = "") -> None:
+            marks = ",".join(f'{key}="{_escaped(text)}"' for key, text in {"service": self.service, **labels}.items())
+            samples[name].append(
+                f"{name}{suffix}{{{marks}}} {value:g}"
+                if value != int(value)
+                else f"{name}{suffix}{{{marks}}} {int(value)}"
+            )
+
+        add("tidemill_predictions_in_flight", {}, self.in_flight)
+        add("tidemill_feedback_total", {}, self.feedback)
+        add("tidemill_candidate_errors_total", {}, self.candidate_errors)
+        add("tidemill_candidate_skipped_total", {}, self.candidate_skipped)
+        for series in self._series.values():
+            who = {"model_version": series.version, "role": series.role}
+            for code, count in series.codes.items():
+                add("tidemill_predictions_total", {**who, "code": str(code)}, count)
+            add("tidemill_predicted_rows_total", who, series.rows)
+            total = 0
+            for bound, count in zip((*(f"{bound:g}" for bound in BOUNDS), "+Inf"), series.buckets, strict=True):
+                total += count
+                add("tidemill_prediction_duration_seconds", {**who, "le": bound}, total, "_bucket")
+            add("tidemill_prediction_duration_seconds", who, series.seconds, "_sum")
+            add("tidemill_prediction_duration_seconds", who, total, "_count")
+        for name, labels, value in gauges:
+            add(name, labels, value)
+        lines: list[str] = []
+        for name, (kind, help_text) in HELP.items():
+            if samples[name]:
+                lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}", *samples[name]]
+        return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

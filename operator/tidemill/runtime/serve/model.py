@@ -1,0 +1,81 @@
+"""The version in service: what it is called, what answers, and everything about it that is spelled once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+import tidemill
+from tidemill.runtime.predictor import Predictor
+from tidemill.runtime.serve.codec import PREDICT, PROBABILITIES, Codec
+from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.serve.records import Author
+from tidemill.runtime.serve.rows import RowCodec
+
+EXTENSIONS: Final = ("binary_tensor_data", "tidemill_predict", "tidemill_feedback")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What this process serves and as what."""
+
+    namespace: str
+    service: str
+    model: str
+    version: str
+    digest: str
+    role: str
+    """Stable or Candidate."""
+
+
+class Model:
+    """A loaded version, ready to be asked."""
+
+    def __init__(self, identity: Identity, predictor: Predictor) -> None:
+        signature = predictor.signature
+        self.identity = identity
+        self.predictor = predictor
+        self.signature = signature
+        self.codec = Codec(identity.model, identity.version, signature)
+        self.row_codec = RowCodec(self.codec, identity.model, identity.version)
+        self.labels: Labels | None = self.codec.labels if signature.task == "Classification" else None
+        self.author = Author(identity.version, identity.digest, identity.role, self.labels)
+        self.features_digest = hashlib.sha256("\n".join(self.codec.features.names).encode()).hexdigest()[:16]
+        """Names the features and their order, for values that come without names."""
+        self.metadata = orjson.dumps(self._metadata())
+
+    def _metadata(self) -> dict[str, Any]:
+        features, codec = self.signature.features, self.codec
+        if codec.features.numeric:
+            inputs = [{"name": "input", "datatype": "FP64", "shape": [-1, len(features)]}]
+        else:
+            inputs = [
+                {"name": feature.name, "datatype": "FP64" if feature.type == "Numerical" else "BYTES", "shape": [-1]}
+                for feature in features
+            ]
+        outputs: list[dict[str, Any]] = [{"name": PREDICT, "datatype": codec.datatype, "shape": [-1]}]
+        if codec.classifies and self.signature.gives_probabilities:
+            outputs.append({"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, len(self.signature.classes)]})
+        return {
+            "name": self.identity.model,
+            "versions": [self.identity.version],
+            "platform": "onnx_onnxv1" if self.predictor.compiled else "sklearn",
+            "inputs": inputs,
+            "outputs": outputs,
+            "parameters": {
+                "digest": self.identity.digest,
+                "task": self.signature.task,
+                "target": self.signature.target,
+                "features": [feature.name for feature in features],
+                "classes": list(self.signature.classes),
+                "note": self.predictor.note,
+            },
+        }
+
+
+def server_metadata() -> bytes:
+    """What `GET /v2` answers."""
+    return orjson.dumps({"name": "tidemill", "version": tidemill.__version__, "extensions": EXTENSIONS})

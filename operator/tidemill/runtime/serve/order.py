@@ -1,0 +1,41 @@
+"""A pod's order, as the operator wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tidemill.contract import ROUTES_PATH, STORE_PATH, ServeOrder
+from tidemill.runtime.objects import Store
+from tidemill.runtime.serve.gate import Bounds
+from tidemill.runtime.serve.loading import from_store
+from tidemill.runtime.serve.model import Identity
+from tidemill.runtime.serve.server import Settings, serve
+
+
+def carry_out(
+    order_file: Path, *, host: str, port: int, routes: Path = Path(ROUTES_PATH), store: Path = Path(STORE_PATH)
+) -> None:
+    """Serve the version that the order in `order_file` names, with the store whose credentials lie in `store`."""
+    order = ServeOrder.model_validate_json(order_file.read_bytes())
+    version = order.version
+    identity = Identity(
+        namespace=order.namespace,
+        service=order.service,
+        model=order.model,
+        version=version.name,
+        digest=version.digest,
+        role=order.role,
+    )
+    settings = Settings.from_environment(
+        host=host,
+        port=port,
+        log_percent=order.log_percent,
+        bounds=Bounds(body_bytes=order.max_body_bytes, timeout=order.timeout_seconds),
+    )
+    serve(
+        identity,
+        lambda: from_store(lambda: Store.from_files(store, namespace=order.namespace), version.uri, version.digest),
+        settings,
+        routes=routes,
+        log_to=lambda loaded: loaded.store,
+    )

@@ -1,0 +1,96 @@
+"""What a candidate answered, read from its response: only a whole and sensible answer counts as one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve import tensors
+from tidemill.runtime.serve.codec import PREDICT, PROBABILITIES
+from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.serve.refusal import Refused
+
+
+class Malformed(Exception):
+    """The candidate's response is not an answer to the rows it was asked."""
+
+
+def read(body: bytes, header_length: int | None, rows: int, labels: Labels | None) -> tuple[Answer, Labels | None]:
+    """The answers in a response to `infer` or `predict`, and the classes they mean; `labels` are those already known."""
+    end = len(body) if header_length is None else header_length
+    try:
+        document = orjson.loads(memoryview(body)[:end])
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"not JSON: {error}") from None
+    if type(document) is not dict:
+        raise Malformed("not a JSON object")
+    predicted, probabilities = (
+        _from_outputs(document, memoryview(body)[end:]) if "outputs" in document else _from_rows(document)
+    )
+    if len(predicted) != rows:
+        raise Malformed(f"{len(predicted)} answers to {rows} rows")
+    if probabilities is not None and (len(probabilities) != rows or not _are_probabilities(probabilities)):
+        raise Malformed("probabilities that are none")
+    if labels is None:
+        if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in predicted):
+            raise Malformed("values that are not finite numbers")
+        return Answer(np.array(predicted, np.float64)), None
+    indexes = [labels.index(value) for value in predicted]
+    if any(index is None for index in indexes):
+        labels = Labels((*labels.classes, *dict.fromkeys(value for value in predicted if labels.index(value) is None)))
+        indexes = [labels.index(value) for value in predicted]
+    return Answer(np.array(indexes, np.int64), probabilities), labels
+
+
+def _are_probabilities(values: NDArray[Any]) -> bool:
+    return bool(values.ndim == 2 and (values >= -1e-6).all() and (values <= 1 + 1e-6).all())
+
+
+def _from_rows(document: dict[str, Any]) -> tuple[list[Any], NDArray[Any] | None]:
+    predicted, probabilities = document.get("predictions"), document.get("probabilities")
+    if not isinstance(predicted, list) or any(isinstance(value, (list, dict)) or value is None for value in predicted):
+        raise Malformed("no predictions")
+    if probabilities is None:
+        return predicted, None
+    try:
+        return predicted, np.array(probabilities, np.float64)
+    except (ValueError, TypeError):
+        raise Malformed("probabilities that are no numbers") from None
+
+
+def _from_outputs(document: dict[str, Any], raw: memoryview) -> tuple[list[Any], NDArray[Any] | None]:
+    outputs = document["outputs"]
+    if not isinstance(outputs, list):
+        raise Malformed("outputs is no list")
+    found: dict[str, tuple[tuple[int, ...], Any]] = {}
+    at = 0
+    try:
+        for output in outputs:
+            size = output.get("parameters", {}).get("binary_data_size")
+            if size is not None:
+                found[output["name"]] = tensors.from_bytes(output, raw[at : at + size], "output")
+                at += size
+            elif output["datatype"] == "BYTES" or output["name"] != PROBABILITIES:
+                found[output["name"]] = (tensors.shape_of(output, "output"), output["data"])
+            else:
+                found[output["name"]] = tensors.from_json(output, "output")
+    except (Refused, AttributeError, KeyError, TypeError) as error:
+        raise Malformed(f"an output that is no tensor: {error}") from None
+    if PREDICT not in found:
+        raise Malformed(f"no output {PREDICT}")
+    predicted = found[PREDICT][1]
+    if isinstance(predicted, np.ndarray):
+        predicted = predicted.tolist()
+    if not isinstance(predicted, list) or any(isinstance(value, (list, dict)) or value is None for value in predicted):
+        raise Malformed(f"{PREDICT} is no list of answers")
+    if PROBABILITIES not in found:
+        return predicted, None
+    shape, values = found[PROBABILITIES]
+    if len(shape) != 2 or not isinstance(values, np.ndarray):
+        raise Malformed(f"{PROBABILITIES} is no matrix")
+    return predicted, values.reshape(shape)

@@ -1,0 +1,173 @@
+"""Rows of the prediction log and the label log, and their Parquet form.
+
+pyarrow is loaded with the first part that is written: a pod that answers nothing does not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve.features import Features, Rows
+from tidemill.runtime.serve.feedback import Label
+from tidemill.runtime.serve.labels import Labels
+
+OVERHEAD: Final = 400
+"""About how many bytes a record takes beside its matrix."""
+COMPRESSION: Final = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The version that answered."""
+
+    version: str
+    digest: str
+    role: str
+    labels: Labels | None
+    """Its classes; None for regression."""
+
+
+class Prediction(NamedTuple):
+    """One request that was answered."""
+
+    request: str
+    time: float
+    asked: Rows
+    answer: Answer
+    author: Author
+
+    @property
+    def rows(self) -> int:
+        return len(self.asked.matrix)
+
+
+class LabelBatch(NamedTuple):
+    """Labels that came in one request."""
+
+    time: float
+    labels: tuple[Label, ...]
+
+    @property
+    def rows(self) -> int:
+        return len(self.labels)
+
+
+class PredictionFile:
+    """Predictions as a Parquet file: one column per feature, numbers as float64 and categories as strings."""
+
+    def __init__(self, features: Features, *, classifies: bool) -> None:
+        self._features = features
+        self._classifies = classifies
+
+    def __call__(self, records: Sequence[Prediction]) -> bytes:
+        import pyarrow as pa
+
+        from tidemill.contract import LogColumn
+
+        counts = np.fromiter((record.rows for record in records), np.int64, len(records))
+        whose = np.repeat(np.arange(len(records), dtype=np.int32), counts)
+        starts = np.cumsum(counts) - counts
+        authors: dict[int, tuple[int, Author]] = {}
+        for record in records:
+            authors.setdefault(id(record.author), (len(authors), record.author))
+        wrote = np.fromiter((authors[id(record.author)][0] for record in records), np.int32, len(records))[whose]
+        times = np.fromiter((record.time for record in records), np.float64, len(records))
+        spoken = [author for _, author in authors.values()]
+
+        def by_author(texts: list[str]) -> Any:
+            return pa.DictionaryArray.from_arrays(pa.array(wrote), pa.array(texts)).cast(pa.string())
+
+        columns: dict[str, Any] = {
+            LogColumn.REQUEST: pa.array([record.request for record in records]).take(pa.array(whose)),
+            LogColumn.ROW: pa.array((np.arange(len(whose)) - starts[whose]).astype(np.int32)),
+            LogColumn.TIME: pa.array((times * 1e6).astype(np.int64)[whose]).cast(pa.timestamp("us", tz="UTC")),
+            LogColumn.VERSION: by_author([author.version for author in spoken]),
+            LogColumn.DIGEST: by_author([author.digest for author in spoken]),
+            LogColumn.ROLE: by_author([author.role for author in spoken]),
+            LogColumn.PREDICTION: self._predictions(records),
+            LogColumn.SCORE: self._scores(records),
+        }
+        matrix = np.concatenate([record.asked.matrix for record in records], dtype=np.float64)
+        for place, (name, lookup) in enumerate(zip(self._features.names, self._features.indexes, strict=True)):
+            if lookup is None:
+                columns[LogColumn.FEATURE + name] = pa.array(np.ascontiguousarray(matrix[:, place]), from_pandas=True)
+            else:
+                said = [word for record in records for word in record.asked.categories[place]]
+                columns[LogColumn.FEATURE + name] = pa.array(said, pa.string())
+        return _to_parquet(pa.table(columns))
+
+    def _predictions(self, records: Sequence[Prediction]) -> Any:
+        import pyarrow as pa
+
+        if not self._classifies:
+            return pa.array(np.concatenate([record.answer.values for record in records]).astype(np.float64))
+        texts: list[str] = []
+        for record in records:
+            classes = record.author.labels.texts if record.author.labels else ()
+            texts.extend([classes[index] for index in record.answer.values.tolist()])
+        return pa.array(texts, pa.string())
+
+    def _scores(self, records: Sequence[Prediction]) -> Any:
+        import pyarrow as pa
+
+        scores = [
+            record.answer.probabilities.max(axis=1).astype(np.float64)
+            if record.answer.probabilities is not None
+            else np.full(record.rows, np.nan)
+            for record in records
+        ]
+        return pa.array(np.concatenate(scores), from_pandas=True)
+
+
+class LabelFile:
+    """Labels as a Parquet file: strings for classification, numbers for regression."""
+
+    def __init__(self, labels: Labels | None) -> None:
+        self._labels = labels
+
+    def __call__(self, records: Sequence[LabelBatch]) -> bytes:
+        import pyarrow as pa
+
+        from tidemill.contract import LogColumn
+
+        labels = [label for record in records for label in record.labels]
+        if self._labels is not None:
+            text = self._labels.text
+            given = pa.array([text(label.label) for label in labels], pa.string())
+        else:
+            given = pa.array([float(label.label) for label in labels], pa.float64())
+        times = (np.array([label.time for label in labels]) * 1e6).astype(np.int64)
+        return _to_parquet(
+            pa.table(
+                {
+                    LogColumn.REQUEST: pa.array([label.request for label in labels], pa.string()),
+                    LogColumn.ROW: pa.array([label.row for label in labels], pa.int32()),
+                    LogColumn.LABEL: given,
+                    LogColumn.TIME: pa.array(times).cast(pa.timestamp("us", tz="UTC")),
+                }
+            )
+        )
+
+
+def _to_parquet(table: Any) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    # Measured numbers hardly repeat: a dictionary of them costs time and saves nothing.
+    pq.write_table(table, sink, compression=COMPRESSION, compression_level=1, use_dictionary=texts)
+    return bytes(sink.getvalue())
+
+
+def spelled_all(answer: Answer, labels: Labels | None) -> list[str] | list[float]:
+    """An answer as the logs and a trial spell it."""
+    if labels is None:
+        values: list[float] = answer.values.tolist()
+        return values
+    return [labels.texts[index] for index in answer.values.tolist()]

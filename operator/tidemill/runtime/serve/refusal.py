@@ -1,0 +1,26 @@
+"""What a client is told when a request cannot be answered."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """The request cannot be answered as it is; the message names the field and what would be right."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def bad(message: str) -> Refused:
+    return Refused(400, message)
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A client's value, short enough to be repeated to them.
+
+    >>> shown("a" * 100, limit=5)
+    "'aaaa…"
+    """
+    text = repr(value[:limit]) if isinstance(value, (str, bytes, list, tuple)) else repr(value)
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -1,0 +1,127 @@
+"""A request's body within its bounds, and the content types that are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from tidemill.runtime.serve.refusal import Refused, bad, shown
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+SWEEP_EVERY: Final = 1.0
+DISCARDED_BYTES: Final = 64 * 1024 * 1024
+DISCARDED_SECONDS: Final = 2.0
+
+
+class Bodies:
+    """Reads bodies that are neither too long nor too slow."""
+
+    def __init__(self, most_bytes: int, most_seconds: float) -> None:
+        self._most_bytes = most_bytes
+        self._most_seconds = most_seconds
+        self._waiting: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+
+    async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body, decompressed; raises Refused with 408, 413 or 415."""
+        most = self._most_bytes
+        length = headers.get(b"content-length")
+        if length is not None and int(length) > most:
+            await _discard(receive)
+            raise self._too_long()
+        task = asyncio.current_task()
+        assert task is not None
+        # One sweep a second looks at all who wait; a timer for each request would cost more than reading it.
+        self._waiting[task] = time.monotonic()
+        try:
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            if message.get("more_body"):
+                parts, size = [body], len(body)
+                while message.get("more_body"):
+                    message = await receive()
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > most:
+                        await _discard(receive)
+                        raise self._too_long()
+                body = b"".join(parts)
+            elif len(body) > most:
+                raise self._too_long()
+            if message["type"] == "http.disconnect":
+                raise Refused(400, "body: the connection ended before it")
+        except asyncio.CancelledError:
+            if task in self._late:
+                self._late.discard(task)
+                task.uncancel()
+                raise Refused(408, f"body: did not come within {self._most_seconds:g} s") from None
+            raise
+        finally:
+            del self._waiting[task]
+        coding = headers.get(b"content-encoding")
+        return body if coding is None else self._decompressed(body, coding)
+
+    def _too_long(self) -> Refused:
+        return Refused(413, f"body: is longer than {self._most_bytes} bytes; send fewer rows at once")
+
+    def _decompressed(self, body: bytes, coding: bytes) -> bytes:
+        if coding == b"identity":
+            return body
+        if coding not in (b"gzip", b"deflate"):
+            raise Refused(415, f"content-encoding: gzip and deflate are taken, not {shown(coding.decode('latin-1'))}")
+        stream = zlib.decompressobj(47)  # 32 for either header, 15 for the window
+        try:
+            plain = stream.decompress(body, self._most_bytes)
+        except zlib.error as error:
+            raise bad(f"body: is not {coding.decode()}: {error}") from None
+        if stream.unconsumed_tail:
+            raise self._too_long()
+        return plain
+
+    async def sweep(self) -> None:
+        """End the reading of bodies that take too long, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            late = time.monotonic() - self._most_seconds
+            for task, since in self._waiting.items():
+                if since < late and task not in self._late:
+                    self._late.add(task)
+                    task.cancel()
+
+
+async def _discard(receive: Receive) -> None:
+    """Let a client finish sending what is not wanted, within bounds: cut off at once, it would never see the answer."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARDED_SECONDS):
+            while size < DISCARDED_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+
+def accepted_type(headers: dict[bytes, bytes]) -> int | None:
+    """Where the JSON of a request ends, or None where all of it is JSON; raises Refused for other content types."""
+    length = headers.get(b"inference-header-content-length")
+    kind = headers.get(b"content-type")
+    if length is not None:
+        if not length.isdigit() or len(length) > 12:
+            raise bad(f"inference-header-content-length: must be a whole number, not {shown(length.decode('latin-1'))}")
+        # Clients of the binary extension name any content type or none.
+        return int(length)
+    if kind is not None and kind != b"application/json":
+        plain = kind.partition(b";")[0].strip().lower()
+        if plain != b"application/json":
+            raise Refused(
+                415,
+                f"content-type: must be application/json, or application/octet-stream with inference-header-content-length, not {shown(plain.decode('latin-1'))}",
+            )
+    return None

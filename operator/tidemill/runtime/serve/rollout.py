@@ -1,0 +1,204 @@
+"""A rollout in a stable pod: follows the routing table, sends the candidate its share, and keeps the trial's score."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve.breaker import Breaker
+from tidemill.runtime.serve.candidate import Candidate, Reply, Unanswered
+from tidemill.runtime.serve.features import Rows
+from tidemill.runtime.serve.metrics import Metrics
+from tidemill.runtime.serve.records import Author, spelled_all
+from tidemill.runtime.serve.split import Split
+from tidemill.runtime.serve.trial import Tally, Trial
+
+if TYPE_CHECKING:
+    from tidemill.contract import Routes
+    from tidemill.runtime.serve.model import Model
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at whether the file changed."""
+MOST_PAIRS_ROWS: Final = 200_000
+MOST_COMPARISONS: Final = 1_000
+COMPLAIN_EVERY: Final = 10.0
+
+Predict = Callable[[Rows], Awaitable[Answer]]
+
+
+class Rollout:
+    """What a stable pod does for the version on trial."""
+
+    def __init__(self, path: Path, model: Model, metrics: Metrics, *, patience: float, predict: Predict) -> None:
+        """`path` is the routing table's file; `predict` asks the stable version off the requests' way."""
+        self.trial: Trial | None = None
+        self.peers: tuple[str, ...] = ()
+        self.problem = ""
+        """Why the routing table cannot be followed; the last good one stays in force."""
+        self.split = Split()
+        self._path = path
+        self._model = model
+        self._metrics = metrics
+        self._patience = patience
+        self._predict = predict
+        self._seen: tuple[int, int, int] | None = None
+        self._routes: Routes | None = None
+        self._candidate: Candidate | None = None
+        self._author: Author | None = None
+        self._breaker = Breaker()
+        self._comparisons: asyncio.Queue[tuple[Trial, str, Rows]] = asyncio.Queue(MOST_COMPARISONS)
+        self._complained = float("-inf")
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def routes(self) -> Routes | None:
+        """The table in force."""
+        return self._routes
+
+    @property
+    def breaker_open(self) -> bool:
+        """Whether the candidate is hardly asked because it does not answer."""
+        return self._breaker.open
+
+    async def run(self) -> None:
+        """Follow the file and compare answers, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._compare())
+
+    async def _follow(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    def look(self) -> None:
+        """Read the table if its file changed."""
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+            if seen == self._seen:
+                return
+            text = self._path.read_text().strip()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.problem = f"the routing table cannot be read: {error}"
+            return
+        from tidemill.contract import Routes
+
+        self._seen = seen
+        try:
+            routes = Routes.model_validate_json(text) if text else Routes()
+        except ValueError as error:
+            self.problem = f"the routing table is not understood and the last one stays: {str(error)[:300]}"
+            logger.warning("%s", self.problem)
+            return
+        self.problem = ""
+        self._adopt(routes)
+
+    def _adopt(self, routes: Routes) -> None:
+        self._routes = routes
+        self.peers = tuple(peer.rstrip("/") for peer in routes.peers)
+        wanted = routes.candidate
+        if wanted is None or not routes.candidate_url or wanted.digest == self._model.identity.digest:
+            # A table that names this very version as the candidate was written for the pods it is replacing.
+            self.split.percent = 0
+            if wanted is None or wanted.digest == self._model.identity.digest:
+                self.trial = None
+            self._part_with_candidate()
+            return
+        current = self._candidate
+        if (
+            current is None
+            or (current.digest, current.version) != (wanted.digest, wanted.name)
+            or current.url != routes.candidate_url.rstrip("/")
+        ):
+            if self.trial is None or self.trial.candidate.digest != wanted.digest:
+                identity, signature = self._model.identity, self._model.signature
+                self.trial = Trial(
+                    Tally(identity.version, identity.digest),
+                    Tally(wanted.name, wanted.digest),
+                    labels=self._model.labels,
+                    spread=signature.target_spread,
+                    most_rows=MOST_PAIRS_ROWS,
+                )
+            self._part_with_candidate()
+            self._candidate = Candidate(
+                routes.candidate_url, wanted.name, wanted.digest, patience=self._patience, labels=self._model.labels
+            )
+            self._author = Author(wanted.name, wanted.digest, "Candidate", self._model.labels)
+            self._breaker = Breaker()
+        self.split.percent = min(max(routes.weight, 0), 100)
+        logger.info("candidate %s gets %d %% of the requests", wanted.name, self.split.percent)
+
+    def _part_with_candidate(self) -> None:
+        if self._candidate is not None:
+            # Requests that are still with it keep their connection until they are answered.
+            closing = asyncio.get_running_loop().create_task(_close_later(self._candidate, self._patience))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        self._candidate, self._author = None, None
+
+    async def ask(
+        self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows
+    ) -> tuple[Reply, Author] | None:
+        """The candidate's answer, or None where the stable version must answer instead."""
+        candidate, author, trial = self._candidate, self._author, self.trial
+        if candidate is None or author is None or trial is None:
+            return None
+        if candidate.busy or not self._breaker.lets_through(time.monotonic()):
+            self._metrics.candidate_skipped += 1
+            return None
+        breaker = self._breaker
+        try:
+            reply = await candidate.ask(path, body, headers, len(rows.matrix))
+        except Unanswered as error:
+            breaker.failed(time.monotonic())
+            self._metrics.candidate_errors += 1
+            trial.candidate.failed()
+            self._complain(candidate, error)
+            return None
+        breaker.succeeded()
+        trial.candidate.answered(reply.seconds)
+        if reply.labels is not author.labels:
+            author = Author(author.version, author.digest, author.role, reply.labels)
+        if self._routes is not None and self._routes.compare and not self._comparisons.full():
+            trial.remember(request, spelled_all(reply.answer, reply.labels))
+            self._comparisons.put_nowait((trial, request, rows))
+        return reply, author
+
+    def _complain(self, candidate: Candidate, error: Unanswered) -> None:
+        now = time.monotonic()
+        if now - self._complained >= COMPLAIN_EVERY:
+            self._complained = now
+            logger.warning(
+                "candidate %s failed a request, which the stable version answered: %s", candidate.version, error
+            )
+
+    async def _compare(self) -> None:
+        while True:
+            trial, request, rows = await self._comparisons.get()
+            try:
+                answer = await self._predict(rows)
+            except Exception:  # the comparison is lost, nothing else
+                logger.exception("the stable version could not be asked for a comparison")
+                continue
+            trial.compare(request, spelled_all(answer, self._model.labels))
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Let the candidate's connections go."""
+        if self._candidate is not None:
+            await self._candidate.close()
+
+
+async def _close_later(candidate: Candidate, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await candidate.close()

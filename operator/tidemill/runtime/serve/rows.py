@@ -1,0 +1,45 @@
+"""Tidemill's own `predict`: rows as objects that name each feature, and answers with a probability per class."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve.codec import NUMPY, Asked, Codec, client_id, parse
+from tidemill.runtime.serve.features import Rows
+from tidemill.runtime.serve.refusal import bad, shown
+
+EXAMPLE: Final = '{"rows": [{"mean_radius": 14.2}]}'
+
+
+class RowCodec:
+    """How one version of a model reads rows and writes predictions."""
+
+    def __init__(self, codec: Codec, model: str, version: str) -> None:
+        self._codec = codec
+        self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
+        self._classes = b',"classes":[%b]' % b",".join(orjson.dumps(value) for value in codec.labels.classes)
+
+    def read(self, body: bytes, header_length: int | None = None) -> Asked:
+        """The rows of a request."""
+        if header_length is not None:
+            raise bad("inference-header-content-length: rows are JSON; send tensors' bytes to infer")
+        document = parse(body)
+        return Asked(client_id(document), self.listed(document))
+
+    def listed(self, document: dict[str, Any]) -> Rows:
+        """The rows of a parsed request."""
+        rows = document.get("rows")
+        if not isinstance(rows, list) or not rows:
+            raise bad(f"rows: must be a list of at least one object, such as {EXAMPLE}, not {shown(rows)}")
+        return self._codec.features.from_rows(rows)
+
+    def write(self, asked: Asked, answer: Answer, request_id: str) -> tuple[bytes, int | None]:
+        """The response: one prediction per row, and where the model gives them one list of probabilities per row."""
+        parts = [self._head, orjson.dumps(request_id), b',"predictions":', self._codec.predictions_json(answer)]
+        if answer.probabilities is not None:
+            parts += [self._classes, b',"probabilities":', orjson.dumps(answer.probabilities, option=NUMPY)]
+        parts.append(b"}")
+        return b"".join(parts), None

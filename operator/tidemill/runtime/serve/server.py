@@ -1,0 +1,259 @@
+"""Runs a gate in one uvicorn process: load, answer, and on SIGTERM answer on for a while before going.
+
+start ── loading ──▶ ready ── SIGTERM ──▶ draining ── drain seconds ──▶ closing ── log flushed ──▶ exit 0
+           │  ▲        │                     │ ready=503, answers carry `connection: close`
+           └──┘ again  └ BentoML follows     └ the endpoints forget this pod meanwhile
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+
+from tidemill.runtime.objects import Store
+from tidemill.runtime.serve.gate import Bounds, Gate
+from tidemill.runtime.serve.loading import Loaded, until_loaded
+from tidemill.runtime.serve.log import Log, boot_id
+from tidemill.runtime.serve.model import Identity, Model
+from tidemill.runtime.serve.records import LabelFile, PredictionFile
+from tidemill.runtime.serve.rollout import Rollout
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE: Final = 75
+"""Seconds an idle connection stays: longer than clients and proxies keep theirs, so that they close first."""
+LAST_FLUSH: Final = 4.0
+LAST_REQUESTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a serving process behaves."""
+
+    host: str = "0.0.0.0"
+    port: int = 8080
+    pod: str = ""
+    drain_seconds: float = 5.0
+    log_seconds: float = 2.0
+    log_percent: int = 100
+    log_bytes: int = 64 * 1024 * 1024
+    """Most memory that rows take while they wait to be written."""
+    bentoml: bool = True
+    bounds: Bounds = field(default_factory=Bounds)
+    listen: socket.socket | None = None
+    """An open socket to listen on instead of host and port."""
+
+    @classmethod
+    def from_environment(cls, **others: Any) -> Settings:
+        """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS` and `TIDEMILL_LOG_BYTES`."""
+        read: dict[str, Callable[[str], Any]] = {
+            "pod": str,
+            "drain_seconds": float,
+            "log_seconds": float,
+            "log_bytes": int,
+        }
+        found = {
+            name: kind(os.environ[variable])
+            for name, kind in read.items()
+            if (variable := f"TIDEMILL_{name.upper()}") in os.environ
+        }
+        return cls(**{**found, **others})
+
+
+class Server(uvicorn.Server):  # type: ignore[misc]
+    """uvicorn that goes on answering for a while after SIGTERM."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self._drain_seconds = drain_seconds
+        self._drained_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal starts the drain, the second ends it. Not recorded as uvicorn would: to be told to stop and to
+        stop is a success, and the exit code is 0."""
+        if self._drained_at is None:
+            self._gate.state.draining = True
+            self._drained_at = time.monotonic() + self._drain_seconds
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if self._drained_at is not None and time.monotonic() >= self._drained_at:
+            self.should_exit = True
+        return bool(await super().on_tick(counter))
+
+
+def serve(
+    identity: Identity,
+    attempt: Callable[[], Loaded],
+    settings: Settings,
+    *,
+    routes: Path | None = None,
+    log_to: Callable[[Loaded], Store | None],
+) -> None:
+    """Serve what `attempt` loads until told to stop.
+
+    `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to.
+    """
+    gate = Gate(
+        identity,
+        boot=boot_id(),
+        pod=settings.pod,
+        bounds=settings.bounds,
+        log_percent=settings.log_percent,
+    )
+    config = uvicorn.Config(
+        gate,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=LAST_REQUESTS,
+        backlog=2048,
+    )
+    server = Server(config, gate, settings.drain_seconds)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_run(server, gate, attempt, settings, routes, log_to))
+
+
+async def _run(
+    server: Server,
+    gate: Gate,
+    attempt: Callable[[], Loaded],
+    settings: Settings,
+    routes: Path | None,
+    log_to: Callable[[Loaded], Store | None],
+) -> None:
+    work = Work()
+    work.start(gate.bodies.sweep())
+    work.start(_bring_up(gate, attempt, settings, routes, log_to, work))
+    try:
+        await server.serve([settings.listen] if settings.listen else None)
+    finally:
+        await work.stop()
+        for log in (gate.predictions, gate.labels):
+            if log is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(log.flush(), LAST_FLUSH)
+                if log.backlog:
+                    logger.error(
+                        "%d rows of the log could not be written and are lost: %s", log.backlog, log.state.error
+                    )
+        if gate.rollout is not None:
+            await gate.rollout.close()
+
+
+class Work:
+    """What goes on beside the requests."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, deed: Coroutine[Any, Any, None]) -> None:
+        """Begin; what fails is logged, and the process goes on without it."""
+        task = asyncio.get_running_loop().create_task(deed)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s ended: %s", task.get_coro(), error, exc_info=error)
+
+    async def stop(self) -> None:
+        """End everything."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
+
+async def _bring_up(
+    gate: Gate,
+    attempt: Callable[[], Loaded],
+    settings: Settings,
+    routes: Path | None,
+    log_to: Callable[[Loaded], Store | None],
+    work: Work,
+) -> None:
+    loaded = await until_loaded(attempt, gate.state)
+    model = Model(gate.identity, loaded.predictor)
+    store = log_to(loaded)
+    if store is not None:
+        _start_logs(gate, model, store, settings, work)
+    if routes is not None and gate.identity.role == "Stable":
+        gate.rollout = Rollout(
+            routes, model, gate.metrics, patience=settings.bounds.timeout, predict=lambda rows: gate.answer(model, rows)
+        )
+        gate.rollout.look()
+        work.start(gate.rollout.run())
+        work.start(gate.peers.run())
+    gate.model = model
+    gate.state.loaded = True
+    logger.info(
+        "%s %s answers (%s)",
+        gate.identity.model,
+        gate.identity.version,
+        "compiled" if loaded.predictor.compiled else "estimator",
+    )
+    if settings.bentoml:
+        await _load_bentoml(gate, model)
+
+
+def _start_logs(gate: Gate, model: Model, store: Store, settings: Settings, work: Work) -> None:
+    from tidemill.contract import label_folder, prediction_folder
+
+    identity = gate.identity
+    writer = f"{settings.pod or 'local'}-{gate.boot}"
+    gate.predictions = Log(
+        prediction_folder(identity.namespace, identity.service),
+        writer,
+        PredictionFile(model.codec.features, classifies=model.codec.classifies),
+        every=settings.log_seconds,
+        most_bytes=settings.log_bytes,
+    )
+    gate.labels = Log(
+        label_folder(identity.namespace, identity.service),
+        writer,
+        LabelFile(model.labels),
+        every=settings.log_seconds,
+        most_bytes=settings.log_bytes,
+    )
+    work.start(gate.predictions.run(store))
+    work.start(gate.labels.run(store))
+
+
+async def _load_bentoml(gate: Gate, model: Model) -> None:
+    """BentoML takes seconds to load and nothing that `/v2` needs: it comes when the model answers already."""
+    from tidemill.runtime.serve import service
+
+    app = await asyncio.to_thread(service.build, gate.identity, gate.ask_rows)
+    lifespan = service.Lifespan(app)
+    await lifespan.start()
+    gate.behind = app
+    logger.info("the BentoML service stands behind")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await lifespan.stop()

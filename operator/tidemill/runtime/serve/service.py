@@ -1,0 +1,76 @@
+"""The BentoML service that stands behind the gate: documentation, its own metrics, and `predict` for BentoML's clients."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import warnings
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from tidemill.runtime.serve.model import Identity
+from tidemill.runtime.serve.refusal import Refused
+
+App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
+Ask = Callable[[list[dict[str, Any]]], Awaitable[dict[str, Any]]]
+
+
+def build(identity: Identity, ask: Ask) -> App:
+    """The service's ASGI application; `ask` answers rows as the gate does. Takes seconds: BentoML is imported here."""
+    # Its root is read-only in a pod, and nobody is told what runs here.
+    os.environ.setdefault("BENTOML_HOME", str(Path(tempfile.gettempdir()) / "bentoml"))
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="tidemill-metrics-"))
+    with warnings.catch_warnings():
+        # Its own dependencies use what others have deprecated; there is nothing to do about it here.
+        warnings.simplefilter("ignore")
+        import bentoml
+
+        class Served:
+            """One version of a model, behind the Open Inference Protocol at /v2."""
+
+            @bentoml.api  # type: ignore[untyped-decorator]
+            async def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+                """Predictions, and for classification a probability per class, for rows that name each feature."""
+                try:
+                    return await ask(rows)
+                except Refused as refusal:
+                    raise bentoml.exceptions.InvalidArgument(refusal.message) from None
+
+        service = bentoml.service(name=identity.service, logging={"access": {"enabled": False}})(Served)
+        app: App = service.to_asgi()
+        return app
+
+
+class Lifespan:
+    """Starts and stops an application that expects an ASGI server to do so."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self._said: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Raises RuntimeError where the application says it cannot start."""
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        self._task = asyncio.create_task(self._run(scope))
+        await self._told.put({"type": "lifespan.startup"})
+        said = await self._said.get()
+        if said["type"] != "lifespan.startup.complete":
+            raise RuntimeError(f"the BentoML service does not start: {said.get('message', said['type'])}")
+
+    async def _run(self, scope: dict[str, Any]) -> None:
+        try:
+            await self._app(scope, self._told.get, self._said.put)
+        except Exception as error:  # whatever it raises is the answer to whoever waits
+            await self._said.put({"type": "failed", "message": f"{type(error).__name__}: {error}"})
+
+    async def stop(self) -> None:
+        """Let it end."""
+        if self._task is not None and not self._task.done():
+            await self._told.put({"type": "lifespan.shutdown"})
+            await asyncio.wait([self._task], timeout=1.0)
+            self._task.cancel()

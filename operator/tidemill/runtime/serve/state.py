@@ -1,0 +1,49 @@
+"""Whether this process may be sent requests, and if not, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tidemill.runtime.serve.refusal import Refused
+
+
+@dataclass(slots=True)
+class State:
+    """Unready until a version is loaded and has given its golden answers, and again when the process is told to stop."""
+
+    loaded: bool = False
+    draining: bool = False
+    reason: str = "Loading"
+    """A stable word."""
+    message: str = "the model is being loaded"
+    """What is missing and what to do, for a person."""
+    attempts: int = 0
+
+    def readiness(self) -> tuple[bool, bytes]:
+        """Whether to send requests, and a body that says why not."""
+        if self.draining:
+            return False, orjson.dumps({"ready": False, "reason": "Draining", "error": "this process was told to stop"})
+        if not self.loaded:
+            return False, orjson.dumps({"ready": False, "reason": self.reason, "error": self.message})
+        return True, b'{"ready":true}'
+
+    def refusal(self) -> Refused:
+        """What a request is told that needs the model before it is there."""
+        return Refused(503, f"the model is not ready: {self.message}")
+
+    def waits(self, reason: str, message: str) -> None:
+        """An attempt to load failed."""
+        self.attempts += 1
+        self.reason, self.message = reason, message
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "ready": self.loaded and not self.draining,
+            "draining": self.draining,
+            "reason": "" if self.loaded else self.reason,
+            "message": "" if self.loaded else self.message,
+            "attempts": self.attempts,
+        }

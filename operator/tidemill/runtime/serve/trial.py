@@ -1,0 +1,190 @@
+"""The score of a rollout as one stable pod sees it: both versions' requests, errors and latencies, and where both answered
+the same row, their agreement and their quality on its label.
+
+A score belongs to one pair of versions; another candidate is another trial and starts at zero.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tidemill.runtime.serve.labels import Labels, spelled
+
+if TYPE_CHECKING:
+    from tidemill.api.base import Scalar
+    from tidemill.contract import Arm, Measurements
+
+BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds of the latency buckets, in seconds."""
+AGREEMENT: Final = 0.01
+"""How far two numbers may lie apart and still agree, as a share of the spread of the target."""
+MOST_LABELS: Final = 200
+"""Distinct labels that are told apart; what comes after is counted together."""
+OTHER: Final = "(other)"
+
+Answered = Sequence[str] | Sequence[float]
+"""One answer per row: the class's text for classification, the number for regression."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one version did so far."""
+
+    version: str
+    digest: str
+    requests: int = 0
+    errors: int = 0
+    latencies: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    labelled: int = 0
+    confusion: dict[str, dict[str, int]] = field(default_factory=dict)
+    absolute_error: float = 0.0
+    squared_error: float = 0.0
+    label_sum: float = 0.0
+    label_square_sum: float = 0.0
+
+    def answered(self, seconds: float) -> None:
+        """It answered a request within `seconds`."""
+        self.requests += 1
+        self.latencies[bisect_left(BOUNDS, seconds)] += 1
+
+    def failed(self) -> None:
+        """It gave a request no answer, a late one or a wrong one."""
+        self.requests += 1
+        self.errors += 1
+
+    def judge_class(self, answer: str, label: str) -> None:
+        """It said `answer` where `label` was right."""
+        self.labelled += 1
+        row = self.confusion.setdefault(label, {})
+        row[answer] = row.get(answer, 0) + 1
+
+    def judge_value(self, answer: float, label: float) -> None:
+        """It said `answer` where `label` was right."""
+        self.labelled += 1
+        self.absolute_error += abs(answer - label)
+        self.squared_error += (answer - label) ** 2
+        self.label_sum += label
+        self.label_square_sum += label * label
+
+    def to_arm(self) -> Arm:
+        """This tally as it crosses the pod boundary."""
+        from tidemill.contract import Arm, Latencies
+
+        return Arm(
+            version=self.version,
+            digest=self.digest,
+            requests=self.requests,
+            errors=self.errors,
+            latencies=Latencies(bounds=BOUNDS, counts=tuple(self.latencies)),
+            labelled=self.labelled,
+            confusion={label: dict(row) for label, row in self.confusion.items()},
+            absolute_error=self.absolute_error,
+            squared_error=self.squared_error,
+            label_sum=self.label_sum,
+            label_square_sum=self.label_square_sum,
+        )
+
+
+@dataclass(slots=True)
+class Pair:
+    """What both versions said to one request's rows; the stable one is asked later."""
+
+    candidate: Answered
+    stable: Answered | None = None
+    waiting: dict[int, Scalar] = field(default_factory=dict)
+    """Labels that came before the stable version was asked."""
+    judged: set[int] = field(default_factory=set)
+    """Rows whose label is counted; a label sent again changes nothing."""
+
+
+class Trial:
+    """A candidate's trial against the stable version."""
+
+    def __init__(
+        self, stable: Tally, candidate: Tally, *, labels: Labels | None, spread: float, most_rows: int
+    ) -> None:
+        """`labels` are the stable version's classes (None for regression), `spread` that of the target; pairs are kept
+        for the last `most_rows` rows."""
+        self.stable = stable
+        self.candidate = candidate
+        self.compared = 0
+        self.agreed = 0
+        self._labels = labels
+        self._tolerance = AGREEMENT * spread
+        self._most_rows = most_rows
+        self._rows = 0
+        self._pairs: OrderedDict[str, Pair] = OrderedDict()
+        self._label_texts: set[str] = set(labels.texts) if labels else set()
+
+    def remember(self, request: str, candidate: Answered) -> None:
+        """The candidate answered a request; the stable version's answer and labels may follow."""
+        if request in self._pairs:
+            self._rows -= len(self._pairs.pop(request).candidate)
+        self._pairs[request] = Pair(candidate)
+        self._rows += len(candidate)
+        while self._rows > self._most_rows and len(self._pairs) > 1:
+            _, oldest = self._pairs.popitem(last=False)
+            self._rows -= len(oldest.candidate)
+
+    def compare(self, request: str, stable: Answered) -> None:
+        """The stable version's answer to a request that the candidate answered."""
+        pair = self._pairs.get(request)
+        if pair is None or pair.stable is not None or len(pair.candidate) != len(stable):
+            return
+        pair.stable = stable
+        self.compared += len(stable)
+        self.agreed += sum(self._agree(stable[row], pair.candidate[row]) for row in range(len(stable)))
+        for row, label in pair.waiting.items():
+            self._judge(pair, row, label)
+        pair.waiting.clear()
+
+    def _agree(self, one: str | float, other: str | float) -> bool:
+        if isinstance(one, str) or isinstance(other, str):
+            return one == other
+        return abs(one - other) <= self._tolerance
+
+    def label(self, request: str, row: int, label: Scalar) -> bool:
+        """The right answer to a row; False where this pod does not know that both versions answered it."""
+        pair = self._pairs.get(request)
+        if pair is None or row >= len(pair.candidate):
+            return False
+        if pair.stable is None:
+            pair.waiting[row] = label
+        else:
+            self._judge(pair, row, label)
+        return True
+
+    def _judge(self, pair: Pair, row: int, label: Scalar) -> None:
+        if row in pair.judged or pair.stable is None:
+            return
+        pair.judged.add(row)
+        if self._labels is not None:
+            text = self._bounded(self._labels.text(label))
+            self.stable.judge_class(spelled(pair.stable[row]), text)
+            self.candidate.judge_class(self._bounded(spelled(pair.candidate[row])), text)
+        elif not isinstance(label, str):
+            self.stable.judge_value(float(pair.stable[row]), float(label))
+            self.candidate.judge_value(float(pair.candidate[row]), float(label))
+
+    def _bounded(self, text: str) -> str:
+        if text not in self._label_texts:
+            if len(self._label_texts) >= MOST_LABELS:
+                return OTHER
+            self._label_texts.add(text)
+        return text
+
+    def measurements(self, pod: str) -> Measurements:
+        """The score so far."""
+        from tidemill.contract import Measurements
+
+        return Measurements(
+            pod=pod,
+            stable=self.stable.to_arm(),
+            candidate=self.candidate.to_arm(),
+            compared=self.compared,
+            agreed=self.agreed,
+        )

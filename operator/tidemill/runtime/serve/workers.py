@@ -1,0 +1,70 @@
+"""Several serving processes on one port: forked before anything is loaded, started again when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+PAUSE: Final = 1.0
+"""Seconds before a process that died is started again."""
+
+
+def sockets(host: str, port: int, count: int) -> list[socket.socket]:
+    """Listening sockets on one port, among which the kernel spreads connections; raises OSError where the port is taken."""
+    opened: list[socket.socket] = []
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(count):
+        one = socket.socket(family, socket.SOCK_STREAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((host, opened[0].getsockname()[1] if opened else port))
+        one.listen(2048)
+        opened.append(one)
+    return opened
+
+
+def run(count: int, host: str, port: int, work: Callable[[socket.socket], None]) -> None:
+    """Run `work` in `count` processes until told to stop, and wait for them."""
+    opened = sockets(host, port, count)
+    places: dict[int, socket.socket] = {}
+    stopping = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in places:
+            os.kill(child, signal.SIGTERM)
+
+    def start(place: socket.socket) -> None:
+        child = os.fork()
+        if child:
+            places[child] = place
+            return
+        code = 1
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            work(place)
+            code = 0
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    for place in opened:
+        start(place)
+    while places:
+        child, _ = os.wait()
+        if child in places:
+            place = places.pop(child)
+            if not stopping:
+                time.sleep(PAUSE)
+                start(place)
