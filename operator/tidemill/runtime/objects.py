@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -69,8 +69,10 @@ class Store:
     uri: str
     """Such as `s3://tidemill` or `file:///tmp/store`."""
     endpoint: str
-    objects: Any
+    objects: Any = field(repr=False)
     """The store as obstore knows it, already below the prefix."""
+    sibling: Callable[[str], Store] = field(repr=False)
+    """The store at another URI of the same endpoint, with the same credentials."""
 
     @classmethod
     def open(
@@ -80,7 +82,7 @@ class Store:
         uri = uri.rstrip("/")
         parts = urlsplit(uri)
         if parts.scheme == "file" and not parts.netloc and parts.path:
-            return cls(uri, "", LocalStore(parts.path, mkdir=True))
+            return cls(uri, "", LocalStore(parts.path, mkdir=True), cls.open)
         if parts.scheme != "s3" or not parts.netloc:
             raise StoreUnreachable(
                 f"the store {uri!r} is of no kind that is known here; use s3://bucket or s3://bucket/prefix"
@@ -99,7 +101,13 @@ class Store:
             retry_config=_RETRIES,
             **options,
         )
-        return cls(uri, endpoint, store)
+        access = {
+            "endpoint": endpoint,
+            "region": region,
+            "access_key_id": access_key_id,
+            "secret_access_key": secret_access_key,
+        }
+        return cls(uri, endpoint, store, lambda other: cls.open(other, **access))
 
     @classmethod
     def from_files(cls, folder: str | Path = STORE_PATH, *, namespace: str = "", secret: str = SECRET) -> Store:
