@@ -13,6 +13,7 @@ import yaml
 
 from tidemill.api.crds import crds
 from tidemill.api.reference import page
+from tidemill.cli.values import readme
 from tidemill.engine.kinds import Rule, access_rules, leader_rules
 
 CHART: Final = Path("charts/tidemill")
@@ -49,11 +50,12 @@ def generate(
     root: Annotated[Path, typer.Option(help="The repository.", exists=True, file_okay=False)] = Path(),
     helm: Annotated[str, typer.Option(envvar="TIDEMILL_HELM", help="The helm to render the chart with.")] = "helm",
 ) -> None:
-    """Write CRDs, the chart's copies of them, its access rules, the field reference and manifests/install.yaml."""
+    """Write CRDs, the chart's copies of them, its access rules and its README, the field reference and manifests/install.yaml."""
     if not (root / CHART / "Chart.yaml").exists():
         raise typer.BadParameter(f"{root.resolve()} holds no {CHART}; run this in the repository or give --root")
     try:
-        changed = settle(root, from_types(), check=check)
+        values = (root / CHART / "values.yaml").read_text(encoding="utf-8")
+        changed = settle(root, {**from_types(), CHART / "README.md": readme(values)}, check=check)
         # The chart holds copies of what was just written, so it is rendered last.
         changed += settle(root, {INSTALL: installation(root / CHART, helm)}, check=check)
     except HelmFailed as problem:
