@@ -1,0 +1,49 @@
+"""The object store of a namespace, reached through a guest that carries objects in and out."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from support.api import Api
+from support.guest import FOLDER, Guest, Recipe
+
+PORT = 9100
+PROGRAM = Path(__file__).parent / "inside" / "porter.py"
+
+
+class Porter:
+    """Reads and writes objects by their keys."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+
+    @classmethod
+    def start(cls, api: Api, namespace: str, workload_image: str) -> "Porter":
+        files = {"porter": {"porter.py": PROGRAM.read_text()}}
+        command = ("python", f"{FOLDER}/porter/porter.py")
+        return cls(Guest.start(api, namespace, Recipe("porter", workload_image, command, files, PORT, store=True)))
+
+    def put(self, key: str, content: bytes) -> None:
+        self._guest.ask(quote(key), method="PUT", body=content)
+
+    def get(self, key: str) -> bytes:
+        return self._guest.ask(quote(key))
+
+    def delete(self, key: str) -> None:
+        self._guest.ask(quote(key), method="DELETE")
+
+    def list(self, folder: str) -> list[str]:
+        """The keys below a folder."""
+        return list(json.loads(self._guest.ask(f"?prefix={quote(folder)}")))
+
+    def stop(self) -> None:
+        self._guest.stop()
+
+
+def key_of(uri: str) -> str:
+    """The key of an object in the bucket that its whole name starts with.
+
+    >>> key_of("s3://tidemill/demo/monitors/biopsies/report.html")
+    'demo/monitors/biopsies/report.html'
+    """
+    return urlsplit(uri).path.lstrip("/")

@@ -1,0 +1,151 @@
+"""The client: asks a row at a steady rate, checks every answer, and sends the labels after a while."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from traffic import protocol
+from traffic.ledger import Ledger
+from traffic.rows import Climate, Example, Weather
+
+MOST_AT_ONCE = 64
+LABEL_BATCH = 0.5
+"""Seconds for which labels are collected before they are sent together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What to do, and when to stop on its own."""
+
+    url: str
+    model: str
+    rate: float
+    """Requests in a second."""
+    label_delay: float
+    """Seconds from an answer to its label."""
+    most: int
+    """Requests after which nothing more is asked."""
+    seconds: float
+    """After which nothing more is asked."""
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer that was as it should be."""
+
+    request: str
+    version: str
+    predicted: float | str
+
+
+class Client:
+    """Asks until its course is run or it is stopped; every request is made once, and a failed one is counted."""
+
+    def __init__(self, course: Course, examples: Sequence[Example], climate: Climate, chance: random.Random) -> None:
+        self.course = course
+        self.examples = examples
+        self.climate = climate
+        self.chance = chance
+        self.weather = Weather.CALM
+        self.ledger = Ledger()
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._labels: asyncio.Queue[tuple[float, Answered, Example]] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Ask at the wanted rate; a slow service delays questions, it does not pile them up."""
+        timeout = aiohttp.ClientTimeout(total=self.course.timeout)
+        connector = aiohttp.TCPConnector(limit=MOST_AT_ONCE)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            labels = asyncio.create_task(self._send_labels(session))
+            began = time.monotonic()
+            due = began
+            while self.ledger.sent < self.course.most and time.monotonic() - began < self.course.seconds:
+                await self._places.acquire()
+                self.ledger.sent += 1
+                task = asyncio.create_task(self._ask_one(session))
+                self._under_way.add(task)
+                task.add_done_callback(self._done)
+                due = max(due + 1.0 / self.course.rate, time.monotonic() - 1.0)
+                await asyncio.sleep(max(due - time.monotonic(), 0.0))
+            await asyncio.gather(*self._under_way)
+            await asyncio.sleep(self.course.label_delay + 4 * LABEL_BATCH)
+            labels.cancel()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._places.release()
+
+    async def _ask_one(self, session: aiohttp.ClientSession) -> None:
+        example = self.chance.choice(self.examples)
+        answered = await self.ask(session, example, self.weather)
+        if answered is not None:
+            self._labels.put_nowait((time.monotonic() + self.course.label_delay, answered, example))
+
+    async def ask(self, session: aiohttp.ClientSession, example: Example, weather: Weather) -> Answered | None:
+        """Ask one row; what is wrong about the answer goes into the ledger."""
+        row = self.climate.change(example.features, weather, self.chance)
+        began = time.monotonic()
+        try:
+            url = self.course.url + protocol.infer_path(self.course.model)
+            async with session.post(url, json=protocol.question(row)) as response:
+                text = await response.text()
+                if response.status != 200:
+                    raise protocol.Wrong(f"status {response.status}: {text[:300]}")
+                predicted = protocol.answer(await response.json())
+                missing = [
+                    name
+                    for name in (protocol.REQUEST_ID, protocol.VERSION, protocol.DIGEST)
+                    if not response.headers.get(name)
+                ]
+                if missing:
+                    raise protocol.Wrong(f"no header {', '.join(missing)}")
+                answered = Answered(
+                    response.headers[protocol.REQUEST_ID], response.headers[protocol.VERSION], predicted
+                )
+                digest = response.headers[protocol.DIGEST]
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, protocol.Wrong) as failure:
+            self.ledger.note_failure(time.time(), f"{type(failure).__name__}: {failure}")
+            return None
+        self.ledger.note_answer(answered.version, digest, time.monotonic() - began)
+        return answered
+
+    async def measure(self, examples: Sequence[Example], weather: Weather) -> dict[str, dict[str, int]]:
+        """Ask every one of `examples` once, without sending labels: version to rows and right answers."""
+        found: dict[str, dict[str, int]] = {}
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.course.timeout)) as session:
+            for example in examples:
+                answered = await self.ask(session, example, weather)
+                if answered is None:
+                    continue
+                counts = found.setdefault(answered.version, {"rows": 0, "right": 0})
+                counts["rows"] += 1
+                counts["right"] += protocol.same(answered.predicted, example.label)
+        return found
+
+    async def _send_labels(self, session: aiohttp.ClientSession) -> None:
+        url = self.course.url + protocol.feedback_path(self.course.model)
+        while True:
+            due, answered, example = await self._labels.get()
+            batch = [(answered, example)]
+            await asyncio.sleep(max(due - time.monotonic(), 0.0) + LABEL_BATCH)
+            while not self._labels.empty() and len(batch) < 500:
+                _, answered, example = self._labels.get_nowait()
+                batch.append((answered, example))
+            data = [protocol.label(answered.request, example.label) for answered, example in batch]
+            try:
+                async with session.post(url, json={"data": data}) as response:
+                    if response.status >= 300:
+                        raise protocol.Wrong(f"status {response.status}: {(await response.text())[:300]}")
+            except (aiohttp.ClientError, TimeoutError, OSError, protocol.Wrong) as failure:
+                self.ledger.labels_failed += len(data)
+                self.ledger.note_failure(time.time(), f"labels: {type(failure).__name__}: {failure}")
+                continue
+            self.ledger.labels_sent += len(data)
+            for answered, example in batch:
+                self.ledger.note_label(answered.version, protocol.same(answered.predicted, example.label))

@@ -1,0 +1,86 @@
+"""The rows that are asked: read from CSV, drawn with replacement, and changed by the weather."""
+
+import csv
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from io import StringIO
+
+Value = float | str | None
+Row = dict[str, Value]
+
+
+class Weather(StrEnum):
+    """What happens to rows on their way to the service."""
+
+    CALM = "calm"
+    TIDE = "tide"
+    """Some columns are scaled: an instrument was calibrated anew."""
+    LEAK = "leak"
+    """Some columns lose half of their values: a sensor broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A real row and its right answer."""
+
+    features: Row
+    label: float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Climate:
+    """What each weather does to a row."""
+
+    scale: Mapping[str, float] = field(default_factory=dict)
+    """Column to the factor that the tide multiplies it with."""
+    leaking: tuple[str, ...] = ()
+    """Columns that lose values in a leak."""
+
+    def change(self, row: Row, weather: Weather, chance: random.Random) -> Row:
+        """`row` as it arrives in this weather."""
+        match weather:
+            case Weather.TIDE:
+                return {name: _scaled(value, self.scale.get(name, 1.0)) for name, value in row.items()}
+            case Weather.LEAK:
+                lost = {name for name in self.leaking if chance.random() < 0.5}
+                return {name: None if name in lost else value for name, value in row.items()}
+            case _:
+                return row
+
+
+def _scaled(value: Value, factor: float) -> Value:
+    return value * factor if isinstance(value, float) else value
+
+
+def read(text: str, target: str) -> list[Example]:
+    """The examples in a CSV with a header; what reads as a number is one, what is empty is missing."""
+    examples = []
+    for line in csv.DictReader(StringIO(text)):
+        row = {name: _value(cell) for name, cell in line.items()}
+        label = row.pop(target)
+        if label is None:
+            raise ValueError(f"a row has no {target}: {line}")
+        examples.append(Example(row, label))
+    if not examples:
+        raise ValueError("there are no rows to ask")
+    return examples
+
+
+def write(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as a CSV with a header."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _value(cell: str) -> Value:
+    if cell == "":
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

@@ -1,0 +1,48 @@
+import random
+
+import pytest
+
+from traffic import rows
+from traffic.rows import Climate, Example, Weather
+
+SIZES = Climate(scale={"radius": 1.25}, leaking=("radius",))
+
+
+def test_a_csv_reads_as_rows_with_numbers_texts_and_missing_values() -> None:
+    text = "radius,colour,target\n1.5,red,0\n,blue,1\n"
+
+    read = rows.read(text, "target")
+
+    assert [Example({"radius": 1.5, "colour": "red"}, 0.0), Example({"radius": None, "colour": "blue"}, 1.0)] == read
+
+
+def test_what_is_written_reads_back_the_same() -> None:
+    text = rows.write(["radius", "target"], [[1.25, 0], [0.1 + 0.2, 1]])
+
+    assert [Example({"radius": 1.25}, 0.0), Example({"radius": 0.1 + 0.2}, 1.0)] == rows.read(text, "target")
+
+
+def test_a_row_without_its_label_is_refused() -> None:
+    with pytest.raises(ValueError, match="no target"):
+        rows.read("radius,target\n1.5,\n", "target")
+
+
+def test_the_tide_scales_its_columns_and_leaves_the_others() -> None:
+    changed = SIZES.change({"radius": 2.0, "colour": "red", "texture": 3.0}, Weather.TIDE, random.Random(0))
+
+    assert changed == {"radius": 2.5, "colour": "red", "texture": 3.0}
+
+
+def test_a_leak_loses_about_half_of_the_values_of_its_columns() -> None:
+    chance = random.Random(0)
+
+    changed = [SIZES.change({"radius": 2.0, "texture": 3.0}, Weather.LEAK, chance) for _ in range(1000)]
+
+    assert 450 < sum(row["radius"] is None for row in changed) < 550
+    assert {3.0} == {row["texture"] for row in changed}
+
+
+def test_calm_weather_changes_nothing() -> None:
+    row = {"radius": 2.0}
+
+    assert row == SIZES.change(row, Weather.CALM, random.Random(0))
