@@ -57,11 +57,11 @@ images: .venv/.ready ## Build the images and load them into the cluster
 
 .PHONY: generate
 generate: .venv/.ready ## Write CRDs, chart copies, manifests and the reference from the types
-	@$(python) -m tidemill generate
+	@TIDEMILL_HELM="$$($(python) -m cluster tools)/helm" $(python) -m tidemill generate
 
 .PHONY: verify
 verify: .venv/.ready ## Fail if anything that is generated differs from its source
-	@$(python) -m tidemill generate --check
+	@TIDEMILL_HELM="$$($(python) -m cluster tools)/helm" $(python) -m tidemill generate --check
 
 .PHONY: clean
 clean: ## Remove what was built here; caches of the user stay

@@ -35,7 +35,7 @@ def training_job(name: str = "fraud-first", **spec: Any) -> dict[str, Any]:
                 {"metric": "accuracy", "minimum": 0.9},
                 {
                     "metric": "accuracy",
-                    "on": "RecentLabelled",
+                    "rowSet": "RecentLabelled",
                     "against": "Stable",
                     "maximumRegression": 0.01,
                     "minimumRows": 30,

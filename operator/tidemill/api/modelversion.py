@@ -29,7 +29,8 @@ class Gate(Model):
 
     metric: MetricName
     """A metric of the evaluation, such as `roc_auc`."""
-    on: RowSet = "Holdout"
+    # Not `on` in YAML: there the word is a boolean.
+    on: RowSet = Field(default="Holdout", alias="rowSet")
     """On the Dataset's frozen hold-out, or on the held-out part of the served rows that came with labels."""
     minimum: float | None = None
     """The smallest value that passes."""
@@ -96,7 +97,7 @@ class Artifact(Model):
 class Measured(Model):
     """Metrics on one set of rows."""
 
-    on: RowSet
+    on: RowSet = Field(alias="rowSet")
     """Which rows."""
     rows: int = Field(ge=0)
     """How many."""
