@@ -26,7 +26,8 @@ class Example:
     """A real row and its right answer."""
 
     features: Row
-    label: float | str
+    label: str
+    """The class, as text: a service takes any spelling of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,13 @@ def _scaled(value: Value, factor: float) -> Value:
 
 
 def read(text: str, target: str) -> list[Example]:
-    """The examples in a CSV with a header; what reads as a number is one, what is empty is missing."""
+    """The examples in a CSV with a header; a feature that reads as a number is one, what is empty is missing."""
     examples = []
     for line in csv.DictReader(StringIO(text)):
-        row = {name: _value(cell) for name, cell in line.items()}
-        label = row.pop(target)
-        if label is None:
+        label = line.pop(target)
+        if not label:
             raise ValueError(f"a row has no {target}: {line}")
-        examples.append(Example(row, label))
+        examples.append(Example({name: _value(cell) for name, cell in line.items()}, label))
     if not examples:
         raise ValueError("there are no rows to ask")
     return examples

@@ -7,7 +7,7 @@ from aiohttp import web
 from traffic.client import Client, Course
 from traffic.rows import Climate, Example
 
-EXAMPLES = [Example({"radius": 1.0}, 1.0)]
+EXAMPLES = [Example({"radius": 1.0}, "1")]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HEADERS = {"x-request-id": "r", "x-model-version": "v1", "x-model-digest": "sha256:1"}
 ANSWER = {"outputs": [{"name": "predict", "shape": [1], "datatype": "INT64", "data": [1]}]}
@@ -95,7 +95,7 @@ async def test_a_measurement_asks_each_row_once_and_sends_no_labels(
         )
 
     asking = client(await serve(infer))
-    rows = [Example({"radius": 0.0}, 0.0), Example({"radius": 2.0}, 1.0), Example({"radius": 0.5}, 1.0)]
+    rows = [Example({"radius": 0.0}, "0"), Example({"radius": 2.0}, "1"), Example({"radius": 0.5}, "1")]
 
     found = await asking.measure(rows, asking.weather)
 
