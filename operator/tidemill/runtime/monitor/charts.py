@@ -39,18 +39,31 @@ def bars(comparison: Comparison) -> Bars:
     reference, current = comparison.reference, comparison.current
     if isinstance(reference, NumericalProfile):
         assert isinstance(current, NumericalProfile)
-        return _of_numbers(reference.bins(), current.bins())
+        if (few := _single_values(reference.bins(), current.bins())) is not None:
+            return few
+        return _of_numbers(_clipped(reference), _clipped(current))
     assert isinstance(current, CategoricalProfile)
     return _of_categories(reference, current)
 
 
-def _of_numbers(before: Bins, after: Bins) -> Bars:
+def _clipped(profile: NumericalProfile) -> Bins:
+    """The bins without the room beyond the smallest and largest value, over which values would be smeared."""
+    bins = profile.bins()
+    return bins._replace(edges=np.clip(bins.edges, profile.minimum, profile.maximum))
+
+
+def _single_values(before: Bins, after: Bins) -> Bars | None:
+    """A bar per value, where there are few and all are known exactly."""
     few = np.flatnonzero((before.counts > 0) | (after.counts > 0))
-    if len(few) <= _BARS and before.sharp[few].all() and after.sharp[few].all():
-        names = tuple(_short(edge) for edge in before.edges[few])
-        places = tuple(((place + 0.5) / len(few), name) for place, name in enumerate(names))
-        thinned = places[:: max(1, -(-len(places) // 10))]
-        return Bars(names, _shares(before.counts[few], before), _shares(after.counts[few], after), thinned)
+    if len(few) > _BARS or not (before.sharp[few].all() and after.sharp[few].all()):
+        return None
+    names = tuple(_short(edge) for edge in before.edges[few])
+    places = tuple(((place + 0.5) / len(few), name) for place, name in enumerate(names))
+    thinned = places[:: max(1, -(-len(places) // 10))]
+    return Bars(names, _shares(before.counts[few], before), _shares(after.counts[few], after), thinned)
+
+
+def _of_numbers(before: Bins, after: Bins) -> Bars:
     low = min(ordered.quantile(before, 0.005), ordered.quantile(after, 0.005))
     high = max(ordered.quantile(before, 0.995), ordered.quantile(after, 0.995))
     if not high > low:

@@ -20,6 +20,11 @@ FEWEST_VALUES = 30
 """A column with fewer values than this in the window says nothing about drift."""
 
 
+_IN_WORDS: Final = MappingProxyType(
+    {"MissingShare": "missing", "OutOfRangeShare": "out of range", "UnknownCategoryShare": "unknown categories"}
+)
+
+
 def evaluate(check: Check, evidence: Evidence) -> CheckOutcome:
     """What `check` finds; NoData, never Passing, where there is too little to tell."""
     if evidence.samples < evidence.minimum_samples:
@@ -49,7 +54,7 @@ def data_quality(check: Check, evidence: Evidence) -> CheckOutcome:
     message = f"all {judged} bounds hold"
     if broken:
         first = [
-            f"{moved.column}: {moved.method} {moved.value:.1%}, at most {rule.maximum:.1%}"
+            f"{moved.column}: {moved.value:.1%} {_IN_WORDS[rule.metric]}, at most {rule.maximum:.1%} allowed"
             for _, moved, rule in broken[:3]
         ]
         message = "; ".join(first) + (f"; and {len(broken) - 3} more" if len(broken) > 3 else "")

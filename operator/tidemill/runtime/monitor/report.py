@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from tidemill.api.base import to_rfc3339
 from tidemill.api.driftmonitor import CheckVerdict
 from tidemill.contract import CheckOrder, CheckOutcome
 from tidemill.runtime.monitor import charts
@@ -15,6 +14,8 @@ from tidemill.runtime.monitor.evidence import Evidence, plain
 from tidemill.runtime.reports.page import Tone, badge, facts, page, section, table, verdict
 
 PICTURES = 6
+TORN = 0.1
+"""A column that lacks so many more values than before is shown first."""
 LISTED = 200
 """Columns in the table; wider tables are told in full by the result beside the report."""
 
@@ -30,10 +31,11 @@ def of_check(
 ) -> str:
     """The report of a check run as one HTML page."""
     parts = [
-        verdict(TONES[found], sentence(found, outcomes)),
+        verdict(TONES[found], sentence(found, outcomes), *reasons(found, outcomes)),
         facts(
             (
-                ("Window", f"{to_rfc3339(order.start)} – {to_rfc3339(order.end)}"),
+                ("From (UTC)", f"{order.start:%Y-%m-%d %H:%M:%S}"),
+                ("To (UTC)", f"{order.end:%Y-%m-%d %H:%M:%S}"),
                 ("Service", order.service),
                 ("Version", order.version.name),
                 ("Rows served", f"{evidence.samples:,}"),
@@ -61,7 +63,7 @@ def sentence(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
     >>> sentence("Passing", [])
     'Passing: nothing has moved beyond its limits.'
     """
-    telling = [outcome for outcome in outcomes if outcome.verdict == found]
+    telling = sum(outcome.verdict == found for outcome in outcomes)
     match found:
         case "Passing":
             silent = sum(outcome.verdict == "NoData" for outcome in outcomes)
@@ -69,13 +71,17 @@ def sentence(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
                 f"; {silent} of {len(outcomes)} checks had too little data." if silent else "."
             )
         case "NoData":
-            return (
-                "No data: "
-                + (telling[0].message if telling else "there was nothing to check")
-                + ". This does not mean that nothing has moved."
-            )
+            return "No data: nothing can be told of this window, which does not mean that nothing has moved."
         case _:
-            return f"{found}: " + "; ".join(f"{outcome.name}: {outcome.message}" for outcome in telling[:3]) + "."
+            does = {"Failing": ("fails", "fail"), "Warning": ("warns", "warn")}[found]
+            return f"{found}: {telling} of {len(outcomes)} checks {does[0] if telling == 1 else does[1]}."
+
+
+def reasons(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> list[str]:
+    """What the checks behind a verdict that is not good say."""
+    if found == "Passing":
+        return []
+    return [f"{outcome.name}: {outcome.message}." for outcome in outcomes if outcome.verdict == found]
 
 
 def checks_table(outcomes: Sequence[CheckOutcome]) -> str:
@@ -101,9 +107,12 @@ def checks_table(outcomes: Sequence[CheckOutcome]) -> str:
 
 def moved_section(columns: Sequence[Comparison]) -> str:
     """The columns that moved most, before and now, as pictures."""
-    shown = sorted((column for column in columns if column.comparable), key=lambda column: -column.statistics["PSI"])[
-        :PICTURES
-    ]
+    comparable = sorted(
+        (column for column in columns if column.comparable), key=lambda column: -column.statistics["PSI"]
+    )
+    # A column that has just lost values is shown, however well the rest of it behaves.
+    torn = [column for column in comparable if column.statistics["MissingShareShift"] > TORN][: PICTURES // 2]
+    shown = (torn + [column for column in comparable if column not in torn])[:PICTURES]
     if not shown:
         return section("What moved most", "<p>No column has values on both sides to compare.</p>")
     figures = []
@@ -119,7 +128,7 @@ def moved_section(columns: Sequence[Comparison]) -> str:
         )
     return section(
         "What moved most",
-        '<p class="soft">Filled bars: what the reference held. Outline: this window. In order of the stability index (PSI).</p>',
+        '<p class="soft">Filled bars: what the version learnt from. Outline: this window. Farthest first, by the stability index (PSI); before them columns that have lost values.</p>',
         '<div class="pictures">' + "\n".join(figures) + "</div>",
     )
 
@@ -155,16 +164,22 @@ def columns_section(columns: Sequence[Comparison]) -> str:
     head = (
         "Column",
         "PSI",
-        "Jensen-Shannon",
-        "Kolmogorov-Smirnov",
-        "Wasserstein / spread",
-        "Mean shift / spread",
+        "Jensen-S.",
+        "Kolmogorov-S.",
+        "Wasserstein",
+        "Mean shift",
         "Missing before",
-        "Missing now",
+        "now",
     )
     more = f" The first {LISTED} of {len(order)}." if len(order) > LISTED else ""
     return section(
-        "Every column", table(f"Distances of every column, the farthest first.{more}", head, rows, numbers=range(1, 8))
+        "Every column",
+        table(
+            f"Distances of every column, the farthest first; Wasserstein and mean shift in spreads of the reference.{more}",
+            head,
+            rows,
+            numbers=range(1, 8),
+        ),
     )
 
 

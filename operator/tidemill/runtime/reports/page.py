@@ -22,6 +22,7 @@ h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; } h2 { font-size:
 h3 { font-size: 1rem; margin: 0; } p { margin: .4rem 0; max-width: 75ch; } a { color: var(--link); }
 footer, .soft { color: var(--soft); font-size: .875rem; }
 .verdict { border-left: .4rem solid var(--soft); background: var(--panel); padding: .75rem 1rem; margin: 1rem 0; font-size: 1.1rem; }
+.verdict p { margin: 0; } .verdict ul { margin: .4rem 0 0; padding-left: 1.4rem; font-size: 1rem; }
 .verdict.good { border-color: var(--good); } .verdict.warning { border-color: var(--warning); } .verdict.bad { border-color: var(--bad); }
 .tone { font-weight: 600; white-space: nowrap; } .tone.good { color: var(--good); } .tone.warning { color: var(--warning); }
 .tone.bad { color: var(--bad); } .tone.quiet { color: var(--soft); }
@@ -32,7 +33,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-n
 caption { text-align: left; color: var(--soft); padding: .25rem 0; font-size: .875rem; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; } tbody th { font-weight: 600; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+td:last-child:not(.number) { min-width: 16rem; } td.number, th.number { text-align: right; white-space: nowrap; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.25rem; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: .4rem; padding: .9rem 1rem; min-width: 0; }
 figcaption { margin-bottom: .5rem; } svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
@@ -55,13 +56,17 @@ def page(title: str, parts: Iterable[str], *, footer: str = "") -> str:
     )
 
 
-def verdict(tone: Tone, sentence: str) -> str:
-    """What the page says, first and in a sentence.
+def verdict(tone: Tone, sentence: str, *reasons: str) -> str:
+    """What the page says, first and in a sentence, with its reasons beneath; all text.
 
     >>> verdict("good", "Nothing has moved.")
     '<p class="verdict good"><span class="tone good" aria-hidden="true">✓</span> Nothing has moved.</p>'
     """
-    return f'<p class="verdict {tone}"><span class="tone {tone}" aria-hidden="true">{_SYMBOLS[tone]}</span> {escape(sentence)}</p>'
+    said = f'<span class="tone {tone}" aria-hidden="true">{_SYMBOLS[tone]}</span> {escape(sentence)}'
+    if not reasons:
+        return f'<p class="verdict {tone}">{said}</p>'
+    listed = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
+    return f'<div class="verdict {tone}"><p>{said}</p><ul>{listed}</ul></div>'
 
 
 def badge(tone: Tone, word: str) -> str:
