@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cluster import clients, clusters, plane
-from cluster.choice import NoCluster, Provider
+from cluster import clients, clusters, images, plane
+from cluster.choice import NoCluster, Provider, choose
 from cluster.commands import CommandFailed
 from cluster.progress import console
 
@@ -60,7 +60,7 @@ def build_images(
 ) -> None:
     """Build the images that changed, load them, and print their sizes and references."""
     cluster = clusters.existing(name) if load else None
-    built = images.build(cluster.provider if cluster else provider or clusters.choose())
+    built = images.build(cluster.provider if cluster else provider or choose())
     if cluster:
         images.load(built, cluster)
     console.print(images.table(built))

@@ -104,24 +104,15 @@ def _made(name: str, provider: Provider) -> Embedded | Kind | None:
         case Provider.GIVEN:
             return None
         case Provider.KIND:
-            return _kind(name)
+            return Kind.named(_checked(name))
         case Provider.EMBEDDED:
             return Embedded(Places(_checked(name)))
 
 
 def _possible(name: str) -> list[Embedded | Kind]:
     """The clusters of this name of which there is anything to see."""
-    kind, embedded = _kind(name), Embedded(Places(_checked(name)))
+    kind, embedded = Kind.named(_checked(name)), Embedded(Places(name))
     return [made for made in (kind, embedded) if made.exists()]
-
-
-def _kind(name: str) -> Kind:
-    return Kind(_kind_places(_checked(name)), name)
-
-
-def _kind_places(name: str) -> Places:
-    # A folder of its own, so that the two providers never mistake each other's leftovers for theirs.
-    return Places(f"kind-{name}")
 
 
 def _checked(name: str) -> str:

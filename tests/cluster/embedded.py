@@ -90,8 +90,11 @@ class Embedded:
 
     def containerd(self, *arguments: str, given: bytes | None = None) -> str:
         """Say something to the node's containerd, and return its answer."""
-        socket = self.places.run / "containerd.sock"
-        return run(["ctr", "--address", socket, "--namespace", "k8s.io", *arguments], given=given)
+        return run(self.containerd_command(*arguments), given=given)
+
+    def containerd_command(self, *arguments: str) -> list[str]:
+        """The same as a command line, for whoever has more to say than fits in memory."""
+        return ["ctr", "--address", str(self.places.run / "containerd.sock"), "--namespace", "k8s.io", *arguments]
 
     def _create(self) -> None:
         with step("preparing network, certificates and settings"):

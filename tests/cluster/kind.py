@@ -20,6 +20,11 @@ class Kind:
     places: Places
     name: str
 
+    @classmethod
+    def named(cls, name: str) -> "Kind":
+        # A folder of its own, so that the two providers never mistake each other's leftovers for theirs.
+        return cls(Places(f"kind-{name}"), name)
+
     @property
     def engine(self) -> str:
         return engines.answering() or "docker"
