@@ -51,7 +51,7 @@ def _measure(table: pa.Table, rule: Expectation) -> float | None:
         return float(table.num_rows)
     if rule.metric == "DuplicateRowShare":
         distinct = len(np.unique(hashes(table, table.column_names, 0)))
-        return 1 - distinct / max(table.num_rows, 1)
+        return 1.0 - distinct / float(max(table.num_rows, 1))
     if rule.column not in table.column_names:
         raise SchemaMismatch(
             f"spec.expectations speaks of column {rule.column!r}, which is not among {', '.join(table.column_names[:20])}; correct it"

@@ -43,7 +43,7 @@ def _bits(column: Any) -> Hashes:
     coded = pc.dictionary_encode(column.cast(pa.string()))
     known = np.array([_text_bits(text) for text in coded.dictionary.to_pylist()], np.uint64)
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(known, _MISSING)[codes]
+    return np.asarray(np.append(known, _MISSING)[codes], np.uint64)
 
 
 def _text_bits(text: str) -> np.uint64:

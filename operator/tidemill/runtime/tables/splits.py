@@ -34,7 +34,8 @@ def hold_out(
     rows: Understood, wanted: Splits, before: Schema | None
 ) -> tuple[NDArray[np.bool_], SplitRule, tuple[str, ...]]:
     """Which rows are held out, by which rule, and warnings; the rule of the revision `before` is taken over where it still applies."""
-    earlier, warnings = before.split if before else None, ()
+    earlier = before.split if before else None
+    warnings: tuple[str, ...] = ()
     if earlier and (earlier.strategy, earlier.test, earlier.seed) != (wanted.strategy, wanted.test, wanted.seed):
         earlier = None
     types = {column.name: column.type for column in rows.columns}

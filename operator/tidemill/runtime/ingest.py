@@ -1,0 +1,143 @@
+"""Ingest: read a source, understand and check it, hold rows out, and publish it all as a revision that never changes.
+
+A revision's digest is that of its rows, its columns and its split; the profile and the report beside them are made from
+these. The same content is the same digest, however often it is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from tidemill.contract import Ingested, IngestOrder
+from tidemill.runtime.failures import QualityFailed, RunFailed
+from tidemill.runtime.manifest import Manifest
+from tidemill.runtime.objects import Store
+from tidemill.runtime.profile import ProfiledColumn, profile_table
+from tidemill.runtime.reports import dataset as report
+from tidemill.runtime.tables import columns, expectations, schema, sources, splits
+from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
+
+logger = logging.getLogger(__name__)
+
+PROFILE: Final = "profile.json"
+REPORT: Final = "report.html"
+ROWS_PER_FILE: Final = 4_000_000
+_ROWS_PER_GROUP: Final = 131_072
+_MOST_CLASSES: Final = 50
+
+
+def ingest(
+    order: IngestOrder, store: Store, scratch: Path, *, credentials: str | Path | None = None
+) -> tuple[Ingested, tuple[str, ...]]:
+    """Publish the rows of `order.source`, and say what was found wanting without blocking them.
+
+    Raises a RunFailed that is worth another try wherever the source itself may be mended.
+    """
+    try:
+        return _ingest(order, store, scratch, credentials)
+    except RunFailed as error:
+        if sources.is_outside(order.source):
+            error.retryable = True
+        raise
+
+
+def _ingest(
+    order: IngestOrder, store: Store, scratch: Path, credentials: str | Path | None
+) -> tuple[Ingested, tuple[str, ...]]:
+    texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role == "Id"]
+    read = sources.read(
+        order.source, order.format, texts, store, credentials=credentials if order.credentials else None
+    )
+    rows = columns.understand(read.table, order.columns)
+    before, warnings = _previous(order, store)
+    if before:
+        schema.compare(before.columns, rows.columns, order.evolution)
+    broken = expectations.broken(rows.table, order.expectations.rules_, order.columns)
+    if broken and order.expectations.on_failure == "Block":
+        raise QualityFailed(
+            f"{read.name} does not hold what is expected: {'; '.join(broken)}; mend the source, or the expectations"
+        )
+    held_out, rule, drawn_anew = splits.hold_out(rows, order.splits, before)
+    warnings = (*rows.warnings, *warnings, *drawn_anew, *broken)
+    kept = Schema(columns=rows.columns, target=rows.target, split=rule)
+    table = rows.table.append_column(HOLDOUT, pa.array(held_out))
+    files: dict[str, bytes | Path] = {**_write(table, scratch), schema.FILE: _spell(kept)}
+    digest = Manifest.of(files).digest
+    profile = profile_table(table, _profiled(rows.table, rows.columns))
+    beside: dict[str, bytes | Path] = {
+        PROFILE: profile.to_json(),
+        REPORT: report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode(),
+    }
+    published = store.publish(
+        f"{order.namespace}/datasets/{order.dataset}/{digest.removeprefix('sha256:')}", files, beside
+    )
+    logger.info("published %d rows of %s as %s", table.num_rows, read.name, published.uri)
+    ingested = Ingested(
+        digest=published.digest,
+        uri=published.uri,
+        rows=table.num_rows,
+        bytes=sum(file.stat().st_size for file in files.values() if isinstance(file, Path)),
+        columns=len(rows.columns),
+        features=len(kept.features),
+        target=rows.target,
+        source_revision=read.revision[:256],
+        report_uri=f"{published.uri}/{REPORT}",
+    )
+    return ingested, warnings
+
+
+def _previous(order: IngestOrder, store: Store) -> tuple[Schema | None, tuple[str, ...]]:
+    """The schema of the revision that is current, if it can be read."""
+    if not order.previous:
+        return None, ()
+    try:
+        return Schema.model_validate_json(store.get(f"{store.key_of(order.previous)}/{schema.FILE}")), ()
+    except (FileNotFoundError, ValueError):
+        return None, (
+            f"the current revision at {order.previous} is gone, so columns were not compared with it and the hold-out was drawn anew",
+        )
+
+
+def _write(table: pa.Table, scratch: Path) -> dict[str, bytes | Path]:
+    """The rows as Parquet files; the same rows are the same bytes."""
+    files: dict[str, bytes | Path] = {}
+    for number, start in enumerate(range(0, max(table.num_rows, 1), ROWS_PER_FILE)):
+        name = f"data-{number:05d}.parquet"
+        parquet.write_table(
+            table.slice(start, ROWS_PER_FILE).replace_schema_metadata(None),
+            scratch / name,
+            row_group_size=_ROWS_PER_GROUP,
+            compression="zstd",
+            store_schema=False,
+        )
+        files[name] = scratch / name
+    return files
+
+
+def _spell(kept: Schema) -> bytes:
+    return kept.model_dump_json(by_alias=True, indent=1).encode()
+
+
+def _profiled(table: pa.Table, kept: tuple[Column, ...]) -> list[ProfiledColumn]:
+    """The columns whose distribution says something; a target with few values is profiled by value."""
+    found = []
+    for column in kept:
+        if column.type == "Other" or column.role == "Id":
+            continue
+        few = (
+            column.role == "Target"
+            and not pa.types.is_floating(table.column(column.name).type)
+            and _distinct(table.column(column.name)) <= _MOST_CLASSES
+        )
+        found.append(ProfiledColumn(column.name, "Categorical" if few or column.type == "Categorical" else "Numerical"))
+    return found
+
+
+def _distinct(column: Any) -> int:
+    return int(pc.count_distinct(column, mode="only_valid").as_py())

@@ -1,0 +1,130 @@
+"""One order carried out: read it, do it, and leave a report that says what came of it, whatever came of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from tidemill.api.conditions import Reason
+from tidemill.contract import (
+    CREDENTIALS_PATH,
+    ORDER_PATH,
+    REPORT_PATH,
+    STORE_PATH,
+    CheckOrder,
+    Failure,
+    IngestOrder,
+    RunReport,
+    TrainOrder,
+    run_order,
+)
+from tidemill.runtime.failures import RunFailed
+
+# What each order needs is imported when it is known to be needed: scikit-learn takes longer to import than an ingest run takes.
+
+logger = logging.getLogger(__name__)
+
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def run(
+    order_path: str | Path = ORDER_PATH,
+    *,
+    report_path: str | Path = REPORT_PATH,
+    store_path: str | Path = STORE_PATH,
+    credentials_path: str | Path = CREDENTIALS_PATH,
+) -> int:
+    """Carry out the order in `order_path` and write the report to `report_path`; 0 means that it succeeded."""
+    bound_threads()
+    report = _report(Path(order_path), Path(store_path), Path(credentials_path))
+    Path(report_path).write_text(report.to_message())
+    if report.failure:
+        logger.error("%s: %s", report.failure.reason, report.failure.message)
+        return 1
+    return 0
+
+
+def _report(order_path: Path, store_path: Path, credentials_path: Path) -> RunReport:
+    try:
+        order = run_order.validate_json(order_path.read_bytes())
+    except OSError as error:
+        return _failed(Reason.INTERNAL_ERROR, f"there is no order at {order_path}: {error}", retryable=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return _failed(
+            Reason.INVALID_SPEC,
+            f"the order does not say what to do: {where}: {first['msg']}; operator and image may be of different releases",
+        )
+    try:
+        return carry_out(order, store_path, credentials_path)
+    except RunFailed as error:
+        return RunReport(failure=error.to_failure())
+    except MemoryError:
+        return _failed(
+            Reason.OUT_OF_MEMORY, "the run needs more memory than there is; raise spec.resources.limits.memory"
+        )
+    except Exception as error:  # the last line of defence: whatever happens, the operator is told
+        logger.exception("the run failed in a way that was not foreseen")
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        said = traceback.format_exception_only(error)[-1].strip()
+        return _failed(
+            Reason.INTERNAL_ERROR,
+            f"{said} ({Path(frame.filename).name}, line {frame.lineno}); this is a fault of Tidemill, please report it",
+            retryable=True,
+        )
+
+
+def carry_out(
+    order: IngestOrder | TrainOrder | CheckOrder, store_path: Path, credentials_path: Path = Path(CREDENTIALS_PATH)
+) -> RunReport:
+    """Do what `order` says, with the store whose Secret is mounted at `store_path`; raises RunFailed."""
+    from tidemill.runtime.objects import Store
+
+    store = Store.from_files(store_path, namespace=order.namespace)
+    with tempfile.TemporaryDirectory(prefix="tidemill-") as folder:
+        scratch = Path(folder)
+        match order:
+            case IngestOrder():
+                from tidemill.runtime.ingest import ingest
+
+                ingested, warnings = ingest(order, store, scratch, credentials=credentials_path)
+                return RunReport(ingested=ingested, warnings=warnings)
+            case TrainOrder():
+                from tidemill.runtime.train.job import train
+
+                trained, warnings = train(order, store, scratch)
+                return RunReport(trained=trained, warnings=warnings)
+            case CheckOrder():
+                from tidemill.runtime.monitor import check
+
+                return check.run(order, store)
+
+
+def bound_threads() -> None:
+    """Let numerical libraries use as many threads as the container may use processors, where nobody said otherwise.
+
+    They would start one for each processor of the node, and wait for each other most of the time. Must come before numpy.
+    """
+    for name in _THREADS:
+        os.environ.setdefault(name, str(processors()))
+
+
+def processors(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """How many processors this process may keep busy: those it may run on, or fewer where its control group says so."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = limit.read_text().split()
+        return count if quota == "max" else max(1, min(count, -(-int(quota) // int(period))))
+    except (OSError, ValueError):
+        return count
+
+
+def _failed(reason: Reason, message: str, *, retryable: bool = False) -> RunReport:
+    return RunReport(failure=Failure(reason=reason, message=message, retryable=retryable))
