@@ -73,7 +73,10 @@ def schema(kind: type[AnyResource]) -> Schema:
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"description": f"The version of the API that this object is written in: {GROUP}/{VERSION}.", "type": "string"},
+            "apiVersion": {
+                "description": f"The version of the API that this object is written in: {GROUP}/{VERSION}.",
+                "type": "string",
+            },
             "kind": {"description": f"The kind of this object: {kind.kind_name}.", "type": "string"},
             # The API server describes metadata itself, and refuses to be told how.
             "metadata": {"type": "object"},

@@ -40,7 +40,7 @@ class Gate(Model):
     """Compare with the version in service, on the same rows; passes where none is in service."""
     maximum_regression: float | None = Field(default=None, ge=0)
     """How much worse than the version in service it may be, in units of the metric."""
-    minimum_rows: int = Field(default=0, ge=0)
+    minimum_rows: int = Field(default=0, ge=0, le=1000000000)
     """With fewer rows than this the gate is not judged and passes with a note."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -99,7 +99,7 @@ class Measured(Model):
 
     on: RowSet = Field(alias="rowSet")
     """Which rows."""
-    rows: int = Field(ge=0)
+    rows: int = Field(ge=0, le=1000000000000)
     """How many."""
     metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
     """Of this version."""
@@ -129,7 +129,7 @@ class Lineage(Model):
     """What learnt."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
     """With which parameters."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2147483647)
     """With which seed."""
     image: str = Field(default="", max_length=1024)
     """The image that trained it."""

@@ -30,7 +30,10 @@ def _section(definition: Mapping[str, Any]) -> tuple[str, str, str]:
     names = definition["spec"]["names"]
     version = definition["spec"]["versions"][0]
     schema: Schema = version["schema"]["openAPIV3Schema"]
-    columns = ", ".join(column["name"] + (" (with `-o wide`)" if column.get("priority") else "") for column in version["additionalPrinterColumns"])
+    columns = ", ".join(
+        column["name"] + (" (with `-o wide`)" if column.get("priority") else "")
+        for column in version["additionalPrinterColumns"]
+    )
     lines = [
         "",
         f"## {names['kind']}",
@@ -40,10 +43,22 @@ def _section(definition: Mapping[str, Any]) -> tuple[str, str, str]:
         f"Full name `{definition['metadata']['name']}`, short name `{names['shortNames'][0]}`. `kubectl get` shows {columns}.",
     ]
     if "scale" in version["subresources"]:
-        lines.append("`kubectl scale` and autoscalers set `" + version["subresources"]["scale"]["specReplicasPath"].removeprefix(".") + "`.")
+        lines.append(
+            "`kubectl scale` and autoscalers set `"
+            + version["subresources"]["scale"]["specReplicasPath"].removeprefix(".")
+            + "`."
+        )
     for part in ("spec", "status"):
         inner = schema["properties"][part]
-        lines += ["", f"### {names['kind']} {part}", "", inner["description"], "", "| field | type | meaning |", "|---|---|---|"]
+        lines += [
+            "",
+            f"### {names['kind']} {part}",
+            "",
+            inner["description"],
+            "",
+            "| field | type | meaning |",
+            "|---|---|---|",
+        ]
         lines += [_row(*field) for field in _fields(inner)]
     rules = list(_rules(schema))
     lines += ["", f"### What the API server refuses in a {names['kind']}", "", *rules]

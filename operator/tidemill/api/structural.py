@@ -57,7 +57,7 @@ def structural(model: type[BaseModel], *, defaults: bool = True, bounded: bool =
     whole = _Dialect(by_alias=True, ref_template=DEFAULT_REF_TEMPLATE).generate(
         model.__pydantic_core_schema__, mode="validation"
     )
-    schema: Schema = _inlined(whole, whole.get("$defs", {}))
+    schema = _unkeyed(_inlined(whole, whole.get("$defs", {})))
     if not defaults:
         schema = _without_defaults(schema)
     problems = [*_undescribed(schema), *(_unbounded(schema) if bounded else ())]
@@ -178,7 +178,7 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
     for part in [*schema.get("allOf", ()), *([schema["$ref"]] if "$ref" in schema else ())]:
         below |= _inlined(definitions[part.rpartition("/")[2]] if isinstance(part, str) else part, definitions)
     words = {
-        word: {name: _inlined(inner, definitions) for name, inner in value.items()}
+        word: {name: _unkeyed(_inlined(inner, definitions)) for name, inner in value.items()}
         if word == "properties"
         else value
         if word == "default"
@@ -194,6 +194,10 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
             else {"x-kubernetes-list-type": "atomic"}
         )
     return dict(sorted(said.items()))
+
+
+def _unkeyed(schema: Schema) -> Schema:
+    return {word: value for word, value in schema.items() if word != _LIST_KEY}
 
 
 def _without_defaults(schema: Schema) -> Schema:

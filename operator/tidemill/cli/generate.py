@@ -72,7 +72,11 @@ def from_types() -> dict[Path, str]:
     """Every file that follows from the types alone, by its path in the repository."""
     definitions = crds()
     written = {f"{definition['metadata']['name']}.yaml": _HEADER + _yaml(definition) for definition in definitions}
-    kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": sorted(written)}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(written),
+    }
     return {
         **{Path("crds") / name: text for name, text in written.items()},
         **{CHART / "files" / "crds" / name: text for name, text in written.items()},
@@ -84,7 +88,10 @@ def from_types() -> dict[Path, str]:
 
 def access() -> dict[str, Any]:
     """What the operator may do: where it watches, and what leader election needs in its own namespace."""
-    return {"controller": [_policy(rule) for rule in access_rules()], "leader": [_policy(rule) for rule in leader_rules()]}
+    return {
+        "controller": [_policy(rule) for rule in access_rules()],
+        "leader": [_policy(rule) for rule in leader_rules()],
+    }
 
 
 def installation(chart: Path, helm: str) -> str:
