@@ -134,12 +134,24 @@ class Cluster:
         if not found:
             return False
         body = applicable(wanted, live)
-        metadata = {**body["metadata"], "uid": live["metadata"]["uid"]}
-        answer = await self._client.apply({**body, "metadata": metadata}, force=True)
+        body = {**body, "metadata": {**body["metadata"], "uid": live["metadata"]["uid"]}}
+        try:
+            answer = await self._client.apply(body, force=True)
+        except errors.Invalid as refusal:
+            answer = await self._insist(key, body, refusal)
         log.info("%s: apply %s: %s", why, key, _summary(found))
         self._wrote("apply", key, answer)
         self._remember(key, wanted, answer)
         return True
+
+    async def _insist(self, key: Key, body: Manifest, refusal: errors.Invalid) -> Manifest:
+        """Replace whole lists, where an element of somebody else's in one of them makes ours invalid."""
+        try:
+            return await self._client.merge(
+                key, {name: value for name, value in body.items() if name not in ("apiVersion", "kind")}
+            )
+        except errors.Invalid:
+            raise refusal from None
 
     async def _write_status(self, key: Key, live: Manifest, patch: Mapping[str, Any]) -> Manifest | None:
         metadata = live["metadata"]

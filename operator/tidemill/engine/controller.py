@@ -27,7 +27,7 @@ from tidemill.engine.statuses import hindered, unreadable
 from tidemill.engine.store import Store
 from tidemill.engine.workqueue import WorkQueue
 from tidemill.plan.plan import Answers, Notice, Plan, Question
-from tidemill.plan.reading import KIND_TYPES, UnreadableError
+from tidemill.plan.reading import UnreadableError
 from tidemill.plan.world import Key, Manifest, World
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,10 @@ class Controller:
         live = self._store.world.get(*key)
         if live is None:
             return
-        before = KIND_TYPES[key.kind].model_validate(live).status
+        try:
+            before = Status.model_validate(live.get("status") or {})
+        except ValidationError:
+            before = Status()
         generation = live["metadata"].get("generation", 0)
         status = hindered(plan.status, before, reason, str(refusal), generation=generation, now=now)
         if await self._report(key, status):
@@ -213,7 +216,9 @@ class Controller:
         live = self._store.world.get(*key)
         if live is None:
             return
-        message = f"this object cannot be read: {problem}; mend the field, or delete the object"
+        message = (
+            f"this object cannot be read: {' '.join(str(problem).split())[:512]}; mend the field, or delete the object"
+        )
         try:
             said = unreadable(live, Reason.INVALID_SPEC, message, self._senses.now())
             if await self._cluster.complain(key, live, said):

@@ -2,6 +2,7 @@
 
 * OperatorError
   - Refused       the API said no, and will say no again until something else changes
+    - Invalid       the object would not be a valid one
     - NameConflict  an object with that name exists, and it is not ours
   - Conflict      someone else wrote first; look again
   - Missing       what was to be changed is not there
@@ -25,6 +26,10 @@ class OperatorError(Exception):
 
 class Refused(OperatorError):
     """The API said no, and will say no again until something else changes."""
+
+
+class Invalid(Refused):
+    """The object would not be a valid one."""
 
 
 class NameConflict(Refused):
@@ -58,6 +63,7 @@ _BY_STATUS: Mapping[int, type[OperatorError]] = {
     408: Unavailable,
     409: Conflict,
     410: Expired,
+    422: Invalid,
     429: Unavailable,
 }
 

@@ -16,7 +16,7 @@ MAP = {
     409: errors.Conflict,
     410: errors.Expired,
     413: errors.Refused,
-    422: errors.Refused,
+    422: errors.Invalid,
     429: errors.Unavailable,
     500: errors.Unavailable,
     503: errors.Unavailable,
@@ -38,9 +38,10 @@ def test_an_error_says_what_was_tried_and_what_the_server_said() -> None:
 
 
 def test_an_answer_that_is_not_json_is_quoted() -> None:
-    assert str(
-        errors.from_answer(502, b"<html>Bad gateway</html>", "list jobs")
-    ) == "list jobs: 502 <html>Bad gateway</html>"
+    assert (
+        str(errors.from_answer(502, b"<html>Bad gateway</html>", "list jobs"))
+        == "list jobs: 502 <html>Bad gateway</html>"
+    )
 
 
 @pytest.mark.parametrize(("header", "seconds"), {"7": 7.0, "3600": 60.0, "-1": 0.0, "soon": 0.0, None: 0.0}.items())
@@ -53,9 +54,7 @@ def test_the_server_is_left_alone_for_as_long_as_it_asks_but_no_longer_than_a_mi
     assert seconds == problem.retry_after
 
 
-@pytest.mark.parametrize(
-    "failure", [aiohttp.ClientPayloadError("cut"), TimeoutError(), ConnectionResetError("reset")]
-)
+@pytest.mark.parametrize("failure", [aiohttp.ClientPayloadError("cut"), TimeoutError(), ConnectionResetError("reset")])
 def test_no_answer_at_all_is_a_reason_to_wait(failure: Exception) -> None:
     assert isinstance(failure, errors.UNREACHABLE)
     assert type(failure).__name__ in str(errors.from_failure(failure, "list jobs"))

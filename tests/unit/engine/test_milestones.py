@@ -19,9 +19,9 @@ REJECTED = {**RUNNING, "outcome": "Rejected"}
 
 
 def test_a_rollout_is_counted_when_it_enters_the_history() -> None:
-    assert ended(
-        "InferenceService", {}, {"history": [PROMOTED]}
-    ) == [("rollouts_total", ("science", "iris", "Promoted"))]
+    assert ended("InferenceService", {}, {"history": [PROMOTED]}) == [
+        ("rollouts_total", ("science", "iris", "Promoted"))
+    ]
 
 
 def test_a_second_try_of_the_same_version_is_a_second_rollout() -> None:
@@ -32,9 +32,9 @@ def test_a_second_try_of_the_same_version_is_a_second_rollout() -> None:
 
 def test_a_retraining_is_counted_when_it_ends_and_names_the_check_that_caused_it() -> None:
     assert ended("DriftMonitor", {}, {"history": [RUNNING]}) == []
-    assert ended(
-        "DriftMonitor", {"history": [RUNNING]}, {"history": [REJECTED]}
-    ) == [("retrainings_total", ("science", "iris", "quality", "Rejected"))]
+    assert ended("DriftMonitor", {"history": [RUNNING]}, {"history": [REJECTED]}) == [
+        ("retrainings_total", ("science", "iris", "quality", "Rejected"))
+    ]
 
 
 def test_nothing_is_counted_twice() -> None:
@@ -46,6 +46,6 @@ def test_a_training_is_counted_by_who_asked_for_it() -> None:
     after = {"completedAt": "2026-01-02T00:00:00Z", "modelVersion": "iris-2", "cause": {"kind": "DriftMonitor"}}
 
     assert ended("TrainingJob", {}, after) == [("trainings_total", ("science", "DriftMonitor", "Succeeded"))]
-    assert ended(
-        "TrainingJob", {}, {"completedAt": "2026-01-02T00:00:00Z"}
-    ) == [("trainings_total", ("science", "User", "Failed"))]
+    assert ended("TrainingJob", {}, {"completedAt": "2026-01-02T00:00:00Z"}) == [
+        ("trainings_total", ("science", "User", "Failed"))
+    ]

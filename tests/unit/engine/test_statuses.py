@@ -63,9 +63,11 @@ def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_is_true() 
 
     status = hindered(planned, Status(), "NameConflict", "rename it", generation=4, now=NOW)
 
-    assert {
-        one.type: one.status for one in status.conditions
-    } == {"Ready": "False", "Stalled": "True", "Approved": "True"}
+    assert {one.type: one.status for one in status.conditions} == {
+        "Ready": "False",
+        "Stalled": "True",
+        "Approved": "True",
+    }
     assert status.observed_generation == 4
 
 
