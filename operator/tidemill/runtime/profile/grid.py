@@ -25,11 +25,11 @@ OCTAVES = 24
 POSITIONS = 1 << 16
 """How finely a value's place within an octave is noted."""
 
-_LARGEST = 2.0**1000
-_SMALLEST = 2.0**-1000
-_MANTISSA_BITS = 10
-_FLOATING_OCTAVES = 31
-_SHIFT = 52 - _MANTISSA_BITS
+_LARGEST = 2.0**900
+_SMALLEST = 2.0**-900
+MANTISSA_BITS = 9
+_FLOATING_OCTAVES = 62
+_SHIFT = 52 - MANTISSA_BITS
 _TILE = 1 << 14
 """Values worked on at a time, so that intermediate results stay in the processor's nearest memory."""
 
@@ -52,7 +52,7 @@ class Grid:
         away = np.where(cell >= half, cell - half, half - cell)
         exponent = math.frexp(self.step)[1] - 1
         # Cell 0 reaches from the origin to the first step; from there on a cell's number is the head of the binary form.
-        bits = (away - 1 + ((exponent + 1023) << _MANTISSA_BITS)) << _SHIFT
+        bits = (away - 1 + ((exponent + 1023) << MANTISSA_BITS)) << _SHIFT
         distance = np.where(away == 0, 0.0, bits.astype(np.int64).view(np.float64))
         return np.asarray(self.origin + np.where(cell >= half, distance, -distance))
 
@@ -90,7 +90,7 @@ class Grid:
     def _locate_floating(self, values: Floats, into: Integers) -> int:
         scratch = np.empty(min(_TILE, len(values)), np.float64)
         half = self.cells // 2
-        base = ((math.frexp(self.step)[1] - 1 + 1023) << _MANTISSA_BITS) - 1
+        base = ((math.frexp(self.step)[1] - 1 + 1023) << MANTISSA_BITS) - 1
         for start in range(0, len(values), _TILE):
             tile = values[start : start + _TILE]
             distance, cells = scratch[: len(tile)], into[start : start + _TILE]
@@ -142,7 +142,7 @@ def linear(low: float, high: float) -> Grid:
 def floating(centre: float, reach: float) -> Grid:
     """A grid around `centre` up to at least the distance `reach` on both sides, finest at the centre."""
     exponent = math.frexp(min(max(reach, _SMALLEST * 2.0**64), _LARGEST))[1]
-    half = (_FLOATING_OCTAVES << _MANTISSA_BITS) + 1
+    half = (_FLOATING_OCTAVES << MANTISSA_BITS) + 1
     return Grid("Floating", centre, 2.0 ** (exponent - _FLOATING_OCTAVES), 2 * half)
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.profile.grid import OCTAVES, POSITIONS, Floats, Grid, Integers, fit
+from tidemill.runtime.profile.grid import MANTISSA_BITS, OCTAVES, POSITIONS, Floats, Grid, Integers, fit
 
 BINS = 1024
 _FEW = 8192
@@ -192,7 +192,7 @@ def empty(name: str, values: Floats, bins: int = BINS) -> NumericalProfile:
     if grid.kind == "Floating":
         # Within a bin, places are averaged; that needs cells of one width.
         half = grid.cells // 2
-        octave = 1 + (np.arange((half - 1) >> 10, dtype=np.int64) << 10)
+        octave = 1 + (np.arange((half - 1) >> MANTISSA_BITS, dtype=np.int64) << MANTISSA_BITS)
         starts = np.union1d(starts, np.concatenate((half + octave, half - octave, [half])))
     size = len(starts) + 2 * OCTAVES
     nothing = frozen(np.zeros(size, np.int64))
