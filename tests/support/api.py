@@ -51,7 +51,7 @@ class Api:
         answer = self._http.get(_path(kind, namespace, name))
         return None if answer.status_code == 404 else self._checked(answer).json()
 
-    def list(self, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
+    def all(self, kind: str, namespace: str = "", selector: str = "") -> list[Manifest]:
         """The objects of a kind, in one namespace or in all, by name; `kind` and `apiVersion` are filled in."""
         answer = self._checked(self._http.get(_path(kind, namespace), params={"labelSelector": selector}))
         items = answer.json()["items"]
@@ -63,7 +63,7 @@ class Api:
         return None if found is None else kind.model_validate(found)
 
     def read_all(self, kind: type[Kind], namespace: str) -> list[Kind]:
-        return [kind.model_validate(found) for found in self.list(kind.kind_name, namespace)]
+        return [kind.model_validate(found) for found in self.all(kind.kind_name, namespace)]
 
     def create(self, manifest: Manifest) -> Manifest:
         namespace = manifest["metadata"].get("namespace", "")
@@ -114,7 +114,10 @@ def connected(cluster: Cluster) -> Iterator[Api]:
         socket = Path(folder) / "api"
         kubectl = str(clients.locate(versions.KUBECTL))
         command = [kubectl, "proxy", f"--unix-socket={socket}"]
-        proxy = subprocess.Popen(command, env=cluster.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # In a session of its own: Ctrl-C is for us, and tidying up needs the API.
+        proxy = subprocess.Popen(
+            command, env=cluster.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
         try:
             until("kubectl proxy listening", lambda: socket.exists() or proxy.poll() is not None, seconds=20, poll=0.05)
             if proxy.poll() is not None:

@@ -74,7 +74,7 @@ def remove_namespaces(api: Api, names: Sequence[str], *, seconds: float = 120) -
 
 def leftovers(api: Api) -> list[str]:
     """Namespaces that an earlier demo or test left."""
-    return [found["metadata"]["name"] for found in api.list("Namespace", selector=OURS)]
+    return [found["metadata"]["name"] for found in api.all("Namespace", selector=OURS)]
 
 
 def install(cluster: Cluster, pictures: Images, workload_namespaces: Sequence[str], **more: Any) -> str:

@@ -32,7 +32,7 @@ class Porter:
     def delete(self, key: str) -> None:
         self._guest.ask(quote(key), method="DELETE")
 
-    def list(self, folder: str) -> list[str]:
+    def keys(self, folder: str) -> list[str]:
         """The keys below a folder."""
         return list(json.loads(self._guest.ask(f"?prefix={quote(folder)}")))
 

@@ -1,0 +1,119 @@
+"""What the stages share: the cluster, the traffic, and what was measured on the way."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from cluster import Cluster
+from demo.narrator import EventTeller, Narrator
+from support.api import Api
+from support.installation import Images
+from support.porter import Porter
+from support.waiting import TooLate
+from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from traffic.remote import Counters, Measured, Traffic
+
+NAMESPACE = "tidemill-demo"
+NAME = "biopsies"
+
+Found = TypeVar("Found")
+
+
+@dataclass(slots=True)
+class Story:
+    """The state of a demo that is being played."""
+
+    cluster: Cluster
+    api: Api
+    images: Images
+    narrator: Narrator
+    events: EventTeller
+    traffic: Traffic | None = None
+    porter: Porter | None = None
+    first_version: str = ""
+    second_version: str = ""
+    calm: Measured | None = None
+    """The first version on the measured rows, as they are."""
+    before: Measured | None = None
+    """The first version on the measured rows, with the tide in."""
+    after: Measured | None = None
+    """The second version on the same."""
+    turned_at: datetime | None = None
+    """When the tide came in."""
+    reports: dict[str, str] = field(default_factory=dict)
+    """What a report is about to where it lies in the store."""
+
+    def await_(self, what: str, question: Callable[[], Found | None], seconds: float) -> Found:
+        """Ask each second until there is an answer, telling meanwhile what happens."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = question()
+            self.events.tell()
+            if found is not None and found is not False:
+                return found
+            if time.monotonic() > deadline:
+                raise TooLate(f"{what} did not happen within {seconds:g} s; {self.pulse()}")
+            self.narrator.pulse(self.pulse())
+            time.sleep(1.0)
+
+    def pulse(self) -> str:
+        """How things stand, in a line."""
+        parts = []
+        if self.traffic is not None:
+            counted = self.traffic.counters()
+            accuracy = "–" if counted.recent_accuracy is None else f"{counted.recent_accuracy:.3f}"
+            parts.append(f"{counted.answered} answered, {counted.failed} failed, live accuracy {accuracy}")
+        service = self.api.read(InferenceService, NAMESPACE, NAME)
+        if service and service.status.stable:
+            parts.append(f"stable {service.status.stable.version}")
+        if service and service.status.rollout:
+            parts.append(
+                f"canary {service.status.rollout.version} at {service.status.rollout.weight} %: {service.status.rollout.message}"
+            )
+        monitor = self.api.read(DriftMonitor, NAMESPACE, NAME)
+        if monitor and monitor.status.last_run:
+            failing = [
+                f"{check.name} {check.verdict} ×{check.consecutive}"
+                for check in monitor.status.checks
+                if check.consecutive
+            ]
+            parts.append(f"monitor {monitor.status.last_run.verdict}" + (f" ({', '.join(failing)})" if failing else ""))
+        return " · ".join(parts) or "waiting for the first object"
+
+    @property
+    def dataset(self) -> Dataset | None:
+        return self.api.read(Dataset, NAMESPACE, NAME)
+
+    @property
+    def service(self) -> InferenceService | None:
+        return self.api.read(InferenceService, NAMESPACE, NAME)
+
+    @property
+    def monitor(self) -> DriftMonitor | None:
+        return self.api.read(DriftMonitor, NAMESPACE, NAME)
+
+    def runs(self) -> list[TrainingJob]:
+        return self.api.read_all(TrainingJob, NAMESPACE)
+
+    def retrainings(self) -> list[TrainingJob]:
+        """The runs that the monitor started."""
+        return [run for run in self.runs() if run.name != NAME]
+
+    def version(self, name: str) -> ModelVersion | None:
+        return self.api.read(ModelVersion, NAMESPACE, name)
+
+    def counters(self) -> Counters:
+        assert self.traffic is not None, "there is traffic by now"
+        return self.traffic.counters()
+
+    def measure(self, weather: str) -> dict[str, Measured]:
+        from traffic.rows import Weather
+
+        assert self.traffic is not None, "there is traffic by now"
+        return self.traffic.measure(Weather(weather))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,69 @@
+"""The rows that the demo and the tests ask about: the part of a bundled set that training never sees, in two halves."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from cluster.places import REPOSITORY
+from tidemill.api import Dataset
+from tidemill.api.dataset import Splits
+from tidemill.runtime.tables import bundled, columns, splits
+from traffic import rows
+from traffic.rows import Climate
+
+SAMPLES = REPOSITORY / "manifests" / "samples"
+SET = "sklearn://breast_cancer"
+TARGET = bundled.TARGET
+SIZES = ("radius", "perimeter", "area")
+"""What the scanner measures in lengths; it reports each as a mean, an error and a worst value."""
+TIDE = 1.25
+LEAKING = "worst_concave_points"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Rows that no version learnt from, as CSV: half of them to be asked, half of them only to measure."""
+
+    asked: str
+    measured: str
+
+
+def held_out(dataset: Path = SAMPLES / "biopsies" / "dataset.yaml") -> HeldOut:
+    """The hold-out that a Dataset of the bundled biopsies will draw.
+
+    The traffic comes back as training rows once labels are there, so what measures must be other rows.
+    """
+    spec = Dataset.model_validate(next(yaml.safe_load_all(dataset.read_text()))).spec
+    table = _held_out(spec.splits)
+    first = pa.array([_half(row) for row in table.to_pylist()])
+    return HeldOut(asked=_csv(table.filter(first)), measured=_csv(table.filter(pa.compute.invert(first))))
+
+
+def everything(change: Callable[[pa.Table], pa.Table] = lambda table: table) -> bytes:
+    """All rows of the set as a CSV file."""
+    return _csv(change(bundled.read(SET))).encode()
+
+
+def climate() -> Climate:
+    """The tide is a scanner that was calibrated anew, the leak a sensor that loses half of its values."""
+    sized = {name: TIDE for name in bundled.read(SET).column_names if any(size in name for size in SIZES)}
+    return Climate(scale=sized, leaking=(LEAKING,))
+
+
+def _held_out(wanted: Splits) -> pa.Table:
+    table = bundled.read(SET)
+    mask, _, _ = splits.hold_out(columns.understand(table, ()), wanted, None)
+    return table.filter(pa.array(mask))
+
+
+def _half(row: dict[str, Any]) -> bool:
+    return hashlib.sha256(repr(sorted(row.items())).encode()).digest()[0] % 2 == 0
+
+
+def _csv(table: pa.Table) -> str:
+    return rows.write(table.column_names, list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
