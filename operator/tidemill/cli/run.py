@@ -17,4 +17,4 @@ def run(
     """Carry out an order and write its report."""
     from tidemill.runtime import run as runtime_run
 
-    raise SystemExit(runtime_run.run(order, report))
+    raise SystemExit(runtime_run.run(order, report_path=report))
