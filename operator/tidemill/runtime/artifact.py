@@ -1,0 +1,123 @@
+"""A model version's folder: what is in it, how the estimator in it is written, and what of a file is trusted when it is read.
+
+    manifest.json   every other file with its digest
+    model.skops     the estimator          model.onnx      the same, compiled, where its answers are the same
+    signature.json  what it takes, gives   golden.json     rows with the answers they must get
+    profile.json    what it should meet    evaluation.json what was measured
+    trained.json    the run's answer       README.md, MLmodel, report.html for people and other tools
+
+No pickle is read or written. skops builds only objects of types it is told to trust, and it is told these here: what a
+file asks for beyond them makes it corrupt.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+from tidemill.runtime.failures import ArtifactCorrupt
+
+PROFILE_FILE: Final = "profile.json"
+EVALUATION_FILE: Final = "evaluation.json"
+TRAINED_FILE: Final = "trained.json"
+CARD_FILE: Final = "README.md"
+MLMODEL_FILE: Final = "MLmodel"
+REPORT_FILE: Final = "report.html"
+
+TRUSTED: Final = frozenset(
+    {
+        "functools.partial",
+        "numpy.dtype",
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        "sklearn.gaussian_process.kernels.ConstantKernel",
+        "sklearn.gaussian_process.kernels.Product",
+        "sklearn.gaussian_process.kernels.RBF",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils.validation.check_array",
+    }
+)
+"""Types beyond those that skops trusts by itself (scikit-learn's own estimators among them) that trainable estimators hold."""
+
+_ZIP: Final = b"PK\x03\x04"
+_LARGEST: Final = 8 << 30
+"""No estimator unpacks to more bytes than this; a small file that does is a bomb."""
+
+
+def write_estimator(estimator: Any, path: Path) -> None:
+    """Write a fitted estimator with skops; the same estimator is the same bytes.
+
+    skops names parts by their address in memory and stamps them with the time; here they are counted, and it is always 1980.
+    """
+    from skops import io as skops
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = skops.dumps(estimator)
+    with zipfile.ZipFile(io.BytesIO(content)) as source:
+        schema = json.loads(source.read("schema.json"))
+        files: dict[str, str] = {}
+        _renumber(schema, {}, files)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+            for old, new in files.items():
+                target.writestr(zipfile.ZipInfo(new), source.read(old), zipfile.ZIP_DEFLATED)
+            target.writestr(
+                zipfile.ZipInfo("schema.json"), json.dumps(schema, separators=(",", ":")), zipfile.ZIP_DEFLATED
+            )
+
+
+def _renumber(node: Any, ids: dict[int, int], files: dict[str, str]) -> None:
+    """Give every part of a skops schema a number in order of appearance, and its file that name."""
+    if isinstance(node, list):
+        for child in node:
+            _renumber(child, ids, files)
+    elif isinstance(node, dict):
+        if isinstance(node.get("__id__"), int):
+            node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
+        if isinstance(node.get("file"), str) and node.get("__loader__"):
+            name = node["file"]
+            node["file"] = files.setdefault(name, f"{len(files)}.{name.rpartition('.')[2]}")
+        for child in node.values():
+            _renumber(child, ids, files)
+
+
+def estimator_of(path: Path) -> Any:
+    """The estimator in a skops file; raises ArtifactCorrupt where the file is anything else, or asks for a type that is not trusted."""
+    with path.open("rb") as file:
+        if file.read(4) != _ZIP:
+            raise ArtifactCorrupt(f"{path.name} is no skops file, whatever its name says; train the model again")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
+                raise ArtifactCorrupt(f"{path.name} would unpack to more than {_LARGEST >> 30} GiB; it is not opened")
+    except zipfile.BadZipFile as error:
+        raise ArtifactCorrupt(f"{path.name} is damaged: {error}; train the model again") from error
+    from skops import io as skops
+
+    try:
+        wanted = skops.get_untrusted_types(file=path)
+        refused = sorted(set(wanted) - TRUSTED)
+        if refused:
+            raise ArtifactCorrupt(
+                f"{path.name} asks for {', '.join(refused[:5])}, which no model made here needs; it is not opened"
+            )
+        with warnings.catch_warnings():
+            # Another release of scikit-learn is judged by the golden rows, not by a warning.
+            warnings.simplefilter("ignore")
+            return skops.load(path, trusted=wanted)
+    except ArtifactCorrupt:
+        raise
+    except Exception as error:  # a forged file can make skops, numpy or scikit-learn raise anything
+        raise ArtifactCorrupt(
+            f"{path.name} cannot be read: {type(error).__name__}: {str(error)[:200]}; train the model again"
+        ) from error

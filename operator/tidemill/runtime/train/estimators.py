@@ -1,0 +1,161 @@
+"""Which estimators can be trained, and how a parameter is refused: by name, before anything is fitted.
+
+The list is written down, so that nothing a user names is imported before it is known to be harmless. What is missing
+from scikit-learn's own list takes other estimators as parameters, predicts several columns at once, or cannot be saved
+without pickle; a test holds the two lists against each other.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+from tidemill.api.base import Scalar
+from tidemill.runtime.failures import InvalidParameters, UnknownEstimator
+
+Task = Literal["Classification", "Regression"]
+
+CLASSIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sklearn.calibration": ("CalibratedClassifierCV",),
+    "sklearn.discriminant_analysis": ("LinearDiscriminantAnalysis", "QuadraticDiscriminantAnalysis"),
+    "sklearn.dummy": ("DummyClassifier",),
+    "sklearn.ensemble": (
+        "AdaBoostClassifier",
+        "BaggingClassifier",
+        "ExtraTreesClassifier",
+        "GradientBoostingClassifier",
+        "HistGradientBoostingClassifier",
+        "RandomForestClassifier",
+    ),
+    "sklearn.gaussian_process": ("GaussianProcessClassifier",),
+    "sklearn.linear_model": (
+        "LogisticRegression",
+        "LogisticRegressionCV",
+        "PassiveAggressiveClassifier",
+        "Perceptron",
+        "RidgeClassifier",
+        "RidgeClassifierCV",
+        "SGDClassifier",
+    ),
+    "sklearn.naive_bayes": ("BernoulliNB", "ComplementNB", "GaussianNB", "MultinomialNB"),
+    "sklearn.neighbors": ("KNeighborsClassifier", "NearestCentroid", "RadiusNeighborsClassifier"),
+    "sklearn.neural_network": ("MLPClassifier",),
+    "sklearn.svm": ("LinearSVC", "NuSVC", "SVC"),
+    "sklearn.tree": ("DecisionTreeClassifier", "ExtraTreeClassifier"),
+}
+REGRESSORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sklearn.cross_decomposition": ("PLSRegression",),
+    "sklearn.dummy": ("DummyRegressor",),
+    "sklearn.ensemble": (
+        "AdaBoostRegressor",
+        "BaggingRegressor",
+        "ExtraTreesRegressor",
+        "GradientBoostingRegressor",
+        "HistGradientBoostingRegressor",
+        "RandomForestRegressor",
+    ),
+    "sklearn.gaussian_process": ("GaussianProcessRegressor",),
+    "sklearn.kernel_ridge": ("KernelRidge",),
+    "sklearn.linear_model": (
+        "ARDRegression",
+        "BayesianRidge",
+        "ElasticNet",
+        "ElasticNetCV",
+        "GammaRegressor",
+        "HuberRegressor",
+        "Lars",
+        "LarsCV",
+        "Lasso",
+        "LassoCV",
+        "LassoLars",
+        "LassoLarsCV",
+        "LassoLarsIC",
+        "LinearRegression",
+        "OrthogonalMatchingPursuit",
+        "OrthogonalMatchingPursuitCV",
+        "PassiveAggressiveRegressor",
+        "PoissonRegressor",
+        "QuantileRegressor",
+        "RANSACRegressor",
+        "Ridge",
+        "RidgeCV",
+        "SGDRegressor",
+        "TheilSenRegressor",
+        "TweedieRegressor",
+    ),
+    "sklearn.neighbors": ("KNeighborsRegressor", "RadiusNeighborsRegressor"),
+    "sklearn.neural_network": ("MLPRegressor",),
+    "sklearn.svm": ("LinearSVR", "NuSVR", "SVR"),
+    "sklearn.tree": ("DecisionTreeRegressor", "ExtraTreeRegressor"),
+}
+
+
+class Known(NamedTuple):
+    """An estimator on the list."""
+
+    module: str
+    name: str
+    task: Task
+
+    @property
+    def path(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+KNOWN: Final[Mapping[str, Known]] = {
+    f"{module}.{name}": Known(module, name, task)
+    for task, modules in (("Classification", CLASSIFIERS), ("Regression", REGRESSORS))
+    for module, names in modules.items()
+    for name in names
+}
+_BY_CLASS: Final = {known.name: known for known in KNOWN.values()}
+
+
+def find(path: str) -> Known:
+    """The estimator that an import path, or its last part, names; raises UnknownEstimator with the nearest ones."""
+    known = KNOWN.get(path) or _BY_CLASS.get(path)
+    if known:
+        return known
+    near = difflib.get_close_matches(path.rpartition(".")[2], _BY_CLASS, 3, 0.5)
+    meant = f"; did you mean {' or '.join(_BY_CLASS[name].path for name in near)}?" if near else ""
+    raise UnknownEstimator(
+        f"{path!r} is none of the {len(KNOWN)} estimators that can be trained here{meant} Write one of scikit-learn's classifiers or regressors by its "
+        "import path, such as sklearn.ensemble.HistGradientBoostingClassifier"
+    )
+
+
+def make(known: Known, parameters: Mapping[str, Scalar], seed: int) -> Any:
+    """The estimator with its parameters, checked by scikit-learn's own rules, and seeded; raises InvalidParameters."""
+    kind = getattr(importlib.import_module(known.module), known.name)
+    accepted = list(inspect.signature(kind).parameters)
+    for name in parameters:
+        if name not in accepted:
+            near = difflib.get_close_matches(name, accepted, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(accepted)}"
+            raise InvalidParameters(f"{known.name} has no parameter {name!r}{meant}")
+    seeded: dict[str, Any] = {"random_state": seed, **parameters} if "random_state" in accepted else dict(parameters)
+    return _checked(known, kind, seeded)
+
+
+def _checked(known: Known, kind: Any, parameters: dict[str, Any]) -> Any:
+    """The estimator, if scikit-learn takes its parameters; a whole number written as 300.0 counts as 300."""
+    from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
+
+    for name, value in parameters.items():
+        constraints = getattr(kind, "_parameter_constraints", {})
+        if name not in constraints:
+            continue
+        for tried in (value, int(value)) if isinstance(value, float) and value.is_integer() else (value,):
+            try:
+                validate_parameter_constraints({name: constraints[name]}, {name: tried}, caller_name=known.name)
+            except InvalidParameterError as error:
+                refusal = str(error)
+            else:
+                parameters = {**parameters, name: tried}
+                break
+        else:
+            raise InvalidParameters(f"{refusal} Correct spec.estimator.parameters.{name}")
+    return kind(**parameters)
