@@ -102,13 +102,13 @@ def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     weights = weights_of(told, evidence)
     moved = {column.name: distance(column, check.method) or 0.0 for column in told}
     limits = Threshold(check.warning, check.failing)
-    failing = sum(weights[name] for name, value in moved.items() if limits.judge(value) == "Failing")
-    warned = sum(weights[name] for name, value in moved.items() if limits.judge(value) != "Passing")
-    verdict: CheckVerdict = "Passing"
     # Rounded, because ten tenths are not one in binary.
-    if round(failing, 9) >= check.share and failing > 0:
+    failing = round(sum(weights[name] for name, value in moved.items() if limits.judge(value) == "Failing"), 9)
+    warned = round(sum(weights[name] for name, value in moved.items() if limits.judge(value) != "Passing"), 9)
+    verdict: CheckVerdict = "Passing"
+    if failing >= check.share and failing > 0:
         verdict = "Failing"
-    elif round(warned, 9) >= check.share and warned > 0 and check.warning is not None:
+    elif warned >= check.share and warned > 0 and check.warning is not None:
         verdict = "Warning"
     method = _method(check)
     order = sorted(told, key=lambda column: (-moved[column.name], column.name))

@@ -67,7 +67,11 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
     before, now = groups(reference, current)
     statistics = {name: distance(before, now) for name, distance in _ON_GROUPS.items()}
     test = shares.chi_square(before, now)
-    statistics |= {"ChiSquare": test.statistic, "ChiSquarePValue": test.p_value}
+    statistics |= {
+        "PSIByChance": test.degrees * (1 / reference.present + 1 / current.present),
+        "ChiSquare": test.statistic,
+        "ChiSquarePValue": test.p_value,
+    }
     if isinstance(reference, NumericalProfile):
         assert isinstance(current, NumericalProfile)
         statistics |= _of_numbers(reference, current)
@@ -87,7 +91,7 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
 def distance(comparison: Comparison, method: Method) -> float | None:
     """How far the column has moved by `method`, larger being farther; None where the method does not apply.
 
-    Auto is the stability index. ChiSquare is told as the statistic per row (Pearson's φ²), and Wasserstein in units of the
+    Auto is the stability index less what chance alone makes of it on average. ChiSquare is told as the statistic per row (Pearson's φ²), and Wasserstein in units of the
     reference's spread, so that one threshold serves all columns and sizes of samples. Orders of categories mean nothing:
     on them KolmogorovSmirnov and Wasserstein are the total variation.
     """
@@ -96,7 +100,7 @@ def distance(comparison: Comparison, method: Method) -> float | None:
     statistics = comparison.statistics
     match method:
         case "Auto":
-            return statistics["PSI"]
+            return max(0.0, statistics["PSI"] - statistics["PSIByChance"])
         case "ChiSquare":
             return statistics["CramersV"] ** 2
         case "Wasserstein":

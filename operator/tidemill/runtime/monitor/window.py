@@ -60,7 +60,7 @@ class Skipped:
 def partition(moment: datetime) -> str:
     """The folder of a moment's hour.
 
-    >>> partition(datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc))
+    >>> partition(datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
     'date=2026-01-02/hour=03'
     """
     return moment.astimezone(UTC).strftime("date=%Y-%m-%d/hour=%H")

@@ -76,7 +76,9 @@ class NumericalProfile:
         resolution = np.concatenate((np.full(OCTAVES, POSITIONS), widths, np.full(OCTAVES, POSITIONS)))
         with np.errstate(invalid="ignore", divide="ignore"):
             # On average a value lies in the middle of its cell, unless all are known to lie on its left edge.
-            place = (self.sums / self.counts + (0.5 if self.between else 0.0)) / resolution
+            middle = np.full(len(resolution), 0.5)
+            middle[OCTAVES:-OCTAVES] = 0.5 if self.between else 0.0
+            place = (self.sums / self.counts + middle) / resolution
         place = np.where(self.counts > 0, place, 0.5)
         place[:OCTAVES] = 1.0 - place[:OCTAVES]
         means = edges[:-1] + np.clip(place, 0.0, 1.0) * np.diff(edges)
@@ -184,7 +186,11 @@ def empty(name: str, values: Floats, bins: int = BINS) -> NumericalProfile:
     total = int(held.sum())
     bin_of = before * min(bins, total) // max(total, 1)
     heavy = held * bins > total
-    first = np.concatenate(([True], (np.diff(bin_of) > 0) | heavy[1:]))[: len(occupied)]
+    # The outermost bins are split in halves of rows, again and again: tails are wide, and distances count width.
+    depth = total / bins
+    halves = np.floor(np.log2(np.maximum(1.0, depth / np.minimum(before + held, total - before))))
+    changes = (np.diff(bin_of) > 0) | (np.diff(halves) != 0) | heavy[1:]
+    first = np.concatenate(([True], changes))[: len(occupied)]
     starts = np.union1d(np.zeros(1, np.int64), occupied[first])
     if len(occupied) and occupied[-1] + 1 < grid.cells:
         # Beyond the largest value begins a bin of its own, so that values out of range are told from it.

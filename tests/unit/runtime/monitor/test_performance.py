@@ -1,0 +1,102 @@
+"""Metrics from the log are those of scikit-learn's scorers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import get_scorer
+
+from tidemill.runtime.monitor.performance import Classified, NotMeasurable, Predicted, classified, measure
+
+_random = np.random.default_rng(5)
+_probability = np.round(_random.random(400), 2)  # ties, which a ranking metric must share out
+_answers = (_probability > 0.5).astype(np.int64)
+_labels = (_random.random(400) < 0.2 + 0.6 * _probability).astype(np.int64)
+BINARY = Classified(("no", "yes"), _labels, _answers, np.where(_answers == 1, _probability, 1 - _probability))
+_three = _random.integers(0, 3, 300)
+THREE = Classified(("a", "b", "c"), _three, np.where(_random.random(300) < 0.7, _three, _random.integers(0, 3, 300)))
+_numbers = _random.normal(10, 3, 200)
+NUMBERS = Predicted(_numbers, _numbers + _random.normal(size=200))
+
+
+def by_sklearn(metric: str, rows: Any) -> float:
+    class Fixed(ClassifierMixin if isinstance(rows, Classified) else RegressorMixin, BaseEstimator):  # type: ignore[misc]
+        classes_ = np.arange(2)
+
+        def __sklearn_is_fitted__(self) -> bool:
+            return True
+
+        def predict(self, X: Any) -> Any:
+            return rows.answers
+
+        def predict_proba(self, X: Any) -> Any:
+            return np.column_stack((1 - rows.probability, rows.probability))
+
+    return float(get_scorer(metric)(Fixed(), np.zeros((len(rows.labels), 1)), rows.labels))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["accuracy", "balanced_accuracy", "roc_auc", "neg_log_loss", "neg_brier_score", "precision", "recall", "f1"]
+    + [f"{name}_{average}" for name in ("precision", "recall", "f1") for average in ("macro", "micro", "weighted")]
+    + ["matthews_corrcoef", "average_precision"],
+)
+def test_metrics_of_two_classes_are_scikit_learns(metric: str) -> None:
+    assert by_sklearn(metric, BINARY) == pytest.approx(measure(metric, BINARY))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1_macro", "precision_weighted", "recall_micro"])
+def test_metrics_of_three_classes_are_scikit_learns(metric: str) -> None:
+    assert by_sklearn(metric, THREE) == pytest.approx(measure(metric, THREE))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "r2",
+        "neg_mean_absolute_error",
+        "neg_mean_squared_error",
+        "neg_root_mean_squared_error",
+        "neg_median_absolute_error",
+        "neg_max_error",
+        "explained_variance",
+    ],
+)
+def test_metrics_of_numbers_are_scikit_learns(metric: str) -> None:
+    assert by_sklearn(metric, NUMBERS) == pytest.approx(measure(metric, NUMBERS))
+
+
+REFUSED = {
+    "an unknown metric": ("accurracy", BINARY, "knows no scorer 'accurracy'"),
+    "a metric of another task": ("r2", BINARY, "a metric of regression"),
+    "a classifier's metric of numbers": ("accuracy", NUMBERS, "a metric of classification"),
+    "a metric for two classes of three": ("f1", THREE, "_macro"),
+    "a ranking of three classes": ("roc_auc", THREE, "enough for two classes"),
+    "a ranking of labels that are all one": (
+        "roc_auc",
+        Classified(("no", "yes"), np.ones(5, np.int64), np.ones(5, np.int64), np.full(5, 0.9)),
+        "both classes",
+    ),
+    "a ranking without probabilities": (
+        "roc_auc",
+        Classified(("no", "yes"), np.array([0, 1]), np.array([0, 1])),
+        "no probabilities",
+    ),
+    "labels that do not differ": ("r2", Predicted(np.ones(3), np.ones(3)), "labels that differ"),
+    "no labels": ("r2", Predicted(np.empty(0), np.empty(0)), "no labels"),
+}
+
+
+@pytest.mark.parametrize(("metric", "rows", "why"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_measured_says_why(metric: str, rows: Any, why: str) -> None:
+    with pytest.raises(NotMeasurable, match=why):
+        measure(metric, rows)
+
+
+def test_a_label_that_the_model_does_not_know_is_a_class_it_never_gets_right() -> None:
+    rows = classified(("M", "B"), ["M", "B", "X"], ["M", "B", "M"])
+
+    assert (("M", "B", "X"), 2 / 3) == (rows.classes, pytest.approx(measure("accuracy", rows)))
