@@ -11,11 +11,7 @@ RUN python3 -m venv --without-pip /opt/venv \
  && echo 'tidemill:x:65532:' >> /etc/group
 RUN /opt/venv/bin/python -c "import kopf, kubernetes.client, pydantic, prometheus_client, aiohttp, orjson, croniter, uvloop, yaml, typer"
 
-FROM ${BASE} AS code
-COPY tidemill /opt/tidemill/tidemill
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/tidemill
-
-FROM ${BASE}
+FROM ${BASE} AS dependencies
 COPY --from=build /etc/passwd /etc/group /etc/
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
@@ -28,5 +24,11 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
 WORKDIR /tmp
 USER 65532:65532
 ENTRYPOINT ["python", "-m", "tidemill"]
+
+FROM ${BASE} AS code
+COPY tidemill /opt/tidemill/tidemill
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/tidemill
+
 # Last and thin: the only layer that a change of our own code touches.
+FROM dependencies
 COPY --from=code /opt/tidemill /opt/tidemill

@@ -18,6 +18,7 @@ FILES = ("*.pyi", "*.pxd", "*.pyx", "*.pxi", "*.c", "*.h", "*.hpp", "*.cpp", "*.
 UNUSED = (
     "bin",
     "share",
+    "kubernetes/aio",
     "kubernetes/docs",
     "kubernetes/e2e_test",
     "onnx/backend/test",

@@ -4,18 +4,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from cluster import packages, places, rootfs
+from cluster import code_layer, packages, places, rootfs
 from cluster.commands import CommandFailed, answers, run
 from cluster.layout import Layout
 from cluster.recipes import Recipe, superseded
 from cluster.progress import step
 
+STRAYS = (Path("/var/lib/containers"), Path("/run/containers"))
 PULLED = "python:3.11-slim-bookworm"
 
 
@@ -34,8 +35,8 @@ class Builder(Protocol):
         """Each layer and its size in bytes, unpacked; images share layers."""
         ...
 
-    def tidy(self, kept: int) -> None:
-        """Forget all but the latest `kept` builds of each image."""
+    def tidy(self, kept: int, wanted: Collection[str]) -> None:
+        """Forget all but the latest `kept` builds of each image, and none that is `wanted` now."""
         ...
 
 
@@ -55,9 +56,9 @@ class Engine:
         with context(recipe) as folder:
             run([self.command, "build", "--quiet", "--tag", recipe.reference, *_arguments(recipe), folder])
 
-    def tidy(self, kept: int) -> None:
+    def tidy(self, kept: int, wanted: Collection[str]) -> None:
         names = run([self.command, "image", "ls", "--filter", "reference=tidemill/*", "--format", "{{.Repository}}:{{.Tag}}"])
-        for reference in superseded(list(reversed(names.split())), kept):
+        for reference in set(superseded(list(reversed(names.split())), kept)) - set(wanted):
             # One that is still in use by a container stays, and that is well.
             answers([self.command, "image", "rm", reference], timeout=60)
 
@@ -107,25 +108,39 @@ class Buildah:
         return reference in self.layout.references()
 
     def build(self, recipe: Recipe) -> None:
-        with context(recipe) as folder:
-            name = f"localhost/{recipe.reference}"
-            # The network is the host's, and unused: with one of its own, chroot isolation would need more tools.
-            self._buildah("bud", "--quiet", "--layers", "--network=host", "--tag", name, *_arguments(recipe), str(folder))
-            # A layout always compresses what it is given; this costs a tenth of what gzip would.
-            fast = ["--compression-format=zstd", "--compression-level=1"]
-            self._buildah("push", "--quiet", *fast, name, f"oci:{self.layout.folder}:{recipe.reference}")
+        if not recipe.code or not code_layer.possible():
+            self._build(recipe)
+            return
+        # buildah takes ten seconds to notice that nothing but the last layer has changed, and this takes one.
+        below = recipe.dependencies
+        if not self.has(below.reference):
+            self._build(below, "--target=dependencies")
+        self.layout.append(below.reference, recipe.reference, code_layer.archive(recipe.code))
 
-    def tidy(self, kept: int) -> None:
+    def _build(self, recipe: Recipe, *options: str) -> None:
+        name = f"localhost/{recipe.reference}"
+        with context(recipe) as folder:
+            # The network is the host's, and unused: with one of its own, chroot isolation would need more tools.
+            always = ["--quiet", "--layers", "--network=host", "--tag", name]
+            self._buildah("bud", *always, *options, *_arguments(recipe), str(folder))
+        # A layout always compresses what it is given; this costs a tenth of what gzip would.
+        fast = ["--compression-format=zstd", "--compression-level=1"]
+        self._buildah("push", "--quiet", *fast, name, f"oci:{self.layout.folder}:{recipe.reference}")
+
+    def tidy(self, kept: int, wanted: Collection[str]) -> None:
         """Forget all but the latest builds of each image."""
-        old = superseded(self.layout.references(), kept)
+        old = set(superseded(self.layout.references(), kept)) - set(wanted)
         self.layout.forget(old)
-        for reference in old:
-            self._buildah("rmi", "--force", f"localhost/{reference}")
+        stored = self._buildah("images", "--format", "{{.Name}}:{{.Tag}}").split() if old else []
+        for name in (f"localhost/{reference}" for reference in old):
+            if name in stored:
+                self._buildah("rmi", "--force", name)
 
     def layers(self, reference: str) -> dict[str, int]:
         known = json.loads((_folder() / self.storage / f"{self.storage}-layers" / "layers.json").read_text())
         sizes = {layer.get("diff-digest"): layer.get("diff-size", 0) for layer in known}
-        return {digest: sizes.get(digest, 0) for digest in self.layout.layers(reference)}
+        # A layer that buildah does not know is one that was appended, and lies in the layout as it is.
+        return {digest: sizes.get(digest) or self.layout.size(digest) for digest in self.layout.layers(reference)}
 
     def _buildah(self, *words: str) -> str:
         policy = _folder() / "policy.json"
@@ -134,14 +149,24 @@ class Buildah:
             policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         command, *rest = words
         signatures = ["--signature-policy", str(policy)] if command in ("bud", "push", "from") else []
-        # In a mount namespace of its own: the storage is a mount that would stay behind.
-        return run(
-            [
-                "unshare", "--mount", "buildah", "--root", _folder() / self.storage, "--runroot", "/run/tidemill/buildah",
-                "--storage-driver", self.storage, command, *signatures, *rest,
-            ],
-            env={**os.environ, "BUILDAH_ISOLATION": "chroot"},
-        )  # fmt: skip
+        with _leaving_no_strays(), tempfile.TemporaryDirectory(prefix="tidemill-") as live:
+            # In a mount namespace of its own: the storage is a mount that would stay behind.
+            alone = ["unshare", "--mount", "buildah", "--root", _folder() / self.storage, "--runroot", live]
+            return run(
+                [*alone, "--storage-driver", self.storage, command, *signatures, *rest],
+                env={**os.environ, "BUILDAH_ISOLATION": "chroot"},
+            )
+
+
+@contextmanager
+def _leaving_no_strays() -> Iterator[None]:
+    """Remove the folders of the system that buildah writes to whatever it is told, unless they were there before."""
+    absent = [folder for folder in STRAYS if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in absent:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -150,7 +175,7 @@ def context(recipe: Recipe) -> Iterator[Path]:
     _folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_folder(), prefix=f"{recipe.role}-") as name:
         folder = Path(name)
-        for place, source in {**recipe.context, "Dockerfile": recipe.dockerfile}.items():
+        for place, source in {**recipe.context, **recipe.code, "Dockerfile": recipe.dockerfile}.items():
             target = folder / place
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(source, target)

@@ -110,9 +110,12 @@ def _made(name: str, provider: Provider) -> Embedded | Kind | None:
 
 
 def _possible(name: str) -> list[Embedded | Kind]:
-    """The clusters of this name of which there is anything to see."""
-    kind, embedded = Kind.named(_checked(name)), Embedded(Places(name))
-    return [made for made in (kind, embedded) if made.exists()]
+    """The clusters of this name of which there is anything to see; first the one that `ensure` would use."""
+    both: list[Embedded | Kind] = [Embedded(Places(_checked(name))), Kind.named(name)]
+    there = [made for made in both if made.exists()]
+    if len(there) > 1 and choose() is Provider.KIND:
+        there.reverse()
+    return there
 
 
 def _checked(name: str) -> str:

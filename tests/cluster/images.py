@@ -61,7 +61,8 @@ def _build(builder: Builder, package: Path) -> Built:
         if not builder.has(recipe.reference):
             with step(f"building {recipe.reference}"):
                 twice(lambda recipe=recipe: builder.build(recipe))
-    builder.tidy(KEPT_BUILDS)
+    in_use = {each.reference for recipe in wanted for each in (recipe, recipe.dependencies)}
+    builder.tidy(KEPT_BUILDS, {base, *in_use})
     references = {recipe.role: recipe.reference for recipe in wanted if recipe.role in recipes.ROLES}
     return Built(builder, references, base, science.reference)
 

@@ -1,5 +1,6 @@
 """An OCI image layout: a folder of blobs that images share, and the part of it that a node still lacks."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -11,6 +12,8 @@ from typing import IO, Any
 NAME = "org.opencontainers.image.ref.name"
 # How a node spells a name that names no registry.
 DEFAULT_REGISTRY = "docker.io"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +30,42 @@ class Layout:
         manifest = self._json(self._entry(reference)["digest"])
         return list(self._json(manifest["config"]["digest"])["rootfs"]["diff_ids"])
 
+    def size(self, digest: str) -> int:
+        """The bytes of a blob, 0 if it is not here."""
+        return self._blob(digest).stat().st_size if self._blob(digest).exists() else 0
+
     def blobs(self, reference: str) -> list[str]:
         """Everything an image consists of."""
         entry = self._entry(reference)
         manifest = self._json(entry["digest"])
         return [entry["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
 
+    def append(self, below: str, reference: str, layer: bytes) -> None:
+        """Make the image `reference`: the image `below` with one more layer, given as a tar archive."""
+        manifest = self._json(self._entry(below)["digest"])
+        config = self._json(manifest["config"]["digest"])
+        diff = self._write(layer)
+        config["rootfs"]["diff_ids"].append(diff)
+        config.setdefault("history", []).append({"created_by": "COPY --from=code /opt/tidemill /opt/tidemill"})
+        about = json.dumps(config).encode()
+        manifest["config"] |= {"digest": self._write(about), "size": len(about)}
+        manifest["layers"].append({"mediaType": LAYER, "digest": diff, "size": len(layer)})
+        content = json.dumps(manifest).encode()
+        entry = {
+            "mediaType": manifest.get("mediaType", MANIFEST),
+            "digest": self._write(content),
+            "size": len(content),
+            "annotations": {NAME: reference},
+        }
+        others = [each for each in self._entries() if each.get("annotations", {}).get(NAME) != reference]
+        self._save([*others, entry])
+
     def forget(self, dropped: Collection[str]) -> None:
         """Drop some images, and the blobs that no other image needs."""
         if not dropped:
             return
         kept = [entry for entry in self._entries() if entry.get("annotations", {}).get(NAME) not in dropped]
-        self._index.write_text(json.dumps({**json.loads(self._index.read_text()), "manifests": kept}))
+        self._save(kept)
         needed = {blob.removeprefix("sha256:") for reference in self.references() for blob in self.blobs(reference)}
         for path in (self.folder / "blobs" / "sha256").iterdir():
             if path.name not in needed:
@@ -61,6 +88,16 @@ class Layout:
     @property
     def _index(self) -> Path:
         return self.folder / "index.json"
+
+    def _save(self, entries: list[dict[str, Any]]) -> None:
+        draft = self._index.with_suffix(".draft")
+        draft.write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+        draft.rename(self._index)
+
+    def _write(self, content: bytes) -> str:
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self._blob(digest).write_bytes(content)
+        return digest
 
     def _entries(self) -> list[dict[str, Any]]:
         return list(json.loads(self._index.read_text())["manifests"]) if self._index.exists() else []

@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,12 +26,19 @@ class Recipe:
     dockerfile: Path
     context: Mapping[str, Path]
     arguments: Mapping[str, str]
+    # Our own code, by its place in the package; it changes most often and goes in last.
+    code: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def dependencies(self) -> "Recipe":
+        """The same without our code: what the Dockerfile's stage of this name makes."""
+        return Recipe(f"{self.role}-dependencies", self.dockerfile, self.context, self.arguments)
 
     @property
     def digest(self) -> str:
         """Twelve digits that change with anything that goes in."""
         parts = [self.dockerfile.read_bytes(), repr(sorted(self.arguments.items())).encode()]
-        for place, source in sorted(self.context.items()):
+        for place, source in sorted({**self.context, **self.code}.items()):
             parts.append(place.encode() + b"=" + _identity(source))
         return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:12]
 
@@ -86,7 +93,7 @@ def _installing(role: str, installed: Iterable[Wheel], arguments: Mapping[str, s
 
 def _with_code(recipe: Recipe, package: Path) -> Recipe:
     code = {f"tidemill/{path.relative_to(package).as_posix()}": path for path in package.rglob("*") if path.is_file()}
-    return Recipe(recipe.role, recipe.dockerfile, {**recipe.context, **code}, recipe.arguments)
+    return replace(recipe, code=code)
 
 
 @contextmanager
