@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 
+from tidemill.contract import ROUTES_PATH, STORE_PATH
+
 
 def serve(
     model: Annotated[
         str | None, typer.Argument(metavar="MODEL", help="A model's folder, or its URI: file:///… or s3://bucket/…")
     ] = None,
     order: Annotated[Path | None, typer.Option(help="The order of a serving pod, as JSON, instead of MODEL.")] = None,
+    routes: Annotated[Path, typer.Option(help="The routing table that a stable pod follows.")] = Path(ROUTES_PATH),
+    store: Annotated[Path, typer.Option(help="The folder with the store's URI and credentials.")] = Path(STORE_PATH),
     port: Annotated[int, typer.Option(help="Where to answer.")] = 8080,
     host: Annotated[str, typer.Option(help="On which address; a laptop answers itself, a pod everyone.")] = "",
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, for MODEL only; a pod runs one.")] = 1,
@@ -30,7 +34,7 @@ def serve(
             raise typer.BadParameter("a pod runs one process; give it replicas instead of --workers")
         from tidemill.runtime.serve.order import carry_out
 
-        carry_out(order, host=host or "0.0.0.0", port=port)
+        carry_out(order, host=host or "0.0.0.0", port=port, routes=routes, store=store)
         return
     from tidemill.runtime.serve.local import serve_model
 

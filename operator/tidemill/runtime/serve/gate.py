@@ -41,6 +41,7 @@ JSON: Final = (b"content-type", b"application/json")
 BYTES: Final = (b"content-type", b"application/octet-stream")
 TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 CLOSE: Final = (b"connection", b"close")
+BODY_SECONDS: Final = 30.0
 INFER, ROWS = "infer", "predict"
 FROM_BEHIND_SECONDS: Final = 1.0
 INLINE_ROWS: Final = 2_000
@@ -60,7 +61,7 @@ class Bounds:
     body_bytes: int = 10 * 1024 * 1024
     timeout: float = 5.0
     """Seconds a client has patience for an answer."""
-    body_seconds: float = 30.0
+    body_seconds: float = BODY_SECONDS
     """Seconds a client may take to send its body."""
 
 

@@ -114,9 +114,12 @@ class Log:
         """How the log stands."""
         return {**asdict(self.state), "backlogRows": self.backlog, "backlogBytes": self.backlog_bytes}
 
-    async def run(self, store: Store) -> None:
-        """Write parts to `store` every few seconds, until cancelled."""
+    def use(self, store: Store) -> None:
+        """Write to this store from now on."""
         self._store = store
+
+    async def run(self) -> None:
+        """Write every few seconds, until cancelled."""
         self._due = asyncio.Event()
         pause = self._every
         while True:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from tidemill.contract import ROUTES_PATH, STORE_PATH, ServeOrder
+from tidemill.contract import ServeOrder
 from tidemill.runtime.objects import Store
-from tidemill.runtime.serve.gate import Bounds
+from tidemill.runtime.serve.gate import BODY_SECONDS, Bounds
 from tidemill.runtime.serve.loading import from_store
 from tidemill.runtime.serve.model import Identity
 from tidemill.runtime.serve.server import Settings, serve
 
 
 def carry_out(
-    order_file: Path, *, host: str, port: int, routes: Path = Path(ROUTES_PATH), store: Path = Path(STORE_PATH)
+    order_file: Path, *, host: str, port: int, routes: Path, store: Path
 ) -> None:
     """Serve the version that the order in `order_file` names, with the store whose credentials lie in `store`."""
     order = ServeOrder.model_validate_json(order_file.read_bytes())
@@ -30,7 +31,11 @@ def carry_out(
         host=host,
         port=port,
         log_percent=order.log_percent,
-        bounds=Bounds(body_bytes=order.max_body_bytes, timeout=order.timeout_seconds),
+        bounds=Bounds(
+            body_bytes=order.max_body_bytes,
+            timeout=order.timeout_seconds,
+            body_seconds=float(os.environ.get("TIDEMILL_BODY_SECONDS", BODY_SECONDS)),
+        ),
     )
     serve(
         identity,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -75,10 +76,10 @@ class Rollout:
 
     async def _follow(self) -> None:
         while True:
-            self.look()
+            await self.look()
             await asyncio.sleep(LOOK_EVERY)
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Read the table if its file changed."""
         try:
             found = self._path.stat()
@@ -101,17 +102,23 @@ class Rollout:
             logger.warning("%s", self.problem)
             return
         self.problem = ""
+        if routes.candidate is not None:
+            # Loaded here and not with the first request, whose client would wait for it.
+            await asyncio.to_thread(importlib.import_module, "aiohttp")
         self._adopt(routes)
 
     def _adopt(self, routes: Routes) -> None:
         self._routes = routes
         self.peers = tuple(peer.rstrip("/") for peer in routes.peers)
-        wanted = routes.candidate
-        if wanted is None or not routes.candidate_url or wanted.digest == self._model.identity.digest:
+        identity, wanted = self._model.identity, routes.candidate
+        if wanted is None or (wanted.name, wanted.digest) == (identity.version, identity.digest):
             # A table that names this very version as the candidate was written for the pods it is replacing.
             self.split.percent = 0
-            if wanted is None or wanted.digest == self._model.identity.digest:
-                self.trial = None
+            self.trial = None
+            self._part_with_candidate()
+            return
+        if not routes.candidate_url:
+            self.split.percent = 0
             self._part_with_candidate()
             return
         current = self._candidate
@@ -120,13 +127,13 @@ class Rollout:
             or (current.digest, current.version) != (wanted.digest, wanted.name)
             or current.url != routes.candidate_url.rstrip("/")
         ):
-            if self.trial is None or self.trial.candidate.digest != wanted.digest:
-                identity, signature = self._model.identity, self._model.signature
+            tried = self.trial.candidate if self.trial else None
+            if tried is None or (tried.version, tried.digest) != (wanted.name, wanted.digest):
                 self.trial = Trial(
                     Tally(identity.version, identity.digest),
                     Tally(wanted.name, wanted.digest),
                     labels=self._model.labels,
-                    spread=signature.target_spread,
+                    spread=self._model.signature.target_spread,
                     most_rows=MOST_PAIRS_ROWS,
                 )
             self._part_with_candidate()

@@ -56,7 +56,8 @@ class Settings:
 
     @classmethod
     def from_environment(cls, **others: Any) -> Settings:
-        """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS` and `TIDEMILL_LOG_BYTES`."""
+        """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS`, `TIDEMILL_LOG_BYTES` and
+        `TIDEMILL_BENTOML` (yes or no); raises ValueError where one does not parse."""
         read: dict[str, Callable[[str], Any]] = {
             "pod": str,
             "drain_seconds": float,
@@ -206,7 +207,7 @@ async def _bring_up(
         gate.rollout = Rollout(
             routes, model, gate.metrics, patience=settings.bounds.timeout, predict=lambda rows: gate.answer(model, rows)
         )
-        gate.rollout.look()
+        await gate.rollout.look()
         work.start(gate.rollout.run())
         work.start(gate.peers.run())
     gate.model = model
@@ -240,8 +241,9 @@ def _start_logs(gate: Gate, model: Model, store: Store, settings: Settings, work
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
     )
-    work.start(gate.predictions.run(store))
-    work.start(gate.labels.run(store))
+    for log in (gate.predictions, gate.labels):
+        log.use(store)
+        work.start(log.run())
 
 
 async def _load_bentoml(gate: Gate, model: Model) -> None:

@@ -1,0 +1,230 @@
+"""Models small enough to write down, and real serving processes around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tidemill.contract import Routes, ServeOrder, VersionOrder
+from tidemill.runtime.objects import Store
+from tidemill.runtime.predictor import Answer, Golden
+from tidemill.runtime.signature import Feature, Signature
+
+PATIENCE = 30.0
+"""Seconds until a test gives up waiting; nothing is asserted about how long anything takes."""
+
+
+def until(happens: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """What `happens` gives once it is true."""
+    end = time.monotonic() + seconds
+    while True:
+        found = happens()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"did not happen within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def signature(**others: Any) -> Signature:
+    """Two numbers in, one of two classes out."""
+    said: dict[str, Any] = {
+        "task": "Classification",
+        "features": (Feature(name="size", type="Numerical"), Feature(name="age", type="Numerical")),
+        "target": "sold",
+        "classes": (0, 1),
+    }
+    return Signature(**{**said, **others})
+
+
+def linear_model(weights: list[list[float]], *, classifies: bool = True) -> bytes:
+    """An ONNX model that multiplies rows with `weights` [features, outputs], and answers with the largest output or the only one."""
+    matrix = np.array(weights, np.float32)
+    nodes = [helper.make_node("MatMul", ["rows", "weights"], ["scores" if classifies else "values"])]
+    outputs = [helper.make_tensor_value_info("values", TensorProto.FLOAT, [None, 1])]
+    if classifies:
+        nodes += [
+            helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+            helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
+        ]
+        outputs = [
+            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, matrix.shape[1]]),
+        ]
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, matrix.shape[0]])],
+        outputs,
+        [numpy_helper.from_array(matrix, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def golden(weights: list[list[float]], *, classifies: bool = True) -> Golden:
+    """Rows with the answers that `linear_model` must give."""
+    rows = np.array([[1.0, 2.0], [3.0, -1.0], [0.5, 0.25]])
+    scores = rows @ np.array(weights)
+    if not classifies:
+        return Golden(rows, Answer(scores[:, 0]))
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return Golden(rows, Answer(scores.argmax(axis=1), powers / powers.sum(axis=1, keepdims=True)))
+
+
+TOWARDS_SIZE = [[0.0, 1.0], [0.0, 0.0]]
+"""Weights that answer 1 where `size` is above zero."""
+AGAINST_SIZE = [[0.0, -1.0], [0.0, 0.0]]
+"""Weights that answer 1 where `size` is below zero."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(f"file://{tmp_path}/store")
+
+
+@pytest.fixture
+def publish(store: Store) -> Callable[..., VersionOrder]:
+    """Puts a version into the store."""
+    return publisher(store)
+
+
+def publisher(store: Store) -> Callable[..., VersionOrder]:
+    def put(name: str, weights: list[list[float]] = TOWARDS_SIZE, said: Signature | None = None) -> VersionOrder:
+        said = said or signature()
+        classifies = said.task == "Classification"
+        published = store.publish(
+            f"ns/models/house/{name}",
+            {
+                "model.onnx": linear_model(weights, classifies=classifies),
+                "signature.json": json.dumps(said.to_wire()).encode(),
+                "golden.json": golden(weights, classifies=classifies).to_json(),
+            },
+        )
+        return VersionOrder(name=name, uri=published.uri, digest=published.digest)
+
+    return put
+
+
+class Pod:
+    """A serving process as a pod runs it, with its mounted files in a folder."""
+
+    def __init__(self, folder: Path, order: ServeOrder, name: str, environment: dict[str, str]) -> None:
+        self.name = name
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.routes = folder / "routes.json"
+        self.secret = folder / "store"
+        self.output = folder / "output"
+        self.secret.mkdir(parents=True)
+        (folder / "order.json").write_text(json.dumps(order.to_wire()))
+        self.command = [
+            sys.executable, "-c", "from tidemill.cli.main import main; main()", "serve",
+            "--order", str(folder / "order.json"), "--routes", str(self.routes), "--store", str(self.secret),
+            "--host", "127.0.0.1", "--port", str(self.port),
+        ]  # fmt: skip
+        self._environment = {**os.environ, "TIDEMILL_POD": name, "TIDEMILL_LOG_SECONDS": "0.1", "TIDEMILL_DRAIN_SECONDS": "1", "TIDEMILL_BENTOML": "no", **environment}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.client = httpx.Client(base_url=self.url, timeout=10)
+
+    def start(self) -> Pod:
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(self.command, env=self._environment, stdout=output, stderr=subprocess.STDOUT)
+        until(lambda: self.answers("/v2/health/live"), f"{self.name} lives; it said:\n{self.output.read_text()}")
+        return self
+
+    def ready(self) -> Pod:
+        self.start()
+        until(lambda: self.answers("/v2/health/ready"), f"{self.name} is ready")
+        return self
+
+    def answers(self, path: str) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output.read_text()
+        try:
+            return self.client.get(path).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def route(self, **routes: Any) -> None:
+        """Replace the routing table, as the kubelet does: by renaming."""
+        new = self.routes.with_suffix(".new")
+        new.write_text(json.dumps(routes))
+        new.rename(self.routes)
+        wanted = Routes.model_validate(routes).to_wire()
+        until(lambda: self.state()["routes"] == wanted, "routes are followed")
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get("/tidemill/v1/state").json()
+        return found
+
+    def measured(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get("/tidemill/v1/measurements").json()
+        return found
+
+    def ask(self, size: float, **more: Any) -> httpx.Response:
+        """Ask for one house; `more` goes into the body."""
+        return self.client.post("/v2/models/house/predict", json={"rows": [{"size": size, "age": 1.0}], **more})
+
+    def stop(self) -> int:
+        """Tell it to stop, and give its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def end(self) -> None:
+        self.client.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def pod(tmp_path: Path, store: Store) -> Iterator[Callable[..., Pod]]:
+    """Prepares serving processes and ends them after the test."""
+    with pods(tmp_path, store) as prepare:
+        yield prepare
+
+
+@contextmanager
+def pods(folder: Path, store: Store) -> Iterator[Callable[..., Pod]]:
+    made: list[Pod] = []
+
+    def prepare(version: VersionOrder, role: str = "Stable", *, secret: bool = True, environment: dict[str, str] | None = None, **order: Any) -> Pod:
+        name = f"{role.lower()}-{len(made)}"
+        said = ServeOrder.model_validate({"namespace": "ns", "service": "houses", "model": "house", "role": role, "version": version, **order})
+        one = Pod(folder / name, said, name, environment or {})
+        if secret:
+            (one.secret / "uri").write_text(store.uri)
+        made.append(one)
+        return one
+
+    try:
+        yield prepare
+    finally:
+        for one in made:
+            one.end()

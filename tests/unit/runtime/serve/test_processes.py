@@ -1,0 +1,249 @@
+"""Real serving processes, driven over HTTP: started, asked, told to stop, with and without a store."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tidemill.contract import VersionOrder
+from tidemill.runtime.objects import Store
+
+from .conftest import Pod, signature, until
+
+Publish = Callable[..., VersionOrder]
+MakePod = Callable[..., Pod]
+
+
+def logged(store: Store, folder: str) -> list[dict[str, Any]]:
+    """All rows below a folder of the log."""
+    tables = [pq.read_table(pa.BufferReader(store.get(entry.key))) for entry in store.list(folder)]
+    return [row for table in tables for row in table.to_pylist()]
+
+
+def test_a_pod_answers_with_the_version_it_was_ordered_to_serve(publish: Publish, pod: MakePod) -> None:
+    version = publish("house-1")
+    one = pod(version).ready()
+
+    answer = one.ask(2.0, id="r-1")
+
+    assert 200 == answer.status_code
+    assert ("r-1", "house-1", version.digest) == tuple(
+        answer.headers[name] for name in ("x-request-id", "x-model-version", "x-model-digest")
+    )
+    assert [1] == answer.json()["predictions"]
+    assert [0] == one.ask(-2.0).json()["predictions"]
+
+
+def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(publish: Publish, pod: MakePod, store: Store) -> None:
+    version = publish("house-1")
+    one = pod(version, environment={"TIDEMILL_LOG_SECONDS": "60"}).ready()
+    one.client.post("/v2/models/house/predict", json={"id": "r-1", "rows": [{"size": 2.5, "age": None}, {"size": -1, "age": 4}]})
+    one.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "row": 1, "label": 0, "time": "2026-01-02T03:04:05Z"}]})
+
+    assert 0 == one.stop()
+
+    first, second = sorted(logged(store, "ns/predictions/houses"), key=lambda row: row["row"])
+    assert {"request_id": "r-1", "row": 0, "feature:size": 2.5, "feature:age": None} == {
+        name: first[name] for name in ("request_id", "row", "feature:size", "feature:age")
+    }
+    assert ("house-1", version.digest, "Stable", "0") == tuple(
+        second[name] for name in ("model_version", "model_digest", "role", "prediction")
+    )
+    assert 0.5 < second["score"] < 1
+    (label,) = logged(store, "ns/labels/houses")
+    assert ("r-1", 1, "0", "2026-01-02T03:04:05+00:00") == (
+        label["request_id"],
+        label["row"],
+        label["label"],
+        label["time"].isoformat(),
+    )
+
+
+def test_a_regression_logs_numbers(publish: Publish, pod: MakePod, store: Store) -> None:
+    said = signature(task="Regression", classes=())
+    one = pod(publish("house-1", [[2.0], [1.0]], said)).ready()
+
+    answer = one.ask(2.5, id="r-1")
+    one.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "label": 7}]})
+    one.stop()
+
+    assert [6.0] == answer.json()["predictions"]
+    assert [6.0] == [row["prediction"] for row in logged(store, "ns/predictions/houses")]
+    assert [7.0] == [row["label"] for row in logged(store, "ns/labels/houses")]
+
+
+def test_without_credentials_a_pod_waits_and_says_so_until_they_come(publish: Publish, pod: MakePod, store: Store) -> None:
+    one = pod(publish("house-1"), secret=False).start()
+    until(lambda: one.state()["reason"] == "StoreCredentialsMissing", "the missing Secret is named")
+
+    unready = one.client.get("/v2/health/ready")
+    refused = one.ask(1.0)
+    (one.secret / "uri").write_text(store.uri)
+    until(lambda: one.answers("/v2/health/ready"), "ready once the Secret is there")
+
+    assert 503 == unready.status_code
+    assert "create it with the keys uri" in unready.json()["error"]
+    assert 503 == refused.status_code
+    assert 200 == one.ask(1.0).status_code
+
+
+def test_other_bytes_than_ordered_are_never_served(publish: Publish, pod: MakePod, store: Store) -> None:
+    good, other = publish("house-1"), publish("house-2", [[0.0, -1.0], [0.0, 0.0]])
+    one = pod(good.model_copy(update={"uri": other.uri})).start()
+
+    until(lambda: one.state()["reason"] == "ArtifactCorrupt", "the wrong digest is named")
+
+    assert 503 == one.ask(1.0).status_code
+
+
+def test_a_store_that_goes_away_costs_no_answer_and_its_rows_are_written_when_it_is_back(
+    publish: Publish, pod: MakePod, store: Store, tmp_path: Path
+) -> None:
+    one = pod(publish("house-1")).ready()
+    hidden = tmp_path / "hidden"
+    (tmp_path / "store").rename(hidden)
+    (tmp_path / "store").write_text("no folder")  # so that nothing can be created below it
+
+    answers = [one.ask(1.0, id=f"r-{number}").status_code for number in range(20)]
+    until(lambda: one.state()["logs"]["predictions"]["error"], "the failure is visible")
+    failing = one.client.get("/metrics").text
+    (tmp_path / "store").unlink()
+    hidden.rename(tmp_path / "store")
+    until(lambda: len(logged(store, "ns/predictions/houses")) == 20, "all rows are written")
+
+    assert [200] * 20 == answers
+    assert 'tidemill_log_backlog_rows{service="houses",log="predictions"} 20' in failing
+    assert {f"r-{number}" for number in range(20)} == {row["request_id"] for row in logged(store, "ns/predictions/houses")}
+
+
+def test_a_full_log_drops_rows_and_counts_them_and_answers_go_on(publish: Publish, pod: MakePod) -> None:
+    one = pod(publish("house-1"), environment={"TIDEMILL_LOG_SECONDS": "60", "TIDEMILL_LOG_BYTES": "1000"}).ready()
+
+    answers = [one.ask(1.0).status_code for _ in range(10)]
+
+    log = one.state()["logs"]["predictions"]
+    assert [200] * 10 == answers
+    assert (2, 8) == (log["backlogRows"], log["dropped"])
+
+
+def test_told_to_stop_under_load_it_answers_every_request(publish: Publish, pod: MakePod, store: Store) -> None:
+    """Clients go on until they learn that the pod is unready, as endpoints do, and then come no more."""
+    one = pod(publish("house-1")).ready()
+    codes: list[int] = []
+    begun, over = threading.Event(), threading.Event()
+
+    def ask_on() -> None:
+        with httpx.Client(base_url=one.url) as client:
+            while not over.is_set():
+                codes.append(client.post("/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}).status_code)
+                begun.set()
+
+    clients = [threading.Thread(target=ask_on) for _ in range(4)]
+    for client in clients:
+        client.start()
+    begun.wait()
+    assert one.process is not None
+    one.process.terminate()
+    until(lambda: one.client.get("/v2/health/ready").status_code == 503, "unready")
+    closing = one.ask(1.0)
+    over.set()
+    for client in clients:
+        client.join()
+
+    assert 0 == one.process.wait(30)
+    assert {200} == set(codes)
+    assert (200, "close") == (closing.status_code, closing.headers["connection"])
+    assert len(codes) + 1 == len(logged(store, "ns/predictions/houses"))
+
+
+def test_bentoml_stands_behind(publish: Publish, pod: MakePod) -> None:
+    one = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
+    until(lambda: one.state()["bentoml"], "BentoML is loaded")
+
+    answer = one.client.post("/predict", json={"rows": [{"size": 2, "age": 1}]})
+
+    assert [1] == answer.json()["predictions"]
+    assert 200 == one.client.get("/docs.json").status_code
+    metrics = one.client.get("/metrics").text
+    assert "bentoml_service" in metrics
+    assert 'tidemill_predictions_total{service="houses",model_version="house-1",role="Stable",code="200"} 1' in metrics
+
+
+def test_bodies_may_be_compressed_but_not_to_any_size(publish: Publish, pod: MakePod) -> None:
+    one = pod(publish("house-1"), maxBodyBytes=100_000).ready()
+    row = json.dumps({"rows": [{"size": 2, "age": 1}]}).encode()
+
+    def send(body: bytes, coding: str) -> httpx.Response:
+        return one.client.post(
+            "/v2/models/house/predict", content=body, headers={"content-type": "application/json", "content-encoding": coding}
+        )
+
+    assert [1] == send(gzip.compress(row), "gzip").json()["predictions"]
+    assert 413 == send(gzip.compress(b" " * 200_000 + row), "gzip").status_code
+    assert 400 == send(row, "gzip").status_code
+    assert 415 == send(row, "br").status_code
+
+
+def test_bad_requests_are_refused_and_the_pod_stays_ready(publish: Publish, pod: MakePod) -> None:
+    one = pod(publish("house-1"), maxBodyBytes=100_000).ready()
+    client, infer = one.client, "/v2/models/house/infer"
+
+    refused = {
+        "a long body": client.post(infer, content=b" " * 300_000),
+        "a long body without its length": client.post(infer, content=(b" " * 50_000 for _ in range(6))),
+        "a pickle": client.post(infer, content=b"\x80\x04K\x01.", headers={"content-type": "application/vnd.bentoml+pickle"}),
+        "a form": client.post(infer, data={"a": "b"}),
+        "another method": client.get(infer),
+        "another model": client.post("/v2/models/boat/infer", json={}),
+        "another version": client.post("/v2/models/house/versions/house-9/infer", json={}),
+        "a hostile id": client.post(infer, json={}, headers={"x-request-id": "a" * 500}),
+    }
+
+    assert {
+        "a long body": 413,
+        "a long body without its length": 413,
+        "a pickle": 415,
+        "a form": 415,
+        "another method": 405,
+        "another model": 404,
+        "another version": 404,
+        "a hostile id": 400,
+    } == {name: response.status_code for name, response in refused.items()}
+    assert all(response.json()["error"] for response in refused.values())
+    assert one.answers("/v2/health/ready")
+
+
+def test_a_body_that_never_ends_is_given_up(publish: Publish, pod: MakePod) -> None:
+    one = pod(publish("house-1"), environment={"TIDEMILL_BODY_SECONDS": "1"}).ready()
+
+    with socket.create_connection(("127.0.0.1", one.port), timeout=20) as slow:
+        slow.sendall(b"POST /v2/models/house/infer HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{")
+        said = slow.recv(4096)
+
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert one.answers("/v2/health/ready")
+
+
+def test_a_folder_is_served_without_a_cluster_by_several_processes(
+    publish: Publish, store: Store, tmp_path: Path, pod: MakePod
+) -> None:
+    version = publish("house-1")
+    one = pod(version)
+    folder = tmp_path / "copies" / "house" / "house-7"
+    shutil.copytree(version.uri.removeprefix("file://"), folder)
+    one.command = [*one.command[:3], "serve", str(folder), "--port", str(one.port), "--workers", "2"]
+
+    answer = one.ready().ask(2.0)
+
+    assert ("house-7", version.digest) == (answer.headers["x-model-version"], answer.headers["x-model-digest"])
+    assert 0 == one.stop()

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve.codec import Asked, Codec
+from tidemill.runtime.serve.features import NO_CATEGORIES, Rows
+from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.serve.received import Malformed, read
+from tidemill.runtime.serve.rows import RowCodec
+from tidemill.runtime.signature import Feature, Signature
+
+LABELS = Labels(("no", "yes"))
+SIGNATURE = Signature(
+    task="Classification", features=(Feature(name="size", type="Numerical"),), target="sold", classes=("no", "yes")
+)
+ANSWER = Answer(np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]]))
+
+
+@pytest.mark.parametrize("outputs", [(), (("predict", True), ("predict_proba", True)), (("predict_proba", False), ("predict", False))])
+def test_what_infer_writes_is_read_back(outputs: tuple[tuple[str, bool], ...]) -> None:
+    asked = Asked("", Rows(np.zeros((2, 1)), NO_CATEGORIES), outputs)
+
+    answer, labels = read(*Codec("house", "house-2", SIGNATURE).write(asked, ANSWER, "r"), 2, LABELS)
+
+    assert labels is LABELS
+    assert [1, 0] == answer.values.tolist()
+    assert answer.probabilities is not None
+    assert [[0.25, 0.75], [0.5, 0.5]] == answer.probabilities.tolist()
+
+
+def test_what_predict_writes_is_read_back() -> None:
+    codec = RowCodec(Codec("house", "house-2", SIGNATURE), "house", "house-2")
+    asked = Asked("", Rows(np.zeros((2, 1)), NO_CATEGORIES))
+
+    answer, _ = read(*codec.write(asked, ANSWER, "r"), 2, LABELS)
+
+    assert [1, 0] == answer.values.tolist()
+
+
+def test_a_class_that_the_stable_version_does_not_know_keeps_its_name() -> None:
+    answer, labels = read(b'{"predictions": ["maybe", "yes"]}', None, 2, LABELS)
+
+    assert labels is not None
+    assert ["maybe", "yes"] == [labels.texts[index] for index in answer.values.tolist()]
+
+
+MALFORMED: dict[str, tuple[Any, Labels | None]] = {
+    "a list": ([], LABELS),
+    "nothing": ({}, LABELS),
+    "too many answers": ({"predictions": ["yes", "no"]}, LABELS),
+    "an answer that is null": ({"predictions": [None]}, LABELS),
+    "an answer that is a list": ({"predictions": [["yes"]]}, LABELS),
+    "a word for a number": ({"predictions": ["yes"]}, None),
+    "a probability above one": ({"predictions": ["yes"], "probabilities": [[0.0, 1.5]]}, LABELS),
+    "probabilities of other rows": ({"predictions": ["yes"], "probabilities": [[0, 1], [0, 1]]}, LABELS),
+    "ragged probabilities": ({"predictions": ["yes"], "probabilities": [[0, [1]]]}, LABELS),
+    "a word for a probability": ({"predictions": ["yes"], "probabilities": [["much", 0]]}, LABELS),
+    "outputs that are none": ({"outputs": 7}, LABELS),
+    "an output without a name": ({"outputs": [{}]}, LABELS),
+    "no predictions among the outputs": ({"outputs": [{"name": "a", "datatype": "FP64", "shape": [1], "data": [1]}]}, LABELS),
+}
+
+
+@pytest.mark.parametrize(("said", "labels"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_what_is_no_answer_is_malformed(said: Any, labels: Labels | None) -> None:
+    with pytest.raises(Malformed):
+        read(orjson.dumps(said), None, 1, labels)
