@@ -23,6 +23,7 @@ from tidemill.contract import (
     prediction_folder,
 )
 from tidemill.runtime import manifest
+from tidemill.runtime.artifact import EVALUATION_FILE, PROFILE_FILE
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.monitor import report, window
 from tidemill.runtime.monitor.checks import evaluate
@@ -31,12 +32,10 @@ from tidemill.runtime.monitor.evidence import OUTPUTS, Evidence, Reference
 from tidemill.runtime.monitor.performance import Classified, Predicted, classified
 from tidemill.runtime.monitor.thresholds import worst
 from tidemill.runtime.objects import Store
+from tidemill.runtime.predictor import SIGNATURE_FILE
 from tidemill.runtime.profile import Counter, Profile, ProfileError
 from tidemill.runtime.signature import Signature
 
-PROFILE_FILE = "profile.json"
-SIGNATURE_FILE = "signature.json"
-EVALUATION_FILE = "evaluation.json"
 _evaluation: TypeAdapter[tuple[Measured, ...]] = TypeAdapter(tuple[Measured, ...])
 
 

@@ -14,6 +14,7 @@ from tidemill.runtime.monitor.performance import NotMeasurable, measure
 from tidemill.runtime.monitor.thresholds import Threshold
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.numerical import NumericalProfile
+from tidemill.runtime.train.measures import ERRORS
 
 WORST = 5
 FEWEST_VALUES = 30
@@ -178,12 +179,16 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
         value = measure(check.metric, evidence.labelled)
     except NotMeasurable as reason:
         return _no_data(check, f"{check.metric} cannot be told: {reason}")
-    before = evidence.reference.metrics.get(check.metric)
+    before = recorded(check.metric, evidence.reference.metrics)
+    # Errors count downwards: for them the bound is above and a rise is the regression.
+    sign = -1.0 if check.metric in ERRORS else 1.0
     bounds = [] if check.minimum is None else [check.minimum]
     message = f"{check.metric} is {value:.4g} on {evidence.labels} labelled rows"
+    if sign < 0 and bounds:
+        return _no_data(check, f"{message}; it is an error, for which minimum says nothing; set maximumRegression")
     if check.maximum_regression is not None:
         if before is not None:
-            bounds.append(before - check.maximum_regression)
+            bounds.append(before - sign * check.maximum_regression)
             message += f", it was {before:.4g} on the version's hold-out"
         elif not bounds:
             return _no_data(check, f"{message}, but the version's own hold-out was not measured by it; set minimum")
@@ -192,11 +197,25 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
         name=check.name,
         type=check.type,
         # Rounded, because 0.97 - 0.05 is not 0.92 in binary.
-        verdict="Failing" if round(value - threshold, 12) < 0 else "Passing",
+        verdict="Failing" if round(sign * (value - threshold), 12) < 0 else "Passing",
         value=value,
         threshold=threshold,
-        message=f"{message}; {threshold:.4g} is the least",
+        message=f"{message}; {threshold:.4g} is the {'least' if sign > 0 else 'most'}",
     )
+
+
+def recorded(metric: str, metrics: Mapping[str, float]) -> float | None:
+    """A metric of the version's own evaluation, also where that has the same thing as an error or as a scorer.
+
+    >>> recorded("neg_log_loss", {"log_loss": 0.2}), recorded("rmse", {"neg_root_mean_squared_error": -3.0}), recorded("f1", {})
+    (-0.2, 3.0, None)
+    """
+    if metric in metrics:
+        return metrics[metric]
+    scorer = ERRORS.get(metric)
+    if scorer is not None and scorer in metrics:
+        return -metrics[scorer]
+    return next((-metrics[error] for error, name in ERRORS.items() if name == metric and error in metrics), None)
 
 
 _JUDGES: Final[Mapping[str, Callable[[Check, Evidence], CheckOutcome]]] = MappingProxyType(

@@ -1,4 +1,6 @@
-"""How right answers were, given the labels that came back: scikit-learn's scorers by name, larger being better.
+"""How right answers were, given the labels that came back: scikit-learn's scorers by name, and errors such as `rmse`.
+
+Scorers count upwards, errors downwards, as in a version's own evaluation.
 
 The usual ones are computed here from counts, because importing scikit-learn takes longer than a whole check; any other is
 asked of scikit-learn itself.
@@ -15,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from tidemill.runtime.profile.grid import Floats, Integers
+from tidemill.runtime.train.measures import ERRORS
 
 
 class NotMeasurable(ValueError):
@@ -30,11 +33,18 @@ class Classified:
     answers: Integers
     scores: Floats | None = None
     """Probability of the class that was answered."""
+    strangers: int = 0
+    """How many of the last `classes` only labels know, not the model."""
+
+    @property
+    def binary(self) -> bool:
+        """Whether the model tells two classes apart; the second one is the positive one."""
+        return len(self.classes) - self.strangers == 2
 
     @property
     def probability(self) -> Floats:
-        """Of the second of two classes, which is the positive one."""
-        if len(self.classes) != 2:
+        """Of the positive one of two classes."""
+        if not self.binary:
             raise NotMeasurable(
                 "the log holds the probability of the answered class only, which is enough for two classes"
             )
@@ -52,13 +62,18 @@ class Predicted:
 
 
 def measure(metric: str, rows: Classified | Predicted) -> float:
-    """`metric` by scikit-learn's scorer name; raises NotMeasurable where the rows do not allow it.
+    """`metric` of these rows; raises NotMeasurable where they do not allow it.
+
+    Where a metric is made for two classes and there are more, its unweighted mean over the classes is taken.
 
     >>> measure("accuracy", Classified(("no", "yes"), np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])))
     0.75
-    >>> measure("neg_mean_absolute_error", Predicted(np.array([1.0, 2.0]), np.array([1.5, 2.0])))
-    -0.25
+    >>> rows = Predicted(np.array([1.0, 2.0]), np.array([1.5, 2.0]))
+    >>> measure("neg_mean_absolute_error", rows), measure("mean_absolute_error", rows)
+    (-0.25, 0.25)
     """
+    if metric in ERRORS:
+        return -measure(ERRORS[metric], rows)
     if not len(rows.labels):
         raise NotMeasurable("there are no labels")
     table: Mapping[str, Callable[[Any], float]] = _OF_CLASSES if isinstance(rows, Classified) else _OF_NUMBERS
@@ -117,9 +132,7 @@ def _averaged(per_class: Callable[[Floats, Floats, Floats], Floats], average: st
         shown = (labelled + answered) > 0
         match average:
             case "binary":
-                if len(rows.classes) != 2:
-                    raise NotMeasurable("this metric is for two classes; take its _macro, _micro or _weighted form")
-                return float(values[1])
+                return float(values[1]) if rows.binary else float(values[shown].mean())
             case "macro":
                 return float(values[shown].mean())
             case "weighted":
@@ -231,11 +244,11 @@ def classified(
     known: dict[str, int] = {}
     for label in classes:
         known.setdefault(str(label), len(known))
-    sides = []
+    sides, model_knows = [], len(known)
     for side in (labels, answers):
         codes = np.empty(len(side), np.int64)
         for place, label in enumerate(side):
             text = str(label)
             codes[place] = known.setdefault(text, len(known))
         sides.append(codes)
-    return Classified(tuple(known), sides[0], sides[1], scores)
+    return Classified(tuple(known), sides[0], sides[1], scores, len(known) - model_knows)

@@ -154,6 +154,16 @@ def test_labels_that_say_the_answers_are_wrong_fail_performance(life: Life) -> N
     assert life.model.accuracy - 0.05 == pytest.approx(found.threshold)
 
 
+def test_an_error_fails_when_it_rises(life: Life) -> None:
+    rows, labels = life.draw(200)
+    life.serve(rows, labels=[1 - label for label in labels])
+    loss = Check(name="loss", type="Performance", metric="log_loss", maximum_regression=0.2)
+
+    found = only(life.check(loss))
+
+    assert ("Failing", True) == (found.verdict, found.value > found.threshold > 0)
+
+
 def test_labels_that_come_hours_after_the_window_still_count(life: Life) -> None:
     rows, labels = life.draw(100)
     requests = life.serve(rows)

@@ -69,11 +69,19 @@ def test_metrics_of_numbers_are_scikit_learns(metric: str) -> None:
     assert by_sklearn(metric, NUMBERS) == pytest.approx(measure(metric, NUMBERS))
 
 
+def test_a_metric_for_two_classes_is_averaged_over_three() -> None:
+    assert measure("f1_macro", THREE) == measure("f1", THREE)
+
+
+def test_errors_count_downwards() -> None:
+    assert -measure("neg_root_mean_squared_error", NUMBERS) == measure("rmse", NUMBERS)
+    assert -measure("neg_log_loss", BINARY) == measure("log_loss", BINARY)
+
+
 REFUSED = {
     "an unknown metric": ("accurracy", BINARY, "knows no scorer 'accurracy'"),
     "a metric of another task": ("r2", BINARY, "a metric of regression"),
     "a classifier's metric of numbers": ("accuracy", NUMBERS, "a metric of classification"),
-    "a metric for two classes of three": ("f1", THREE, "_macro"),
     "a ranking of three classes": ("roc_auc", THREE, "enough for two classes"),
     "a ranking of labels that are all one": (
         "roc_auc",
