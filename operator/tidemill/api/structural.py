@@ -6,6 +6,7 @@ models. What an API server would refuse, or a user would miss, is refused here f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -58,8 +59,7 @@ def structural(model: type[BaseModel], *, defaults: bool = True, bounded: bool =
         model.__pydantic_core_schema__, mode="validation"
     )
     schema = _unkeyed(_inlined(whole, whole.get("$defs", {})))
-    if not defaults:
-        schema = _without_defaults(schema)
+    schema = _told_in_lists(schema) if defaults else _without_defaults(schema)
     problems = [*_undescribed(schema), *(_unbounded(schema) if bounded else ())]
     if problems:
         raise UnfitModel(f"{model.__name__}: " + "; ".join(problems))
@@ -187,7 +187,8 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
     }
     said = {**below, **words}
     if said.get("type") == "array":
-        key = said["items"].pop(_LIST_KEY, "")
+        key = said["items"].get(_LIST_KEY, "")
+        said["items"] = _unkeyed(said["items"])
         said |= (
             {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
             if key
@@ -198,6 +199,34 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 def _unkeyed(schema: Schema) -> Schema:
     return {word: value for word, value in schema.items() if word != _LIST_KEY}
+
+
+def _told_in_lists(schema: Schema) -> Schema:
+    """`schema` with the defaults of items of lists told in their descriptions, and not filled in.
+
+    A client compares a list as a whole: were something filled into its items, every apply of the same file would be a
+    change, and a tool that watches for differences from Git would never rest.
+    """
+    kept = dict(schema)
+    if "properties" in kept:
+        kept["properties"] = {name: _told_in_lists(inner) for name, inner in kept["properties"].items()}
+    if "items" in kept:
+        kept["items"] = _told(kept["items"])
+    return kept
+
+
+def _told(item: Schema) -> Schema:
+    properties = {name: _told_field(inner) for name, inner in item.get("properties", {}).items()}
+    return {**item, "properties": properties} if properties else item
+
+
+def _told_field(schema: Schema) -> Schema:
+    default = schema.get("default")
+    below = _told({word: value for word, value in schema.items() if word != "default"})
+    if default in (None, {}):
+        return below
+    text = default if isinstance(default, str) else json.dumps(default)
+    return {**below, "description": f"{below.get('description', '')} Default: `{text}`."}
 
 
 def _without_defaults(schema: Schema) -> Schema:

@@ -53,16 +53,17 @@ def generate(
     """Write CRDs, the chart's copies of them, its access rules and its README, the field reference and manifests/install.yaml."""
     if not (root / CHART / "Chart.yaml").exists():
         raise typer.BadParameter(f"{root.resolve()} holds no {CHART}; run this in the repository or give --root")
+    values = (root / CHART / "values.yaml").read_text(encoding="utf-8")
+    changed = settle(root, {**from_types(), CHART / "README.md": readme(values)}, check=check)
     try:
-        values = (root / CHART / "values.yaml").read_text(encoding="utf-8")
-        changed = settle(root, {**from_types(), CHART / "README.md": readme(values)}, check=check)
         # The chart holds copies of what was just written, so it is rendered last.
         changed += settle(root, {INSTALL: installation(root / CHART, helm)}, check=check)
     except HelmFailed as problem:
         typer.echo(f"tidemill generate: {problem}", err=True)
         raise typer.Exit(2) from problem
-    for path in changed:
-        typer.echo(f"{'differs' if check else 'wrote'} {path}")
+    finally:
+        for path in changed:
+            typer.echo(f"{'differs' if check else 'wrote'} {path}")
     if check and changed:
         typer.echo("the files above do not follow from the types; run `make generate` and commit the result", err=True)
         raise typer.Exit(1)

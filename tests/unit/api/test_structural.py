@@ -89,6 +89,14 @@ def test_an_empty_default_is_not_said() -> None:
     assert "default" not in field("first")
 
 
+def test_defaults_within_a_list_are_told_and_not_filled_in() -> None:
+    seats = field("fleet")["items"]["properties"]["seats"]
+
+    assert "default" not in seats
+    assert "For how many. Default: `2`." == seats["description"]
+    assert 2 == field("first")["properties"]["seats"]["default"]
+
+
 def test_defaults_can_be_left_to_the_writer() -> None:
     said = [word for _, node in nodes(structural(Harbour, defaults=False, bounded=False)) for word in node]
 

@@ -1,0 +1,216 @@
+"""What a real API server makes of the definitions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from api.crds.server import BY_KIND, OPERATOR, Manifest, Server, address, full, least
+from tidemill.api import API_VERSION
+from tidemill.api.crds import crds, model_of
+
+KINDS = pytest.mark.parametrize("kind", BY_KIND)
+SCHEMAS: dict[str, Manifest] = {
+    definition["spec"]["names"]["kind"]: definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for definition in crds()
+}
+
+
+@pytest.fixture
+def made(server: Server, kind: str) -> Any:
+    """An object of the kind that says no more than it must."""
+    manifest = least(kind, name="least")
+    answer = server.create(manifest)
+    assert answer.status_code == 201, answer.text
+    yield answer.json()
+    server.delete(manifest)
+
+
+@KINDS
+def test_a_definition_is_accepted_without_reservation(server: Server, kind: str) -> None:
+    """No schema that is not structural, no rule that costs too much, no name that is taken."""
+    name = f"{BY_KIND[kind].plural}.tidemill.dev"
+    conditions = server.ask("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}").json()["status"][
+        "conditions"
+    ]
+
+    assert {"Established": "True", "NamesAccepted": "True"} == {one["type"]: one["status"] for one in conditions}
+
+
+@KINDS
+def test_an_object_that_says_the_least_is_filled_in_as_the_models_fill_it_in(made: Manifest, kind: str) -> None:
+    spec = model_of(BY_KIND[kind], "spec")
+
+    assert spec.model_validate(least(kind)["spec"]) == spec.model_validate(made["spec"])
+
+
+@KINDS
+def test_a_new_object_was_seen_by_nobody(made: Manifest, kind: str) -> None:
+    assert {"observedGeneration": -1} == made["status"]
+
+
+@KINDS
+def test_a_spec_with_everything_the_models_say_loses_nothing(server: Server, kind: str) -> None:
+    manifest = least(kind, name="whole")
+    manifest["spec"] = model_of(BY_KIND[kind], "spec").model_validate(manifest["spec"]).to_wire()
+    answer = server.create(manifest, dry=True)
+
+    assert answer.status_code == 201, answer.text
+    assert manifest["spec"] == answer.json()["spec"]
+
+
+@KINDS
+def test_a_status_with_every_field_is_kept_and_read_back_by_the_model(
+    server: Server, made: Manifest, kind: str
+) -> None:
+    status = full(SCHEMAS[kind]["properties"]["status"])
+    answer = server.as_user(OPERATOR).merge(made, {"status": status}, "status")
+
+    assert answer.status_code == 200, answer.text
+    assert status == answer.json()["status"]
+    model = model_of(BY_KIND[kind], "status")
+    assert set(status) == {
+        model.model_fields[name].alias or name for name in model.model_validate(status).model_fields_set
+    }
+
+
+@KINDS
+def test_every_column_finds_its_value(server: Server, made: Manifest, kind: str) -> None:
+    """The whole object is filled: a column that stays empty looks where nothing is."""
+    schema = SCHEMAS[kind]["properties"]
+    columns = BY_KIND[kind].columns
+    wanted = {column.path.split("'")[1] for column in columns if "conditions" in column.path}
+    status = full(schema["status"])
+    (condition,) = status["conditions"]
+    status["conditions"] = [{**condition, "type": name} for name in sorted(wanted)]
+    assert server.as_user(OPERATOR).merge(made, {"status": status}, "status").status_code == 200
+
+    table = server.ask("GET", address(made), Accept="application/json;as=Table;v=v1;g=meta.k8s.io").json()
+
+    names = [column["name"] for column in table["columnDefinitions"]]
+    assert ["Name", *(column.name for column in columns)] == names
+    (row,) = table["rows"]
+    assert [] == [
+        name for name, cell in zip(names, row["cells"], strict=True) if cell in (None, "", "<none>", "<unknown>")
+    ]
+
+
+@KINDS
+def test_kubectl_explains_every_field(server: Server, kind: str) -> None:
+    published = server.ask("GET", f"/openapi/v3/apis/{API_VERSION}").json()["components"]["schemas"]
+    schema = published[f"dev.tidemill.v1alpha1.{kind}"]
+
+    def mute(node: Manifest, path: str) -> list[str]:
+        missing = []
+        for name, inner in node.get("properties", {}).items():
+            if not inner.get("description"):
+                missing.append(f"{path}.{name}")
+            missing += mute(inner, f"{path}.{name}")
+        for word in ("items", "additionalProperties"):
+            if isinstance(node.get(word), dict):
+                missing += mute(node[word], f"{path}[]")
+        return missing
+
+    assert [] == mute(schema["properties"]["spec"], "spec") + mute(schema["properties"]["status"], "status")
+
+
+def test_kubectl_explain_reads_like_the_docstrings(server: Server) -> None:
+    said = " ".join(server.kubectl("explain", "trainingjobs.tidemill.dev.spec.estimator").split())
+
+    assert "DESCRIPTION: What learns. FIELDS:" in said
+    assert "enum: Auto, None" in said
+    assert "Constructor arguments, as in scikit-learn's documentation." in said
+
+
+def test_all_kinds_are_listed_together(server: Server) -> None:
+    found = json.loads(server.kubectl("get", "--raw", f"/apis/{API_VERSION}"))["resources"]
+    listed = {one["kind"]: one for one in found if "/" not in one["name"]}
+
+    assert BY_KIND.keys() == listed.keys()
+    assert all(one["categories"] == ["tidemill", "mlops"] for one in listed.values())
+    assert {kind.short_name for kind in BY_KIND.values()} == {
+        name for one in listed.values() for name in one["shortNames"]
+    }
+
+
+def test_a_service_is_scaled_by_its_subresource(server: Server) -> None:
+    manifest = least("InferenceService", name="scaled")
+    assert server.create(manifest).status_code == 201
+    server.kubectl("scale", "inferenceservices.tidemill.dev/scaled", "--replicas=3", "-n", "default")
+
+    assert 3 == server.read(manifest)["spec"]["replicas"]
+    server.delete(manifest)
+
+
+@pytest.mark.parametrize("value", [3, 0.5, "saga", True, -1, "", "0.5"])
+def test_a_parameter_is_text_a_number_or_a_boolean(server: Server, value: Any) -> None:
+    manifest = least("TrainingJob")
+    manifest["spec"]["estimator"]["parameters"] = {"solver": value}
+    answer = server.create(manifest, dry=True)
+
+    assert answer.status_code == 201, answer.text
+    kept = answer.json()["spec"]["estimator"]["parameters"]["solver"]
+    assert (value, type(value)) == (kept, type(kept))
+
+
+@pytest.mark.parametrize("value", [{}, {"a": 1}, [], [1], [[]], "x" * 1025])
+def test_a_parameter_is_nothing_else(server: Server, value: Any) -> None:
+    manifest = least("TrainingJob")
+    manifest["spec"]["estimator"]["parameters"] = {"solver": value}
+
+    assert 422 == server.create(manifest, dry=True).status_code
+
+
+@pytest.mark.parametrize("value", ["500m", "2Gi", 2, "1e3", "0.5"])
+def test_resources_are_quantities(server: Server, value: Any) -> None:
+    manifest = least("Dataset")
+    manifest["spec"]["resources"] = {"requests": {"cpu": value}}
+
+    assert 201 == server.create(manifest, dry=True).status_code
+
+
+@pytest.mark.parametrize("value", ["much", "2 Gi", "", 0.5, True, "1" * 65])
+def test_resources_are_nothing_else(server: Server, value: Any) -> None:
+    manifest = least("Dataset")
+    manifest["spec"]["resources"] = {"requests": {"cpu": value}}
+
+    assert 422 == server.create(manifest, dry=True).status_code
+
+
+def test_null_is_the_same_as_leaving_out(server: Server) -> None:
+    manifest = least("Dataset")
+    manifest["spec"]["splits"] = {"seed": None}
+    answer = server.create(manifest, dry=True)
+
+    assert 7 == answer.json()["spec"]["splits"]["seed"]
+
+
+def test_a_field_that_does_not_exist_is_refused_by_name(server: Server) -> None:
+    manifest = least("Dataset")
+    manifest["spec"]["souce"] = {}
+    answer = server.create(manifest, dry=True)
+
+    assert 400 == answer.status_code
+    assert 'unknown field "spec.souce"' in answer.json()["message"]
+
+
+def test_two_managers_can_add_to_a_list_by_name(server: Server) -> None:
+    """Lists of named things are merged item by item, so that one manager's checks are not another's to lose."""
+    first, second = least("DriftMonitor", name="shared"), least("DriftMonitor", name="shared")
+    second["spec"]["checks"] = [{"name": "scores", "type": "PredictionDrift", "failing": 0.3}]
+    assert server.apply(first, "one").status_code == 201
+    answer = server.apply(second, "two")
+
+    assert ["inputs", "scores"] == [check["name"] for check in answer.json()["spec"]["checks"]]
+    server.delete(first)
+
+
+def test_a_name_is_given_once_in_a_list(server: Server) -> None:
+    manifest = least("DriftMonitor")
+    manifest["spec"]["checks"] *= 2
+    answer = server.create(manifest, dry=True)
+
+    assert 422 == answer.status_code
+    assert "Duplicate value" in answer.json()["message"]

@@ -1,0 +1,249 @@
+"""The chart's admission policies and roles, tried by the people they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from api.crds.server import BY_KIND, CHART, OPERATOR, SYSTEM, Manifest, Server, least
+from support.waiting import until
+from tidemill.children import names
+
+EDITOR, APPROVER, VIEWER = "eve", "ann", "vic"
+RBAC = "rbac.authorization.k8s.io"
+YES = {"user": APPROVER, "verdict": "Approved"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def people(server: Server) -> None:
+    """An editor and a viewer by the cluster's own roles, and an approver who may not even list anything else."""
+    for user, role in ((EDITOR, "edit"), (VIEWER, "view"), (APPROVER, "tidemill-approver")):
+        server.kubectl("create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}", "-n", "default")
+    # The cluster's own roles take ours in within a moment.
+    for user, verb in ((EDITOR, "create"), (VIEWER, "watch")):
+        for kind in BY_KIND.values():
+            until(
+                f"{user} may {verb} {kind.plural}",
+                lambda user=user, verb=verb, kind=kind: allowed(server, verb, "tidemill.dev", kind.plural, user=user),
+                seconds=30,
+                poll=0.1,
+            )
+
+
+@pytest.fixture
+def version(server: Server) -> Iterator[Manifest]:
+    """A version that waits for approval."""
+    manifest = least("ModelVersion", name="waiting")
+    manifest["spec"]["approval"] = {"policy": "Manual", "requiredApprovals": 2}
+    answer = server.as_user(EDITOR).create(manifest)
+    assert 201 == answer.status_code, answer.text
+    yield manifest
+    server.delete(manifest)
+
+
+def decide(server: Server, version: Manifest, *decisions: Manifest) -> tuple[int, str]:
+    return change(server, version, {"spec": {"approval": {"decisions": list(decisions)}}})
+
+
+def change(server: Server, version: Manifest, patch: Manifest, subresource: str = "") -> tuple[int, str]:
+    answer = server.merge(version, patch, subresource)
+    return answer.status_code, answer.json().get("message", "")
+
+
+def test_an_approver_approves_in_their_own_name(server: Server, version: Manifest) -> None:
+    assert (200, "") == decide(server.as_user(APPROVER), version, YES)
+
+
+def test_an_approver_does_not_approve_in_another_s_name(server: Server, version: Manifest) -> None:
+    code, said = decide(server.as_user(APPROVER), version, {"user": EDITOR, "verdict": "Approved"})
+
+    assert 403 == code
+    assert f"spec.approval.decisions[].user must be {APPROVER}" in said
+
+
+def test_an_editor_does_not_approve(server: Server, version: Manifest) -> None:
+    code, said = decide(server.as_user(EDITOR), version, {"user": EDITOR, "verdict": "Approved"})
+
+    assert 403 == code
+    assert "takes the verb approve on modelversions.tidemill.dev" in said
+
+
+def test_a_version_does_not_arrive_approved(server: Server) -> None:
+    manifest = least("ModelVersion", name="arriving")
+    manifest["spec"]["approval"] = {"policy": "Manual", "decisions": [YES]}
+
+    assert 403 == server.as_user(EDITOR).create(manifest, dry=True).status_code
+    assert 403 == server.as_user(OPERATOR).create(manifest, dry=True).status_code
+
+
+def test_nobody_takes_back_another_s_decision(server: Server, version: Manifest) -> None:
+    assert (200, "") == decide(server.as_user(APPROVER), version, YES)
+    for other in (server, server.as_user(EDITOR), server.as_user(OPERATOR)):
+        assert 403 == decide(other, version)[0]
+        assert 403 == decide(other, version, {**YES, "verdict": "Rejected"})[0]
+    assert (200, "") == decide(server.as_user(APPROVER), version)
+
+
+def test_a_standing_decision_is_in_nobody_s_way(server: Server, version: Manifest) -> None:
+    assert (200, "") == decide(server.as_user(APPROVER), version, YES)
+    assert (200, "") == change(server.as_user(EDITOR), version, {"spec": {"suspend": True}})
+
+
+@pytest.mark.parametrize("easier", [{"policy": "Automatic"}, {"requiredApprovals": 1}], ids=str)
+def test_an_editor_does_not_make_approval_easier(server: Server, version: Manifest, easier: Manifest) -> None:
+    code, said = change(server.as_user(EDITOR), version, {"spec": {"approval": easier}})
+
+    assert 403 == code
+    assert "may not make approval easier" in said
+    assert (200, "") == change(server.as_user(APPROVER), version, {"spec": {"approval": easier}})
+
+
+def test_an_editor_may_make_approval_harder(server: Server, version: Manifest) -> None:
+    assert (200, "") == change(server.as_user(EDITOR), version, {"spec": {"approval": {"requiredApprovals": 3}}})
+
+
+@pytest.mark.parametrize("kind", BY_KIND)
+def test_only_the_operator_writes_status(server: Server, kind: str) -> None:
+    manifest = least(kind, name="watched")
+    assert 201 == server.create(manifest).status_code
+    patch = {"status": {"observedGeneration": 1}}
+    code, said = change(server, manifest, patch, "status")
+    answer = server.as_user(OPERATOR).merge(manifest, patch, "status")
+    server.delete(manifest)
+
+    assert 403 == code
+    assert "status is written by the operator" in said
+    assert 200 == answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("annotation", [names.CAUSE, names.QUARANTINE, names.ORDER, names.DIGEST])
+def test_only_the_operator_leaves_its_marks(server: Server, version: Manifest, annotation: str) -> None:
+    patch = {"metadata": {"annotations": {annotation: "x"}}}
+    code, said = change(server, version, patch)
+
+    assert 403 == code
+    assert annotation in said
+    assert (200, "") == change(server.as_user(OPERATOR), version, patch)
+    assert 403 == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: None}}})[0]
+
+
+@pytest.mark.parametrize("label", [names.MODEL, names.TRAINING_JOB, names.MONITOR, names.OWNER_UID])
+def test_only_the_operator_gives_its_labels(server: Server, version: Manifest, label: str) -> None:
+    patch = {"metadata": {"labels": {label: "x"}}}
+
+    assert 403 == change(server, version, patch)[0]
+    assert (200, "") == change(server.as_user(OPERATOR), version, patch)
+
+
+@pytest.mark.parametrize("annotation", [names.PROMOTE, names.ABORT, names.RESET, "example.com/mine"])
+def test_people_say_what_is_theirs_to_say(server: Server, version: Manifest, annotation: str) -> None:
+    assert (200, "") == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: "x"}}})
+    assert (200, "") == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: None}}})
+
+
+def test_an_approver_lifts_a_quarantine_and_an_editor_does_not(server: Server, version: Manifest) -> None:
+    assert (200, "") == change(
+        server.as_user(OPERATOR), version, {"metadata": {"annotations": {names.QUARANTINE: "x"}}}
+    )
+    lift = {"metadata": {"annotations": {names.QUARANTINE: None}}}
+    code, said = change(server.as_user(EDITOR), version, lift)
+
+    assert 403 == code
+    assert "may not lift a quarantine" in said
+    assert (200, "") == change(server.as_user(APPROVER), version, lift)
+
+
+@pytest.mark.parametrize("kind", BY_KIND)
+def test_the_cluster_s_own_roles_know_the_kinds(server: Server, kind: str) -> None:
+    manifest = least(kind, name="roles")
+
+    assert 201 == server.as_user(EDITOR).create(manifest).status_code
+    assert 403 == server.as_user(VIEWER).create(least(kind, name="other"), dry=True).status_code
+    assert "roles" == server.as_user(VIEWER).read(manifest)["metadata"]["name"]
+    assert 200 == server.as_user(EDITOR).delete(manifest).status_code
+
+
+def allowed(
+    server: Server, verb: str, group: str, resource: str, *, namespace: str = "default", user: str = OPERATOR
+) -> bool:
+    resource, _, subresource = resource.partition("/")
+    attributes = {
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": namespace,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": user,
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "resourceAttributes": attributes,
+        },
+    }
+    answer: Manifest = server.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review).json()
+    return bool(answer["status"]["allowed"])
+
+
+def test_the_operator_may_do_all_that_it_does(server: Server) -> None:
+    for rule in yaml.safe_load((CHART / "files" / "access.yaml").read_text())["controller"]:
+        for verb in rule["verbs"]:
+            assert allowed(server, verb, rule["apiGroups"][0], rule["resources"][0]), (verb, rule)
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource"),
+    [
+        *((verb, "", "secrets") for verb in ("get", "list", "watch", "create", "patch", "delete")),
+        *((verb, RBAC, "roles") for verb in ("get", "create", "bind", "escalate")),
+        ("create", "", "pods"),
+        ("delete", "", "pods"),
+        ("create", "", "pods/exec"),
+        ("create", "", "serviceaccounts/token"),
+        ("list", "", "nodes"),
+        ("list", "", "namespaces"),
+        ("get", "", "configmaps"),
+        ("impersonate", "", "users"),
+        ("approve", "tidemill.dev", "modelversions"),
+        ("get", "apiextensions.k8s.io", "customresourcedefinitions"),
+    ],
+)
+def test_the_operator_may_do_nothing_else(server: Server, verb: str, group: str, resource: str) -> None:
+    assert not allowed(server, verb, group, resource)
+
+
+def test_no_policy_has_a_type_error(server: Server) -> None:
+    found: list[dict[str, Any]] = server.ask(
+        "GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+    ).json()["items"]
+
+    assert {"tidemill-approvals", "tidemill-marks", "tidemill-status"} == {one["metadata"]["name"] for one in found}
+    for one in found:
+        server.kubectl(
+            "wait",
+            f"validatingadmissionpolicy/{one['metadata']['name']}",
+            "--for=jsonpath={.status.observedGeneration}=1",
+            "--timeout=20s",
+        )
+        checked = server.ask(
+            "GET", f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{one['metadata']['name']}"
+        ).json()
+        assert "expressionWarnings" not in checked["status"]["typeChecking"]
+
+
+def test_the_credentials_of_the_store_survive_an_upgrade(server: Server) -> None:
+    def secret(name: str) -> Manifest:
+        found: Manifest = server.ask("GET", f"/api/v1/namespaces/{SYSTEM}/secrets/{name}").json()["data"]
+        return found
+
+    before = secret("tidemill-store")
+    server.helm("upgrade", "tidemill", CHART, "--namespace", SYSTEM)
+
+    assert {"uri", "endpoint", "region", "access-key-id", "secret-access-key"} == before.keys()
+    assert before == secret("tidemill-store")
+    assert before["secret-access-key"] == secret("tidemill-store-root")["secret-access-key"]
