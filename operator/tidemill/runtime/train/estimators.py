@@ -105,9 +105,13 @@ class Known(NamedTuple):
         return f"{self.module}.{self.name}"
 
 
+_LISTS: Final[tuple[tuple[Task, Mapping[str, tuple[str, ...]]], ...]] = (
+    ("Classification", CLASSIFIERS),
+    ("Regression", REGRESSORS),
+)
 KNOWN: Final[Mapping[str, Known]] = {
     f"{module}.{name}": Known(module, name, task)
-    for task, modules in (("Classification", CLASSIFIERS), ("Regression", REGRESSORS))
+    for task, modules in _LISTS
     for module, names in modules.items()
     for name in names
 }

@@ -1,0 +1,115 @@
+"""Rows that a service answered, joined with the labels that came back for them: the newer half of a training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tidemill.contract import LogColumn, label_folder, prediction_folder
+from tidemill.runtime.monitor import window
+from tidemill.runtime.objects import Store
+from tidemill.runtime.tables.schema import Column
+
+_KEYS = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Rows in the order of their time, each once."""
+
+    table: pa.Table
+    """The features under their own names, as float64 or text; `time`; and `label` as text, null where none came back."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> pa.Table:
+        """The rows that have labels."""
+        return self.table.filter(pc.is_valid(self.table.column(LogColumn.LABEL)))
+
+
+def read(
+    store: Store, namespace: str, service: str, start: datetime, end: datetime, features: Sequence[Column]
+) -> Served:
+    """What `service` was asked from `start` up to `end`, with all labels that are there by now, however late they came.
+
+    A row logged twice counts once. Of several labels for one row the newest counts; contradictions are warned of.
+    """
+    skipped = window.Skipped([])
+    wanted = {*_KEYS, *(LogColumn.FEATURE + column.name for column in features)}
+    parts = window.keys(store, prediction_folder(namespace, service), start, end)
+    batches = window.rows(store, parts, lambda names: [name for name in names if name in wanted], skipped)
+    schema = _schema(features)
+    conformed = [_conformed(window.within(batch, start, end), schema, skipped) for batch in batches]
+    table = _once(pa.concat_tables([schema.empty_table(), *conformed]).combine_chunks())
+    label_parts = window.keys(store, label_folder(namespace, service), start, None)
+    labels = window.labels(store, label_parts, skipped)
+    found, values = labels.match(table)
+    texts = np.full(table.num_rows, None, dtype=object)
+    texts[found] = np.array(values.to_pylist(), dtype=object)
+    table = table.append_column(LogColumn.LABEL, pa.array(texts, pa.string()))
+    warnings = skipped.warnings()
+    if labels.contradicted:
+        warnings += (f"{labels.contradicted} served rows have labels that contradict each other; the newest counts",)
+    absent = [
+        column.name for column in features if table.num_rows and table.column(column.name).null_count == table.num_rows
+    ]
+    if absent:
+        warnings += (
+            f"the log of {service} holds no values of {', '.join(absent[:3])}; they count as missing in the served rows",
+        )
+    return Served(table, warnings)
+
+
+def _schema(features: Sequence[Column]) -> pa.Schema:
+    return pa.schema(
+        [
+            (LogColumn.REQUEST, pa.string()),
+            (LogColumn.ROW, pa.int64()),
+            (LogColumn.TIME, pa.timestamp("us", tz="UTC")),
+            *((column.name, pa.float64() if column.type == "Numerical" else pa.string()) for column in features),
+        ]
+    )
+
+
+def _conformed(batch: pa.Table, schema: pa.Schema, skipped: window.Skipped) -> pa.Table:
+    """A part's rows with the columns of `schema`: parts of other versions may lack some, or hold them as another type."""
+    columns = []
+    for place, field in enumerate(schema):
+        name = field.name if place < len(_KEYS) else LogColumn.FEATURE + field.name
+        columns.append(_cast(batch, name, field.type, skipped))
+    return pa.table(columns, schema=schema)
+
+
+def _cast(batch: pa.Table, name: str, kind: Any, skipped: window.Skipped) -> Any:
+    if name not in batch.column_names:
+        return pa.nulls(batch.num_rows, kind)
+    column = batch.column(name)
+    if pa.types.is_floating(column.type) and kind == pa.string():
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    try:
+        return column.cast(kind, safe=False)
+    except pa.ArrowInvalid:
+        skipped.parts.append(f"column {name} of {batch.num_rows} rows: {column.type} is no {kind}")
+        return pa.nulls(batch.num_rows, kind)
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Each row of a request once, the newest where it was logged more often."""
+    table = table.take(
+        pc.sort_indices(
+            table, [(LogColumn.TIME, "ascending"), (LogColumn.REQUEST, "ascending"), (LogColumn.ROW, "ascending")]
+        )
+    )
+    rows = pc.binary_join_element_wise(
+        table.column(LogColumn.REQUEST), table.column(LogColumn.ROW).cast(pa.string()), "/"
+    )
+    codes = pc.dictionary_encode(rows).combine_chunks().indices.to_numpy() if table.num_rows else np.empty(0, np.int64)
+    newest = np.zeros(int(codes.max()) + 1 if len(codes) else 0, np.int64)
+    newest[codes] = np.arange(len(codes))
+    return table.take(pa.array(np.sort(newest)))

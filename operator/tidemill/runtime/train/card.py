@@ -1,0 +1,112 @@
+"""What a version says of itself to people (a model card) and to other tools (MLflow's `MLmodel`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tidemill.contract import TrainOrder
+from tidemill.runtime.predictor import COMPILED_FILE, MODEL_FILE
+from tidemill.runtime.signature import Signature
+from tidemill.runtime.train.estimators import Known
+
+if TYPE_CHECKING:
+    from tidemill.runtime.train.job import Finished
+
+
+def readme(order: TrainOrder, known: Known, signature: Signature, finished: Finished, not_compiled: str) -> str:
+    """A model card in Markdown; its front matter is what model hubs read."""
+    trained = finished.trained
+    task = "tabular-classification" if signature.task == "Classification" else "tabular-regression"
+    front = yaml.safe_dump(
+        {"library_name": "sklearn", "tags": ["tidemill", "skops", task], "model_format": "skops", "pipeline_tag": task},
+        sort_keys=False,
+    )
+    served = f", {trained.served_rows} of them served and labelled" if trained.served_rows else ""
+    lines = [
+        f"---\n{front}---\n",
+        f"# {order.model}, version {order.version}\n",
+        f"{known.name} for {signature.task.lower()} of `{signature.target}`, trained by the run `{order.training_job}` on {trained.rows} rows{served} of the "
+        f"Dataset `{order.dataset}` (`{order.dataset_digest}`), with seed {order.seed}.\n",
+        "## What was measured\n",
+        "| rows | metric | this version | version in service |\n|---|---|---:|---:|",
+    ]
+    for measured in trained.evaluation:
+        for name, value in measured.metrics.items():
+            stable = f"{measured.stable[name]:.4f}" if name in measured.stable else ""
+            lines.append(f"| {measured.on} ({measured.rows}) | {name} | {value:.4f} | {stable} |")
+    lines += ["\n## What it takes\n", "| feature | type | learnt from | importance |\n|---|---|---|---:|"]
+    for feature in signature.features:
+        learnt = (
+            f"{len(feature.categories)} categories"
+            if feature.type == "Categorical"
+            else f"{feature.minimum:.6g} to {feature.maximum:.6g}"
+            if feature.minimum is not None and feature.maximum is not None
+            else "no values"
+        )
+        lines.append(f"| `{feature.name}` | {feature.type} | {learnt} | {feature.importance:.3f} |")
+    if signature.classes:
+        lines.append(
+            f"\nIt answers with one of {', '.join(f'`{label}`' for label in signature.classes)}; the estimator itself predicts the index in this list."
+        )
+    lines += (
+        ["\n## Parameters\n", *(f"* `{name}`: {value}" for name, value in trained.parameters.items())]
+        if trained.parameters
+        else []
+    )
+    if finished.warnings:
+        lines += ["\n## Limits\n", *(f"* {warning}" for warning in finished.warnings)]
+    lines += [
+        "\n## How to use it\n",
+        "`tidemill.runtime.predictor.load(folder)` answers with it. "
+        + (
+            f"`{COMPILED_FILE}` gives the same answers in ONNX Runtime."
+            if trained.compiled
+            else f"It is not compiled to ONNX: {not_compiled}."
+        ),
+        f"`{MODEL_FILE}` holds the scikit-learn estimator; load it with `skops.io.load` and an explicit list of trusted types. There is no pickle in this folder.\n",
+    ]
+    return "\n".join(lines)
+
+
+def mlmodel(order: TrainOrder, signature: Signature, *, compiled: bool) -> str:
+    """The folder as an MLflow model: flavors and signature."""
+    import sklearn
+
+    flavors: dict[str, Any] = {
+        "sklearn": {
+            "pickled_model": MODEL_FILE,
+            "serialization_format": "skops",
+            "sklearn_version": sklearn.__version__,
+        },
+    }
+    if compiled:
+        flavors["onnx"] = {"data": COMPILED_FILE, "providers": ["CPUExecutionProvider"]}
+    inputs = [
+        {"type": "double", "name": feature.name, "required": not signature.takes_missing}
+        for feature in signature.features
+    ]
+    output = "long" if signature.task == "Classification" else "double"
+    said = {
+        "model_id": order.version,
+        "flavors": flavors,
+        "signature": {
+            "inputs": yaml_json(inputs),
+            "outputs": yaml_json([{"type": output, "name": signature.target, "required": True}]),
+        },
+        "metadata": {
+            "model": order.model,
+            "dataset": order.dataset,
+            "datasetDigest": order.dataset_digest,
+            "trainingJob": order.training_job,
+        },
+    }
+    return str(yaml.safe_dump(said, sort_keys=False, width=1000))
+
+
+def yaml_json(value: Any) -> str:
+    """MLflow keeps its signatures as JSON text within the YAML."""
+    import json
+
+    return json.dumps(value)

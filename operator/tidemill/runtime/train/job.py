@@ -1,0 +1,313 @@
+"""A training run: rows in, a model version out, published with the evidence for it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from tidemill.api.base import Model
+from tidemill.api.modelversion import Measured
+from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
+from tidemill.runtime import artifact, predictor
+from tidemill.runtime.encoding import encode, features_of
+from tidemill.runtime.failures import ArtifactCorrupt, InvalidParameters, TrainingFailed
+from tidemill.runtime.manifest import FILE as MANIFEST_FILE
+from tidemill.runtime.manifest import Manifest
+from tidemill.runtime.manifest import digest_of as digest_of_bytes
+from tidemill.runtime.objects import Store
+from tidemill.runtime.predictor import Golden, Matrix, Predictor
+from tidemill.runtime.reports import model as report
+from tidemill.runtime.signature import Signature
+from tidemill.runtime.train import card, estimators, expected, importance, measures
+from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
+from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.preprocessing import prepare
+from tidemill.runtime.train.rows import Labelled, Material, gather
+
+logger = logging.getLogger(__name__)
+
+_SMALL: Final = 2_000_000
+"""Cells of a matrix below which one thread is quicker than several that wait for each other."""
+_VERIFIED_ROWS: Final = 5_000
+_MOST_WARNINGS: Final = 20
+
+
+class Finished(Model):
+    """What a run answered, kept with the version so that a second run of the same order can answer it again."""
+
+    order: str
+    """Digest of the order."""
+    trained: Trained
+    """Without where it lies and what its digest is: the file cannot know."""
+    warnings: tuple[str, ...] = ()
+
+
+def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tuple[str, ...]]:
+    """Carry out `order` and say what came of it, with warnings; an order that was carried out before is not repeated.
+
+    Raises a RunFailed.
+    """
+    known = estimators.find(order.estimator.name)
+    if order.learn not in ("Auto", known.task):
+        raise InvalidParameters(
+            f"spec.task is {order.learn}, but {known.name} is for {known.task}; correct one of the two"
+        )
+    folder = f"{order.namespace}/models/{order.model}/{order.version}"
+    before = _finished(order, store, folder)
+    if before:
+        return before
+    estimator = estimators.make(known, order.estimator.parameters, order.seed)
+    names = measures.chosen(order.metrics, known.task)
+    revision = store.fetch(order.dataset_uri, order.dataset_digest, scratch / "dataset")
+    rows = gather(revision, known.task, order.served_rows, order.namespace, store, order.seed)
+    return _Run(order, store, scratch, known, names, rows).publish(estimator, folder)
+
+
+def _finished(order: TrainOrder, store: Store, folder: str) -> tuple[Trained, tuple[str, ...]] | None:
+    """The answer of an earlier run of this order that got as far as publishing, but whose report was lost."""
+    try:
+        text = store.get(f"{folder}/{MANIFEST_FILE}")
+    except FileNotFoundError:
+        return None
+    digest = digest_of_bytes(text)
+    manifest = Manifest.verified(text, digest, store.uri_of(folder))
+    kept = store.get(f"{folder}/{artifact.TRAINED_FILE}")
+    if digest_of_bytes(kept) != manifest.files[artifact.TRAINED_FILE].digest:
+        raise ArtifactCorrupt(
+            f"{store.uri_of(folder)}/{artifact.TRAINED_FILE} is not what was published; delete that folder and train again"
+        )
+    try:
+        finished = Finished.model_validate_json(kept)
+    except ValidationError as error:
+        raise ArtifactCorrupt(
+            f"{store.uri_of(folder)} was published by another release: {error.errors()[0]['msg']}; delete that folder"
+        ) from error
+    if finished.order != digest_of(order):
+        raise ArtifactCorrupt(
+            f"{store.uri_of(folder)} holds the version of another run; delete that folder, or start a run of another name"
+        )
+    logger.info("%s was published before; nothing is trained again", store.uri_of(folder))
+    return _located(finished.trained, store.uri_of(folder), digest), finished.warnings
+
+
+def _located(trained: Trained, uri: str, digest: str) -> Trained:
+    return trained.model_copy(update={"uri": uri, "digest": digest, "report_uri": f"{uri}/{artifact.REPORT_FILE}"})
+
+
+class _Run:
+    """One run with its inputs at hand."""
+
+    def __init__(
+        self, order: TrainOrder, store: Store, scratch: Path, known: Known, metrics: tuple[str, ...], rows: Material
+    ) -> None:
+        self.order, self.store, self.scratch = order, store, scratch
+        self.known, self.metrics, self.rows = known, metrics, rows
+        self.warnings = [*rows.warnings]
+
+    def publish(self, estimator: Any, folder: str) -> tuple[Trained, tuple[str, ...]]:
+        """Fit, measure, compile and publish."""
+        features, said = features_of(self.rows.learnt.table, self.rows.schema.features)
+        self.warnings += said
+        if not features:
+            raise TrainingFailed(
+                "the Dataset has no column that a model can take; give a column of numbers or categories the role Feature"
+            )
+        matrix = encode(self.rows.learnt.table, features)
+        self.warnings += importance.know_too_much(matrix, self.rows.learnt.truth, features)
+        model = self._fit(estimator, features, matrix)
+        signature = self._signature(features, model)
+        held_out = encode(self.rows.held_out.table, features)
+        ask = predictor.estimated(model, signature)
+        golden_matrix = golden_rows(held_out, signature)
+        golden = Golden(golden_matrix, ask(golden_matrix))
+        compiled = self._compile(model, signature, np.vstack([golden_matrix, held_out, matrix])[:_VERIFIED_ROWS], ask)
+        quick = self._quickest(compiled, signature, ask)
+        weights = importance.permutation_importance(quick, held_out, self.rows.held_out.truth, self.order.seed)
+        signature = signature.model_copy(
+            update={
+                "features": tuple(
+                    feature.model_copy(update={"importance": float(weight)})
+                    for feature, weight in zip(features, weights, strict=True)
+                )
+            }
+        )
+        evaluation = self._evaluate(Predictor(signature, ask, compiled=False), held_out)
+        profile = expected.profile(self.rows, signature, quick)
+        trained = Trained(
+            uri="s3://unknown",
+            digest=f"sha256:{'0' * 64}",
+            compiled=bool(compiled.content),
+            learned=self.known.task,
+            evaluation=evaluation,
+            rows=len(self.rows.learnt),
+            served_rows=self.rows.served,
+            parameters=dict(self.order.estimator.parameters),
+        )
+        finished = Finished(
+            order=digest_of(self.order), trained=trained, warnings=tuple(self.warnings[:_MOST_WARNINGS])
+        )
+        artifact.write_estimator(model, self.scratch / predictor.MODEL_FILE)
+        files: dict[str, bytes | Path] = {
+            predictor.MODEL_FILE: self.scratch / predictor.MODEL_FILE,
+            predictor.SIGNATURE_FILE: _json(signature),
+            predictor.GOLDEN_FILE: golden.to_json(),
+            artifact.PROFILE_FILE: profile.to_json(),
+            artifact.EVALUATION_FILE: orjson.dumps(
+                [measured.to_wire() for measured in evaluation], option=orjson.OPT_INDENT_2
+            ),
+            artifact.TRAINED_FILE: _json(finished),
+            artifact.CARD_FILE: card.readme(self.order, self.known, signature, finished, compiled.reason).encode(),
+            artifact.MLMODEL_FILE: card.mlmodel(self.order, signature, compiled=bool(compiled.content)).encode(),
+        }
+        if compiled.content:
+            files[predictor.COMPILED_FILE] = compiled.content
+        answer = quick(held_out)
+        page = report.page(
+            self.order, self.known, signature, finished, self.rows.held_out.truth, answer, compiled.reason
+        )
+        published = self.store.publish(folder, files, {artifact.REPORT_FILE: page.encode()})
+        logger.info("published %s, learnt from %d rows, as %s", self.order.version, trained.rows, published.uri)
+        return _located(trained, published.uri, published.digest), finished.warnings
+
+    def _fit(self, estimator: Any, features: tuple[Any, ...], matrix: Matrix) -> Any:
+        rows = self.rows.learnt
+        if self.order.estimator.preprocessing == "Auto":
+            model = prepare(self.known, estimator, features)
+        else:
+            model = estimator
+            if np.isnan(matrix).any() and not takes_missing(model):
+                raise TrainingFailed(
+                    f"{self.known.name} cannot learn from missing values, and spec.estimator.preprocessing is None; set it to Auto, or fill the gaps"
+                )
+        weighted = _weights(model, rows)
+        with self._noting(), _threads(matrix):
+            try:
+                model.fit(matrix, rows.truth, **weighted)
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError) as error:
+                said = str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__
+                raise TrainingFailed(
+                    f"{self.known.name} gave up: {said}; change its parameters, or the rows"
+                ) from error
+        return model
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What scikit-learn warns of becomes a warning of the run, each once."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for message in dict.fromkeys(
+            str(warning.message).strip().splitlines()[0][:300] for warning in caught if str(warning.message).strip()
+        ):
+            self.warnings.append(f"{self.known.name}: {message}")
+
+    def _signature(self, features: tuple[Any, ...], model: Any) -> Signature:
+        target, held_out = self.rows.target, self.rows.held_out
+        return Signature(
+            task=self.known.task,
+            features=features,
+            target=target.name,
+            classes=target.classes,
+            target_spread=float(np.std(held_out.truth)) if self.known.task == "Regression" else 0.0,
+            gives_probabilities=self.known.task == "Classification" and hasattr(model, "predict_proba"),
+            takes_missing=self.order.estimator.preprocessing == "Auto" or takes_missing(model),
+        )
+
+    def _compile(self, model: Any, signature: Signature, matrix: Matrix, ask: Any) -> Compiled:
+        rows = matrix if signature.takes_missing else matrix[~np.isnan(matrix).any(axis=1)]
+        compiled = compile_model(model, signature, rows, ask(rows), self.scratch)
+        if compiled.reason:
+            logger.info("not compiled: %s", compiled.reason)
+        return compiled
+
+    def _quickest(self, compiled: Compiled, signature: Signature, ask: Any) -> Any:
+        if not compiled.content:
+            return ask
+        file = self.scratch / predictor.COMPILED_FILE
+        file.write_bytes(compiled.content)
+        return predictor.compiled(file, signature)
+
+    def _evaluate(self, model: Predictor, held_out: Matrix) -> tuple[Measured, ...]:
+        """The metrics on the hold-out and on recent rows, of this version and of the one in service."""
+        stable = self._stable()
+        found = [self._measured("Holdout", self.rows.held_out, held_out, model, stable)]
+        if self.rows.recent is not None and len(self.rows.recent):
+            recent = encode(self.rows.recent.table, model.signature.features)
+            found.append(self._measured("RecentLabelled", self.rows.recent, recent, model, stable))
+        elif self.rows.recent is not None:
+            self.warnings.append("no recent served rows have labels, so RecentLabelled gates cannot be judged")
+        return tuple(found)
+
+    def _measured(
+        self, on: Any, rows: Labelled, matrix: Matrix, model: Predictor, stable: Predictor | None
+    ) -> Measured:
+        metrics, unknown = measures.measure(self.metrics, rows.truth, model.predict(matrix), model.signature)
+        self.warnings += [f"{on}: {sentence}" for sentence in unknown]
+        others: dict[str, float] = {}
+        if stable is not None:
+            try:
+                answer = stable.predict(encode(rows.table, stable.signature.features))
+            except (predictor.Unanswerable, ValueError) as error:
+                self.warnings.append(f"{on}: the version in service could not be measured: {error}")
+            else:
+                answer = measures.translated(answer, stable.signature.classes, model.signature.classes)
+                others, _ = measures.measure(self.metrics, rows.truth, answer, model.signature)
+        return Measured(on=on, rows=len(rows), metrics=metrics, stable=others)
+
+    def _stable(self) -> Predictor | None:
+        version: VersionOrder | None = self.order.stable
+        if version is None:
+            return None
+        try:
+            found = predictor.load(self.store.fetch(version.uri, version.digest, self.scratch / "stable"))
+        except ArtifactCorrupt as error:
+            self.warnings.append(f"the version in service, {version.name}, could not be measured: {error.message}")
+            return None
+        if found.signature.task != self.known.task:
+            self.warnings.append(
+                f"the version in service, {version.name}, is for {found.signature.task} and was not compared with"
+            )
+            return None
+        return found
+
+
+def takes_missing(model: Any) -> bool:
+    """Whether scikit-learn says that the estimator takes NaN."""
+    from sklearn.utils import get_tags
+
+    return bool(get_tags(model).input_tags.allow_nan)
+
+
+def _weights(model: Any, rows: Labelled) -> dict[str, NDArray[np.float64]]:
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import has_fit_parameter
+
+    if (rows.weight == 1.0).all():
+        return {}
+    inner = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if not has_fit_parameter(inner, "sample_weight"):
+        raise InvalidParameters(
+            f"{type(inner).__name__} takes no weights, but the Dataset has a column with the role Weight; take another estimator"
+        )
+    return {"model__sample_weight" if isinstance(model, Pipeline) else "sample_weight": rows.weight}
+
+
+@contextmanager
+def _threads(matrix: Matrix) -> Iterator[None]:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1 if matrix.size < _SMALL else None):
+        yield
+
+
+def _json(value: Model) -> bytes:
+    return orjson.dumps(value.to_wire(), option=orjson.OPT_INDENT_2)

@@ -1,0 +1,173 @@
+"""Which rows a run learns from, which it is measured on, and which it expects to meet.
+
+                         Dataset                      served, with labels         served, without
+    learnt from          all but the hold-out         70 % by hash of the row     –
+    Holdout              the frozen hold-out          –                           –
+    RecentLabelled       –                            the other 30 %, if recent   –
+    expected to be met   what is learnt from …        … or, with served rows, all recent ones
+
+A served row that the frozen hold-out has too is never learnt from: the hold-out would vouch for what was learnt by heart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import parquet
+from pydantic import ValidationError
+
+from tidemill.api.trainingjob import ServedRows
+from tidemill.contract import LogColumn
+from tidemill.runtime import served
+from tidemill.runtime.failures import ArtifactCorrupt, NotEnoughRows, TargetMissing
+from tidemill.runtime.objects import Store
+from tidemill.runtime.tables import rowhash, schema
+from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
+from tidemill.runtime.train.estimators import Task
+from tidemill.runtime.train.target import Target, understand
+
+LEAST_LEARNT: Final = 10
+LEAST_HELD_OUT: Final = 2
+RECENT_SHARE: Final = 0.3
+LEAST_MET: Final = 50
+"""With fewer recent rows than this, what a version expects to meet is what it learnt from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Rows with their features and what was to be predicted."""
+
+    table: pa.Table
+    truth: NDArray[Any]
+    """Indices of classes, or numbers."""
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def take(self, chosen: NDArray[np.bool_]) -> Labelled:
+        return Labelled(self.table.filter(pa.array(chosen)), self.truth[chosen], self.weight[chosen])
+
+    def append(self, other: Labelled) -> Labelled:
+        together = pa.concat_tables([self.table, other.table.select(self.table.column_names)]).combine_chunks()
+        return Labelled(
+            together, np.concatenate([self.truth, other.truth]), np.concatenate([self.weight, other.weight])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything a run works on."""
+
+    schema: Schema
+    target: Target
+    learnt: Labelled
+    held_out: Labelled
+    recent: Labelled | None
+    """Served rows with labels that are not learnt from; None where the order asks for none."""
+    met: pa.Table | None
+    """Features of the recent served rows; None where there are too few to say what will be met."""
+    unseen: NDArray[np.bool_] | None
+    """Which rows of `met` are not learnt from."""
+    served: int
+    """How many of the rows learnt from were served."""
+    warnings: tuple[str, ...]
+
+
+def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
+    """The columns and rows of a revision that was fetched to `folder`."""
+    try:
+        kept = Schema.model_validate_json((folder / schema.FILE).read_bytes())
+        return kept, pa.concat_tables(
+            [parquet.read_table(file) for file in sorted(folder.glob("data-*.parquet"))]
+        ).combine_chunks()
+    except (OSError, ValidationError, pa.ArrowException) as error:
+        raise ArtifactCorrupt(f"the Dataset's revision cannot be read: {error}; have it ingested again") from error
+
+
+def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, store: Store, seed: int) -> Material:
+    """The rows of the revision in `folder`, and those that were served where they are wanted.
+
+    Raises TargetMissing, TargetUnusable or NotEnoughRows.
+    """
+    kept, table = read_revision(folder)
+    if not kept.target:
+        raise TargetMissing("the Dataset names no column to predict; give one of its columns the role Target")
+    warnings: tuple[str, ...] = ()
+    without = table.column(kept.target).null_count
+    if without:
+        warnings += (f"{without} rows have no {kept.target} and are left out",)
+        table = table.filter(pc.is_valid(table.column(kept.target)))
+    held_out = table.column(HOLDOUT).to_numpy()
+    target = understand(kept.target, table.column(kept.target), task)
+    base = _labelled(table, target, kept)
+    learnt, measured = base.take(~held_out), base.take(held_out)
+    if len(measured) < LEAST_HELD_OUT:
+        raise NotEnoughRows(
+            f"{len(measured)} rows are held out, and at least {LEAST_HELD_OUT} are needed to measure on; raise spec.splits.test of the Dataset, or give it more rows"
+        )
+    recent, met, unseen, added = None, None, None, 0
+    if wanted is not None:
+        found = served.read(store, namespace, wanted.inference_service, wanted.start, wanted.end, kept.features)
+        newer, recent, met, unseen, said = _newer(found, wanted, target, kept.features, measured, seed)
+        warnings += (*found.warnings, *said)
+        added = len(newer)
+        learnt = learnt.append(newer) if wanted.combine == "Append" else newer
+    if len(learnt) < LEAST_LEARNT:
+        origin = "served rows with labels" if wanted is not None and wanted.combine == "Replace" else "rows"
+        raise NotEnoughRows(
+            f"{len(learnt)} {origin} can be learnt from, and at least {LEAST_LEARNT} are needed; wait for more labels, or give the Dataset more rows",
+            retryable=wanted is not None,
+        )
+    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings)
+
+
+def _labelled(table: pa.Table, target: Target, kept: Schema) -> Labelled:
+    weights = next((column.name for column in kept.columns if column.role == "Weight"), "")
+    weight = np.ones(table.num_rows)
+    if weights:
+        weight = np.nan_to_num(table.column(weights).to_numpy(), nan=0.0).clip(min=0.0)
+    return Labelled(
+        table.select([column.name for column in kept.features]), target.encode(table.column(target.name)), weight
+    )
+
+
+def _newer(
+    found: served.Served, wanted: ServedRows, target: Target, features: Sequence[Column], held_out: Labelled, seed: int
+) -> tuple[Labelled, Labelled, pa.Table | None, NDArray[np.bool_] | None, tuple[str, ...]]:
+    """Served rows to learn from, to be measured on, and to expect, with warnings."""
+    names = [column.name for column in features]
+    table = found.table.select(names)
+    since = wanted.recent_start or wanted.start
+    is_recent = pc.greater_equal(
+        found.table.column(LogColumn.TIME), pa.scalar(since, pa.timestamp("us", tz="UTC"))
+    ).to_numpy()
+    texts = found.table.column(LogColumn.LABEL)
+    has_label = pc.is_valid(texts).to_numpy()
+    truth = target.from_texts(texts.fill_null("")) if table.num_rows else np.empty(0, np.int64)
+    means_something = truth >= 0 if target.task == "Classification" else np.isfinite(truth)
+    warnings: tuple[str, ...] = ()
+    strange = int((has_label & ~means_something).sum())
+    if strange:
+        warnings += (f"{strange} labels of served rows are none that the Dataset knows and are left out",)
+    usable = has_label & means_something
+    content = rowhash.hashes(table, names, seed)
+    known = np.isin(content, rowhash.hashes(held_out.table, names, seed))
+    drawn = (content >> np.uint64(11)).astype(np.float64) * 2.0**-53 < RECENT_SHARE
+    measured = usable & is_recent & (drawn | known)
+    # An older copy of a row that is measured on must not be learnt from either.
+    learnt = usable & ~known & ~np.isin(content, content[measured])
+    if known.any():
+        warnings += (f"{int(known.sum())} served rows are in the Dataset's hold-out too and are not learnt from",)
+    labelled = Labelled(table, truth, np.ones(table.num_rows))
+    met, unseen = None, None
+    if int(is_recent.sum()) >= LEAST_MET:
+        met, unseen = table.filter(pa.array(is_recent)), ~learnt[is_recent]
+    return labelled.take(learnt), labelled.take(measured), met, unseen, warnings
