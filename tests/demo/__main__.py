@@ -14,15 +14,14 @@ from cluster.places import REPOSITORY
 from cluster.programs import exclusive
 from cluster.progress import step
 from demo import context, ending, leak, tide
-from demo.narrator import EventTeller, Narrator
+from demo.narrator import Narrator
 from demo.stage import NotPlayed, play
-from demo.story import NAMESPACE, Story
+from demo.story import Story
 from support import installation
 from support.api import Api, connected
 from support.kubectl import kubectl
-from tidemill.api import KINDS
 
-KINDS_TOLD = frozenset(kind.kind_name for kind in KINDS)
+NAMESPACE = "tidemill-demo"
 
 
 def main(
@@ -70,9 +69,7 @@ def _set_up(cluster: Cluster, api: Api) -> installation.Images:
 def _tell(cluster: Cluster, api: Api, images: installation.Images, console: Console) -> None:
     """Play the story, and exit with 1 where it does not go as it should."""
     narrator = Narrator(console)
-    story = Story(
-        cluster, api, images, narrator, EventTeller(narrator, lambda: api.all("Event", NAMESPACE), KINDS_TOLD)
-    )
+    story = Story(cluster, api, images, NAMESPACE, narrator)
     began = time.monotonic()
     try:
         played = play(story, (*tide.STAGES, *leak.STAGES))

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cluster import clients
 from demo.stage import Played
-from demo.story import NAME, NAMESPACE, Story
+from demo.story import NAME, Story
 from support.porter import key_of
 
 
@@ -89,7 +89,7 @@ def show_ways_on(console: Console, story: Story, reports: dict[str, Path]) -> No
     console.print("[bold]Reports[/]")
     for about, path in reports.items():
         console.print(f"  {about}: {path}", highlight=False)
-    kubectl = f"KUBECONFIG={story.cluster.kubeconfig} {clients.folder()}/kubectl -n {NAMESPACE}"
+    kubectl = f"KUBECONFIG={story.cluster.kubeconfig} {clients.folder()}/kubectl -n {story.namespace}"
     console.print("[bold]Look around[/] (everything is still running)")
     for words in (
         "get tidemill",

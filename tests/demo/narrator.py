@@ -1,9 +1,8 @@
 """Tells what happens while it happens: one line for each thing that did, and one that moves for what is going on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.status import Status
@@ -55,32 +54,3 @@ class Narrator:
                 yield
             finally:
                 self._status = None
-
-
-class EventTeller:
-    """Tells each Event about the five kinds once."""
-
-    def __init__(
-        self, narrator: Narrator, list_events: Callable[[], list[dict[str, Any]]], kinds: frozenset[str]
-    ) -> None:
-        self._narrator = narrator
-        self._list = list_events
-        self._kinds = kinds
-        self._told: set[str] = set()
-
-    def tell(self) -> None:
-        """Tell what is new, in the order in which it happened."""
-        new = [event for event in self._list() if event["metadata"]["uid"] not in self._told]
-        for event in sorted(new, key=_moment):
-            self._told.add(event["metadata"]["uid"])
-            about = event.get("involvedObject") or event.get("regarding") or {}
-            if about.get("kind") in self._kinds:
-                warning = event.get("type") == "Warning"
-                message = event.get("message") or event.get("note") or ""
-                self._narrator.event(
-                    f"{about['kind']} {about['name']}", event.get("reason", ""), message, warning=warning
-                )
-
-
-def _moment(event: dict[str, Any]) -> str:
-    return str(event.get("eventTime") or event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])

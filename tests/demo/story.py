@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from cluster import Cluster
-from demo.narrator import EventTeller, Narrator
-from support.api import Api
+from demo.narrator import Narrator
+from support.api import Api, Manifest
 from support.installation import Images
 from support.porter import Porter
 from support.waiting import TooLate
-from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api import KINDS, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from traffic.remote import Counters, Measured, Traffic
 
-NAMESPACE = "tidemill-demo"
 NAME = "biopsies"
+KINDS_TOLD = frozenset(kind.kind_name for kind in KINDS)
 
 Found = TypeVar("Found")
 
@@ -28,8 +28,8 @@ class Story:
     cluster: Cluster
     api: Api
     images: Images
+    namespace: str
     narrator: Narrator
-    events: EventTeller
     traffic: Traffic | None = None
     porter: Porter | None = None
     first_version: str = ""
@@ -44,19 +44,38 @@ class Story:
     """When the tide came in."""
     reports: dict[str, str] = field(default_factory=dict)
     """What a report is about to where it lies in the store."""
+    accident: Callable[[], None] = lambda: None
+    """What else happens while something is awaited; tests make the operator die here."""
+    patience: float = 1.0
+    """Factor on every bound."""
+    _told: set[str] = field(default_factory=set)
+    """The Events that were told already, by uid."""
 
     def await_(self, what: str, question: Callable[[], Found | None], seconds: float) -> Found:
         """Ask each second until there is an answer, telling meanwhile what happens."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * self.patience
         while True:
+            self.accident()
             found = question()
-            self.events.tell()
+            self._tell()
             if found is not None and found is not False:
                 return found
             if time.monotonic() > deadline:
                 raise TooLate(f"{what} did not happen within {seconds:g} s; {self.pulse()}")
             self.narrator.pulse(self.pulse())
             time.sleep(1.0)
+
+    def _tell(self) -> None:
+        """Tell each Event about the five kinds once, in the order in which they happened."""
+        new = [event for event in self.api.all("Event", self.namespace) if event["metadata"]["uid"] not in self._told]
+        for event in sorted(new, key=_moment):
+            self._told.add(event["metadata"]["uid"])
+            about = event["involvedObject"]
+            if about["kind"] in KINDS_TOLD:
+                warning = event.get("type") == "Warning"
+                self.narrator.event(
+                    f"{about['kind']} {about['name']}", event["reason"], event["message"], warning=warning
+                )
 
     def pulse(self) -> str:
         """How things stand, in a line."""
@@ -65,14 +84,14 @@ class Story:
             counted = self.traffic.counters()
             accuracy = "–" if counted.recent_accuracy is None else f"{counted.recent_accuracy:.3f}"
             parts.append(f"{counted.answered} answered, {counted.failed} failed, live accuracy {accuracy}")
-        service = self.api.read(InferenceService, NAMESPACE, NAME)
+        service = self.api.read(InferenceService, self.namespace, NAME)
         if service and service.status.stable:
             parts.append(f"stable {service.status.stable.version}")
         if service and service.status.rollout:
             parts.append(
                 f"canary {service.status.rollout.version} at {service.status.rollout.weight} %: {service.status.rollout.message}"
             )
-        monitor = self.api.read(DriftMonitor, NAMESPACE, NAME)
+        monitor = self.api.read(DriftMonitor, self.namespace, NAME)
         if monitor and monitor.status.last_run:
             failing = [
                 f"{check.name} {check.verdict} ×{check.consecutive}"
@@ -84,25 +103,25 @@ class Story:
 
     @property
     def dataset(self) -> Dataset | None:
-        return self.api.read(Dataset, NAMESPACE, NAME)
+        return self.api.read(Dataset, self.namespace, NAME)
 
     @property
     def service(self) -> InferenceService | None:
-        return self.api.read(InferenceService, NAMESPACE, NAME)
+        return self.api.read(InferenceService, self.namespace, NAME)
 
     @property
     def monitor(self) -> DriftMonitor | None:
-        return self.api.read(DriftMonitor, NAMESPACE, NAME)
+        return self.api.read(DriftMonitor, self.namespace, NAME)
 
     def runs(self) -> list[TrainingJob]:
-        return self.api.read_all(TrainingJob, NAMESPACE)
+        return self.api.read_all(TrainingJob, self.namespace)
 
     def retrainings(self) -> list[TrainingJob]:
         """The runs that the monitor started."""
         return [run for run in self.runs() if run.name != NAME]
 
     def version(self, name: str) -> ModelVersion | None:
-        return self.api.read(ModelVersion, NAMESPACE, name)
+        return self.api.read(ModelVersion, self.namespace, name)
 
     def counters(self) -> Counters:
         assert self.traffic is not None, "there is traffic by now"
@@ -113,6 +132,10 @@ class Story:
 
         assert self.traffic is not None, "there is traffic by now"
         return self.traffic.measure(Weather(weather))
+
+
+def _moment(event: Manifest) -> str:
+    return str(event.get("eventTime") or event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
 
 
 def now() -> datetime:

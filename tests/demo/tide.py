@@ -1,7 +1,7 @@
 """The first half of the story: a model goes into service, the tide comes in, a better model goes out."""
 
 from demo.stage import Stage
-from demo.story import NAME, NAMESPACE, Story, now
+from demo.story import NAME, Story, now
 from support import biopsies
 from support.kubectl import apply
 from support.porter import Porter
@@ -16,8 +16,8 @@ FALL = 0.04
 
 
 def _apply(story: Story, seconds: float) -> str:
-    story.narrator.say(f"kubectl apply -n {NAMESPACE} -f {SAMPLE.relative_to(biopsies.REPOSITORY)}")
-    for line in apply(story.cluster, NAMESPACE, SAMPLE).strip().splitlines():
+    story.narrator.say(f"kubectl apply -n {story.namespace} -f {SAMPLE.relative_to(biopsies.REPOSITORY)}")
+    for line in apply(story.cluster, story.namespace, SAMPLE).strip().splitlines():
         story.narrator.say(f"  {line}")
     return "4 objects"
 
@@ -60,12 +60,12 @@ def _serving(story: Story, seconds: float) -> str:
 def _traffic(story: Story, seconds: float) -> str:
     rows = biopsies.held_out()
     course = Course(
-        url=f"http://{NAME}.{NAMESPACE}.svc", model=NAME, rate=RATE, label_delay=2.0, most=100_000, seconds=1800
+        url=f"http://{NAME}.{story.namespace}.svc", model=NAME, rate=RATE, label_delay=2.0, most=100_000, seconds=1800
     )
     climate = biopsies.climate()
     orders = Orders(course, biopsies.TARGET, rows.asked, rows.measured, climate)
-    story.porter = Porter.start(story.api, NAMESPACE, story.images["workload"])
-    story.traffic = Traffic.start(story.api, NAMESPACE, story.images["server"], orders)
+    story.porter = Porter.start(story.api, story.namespace, story.images["workload"])
+    story.traffic = Traffic.start(story.api, story.namespace, story.images["server"], orders)
     story.narrator.say(
         f"{RATE:.0f} requests a second, drawn from real held-out biopsies; labels follow after two seconds"
     )

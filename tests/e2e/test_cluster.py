@@ -98,7 +98,9 @@ def test_it_runs_pods_that_the_machine_can_talk_to_and_leaves_nothing() -> None:
     kubectl(up, "apply", "-f", "-", given=POD)
     kubectl(up, "wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
     address = kubectl(up, "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
-    from_here = subprocess.run(["busybox", "wget", "-qO-", f"http://{address}/"], capture_output=True, text=True, timeout=20)
+    from_here = subprocess.run(
+        ["busybox", "wget", "-qO-", f"http://{address}/"], capture_output=True, text=True, timeout=20
+    )
     from_a_pod = kubectl(up, "exec", "web", "--", "wget", "-qO-", "http://web.default.svc/")
     assert ("hello\n", "hello\n") == (from_here.stdout, from_a_pod)
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from cluster.places import REPOSITORY
+from support import tables
 from tidemill.api import Dataset
 from tidemill.api.dataset import Splits
 from tidemill.runtime.tables import bundled, columns, splits
-from traffic import rows
 from traffic.rows import Climate
 
 SAMPLES = REPOSITORY / "manifests" / "samples"
@@ -41,12 +42,17 @@ def held_out(dataset: Path = SAMPLES / "biopsies" / "dataset.yaml") -> HeldOut:
     spec = Dataset.model_validate(next(yaml.safe_load_all(dataset.read_text()))).spec
     table = _held_out(spec.splits)
     first = pa.array([_half(row) for row in table.to_pylist()])
-    return HeldOut(asked=_csv(table.filter(first)), measured=_csv(table.filter(pa.compute.invert(first))))
+    return HeldOut(asked=tables.as_csv(table.filter(first)), measured=tables.as_csv(table.filter(pc.invert(first))))
 
 
 def everything(change: Callable[[pa.Table], pa.Table] = lambda table: table) -> bytes:
     """All rows of the set as a CSV file."""
-    return _csv(change(bundled.read(SET))).encode()
+    return tables.as_csv(change(bundled.read(SET))).encode()
+
+
+def everything_as_parquet() -> bytes:
+    """All rows of the set as a Parquet file."""
+    return tables.as_parquet(bundled.read(SET))
 
 
 def climate() -> Climate:
@@ -63,7 +69,3 @@ def _held_out(wanted: Splits) -> pa.Table:
 
 def _half(row: dict[str, Any]) -> bool:
     return hashlib.sha256(repr(sorted(row.items())).encode()).digest()[0] % 2 == 0
-
-
-def _csv(table: pa.Table) -> str:
-    return rows.write(table.column_names, list(zip(*(column.to_pylist() for column in table.columns), strict=True)))

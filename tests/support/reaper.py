@@ -17,11 +17,11 @@ class Reaper:
         self._guest = guest
 
     @classmethod
-    def start(cls, api: Api, namespace: str, image: str) -> "Reaper":
+    def start(cls, api: Api, namespace: str, image: str, *, name: str = "reaper") -> "Reaper":
         """In a namespace that lets a pod see the node's processes."""
         files = {"reaper": {"reaper.py": PROGRAM.read_text()}}
         command = ("python", f"{FOLDER}/reaper/reaper.py")
-        recipe = Recipe("reaper", image, command, files, PORT, host_processes=True)
+        recipe = Recipe(name, image, command, files, PORT, host_processes=True)
         return cls(api, Guest.start(api, namespace, recipe))
 
     def kill(self, namespace: str, pod: str) -> int:

@@ -1,0 +1,40 @@
+"""One cluster and one installation for the session; the loop is played beside the other tests, as neighbours are."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from cluster import ensure
+from cluster.programs import exclusive
+from demo import leak, tide
+from support.api import connected
+from support.grounds import LOOP, Grounds, prepare
+from support.life import Life, live
+
+
+@pytest.fixture(scope="session")
+def grounds(request: pytest.FixtureRequest) -> Iterator[Grounds]:
+    """A cluster with Tidemill in it, as this checkout has it."""
+    with exclusive("try-out"):
+        cluster = ensure()
+        with connected(cluster) as api:
+            yield prepare(cluster, api)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def playing(request: pytest.FixtureRequest) -> Iterator[Future[Life] | None]:
+    """The loop under way, from the first test on, where any test asks how it went."""
+    if not any("loop" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    grounds: Grounds = request.getfixturevalue("grounds")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(live, grounds, LOOP, (*tide.STAGES, *leak.STAGES))
+
+
+@pytest.fixture(scope="session")
+def loop(playing: Future[Life] | None) -> Life:
+    """The loop, played to its end."""
+    assert playing is not None, "it was started, since a test asks for it"
+    return playing.result(timeout=900)

@@ -1,0 +1,207 @@
+"""Bad candidates: each is rolled back, no client notices, and it is not tried again."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from support import biopsies, untouched
+from support.biopsies import SAMPLES
+from support.grounds import CANDIDATES, REAPER, Grounds
+from support.kubectl import apply
+from support.porter import Porter, key_of
+from support.reaper import Reaper
+from support.waiting import until
+from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJob
+from tidemill.api.conditions import Reason
+from tidemill.api.inferenceservice import Outcome
+from tidemill.children import names
+from tidemill.runtime import manifest
+from tidemill.runtime.manifest import Manifest
+from tidemill.runtime.predictor import COMPILED_FILE
+from traffic.client import Course
+from traffic.remote import Orders, Traffic
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+FOLDER = SAMPLES / "candidates"
+SERVICE = "screening"
+
+
+class Screening:
+    """A service with a good version, live traffic, and whoever can do it harm."""
+
+    def __init__(self, grounds: Grounds, porter: Porter, traffic: Traffic, first: str) -> None:
+        self.grounds = grounds
+        self.api = grounds.api
+        self.porter = porter
+        self.traffic = traffic
+        self.first = first
+
+    @property
+    def service(self) -> InferenceService:
+        found = self.api.read(InferenceService, CANDIDATES, SERVICE)
+        assert found is not None, "nobody deletes the service"
+        return found
+
+    def outcome_of(self, version: str, *, seconds: float = 150) -> Outcome:
+        """How the rollout of a version ended."""
+
+        def ended() -> Outcome | None:
+            service = self.service
+            over = next((each for each in service.status.history if each.version == version), None)
+            return over if over and service.status.rollout is None else None
+
+        return until(f"the rollout of {version} ending", ended, seconds=seconds, explain=self.explain)
+
+    def explain(self) -> str:
+        return (
+            f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.grounds.operator_log()}"
+        )
+
+
+def version_of(grounds: Grounds, run: str, *, seconds: float = 120) -> ModelVersion:
+    """The version that a run publishes."""
+
+    def published() -> ModelVersion | None:
+        job = grounds.api.read(TrainingJob, CANDIDATES, run)
+        assert job is None or not job.status.is_true("Failed"), f"{run} failed: {job.status.condition('Failed')}"
+        name = job.status.model_version if job else ""
+        return grounds.api.read(ModelVersion, CANDIDATES, name) if name else None
+
+    return until(f"{run} publishing a version", published, seconds=seconds, explain=grounds.operator_log)
+
+
+def mixed_up(table: pa.Table) -> pa.Table:
+    """The same rows and the same labels, but not the ones that belong together."""
+    labels = table["target"].to_numpy(zero_copy_only=False)
+    shuffled = np.random.default_rng(7).permutation(labels)
+    return table.set_column(table.column_names.index("target"), "target", pa.array(shuffled))
+
+
+@pytest.fixture(scope="module")
+def screening(grounds: Grounds) -> Iterator[Screening]:
+    apply(grounds.cluster, CANDIDATES, FOLDER / "service.yaml")
+    porter = Porter.start(grounds.api, CANDIDATES, grounds.images["workload"])
+    porter.put("sources/mixed-up.csv", biopsies.everything(mixed_up))
+    first = version_of(grounds, SERVICE).name
+
+    def answering() -> bool:
+        service = grounds.api.read(InferenceService, CANDIDATES, SERVICE)
+        return service is not None and service.status.is_true("Ready")
+
+    until("the first version answering", answering, seconds=90, explain=grounds.operator_log)
+    course = Course(
+        url=f"http://{SERVICE}.{CANDIDATES}.svc", model=SERVICE, rate=20, label_delay=1, most=20_000, seconds=900
+    )
+    rows = biopsies.held_out(FOLDER / "service.yaml")
+    traffic = Traffic.start(
+        grounds.api, CANDIDATES, grounds.images["server"], Orders(course, biopsies.TARGET, rows.asked)
+    )
+    yield Screening(grounds, porter, traffic, first)
+    traffic.stop()
+    porter.stop()
+
+
+def assert_rejected_for_good(screening: Screening, version: str) -> None:
+    """Rolled back once, quarantined, with the first version answering everything and no failed request."""
+    outcomes = [each.outcome for each in screening.service.status.history if each.version == version]
+    found = screening.api.read(ModelVersion, CANDIDATES, version)
+    stable, counted = screening.service.status.stable, screening.traffic.counters()
+    assert found is not None and stable is not None
+    ready = found.status.condition("Ready")
+    assert ready is not None
+
+    assert outcomes == ["RolledBack"]
+    assert (ready.status, ready.reason) == ("False", Reason.QUARANTINED)
+    assert (stable.version, stable.weight) == (screening.first, 100)
+    assert (counted.failed, counted.labels_failed, list(counted.failures)) == (0, 0, [])
+    assert screening.api.get("Deployment", CANDIDATES, names.candidate(SERVICE)) is None
+
+
+def test_a_candidate_that_answers_wrongly_is_rolled_back(screening: Screening) -> None:
+    apply(screening.grounds.cluster, CANDIDATES, FOLDER / "wrong.yaml")
+    wrong = version_of(screening.grounds, "wrong")
+
+    outcome = screening.outcome_of(wrong.name)
+
+    assert (outcome.outcome, outcome.reason) == ("RolledBack", "quality")
+    assert_rejected_for_good(screening, wrong.name)
+
+
+def test_a_candidate_that_crashes_is_rolled_back(screening: Screening) -> None:
+    reaper = Reaper.start(screening.api, REAPER, screening.grounds.images["workload"], name="reaper-of-candidates")
+    apply(screening.grounds.cluster, CANDIDATES, FOLDER / "crashing.yaml")
+    crashing = version_of(screening.grounds, "crashing")
+
+    def has_weight() -> bool:
+        rollout = screening.service.status.rollout
+        return rollout is not None and rollout.version == crashing.name and rollout.weight > 0
+
+    def killed_until_it_ends() -> Outcome | None:
+        for pod in screening.api.all("Pod", CANDIDATES, f"{names.ROLE}=candidate"):
+            reaper.kill(CANDIDATES, pod["metadata"]["name"])
+        service = screening.service
+        over = next((each for each in service.status.history if each.version == crashing.name), None)
+        return over if over and service.status.rollout is None else None
+
+    until("the candidate having weight", has_weight, seconds=90, explain=screening.explain)
+    outcome = until("the roll-back", killed_until_it_ends, seconds=120, poll=1, explain=screening.explain)
+    reaper.stop()
+
+    assert outcome.outcome == "RolledBack"
+    assert outcome.reason in {"CandidateCrashed", "errors"}
+    assert_rejected_for_good(screening, crashing.name)
+
+
+def test_a_candidate_that_is_slow_is_rolled_back(screening: Screening) -> None:
+    apply(screening.grounds.cluster, CANDIDATES, FOLDER / "slow.yaml")
+    forest = version_of(screening.grounds, "forest")
+    slow = uncompiled(screening, forest)
+
+    outcome = screening.outcome_of(slow)
+
+    assert (outcome.outcome, outcome.reason) == ("RolledBack", "latency")
+    assert_rejected_for_good(screening, slow)
+
+
+def uncompiled(screening: Screening, version: ModelVersion) -> str:
+    """Bring the same model to the service without its compiled form, as a user would: files, manifest, ModelVersion."""
+    source, target = key_of(version.spec.artifact.uri), f"{CANDIDATES}/models/{SERVICE}/slow"
+    listed = Manifest.verified(
+        screening.porter.get(f"{source}/{manifest.FILE}"), version.spec.artifact.digest, version.spec.artifact.uri
+    )
+    files = {name: screening.porter.get(f"{source}/{name}") for name in listed.files if name != COMPILED_FILE}
+    assert len(files) == len(listed.files) - 1, "the forest was compiled"
+    for name, content in files.items():
+        screening.porter.put(f"{target}/{name}", content)
+    written = Manifest.of(files)
+    screening.porter.put(f"{target}/{manifest.FILE}", written.to_json())
+    brought = version.spec.to_wire() | {
+        "modelName": SERVICE,
+        "artifact": {"uri": f"s3://tidemill/{target}", "digest": written.digest, "format": "Skops"},
+    }
+    screening.api.create(
+        {
+            "apiVersion": API_VERSION,
+            "kind": ModelVersion.kind_name,
+            "metadata": {"name": "screening-slow", "namespace": CANDIDATES, "labels": {names.MODEL: SERVICE}},
+            "spec": brought,
+        }
+    )
+    return "screening-slow"
+
+
+def test_none_of_them_is_tried_again(screening: Screening) -> None:
+    """Applying everything once more, and the operator starting anew, change nothing."""
+    pod = screening.grounds.operator_pod()
+    screening.api.delete("Pod", "tidemill-system", pod)
+    until("another operator", lambda: screening.grounds.operator_pod() != pod, seconds=60)
+
+    assert untouched.applying_again(screening.grounds.cluster, CANDIDATES, FOLDER) == {"unchanged"}
+    # A rollout that is wanted begins with the visit after the first listing, seconds after the start.
+    answered = screening.traffic.counters().answered
+    until("300 more answers", lambda: screening.traffic.counters().answered >= answered + 300, seconds=60)
+    assert screening.service.status.rollout is None
+    assert sorted(each.outcome for each in screening.service.status.history) == ["RolledBack"] * 3
+    assert screening.traffic.counters().failed == 0

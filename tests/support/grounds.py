@@ -1,0 +1,59 @@
+"""Where the tests on real pods take place: one cluster, one installation, a namespace for each subject."""
+
+from dataclasses import dataclass
+
+from cluster import Cluster
+from support import installation
+from support.api import Api
+from support.installation import Images
+from support.waiting import until
+
+LOOP = "tidemill-loop"
+CRASH = "tidemill-crash"
+BAD = "tidemill-bad"
+CANDIDATES = "tidemill-candidates"
+SAMPLES = "tidemill-samples"
+UNSTORED = "tidemill-unstored"
+"""The one without store credentials."""
+REAPER = "tidemill-reaper"
+"""The one whose pods may see the node's processes."""
+STORED = (LOOP, CRASH, BAD, CANDIDATES, SAMPLES)
+OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """A cluster with Tidemill in it."""
+
+    cluster: Cluster
+    api: Api
+    images: Images
+
+    def operator_pod(self) -> str:
+        """The operator's pod that runs now."""
+
+        def running() -> str | None:
+            pods = self.api.all("Pod", installation.NAMESPACE, OPERATOR)
+            alive = [
+                pod
+                for pod in pods
+                if not pod["metadata"].get("deletionTimestamp") and pod["status"].get("phase") == "Running"
+            ]
+            return str(alive[0]["metadata"]["name"]) if alive else None
+
+        return until("the operator running", running, seconds=60)
+
+    def operator_log(self, lines: int = 60) -> str:
+        return "\n".join(self.api.log(installation.NAMESPACE, self.operator_pod()).splitlines()[-lines:])
+
+
+def prepare(cluster: Cluster, api: Api) -> Grounds:
+    """Build and install what this checkout holds, in namespaces that hold nothing yet."""
+    images = installation.build_images(cluster)
+    installation.remove_namespaces(
+        api, [name for name in installation.leftovers(api) if name != installation.NAMESPACE]
+    )
+    installation.make_namespaces(api, [installation.NAMESPACE, *STORED, UNSTORED])
+    installation.make_namespaces(api, [REAPER], labels={"pod-security.kubernetes.io/enforce": "privileged"})
+    installation.install(cluster, images, STORED)
+    return Grounds(cluster, api, images)
