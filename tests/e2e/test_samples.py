@@ -34,6 +34,14 @@ def ready(grounds: Grounds, kind: str, name: str) -> bool:
     return found is not None and found.status.is_true("Ready")
 
 
+def await_ready(grounds: Grounds, kind: str, name: str) -> None:
+    def explain() -> str:
+        found = grounds.api.read(MODELS[kind], SAMPLES, name)
+        return f"{found and found.status.conditions}\n{grounds.operator_log()}"
+
+    until(f"{kind} {name} becoming ready", lambda: ready(grounds, kind, name), seconds=180, explain=explain)
+
+
 def test_the_objects_of_every_sample_become_ready(applied: Grounds) -> None:
     wanted = [
         (document["kind"], document["metadata"]["name"])
@@ -47,12 +55,7 @@ def test_the_objects_of_every_sample_become_ready(applied: Grounds) -> None:
     ]
 
     for kind, name in wanted:
-        until(
-            f"{kind} {name} becoming ready",
-            lambda: ready(applied, kind, name),
-            seconds=180,
-            explain=applied.operator_log,
-        )  # noqa: B023
+        await_ready(applied, kind, name)
 
 
 def test_a_version_that_waits_for_a_person_is_served_once_they_agree(applied: Grounds) -> None:
@@ -74,7 +77,7 @@ def test_a_version_that_waits_for_a_person_is_served_once_they_agree(applied: Gr
     approval = {"policy": "Manual", "requiredApprovals": 1, "decisions": [{"user": user, "verdict": "Approved"}]}
     applied.api.patch("ModelVersion", SAMPLES, version.name, {"spec": {"approval": approval}})
 
-    until("the digits being served", lambda: ready(applied, "InferenceService", WAITS_FOR_A_PERSON), seconds=90)
+    await_ready(applied, "InferenceService", WAITS_FOR_A_PERSON)
 
 
 def test_applying_every_sample_again_changes_nothing(applied: Grounds) -> None:
