@@ -199,11 +199,13 @@ class Store:
         """Write one object to a file in constant memory, and say what came."""
         path.parent.mkdir(parents=True, exist_ok=True)
         digest, size = hashlib.sha256(), 0
-        with self._answering(key), path.open("wb") as file:
-            for chunk in obstore.get(self.objects, key).stream(min_chunk_size=1 << 20):
-                file.write(chunk)
-                digest.update(chunk)
-                size += len(chunk)
+        with self._answering(key):
+            content = obstore.get(self.objects, key)
+            with path.open("wb") as file:
+                for chunk in content.stream(min_chunk_size=1 << 20):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
         return manifests.Entry(digest=f"sha256:{digest.hexdigest()}", size=size)
 
     def publish(

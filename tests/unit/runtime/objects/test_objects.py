@@ -1,0 +1,203 @@
+"""The object store, on a folder and on a real S3 server alike."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import gateway
+from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
+from tidemill.runtime.objects import Store
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with gateway.gateway(tmp_path_factory.mktemp("gateway")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "folder":
+        return Store.open(f"file://{tmp_path}/store")
+    return s3(request.getfixturevalue("endpoint"), f"s3://{gateway.BUCKET}/{request.node.name[:40].replace('[', '-')}")
+
+
+def s3(endpoint: str, uri: str = f"s3://{gateway.BUCKET}", key: str = gateway.SECRET) -> Store:
+    return Store.open(uri, endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=key)
+
+
+def test_what_was_put_is_what_is_got(store: Store) -> None:
+    store.put("a/b c=1/d.bin", b"tide")
+
+    assert store.get("a/b c=1/d.bin") == b"tide"
+
+
+def test_what_is_not_there_is_said_to_be_missing_by_its_whole_name(store: Store) -> None:
+    with pytest.raises(FileNotFoundError, match=f"{store.uri}/nothing does not exist"):
+        store.get("nothing")
+    assert store.head("nothing") is None
+
+
+def test_an_object_is_created_only_once(store: Store) -> None:
+    assert store.create("a", b"first") is True
+    assert store.create("a", b"second") is False
+    assert store.get("a") == b"first"
+
+
+def test_a_folder_is_listed_in_order_and_from_a_key_on(store: Store) -> None:
+    for key in ("log/hour=02/b", "log/hour=01/a", "log/hour=10/c", "logs/other"):
+        store.put(key, b"")
+
+    assert ["log/hour=01/a", "log/hour=02/b", "log/hour=10/c"] == [entry.key for entry in store.list("log")]
+    assert ["log/hour=02/b", "log/hour=10/c"] == [entry.key for entry in store.list("log", after="log/hour=01/a")]
+    assert [] == list(store.list("none"))
+
+
+def test_deleting_what_is_gone_is_fine(store: Store) -> None:
+    store.put("a", b"1")
+
+    store.delete("a", "a")
+
+    assert store.head("a") is None
+
+
+def test_a_published_folder_comes_back_whole(store: Store, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    big.write_bytes(b"x" * 11_000_000)
+
+    published = store.publish("folder", {"a.txt": b"one", "deep/b.bin": big}, {"report.html": b"<p>"})
+    fetched = store.fetch(published.uri, published.digest, tmp_path / "fetched")
+
+    assert {"a.txt", "deep/b.bin"} == {str(file.relative_to(fetched)) for file in fetched.rglob("*") if file.is_file()}
+    assert (fetched / "deep/b.bin").read_bytes() == big.read_bytes()
+    assert store.get("folder/report.html") == b"<p>"
+
+
+def test_the_same_content_has_the_same_digest_and_is_written_once(store: Store) -> None:
+    first = store.publish("folder", {"a": b"1", "b": b"2"})
+    written = {entry.key: entry.modified for entry in store.list("folder")}
+
+    second = store.publish("folder", {"b": b"2", "a": b"1"}, {"report.html": b"another"})
+
+    assert first == second
+    assert written == {entry.key: entry.modified for entry in store.list("folder")}
+
+
+def test_what_is_beside_a_folder_is_no_part_of_its_digest(store: Store) -> None:
+    assert store.publish("one", {"a": b"1"}, {"report.html": b"x"}).digest == store.publish("two", {"a": b"1"}).digest
+
+
+def test_a_folder_never_changes_its_content(store: Store) -> None:
+    store.publish("folder", {"a": b"1"})
+
+    with pytest.raises(ArtifactCorrupt, match="names other content already"):
+        store.publish("folder", {"a": b"2"})
+    assert store.get("folder/a") == b"1"
+
+
+def test_a_folder_whose_writer_died_before_the_manifest_can_be_published_again(store: Store, tmp_path: Path) -> None:
+    store.put("folder/a", b"half")
+
+    published = store.publish("folder", {"a": b"whole"})
+
+    assert (store.fetch(published.uri, published.digest, tmp_path / "f") / "a").read_bytes() == b"whole"
+
+
+def flip(store: Store) -> None:
+    store.put("folder/a", b"tidf")
+
+
+def shorten(store: Store) -> None:
+    store.put("folder/a", b"tid")
+
+
+def remove(store: Store) -> None:
+    store.delete("folder/a")
+
+
+def remove_manifest(store: Store) -> None:
+    store.delete("folder/manifest.json")
+
+
+def swap_manifest(store: Store) -> None:
+    store.publish("other", {"a": b"mine"})
+    store.put("folder/a", b"mine")
+    store.put("folder/manifest.json", store.get("other/manifest.json"))
+
+
+@pytest.mark.parametrize("attack", [flip, shorten, remove, remove_manifest, swap_manifest])
+def test_nothing_is_used_that_is_not_what_was_published(attack, store: Store, tmp_path: Path) -> None:
+    published = store.publish("folder", {"a": b"tide"})
+    attack(store)
+
+    with pytest.raises(ArtifactCorrupt) as refused:
+        store.fetch(published.uri, published.digest, tmp_path / "fetched")
+
+    assert refused.value.retryable is False
+    assert not (tmp_path / "fetched" / "a").exists()
+
+
+def test_a_store_that_refuses_the_key_says_so_without_repeating_it(endpoint: str) -> None:
+    with pytest.raises(StoreUnreachable, match="refuses the secret access key") as refused:
+        s3(endpoint, key="wrong").get("a")
+    assert refused.value.retryable
+    assert gateway.KEY not in refused.value.message.removeprefix("the store s3://tidemill")
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda store: store.get("a"), lambda store: list(store.list("a")), lambda store: store.put("a", b"")]
+)
+def test_a_bucket_that_does_not_exist_is_to_be_created(ask, endpoint: str) -> None:
+    with pytest.raises(StoreUnreachable, match=r"no such bucket .NoSuchBucket.; create it"):
+        ask(s3(endpoint, "s3://nowhere"))
+
+
+def test_a_store_that_does_not_answer_is_unreachable() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(StoreUnreachable, match="nothing answers there; check the endpoint") as refused:
+            s3(f"http://127.0.0.1:{free.getsockname()[1]}").get("a")
+    assert refused.value.retryable
+
+
+def test_credentials_come_from_a_mounted_secret(endpoint: str, tmp_path: Path) -> None:
+    store = Store.from_files(gateway.secret(tmp_path / "secret", endpoint))
+
+    store.put("from-files", b"1")
+
+    assert s3(endpoint).get("from-files") == b"1"
+
+
+@pytest.mark.parametrize("folder", ["absent", "empty"])
+def test_without_a_secret_the_remedy_names_it_and_the_namespace(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "..data").mkdir()
+
+    with pytest.raises(
+        StoreCredentialsMissing, match=r"Secret 'tidemill-store'.* in namespace 'team-a'; create it"
+    ) as refused:
+        Store.from_files(tmp_path / folder, namespace="team-a")
+    assert refused.value.retryable
+
+
+def test_a_secret_that_lacks_a_key_is_told_which(endpoint: str, tmp_path: Path) -> None:
+    folder = gateway.secret(tmp_path / "secret", endpoint, **{"secret-access-key": "\n"})
+
+    with pytest.raises(StoreCredentialsMissing, match="has no key 'secret-access-key'"):
+        Store.from_files(folder)
+
+
+def test_a_store_does_not_show_its_keys(endpoint: str) -> None:
+    store = s3(endpoint)
+
+    assert gateway.SECRET not in f"{store!r} {store}"
+
+
+def test_a_uri_of_another_store_has_no_key_here(store: Store) -> None:
+    assert store.key_of(f"{store.uri}/a/b") == "a/b"
+    with pytest.raises(StoreUnreachable, match="does not lie in this namespace's store"):
+        store.key_of("s3://elsewhere/a/b")
