@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.manifest import Manifest, digest_of, entry_of
 
 
+@settings(deadline=None)
 @given(some.dictionaries(some.from_regex("[a-z]{1,5}", fullmatch=True), some.binary(max_size=50), max_size=5))
 def test_equal_content_is_an_equal_digest_whatever_its_order(files: dict[str, bytes]) -> None:
     backwards = dict(reversed(files.items()))
@@ -20,6 +21,7 @@ def test_equal_content_is_an_equal_digest_whatever_its_order(files: dict[str, by
     assert Manifest.of(files).digest == Manifest.of(backwards).digest
 
 
+@settings(deadline=None)
 @given(some.binary(max_size=50), some.binary(max_size=50))
 def test_other_content_is_another_digest(first: bytes, second: bytes) -> None:
     assert (first == second) == (Manifest.of({"a": first}).digest == Manifest.of({"a": second}).digest)
