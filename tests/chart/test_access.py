@@ -1,0 +1,85 @@
+"""The operator may do what it does, and not more."""
+
+from __future__ import annotations
+
+from chart.conftest import Manifest, Render
+from tidemill.engine.kinds import access_rules, leader_rules
+
+READ = {"get", "list", "watch"}
+
+
+def rules(objects: list[Manifest], name: str) -> dict[str, set[str]]:
+    """Verbs by resource, of one role."""
+    (role,) = [one for one in objects if one["kind"] in ("ClusterRole", "Role") and one["metadata"]["name"] == name]
+    return {f"{rule['apiGroups'][0]}/{rule['resources'][0]}": set(rule["verbs"]) for rule in role["rules"]}
+
+
+def test_the_role_is_what_the_engine_declares(render: Render) -> None:
+    objects = render({"controller.replicas": 2})
+
+    assert {f"{rule.group}/{rule.resource}": set(rule.verbs) for rule in access_rules()} == rules(
+        objects, "tidemill-controller"
+    )
+    assert {f"{rule.group}/{rule.resource}": set(rule.verbs) for rule in leader_rules()} == rules(
+        objects, "tidemill-leader"
+    )
+
+
+def test_no_role_has_a_wildcard(render: Render) -> None:
+    for one in render({"controller.replicas": 2}):
+        for rule in one.get("rules", ()) if one["kind"] in ("ClusterRole", "Role") else ():
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], one["metadata"]["name"]
+
+
+def test_no_role_touches_secrets_roles_or_people(render: Render) -> None:
+    forbidden = {
+        "secrets",
+        "configmaps",
+        "roles",
+        "rolebindings",
+        "clusterroles",
+        "clusterrolebindings",
+        "serviceaccounts",
+        "nodes",
+        "users",
+    }
+    for one in render({"controller.replicas": 2}):
+        if one["kind"] in ("ClusterRole", "Role"):
+            assert set() == forbidden & {
+                resource.split("/")[0] for rule in one["rules"] for resource in rule["resources"]
+            }
+
+
+def test_pods_are_read_and_annotated_and_never_made(render: Render) -> None:
+    assert READ | {"patch"} == rules(render(), "tidemill-controller")["/pods"]
+
+
+def test_status_is_only_patched(render: Render) -> None:
+    found = rules(render(), "tidemill-controller")
+
+    assert {"patch"} == set.union(*(verbs for resource, verbs in found.items() if resource.endswith("/status")))
+
+
+def test_the_verb_approve_is_the_approver_s_alone(render: Render) -> None:
+    holders = [
+        one["metadata"]["name"]
+        for one in render()
+        if "approve" in str(one.get("rules")) and one["kind"] == "ClusterRole"
+    ]
+
+    assert ["tidemill-approver"] == holders
+
+
+def test_viewers_only_look(render: Render) -> None:
+    viewers = [one for one in render() if one["kind"] == "ClusterRole" and one["metadata"]["name"].endswith("-viewer")]
+
+    assert 5 == len(viewers)
+    assert READ == {verb for one in viewers for rule in one["rules"] for verb in rule["verbs"]}
+
+
+def test_nobody_but_the_operator_is_given_status(render: Render) -> None:
+    for one in render():
+        if one["kind"] == "ClusterRole" and not one["metadata"]["name"].endswith("-controller"):
+            for rule in one["rules"]:
+                if any(resource.endswith("/status") for resource in rule["resources"]):
+                    assert READ >= set(rule["verbs"])

@@ -1,0 +1,253 @@
+"""What the chart makes of its values, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from chart.conftest import CHART, Manifest, Render, helm
+from cluster.commands import CommandFailed
+from tidemill.api.crds import crds
+from tidemill.engine import metrics
+from tidemill.runtime.serve import metrics as serving
+
+EVERYTHING: Manifest = {
+    "controller.replicas": 2,
+    "networkPolicies.enabled": True,
+    "podDisruptionBudget.enabled": True,
+    "monitoring.serviceMonitor.enabled": True,
+    "monitoring.podMonitor.enabled": True,
+    "monitoring.rules.enabled": True,
+    "monitoring.dashboards.enabled": True,
+    "workloadNamespaces": ["science", "risk"],
+    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}],
+}
+BUCKET: Manifest = {
+    "store.embedded.enabled": False,
+    "store.uri": "s3://lake/models",
+    "store.accessKeyId": "a",
+    "store.secretAccessKey": "b",
+}
+
+
+def of_kind(objects: list[Manifest], kind: str) -> dict[str, Manifest]:
+    return {one["metadata"]["name"]: one for one in objects if one["kind"] == kind}
+
+
+def pods(objects: list[Manifest]) -> dict[str, Manifest]:
+    return {name: one["spec"]["template"]["spec"] for name, one in of_kind(objects, "Deployment").items()}
+
+
+def test_lint_finds_nothing() -> None:
+    said = helm("lint", "--strict", CHART)
+
+    assert "0 chart(s) failed" in said
+    assert "[WARNING]" not in said
+
+
+@pytest.mark.parametrize(
+    "values", [{}, EVERYTHING, BUCKET, {"namespaces": ["science"]}], ids=["plain", "everything", "bucket", "namespaced"]
+)
+def test_no_object_is_made_twice(render: Render, values: Manifest) -> None:
+    names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in render(values)]
+
+    assert len(names) == len(set(names))
+
+
+def test_every_object_says_whose_it_is(render: Render) -> None:
+    for one in render(EVERYTHING | {"extraObjects": []}):
+        labels = one["metadata"]["labels"]
+        assert ("tidemill", "Helm", "tidemill") == tuple(
+            labels[f"app.kubernetes.io/{word}"] for word in ("instance", "managed-by", "part-of")
+        ), one["metadata"]["name"]
+
+
+def test_the_definitions_are_those_of_the_models(render: Render) -> None:
+    rendered = of_kind(render(), "CustomResourceDefinition")
+
+    assert {one["metadata"]["name"]: one["spec"] for one in crds()} == {
+        name: one["spec"] for name, one in rendered.items()
+    }
+
+
+@pytest.mark.parametrize(("keep", "policy"), [(True, "keep"), (False, None)])
+def test_the_definitions_are_kept_unless_said_otherwise(render: Render, keep: bool, policy: str | None) -> None:
+    for one in of_kind(render({"crds.keep": keep}), "CustomResourceDefinition").values():
+        assert policy == one["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+
+
+def test_the_definitions_can_be_left_to_somebody_else(render: Render) -> None:
+    assert {} == of_kind(render({"crds.enabled": False}), "CustomResourceDefinition")
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["plain", "everything"])
+def test_pods_keep_the_restricted_standard(render: Render, values: Manifest) -> None:
+    found = pods(render(values))
+
+    assert {"tidemill", "tidemill-store"} == found.keys()
+    for pod in found.values():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert "RuntimeDefault" == pod["securityContext"]["seccompProfile"]["type"]
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert (False, True) == (security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"])
+            assert ["ALL"] == security["capabilities"]["drop"]
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_only_the_operator_has_a_token(render: Render) -> None:
+    assert {"tidemill": True, "tidemill-store": False} == {
+        name: pod["automountServiceAccountToken"] for name, pod in pods(render()).items()
+    }
+
+
+def test_what_the_operator_is_told_is_what_it_understands(render: Render) -> None:
+    """Every variable of the pod is one that the command reads, so that no setting is lost in a typing error."""
+    source = (CHART.parents[1] / "operator" / "tidemill" / "cli" / "controller.py").read_text()
+    known = set(re.findall(r'envvar="(TIDEMILL_\w+)"', source))
+    told = {one["name"] for one in pods(render())["tidemill"]["containers"][0]["env"]}
+
+    assert told <= known
+    assert {"TIDEMILL_KUBECONFIG"} == known - told
+
+
+@pytest.mark.parametrize(
+    ("values", "image"),
+    [
+        ({}, "tidemill/controller:0.1.0"),
+        ({"images.controller.tag": "dev"}, "tidemill/controller:dev"),
+        ({"images.registry": "registry.example.com/"}, "registry.example.com/tidemill/controller:0.1.0"),
+        (
+            {"images.controller.tag": "dev", "images.controller.digest": "sha256:" + "a" * 64},
+            "tidemill/controller@sha256:" + "a" * 64,
+        ),
+    ],
+    ids=str,
+)
+def test_an_image_is_named_by_tag_or_better_by_digest(render: Render, values: Manifest, image: str) -> None:
+    assert image == pods(render(values))["tidemill"]["containers"][0]["image"]
+
+
+def test_every_workload_namespace_is_told_where_the_store_is(render: Render) -> None:
+    secrets = [
+        one for one in render(EVERYTHING) if one["kind"] == "Secret" and one["metadata"]["name"] == "tidemill-store"
+    ]
+
+    assert ["science", "risk"] == [one["metadata"]["namespace"] for one in secrets]
+    first, second = (one["stringData"] for one in secrets)
+    assert first == second
+    assert "http://tidemill-store.tidemill-system.svc.cluster.local:7070" == first["endpoint"]
+    assert "s3://tidemill" == first["uri"]
+
+
+def test_the_store_and_its_clients_have_the_same_credentials(render: Render) -> None:
+    secrets = of_kind(render(), "Secret")
+    root, told = secrets["tidemill-store-root"]["stringData"], secrets["tidemill-store"]["stringData"]
+
+    assert root == {name: told[name] for name in root}
+    assert len(root["secret-access-key"]) == 40
+
+
+def test_given_credentials_are_taken(render: Render) -> None:
+    given = {"store.embedded.accessKeyId": "known", "store.embedded.secretAccessKey": "well"}
+    told = of_kind(render(given), "Secret")["tidemill-store"]["stringData"]
+
+    assert ("known", "well") == (told["access-key-id"], told["secret-access-key"])
+
+
+def test_a_bucket_of_one_s_own_needs_no_store(render: Render) -> None:
+    objects = render(BUCKET)
+
+    assert {"tidemill"} == of_kind(objects, "Deployment").keys()
+    assert {} == of_kind(objects, "PersistentVolumeClaim")
+    assert "s3://lake/models" == of_kind(objects, "Secret")["tidemill-store"]["stringData"]["uri"]
+
+
+def test_the_operator_watches_namespaces_with_roles_there_and_nowhere_else(render: Render) -> None:
+    objects = render({"namespaces": ["science", "risk"]})
+    roles = [one for one in objects if one["kind"] == "RoleBinding"]
+
+    assert {} == of_kind(objects, "ClusterRoleBinding")
+    assert ["science", "risk"] == [one["metadata"]["namespace"] for one in roles]
+
+
+def test_a_second_operator_stands_by_behind_a_lease(render: Render) -> None:
+    def elects(objects: list[Manifest]) -> str:
+        environment = pods(objects)["tidemill"]["containers"][0]["env"]
+        return next(str(one["value"]) for one in environment if one["name"] == "TIDEMILL_LEADER_ELECT")
+
+    one, two = render(), render({"controller.replicas": 2})
+
+    assert ("false", "true") == (elects(one), elects(two))
+    assert "tidemill-leader" not in of_kind(one, "Role")
+    assert "tidemill-leader" in of_kind(two, "Role")
+
+
+def test_releases_in_two_namespaces_do_not_share_names(render: Render) -> None:
+    def cluster_wide(release: str) -> set[tuple[str, str]]:
+        kinds = ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+        return {(one["kind"], one["metadata"]["name"]) for one in render(release=release) if one["kind"] in kinds}
+
+    assert set() == cluster_wide("tidemill") & cluster_wide("second")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"store.uri": "s3://lake"}, "set store.embedded.enabled=false"),
+        ({"store.embedded.enabled": False}, "there is no object store"),
+        ({"store.embedded.accessKeyId": "a"}, "go together"),
+        ({"serviceAccount.create": False}, "name the one to use in serviceAccount.name"),
+        ({"controller.replica": 2}, "replica"),
+        ({"images.pullPolicy": "Sometimes"}, "pullPolicy"),
+        ({"store.uri": "file:///tmp", "store.embedded.enabled": False}, "uri"),
+        ({"workloadNamespaces": ["Science"]}, "workloadNamespaces"),
+        ({"controller.logLevel": "LOUD"}, "logLevel"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_refused_by_name(render: Render, values: Manifest, said: str) -> None:
+    with pytest.raises(CommandFailed, match=re.escape(said)):
+        render(values)
+
+
+def test_every_value_is_in_the_schema_and_fits_it() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.validate(values, schema)
+
+    def unknown(schema: Manifest, values: Any, path: str = "") -> list[str]:
+        """What the schema knows and the values do not say."""
+        found = []
+        for name, inner in schema.get("properties", {}).items():
+            if name not in values:
+                found.append(f"{path}{name}")
+            elif isinstance(values[name], dict):
+                found += unknown(inner, values[name], f"{path}{name}.")
+        return found
+
+    assert ["global"] == unknown(schema, values)
+
+
+def test_alerts_and_dashboards_speak_of_series_that_exist(render: Render) -> None:
+    known = {f"tidemill_{name}" for name in metrics.BY_NAME} | set(serving.HELP)
+    texts = [
+        (CHART / "files" / "alerts.yaml").read_text(),
+        *(path.read_text() for path in (CHART / "files" / "dashboards").glob("*.json")),
+    ]
+    asked = {
+        name
+        for text in texts
+        for expression in re.findall(r'(?:expr: (?:\|\s*)?|"expr": )((?:.|\n)*?)(?:\n\s+(?:for|labels):|,\n)', text)
+        for name in re.findall(r"tidemill_\w+", expression)
+    }
+
+    assert len(asked) > 15
+    assert set() == {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked} - known
