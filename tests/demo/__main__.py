@@ -57,7 +57,7 @@ def main(
 def _set_up(cluster: Cluster, api: Api) -> installation.Images:
     """Images, the chart, and an empty namespace."""
     images = installation.build_images(cluster)
-    if left := installation.leftovers(api):
+    if left := installation.leftovers(api, NAMESPACE):
         with step(f"removing what an earlier run left: {', '.join(left)}"):
             installation.remove_namespaces(api, left)
     installation.make_namespaces(api, [installation.NAMESPACE, NAMESPACE])

@@ -56,4 +56,4 @@ def test_a_namespace_that_held_live_objects_can_be_deleted(grounds: Grounds) -> 
     installation.remove_namespaces(grounds.api, [CANDIDATES], seconds=60)
 
     assert grounds.api.get("Namespace", "", CANDIDATES) is None
-    installation.remove_namespaces(grounds.api, installation.leftovers(grounds.api))
+    installation.remove_namespaces(grounds.api, installation.leftovers(grounds.api, installation.NAMESPACE))

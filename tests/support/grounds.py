@@ -50,9 +50,7 @@ class Grounds:
 def prepare(cluster: Cluster, api: Api) -> Grounds:
     """Build and install what this checkout holds, in namespaces that hold nothing yet."""
     images = installation.build_images(cluster)
-    installation.remove_namespaces(
-        api, [name for name in installation.leftovers(api) if name != installation.NAMESPACE]
-    )
+    installation.remove_namespaces(api, installation.leftovers(api, *STORED, UNSTORED, REAPER))
     installation.make_namespaces(api, [installation.NAMESPACE, *STORED, UNSTORED])
     installation.make_namespaces(api, [REAPER], labels={"pod-security.kubernetes.io/enforce": "privileged"})
     installation.install(cluster, images, STORED)

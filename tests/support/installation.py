@@ -72,9 +72,10 @@ def remove_namespaces(api: Api, names: Sequence[str], *, seconds: float = 120) -
         until(f"namespace {name} gone", lambda name=name: api.get("Namespace", "", name) is None, seconds=seconds)
 
 
-def leftovers(api: Api) -> list[str]:
-    """Namespaces that an earlier demo or test left."""
-    return [found["metadata"]["name"] for found in api.all("Namespace", selector=OURS)]
+def leftovers(api: Api, *own: str) -> list[str]:
+    """Namespaces with workloads that an earlier demo or test left, and those of `own` that are there, whoever made them."""
+    labelled = {found["metadata"]["name"] for found in api.all("Namespace", selector=OURS)} - {NAMESPACE}
+    return sorted({*labelled, *(name for name in own if api.get("Namespace", "", name))})
 
 
 def install(cluster: Cluster, pictures: Images, workload_namespaces: Sequence[str], **more: Any) -> str:
