@@ -31,7 +31,7 @@ def main(
     name: Annotated[str, typer.Option(help="The cluster's name.")] = clusters.DEFAULT_NAME,
 ) -> None:
     """Show the closed loop on a real cluster."""
-    console = Console(highlight=False)
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)
     signal.signal(signal.SIGTERM, _interrupted)
     was_up = clusters.look(name).healthy
     cluster: Cluster | None = None

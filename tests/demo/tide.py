@@ -71,7 +71,7 @@ def _traffic(story: Story, seconds: float) -> str:
     )
     story.await_("answers and labels flowing", lambda: story.counters().recent_labelled >= 100, seconds)
     story.calm = story.measure(Weather.CALM)[story.first_version]
-    return f"accuracy {story.calm.accuracy:.3f} on {story.calm.rows} rows that nobody learns from"
+    return f"accuracy {story.calm.accuracy:.3f} on {story.calm.rows} rows that no version learns from"
 
 
 def _calm(story: Story, seconds: float) -> str:
@@ -139,14 +139,14 @@ def _canary(story: Story, seconds: float) -> str:
         service = story.service
         assert service is not None, "nobody deletes the service"
         rollout = service.status.rollout
-        if rollout and (not weights or weights[-1] != rollout.weight):
+        if rollout and rollout.weight not in (0, 100) and rollout.weight not in weights:
             weights.append(rollout.weight)
         ended = {outcome.version: outcome for outcome in service.status.history}.get(story.second_version)
         assert ended is None or ended.outcome == "Promoted", f"the canary ended otherwise: {ended}"
         return ended is not None and rollout is None
 
     story.await_("the version being promoted", promoted, seconds)
-    return " → ".join(f"{weight} %" for weight in [*weights, 100] if weight)
+    return " → ".join(f"{weight} %" for weight in [*weights, 100])
 
 
 def _after(story: Story, seconds: float) -> str:

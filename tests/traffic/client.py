@@ -63,11 +63,11 @@ class Client:
         connector = aiohttp.TCPConnector(limit=MOST_AT_ONCE)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             labels = asyncio.create_task(self._send_labels(session))
-            began = time.monotonic()
-            due = began
-            while self.ledger.sent < self.course.most and time.monotonic() - began < self.course.seconds:
+            began = due = time.monotonic()
+            asked = 0
+            while asked < self.course.most and time.monotonic() - began < self.course.seconds:
                 await self._places.acquire()
-                self.ledger.sent += 1
+                asked += 1
                 task = asyncio.create_task(self._ask_one(session))
                 self._under_way.add(task)
                 task.add_done_callback(self._done)
@@ -90,6 +90,7 @@ class Client:
     async def ask(self, session: aiohttp.ClientSession, example: Example, weather: Weather) -> Answered | None:
         """Ask one row; what is wrong about the answer goes into the ledger."""
         row = self.climate.change(example.features, weather, self.chance)
+        self.ledger.sent += 1
         began = time.monotonic()
         try:
             url = self.course.url + protocol.infer_path(self.course.model)

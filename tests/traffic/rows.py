@@ -18,7 +18,7 @@ class Weather(StrEnum):
     TIDE = "tide"
     """Some columns are scaled: an instrument was calibrated anew."""
     LEAK = "leak"
-    """Some columns lose half of their values: a sensor broke."""
+    """With the tide still in, some columns lose half of their values: a sensor broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Climate:
                 return {name: _scaled(value, self.scale.get(name, 1.0)) for name, value in row.items()}
             case Weather.LEAK:
                 lost = {name for name in self.leaking if chance.random() < 0.5}
-                return {name: None if name in lost else value for name, value in row.items()}
+                shifted = self.change(row, Weather.TIDE, chance)
+                return {name: None if name in lost else value for name, value in shifted.items()}
             case _:
                 return row
 

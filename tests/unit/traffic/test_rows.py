@@ -33,6 +33,15 @@ def test_the_tide_scales_its_columns_and_leaves_the_others() -> None:
     assert changed == {"radius": 2.5, "colour": "red", "texture": 3.0}
 
 
+def test_a_leak_comes_on_top_of_the_tide() -> None:
+    climate = Climate(scale={"radius": 1.25}, leaking=("texture",))
+
+    changed = [climate.change({"radius": 2.0, "texture": 3.0}, Weather.LEAK, random.Random(seed)) for seed in range(50)]
+
+    assert {2.5} == {row["radius"] for row in changed}
+    assert {3.0, None} == {row["texture"] for row in changed}
+
+
 def test_a_leak_loses_about_half_of_the_values_of_its_columns() -> None:
     chance = random.Random(0)
 
