@@ -16,7 +16,8 @@ from tidemill.plan.world import Key, Manifest
 
 MANAGER: Final = "tidemill"
 MARKS_MANAGER: Final = "tidemill-marks"
-PAGE: Final = 500
+# An object as the API server sends it is ten times as large as what is kept of it, so pages are small.
+PAGE: Final = 100
 
 # JSON is YAML, so an apply patch may be sent as either.
 _APPLY: Final = "application/apply-patch+yaml"

@@ -15,6 +15,7 @@ from tidemill.children import names
 from tidemill.engine import errors, metrics
 from tidemill.engine.client import MARKS_MANAGER, Client
 from tidemill.engine.difference import Difference, applicable, differences
+from tidemill.engine.pruning import is_complete
 from tidemill.engine.statuses import merge_patch
 from tidemill.engine.store import Store
 from tidemill.plan.plan import Mark, Retirement
@@ -133,6 +134,8 @@ class Cluster:
         found = [one for one in differences(wanted, live) if str(one) not in self._granted.get(key, ())]
         if not found:
             return False
+        if not is_complete(key.kind):
+            live = await self._client.read(key)
         body = applicable(wanted, live)
         body = {**body, "metadata": {**body["metadata"], "uid": live["metadata"]["uid"]}}
         try:

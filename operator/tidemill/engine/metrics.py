@@ -131,7 +131,7 @@ BY_NAME: Final = {metric.name: metric for metric in TABLE}
 REGISTRY: Final = CollectorRegistry()
 
 # Half of the page would tell when counters began, which nobody asks.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def _make(name: str) -> Any:

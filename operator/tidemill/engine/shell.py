@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories
 
 from tidemill.engine import metrics
+from tidemill.engine.client import PAGE
 from tidemill.engine.connection import Connection
 from tidemill.engine.kinds import WATCHED, Watched
 from tidemill.engine.store import Store
@@ -27,6 +29,13 @@ class Jittered(tuple[float, ...]):
 
     def __iter__(self) -> Iterator[float]:
         return (delay * random.uniform(0.9, 1.1) for delay in super().__iter__())
+
+
+class Forgetful(ResourceMemories):  # type: ignore[misc]
+    """Keeps no memo of any object: kopf needs one only for handlers that we do not have."""
+
+    async def recall(self, raw_body: Any, **options: Any) -> Any:
+        return await super().recall(raw_body, **{**options, "ephemeral": True})
 
 
 class Nothing(kopf.DiffBaseStorage):  # type: ignore[misc]
@@ -56,7 +65,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = 5
     chosen.watching.inactivity_timeout = 70  # bookmarks come each 60 s
     chosen.watching.reconnect_backoff = 1.0
-    chosen.watching.chunk_size = 500
+    chosen.watching.chunk_size = PAGE
     chosen.watching.initial_streaming = False
     for watched in WATCHED:
         if watched.selector:
@@ -67,7 +76,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.enforce_retry_after = False
     chosen.queueing.worker_limit = None
     # A handler is done in microseconds; a task that waits for more events of its object only costs memory.
-    chosen.queueing.idle_timeout = 0.2
+    chosen.queueing.idle_timeout = 0.01
     chosen.queueing.exit_timeout = 0.5
     chosen.queueing.error_delays = (1, 2, 3, 5, 8, 13, 21, 34, 60)
     chosen.posting.enabled = False
@@ -121,6 +130,7 @@ async def run(
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=settings(),
+        memories=Forgetful(),
         namespaces=list(namespaces),
         clusterwide=not namespaces,
         standalone=True,

@@ -8,17 +8,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tidemill.engine.kinds import BY_KIND, OURS
+from tidemill.engine.pruning import Recent, pruned
 from tidemill.plan.world import Key, Manifest, World, key_of
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 TOMBSTONES = 10_000
+READ_VALUES = 1_000
+"""Objects that are kept as values of the domain besides; reading one again costs less than a millisecond."""
 
 Concerned = Callable[[Manifest, World], set[Key]]
 
@@ -27,31 +27,6 @@ def version_of(manifest: Manifest) -> int:
     """The resource version as a number, which Kubernetes promises to be comparable within a kind; 0 where there is none."""
     text = manifest["metadata"].get("resourceVersion") or "0"
     return int(text) if text.isdecimal() else 0
-
-
-def slim(value: Any) -> Any:
-    """`value` with every field name shared with all other objects: ten thousand objects spell the same few hundred names.
-
-    Short strings are shared as well, since most are enumerations, labels and names that recur.
-    """
-    if isinstance(value, dict):
-        return {sys.intern(name): slim(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [slim(item) for item in value]
-    if isinstance(value, str) and len(value) <= 40:
-        return sys.intern(value)
-    return value
-
-
-def pruned(manifest: Manifest) -> Manifest:
-    """`manifest` without what no planner reads: who wrote which field, and the copy that `kubectl apply` leaves behind."""
-    metadata = manifest["metadata"]
-    metadata.pop("managedFields", None)
-    annotations = metadata.get("annotations")
-    if annotations:
-        annotations.pop(LAST_APPLIED, None)
-    pruned: Manifest = slim(manifest)
-    return pruned
 
 
 @dataclass(slots=True)
@@ -78,6 +53,7 @@ class Store:
 
     def __init__(self, world: World, concerned: Concerned, clock: Callable[[], float]) -> None:
         self.world = world
+        world.values = Recent(READ_VALUES)
         self._concerned = concerned
         self._clock = clock
         self._gone: OrderedDict[str, None] = OrderedDict()
