@@ -64,46 +64,51 @@ class Grid:
     def high(self) -> float:
         return float(self.edge(np.array([self.cells], np.int64))[0])
 
-    def locate(self, values: Floats, into: Integers) -> int:
-        """Write each value's cell plus one `into` an array; 0 and `cells + 1` mean outside, and so does NaN.
+    def locate(self, values: Floats, into: Integers, *, inside: bool = False) -> None:
+        """Write each value's cell plus one `into` an array; 0 and `cells + 1` mean outside, and one of them NaN.
 
-        Returns how many values lie off the left edge of their cell (0 for whole numbers on a fine enough grid).
+        Quicker where all values are known to lie `inside`, from `low` up to, and without, `high`.
         """
-        return self._locate_linear(values, into) if self.kind == "Linear" else self._locate_floating(values, into)
-
-    def _locate_linear(self, values: Floats, into: Integers) -> int:
         scratch = np.empty(min(_TILE, len(values)), np.float64)
-        inverse, last, between = 1.0 / self.step, float(self.cells + 1), 0
-        for start in range(0, len(values), _TILE):
-            tile = values[start : start + _TILE]
-            place, cells = scratch[: len(tile)], into[start : start + _TILE]
-            np.subtract(tile, self.origin, out=place)
-            place *= inverse
-            place += 1.0
+        # What overflows lies outside all the same.
+        with np.errstate(over="ignore"):
+            for start in range(0, len(values), _TILE):
+                tile, cells = values[start : start + _TILE], into[start : start + _TILE]
+                if self.kind == "Linear":
+                    self._locate_linear(tile, cells, scratch[: len(tile)], inside)
+                else:
+                    self._locate_floating(tile, cells, scratch[: len(tile)])
+
+    def _locate_linear(self, values: Floats, cells: Integers, place: Floats, inside: bool) -> None:
+        # Both factors are powers of two or whole numbers of steps: nothing is rounded that a cell could hold.
+        np.multiply(values, 1.0 / self.step, out=place)
+        place += 1.0 - self.origin / self.step
+        if not inside:
             # fmax and fmin take the number where the other operand is NaN.
             np.fmax(place, 0.0, out=place)
-            np.fmin(place, last, out=place)
-            cells[...] = place
-            between += int(np.count_nonzero(place != cells))
-        return between
+            np.fmin(place, float(self.cells + 1), out=place)
+        cells[...] = place
 
-    def _locate_floating(self, values: Floats, into: Integers) -> int:
-        scratch = np.empty(min(_TILE, len(values)), np.float64)
+    def _locate_floating(self, values: Floats, cells: Integers, distance: Floats) -> None:
         half = self.cells // 2
         base = ((math.frexp(self.step)[1] - 1 + 1023) << MANTISSA_BITS) - 1
-        for start in range(0, len(values), _TILE):
-            tile = values[start : start + _TILE]
-            distance, cells = scratch[: len(tile)], into[start : start + _TILE]
-            np.subtract(tile, self.origin, out=distance)
-            bits = distance.view(np.int64)
-            negative = bits >> 63
-            np.bitwise_and(bits, 0x7FFF_FFFF_FFFF_FFFF, out=cells)
-            cells >>= _SHIFT
-            cells -= base
-            np.clip(cells, 0, half, out=cells)
-            cells ^= negative  # -1 - cell on the left of the origin
-            cells += half + 1
-        return len(values)
+        np.subtract(values, self.origin, out=distance)
+        bits = distance.view(np.int64)
+        negative = bits >> 63
+        np.bitwise_and(bits, 0x7FFF_FFFF_FFFF_FFFF, out=cells)
+        cells >>= _SHIFT
+        cells -= base
+        np.clip(cells, 0, half, out=cells)
+        cells ^= negative  # -1 - cell on the left of the origin
+        cells += half + 1
+
+    def off_edges(self, values: Floats) -> int:
+        """How many finite values do not lie exactly on the left edge of a cell."""
+        if self.kind == "Floating":
+            return len(values)
+        with np.errstate(over="ignore"):
+            place = values / self.step
+        return int(np.count_nonzero(place != np.floor(place)))
 
     def octaves(self, values: Floats) -> tuple[Integers, Integers, Integers]:
         """Of finite values outside the cells: whether left (0) or right (1), the octave, and the place within it."""
@@ -144,6 +149,21 @@ def floating(centre: float, reach: float) -> Grid:
     exponent = math.frexp(min(max(reach, _SMALLEST * 2.0**64), _LARGEST))[1]
     half = (_FLOATING_OCTAVES << MANTISSA_BITS) + 1
     return Grid("Floating", centre, 2.0 ** (exponent - _FLOATING_OCTAVES), 2 * half)
+
+
+def coarsened(grid: Grid, values: Floats) -> Grid:
+    """A linear grid whose steps are as large as they may be for `values` to stay on edges; `grid` where they are not."""
+    if grid.kind != "Linear" or grid.off_edges(values[:1000]) or grid.off_edges(values):
+        return grid
+    low, high = float(values.min()), float(values.max())
+    if max(abs(low), abs(high)) / grid.step >= 2.0**53:
+        return grid
+    # The lowest bit that any place has is the largest power of two that divides them all.
+    places = (values / grid.step).astype(np.int64)
+    bits = int(np.bitwise_or.reduce(places - places[0]))
+    step = grid.step * (bits & -bits) if bits else grid.step
+    cells = int((high - low) / step) + 1
+    return Grid("Linear", low, step, cells) if cells <= CELLS and (low / step).is_integer() else grid
 
 
 def fit(values: Floats) -> Grid:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.profile.grid import MANTISSA_BITS, OCTAVES, POSITIONS, Floats, Grid, Integers, fit
+from tidemill.runtime.profile.grid import MANTISSA_BITS, OCTAVES, POSITIONS, Floats, Grid, Integers, coarsened, fit
 
 BINS = 1024
 _FEW = 8192
@@ -43,8 +43,10 @@ class NumericalProfile:
     positive_infinities: int
     invalid: int
     """Entries that are not numbers, as text in a column of numbers."""
+    lattice: bool
+    """Whether all values of the reference lie exactly on left edges of cells, as whole numbers do."""
     between: int
-    """Values that do not lie exactly on the left edge of a cell."""
+    """On a lattice: values that do not; elsewhere nobody counts."""
     minimum: float | None
     maximum: float | None
 
@@ -54,6 +56,11 @@ class NumericalProfile:
     def present(self) -> int:
         """Finite numbers."""
         return self.rows - self.missing - self.negative_infinities - self.positive_infinities - self.invalid
+
+    @property
+    def exact(self) -> bool:
+        """Whether every value within the grid is known to lie on the left edge of its cell."""
+        return self.lattice and self.between == 0
 
     @property
     def infinities(self) -> int:
@@ -77,12 +84,12 @@ class NumericalProfile:
         with np.errstate(invalid="ignore", divide="ignore"):
             # On average a value lies in the middle of its cell, unless all are known to lie on its left edge.
             middle = np.full(len(resolution), 0.5)
-            middle[OCTAVES:-OCTAVES] = 0.5 if self.between else 0.0
+            middle[OCTAVES:-OCTAVES] = 0.0 if self.exact else 0.5
             place = (self.sums / self.counts + middle) / resolution
         place = np.where(self.counts > 0, place, 0.5)
         place[:OCTAVES] = 1.0 - place[:OCTAVES]
         means = edges[:-1] + np.clip(place, 0.0, 1.0) * np.diff(edges)
-        sharp = (self.sums == 0) & (self.between == 0)
+        sharp = (self.sums == 0) & self.exact
         sharp[:OCTAVES] = sharp[-OCTAVES:] = False
         sharp |= self.counts == 0
         return Bins(edges, self.counts, means, sharp)
@@ -93,57 +100,75 @@ class NumericalCounter:
 
     def __init__(self, like: NumericalProfile) -> None:
         self._like = like
+        self._low, self._high = like.grid.low, like.grid.high
+        self._numbering = np.arange(like.grid.cells)
+        self._body = slice(OCTAVES, OCTAVES + len(like.starts))
         size = len(like.starts) + 2 * OCTAVES
         self._counts, self._sums = np.zeros(size, np.int64), np.zeros(size, np.int64)
         self._rows = self._missing = self._below = self._above = self._invalid = self._between = 0
         self._minimum, self._maximum = math.inf, -math.inf
 
-    def add(self, values: Floats, *, missing: int = 0, invalid: int = 0) -> None:
-        """Count `values`, among which NaN is missing, beside entries that are missing or not numbers anyway."""
-        self._rows += len(values) + missing + invalid
+    def add(
+        self, values: Floats, *, missing: int = 0, invalid: int = 0, padding: int = 0, filler: float = math.nan
+    ) -> None:
+        """Count `values`, among which NaN is missing, beside entries that are missing or not numbers anyway.
+
+        Of the values, `padding` entries that equal the finite number `filler` do not count: they only keep a place, since
+        filling gaps is quicker than closing them.
+        """
+        self._rows += len(values) - padding + missing + invalid
         self._missing += missing
         self._invalid += invalid
-        if not len(values):
-            return
+        if len(values):
+            self._count(values, 1)
+        if padding:
+            self._count(np.array([filler]), -padding)
+
+    def _count(self, values: Floats, times: int) -> None:
+        """Add the values to the bins `times` times."""
         grid, starts = self._like.grid, self._like.starts
+        low, high = float(np.min(values)), float(np.max(values))
+        # NaN compares as false, so that any of it leads to the careful way.
+        inside = self._low <= low and high < self._high
         cells = np.empty(len(values), np.int64)
-        self._between += grid.locate(values, cells)
-        body = slice(OCTAVES, OCTAVES + len(starts))
+        grid.locate(values, cells, inside=inside)
         if len(values) <= _FEW:
-            inside = cells[(cells > 0) & (cells <= grid.cells)] - 1
-            bins = np.searchsorted(starts, inside, side="right") - 1
-            self._counts[body] += np.bincount(bins, minlength=len(starts))
+            held = cells if inside else cells[(cells > 0) & (cells <= grid.cells)]
+            bins = np.searchsorted(starts, held - 1, side="right") - 1
+            self._counts[self._body] += times * np.bincount(bins, minlength=len(starts))
             # Sums of whole numbers below 2^53: exact in floating point.
-            self._sums[body] += np.bincount(bins, inside - starts[bins], minlength=len(starts)).astype(np.int64)
-            outside = len(values) - len(inside)
+            sums = np.bincount(bins, held - 1 - starts[bins], minlength=len(starts))
+            self._sums[self._body] += times * sums.astype(np.int64)
+            outside = len(held) < len(values)
         else:
             per_cell = np.bincount(cells, minlength=grid.cells + 2)
             counts = np.add.reduceat(per_cell[1:-1], starts)
-            weighted = np.add.reduceat(per_cell[1:-1] * np.arange(grid.cells), starts)
-            self._counts[body] += counts
-            self._sums[body] += weighted - counts * starts
-            outside = int(per_cell[0] + per_cell[-1])
+            weighted = np.add.reduceat(per_cell[1:-1] * self._numbering, starts)
+            self._counts[self._body] += times * counts
+            self._sums[self._body] += times * (weighted - counts * starts)
+            outside = bool(per_cell[0] or per_cell[-1])
         if outside:
-            values = self._add_outside(values, (cells == 0) | (cells > grid.cells))
-        if len(values):
-            # The comparison is false for NaN, which fmin and fmax give where all is missing.
-            self._minimum = min(self._minimum, float(np.fmin.reduce(values)))
-            self._maximum = max(self._maximum, float(np.fmax.reduce(values)))
+            strays = values[(cells == 0) | (cells > grid.cells)]
+            finite = strays[np.isfinite(strays)]
+            self._count_outside(strays, finite, times)
+            if len(finite) < len(strays):
+                values = values[np.isfinite(values)]
+                low, high = (float(values.min()), float(values.max())) if len(values) else (math.inf, -math.inf)
+        if self._like.lattice:
+            self._between += times * grid.off_edges(values)
+        self._minimum, self._maximum = min(self._minimum, low), max(self._maximum, high)
 
-    def _add_outside(self, values: Floats, outside: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
-        """Count what no cell holds; returns `values` without the infinities."""
-        strays = values[outside]
+    def _count_outside(self, strays: Floats, finite: Floats, times: int) -> None:
+        """Count what no cell holds: infinities, NaN, and numbers beyond the grid."""
         below, above = int(np.count_nonzero(strays == -math.inf)), int(np.count_nonzero(strays == math.inf))
-        finite = strays[np.isfinite(strays)]
-        self._missing += len(strays) - len(finite) - below - above
-        self._below += below
-        self._above += above
+        self._missing += times * (len(strays) - len(finite) - below - above)
+        self._below += times * below
+        self._above += times * above
         if len(finite):
             right, octave, place = self._like.grid.octaves(finite)
             bins = np.where(right == 1, len(self._like.starts) + OCTAVES + octave, OCTAVES - 1 - octave)
-            self._counts += np.bincount(bins, minlength=len(self._counts))
-            self._sums += np.bincount(bins, place, minlength=len(self._counts)).astype(np.int64)
-        return values[np.isfinite(values)] if below or above else values
+            self._counts += times * np.bincount(bins, minlength=len(self._counts))
+            self._sums += times * np.bincount(bins, place, minlength=len(self._counts)).astype(np.int64)
 
     def profile(self) -> NumericalProfile:
         """What was counted so far."""
@@ -176,7 +201,7 @@ def empty(name: str, values: Floats, bins: int = BINS) -> NumericalProfile:
     finite = values[np.isfinite(values)]
     if not len(finite):
         finite = np.zeros(1)
-    grid = fit(finite)
+    grid = coarsened(fit(finite), finite)
     cells = np.empty(len(finite), np.int64)
     grid.locate(finite, cells)
     per_cell = np.bincount(cells, minlength=grid.cells + 2)[1:-1]
@@ -200,9 +225,12 @@ def empty(name: str, values: Floats, bins: int = BINS) -> NumericalProfile:
         half = grid.cells // 2
         octave = 1 + (np.arange((half - 1) >> MANTISSA_BITS, dtype=np.int64) << MANTISSA_BITS)
         starts = np.union1d(starts, np.concatenate((half + octave, half - octave, [half])))
+    lattice = grid.off_edges(finite) == 0
     size = len(starts) + 2 * OCTAVES
     nothing = frozen(np.zeros(size, np.int64))
-    return NumericalProfile(name, grid, frozen(starts.astype(np.int64)), nothing, nothing, 0, 0, 0, 0, 0, 0, None, None)
+    return NumericalProfile(
+        name, grid, frozen(starts.astype(np.int64)), nothing, nothing, 0, 0, 0, 0, 0, lattice, 0, None, None
+    )
 
 
 def merge(first: NumericalProfile, second: NumericalProfile) -> NumericalProfile:

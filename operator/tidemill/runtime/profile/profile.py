@@ -98,7 +98,13 @@ class Counter:
                     counter.add({}, missing=absent)
             elif isinstance(counter, NumericalCounter):
                 numbers = arrow.numbers(batch.column(name))
-                counter.add(numbers.values, missing=numbers.missing, invalid=numbers.invalid)
+                counter.add(
+                    numbers.values,
+                    missing=numbers.missing,
+                    invalid=numbers.invalid,
+                    padding=numbers.padding,
+                    filler=numbers.filler,
+                )
             else:
                 counted, missing = arrow.categories(batch.column(name))
                 counter.add(counted, missing=missing)
@@ -127,7 +133,7 @@ def empty_profile(table: pa.Table, columns: Sequence[ProfiledColumn]) -> Profile
     return Profile(
         0,
         tuple(
-            numerical.empty(column.name, arrow.numbers(table.column(column.name)).values)
+            numerical.empty(column.name, arrow.numbers(table.column(column.name)).present())
             if column.type == "Numerical"
             else categorical.empty(column.name, arrow.categories(table.column(column.name))[0])
             for column in columns
@@ -183,6 +189,7 @@ def _to_wire(column: ColumnProfile) -> dict[str, object]:
         "negativeInfinities": column.negative_infinities,
         "positiveInfinities": column.positive_infinities,
         "invalid": column.invalid,
+        "lattice": column.lattice,
         "between": column.between,
         "minimum": column.minimum,
         "maximum": column.maximum,
@@ -226,6 +233,7 @@ def _from_wire(wire: dict[str, object]) -> ColumnProfile:
         negative_infinities=_whole(read["negativeInfinities"]),
         positive_infinities=_whole(read["positiveInfinities"]),
         invalid=_whole(read["invalid"]),
+        lattice=bool(read["lattice"]),
         between=_whole(read["between"]),
         minimum=_number(read["minimum"]),
         maximum=_number(read["maximum"]),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tidemill.runtime.profile.grid import Grid, fit, floating, linear
+from tidemill.runtime.profile.grid import Grid, coarsened, fit, floating, linear
 
 GRIDS = {
     "from zero": linear(0.0, 10.0),
@@ -41,18 +41,32 @@ def test_what_is_outside_or_no_number_is_in_no_cell(grid: Grid) -> None:
     values = np.array([np.nan, np.inf, -np.inf, 1.7e308, -1.7e308])
     cells = np.empty(len(values), np.int64)
 
-    with np.errstate(over="ignore"):
-        grid.locate(values, cells)
+    grid.locate(values, cells)
 
     assert ((cells == 0) | (cells == grid.cells + 1)).all()
 
 
 def test_whole_numbers_lie_on_left_edges() -> None:
-    cells = np.empty(101, np.int64)
+    assert 0 == fit(np.array([0.0, 100.0])).off_edges(np.arange(101.0))
 
-    between = fit(np.array([0.0, 100.0])).locate(np.arange(101.0), cells)
 
-    assert 0 == between
+def test_a_grid_of_even_numbers_has_a_cell_for_each() -> None:
+    values = np.arange(-10.0, 100.0, 2.0)
+
+    grid = coarsened(fit(values), values)
+
+    assert (2.0, len(values)) == (grid.step, grid.cells)
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS.keys())
+def test_the_quick_way_finds_the_same_cells(grid: Grid) -> None:
+    values = np.random.default_rng(1).uniform(0, 1, 1000) * (grid.high - grid.low) * 0.999 + grid.low
+    careful, quick = np.empty(len(values), np.int64), np.empty(len(values), np.int64)
+
+    grid.locate(values, careful)
+    grid.locate(values, quick, inside=True)
+
+    assert careful.tolist() == quick.tolist()
 
 
 def test_octaves_meet_the_grid_and_double() -> None:

@@ -1,0 +1,34 @@
+"""`tidemill profile`: a table in short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidemill.runtime.profile.files import Unreadable, profile_file
+
+BAD_INPUT = 2
+
+
+def profile(
+    data: Annotated[Path, typer.Argument(help="A Parquet or CSV file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the profile goes.")],
+    like: Annotated[
+        Path | None,
+        typer.Option(help="A profile, or a table, whose bins are counted on, so that both can be compared."),
+    ] = None,
+) -> None:
+    """Profile a table: every column's distribution on fixed bins, a few kilobytes in place of the rows."""
+    try:
+        reference = None if like is None else profile_file(like).profile
+        profiled = profile_file(data, reference)
+        output.write_bytes(profiled.profile.to_json())
+    except (Unreadable, OSError) as error:
+        typer.echo(f"tidemill profile: {error}", err=True)
+        raise typer.Exit(BAD_INPUT) from error
+    found = profiled.profile
+    typer.echo(f"{output}: {found.rows:,} rows, {len(found.columns)} columns")
+    if profiled.left_out:
+        typer.echo(f"left out: {', '.join(profiled.left_out)}", err=True)

@@ -1,0 +1,187 @@
+"""Profiles of files: Parquet and CSV in one pass and constant memory, or a profile that was made before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from tidemill.runtime.profile.profile import Counter, Profile, ProfiledColumn, ProfileError, empty_profile
+
+SAMPLE_ROWS = 1 << 18
+"""Bins are fitted to about so many rows, taken from all over the file."""
+_CSV_BLOCK = 1 << 22
+_BATCH_ROWS = 1 << 17
+
+
+class Unreadable(ValueError):
+    """A file is not what it should be; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """A file's profile, and the columns that have none."""
+
+    profile: Profile
+    left_out: tuple[str, ...] = ()
+
+
+def profile_file(path: Path, like: Profile | None = None, *, threads: int = 2) -> Profiled:
+    """The profile of a Parquet or CSV file, on bins fitted to it or on those of `like`; of a profile, itself.
+
+    Raises Unreadable where the file is none of these, has no rows' worth of columns, or was counted on other bins.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+        if head[:4] == b"PAR1":
+            return _count(_Parquet(path), like, threads)
+        if head.lstrip()[:1] == b"{":
+            return _read_profile(path, like)
+        if b"\0" in head:
+            raise Unreadable(f"{path} is neither Parquet, CSV nor a profile; convert it to Parquet")
+        return _count(_Csv(path), like, threads)
+    except OSError as error:
+        if isinstance(error, pa.ArrowException):
+            raise Unreadable(f"{path} cannot be read: {_first_line(error)}") from error
+        raise Unreadable(f"{path} cannot be opened: {error.strerror or error}") from error
+    except (pa.ArrowException, ProfileError) as error:
+        raise Unreadable(f"{path} cannot be read: {_first_line(error)}") from error
+
+
+def _read_profile(path: Path, like: Profile | None) -> Profiled:
+    profile = Profile.from_json(path.read_bytes())
+    if like is not None:
+        theirs = {column.name: column for column in profile.columns}
+        for column in like.columns:
+            if column.name in theirs and not column.same_bins(theirs[column.name]):
+                raise Unreadable(
+                    f"{path} counts column {column.name!r} on other bins than the reference; count the data on them with "
+                    f"`tidemill profile DATA --like REFERENCE -o {path.name}`"
+                )
+    return Profiled(profile)
+
+
+class _Parquet:
+    """A Parquet file, whose row groups can be read in any order."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+        texts = [
+            f.name for f in self._file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
+        ]
+        if texts:
+            # Text comes as a dictionary per row group: then each distinct text is looked at once.
+            self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False, read_dictionary=texts)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._file.schema_arrow
+
+    def sample(self, columns: Sequence[str]) -> pa.Table:
+        groups = self._file.num_row_groups
+        if groups == 0:
+            return self.schema.empty_table().select(list(columns))
+        rows = max(1, self._file.metadata.num_rows // groups)
+        wanted = min(groups, max(1, -(-SAMPLE_ROWS // rows)))
+        spread = sorted({place * groups // wanted for place in range(wanted)})
+        return self._file.read_row_groups(spread, columns=list(columns))
+
+    def batches(self, columns: Sequence[str], *, as_text: bool = False) -> Iterator[pa.RecordBatch]:
+        yield from self._file.iter_batches(_BATCH_ROWS, columns=list(columns))
+
+
+class _Csv:
+    """A CSV file; a column whose first block holds numbers may hold text later, and is then read as text."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._open(None) as reader:
+            self.schema = reader.schema
+            self._first = next(iter(reader), None)
+
+    def _open(self, types: dict[str, Any] | None) -> Any:
+        return csv.open_csv(
+            self._path,
+            read_options=csv.ReadOptions(block_size=_CSV_BLOCK),
+            convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=True),
+        )
+
+    def sample(self, columns: Sequence[str]) -> pa.Table:
+        if self._first is None:
+            return self.schema.empty_table().select(list(columns))
+        return pa.Table.from_batches([self._first]).select(list(columns)).slice(0, SAMPLE_ROWS)
+
+    def batches(self, columns: Sequence[str], *, as_text: bool = False) -> Iterator[pa.RecordBatch]:
+        with self._open(dict.fromkeys(self.schema.names, pa.string()) if as_text else None) as reader:
+            for batch in reader:
+                yield batch.select(list(columns))
+
+
+def columns_of(schema: pa.Schema) -> tuple[tuple[ProfiledColumn, ...], tuple[str, ...]]:
+    """How to profile each column, by its type, and which have a type that cannot be profiled."""
+    found, left_out = [], []
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_boolean(kind) or _is_text(kind):
+            found.append(ProfiledColumn(field.name, "Categorical"))
+        elif pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+            found.append(ProfiledColumn(field.name, "Numerical"))
+        else:
+            left_out.append(field.name)
+    return tuple(found), tuple(left_out)
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _count(file: _Parquet | _Csv, like: Profile | None, threads: int) -> Profiled:
+    names = file.schema.names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ProfileError(f"two columns are called {twice!r}; rename one")
+    if like is None:
+        columns, left_out = columns_of(file.schema)
+        if not columns:
+            raise ProfileError("there is no column of numbers, texts or booleans to profile")
+        empty = empty_profile(file.sample([column.name for column in columns]), columns)
+    else:
+        empty = like
+        left_out = tuple(name for name in names if like.column(name) is None)
+        if not any(column.name in names for column in like.columns):
+            raise ProfileError(
+                f"it shares no column with the reference, which has {', '.join(c.name for c in like.columns[:5])}"
+            )
+    try:
+        counted = _counted(file, empty, threads, as_text=False)
+    except pa.ArrowInvalid:
+        if isinstance(file, _Parquet):
+            raise
+        # A column that began with numbers went on with text: numbers are read from text where they are some.
+        counted = _counted(file, empty, threads, as_text=True)
+    return Profiled(counted, left_out)
+
+
+def _counted(file: _Parquet | _Csv, empty: Profile, threads: int, *, as_text: bool) -> Profile:
+    # Columns are independent: each thread counts its share of them.
+    shares = [empty.columns[start::threads] for start in range(threads)]
+    counters = [Counter(Profile(0, share)) for share in shares if share]
+    wanted = [name for name in file.schema.names if empty.column(name) is not None]
+    with ThreadPoolExecutor(len(counters)) as pool:
+        for batch in file.batches(wanted, as_text=as_text):
+            for done in [pool.submit(counter.add, batch) for counter in counters]:
+                done.result()
+    profiles = [counter.profile() for counter in counters]
+    found = {column.name: column for profile in profiles for column in profile.columns}
+    return Profile(profiles[0].rows, tuple(found[column.name] for column in empty.columns))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0][:300]
