@@ -140,9 +140,13 @@ def standard_deviation(bins: Bins) -> float:
     >>> standard_deviation(Bins(np.array([0.0, 1.0, 2.0]), np.array([1, 1]), np.array([0.0, 1.0]), np.array([True, True])))
     0.5
     """
-    shares = bins.counts / bins.counts.sum()
-    within = np.where(bins.sharp, 0.0, np.square(np.diff(bins.edges)) / 12)
-    return math.sqrt(max(0.0, float(shares @ (np.square(bins.means - mean(bins)) + within))))
+    held = bins.counts > 0
+    shares = bins.counts[held] / bins.counts.sum()
+    away = bins.means[held] - mean(bins)
+    width = np.where(bins.sharp, 0.0, np.diff(bins.edges))[held]
+    # In units of the largest, whose square might be beyond all numbers.
+    unit = max(float(np.abs(away).max()), float(width.max())) or 1.0
+    return unit * math.sqrt(max(0.0, float(shares @ (np.square(away / unit) + np.square(width / unit) / 12))))
 
 
 def quantile(bins: Bins, share: float) -> float:

@@ -114,8 +114,9 @@ class Grid:
         """Of finite values outside the cells: whether left (0) or right (1), the octave, and the place within it."""
         span = self.high - self.low
         right = values >= self.high
-        excess = np.where(right, values / span - self.high / span, self.low / span - values / span)
-        mantissa, exponent = np.frexp(np.maximum(excess, 0.0) + 1.0)
+        with np.errstate(over="ignore"):
+            excess = np.where(right, values / span - self.high / span, self.low / span - values / span)
+        mantissa, exponent = np.frexp(np.clip(excess, 0.0, 2.0**OCTAVES) + 1.0)
         octave = np.minimum(exponent.astype(np.int64) - 1, OCTAVES - 1)
         place = ((2.0 * mantissa - 1.0) * POSITIONS).astype(np.int64)
         place = np.where(exponent - 1 >= OCTAVES, POSITIONS - 1, place)
@@ -133,7 +134,7 @@ def linear(low: float, high: float) -> Grid:
     >>> grid.step, grid.low, grid.cells
     (0.000244140625, 0.0, 36865)
     """
-    low, high = max(low, -_LARGEST), min(high, _LARGEST)
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
     if low >= high:
         high = low + (abs(low) or 1.0)
     width = max((high - low) / (CELLS - 2), _SMALLEST)
