@@ -1,0 +1,130 @@
+"""Which estimators there are, and how what is wrong with one is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.utils import all_estimators
+
+from tidemill.runtime import artifact
+from tidemill.runtime.failures import InvalidParameters, UnknownEstimator
+from tidemill.runtime.signature import Feature
+from tidemill.runtime.train.estimators import KNOWN, find, make
+from tidemill.runtime.train.preprocessing import prepare
+
+LEFT_OUT = {
+    "takes another estimator": [
+        "ClassifierChain",
+        "FixedThresholdClassifier",
+        "MultiOutputClassifier",
+        "MultiOutputRegressor",
+        "OneVsOneClassifier",
+        "OneVsRestClassifier",
+        "OutputCodeClassifier",
+        "RegressorChain",
+        "SelfTrainingClassifier",
+        "StackingClassifier",
+        "StackingRegressor",
+        "TransformedTargetRegressor",
+        "TunedThresholdClassifierCV",
+        "VotingClassifier",
+        "VotingRegressor",
+    ],
+    "predicts several columns": [
+        "CCA",
+        "MultiTaskElasticNet",
+        "MultiTaskElasticNetCV",
+        "MultiTaskLasso",
+        "MultiTaskLassoCV",
+        "PLSCanonical",
+    ],
+    "takes one feature": ["IsotonicRegression"],
+    "takes nothing but counts of categories": ["CategoricalNB"],
+    "learns from rows without labels": ["LabelPropagation", "LabelSpreading"],
+}
+
+
+def test_every_estimator_of_scikit_learn_is_known_or_left_out_for_a_reason() -> None:
+    theirs = {name for kind in ("classifier", "regressor") for name, _ in all_estimators(type_filter=kind)}
+
+    assert theirs == {known.name for known in KNOWN.values()} | {name for names in LEFT_OUT.values() for name in names}
+
+
+def table() -> tuple[Any, Any, Any, tuple[Feature, ...]]:
+    chance = np.random.default_rng(0)
+    matrix = chance.normal(size=(120, 4))
+    matrix[:, 3] = chance.integers(0, 3, 120)
+    classes = (matrix[:, 0] + (matrix[:, 3] == 1) + chance.normal(size=120) * 0.3 > 0).astype(np.int64)
+    numbers = np.exp(matrix[:, 0]) + 0.1
+    matrix[chance.random(matrix.shape) < 0.05] = np.nan
+    features = (
+        *(Feature(name=name, type="Numerical") for name in "abc"),
+        Feature(name="d", type="Categorical", categories=("x", "y", "z")),
+    )
+    return matrix, classes, numbers, features
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", KNOWN)
+def test_every_estimator_learns_from_gaps_and_categories_and_is_kept_without_pickle(path: str, tmp_path: Path) -> None:
+    matrix, classes, numbers, features = table()
+    known = find(path)
+    model = prepare(known, make(known, {}, 7), features)
+
+    model.fit(matrix, classes if known.task == "Classification" else numbers)
+    artifact.write_estimator(model, tmp_path / "model.skops")
+    again = artifact.estimator_of(tmp_path / "model.skops")
+
+    np.testing.assert_array_equal(model.predict(matrix), again.predict(matrix))
+
+
+def test_an_estimator_is_found_by_its_path_and_by_its_name() -> None:
+    assert find("sklearn.svm.SVC") == find("SVC")
+
+
+UNKNOWN = {
+    "a slip": ("sklearn.ensemble.RandomForrestClassifier", "did you mean sklearn.ensemble.RandomForestClassifier"),
+    "another module": ("sklearn.tree.RandomForestClassifier", "did you mean sklearn.ensemble.RandomForestClassifier"),
+    "anything importable": ("os.system", "Write one of scikit-learn's"),
+    "a private one": ("sklearn.ensemble._forest.ForestClassifier", "did you mean"),
+    "nothing": ("", "Write one of scikit-learn's"),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_an_unknown_estimator_is_refused_with_the_nearest(case: str) -> None:
+    path, said = UNKNOWN[case]
+
+    with pytest.raises(UnknownEstimator, match=said):
+        find(path)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a slip": ({"max_iterr": 3}, r"has no parameter 'max_iterr'; did you mean 'max_iter'\?"),
+    "one it never had": ({"n_neighbours": 3}, "has no parameter 'n_neighbours'; it has loss, learning_rate"),
+    "out of its range": (
+        {"max_iter": 0},
+        r"'max_iter' parameter .* must be an int in the range \[1, inf\). Got 0 instead",
+    ),
+    "of another type": ({"learning_rate": "fast"}, "'learning_rate' parameter"),
+    "a fraction of a whole": ({"max_iter": 2.5}, "'max_iter' parameter"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_parameter_is_named(case: str) -> None:
+    parameters, said = WRONG[case]
+
+    with pytest.raises(InvalidParameters, match=said):
+        make(find("HistGradientBoostingClassifier"), parameters, 7)
+
+
+def test_parameters_and_seed_arrive() -> None:
+    estimator = make(find("HistGradientBoostingClassifier"), {"max_iter": 50.0, "learning_rate": 1}, 11)
+
+    assert (50, 1, 11) == (estimator.max_iter, estimator.learning_rate, estimator.random_state)
+    assert isinstance(estimator.max_iter, int)
+    assert 3 == make(find("HistGradientBoostingClassifier"), {"random_state": 3}, 11).random_state

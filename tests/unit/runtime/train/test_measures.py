@@ -1,0 +1,106 @@
+"""Metrics by name: scikit-learn's value, errors as errors, and what cannot be measured said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from tidemill.runtime.failures import InvalidParameters
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.signature import Signature
+from tidemill.runtime.train.measures import chosen, measure, translated
+
+CHANCE = np.random.default_rng(0)
+TWO = Signature(task="Classification", features=(), target="t", classes=("no", "yes"))
+THREE = Signature(task="Classification", features=(), target="t", classes=("a", "b", "c"))
+NUMBERS = Signature(task="Regression", features=(), target="t")
+
+
+def answers(classes: int, rows: int = 60) -> tuple[np.ndarray, Answer]:
+    probabilities = CHANCE.dirichlet(np.ones(classes), rows)
+    return CHANCE.integers(0, classes, rows), Answer(probabilities.argmax(axis=1), probabilities)
+
+
+def test_two_classes_are_measured_as_scikit_learn_does() -> None:
+    truth, answer = answers(2)
+
+    found, unknown = measure(("accuracy", "f1", "roc_auc", "log_loss", "neg_log_loss"), truth, answer, TWO)
+
+    assert () == unknown
+    assert answer.probabilities is not None
+    loss = metrics.log_loss(truth, answer.probabilities)
+    assert found == pytest.approx(
+        {
+            "accuracy": metrics.accuracy_score(truth, answer.values),
+            "f1": metrics.f1_score(truth, answer.values),
+            "roc_auc": metrics.roc_auc_score(truth, answer.probabilities[:, 1]),
+            "log_loss": loss,
+            "neg_log_loss": -loss,
+        }
+    )
+
+
+def test_more_classes_are_averaged() -> None:
+    truth, answer = answers(3)
+
+    found, unknown = measure(("f1", "roc_auc"), truth, answer, THREE)
+
+    assert () == unknown
+    assert found == pytest.approx(
+        {
+            "f1": metrics.f1_score(truth, answer.values, average="macro"),
+            "roc_auc": metrics.roc_auc_score(truth, answer.probabilities, multi_class="ovr"),
+        }
+    )
+
+
+def test_numbers_are_measured_by_their_errors() -> None:
+    truth = CHANCE.normal(size=40)
+    answer = Answer(truth + CHANCE.normal(size=40))
+
+    found, _ = measure(("r2", "mean_absolute_error", "rmse"), truth, answer, NUMBERS)
+
+    assert found == pytest.approx(
+        {
+            "r2": metrics.r2_score(truth, answer.values),
+            "mean_absolute_error": metrics.mean_absolute_error(truth, answer.values),
+            "rmse": metrics.root_mean_squared_error(truth, answer.values),
+        }
+    )
+
+
+UNMEASURABLE = {
+    "one class alone": (np.zeros(5, np.int64), Answer(np.zeros(5, np.int64), np.full((5, 2), 0.5)), "roc_auc"),
+    "no probabilities": (np.array([0, 1]), Answer(np.array([0, 1])), "roc_auc"),
+}
+
+
+@pytest.mark.parametrize("case", ["one class alone", "no probabilities"])
+def test_what_cannot_be_measured_is_left_out_and_said(case: str) -> None:
+    truth, answer, name = UNMEASURABLE[case]
+
+    found, unknown = measure((name, "accuracy"), truth, answer, TWO)
+
+    assert ["accuracy"] == list(found)
+    assert unknown[0].startswith("roc_auc cannot be measured")
+
+
+def test_wanted_metrics_come_first_and_the_usual_ones_follow() -> None:
+    assert ("roc_auc", "accuracy", "balanced_accuracy", "f1", "log_loss") == chosen(("roc_auc",), "Classification")
+    assert ("r2", "mean_absolute_error", "rmse") == chosen((), "Regression")
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InvalidParameters, match=r"no metric 'acuracy'; did you mean .*accuracy"):
+        chosen(("acuracy",), "Classification")
+
+
+def test_answers_are_compared_in_the_classes_of_the_newer_version() -> None:
+    old = Answer(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+
+    new = translated(old, ("b", "z"), ("a", "b", "c"))
+
+    assert [1, -1] == new.values.tolist()
+    assert new.probabilities is not None
+    assert [0.9, 0.2] == new.probabilities[:, 1].tolist()
