@@ -13,7 +13,21 @@ from pathlib import Path
 # Test suites and sources; what is kept is imported or read by its own package.
 FOLDERS = ("tests", "test", "__pycache__", "include")
 KEPT = ("numpy/_core/tests", "sklearn/datasets/data")
-FILES = ("*.pyi", "*.pxd", "*.pyx", "*.pxi", "*.c", "*.h", "*.hpp", "*.cpp", "*.cc", "*.a", "*.lib", "*.proto", "*.js.map")
+FILES = (
+    "*.pyi",
+    "*.pxd",
+    "*.pyx",
+    "*.pxi",
+    "*.c",
+    "*.h",
+    "*.hpp",
+    "*.cpp",
+    "*.cc",
+    "*.a",
+    "*.lib",
+    "*.proto",
+    "*.js.map",
+)
 # Parts of packages that are large and that we do not use; each was tried without.
 UNUSED = (
     "bin",

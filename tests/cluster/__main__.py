@@ -28,9 +28,9 @@ def up(name: Name = clusters.DEFAULT_NAME, provider: Wish = None) -> None:
 
 
 @app.command()
-def down(name: Name = clusters.DEFAULT_NAME) -> None:
+def down(name: Name = clusters.DEFAULT_NAME, provider: Wish = None) -> None:
     """Take the cluster down; nothing stays but the cache."""
-    clusters.down(name)
+    clusters.down(name, provider)
 
 
 @app.command()
@@ -77,23 +77,32 @@ def run_control_plane(
     controllers: Annotated[bool, typer.Option(help="Run kube-controller-manager too.")] = False,
 ) -> None:
     """Run an API server without a node, and print its kubeconfig; Ctrl-C ends it."""
-    with tempfile.TemporaryDirectory(prefix="tidemill-") as folder:
-        with plane.control_plane(Path(folder), controllers=controllers) as running:
-            print(running.kubeconfig, flush=True)
-            signal.pause()
+    with (
+        tempfile.TemporaryDirectory(prefix="tidemill-") as folder,
+        plane.control_plane(Path(folder), controllers=controllers) as running,
+    ):
+        print(running.kubeconfig, flush=True)
+        signal.pause()
+
+
+class Interrupted(BaseException):
+    """Someone wants this to stop: by Ctrl-C or by `kill`, which is as polite a wish and gets the same tidying up.
+
+    Not a KeyboardInterrupt, which typer would turn into an error like any other.
+    """
 
 
 def _interrupted(*_: Any) -> None:
-    # `kill` is as polite a wish to stop as Ctrl-C, and gets the same tidying up.
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def main() -> None:
     """Run one command; what went wrong is one message, not a traceback."""
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
+    except Interrupted:
         sys.exit(130)
     except (CommandFailed, NoCluster, TimeoutError, OSError) as failure:
         console.print(f"[red]{type(failure).__name__}[/]", end=": ")

@@ -31,7 +31,9 @@ class Api:
             trust = ssl.create_default_context(cafile=self.authority.certificate)
             trust.load_cert_chain(self.client.certificate, self.client.key)
             # Never through a proxy: the server is on this machine.
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
+            opener = urllib.request.build_opener(
+                urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+            )
             with opener.open(self.server + path, timeout=5) as answer:
                 content = answer.read()
         except (OSError, urllib.error.URLError):
@@ -40,7 +42,7 @@ class Api:
 
     @property
     def ready(self) -> bool:
-        return self.get("/readyz") == "ok"
+        return bool(self.get("/readyz") == "ok")
 
     def node_ready(self, name: str) -> bool:
         return holds(self.get(f"/api/v1/nodes/{name}"), "Ready")

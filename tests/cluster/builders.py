@@ -13,8 +13,8 @@ from typing import Protocol
 from cluster import code_layer, packages, places, rootfs
 from cluster.commands import CommandFailed, answers, run
 from cluster.layout import Layout
-from cluster.recipes import Recipe, superseded
 from cluster.progress import step
+from cluster.recipes import Recipe, superseded
 
 STRAYS = (Path("/var/lib/containers"), Path("/run/containers"))
 PULLED = "python:3.11-slim-bookworm"
@@ -57,7 +57,9 @@ class Engine:
             run([self.command, "build", "--quiet", "--tag", recipe.reference, *_arguments(recipe), folder])
 
     def tidy(self, kept: int, wanted: Collection[str]) -> None:
-        names = run([self.command, "image", "ls", "--filter", "reference=tidemill/*", "--format", "{{.Repository}}:{{.Tag}}"])
+        names = run(
+            [self.command, "image", "ls", "--filter", "reference=tidemill/*", "--format", "{{.Repository}}:{{.Tag}}"]
+        )
         for reference in set(superseded(list(reversed(names.split())), kept)) - set(wanted):
             # One that is still in use by a container stays, and that is well.
             answers([self.command, "image", "rm", reference], timeout=60)
@@ -151,7 +153,7 @@ class Buildah:
         signatures = ["--signature-policy", str(policy)] if command in ("bud", "push", "from") else []
         with _leaving_no_strays(), tempfile.TemporaryDirectory(prefix="tidemill-") as live:
             # In a mount namespace of its own: the storage is a mount that would stay behind.
-            alone = ["unshare", "--mount", "buildah", "--root", _folder() / self.storage, "--runroot", live]
+            alone = ["unshare", "--mount", "buildah", "--root", str(_folder() / self.storage), "--runroot", live]
             return run(
                 [*alone, "--storage-driver", self.storage, command, *signatures, *rest],
                 env={**os.environ, "BUILDAH_ISOLATION": "chroot"},

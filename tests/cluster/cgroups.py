@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster.processes import Identity, end
 
 ROOT = Path("/sys/fs/cgroup")
-POPULATED_LIMIT = 20
+ATTEMPTS = 100
 
 
 def hierarchies() -> list[Path]:
@@ -55,14 +55,20 @@ def members(name: str) -> list[Identity]:
 
 def remove(name: str) -> None:
     """End what is still in the group, then remove it from every tree."""
-    for _ in range(POPULATED_LIMIT):
-        left = members(name)
-        if not left:
-            break
-        end(left, patience=1.0)
-    for top in groups(name):
-        for group in _bottom_up(top):
-            _remove_group(group)
+    for attempt in range(ATTEMPTS):
+        # Each time anew: a process that was just being started may join after the first look.
+        end(members(name), patience=1.0)
+        try:
+            for top in groups(name):
+                for group in _bottom_up(top):
+                    group.rmdir()
+        except OSError:
+            # The kernel lets go of a group a moment after its last process has ended.
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _witness() -> Path:
@@ -73,21 +79,6 @@ def _witness() -> Path:
 def _bottom_up(group: Path) -> Iterator[Path]:
     for folder, _, _ in os.walk(group, topdown=False):
         yield Path(folder)
-
-
-def _remove_group(group: Path) -> None:
-    # The kernel lets go of a group a moment after its last process has ended.
-    for attempt in range(100):
-        try:
-            group.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:
-            if attempt == 99:
-                raise
-            time.sleep(0.05)
-        else:
-            return
 
 
 def _inherit_cpus(group: Path) -> None:

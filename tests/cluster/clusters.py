@@ -47,10 +47,11 @@ def ensure(name: str = DEFAULT_NAME, provider: Provider | None = None) -> Cluste
     return describe(made, name)
 
 
-def down(name: str = DEFAULT_NAME) -> None:
-    """Take down whatever is left of the cluster called `name`, whoever provided it."""
+def down(name: str = DEFAULT_NAME, provider: Provider | None = None) -> None:
+    """Take down whatever is left of the cluster called `name`: from all providers, or from one."""
     for made in _possible(name):
-        made.down()
+        if provider in (None, made.provider):
+            made.down()
 
 
 def existing(name: str = DEFAULT_NAME) -> Cluster:
@@ -77,7 +78,7 @@ def look(name: str = DEFAULT_NAME) -> Seen:
     for made in _possible(name):
         healthy = made.healthy()
         state = "up" if healthy else "not working; `up` mends it and `down` clears it away"
-        return Seen(f"{describe(made, name).provider} cluster, {state}", healthy, made.parts())
+        return Seen(f"{made.provider} cluster, {state}", healthy, made.parts())
     return Seen("down", False, {})
 
 
@@ -93,10 +94,9 @@ def given() -> Cluster:
 
 def describe(made: Embedded | Kind, name: str) -> Cluster:
     """The handle for a cluster of our own."""
-    if isinstance(made, Kind):
-        return Cluster(name, Provider.KIND, made.places.kubeconfig, made.context, made.places.state)
     places = made.places
-    return Cluster(name, Provider.EMBEDDED, places.kubeconfig, made.context, places.state, places.audit_log)
+    log = places.audit_log if isinstance(made, Embedded) else None
+    return Cluster(name, made.provider, places.kubeconfig, made.context, places.state, log)
 
 
 def _made(name: str, provider: Provider) -> Embedded | Kind | None:

@@ -16,7 +16,9 @@ PLACE = "opt/tidemill/tidemill"
 
 def possible() -> bool:
     """Whether this Python compiles for the Python in the images."""
-    return sys.implementation.name == "cpython" and f"{sys.version_info.major}.{sys.version_info.minor}" == wheels.PYTHON
+    return (
+        sys.implementation.name == "cpython" and f"{sys.version_info.major}.{sys.version_info.minor}" == wheels.PYTHON
+    )
 
 
 def archive(code: Mapping[str, Path]) -> bytes:

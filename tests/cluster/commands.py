@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 Result = TypeVar("Result")
 
@@ -18,9 +18,10 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     given: bytes | None = None,
+    reading: IO[bytes] | None = None,
     timeout: float = 1800,
 ) -> str:
-    """Run `command` to its end and return what it printed."""
+    """Run `command` to its end and return what it printed; it reads what is `given`, or a file, or nothing."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
@@ -28,7 +29,7 @@ def run(
             env=env,
             cwd=cwd,
             input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
+            stdin=None if given is not None else reading or subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout,
             check=False,

@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster import cgroups, mounts, network, packages, processes, programs, settings, system_images, versions
 from cluster.api import Api, TooLate, wait
+from cluster.choice import Provider
 from cluster.commands import run
 from cluster.components import Node
 from cluster.places import HERE, Places
@@ -30,6 +31,10 @@ class Embedded:
     """The embedded cluster that lives in `places`."""
 
     places: Places
+
+    @property
+    def provider(self) -> Provider:
+        return Provider.EMBEDDED
 
     @property
     def context(self) -> str:
@@ -184,7 +189,7 @@ class Embedded:
         manifests = sorted((HERE / "manifests").glob("*.yaml"))
         # Safe, because the shell scripts in there have variables of their own.
         text = "\n---\n".join(Template(path.read_text()).safe_substitute(values) for path in manifests)
-        kubectl = [programs.path(versions.KUBECTL), "--kubeconfig", self.places.kubeconfig]
+        kubectl = [str(programs.path(versions.KUBECTL)), "--kubeconfig", str(self.places.kubeconfig)]
         run([*kubectl, "apply", "--server-side", "-f", "-"], given=text.encode(), timeout=60)
 
     def _show_logs(self) -> None:

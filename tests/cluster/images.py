@@ -1,9 +1,10 @@
 """Tidemill's four images: built where they changed, loaded where they are missing."""
 
 import json
-import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -12,13 +13,12 @@ from cluster import engines, programs, recipes, versions, wheels
 from cluster.builders import Buildah, Builder, Engine
 from cluster.choice import NoCluster, Provider
 from cluster.clusters import Cluster
-from cluster.commands import CommandFailed, twice
+from cluster.commands import run, twice
 from cluster.embedded import Embedded
 from cluster.kind import Kind
 from cluster.layout import DEFAULT_REGISTRY
 from cluster.places import Places
 from cluster.progress import step
-from cluster.recipes import Recipe
 
 KEPT_BUILDS = 4
 
@@ -60,7 +60,7 @@ def _build(builder: Builder, package: Path) -> Built:
     for recipe in wanted:
         if not builder.has(recipe.reference):
             with step(f"building {recipe.reference}"):
-                twice(lambda recipe=recipe: builder.build(recipe))
+                twice(partial(builder.build, recipe))
     in_use = {each.reference for recipe in wanted for each in (recipe, recipe.dependencies)}
     builder.tidy(KEPT_BUILDS, {base, *in_use})
     references = {recipe.role: recipe.reference for recipe in wanted if recipe.role in recipes.ROLES}
@@ -91,14 +91,10 @@ def _load_embedded(built: Built, node: Embedded) -> None:
     with step(f"loading {', '.join(missing)}"):
         # A layer that the node has from an earlier build is not sent again: a change of code takes a second.
         present = set(node.containerd("content", "ls", "-q").split())
-        with subprocess.Popen(
-            node.containerd_command("images", "import", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        ) as importing:
-            built.builder.layout.export(missing, importing.stdin, present=present)
-            importing.stdin.close()
-            said = importing.stderr.read().decode(errors="replace")
-        if importing.returncode:
-            raise CommandFailed(f"the node refused the images: {said}")
+        with tempfile.TemporaryFile() as archive:
+            built.builder.layout.export(missing, archive, present=present)
+            archive.seek(0)
+            run(node.containerd_command("images", "import", "-"), reading=archive)
 
 
 def table(built: Built) -> Table:

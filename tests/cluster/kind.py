@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import clients, engines, programs, versions
-from cluster.commands import CommandFailed, answers, run
+from cluster.choice import Provider
+from cluster.commands import answers, run
 from cluster.places import REPOSITORY, Places
 from cluster.progress import step
 
@@ -30,6 +31,10 @@ class Kind:
         return engines.answering() or "docker"
 
     @property
+    def provider(self) -> Provider:
+        return Provider.KIND
+
+    @property
     def context(self) -> str:
         return f"kind-{self.name}"
 
@@ -45,7 +50,7 @@ class Kind:
         """Whether the cluster's API answers."""
         if not self.places.kubeconfig.exists():
             return False
-        kubectl = [clients.locate(versions.KUBECTL), "--kubeconfig", self.places.kubeconfig]
+        kubectl = [str(clients.locate(versions.KUBECTL)), "--kubeconfig", str(self.places.kubeconfig)]
         return answers([*kubectl, "get", "--raw", "/readyz"], timeout=10)
 
     def up(self) -> None:

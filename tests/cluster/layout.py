@@ -78,7 +78,7 @@ class Layout:
             entry = dict(self._entry(reference))
             entry["annotations"] = {"io.containerd.image.name": f"{DEFAULT_REGISTRY}/{reference}"}
             entries.append(entry)
-        with tarfile.open(fileobj=to, mode="w|") as tar:
+        with tarfile.open(fileobj=to, mode="w") as tar:
             _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
             _add(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": entries}).encode())
             for blob in dict.fromkeys(blob for reference in references for blob in self.blobs(reference)):

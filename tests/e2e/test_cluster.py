@@ -123,16 +123,17 @@ def test_it_comes_up_again_after_everything_died() -> None:
     assert NAME in kubectl(up, "get", "nodes", "-o", "name")
 
 
-def test_an_interrupted_start_tidies_up() -> None:
+def test_an_interrupted_start_tidies_up(tmp_path: Path) -> None:
     tests = Path(cluster.__file__).parent.parent
     command = [sys.executable, "-m", "cluster", "up", "--name", NAME, "--provider", "embedded"]
     environment = {**os.environ, "PYTHONPATH": str(tests)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as starting:
+    said = tmp_path / "said"
+    with said.open("wb") as log, subprocess.Popen(command, env=environment, stderr=log, stdout=log) as starting:
         deadline = time.monotonic() + 60
         while not (PLACES.state / "processes" / "etcd.json").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
 
         starting.send_signal(signal.SIGINT)
 
-        assert 130 == starting.wait(60)
+        assert 130 == starting.wait(60), said.read_text()
     assert {} == {kind: found for kind, found in traces().items() if found}

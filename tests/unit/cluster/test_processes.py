@@ -18,6 +18,15 @@ def started(tmp_path: Path, *command: str) -> processes.Record:
     return processes.start("toy", command, logs=tmp_path / "logs", records=tmp_path / "records")
 
 
+def until_ready(tmp_path: Path) -> str:
+    """What the process has said, once it has said `ready`."""
+    log = tmp_path / "logs" / "toy.log"
+    deadline = time.monotonic() + 20
+    while "ready\n" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return log.read_text()
+
+
 def test_what_was_started_is_remembered_and_can_be_ended(tmp_path: Path) -> None:
     started(tmp_path, "sleep", "60")
     (record,) = processes.recorded(tmp_path / "records")
@@ -30,8 +39,7 @@ def test_what_was_started_is_remembered_and_can_be_ended(tmp_path: Path) -> None
 
 def test_what_will_not_listen_is_killed(tmp_path: Path) -> None:
     stubborn = started(tmp_path, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
-    while not (tmp_path / "logs" / "toy.log").read_text():
-        time.sleep(0.01)
+    until_ready(tmp_path)
 
     processes.end([stubborn.identity], patience=0.1)
 
@@ -55,10 +63,14 @@ def test_a_record_that_was_cut_short_names_nobody(tmp_path: Path) -> None:
     assert [] == processes.recorded(tmp_path)
 
 
-def test_servers_do_not_inherit_settings_of_whoever_starts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_do_not_inherit_settings_of_whoever_starts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOME_SECRET", "value")
 
-    record = started(tmp_path, "env")
+    record = started(tmp_path, "sh", "-c", "env; echo ready; exec sleep 60")
+    said = until_ready(tmp_path)
     processes.end([record.identity])
 
-    assert "SOME_SECRET" not in (tmp_path / "logs" / "toy.log").read_text()
+    assert "PATH=" in said
+    assert "SOME_SECRET" not in said
