@@ -31,6 +31,12 @@ def regression(metric: str, value: float, reference: float) -> float:
     return value - reference if metric in LESS_IS_BETTER else reference - value
 
 
+def score(evaluation: Sequence[Measured]) -> float | None:
+    """The first metric on the hold-out, in the four digits that a table has room for."""
+    holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
+    return next((round(value, 4) for value in holdout.values()), None)
+
+
 def judge(gates: Sequence[Gate], evaluation: Sequence[Measured]) -> tuple[GateResult, ...]:
     """Each gate with its verdict; a gate that cannot be judged says why."""
     return tuple(_judge(gate, evaluation) for gate in gates)

@@ -21,13 +21,12 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
     """Judge the version by what it carries and by what became of it."""
     results = gates.judge(version.spec.gates, version.spec.evaluation)
     served_by = _served_by(version, world)
-    holdout = next((measured.metrics for measured in version.spec.evaluation if measured.on == "Holdout"), {})
     quarantine = quarantine_of(version)
     said = _said(version, gates.passed(results), quarantine)
     status = ModelVersionStatus(
         observed_generation=version.metadata.generation,
         conditions=settle(version.status.conditions, said, generation=version.metadata.generation, now=now),
-        score=next(iter(holdout.values()), None),
+        score=gates.score(version.spec.evaluation),
         gates=results,
         approved_by=_approvers(version),
         served_by=served_by,

@@ -19,6 +19,7 @@ from tidemill.api.trainingjob import Cause, PinnedRevision, PinnedVersion, Train
 from tidemill.children import jobs, names, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
+from tidemill.plan import gates
 from tidemill.plan.attempts import Progress, advance
 from tidemill.plan.plan import Notice, Plan, Retirement
 from tidemill.plan.reading import every, find, is_ours
@@ -153,7 +154,7 @@ def _complete(
     status = status.model_copy(
         update={
             "metrics": holdout,
-            "score": next(iter(holdout.values()), None),
+            "score": gates.score(trained.evaluation),
             "model_version": version,
             "report_uri": trained.report_uri,
             "completed_at": now.replace(microsecond=0),
