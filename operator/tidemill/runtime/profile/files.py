@@ -17,7 +17,9 @@ from tidemill.runtime.profile.profile import Counter, Profile, ProfiledColumn, P
 SAMPLE_ROWS = 1 << 18
 """Bins are fitted to about so many rows, taken from all over the file."""
 _CSV_BLOCK = 1 << 22
-_BATCH_ROWS = 1 << 17
+_BATCH_ROWS = 1 << 16
+_BUFFER = 1 << 16
+"""Bytes of a column chunk that are read at a time; whole chunks would be hundreds of megabytes."""
 
 
 class Unreadable(ValueError):
@@ -72,13 +74,13 @@ class _Parquet:
     """A Parquet file, whose row groups can be read in any order."""
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
         texts = [
             f.name for f in self._file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
         ]
         if texts:
             # Text comes as a dictionary per row group: then each distinct text is looked at once.
-            self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False, read_dictionary=texts)
+            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER, read_dictionary=texts)
 
     @property
     def schema(self) -> pa.Schema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -95,13 +96,18 @@ class NumericalProfile:
         return Bins(edges, self.counts, means, sharp)
 
 
+@lru_cache(maxsize=64)
+def _numbering(cells: int) -> Integers:
+    """The cells' numbers; columns with equally many share one array."""
+    return frozen(np.arange(cells))
+
+
 class NumericalCounter:
     """Adds batches of numbers to the bins of a profile."""
 
     def __init__(self, like: NumericalProfile) -> None:
         self._like = like
         self._low, self._high = like.grid.low, like.grid.high
-        self._numbering = np.arange(like.grid.cells)
         self._body = slice(OCTAVES, OCTAVES + len(like.starts))
         size = len(like.starts) + 2 * OCTAVES
         self._counts, self._sums = np.zeros(size, np.int64), np.zeros(size, np.int64)
@@ -143,7 +149,7 @@ class NumericalCounter:
         else:
             per_cell = np.bincount(cells, minlength=grid.cells + 2)
             counts = np.add.reduceat(per_cell[1:-1], starts)
-            weighted = np.add.reduceat(per_cell[1:-1] * self._numbering, starts)
+            weighted = np.add.reduceat(per_cell[1:-1] * _numbering(grid.cells), starts)
             self._counts[self._body] += times * counts
             self._sums[self._body] += times * (weighted - counts * starts)
             outside = bool(per_cell[0] or per_cell[-1])
