@@ -1,0 +1,109 @@
+"""The page about a window can be read by eye, by ear, and without a network."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tidemill.api.driftmonitor import Check
+
+INPUTS = Check(name="inputs", type="FeatureDrift", failing=0.2, share=0.15)
+_VOID = {"meta", "line", "rect", "path", "br", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """A page as a reader's tools see it; complains about tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        assert [] == self.open
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID:
+            assert tag == self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def page(life: Any) -> Page:
+    rows, labels = life.draw(250, scaled=1.25)
+    rows[::2, 4] = np.nan
+    life.serve(rows, labels=labels)
+    checked = life.check(INPUTS)
+    return Page(life.store.get(life.store.key_of(checked.report_uri)).decode())
+
+
+def test_the_verdict_comes_first(page: Page) -> None:
+    words = " ".join(" ".join(page.texts).split())
+
+    assert words.index("Failing: 1 of 1 checks fails.") < words.index("Rows served") < words.index("What moved most")
+
+
+def test_every_picture_says_in_words_what_it_shows(page: Page) -> None:
+    pictures = page.all("svg")
+    named = {attributes["id"] for tag, attributes in page.tags if tag in ("title", "desc") and "id" in attributes}
+
+    assert 6 == len(pictures)
+    assert {"img"} == {picture["role"] for picture in pictures}
+    assert all(set((picture["aria-labelledby"] or "").split()) <= named for picture in pictures)
+    assert 12 == len(named)
+
+
+def test_every_picture_has_its_numbers_in_a_table(page: Page) -> None:
+    assert len(page.all("svg")) == len(page.all("details"))
+    assert all(head.get("scope") in ("col", "row") for head in page.all("th"))
+    assert len(page.all("table")) == len(page.all("caption"))
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page: Page) -> None:
+    assert [] == page.all("script") + page.all("link") + page.all("img") + page.all("iframe")
+    policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv"))
+    assert "default-src 'none'" in (policy or "")
+
+
+def test_a_column_that_lost_values_is_shown_first(page: Page) -> None:
+    words = " ".join(" ".join(page.texts).split())
+
+    assert words.index("mean smoothness") < words.index("mean radius", words.index("What moved most"))
+
+
+def test_names_from_outside_are_text_and_never_markup(life: Any) -> None:
+    rows, _ = life.draw(250)
+    life.serve(rows)
+    check = INPUTS.model_copy(update={"name": "<script>alert(1)</script>"})
+
+    text = life.store.get(life.store.key_of(life.check(check).report_uri)).decode()
+
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_window_without_rows_has_a_page_too(life: Any) -> None:
+    text = life.store.get(life.store.key_of(life.check(INPUTS).report_uri)).decode()
+
+    assert "which does not mean that nothing has moved" in text
+    Page(text)
+
+
+def test_a_page_is_small(life: Any) -> None:
+    rows, labels = life.draw(250, scaled=1.25)
+    life.serve(rows, labels=labels)
+
+    assert len(life.store.get(life.store.key_of(life.check(INPUTS).report_uri))) < 100_000
