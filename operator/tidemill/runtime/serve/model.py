@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 import tidemill
@@ -58,7 +59,9 @@ class Model:
             ]
         outputs: list[dict[str, Any]] = [{"name": PREDICT, "datatype": codec.datatype, "shape": [-1]}]
         if codec.classifies and self.signature.gives_probabilities:
-            outputs.append({"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, len(self.signature.classes)]})
+            given = self.predictor.predict(np.zeros((1, len(features)))).probabilities
+            kind = "FP32" if given is not None and given.dtype == np.float32 else "FP64"
+            outputs.append({"name": PROBABILITIES, "datatype": kind, "shape": [-1, len(self.signature.classes)]})
         return {
             "name": self.identity.model,
             "versions": [self.identity.version],

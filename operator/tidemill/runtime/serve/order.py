@@ -13,9 +13,7 @@ from tidemill.runtime.serve.model import Identity
 from tidemill.runtime.serve.server import Settings, serve
 
 
-def carry_out(
-    order_file: Path, *, host: str, port: int, routes: Path, store: Path
-) -> None:
+def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Path) -> None:
     """Serve the version that the order in `order_file` names, with the store whose credentials lie in `store`."""
     order = ServeOrder.model_validate_json(order_file.read_bytes())
     version = order.version

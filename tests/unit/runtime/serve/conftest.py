@@ -25,7 +25,7 @@ from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Answer, Golden
 from tidemill.runtime.signature import Feature, Signature
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds until a test gives up waiting; nothing is asserted about how long anything takes."""
 
 
@@ -140,13 +140,22 @@ class Pod:
             "--order", str(folder / "order.json"), "--routes", str(self.routes), "--store", str(self.secret),
             "--host", "127.0.0.1", "--port", str(self.port),
         ]  # fmt: skip
-        self._environment = {**os.environ, "TIDEMILL_POD": name, "TIDEMILL_LOG_SECONDS": "0.1", "TIDEMILL_DRAIN_SECONDS": "1", "TIDEMILL_BENTOML": "no", **environment}
+        self._environment = {
+            **os.environ,
+            "TIDEMILL_POD": name,
+            "TIDEMILL_LOG_SECONDS": "0.1",
+            "TIDEMILL_DRAIN_SECONDS": "1",
+            "TIDEMILL_BENTOML": "no",
+            **environment,
+        }
         self.process: subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client(base_url=self.url, timeout=10)
+        self.client = httpx.Client(base_url=self.url, timeout=30)
 
     def start(self) -> Pod:
         with self.output.open("wb") as output:
-            self.process = subprocess.Popen(self.command, env=self._environment, stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                self.command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+            )
         until(lambda: self.answers("/v2/health/live"), f"{self.name} lives; it said:\n{self.output.read_text()}")
         return self
 
@@ -214,9 +223,18 @@ def pod(tmp_path: Path, store: Store) -> Iterator[Callable[..., Pod]]:
 def pods(folder: Path, store: Store) -> Iterator[Callable[..., Pod]]:
     made: list[Pod] = []
 
-    def prepare(version: VersionOrder, role: str = "Stable", *, secret: bool = True, environment: dict[str, str] | None = None, **order: Any) -> Pod:
+    def prepare(
+        version: VersionOrder,
+        role: str = "Stable",
+        *,
+        secret: bool = True,
+        environment: dict[str, str] | None = None,
+        **order: Any,
+    ) -> Pod:
         name = f"{role.lower()}-{len(made)}"
-        said = ServeOrder.model_validate({"namespace": "ns", "service": "houses", "model": "house", "role": role, "version": version, **order})
+        said = ServeOrder.model_validate(
+            {"namespace": "ns", "service": "houses", "model": "house", "role": role, "version": version, **order}
+        )
         one = Pod(folder / name, said, name, environment or {})
         if secret:
             (one.secret / "uri").write_text(store.uri)

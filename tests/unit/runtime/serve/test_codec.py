@@ -21,7 +21,12 @@ NUMBERS = Signature(
     classes=(0, 1),
 )
 MIXED = NUMBERS.model_copy(
-    update={"features": (Feature(name="size", type="Numerical"), Feature(name="city", type="Categorical", categories=("Bonn", "Ulm")))}
+    update={
+        "features": (
+            Feature(name="size", type="Numerical"),
+            Feature(name="city", type="Categorical", categories=("Bonn", "Ulm")),
+        )
+    }
 )
 VALUES = NUMBERS.model_copy(update={"task": "Regression", "classes": ()})
 WORDS = NUMBERS.model_copy(update={"classes": ("no", "yes")})
@@ -45,7 +50,10 @@ UNDERSTOOD = {
     "rows of numbers": (tensor([[1.5, 2], [3, 4.5]], [2, 2]),),
     "single precision": (tensor([1.5, 2, 3, 4.5], [2, 2], "FP32"),),
     "one tensor per feature": (tensor([1.5, 3], [2], name="size"), tensor([2, 4.5], [2], name="age")),
-    "one column per feature, in another order": (tensor([2, 4.5], [2, 1], name="age"), tensor([[1.5], [3]], [2, 1], name="size")),
+    "one column per feature, in another order": (
+        tensor([2, 4.5], [2, 1], name="age"),
+        tensor([[1.5], [3]], [2, 1], name="size"),
+    ),
     "a feature the model does not know": (
         tensor([1.5, 3], [2], name="size"),
         tensor([2, 4.5], [2], name="age"),
@@ -115,11 +123,20 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "an id for a header": (orjson.dumps({"id": "a\r\nb", "inputs": []}), "id: must be at most 128 printable"),
     "an unknown datatype": (orjson.dumps({"inputs": [tensor([1, 2], [1, 2], "FP99")]}), "inputs[0].datatype"),
     "too few elements": (orjson.dumps({"inputs": [tensor([1], [1, 2])]}), "inputs[0].data: holds 1 elements"),
-    "a shape that lies": (orjson.dumps({"inputs": [tensor([1, 2], [10**12, 10**12])]}), "inputs[0].data: holds 2 elements"),
+    "a shape that lies": (
+        orjson.dumps({"inputs": [tensor([1, 2], [10**12, 10**12])]}),
+        "inputs[0].data: holds 2 elements",
+    ),
     "a negative shape": (orjson.dumps({"inputs": [tensor([1, 2], [-1, 2])]}), "inputs[0].shape"),
     "another number of features": (orjson.dumps({"inputs": [tensor([1, 2, 3], [1, 3])]}), "[rows, 2]"),
-    "a text among numbers": (orjson.dumps({"inputs": [tensor([1, "2"], [1, 2])]}), "inputs[0].data[1]: must be a number"),
-    "a list among numbers": (orjson.dumps({"inputs": [tensor([1, [2]], [1, 2])]}), "inputs[0].data[1]: must be a number"),
+    "a text among numbers": (
+        orjson.dumps({"inputs": [tensor([1, "2"], [1, 2])]}),
+        "inputs[0].data[1]: must be a number",
+    ),
+    "a list among numbers": (
+        orjson.dumps({"inputs": [tensor([1, [2]], [1, 2])]}),
+        "inputs[0].data[1]: must be a number",
+    ),
     "ragged rows": (orjson.dumps({"inputs": [tensor([[1, 2], [3]], [2, 2])]}), "inputs[0].data: is nested otherwise"),
     "no rows": (orjson.dumps({"inputs": [tensor([], [0, 2])]}), "holds no row"),
     "a feature that is not there": (
@@ -188,7 +205,9 @@ def test_an_answer_names_version_classes_and_probabilities() -> None:
 def test_classes_that_are_words_are_bytes() -> None:
     body, _ = codec(WORDS).write(read(tensor([1, 2], [1, 2])), Answer(np.array([1, 0])), "r")
 
-    assert {"name": "predict", "datatype": "BYTES", "shape": [2], "data": ["yes", "no"]} == orjson.loads(body)["outputs"][0]
+    assert {"name": "predict", "datatype": "BYTES", "shape": [2], "data": ["yes", "no"]} == orjson.loads(body)[
+        "outputs"
+    ][0]
 
 
 def test_a_regression_answers_numbers() -> None:
@@ -227,7 +246,10 @@ ROWS_REFUSED = {
     "no rows": (b"{}", "rows: must be a list of at least one object"),
     "a row that is a list": (b'{"rows": [[1, 2]]}', "rows[0]: must be an object"),
     "a feature left out": (b'{"rows": [{"size": 1, "age": 1}, {"size": 1}]}', "rows[1].age: is not there; send null"),
-    "a text for a number": (b'{"rows": [{"size": "big", "age": 1}]}', "rows[0].size: must be a number or null, not 'big'"),
+    "a text for a number": (
+        b'{"rows": [{"size": "big", "age": 1}]}',
+        "rows[0].size: must be a number or null, not 'big'",
+    ),
 }
 
 
@@ -255,8 +277,15 @@ def test_rows_are_answered_with_a_probability_per_class() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["name", "shape", "datatype", "data", "parameters"]), inner, max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["name", "shape", "datatype", "data", "parameters"]), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 

@@ -44,11 +44,18 @@ def test_a_pod_answers_with_the_version_it_was_ordered_to_serve(publish: Publish
     assert [0] == one.ask(-2.0).json()["predictions"]
 
 
-def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(publish: Publish, pod: MakePod, store: Store) -> None:
+def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(
+    publish: Publish, pod: MakePod, store: Store
+) -> None:
     version = publish("house-1")
     one = pod(version, environment={"TIDEMILL_LOG_SECONDS": "60"}).ready()
-    one.client.post("/v2/models/house/predict", json={"id": "r-1", "rows": [{"size": 2.5, "age": None}, {"size": -1, "age": 4}]})
-    one.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "row": 1, "label": 0, "time": "2026-01-02T03:04:05Z"}]})
+    one.client.post(
+        "/v2/models/house/predict", json={"id": "r-1", "rows": [{"size": 2.5, "age": None}, {"size": -1, "age": 4}]}
+    )
+    one.client.post(
+        "/v2/models/house/feedback",
+        json={"data": [{"id": "r-1", "row": 1, "label": 0, "time": "2026-01-02T03:04:05Z"}]},
+    )
 
     assert 0 == one.stop()
 
@@ -82,7 +89,9 @@ def test_a_regression_logs_numbers(publish: Publish, pod: MakePod, store: Store)
     assert [7.0] == [row["label"] for row in logged(store, "ns/labels/houses")]
 
 
-def test_without_credentials_a_pod_waits_and_says_so_until_they_come(publish: Publish, pod: MakePod, store: Store) -> None:
+def test_without_credentials_a_pod_waits_and_says_so_until_they_come(
+    publish: Publish, pod: MakePod, store: Store
+) -> None:
     one = pod(publish("house-1"), secret=False).start()
     until(lambda: one.state()["reason"] == "StoreCredentialsMissing", "the missing Secret is named")
 
@@ -123,7 +132,9 @@ def test_a_store_that_goes_away_costs_no_answer_and_its_rows_are_written_when_it
 
     assert [200] * 20 == answers
     assert 'tidemill_log_backlog_rows{service="houses",log="predictions"} 20' in failing
-    assert {f"r-{number}" for number in range(20)} == {row["request_id"] for row in logged(store, "ns/predictions/houses")}
+    assert {f"r-{number}" for number in range(20)} == {
+        row["request_id"] for row in logged(store, "ns/predictions/houses")
+    }
 
 
 def test_a_full_log_drops_rows_and_counts_them_and_answers_go_on(publish: Publish, pod: MakePod) -> None:
@@ -145,7 +156,9 @@ def test_told_to_stop_under_load_it_answers_every_request(publish: Publish, pod:
     def ask_on() -> None:
         with httpx.Client(base_url=one.url) as client:
             while not over.is_set():
-                codes.append(client.post("/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}).status_code)
+                codes.append(
+                    client.post("/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}).status_code
+                )
                 begun.set()
 
     clients = [threading.Thread(target=ask_on) for _ in range(4)]
@@ -185,7 +198,9 @@ def test_bodies_may_be_compressed_but_not_to_any_size(publish: Publish, pod: Mak
 
     def send(body: bytes, coding: str) -> httpx.Response:
         return one.client.post(
-            "/v2/models/house/predict", content=body, headers={"content-type": "application/json", "content-encoding": coding}
+            "/v2/models/house/predict",
+            content=body,
+            headers={"content-type": "application/json", "content-encoding": coding},
         )
 
     assert [1] == send(gzip.compress(row), "gzip").json()["predictions"]
@@ -201,7 +216,9 @@ def test_bad_requests_are_refused_and_the_pod_stays_ready(publish: Publish, pod:
     refused = {
         "a long body": client.post(infer, content=b" " * 300_000),
         "a long body without its length": client.post(infer, content=(b" " * 50_000 for _ in range(6))),
-        "a pickle": client.post(infer, content=b"\x80\x04K\x01.", headers={"content-type": "application/vnd.bentoml+pickle"}),
+        "a pickle": client.post(
+            infer, content=b"\x80\x04K\x01.", headers={"content-type": "application/vnd.bentoml+pickle"}
+        ),
         "a form": client.post(infer, data={"a": "b"}),
         "another method": client.get(infer),
         "another model": client.post("/v2/models/boat/infer", json={}),

@@ -21,7 +21,9 @@ SIGNATURE = Signature(
 ANSWER = Answer(np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]]))
 
 
-@pytest.mark.parametrize("outputs", [(), (("predict", True), ("predict_proba", True)), (("predict_proba", False), ("predict", False))])
+@pytest.mark.parametrize(
+    "outputs", [(), (("predict", True), ("predict_proba", True)), (("predict_proba", False), ("predict", False))]
+)
 def test_what_infer_writes_is_read_back(outputs: tuple[tuple[str, bool], ...]) -> None:
     asked = Asked("", Rows(np.zeros((2, 1)), NO_CATEGORIES), outputs)
 
@@ -62,7 +64,10 @@ MALFORMED: dict[str, tuple[Any, Labels | None]] = {
     "a word for a probability": ({"predictions": ["yes"], "probabilities": [["much", 0]]}, LABELS),
     "outputs that are none": ({"outputs": 7}, LABELS),
     "an output without a name": ({"outputs": [{}]}, LABELS),
-    "no predictions among the outputs": ({"outputs": [{"name": "a", "datatype": "FP64", "shape": [1], "data": [1]}]}, LABELS),
+    "no predictions among the outputs": (
+        {"outputs": [{"name": "a", "datatype": "FP64", "shape": [1], "data": [1]}]},
+        LABELS,
+    ),
 }
 
 

@@ -28,7 +28,9 @@ def versions(pod: Pod, count: int, **more: Any) -> Counter[str]:
     return Counter(answer.headers["x-model-version"] for answer in answers)
 
 
-def test_the_candidate_gets_exactly_its_share_and_each_request_is_logged_once(publish: Publish, pod: MakePod, store: Store) -> None:
+def test_the_candidate_gets_exactly_its_share_and_each_request_is_logged_once(
+    publish: Publish, pod: MakePod, store: Store
+) -> None:
     first, second = publish("house-1"), publish("house-2", AGAINST_SIZE)
     stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
     stable.route(weight=25, candidate=second.to_wire(), candidateUrl=candidate.url)
@@ -51,7 +53,9 @@ def test_requests_with_the_same_key_go_the_same_way(publish: Publish, pod: MakeP
 
     def who(key: str) -> set[str]:
         answers = [
-            stable.client.post("/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}, headers={"x-routing-key": key})
+            stable.client.post(
+                "/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}, headers={"x-routing-key": key}
+            )
             for _ in range(5)
         ]
         return {answer.headers["x-model-version"] for answer in answers}
@@ -67,7 +71,9 @@ def test_both_versions_are_compared_on_the_same_rows_and_their_labels(publish: P
     stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
     stable.route(weight=100, candidate=second.to_wire(), candidateUrl=candidate.url, compare=True)
 
-    stable.client.post("/v2/models/house/predict", json={"id": "r-1", "rows": [{"size": 1, "age": 1}, {"size": 0, "age": 0}]})
+    stable.client.post(
+        "/v2/models/house/predict", json={"id": "r-1", "rows": [{"size": 1, "age": 1}, {"size": 0, "age": 0}]}
+    )
     until(lambda: stable.measured()["compared"] == 2, "compared")
     for _ in range(2):  # a label sent again changes nothing
         stable.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "label": "1"}]})
@@ -169,8 +175,10 @@ GOOD = b'{"predictions": [0], "classes": [0, 1], "probabilities": [[0.9, 0.1]]}'
 
 MISBEHAVIOUR: dict[str, Behave] = {
     "hangs": lambda connection, _: (connection.settimeout(30), connection.recv(1))[0],
-    "dies": lambda connection, _: None,
-    "dies within its answer": lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"),
+    "dies": lambda *_: None,
+    "dies within its answer": lambda connection, _: connection.sendall(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"
+    ),
     "answers 500": says("500 Oh", b"{}", **MARKS),
     "refuses what the stable version takes": says("400 Bad", b'{"error": "no"}', **MARKS),
     "redirects": says("302 Found", b"", location="http://127.0.0.1:1/", **MARKS),

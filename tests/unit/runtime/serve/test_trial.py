@@ -126,6 +126,11 @@ def test_measurements_hold_both_arms_with_their_latencies() -> None:
 
     assert measured.stable is not None
     assert measured.candidate is not None
-    assert ("pod-1", 1, 2, 1) == (measured.pod, measured.stable.requests, measured.candidate.requests, measured.candidate.errors)
+    assert ("pod-1", 1, 2, 1) == (
+        measured.pod,
+        measured.stable.requests,
+        measured.candidate.requests,
+        measured.candidate.errors,
+    )
     assert 1 == measured.stable.latencies.counts[0]
     assert 1 == measured.candidate.latencies.counts[measured.candidate.latencies.bounds.index(0.5)]
