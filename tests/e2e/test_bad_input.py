@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -116,9 +116,11 @@ def test_it_is_said_within_ten_seconds_of_being_known(applied: Grounds, case: Ca
     created = object_of(applied, case).metadata.creation_timestamp
     assert created is not None
 
-    known = min(ends_of_pods(applied, case), default=created)
+    # A run that is repeated says it each time anew; times are in whole seconds.
+    said = condition.last_transition_time
+    known = max((end for end in ends_of_pods(applied, case) if end <= said + timedelta(seconds=1)), default=created)
 
-    assert (condition.last_transition_time - known).total_seconds() <= KNOWN_WITHIN
+    assert (said - known).total_seconds() <= KNOWN_WITHIN
 
 
 def test_nothing_is_tried_in_a_hot_loop(applied: Grounds) -> None:
