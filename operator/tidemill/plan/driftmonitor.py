@@ -22,7 +22,8 @@ from tidemill.children.installation import Installation
 from tidemill.contract import Checked, CheckOrder, digest_of
 from tidemill.plan import retraining
 from tidemill.plan.attempts import Progress, advance
-from tidemill.plan.inferenceservice import choose, see
+from tidemill.plan.inference.choice import choose
+from tidemill.plan.inference.sight import see
 from tidemill.plan.plan import Notice, Plan
 from tidemill.plan.reading import every, find
 from tidemill.plan.retraining import Block, Case

@@ -1,0 +1,1 @@
+"""The parts of planning an InferenceService: what is there, what is chosen, what is decided, what is reported."""

@@ -1,0 +1,69 @@
+"""Which version should be served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tidemill.api import InferenceService, ModelVersion
+from tidemill.api.conditions import Reason
+from tidemill.plan.inference.sight import Seen
+from tidemill.plan.modelversion import quarantine_of
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The version that should be served, or why there is none."""
+
+    version: ModelVersion | None
+    reason: Reason = Reason.NO_VERSION
+    message: str = ""
+    hopeless: bool = False
+    """Whether waiting cannot help."""
+
+
+def choose(service: InferenceService, seen: Seen) -> Choice:
+    """The pinned version, or the newest that may be served and was not rejected here before."""
+    rejected = {outcome.version for outcome in service.status.history if outcome.outcome == "RolledBack"}
+    pinned = service.spec.model.version
+    if pinned is not None:
+        version = seen.version(pinned)
+        if version is None:
+            message = f"there is no ModelVersion {pinned!r} of model {service.spec.model.name!r}"
+            return Choice(None, Reason.DEPENDENCY_NOT_READY, message)
+        if version.name == seen.stable_version or (_may_be_served(version) and version.name not in rejected):
+            return Choice(version)
+        ready = version.status.condition("Ready")
+        message = f"the pinned version {pinned!r} may not be served: " + (
+            f"{ready.reason}: {ready.message}" if ready else "it was not judged yet"
+        )
+        return Choice(
+            None,
+            Reason.DEPENDENCY_NOT_READY,
+            message,
+            hopeless=version.status.is_true("Stalled") or version.name in rejected,
+        )
+    able = [
+        version
+        for version in seen.versions
+        if _may_be_served(version) and not version.spec.suspend and version.name not in rejected
+    ]
+    if not able:
+        known = len(seen.versions)
+        message = (
+            f"model {service.spec.model.name!r} has {known} versions and none that may be served"
+            if known
+            else (
+                f"model {service.spec.model.name!r} has no version yet; a TrainingJob with spec.modelName {service.spec.model.name!r} makes one"
+            )
+        )
+        return Choice(None, Reason.NO_VERSION, message)
+    return Choice(max(able, key=lambda version: (version.metadata.creation_timestamp or datetime.min, version.name)))
+
+
+def _may_be_served(version: ModelVersion) -> bool:
+    return (
+        version.status.is_true("Ready")
+        and quarantine_of(version) is None
+        and version.metadata.deletion_timestamp is None
+    )

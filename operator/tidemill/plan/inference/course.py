@@ -1,0 +1,160 @@
+"""What is decided about versions in one visit: who answers, who is on trial, what has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tidemill.api import InferenceService, ModelVersion
+from tidemill.api.conditions import Reason
+from tidemill.api.inferenceservice import Outcome, RolloutStatus
+from tidemill.api.modelversion import Quarantine
+from tidemill.plan import rollout as rollouts
+from tidemill.plan.analysis import add_up
+from tidemill.plan.inference.choice import Choice
+from tidemill.plan.inference.sight import Seen, candidate, rolled_out
+from tidemill.plan.plan import Answers, Notice
+
+ROUTES_SETTLE = 4.0
+"""Seconds until every pod has read a new routing table; a rejected candidate is kept that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is decided about versions in this visit."""
+
+    serve: ModelVersion | None
+    """What the stable Deployment shall answer with; None leaves it as it is."""
+    try_out: ModelVersion | None = None
+    """What the candidate Deployment shall answer with."""
+    rollout: RolloutStatus | None = None
+    ended: Outcome | None = None
+    quarantine: Quarantine | None = None
+    retire_candidate: bool = False
+    wake: float | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime, answers: Answers) -> Course:
+    current = seen.version(seen.stable_version)
+    rollout = service.status.rollout
+    if seen.stable is None:
+        started = choice.version is not None
+        notices = (
+            (Notice("StableChosen", f"{choice.version.name} answers"),)
+            if choice.version and service.status.stable is None
+            else ()
+        )
+        return Course(choice.version, notices=notices, retire_candidate=started and seen.candidate is not None)
+    if rollout is None and seen.candidate is not None and seen.candidate_version == seen.stable_version:
+        # The status was lost in the middle of a promotion: the Deployments know.
+        rollout = rollouts.begin(seen.stable_version, now).model_copy(update={"phase": "Promoting", "weight": 100})
+    if rollout is not None and rollout.phase == "RollingBack":
+        held = (now - rollout.step_started_at).total_seconds()
+        if held < ROUTES_SETTLE:
+            return Course(current, rollout=rollout, wake=ROUTES_SETTLE - held)
+        return Course(current, retire_candidate=True)
+    if rollout is not None and rollout.phase == "Promoting":
+        return _promoting(service, seen, rollout, now)
+    wanted = choice.version
+    if service.spec.suspend:
+        return Course(current, rollout=rollout)
+    if wanted is None or wanted.name == seen.stable_version:
+        if rollout is None:
+            return Course(current, retire_candidate=seen.candidate is not None)
+        return _withdraw(current, rollout, seen, now, "the candidate is no longer wanted")
+    if rollout is not None and rollout.version != wanted.name:
+        ended = _outcome(rollout, seen, "Superseded", "Superseded", f"{wanted.name} is newer", now)
+        return Course(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
+    if rollout is None:
+        notice = Notice("RolloutStarted", f"{wanted.name} is to follow {seen.stable_version}")
+        if service.spec.rollout.strategy == "Recreate":
+            rollout = rollouts.begin(wanted.name, now).model_copy(
+                update={"phase": "Promoting", "weight": 0, "message": "pods are being replaced"}
+            )
+            return Course(wanted, rollout=rollout, notices=(notice,))
+        return Course(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), notices=(notice,), wake=5.0)
+    return _turn(service, seen, current, wanted, rollout, now, answers)
+
+
+def _turn(
+    service: InferenceService,
+    seen: Seen,
+    current: ModelVersion | None,
+    wanted: ModelVersion,
+    rollout: RolloutStatus,
+    now: datetime,
+    answers: Answers,
+) -> Course:
+    pair = add_up(answers, wanted.spec.artifact.digest)
+    turn = rollouts.advance(service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now)
+    match turn.verdict:
+        case "Promote":
+            promoting = turn.status.model_copy(
+                update={
+                    "phase": "Promoting",
+                    "weight": 100,
+                    "step_started_at": now.replace(microsecond=0),
+                    "message": "the stable pods are being replaced",
+                }
+            )
+            # Its share goes to 100 % first, on pods that are known to work; the stable pods follow when that is in place.
+            notice = Notice("Promoting", f"{wanted.name} passed its analysis")
+            return Course(current, try_out=wanted, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
+        case "RollBack":
+            moment = now.replace(microsecond=0)
+            status = turn.status.model_copy(
+                update={"phase": "RollingBack", "weight": 0, "step_started_at": moment, "message": turn.message[:1000]}
+            )
+            ended = _outcome(rollout, seen, "RolledBack", turn.reason, turn.message, now)
+            quarantine = Quarantine(reason=turn.reason, message=turn.message[:1000], since=moment)
+            notice = Notice("RolledBack", f"{wanted.name}: {turn.message}"[:1000], "Warning")
+            return Course(
+                current, rollout=status, ended=ended, quarantine=quarantine, notices=(notice,), wake=ROUTES_SETTLE
+            )
+    notices: tuple[Notice, ...] = ()
+    if turn.status.weight != rollout.weight:
+        notices = (Notice("StepEntered", f"{wanted.name} answers {turn.status.weight} % of requests"),)
+    return Course(current, try_out=wanted, rollout=turn.status, notices=notices, wake=turn.wake)
+
+
+def _promoting(service: InferenceService, seen: Seen, rollout: RolloutStatus, now: datetime) -> Course:
+    """The stable Deployment takes the promoted version over, while the candidate goes on answering."""
+    version = seen.version(rollout.version)
+    held = (now - rollout.step_started_at).total_seconds()
+    if held < ROUTES_SETTLE and seen.stable_version != rollout.version and seen.candidate is not None:
+        return Course(seen.version(seen.stable_version), try_out=version, rollout=rollout, wake=ROUTES_SETTLE - held)
+    keep = version if seen.candidate is not None else None
+    if seen.stable_version != rollout.version or not rolled_out(seen, rollout.version):
+        return Course(version, try_out=keep, rollout=rollout)
+    ended = _outcome(rollout, seen, "Promoted", Reason.PROMOTED, "every stable pod answers with it", now)
+    notice = Notice("Promoted", f"{rollout.version} answers every request")
+    return Course(version, ended=ended, retire_candidate=seen.candidate is not None, notices=(notice,))
+
+
+def _withdraw(current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, now: datetime, message: str) -> Course:
+    moment = now.replace(microsecond=0)
+    status = rollout.model_copy(
+        update={"phase": "RollingBack", "weight": 0, "step_started_at": moment, "message": message}
+    )
+    return Course(
+        current,
+        rollout=status,
+        ended=_outcome(rollout, seen, "Superseded", "Withdrawn", message, now),
+        wake=ROUTES_SETTLE,
+    )
+
+
+def _outcome(rollout: RolloutStatus, seen: Seen, outcome: str, reason: str, message: str, now: datetime) -> Outcome:
+    version = seen.version(rollout.version)
+    return Outcome.model_validate(
+        {
+            "version": rollout.version,
+            "digest": version.spec.artifact.digest if version else "",
+            "outcome": outcome,
+            "reason": str(reason),
+            "message": message[:1000],
+            "started_at": rollout.started_at,
+            "at": now.replace(microsecond=0),
+        }
+    )

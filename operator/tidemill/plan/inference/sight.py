@@ -1,0 +1,96 @@
+"""What is there for one service: its Deployments, its pods, its versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidemill.api import InferenceService, ModelVersion
+from tidemill.children import names
+from tidemill.contract import SERVING_PORT
+from tidemill.plan import rollout as rollouts
+from tidemill.plan.reading import dig, every, is_leaving, is_ours, label
+from tidemill.plan.world import Manifest, World
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is there for one service."""
+
+    stable: Manifest | None
+    candidate: Manifest | None
+    pods: tuple[Manifest, ...]
+    versions: tuple[ModelVersion, ...]
+
+    @property
+    def stable_version(self) -> str:
+        return label(self.stable, names.MODEL_VERSION) if self.stable else ""
+
+    @property
+    def candidate_version(self) -> str:
+        return label(self.candidate, names.MODEL_VERSION) if self.candidate else ""
+
+    def version(self, name: str) -> ModelVersion | None:
+        return next((version for version in self.versions if version.name == name), None)
+
+    def of_role(self, role: str) -> list[Manifest]:
+        return [pod for pod in self.pods if label(pod, names.ROLE) == role]
+
+
+def see(service: InferenceService, world: World) -> Seen:
+    """Gather what is there for the service."""
+
+    def ours(name: str) -> Manifest | None:
+        found = world.get("Deployment", service.namespace, name)
+        return found if found is not None and is_ours(found, service.metadata.uid) and not is_leaving(found) else None
+
+    named = world.referring(ModelVersion.kind_name, service.namespace, ("spec", "modelName"), service.spec.model.name)
+    return Seen(
+        stable=ours(names.stable(service.name)),
+        candidate=ours(names.candidate(service.name)),
+        pods=tuple(world.labelled("Pod", service.namespace, names.OWNER_UID, service.metadata.uid)),
+        versions=tuple(every(ModelVersion, world, named)),
+    )
+
+
+def candidate(seen: Seen, version: str) -> rollouts.Candidate:
+    """What the candidate's pods look like; only those of this version count."""
+    ready = restarts = 0
+    trouble = ""
+    for pod in seen.of_role("candidate"):
+        if label(pod, names.MODEL_VERSION) != version or is_leaving(pod):
+            continue
+        ready += is_ready(pod)
+        for container in dig(pod, "status", "containerStatuses") or ():
+            restarts += int(container.get("restartCount") or 0)
+            waiting = dig(container, "state", "waiting") or {}
+            ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated") or {}
+            if ended:
+                trouble = f"{ended.get('reason', 'Error')} (exit code {ended.get('exitCode')}) {ended.get('message') or ''}".strip()
+            elif waiting.get("message"):
+                trouble = f"{waiting.get('reason')}: {waiting['message']}"
+    return rollouts.Candidate(ready=ready, restarts=restarts, trouble=trouble[:500])
+
+
+def is_ready(pod: Manifest) -> bool:
+    conditions = dig(pod, "status", "conditions") or ()
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
+
+
+def rolled_out(seen: Seen, version: str) -> bool:
+    """Whether the stable Deployment has only ready pods of `version`, and no other stable pod is left that takes requests."""
+    deployment = seen.stable
+    if deployment is None:
+        return False
+    wanted = dig(deployment, "spec", "replicas")
+    status = deployment.get("status") or {}
+    current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    counts = [status.get(count) or 0 for count in ("updatedReplicas", "replicas", "availableReplicas")]
+    others = [pod for pod in seen.of_role("stable") if label(pod, names.MODEL_VERSION) != version]
+    return current and all(count == wanted for count in counts) and not others
+
+
+def base_url(pod: Manifest) -> str:
+    address = dig(pod, "status", "podIP")
+    if not address:
+        return ""
+    return f"http://[{address}]:{SERVING_PORT}" if ":" in address else f"http://{address}:{SERVING_PORT}"
