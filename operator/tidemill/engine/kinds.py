@@ -44,8 +44,14 @@ class Watched:
         return f"{root}{where}/{self.plural}{tail}"
 
 
+# A run publishes a version, and a monitor orders a run; what users write is only read. Nothing of ours is ever deleted.
+_MADE: Final = frozenset({"TrainingJob", "ModelVersion"})
+
 _OURS = tuple(
-    Watched(kind.kind_name, GROUP, VERSION, kind.plural, (*READ, *WRITE, "delete"), ours=True) for kind in KINDS
+    Watched(
+        kind.kind_name, GROUP, VERSION, kind.plural, (*READ, *WRITE) if kind.kind_name in _MADE else READ, ours=True
+    )
+    for kind in KINDS
 )
 
 WATCHED: Final = (

@@ -34,5 +34,12 @@ def test_no_rule_is_wide_and_none_touches_secrets() -> None:
         assert rule.resource != "secrets"
 
 
+def test_what_users_write_is_only_read_and_nothing_of_ours_is_deleted() -> None:
+    verbs = {watched.kind: set(watched.verbs) for watched in WATCHED if watched.ours}
+
+    assert {kind for kind, allowed in verbs.items() if "create" in allowed} == {"TrainingJob", "ModelVersion"}
+    assert not any("delete" in allowed for allowed in verbs.values())
+
+
 def test_only_what_carries_our_label_is_watched_of_the_kinds_of_others() -> None:
     assert [watched.kind for watched in WATCHED if not watched.ours and not watched.selector] == []
