@@ -48,6 +48,7 @@ class Theatre:
 
     def __post_init__(self) -> None:
         self.objects: dict[Key, Manifest] = {}
+        self.world = World()
         self.numbers = itertools.count(1)
         self.wakes: dict[Key, datetime] = {}
         self.dirty: dict[Key, None] = {}
@@ -93,6 +94,11 @@ class Theatre:
             self._happen()
         raise AssertionError("the story does not come to rest:\n" + "\n".join(self.lines[-40:]))
 
+    def revisit(self, key: Key) -> None:
+        """Visit an object although nothing happened to it."""
+        if key.kind in OURS:
+            self._look(key)
+
     def later(self, seconds: float, deed: Callable[[], None]) -> None:
         self.pending.append((self.now + timedelta(seconds=seconds), next(self.numbers), deed))
 
@@ -123,7 +129,7 @@ class Theatre:
         self._look(key)
 
     def _look(self, key: Key) -> None:
-        world = World(copy.deepcopy(list(self.objects.values())))
+        world = self.world
         if world.get(*key) is None:
             return
         question = plan.questions(key, world)
@@ -173,7 +179,8 @@ class Theatre:
         if found.get("status") == status:
             return False
         self._tell(key, found.get("status") or {}, status)
-        found["status"] = status
+        found = {**found, "status": status}
+        self.objects[key] = found
         self.writes += 1
         self._nudge(found)
         return True
@@ -217,8 +224,12 @@ class Theatre:
             self._roll(key, manifest, before)
 
     def _nudge(self, manifest: Manifest) -> None:
-        world = World(self.objects.values())
-        for key in sorted(plan.concerned(manifest, world)):
+        """The watch shows `manifest`."""
+        self.world.put(manifest)
+        self._concern(manifest)
+
+    def _concern(self, manifest: Manifest) -> None:
+        for key in sorted(plan.concerned(manifest, self.world)):
             if key in self.objects:
                 self.dirty[key] = None
 
@@ -226,7 +237,8 @@ class Theatre:
         gone = self.objects.pop(key, None)
         if gone is None:
             return
-        self._nudge(gone)
+        self.world.remove(key)
+        self._concern(gone)
         for other, manifest in list(self.objects.items()):
             owners = manifest["metadata"].get("ownerReferences") or ()
             if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
