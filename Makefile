@@ -18,18 +18,25 @@ demo: .venv/.ready ## Show the closed loop on a real cluster, narrated
 	@$(python) -m demo
 
 .PHONY: test
-test: .venv/.ready ## Run every test: first those without a cluster, then those on real pods
+test: lint test-unit test-cluster ## Run every test: first those without a cluster, then those on real pods
+
+.PHONY: lint
+lint: .venv/.ready ## Check style, types and the direction of imports
 	@$(python) -m ruff check operator tests
 	@$(python) -m ruff format --check operator tests
 	@$(python) -m mypy
-	@.venv/bin/lint-imports
-	@$(python) -m pytest -m "not api and not e2e" -n 2 -q
-	@$(python) -m cluster up
-	@$(python) -m cluster images
-	@$(MAKE) --no-print-directory verify
-	@$(python) -m pytest -m "api" -q
-	@$(python) -m pytest -m "e2e" -q
-	@$(python) -m cluster down
+	@MYPYPATH=tests $(python) -m mypy --strict --explicit-package-bases -p cluster
+	@.venv/bin/lint-imports --no-logo
+
+# A cluster that was up before stays up; one that the tests started goes with them, however they end.
+.PHONY: test-cluster
+test-cluster: .venv/.ready ## Run the tests that need an API server or pods, on a cluster
+	@$(python) -m cluster status >/dev/null 2>&1 || trap '$(python) -m cluster down' EXIT; \
+	$(python) -m cluster up; \
+	$(python) -m cluster images; \
+	TIDEMILL_HELM="$$($(python) -m cluster tools)/helm" $(python) -m tidemill generate --check; \
+	$(python) -m pytest -m api -q; \
+	$(python) -m pytest -m e2e -q
 
 .PHONY: test-unit
 test-unit: .venv/.ready ## Run the tests that need only Python

@@ -67,16 +67,18 @@ class World:
         key = key_of(manifest)
         self.remove(key)
         self._objects[key] = manifest
-        for index in self._indexes(manifest):
-            index[key] = None
+        for table, place in self._places(manifest):
+            table[place][key] = None
 
     def remove(self, key: Key) -> Manifest | None:
         """Forget what is known under `key`, and return it."""
         self.values.pop(key, None)
         manifest = self._objects.pop(key, None)
         if manifest is not None:
-            for index in self._indexes(manifest):
-                index.pop(key, None)
+            for table, place in self._places(manifest):
+                table[place].pop(key, None)
+                if not table[place]:
+                    del table[place]  # owners come and go: places that hold nothing would add up
         return manifest
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
@@ -110,19 +112,20 @@ class World:
     def _sorted(self, keys: Iterable[Key]) -> list[Manifest]:
         return [self._objects[key] for key in sorted(keys)]
 
-    def _indexes(self, manifest: Manifest) -> Iterator[dict[Key, None]]:
-        metadata = manifest["metadata"]
+    def _places(self, manifest: Manifest) -> Iterator[tuple[defaultdict[Any, dict[Key, None]], Any]]:
+        """Where in which index the object stands, each place once."""
+        metadata, kind = manifest["metadata"], manifest["kind"]
         namespace = metadata.get("namespace", "")
-        yield self._of_kind[manifest["kind"], namespace]
-        for owner in metadata.get("ownerReferences") or ():
-            yield self._owned[owner["uid"]]
+        yield self._of_kind, (kind, namespace)
+        for uid in {owner["uid"] for owner in metadata.get("ownerReferences") or ()}:
+            yield self._owned, uid
         labels = metadata.get("labels") or {}
         for label in INDEXED_LABELS:
             if label in labels:
-                yield self._labelled[namespace, label, labels[label]]
-        for path in INDEXED_REFERENCES.get(manifest["kind"], ()):
+                yield self._labelled, (namespace, label, labels[label])
+        for path in INDEXED_REFERENCES.get(kind, ()):
             value: Any = manifest
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None
             if isinstance(value, str):
-                yield self._referring[manifest["kind"], namespace, path, value]
+                yield self._referring, (kind, namespace, path, value)
