@@ -62,9 +62,9 @@ class Golden:
         probabilities = self.answer.probabilities
         return orjson.dumps(
             {
-                "rows": self.matrix,
-                "values": self.answer.values,
-                "probabilities": None if probabilities is None else np.asarray(probabilities, np.float64),
+                "rows": np.ascontiguousarray(self.matrix),
+                "values": np.ascontiguousarray(self.answer.values),
+                "probabilities": None if probabilities is None else np.ascontiguousarray(probabilities, np.float64),
             },
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
@@ -133,8 +133,12 @@ def load(folder: Path) -> Predictor:
         raise ArtifactCorrupt(
             f"the model in {folder} cannot be used: {note or f'there is neither {COMPILED_FILE} nor {MODEL_FILE}'}; train it again"
         )
+    from threadpoolctl import threadpool_limits
+
     from tidemill.runtime.artifact import estimator_of
 
+    # As with ONNX Runtime: a few rows are no work to share out. This holds for the process from here on.
+    threadpool_limits(limits=1)
     predictor = Predictor(signature, estimated(estimator_of(folder / MODEL_FILE), signature), compiled=False, note=note)
     wrong = difference(golden.answer, predictor.predict(golden.matrix))
     if wrong:
@@ -191,14 +195,14 @@ def compiled(file: Path, signature: Signature) -> Callable[[Matrix], Answer]:
 def estimated(estimator: Any, signature: Signature) -> Callable[[Matrix], Answer]:
     """What asks a fitted scikit-learn estimator, which predicts indices into `signature.classes`, or numbers."""
     if signature.task == "Regression":
-        return lambda matrix: Answer(np.asarray(estimator.predict(matrix), np.float64).reshape(-1))
+        return lambda matrix: Answer(np.ascontiguousarray(estimator.predict(matrix), np.float64).reshape(-1))
     if not signature.gives_probabilities:
-        return lambda matrix: Answer(np.asarray(estimator.predict(matrix), np.int64))
+        return lambda matrix: Answer(np.ascontiguousarray(estimator.predict(matrix), np.int64))
 
     def ask(matrix: Matrix) -> Answer:
-        probabilities = np.asarray(estimator.predict_proba(matrix), np.float64)
+        probabilities = np.ascontiguousarray(estimator.predict_proba(matrix), np.float64)
         # `predict` is not always the most probable class (SVC), and asking twice is the price of saying what it says.
-        return Answer(np.asarray(estimator.predict(matrix), np.int64), probabilities)
+        return Answer(np.ascontiguousarray(estimator.predict(matrix), np.int64), probabilities)
 
     return ask
 

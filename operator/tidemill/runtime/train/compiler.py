@@ -63,11 +63,15 @@ def _compile(estimator: Any, signature: Signature, rows: Matrix, answer: Answer,
 def _convert(estimator: Any, signature: Signature, kind: Any) -> bytes:
     from skl2onnx import convert_sklearn
 
-    options = (
-        {id(estimator): {"zipmap": False}}
-        if signature.task == "Classification" and signature.gives_probabilities
-        else None
-    )
+    options = None
+    if signature.task == "Classification":
+        last = getattr(estimator, "steps", [("", estimator)])[-1][1]
+        # Probabilities as one tensor, not as a list of dictionaries; the one classifier that does not know this word has neither.
+        options = (
+            {id(last): {"raw_scores": False}}
+            if type(last).__name__ == "LinearSVC"
+            else {id(estimator): {"zipmap": False}}
+        )
     model = convert_sklearn(estimator, "tidemill", [("features", kind)], options=options, target_opset=_OPSET)
     model.producer_version = ""
     content: bytes = model.SerializeToString(deterministic=True)

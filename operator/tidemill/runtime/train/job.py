@@ -6,11 +6,13 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import orjson
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -26,12 +28,12 @@ from tidemill.runtime.manifest import digest_of as digest_of_bytes
 from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Golden, Matrix, Predictor
 from tidemill.runtime.reports import model as report
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.signature import Feature, Signature
 from tidemill.runtime.train import card, estimators, expected, importance, measures
 from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.preprocessing import prepare
-from tidemill.runtime.train.rows import Labelled, Material, gather
+from tidemill.runtime.train.rows import LEAST_MET, Labelled, Material, gather
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,8 @@ def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tupl
     names = measures.chosen(order.metrics, known.task)
     revision = store.fetch(order.dataset_uri, order.dataset_digest, scratch / "dataset")
     rows = gather(revision, known.task, order.served_rows, order.namespace, store, order.seed)
-    return _Run(order, store, scratch, known, names, rows).publish(estimator, folder)
+    with _threads(rows):
+        return _Run(order, store, scratch, known, names, rows).publish(estimator, folder)
 
 
 def _finished(order: TrainOrder, store: Store, folder: str) -> tuple[Trained, tuple[str, ...]] | None:
@@ -125,6 +128,8 @@ class _Run:
         self.warnings += importance.know_too_much(matrix, self.rows.learnt.truth, features)
         model = self._fit(estimator, features, matrix)
         signature = self._signature(features, model)
+        if not signature.takes_missing:
+            self._leave_gaps_out(features)
         held_out = encode(self.rows.held_out.table, features)
         ask = predictor.estimated(model, signature)
         golden_matrix = golden_rows(held_out, signature)
@@ -178,18 +183,19 @@ class _Run:
         logger.info("published %s, learnt from %d rows, as %s", self.order.version, trained.rows, published.uri)
         return _located(trained, published.uri, published.digest), finished.warnings
 
-    def _fit(self, estimator: Any, features: tuple[Any, ...], matrix: Matrix) -> Any:
+    def _fit(self, estimator: Any, features: tuple[Feature, ...], matrix: Matrix) -> Any:
         rows = self.rows.learnt
         if self.order.estimator.preprocessing == "Auto":
             model = prepare(self.known, estimator, features)
         else:
             model = estimator
-            if np.isnan(matrix).any() and not takes_missing(model):
+            gaps = np.isnan(matrix).any() or np.isnan(encode(self.rows.held_out.table, features)).any()
+            if gaps and not takes_missing(model):
                 raise TrainingFailed(
-                    f"{self.known.name} cannot learn from missing values, and spec.estimator.preprocessing is None; set it to Auto, or fill the gaps"
+                    f"{self.known.name} takes no missing values, there are some, and spec.estimator.preprocessing is None; set it to Auto, or fill the gaps"
                 )
         weighted = _weights(model, rows)
-        with self._noting(), _threads(matrix):
+        with self._noting():
             try:
                 model.fit(matrix, rows.truth, **weighted)
             except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError) as error:
@@ -198,6 +204,18 @@ class _Run:
                     f"{self.known.name} gave up: {said}; change its parameters, or the rows"
                 ) from error
         return model
+
+    def _leave_gaps_out(self, features: tuple[Feature, ...]) -> None:
+        """Served rows with missing values are nothing that such a model can be measured on, or will ever answer."""
+        recent, met, unseen = self.rows.recent, self.rows.met, self.rows.unseen
+        if recent is not None:
+            recent = recent.take(np.asarray(~np.isnan(encode(recent.table, features)).any(axis=1)))
+        if met is not None and unseen is not None:
+            whole = ~np.isnan(encode(met, features)).any(axis=1)
+            met, unseen = met.filter(pa.array(whole)), unseen[whole]
+            if met.num_rows < LEAST_MET:
+                met, unseen = None, None
+        self.rows = replace(self.rows, recent=recent, met=met, unseen=unseen)
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -210,7 +228,7 @@ class _Run:
         ):
             self.warnings.append(f"{self.known.name}: {message}")
 
-    def _signature(self, features: tuple[Any, ...], model: Any) -> Signature:
+    def _signature(self, features: tuple[Feature, ...], model: Any) -> Signature:
         target, held_out = self.rows.target, self.rows.held_out
         return Signature(
             task=self.known.task,
@@ -302,10 +320,12 @@ def _weights(model: Any, rows: Labelled) -> dict[str, NDArray[np.float64]]:
 
 
 @contextmanager
-def _threads(matrix: Matrix) -> Iterator[None]:
+def _threads(rows: Material) -> Iterator[None]:
+    """One thread for little work: several would wait for each other most of the time."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1 if matrix.size < _SMALL else None):
+    small = len(rows.learnt) * len(rows.schema.features) < _SMALL
+    with threadpool_limits(limits=1 if small else None):
         yield
 
 

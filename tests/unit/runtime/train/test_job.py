@@ -1,0 +1,398 @@
+"""Training runs: what comes of a revision, an estimator and the rows that a service answered."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from support import revisions
+from tidemill.api.conditions import Reason
+from tidemill.contract import Ingested, Trained
+from tidemill.runtime import predictor
+from tidemill.runtime.encoding import encode
+from tidemill.runtime.failures import RunFailed
+from tidemill.runtime.objects import Store
+from tidemill.runtime.profile import Profile
+from tidemill.runtime.signature import Signature
+from tidemill.runtime.tables.schema import HOLDOUT
+
+WINDOW = {
+    "inferenceService": "answers",
+    "start": revisions.NOON.isoformat(),
+    "end": (revisions.NOON + timedelta(hours=3)).isoformat(),
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+
+
+@pytest.fixture(scope="module")
+def biopsies(store: Store) -> Ingested:
+    return revisions.revision(store)
+
+
+@pytest.fixture(scope="module")
+def first(store: Store, biopsies: Ingested) -> Trained:
+    return revisions.trained(revisions.training(biopsies), store)[0]
+
+
+@pytest.fixture(scope="module")
+def folder(store: Store, first: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return store.fetch(first.uri, first.digest, tmp_path_factory.mktemp("model"))
+
+
+def rows_of(store: Store, revision: Ingested, into: Path) -> pa.Table:
+    return parquet.read_table(store.fetch(revision.uri, revision.digest, into) / "data-00000.parquet")
+
+
+def on(trained: Trained, row_set: str) -> Any:
+    return next(measured for measured in trained.evaluation if measured.on == row_set)
+
+
+def test_gradient_boosting_tells_biopsies_apart(first: Trained) -> None:
+    holdout = on(first, "Holdout")
+
+    assert (456, 113) == (first.rows, holdout.rows)
+    assert holdout.metrics["accuracy"] > 0.93
+    assert {"accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss"} == set(holdout.metrics)
+    assert first.compiled
+
+
+def test_the_reported_accuracy_is_that_of_the_published_model(
+    store: Store, biopsies: Ingested, first: Trained, folder: Path, tmp_path: Path
+) -> None:
+    table = rows_of(store, biopsies, tmp_path)
+    held_out = table.filter(table.column(HOLDOUT))
+    model = predictor.load(folder)
+
+    answers = model.labels(model.predict(encode(held_out, model.signature.features)))
+
+    right = np.mean(
+        [answer == truth for answer, truth in zip(answers, held_out.column("target").to_pylist(), strict=True)]
+    )
+    assert on(first, "Holdout").metrics["accuracy"] == right
+
+
+def test_a_version_holds_all_that_is_promised_and_no_pickle(folder: Path) -> None:
+    assert {
+        "model.skops",
+        "model.onnx",
+        "signature.json",
+        "golden.json",
+        "profile.json",
+        "evaluation.json",
+        "trained.json",
+        "README.md",
+        "MLmodel",
+    } == {file.name for file in folder.iterdir()}
+    golden = json.loads((folder / "golden.json").read_bytes())
+    assert len(golden["rows"]) >= 20
+    assert any(None in row for row in golden["rows"])
+
+
+def test_the_signature_says_what_is_taken_and_given(folder: Path) -> None:
+    signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
+
+    assert ("benign", "malignant") == signature.classes
+    assert 30 == len(signature.features)
+    assert pytest.approx(1.0) == sum(feature.importance for feature in signature.features)
+    assert all(feature.minimum is not None and feature.minimum < feature.maximum for feature in signature.features)
+
+
+def test_the_profile_is_of_what_was_learnt_and_of_answers_on_the_hold_out(folder: Path, first: Trained) -> None:
+    profile = Profile.from_json((folder / "profile.json").read_bytes())
+
+    inputs, answers = profile.column("feature:mean_radius"), profile.column("prediction")
+    assert inputs is not None
+    assert answers is not None
+    assert profile.column("score") is not None
+    assert (first.rows, 113) == (inputs.rows, answers.rows)
+
+
+def test_the_same_order_gives_the_same_bytes(store: Store, biopsies: Ingested, first: Trained) -> None:
+    store.delete(*(entry.key for entry in store.list("team/models/model/model-1")))
+
+    again, _ = revisions.trained(revisions.training(biopsies), store)
+
+    assert first == again
+
+
+def test_a_run_whose_report_was_lost_is_not_repeated(store: Store, biopsies: Ingested, first: Trained) -> None:
+    written = {entry.key: entry.modified for entry in store.list("team/models/model/model-1")}
+
+    again, _ = revisions.trained(revisions.training(biopsies), store)
+
+    assert first == again
+    assert written == {entry.key: entry.modified for entry in store.list("team/models/model/model-1")}
+
+
+def test_two_runs_never_share_a_version(store: Store, biopsies: Ingested, first: Trained) -> None:
+    with pytest.raises(RunFailed, match="holds the version of another run") as refused:
+        revisions.trained(revisions.training(biopsies, seed=8), store)
+    assert Reason.ARTIFACT_CORRUPT == refused.value.reason
+
+
+@pytest.fixture(scope="module")
+def tide(store: Store, biopsies: Ingested, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    """Served rows of a re-calibrated scanner, made of rows that are not held out, with their labels."""
+    table = rows_of(store, biopsies, tmp_path_factory.mktemp("rows"))
+    known = table.filter(pa.array(~table.column(HOLDOUT).to_numpy())).drop_columns([HOLDOUT])
+    rows = revisions.shifted(known.drop_columns(["target"]))
+    revisions.served(store, rows, known.column("target").to_pylist())
+    return rows
+
+
+@pytest.fixture(scope="module")
+def second(store: Store, biopsies: Ingested, first: Trained, tide: pa.Table) -> tuple[Trained, tuple[str, ...]]:
+    stable = {"name": "model-1", "uri": first.uri, "digest": first.digest}
+    return revisions.trained(revisions.training(biopsies, version="model-2", servedRows=WINDOW, stable=stable), store)
+
+
+def test_learning_from_served_rows_wins_the_new_world_and_keeps_the_old(
+    second: tuple[Trained, tuple[str, ...]], first: Trained
+) -> None:
+    recent, holdout = on(second[0], "RecentLabelled"), on(second[0], "Holdout")
+
+    assert recent.stable["accuracy"] < 0.9 < 0.93 < recent.metrics["accuracy"]
+    assert holdout.metrics["accuracy"] > 0.93
+    assert holdout.stable == pytest.approx(on(first, "Holdout").metrics, abs=1e-6)
+
+
+def test_seven_tenths_of_the_served_rows_are_learnt_from_and_the_rest_measured_on(
+    second: tuple[Trained, tuple[str, ...]],
+) -> None:
+    trained, _ = second
+
+    assert 456 == trained.served_rows + on(trained, "RecentLabelled").rows
+    assert 0.63 < trained.served_rows / 456 < 0.77
+    assert trained.rows == 456 + trained.served_rows
+
+
+def test_a_version_made_for_the_new_world_expects_it(
+    store: Store, second: tuple[Trained, tuple[str, ...]], tide: pa.Table, tmp_path: Path
+) -> None:
+    folder = store.fetch(second[0].uri, second[0].digest, tmp_path)
+
+    expected = Profile.from_json((folder / "profile.json").read_bytes()).column("feature:mean_radius")
+
+    assert expected is not None
+    assert expected.rows == 456
+    assert expected.maximum == pytest.approx(max(tide.column("mean_radius").to_pylist()))
+
+
+def test_only_recent_rows_are_measured_on_and_expected(store: Store, biopsies: Ingested, tide: pa.Table) -> None:
+    since = (revisions.NOON + timedelta(seconds=300)).isoformat()
+    order = revisions.training(biopsies, version="model-recent", servedRows={**WINDOW, "recentStart": since})
+
+    trained, _ = revisions.trained(order, store)
+
+    recent = on(trained, "RecentLabelled").rows
+    assert 456 == trained.served_rows + recent
+    assert 0.2 < recent / 156 < 0.4
+    profile = Profile.from_json(store.get(f"{store.key_of(trained.uri)}/profile.json"))
+    column = profile.column("feature:mean_radius")
+    assert column is not None
+    assert 156 == column.rows
+
+
+def test_served_rows_can_replace_the_datasets_own(store: Store, biopsies: Ingested, tide: pa.Table) -> None:
+    order = revisions.training(biopsies, version="model-3", servedRows={**WINDOW, "combine": "Replace"})
+
+    trained, _ = revisions.trained(order, store)
+
+    assert trained.rows == trained.served_rows
+    assert 113 == on(trained, "Holdout").rows
+
+
+def test_the_hold_out_is_not_learnt_by_heart_when_it_is_served(
+    store: Store, biopsies: Ingested, tmp_path: Path
+) -> None:
+    table = rows_of(store, biopsies, tmp_path).drop_columns([HOLDOUT])
+    revisions.served(store, table.drop_columns(["target"]), table.column("target").to_pylist(), service="mirror")
+
+    trained, warnings = revisions.trained(
+        revisions.training(biopsies, version="model-4", servedRows={**WINDOW, "inferenceService": "mirror"}), store
+    )
+
+    assert any("113 served rows are in the Dataset's hold-out too" in warning for warning in warnings)
+    assert on(trained, "RecentLabelled").rows > 113
+    assert 569 == trained.served_rows + on(trained, "RecentLabelled").rows
+
+
+def test_too_few_labels_are_waited_for(store: Store, biopsies: Ingested) -> None:
+    window = {**WINDOW, "inferenceService": "silent", "combine": "Replace"}
+
+    with pytest.raises(
+        RunFailed, match="0 served rows with labels can be learnt from, and at least 10 are needed"
+    ) as refused:
+        revisions.trained(revisions.training(biopsies, version="model-5", servedRows=window), store)
+    assert (Reason.NOT_ENOUGH_ROWS, True) == (refused.value.reason, refused.value.retryable)
+
+
+def test_without_served_labels_the_dataset_is_enough(store: Store, biopsies: Ingested) -> None:
+    window = {**WINDOW, "inferenceService": "silent"}
+
+    trained, warnings = revisions.trained(revisions.training(biopsies, version="model-6", servedRows=window), store)
+
+    assert 0 == trained.served_rows
+    assert any("RecentLabelled gates cannot be judged" in warning for warning in warnings)
+
+
+def test_a_version_in_service_that_cannot_be_loaded_does_not_stop_the_next(store: Store, biopsies: Ingested) -> None:
+    gone = {"name": "gone", "uri": store.uri_of("team/models/model/gone"), "digest": f"sha256:{'0' * 64}"}
+
+    trained, warnings = revisions.trained(revisions.training(biopsies, version="model-7", stable=gone), store)
+
+    assert {} == on(trained, "Holdout").stable
+    assert any("the version in service, gone, could not be measured" in warning for warning in warnings)
+
+
+MIXED = {
+    "HistGradientBoostingClassifier": False,
+    "LogisticRegression": True,
+    "RandomForestClassifier": True,
+    "LinearSVC": True,
+    "GaussianNB": True,
+    "KNeighborsClassifier": True,
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_categories_and_gaps_are_learnt_from(name: str, store: Store, tmp_path: Path) -> None:
+    rows = revisions.revision(store, data=revisions.text_of(400), columns=[{"name": "label", "role": "Target"}])
+
+    trained, _ = revisions.trained(revisions.training(rows, name, version=f"mixed-{name.lower()}"), store)
+    model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path))
+
+    assert on(trained, "Holdout").metrics["accuracy"] > 0.75
+    assert MIXED[name] == trained.compiled == model.compiled
+    red = model.signature.features[1].categories.index("red")
+    asked = np.array([[1.0, red, 0.0], [np.nan, np.nan, np.nan], [-3.0, -1.0, 0.0]])
+    assert ["yes", "no"] == [model.labels(model.predict(asked))[row] for row in (0, 2)]
+
+
+def test_numbers_are_predicted(store: Store, tmp_path: Path) -> None:
+    rows = revisions.revision(store, "sklearn://diabetes")
+
+    trained, _ = revisions.trained(revisions.training(rows, "sklearn.linear_model.Ridge", version="ridge"), store)
+    model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path))
+
+    assert ("Regression", True) == (trained.learned, trained.compiled)
+    assert {"r2", "mean_absolute_error", "rmse"} == set(on(trained, "Holdout").metrics)
+    assert on(trained, "Holdout").metrics["r2"] > 0.3
+    assert 50 < model.signature.target_spread < 100
+    assert 0 == len(model.signature.classes)
+
+
+WHOLE = "a,target\n" + "".join(f"{row},{row % 2}\n" for row in range(60))
+
+
+def test_labels_keep_their_type(store: Store, tmp_path: Path) -> None:
+    rows = revisions.revision(store, data=WHOLE)
+
+    trained, _ = revisions.trained(revisions.training(rows, "DecisionTreeClassifier", version="whole"), store)
+
+    assert (0, 1) == predictor.load(store.fetch(trained.uri, trained.digest, tmp_path)).signature.classes
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], dict[str, Any], Reason, str]] = {
+    "no target": ("a,b\n1,2\n", {}, {}, Reason.TARGET_MISSING, "names no column to predict"),
+    "one class": ("a,target\n" + "1,x\n" * 40, {}, {}, Reason.TARGET_UNUSABLE, "is 'x' in every row"),
+    "fractions for a classifier": (
+        "a,target\n" + "".join(f"{row},{row / 7}\n" for row in range(40)),
+        {},
+        {},
+        Reason.TARGET_UNUSABLE,
+        "holds fractions",
+    ),
+    "text for a regressor": (
+        WHOLE.replace(",1", ",x"),
+        {},
+        {"estimator": {"name": "Ridge"}},
+        Reason.TARGET_UNUSABLE,
+        "holds text",
+    ),
+    "too few rows": (
+        "a,target\n" + "".join(f"{row},{row % 2}\n" for row in range(8)),
+        {},
+        {},
+        Reason.NOT_ENOUGH_ROWS,
+        "rows can be learnt from|are held out",
+    ),
+    "nothing held out": (WHOLE, {"splits": {"test": 0}}, {}, Reason.NOT_ENOUGH_ROWS, "0 rows are held out"),
+    "an unknown estimator": (
+        WHOLE,
+        {},
+        {"estimator": {"name": "sklearn.ensemble.Forest"}},
+        Reason.UNKNOWN_ESTIMATOR,
+        "none of the",
+    ),
+    "a wrong parameter": (
+        WHOLE,
+        {},
+        {"estimator": {"name": "Ridge", "parameters": {"alpha": -1}}},
+        Reason.INVALID_PARAMETERS,
+        "alpha",
+    ),
+    "an unknown metric": (WHOLE, {}, {"metrics": ["acuracy"]}, Reason.INVALID_PARAMETERS, "did you mean"),
+    "another task": (WHOLE, {}, {"learn": "Regression"}, Reason.INVALID_PARAMETERS, "is for Classification"),
+    "gaps without preprocessing": (
+        WHOLE.replace("59,", ","),
+        {},
+        {"estimator": {"name": "LogisticRegression", "preprocessing": "None"}},
+        Reason.TRAINING_FAILED,
+        "set it to Auto",
+    ),
+    "what the estimator refuses": (
+        WHOLE.replace(",1", ",-1.5"),
+        {},
+        {"estimator": {"name": "PoissonRegressor"}},
+        Reason.TRAINING_FAILED,
+        "gave up: Some value",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_learnt_is_refused_with_a_reason(case: str, store: Store) -> None:
+    data, ingested, ordered, reason, said = WRONG[case]
+    rows = revisions.revision(store, data=data, **ingested)
+
+    with pytest.raises(RunFailed, match=said) as refused:
+        revisions.trained(revisions.training(rows, version=f"wrong-{case.replace(' ', '-')}", **ordered), store)
+
+    assert (reason, False) == (refused.value.reason, refused.value.retryable)
+    assert [] == list(store.list(f"team/models/model/wrong-{case.replace(' ', '-')}"))
+
+
+def test_a_revision_that_was_changed_is_not_learnt_from(store: Store) -> None:
+    rows = revisions.revision(store, "sklearn://wine", dataset="changed")
+    store.put(f"{store.key_of(rows.uri)}/data-00000.parquet", b"PAR1 something else")
+
+    with pytest.raises(RunFailed, match="nothing of it was used") as refused:
+        revisions.trained(revisions.training(rows, version="changed"), store)
+    assert Reason.ARTIFACT_CORRUPT == refused.value.reason
+
+
+def test_the_report_says_the_verdict_first(store: Store, second: tuple[Trained, tuple[str, ...]]) -> None:
+    page = store.get(store.key_of(second[0].report_uri)).decode()
+
+    assert page.index("rows of recent served rows with labels (the version in service:") < page.index("How right it is")
+    assert "malignant" in page
+
+
+def test_the_card_names_data_estimator_and_evidence(folder: Path, biopsies: Ingested) -> None:
+    card = (folder / "README.md").read_text()
+
+    assert biopsies.digest in card
+    assert "HistGradientBoostingClassifier for classification of `target`" in card
+    assert "| Holdout (113) | accuracy |" in card
