@@ -1,0 +1,178 @@
+"""Predictors: quick where they can be, right in any case, and refused where they are not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support import revisions
+from tidemill.runtime import predictor
+from tidemill.runtime.artifact import estimator_of
+from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.objects import Store
+from tidemill.runtime.predictor import Answer, Unanswerable, difference
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+    trained, _ = revisions.trained(
+        revisions.training(revisions.revision(store, "sklearn://iris"), "RandomForestClassifier"), store
+    )
+    return store.fetch(trained.uri, trained.digest, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "model"))
+
+
+def flowers() -> np.ndarray:
+    return np.array([[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]])
+
+
+def test_a_compiled_model_is_preferred_and_answers_in_the_users_words(folder: Path) -> None:
+    model = predictor.load(folder)
+
+    answer = model.predict(flowers())
+
+    assert model.compiled
+    assert ["setosa", "virginica"] == model.labels(answer)
+    assert answer.probabilities is not None
+    assert (2, 3) == answer.probabilities.shape
+
+
+def test_both_forms_give_the_same_answers(folder: Path) -> None:
+    rows = np.random.default_rng(0).uniform(0, 8, (500, 4)).astype(np.float32).astype(np.float64)
+    quick = predictor.load(folder)
+    (folder / "model.onnx").unlink()
+    slow = predictor.load(folder)
+
+    assert not slow.compiled
+    assert "" == difference(slow.predict(rows), quick.predict(rows))
+    np.testing.assert_array_equal(slow.predict(rows).values, estimator_of(folder / "model.skops").predict(rows))
+
+
+def test_a_compiled_form_that_answers_otherwise_gives_way_to_the_estimator(folder: Path) -> None:
+    golden = json.loads((folder / "golden.json").read_bytes())
+    other = estimator_of(folder / "model.skops")
+    golden["rows"].append([5.9, 3.0, 5.1, 1.8])
+    asked = np.array([golden["rows"][-1]])
+    golden["values"].append(int(other.predict(asked)[0]))
+    golden["probabilities"].append(other.predict_proba(asked)[0].tolist())
+    (folder / "golden.json").write_text(json.dumps(golden))
+    content = bytearray((folder / "model.onnx").read_bytes())
+    # the classes' weights lie in the file as floats: change some of them
+    weights = np.float32(1.0 / 100).tobytes()
+    assert weights in content
+    content = content.replace(weights, np.float32(0.5).tobytes())
+    (folder / "model.onnx").write_bytes(content)
+
+    model = predictor.load(folder)
+
+    assert not model.compiled
+    assert "row" in model.note
+
+
+def test_a_model_that_forgot_what_it_learnt_is_refused(folder: Path) -> None:
+    golden = json.loads((folder / "golden.json").read_bytes())
+    golden["values"][3] = (golden["values"][3] + 1) % 3
+    (folder / "golden.json").write_text(json.dumps(golden))
+
+    with pytest.raises(ArtifactCorrupt, match="does not answer as it did when it was made: row 3"):
+        predictor.load(folder)
+
+
+@pytest.mark.parametrize("name", ["signature.json", "golden.json"])
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"rows": 1}'])
+def test_a_folder_that_lacks_a_part_is_refused(name: str, content: bytes | None, folder: Path) -> None:
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+
+    with pytest.raises(ArtifactCorrupt, match="train it again"):
+        predictor.load(folder)
+
+
+def test_without_any_model_there_is_nothing_to_load(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    (folder / "model.skops").unlink()
+
+    with pytest.raises(ArtifactCorrupt, match=r"neither model.onnx nor model.skops"):
+        predictor.load(folder)
+
+
+def test_what_is_no_onnx_model_is_refused(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"tide" * 50)
+
+    with pytest.raises(ArtifactCorrupt, match=r"model.onnx is no ONNX model"):
+        predictor.load(folder)
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 3), (1, 5), (1, 2, 4)])
+def test_rows_of_another_shape_are_refused(shape: tuple[int, ...], folder: Path) -> None:
+    with pytest.raises(Unanswerable, match="takes rows of 4 features"):
+        predictor.load(folder).predict(np.zeros(shape))
+
+
+def test_no_rows_get_no_answers(folder: Path) -> None:
+    assert 0 == len(predictor.load(folder).predict(np.empty((0, 4))).values)
+
+
+def test_a_model_that_takes_no_gaps_names_the_feature_that_has_one(tmp_path: Path) -> None:
+    store = Store.open(f"file://{tmp_path}/store")
+    estimator = {"name": "LogisticRegression", "preprocessing": "None", "parameters": {"max_iter": 5000}}
+    trained, _ = revisions.trained(revisions.training(revisions.revision(store, "sklearn://iris"), estimator), store)
+    model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path / "model"))
+
+    with pytest.raises(Unanswerable, match="feature 'petal_length_cm' is missing"):
+        model.predict(np.array([[5.1, 3.5, np.nan, 0.2]]))
+
+
+def test_a_compiled_model_needs_neither_scikit_learn_nor_scipy_nor_pandas(folder: Path) -> None:
+    script = (
+        "import sys, numpy; from pathlib import Path; from tidemill.runtime import predictor\n"
+        f"model = predictor.load(Path({str(folder)!r}))\n"
+        "model.predict(numpy.zeros((1, 4)))\n"
+        "print(model.compiled, sorted({'sklearn', 'scipy', 'pandas', 'pyarrow', 'skops', 'onnx', 'joblib'} & set(sys.modules)))"
+    )
+
+    assert (
+        "True []\n" == subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    )
+
+
+DIFFERENT = {
+    "labels": (Answer(np.array([0, 1])), Answer(np.array([0, 2])), "row 1 is answered with 2 instead of 1"),
+    "length": (Answer(np.array([0, 1])), Answer(np.array([0])), "1 answers instead of 2"),
+    "probabilities": (
+        Answer(np.array([0]), np.array([[0.9, 0.1]])),
+        Answer(np.array([0]), np.array([[0.8999, 0.1001]])),
+        "the probabilities of row 0 differ by 0.0001",
+    ),
+    "not a number": (
+        Answer(np.array([0]), np.array([[0.9, 0.1]])),
+        Answer(np.array([0]), np.array([[np.nan, 0.1]])),
+        "differ by nan",
+    ),
+    "no probabilities": (Answer(np.array([0]), np.array([[0.9, 0.1]])), Answer(np.array([0])), "the other does not"),
+    "numbers": (
+        Answer(np.array([1.0, 2.0])),
+        Answer(np.array([1.0, 2.001])),
+        "row 1 is answered with 2.001 instead of 2.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_differences_are_told(case: str) -> None:
+    expected, given, said = DIFFERENT[case]
+
+    assert said in difference(expected, given)
+    assert "" == difference(expected, expected)
