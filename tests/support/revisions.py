@@ -32,7 +32,10 @@ def revision(store: Store, uri: str = "sklearn://breast_cancer", data: str = "",
 
 
 def training(
-    of: Ingested, estimator: str | dict[str, Any] = "HistGradientBoostingClassifier", version: str = "model-1", **changes: Any
+    of: Ingested,
+    estimator: str | dict[str, Any] = "HistGradientBoostingClassifier",
+    version: str = "model-1",
+    **changes: Any,
 ) -> TrainOrder:
     """The order to train on a revision."""
     order = {

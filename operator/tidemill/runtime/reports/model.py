@@ -17,7 +17,7 @@ from tidemill.runtime.signature import Signature
 
 if TYPE_CHECKING:
     from tidemill.runtime.train.estimators import Known
-    from tidemill.runtime.train.job import Finished
+    from tidemill.runtime.train.finished import Finished
 
 _MOST_FEATURES = 20
 _MOST_CLASSES = 20

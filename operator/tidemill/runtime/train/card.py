@@ -12,7 +12,7 @@ from tidemill.runtime.signature import Signature
 from tidemill.runtime.train.estimators import Known
 
 if TYPE_CHECKING:
-    from tidemill.runtime.train.job import Finished
+    from tidemill.runtime.train.finished import Finished
 
 
 def readme(order: TrainOrder, known: Known, signature: Signature, finished: Finished, not_compiled: str) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from tidemill.api.base import Model
 from tidemill.api.modelversion import Measured
@@ -22,14 +21,11 @@ from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
 from tidemill.runtime import artifact, predictor
 from tidemill.runtime.encoding import encode, features_of
 from tidemill.runtime.failures import ArtifactCorrupt, InvalidParameters, TrainingFailed
-from tidemill.runtime.manifest import FILE as MANIFEST_FILE
-from tidemill.runtime.manifest import Manifest
-from tidemill.runtime.manifest import digest_of as digest_of_bytes
 from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Golden, Matrix, Predictor
 from tidemill.runtime.reports import model as report
 from tidemill.runtime.signature import Feature, Signature
-from tidemill.runtime.train import card, estimators, expected, importance, measures
+from tidemill.runtime.train import card, estimators, expected, finished, importance, measures
 from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.preprocessing import prepare
@@ -43,16 +39,6 @@ _VERIFIED_ROWS: Final = 5_000
 _MOST_WARNINGS: Final = 20
 
 
-class Finished(Model):
-    """What a run answered, kept with the version so that a second run of the same order can answer it again."""
-
-    order: str
-    """Digest of the order."""
-    trained: Trained
-    """Without where it lies and what its digest is: the file cannot know."""
-    warnings: tuple[str, ...] = ()
-
-
 def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tuple[str, ...]]:
     """Carry out `order` and say what came of it, with warnings; an order that was carried out before is not repeated.
 
@@ -64,7 +50,7 @@ def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tupl
             f"spec.task is {order.learn}, but {known.name} is for {known.task}; correct one of the two"
         )
     folder = f"{order.namespace}/models/{order.model}/{order.version}"
-    before = _finished(order, store, folder)
+    before = finished.find(order, store, folder)
     if before:
         return before
     estimator = estimators.make(known, order.estimator.parameters, order.seed)
@@ -73,37 +59,6 @@ def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tupl
     rows = gather(revision, known.task, order.served_rows, order.namespace, store, order.seed)
     with _threads(rows):
         return _Run(order, store, scratch, known, names, rows).publish(estimator, folder)
-
-
-def _finished(order: TrainOrder, store: Store, folder: str) -> tuple[Trained, tuple[str, ...]] | None:
-    """The answer of an earlier run of this order that got as far as publishing, but whose report was lost."""
-    try:
-        text = store.get(f"{folder}/{MANIFEST_FILE}")
-    except FileNotFoundError:
-        return None
-    digest = digest_of_bytes(text)
-    manifest = Manifest.verified(text, digest, store.uri_of(folder))
-    kept = store.get(f"{folder}/{artifact.TRAINED_FILE}")
-    if digest_of_bytes(kept) != manifest.files[artifact.TRAINED_FILE].digest:
-        raise ArtifactCorrupt(
-            f"{store.uri_of(folder)}/{artifact.TRAINED_FILE} is not what was published; delete that folder and train again"
-        )
-    try:
-        finished = Finished.model_validate_json(kept)
-    except ValidationError as error:
-        raise ArtifactCorrupt(
-            f"{store.uri_of(folder)} was published by another release: {error.errors()[0]['msg']}; delete that folder"
-        ) from error
-    if finished.order != digest_of(order):
-        raise ArtifactCorrupt(
-            f"{store.uri_of(folder)} holds the version of another run; delete that folder, or start a run of another name"
-        )
-    logger.info("%s was published before; nothing is trained again", store.uri_of(folder))
-    return _located(finished.trained, store.uri_of(folder), digest), finished.warnings
-
-
-def _located(trained: Trained, uri: str, digest: str) -> Trained:
-    return trained.model_copy(update={"uri": uri, "digest": digest, "report_uri": f"{uri}/{artifact.REPORT_FILE}"})
 
 
 class _Run:
@@ -157,7 +112,7 @@ class _Run:
             served_rows=self.rows.served,
             parameters=dict(self.order.estimator.parameters),
         )
-        finished = Finished(
+        kept = finished.Finished(
             order=digest_of(self.order), trained=trained, warnings=tuple(self.warnings[:_MOST_WARNINGS])
         )
         artifact.write_estimator(model, self.scratch / predictor.MODEL_FILE)
@@ -169,19 +124,17 @@ class _Run:
             artifact.EVALUATION_FILE: orjson.dumps(
                 [measured.to_wire() for measured in evaluation], option=orjson.OPT_INDENT_2
             ),
-            artifact.TRAINED_FILE: _json(finished),
-            artifact.CARD_FILE: card.readme(self.order, self.known, signature, finished, compiled.reason).encode(),
+            artifact.TRAINED_FILE: _json(kept),
+            artifact.CARD_FILE: card.readme(self.order, self.known, signature, kept, compiled.reason).encode(),
             artifact.MLMODEL_FILE: card.mlmodel(self.order, signature, compiled=bool(compiled.content)).encode(),
         }
         if compiled.content:
             files[predictor.COMPILED_FILE] = compiled.content
         answer = quick(held_out)
-        page = report.page(
-            self.order, self.known, signature, finished, self.rows.held_out.truth, answer, compiled.reason
-        )
+        page = report.page(self.order, self.known, signature, kept, self.rows.held_out.truth, answer, compiled.reason)
         published = self.store.publish(folder, files, {artifact.REPORT_FILE: page.encode()})
         logger.info("published %s, learnt from %d rows, as %s", self.order.version, trained.rows, published.uri)
-        return _located(trained, published.uri, published.digest), finished.warnings
+        return finished.located(trained, published.uri, published.digest), kept.warnings
 
     def _fit(self, estimator: Any, features: tuple[Feature, ...], matrix: Matrix) -> Any:
         rows = self.rows.learnt

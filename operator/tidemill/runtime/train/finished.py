@@ -1,0 +1,58 @@
+"""What a run answered, kept with its version: a second run of the same order answers it again instead of training again."""
+
+from __future__ import annotations
+
+import logging
+
+from pydantic import ValidationError
+
+from tidemill.api.base import Model
+from tidemill.contract import Trained, TrainOrder, digest_of
+from tidemill.runtime import artifact, manifest
+from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.manifest import Manifest
+from tidemill.runtime.objects import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Finished(Model):
+    """What a run answered, kept with the version so that a second run of the same order can answer it again."""
+
+    order: str
+    """Digest of the order."""
+    trained: Trained
+    """Without where it lies and what its digest is: the file cannot know."""
+    warnings: tuple[str, ...] = ()
+
+
+def find(order: TrainOrder, store: Store, folder: str) -> tuple[Trained, tuple[str, ...]] | None:
+    """The answer of an earlier run of this order that got as far as publishing, but whose report was lost."""
+    try:
+        text = store.get(f"{folder}/{manifest.FILE}")
+    except FileNotFoundError:
+        return None
+    digest = manifest.digest_of(text)
+    published = Manifest.verified(text, digest, store.uri_of(folder))
+    kept = store.get(f"{folder}/{artifact.TRAINED_FILE}")
+    if manifest.digest_of(kept) != published.files[artifact.TRAINED_FILE].digest:
+        raise ArtifactCorrupt(
+            f"{store.uri_of(folder)}/{artifact.TRAINED_FILE} is not what was published; delete that folder and train again"
+        )
+    try:
+        finished = Finished.model_validate_json(kept)
+    except ValidationError as error:
+        raise ArtifactCorrupt(
+            f"{store.uri_of(folder)} was published by another release: {error.errors()[0]['msg']}; delete that folder"
+        ) from error
+    if finished.order != digest_of(order):
+        raise ArtifactCorrupt(
+            f"{store.uri_of(folder)} holds the version of another run; delete that folder, or start a run of another name"
+        )
+    logger.info("%s was published before; nothing is trained again", store.uri_of(folder))
+    return located(finished.trained, store.uri_of(folder), digest), finished.warnings
+
+
+def located(trained: Trained, uri: str, digest: str) -> Trained:
+    """The answer with where its version lies."""
+    return trained.model_copy(update={"uri": uri, "digest": digest, "report_uri": f"{uri}/{artifact.REPORT_FILE}"})
