@@ -27,6 +27,26 @@ class Rule(NamedTuple):
     field_path: str = ""
 
 
+def at_least_a_second(field: str, accepts: dict[str, Any], rejects: dict[str, Any]) -> Rule:
+    """A rule against durations so short that the operator would do nothing else."""
+    return Rule(
+        f"!has(self.{field}) || self.{field}.matches('[1-9][0-9]*(s|h|d|m([^s]|$))')",
+        f"{field} must be at least one second",
+        accepts,
+        rejects,
+    )
+
+
+def in_order(accepts: dict[str, Any], rejects: dict[str, Any]) -> Rule:
+    """A rule for two bounds that nothing could keep if they were the wrong way round."""
+    return Rule(
+        "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",
+        "minimum must not be above maximum",
+        accepts,
+        rejects,
+    )
+
+
 class Column(NamedTuple):
     """A column that `kubectl get` prints."""
 
@@ -65,7 +85,8 @@ def _in_utc(moment: datetime) -> datetime:
 def to_rfc3339(moment: datetime) -> str:
     """`moment` as Kubernetes writes it, in whole seconds of UTC.
 
-    >>> to_rfc3339(datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc))
+    >>> from datetime import UTC
+    >>> to_rfc3339(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     '2026-01-02T03:04:05Z'
     """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -76,7 +97,15 @@ Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 """The name of an object of any kind, where it is only quoted."""
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$", max_length=71)]
-Duration = Annotated[str, Field(pattern=r"^([0-9]{1,9}(ms|s|m|h|d)){1,5}$", max_length=40)]
+# Bounded so that no sum of parts leaves the range of a date, or of the 32 bits in which Kubernetes counts seconds.
+Duration = Annotated[
+    str,
+    Field(
+        pattern=r"^([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?([0-9]{1,9}ms)?$",
+        min_length=2,
+        max_length=40,
+    ),
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]

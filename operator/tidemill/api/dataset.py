@@ -19,6 +19,8 @@ from tidemill.api.base import (
     Rule,
     Share,
     Text,
+    at_least_a_second,
+    in_order,
 )
 from tidemill.api.conditions import Status
 
@@ -84,6 +86,10 @@ class ColumnSpec(Model):
     maximum: float | None = None
     """The largest value that is believed."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        in_order({"name": "age", "minimum": 0, "maximum": 0}, {"name": "age", "minimum": 1, "maximum": 0}),
+    )
+
 
 class Splits(Model):
     """Which rows are held out from training, for ever: the same row falls on the same side in every revision."""
@@ -121,6 +127,9 @@ class Expectation(Model):
             accepts={"metric": "MissingShare", "column": "age", "maximum": 0.1},
             rejects={"metric": "MissingShare", "maximum": 0.1},
         ),
+        in_order(
+            {"metric": "RowCount", "minimum": 10, "maximum": 10}, {"metric": "RowCount", "minimum": 10, "maximum": 9}
+        ),
     )
 
 
@@ -138,6 +147,8 @@ class Refresh(Model):
 
     interval: Duration | None = None
     """How often; without it the source is read once for each change of the spec."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("interval", {"interval": "1s"}, {"interval": "999ms"}),)
 
 
 class DatasetSpec(Model):

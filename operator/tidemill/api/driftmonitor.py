@@ -20,6 +20,7 @@ from tidemill.api.base import (
     Rule,
     Share,
     Text,
+    at_least_a_second,
 )
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
@@ -56,6 +57,8 @@ class Window(Model):
     """With fewer rows the verdict is NoData."""
     minimum_labels: int = Field(default=50, ge=1, le=100000000)
     """With fewer labelled rows a Performance check is NoData, and retraining waits."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("size", {"size": "1h30m"}, {"size": "0s"}),)
 
 
 class QualityRule(Model):
@@ -204,6 +207,22 @@ class DriftMonitorSpec(Model):
     """Of the check pod."""
     suspend: bool = False
     """No checks, no retraining."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        at_least_a_second(
+            "interval",
+            {
+                "target": {"inferenceService": "fraud"},
+                "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
+                "interval": "0d1m",
+            },
+            {
+                "target": {"inferenceService": "fraud"},
+                "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
+                "interval": "10ms",
+            },
+        ),
+    )
 
 
 class Moved(Model):

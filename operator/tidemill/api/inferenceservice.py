@@ -18,6 +18,8 @@ from tidemill.api.base import (
     Resource,
     Rule,
     Text,
+    at_least_a_second,
+    in_order,
 )
 from tidemill.api.conditions import Status
 
@@ -83,7 +85,11 @@ class AnalysisMetric(Model):
             "!has(self.maximumRegression) || self.type == 'Labelled'",
             "maximumRegression goes with type Labelled",
             accepts={"name": "quality", "type": "Labelled", "metric": "accuracy", "maximumRegression": 0.01},
-            rejects={"name": "errors", "type": "ErrorRate", "maximumRegression": 0.01},
+            rejects={"name": "errors", "type": "ErrorRate", "maximum": 0.1, "maximumRegression": 0.01},
+        ),
+        in_order(
+            {"name": "errors", "type": "ErrorRate", "minimum": 0, "maximum": 0.1},
+            {"name": "errors", "type": "ErrorRate", "minimum": 0.2, "maximum": 0.1},
         ),
         Rule(
             "!has(self.maximumIncrease) || self.type == 'LatencyP95'",
@@ -109,6 +115,8 @@ class Analysis(Model):
         max_length=32,
     )
     """The questions."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("interval", {"interval": "3s"}, {"interval": "0m0s"}),)
 
 
 class Rollout(Model):

@@ -18,6 +18,7 @@ from tidemill.api.base import (
     Rule,
     Scalar,
     Text,
+    in_order,
 )
 from tidemill.api.conditions import Status
 
@@ -55,6 +56,10 @@ class Gate(Model):
             "against and maximumRegression go together",
             accepts={"metric": "accuracy", "against": "Stable", "maximumRegression": 0.01},
             rejects={"metric": "accuracy", "maximumRegression": 0.01},
+        ),
+        in_order(
+            {"metric": "accuracy", "minimum": 0.9, "maximum": 0.9},
+            {"metric": "accuracy", "minimum": 0.9, "maximum": 0.8},
         ),
     )
 

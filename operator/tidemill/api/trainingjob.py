@@ -18,6 +18,7 @@ from tidemill.api.base import (
     Resource,
     Rule,
     Scalar,
+    at_least_a_second,
 )
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
@@ -141,6 +142,21 @@ class TrainingJobSpec(Model):
                 "modelName": "other",
                 "dataset": {"name": "fraud"},
                 "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+            },
+        ),
+        at_least_a_second(
+            "activeDeadline",
+            {
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                "activeDeadline": "90s",
+            },
+            {
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                "activeDeadline": "0h",
             },
         ),
     )

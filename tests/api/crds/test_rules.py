@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, get_args, get_origin
 
 import pytest
 
 from api.crds.server import BY_KIND, Manifest, Server, least, put
 from tidemill.api.base import Model, Rule
-from tidemill.api.crds import NAME_RULE, schema
+from tidemill.api.crds import NAME_RULE, model_of, schema
 from tidemill.api.structural import nodes
 
 
-def declared(model: type[Model] = Model) -> Iterator[Rule]:
-    yield from vars(model).get("rules", ())
-    for below in model.__subclasses__():
-        yield from declared(below)
+def declared(model: type[Model], path: str) -> Iterator[tuple[str, Rule]]:
+    """Every rule of `model` and of the models within it, with the place where it stands."""
+    yield from ((path, rule) for rule in vars(model).get("rules", ()))
+    for name, field in model.model_fields.items():
+        for inner, step in models(field.annotation):
+            yield from declared(inner, f"{path}.{field.alias or name}{step}")
 
 
-RULES = {(rule.rule, rule.message): rule for rule in (NAME_RULE, *declared())}
-PLACES = [
-    pytest.param(kind, path, RULES[said["rule"], said["message"]], id=f"{kind}{path}: {said['message'][:40]}")
-    for kind in BY_KIND
-    for path, node in nodes(schema(BY_KIND[kind]))
-    for said in node.get("x-kubernetes-validations", ())
+def models(annotation: Any, step: str = "") -> Iterator[tuple[type[Model], str]]:
+    """The models within a field's type, and the step from the field to them."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        yield annotation, step
+    for argument in get_args(annotation):
+        yield from models(argument, "[]" if get_origin(annotation) is tuple else step)
+
+
+FOUND = [
+    (kind, path, rule)
+    for kind, model in BY_KIND.items()
+    for path, rule in [("", NAME_RULE), *declared(model_of(model, "spec"), ".spec")]
 ]
+PLACES = [pytest.param(*found, id=f"{found[0]}{found[1]}: {found[2].message[:40]}") for found in FOUND]
 STATELESS = [place for place in PLACES if "oldSelf" not in place.values[2].rule]
 TRANSITIONS = [place for place in PLACES if "oldSelf" in place.values[2].rule]
 
 
-def test_the_places_are_found() -> None:
+def test_the_places_are_those_of_the_schemas() -> None:
+    stand = [
+        (kind, path, said["rule"])
+        for kind in BY_KIND
+        for path, node in nodes(schema(BY_KIND[kind]))
+        for said in node.get("x-kubernetes-validations", ())
+    ]
+
+    assert sorted(stand) == sorted((kind, path, rule.rule) for kind, path, rule in FOUND)
     assert len(STATELESS) >= 15
     assert len(TRANSITIONS) >= 2
 
