@@ -54,6 +54,16 @@ def test_pods_are_read_and_annotated_and_never_made(render: Render) -> None:
     assert READ | {"patch"} == rules(render(), "tidemill-controller")["/pods"]
 
 
+def test_specs_of_people_are_only_read(render: Render) -> None:
+    """What the operator makes of its own kinds are runs and versions, and it deletes none of them."""
+    found = rules(render(), "tidemill-controller")
+
+    for plural in ("datasets", "inferenceservices", "driftmonitors"):
+        assert READ == found[f"tidemill.dev/{plural}"]
+    for plural in ("trainingjobs", "modelversions"):
+        assert READ | {"create", "patch"} == found[f"tidemill.dev/{plural}"]
+
+
 def test_status_is_only_patched(render: Render) -> None:
     found = rules(render(), "tidemill-controller")
 

@@ -210,6 +210,11 @@ def test_the_operator_may_do_all_that_it_does(server: Server) -> None:
         ("get", "", "configmaps"),
         ("impersonate", "", "users"),
         ("approve", "tidemill.dev", "modelversions"),
+        ("delete", "tidemill.dev", "modelversions"),
+        ("delete", "tidemill.dev", "trainingjobs"),
+        ("patch", "tidemill.dev", "datasets"),
+        ("patch", "tidemill.dev", "inferenceservices"),
+        ("create", "tidemill.dev", "driftmonitors"),
         ("get", "apiextensions.k8s.io", "customresourcedefinitions"),
     ],
 )
