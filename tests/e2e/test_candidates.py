@@ -185,7 +185,7 @@ def uncompiled(screening: Screening, version: ModelVersion) -> str:
         {
             "apiVersion": API_VERSION,
             "kind": ModelVersion.kind_name,
-            "metadata": {"name": "screening-slow", "namespace": CANDIDATES, "labels": {names.MODEL: SERVICE}},
+            "metadata": {"name": "screening-slow", "namespace": CANDIDATES},
             "spec": brought,
         }
     )

@@ -50,6 +50,8 @@ class Grounds:
 def prepare(cluster: Cluster, api: Api) -> Grounds:
     """Build and install what this checkout holds, in namespaces that hold nothing yet."""
     images = installation.build_images(cluster)
+    # With the release goes its store, and with that the rows that an earlier run put there.
+    installation.uninstall(cluster)
     installation.remove_namespaces(api, installation.leftovers(api, *STORED, UNSTORED, REAPER))
     installation.make_namespaces(api, [installation.NAMESPACE, *STORED, UNSTORED])
     installation.make_namespaces(api, [REAPER], labels={"pod-security.kubernetes.io/enforce": "privileged"})
