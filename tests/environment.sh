@@ -23,6 +23,6 @@ fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 [ -x .venv/bin/uv ] || .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
 [ -x .venv/bin/uv ] || twice .venv/bin/python -m pip install --quiet 'uv>=0.8,<1'
-twice .venv/bin/uv pip install --quiet --python .venv/bin/python \
+twice .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python \
     --constraint operator/constraints.txt --editable '.[controller,workload,server,test]'
 touch .venv/.ready

@@ -162,7 +162,8 @@ class NumericalCounter:
                 low, high = (float(values.min()), float(values.max())) if len(values) else (math.inf, -math.inf)
         if self._like.lattice:
             self._between += times * grid.off_edges(values)
-        self._minimum, self._maximum = min(self._minimum, low), max(self._maximum, high)
+        # Adding zero makes -0.0 a 0.0: the two are equal, and which of them came first must not show.
+        self._minimum, self._maximum = min(self._minimum, low) + 0.0, max(self._maximum, high) + 0.0
 
     def _count_outside(self, strays: Floats, finite: Floats, times: int) -> None:
         """Count what no cell holds: infinities, NaN, and numbers beyond the grid."""
