@@ -11,8 +11,7 @@ from rich.console import Console
 from cluster import Cluster, NoCluster, clusters, down, ensure
 from cluster.commands import CommandFailed
 from cluster.places import REPOSITORY
-from cluster.programs import exclusive
-from cluster.progress import step
+from cluster.progress import note, step
 from demo import context, ending, leak, tide
 from demo.narrator import Narrator
 from demo.stage import NotPlayed, play
@@ -20,6 +19,7 @@ from demo.story import Story
 from support import installation
 from support.api import Api, connected
 from support.kubectl import kubectl
+from support.turns import my_turn
 
 NAMESPACE = "tidemill-demo"
 
@@ -36,7 +36,7 @@ def main(
     was_up = clusters.look(name).healthy
     cluster: Cluster | None = None
     try:
-        with exclusive("try-out"):
+        with my_turn(note):
             began = time.monotonic()
             console.print("[bold]Setting up[/] (minutes the first time, seconds after that)")
             cluster = ensure(name)

@@ -6,17 +6,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from cluster import ensure
-from cluster.programs import exclusive
+from cluster.progress import note
 from demo import leak, tide
 from support.api import connected
 from support.grounds import LOOP, Grounds, prepare
 from support.life import Life, live
+from support.turns import my_turn
 
 
 @pytest.fixture(scope="session")
 def grounds(request: pytest.FixtureRequest) -> Iterator[Grounds]:
     """A cluster with Tidemill in it, as this checkout has it."""
-    with exclusive("try-out"):
+    with my_turn(note):
         cluster = ensure()
         with connected(cluster) as api:
             yield prepare(cluster, api)
