@@ -70,6 +70,14 @@ generate: .venv/.ready ## Write CRDs, chart copies, manifests and the reference 
 verify: .venv/.ready ## Fail if anything that is generated differs from its source
 	@TIDEMILL_HELM="$$($(python) -m cluster tools)/helm" $(python) -m tidemill generate --check
 
+.PHONY: bench-drift
+bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (and Evidently, where EVIDENTLY names a Python that has it)
+	@$(python) tests/benchmarks/drift --rows 1000000 $(if $(EVIDENTLY),--evidently $(EVIDENTLY))
+
+.PHONY: bench-serving
+bench-serving: .venv/.ready ## Time the server beside an echo and an expert's server; needs wrk
+	@$(python) tests/benchmarks/serving/compare.py
+
 .PHONY: clean
 clean: ## Remove what was built here; caches of the user stay
 	@rm -rf .venv build dist reports *.egg-info operator/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
