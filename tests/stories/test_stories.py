@@ -70,6 +70,22 @@ def canary_without_labels_waits(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
+def canary_promoted_by_hand(theatre: Theatre) -> None:
+    _in_service(theatre)
+    theatre.apply(script.training_job("fraud-second"))
+    theatre.run(seconds=20)
+    theatre.apply(_annotated(script.service(), "tidemill.dev/promote", _newest(theatre)))
+    theatre.run(minutes=1)
+
+
+def canary_aborted_by_hand(theatre: Theatre) -> None:
+    _in_service(theatre)
+    theatre.apply(script.training_job("fraud-second"))
+    theatre.run(seconds=20)
+    theatre.apply(_annotated(script.service(), "tidemill.dev/abort", _newest(theatre)))
+    theatre.run(minutes=1)
+
+
 def drift_retrains_once(theatre: Theatre) -> None:
     _in_service(theatre)
     theatre.apply(script.monitor())
@@ -162,6 +178,8 @@ STORIES: dict[str, Story] = {
         canary_rolled_back_for_quality,
         canary_that_crashes,
         canary_without_labels_waits,
+        canary_promoted_by_hand,
+        canary_aborted_by_hand,
         drift_retrains_once,
         a_leak_is_not_a_tide,
         circuit_opens_after_rejected_versions,
@@ -241,6 +259,10 @@ def ending(theatre: Theatre) -> dict[str, Any]:
 def _plain(name: str) -> str:
     """A name without the digest that carries a uid of the pretend cluster."""
     return "-".join(part for part in name.split("-") if not (len(part) == 8 and set(part) <= set("0123456789abcdef")))
+
+
+def _annotated(manifest: dict[str, Any], name: str, value: str) -> dict[str, Any]:
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": {name: value}}}
 
 
 def _newest(theatre: Theatre) -> str:

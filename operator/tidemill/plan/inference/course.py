@@ -9,6 +9,7 @@ from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
 from tidemill.api.inferenceservice import Outcome, RolloutStatus
 from tidemill.api.modelversion import Quarantine
+from tidemill.children import names
 from tidemill.plan import rollout as rollouts
 from tidemill.plan.analysis import add_up
 from tidemill.plan.inference.choice import Choice
@@ -87,7 +88,9 @@ def _turn(
     answers: Answers,
 ) -> Course:
     pair = add_up(answers, wanted.spec.artifact.digest)
-    turn = rollouts.advance(service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now)
+    turn = _by_hand(service, seen, rollout) or rollouts.advance(
+        service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now
+    )
     match turn.verdict:
         case "Promote":
             promoting = turn.status.model_copy(
@@ -99,7 +102,7 @@ def _turn(
                 }
             )
             # Its share goes to 100 % first, on pods that are known to work; the stable pods follow when that is in place.
-            notice = Notice("Promoting", f"{wanted.name} passed its analysis")
+            notice = Notice("Promoting", f"{wanted.name} is to answer every request")
             return Course(current, try_out=wanted, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
         case "RollBack":
             moment = now.replace(microsecond=0)
@@ -116,6 +119,15 @@ def _turn(
     if turn.status.weight != rollout.weight:
         notices = (Notice("StepEntered", f"{wanted.name} answers {turn.status.weight} % of requests"),)
     return Course(current, try_out=wanted, rollout=turn.status, notices=notices, wake=turn.wake)
+
+
+def _by_hand(service: InferenceService, seen: Seen, rollout: RolloutStatus) -> rollouts.Turn | None:
+    """What a person asks for in an annotation that names the candidate; one that names another version is of another day."""
+    if service.metadata.annotations.get(names.ABORT) == rollout.version:
+        return rollouts.Turn(rollout, "RollBack", "Aborted", f"the annotation {names.ABORT} asks for it")
+    if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(seen, rollout.version).ready:
+        return rollouts.Turn(rollout, "Promote")
+    return None
 
 
 def _promoting(service: InferenceService, seen: Seen, rollout: RolloutStatus, now: datetime) -> Course:
