@@ -87,6 +87,7 @@ class Log:
         self._parts_bytes = 0
         self._number = 0
         self._writing = asyncio.Lock()
+        self._flushing: set[asyncio.Task[bool]] = set()
         self._due: asyncio.Event | None = None
 
     def append(self, record: Any, rows: int, size: int) -> bool:
@@ -137,22 +138,34 @@ class Log:
                 await asyncio.sleep(min(pause, 1.0))
 
     async def flush(self) -> bool:
-        """Write what waits; False where the store did not take it and it goes on waiting."""
+        """Write what waits; False where the store did not take it and it goes on waiting.
+
+        Who gives up waiting for this does not end it: its thread cannot be stopped, and no second one may write beside it.
+        """
+        flushing = asyncio.get_running_loop().create_task(self._flush())
+        self._flushing.add(flushing)
+        flushing.add_done_callback(self._flushing.discard)
+        return await asyncio.shield(flushing)
+
+    async def _flush(self) -> bool:
         async with self._writing:
             # Only the event loop touches what waits as records; the thread has its own list.
             records, rows, size = self._records, self._rows, self._bytes
             self._records = []
-            written = await asyncio.to_thread(self._write, records)
+            if records:
+                await asyncio.to_thread(self._seal_all, records)
             self._rows -= rows
             self._bytes -= size
-            return written
+            return await asyncio.to_thread(self._put_all)
 
-    def _write(self, records: list[Any]) -> bool:
+    def _seal_all(self, records: list[Any]) -> None:
         hours: dict[str, list[Any]] = {}
         for record in records:
             hours.setdefault(partition(record.time), []).append(record)
         for hour, together in hours.items():
             self._seal(hour, together)
+
+    def _put_all(self) -> bool:
         while self._parts:
             part = self._parts[0]
             if not self._put(part):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tidemill.contract import ServeOrder
 from tidemill.runtime.objects import Store
-from tidemill.runtime.serve.gate import BODY_SECONDS, Bounds
 from tidemill.runtime.serve.loading import from_store
 from tidemill.runtime.serve.model import Identity
+from tidemill.runtime.serve.requests import BODY_SECONDS, Bounds
 from tidemill.runtime.serve.server import Settings, serve
 
 

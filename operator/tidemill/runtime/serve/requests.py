@@ -7,6 +7,7 @@ import contextlib
 import time
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tidemill.runtime.serve.refusal import Refused, bad, shown
@@ -18,6 +19,18 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 SWEEP_EVERY: Final = 1.0
 DISCARDED_BYTES: Final = 64 * 1024 * 1024
 DISCARDED_SECONDS: Final = 2.0
+BODY_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a request may take."""
+
+    body_bytes: int = 10 * 1024 * 1024
+    timeout: float = 5.0
+    """Seconds a client has patience for an answer."""
+    body_seconds: float = BODY_SECONDS
+    """Seconds a client may take to send its body."""
 
 
 class Bodies:

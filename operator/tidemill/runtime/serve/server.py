@@ -1,8 +1,8 @@
 """Runs a gate in one uvicorn process: load, answer, and on SIGTERM answer on for a while before going.
 
 start ── loading ──▶ ready ── SIGTERM ──▶ draining ── drain seconds ──▶ closing ── log flushed ──▶ exit 0
-           │  ▲        │                     │ ready=503, answers carry `connection: close`
-           └──┘ again  └ BentoML follows     └ the endpoints forget this pod meanwhile
+           │  ▲        │                     │ ready=503, answers carry `connection: close`    ▲
+           └──┘ again  └ BentoML follows     └ the endpoints forget this pod meanwhile         └ at the latest LAST_SECONDS after the drain
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gc
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -24,12 +25,15 @@ from typing import Any, Final
 import uvicorn
 
 from tidemill.runtime.objects import Store
-from tidemill.runtime.serve.gate import Bounds, Gate
+from tidemill.runtime.serve.gate import Gate
 from tidemill.runtime.serve.loading import Loaded, until_loaded
 from tidemill.runtime.serve.log import Log, boot_id
 from tidemill.runtime.serve.model import Identity, Model
 from tidemill.runtime.serve.records import LabelFile, PredictionFile
+from tidemill.runtime.serve.requests import Bounds
 from tidemill.runtime.serve.rollout import Rollout
+from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.serve.state import State
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +41,8 @@ KEEP_ALIVE: Final = 75
 """Seconds an idle connection stays: longer than clients and proxies keep theirs, so that they close first."""
 LAST_FLUSH: Final = 4.0
 LAST_REQUESTS: Final = 3
+LAST_SECONDS: Final = 9.5
+"""A process is gone this long after its drain, whatever hangs in a thread of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +83,23 @@ class Settings:
 class Server(uvicorn.Server):  # type: ignore[misc]
     """uvicorn that goes on answering for a while after SIGTERM."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, drain_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: State, drain_seconds: float, end_after: Callable[[float], None]
+    ) -> None:
+        """`end_after` is told with the first signal in how many seconds the process must be gone."""
         super().__init__(config)
-        self._gate = gate
+        self._state = state
         self._drain_seconds = drain_seconds
+        self._end_after = end_after
         self._drained_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal starts the drain, the second ends it. Not recorded as uvicorn would: to be told to stop and to
         stop is a success, and the exit code is 0."""
         if self._drained_at is None:
-            self._gate.state.draining = True
+            self._state.draining = True
             self._drained_at = time.monotonic() + self._drain_seconds
+            self._end_after(self._drain_seconds + LAST_SECONDS)
         else:
             self.should_exit = True
 
@@ -97,6 +108,22 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         if self._drained_at is not None and time.monotonic() >= self._drained_at:
             self.should_exit = True
         return bool(await super().on_tick(counter))
+
+
+def end_after(seconds: float) -> None:
+    """End this process then, unless it has ended by itself.
+
+    A thread that waits for a store cannot be stopped, and Python does not exit before its threads do.
+    """
+
+    def end() -> None:
+        logger.error("something still hangs %g s after this process was told to stop; it ends nevertheless", seconds)
+        logging.shutdown()
+        os._exit(0)
+
+    last = threading.Timer(seconds, end)
+    last.daemon = True
+    last.start()
 
 
 def serve(
@@ -111,13 +138,8 @@ def serve(
 
     `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to.
     """
-    gate = Gate(
-        identity,
-        boot=boot_id(),
-        pod=settings.pod,
-        bounds=settings.bounds,
-        log_percent=settings.log_percent,
-    )
+    serving = Serving(identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds)
+    gate = Gate(serving, log_percent=settings.log_percent)
     config = uvicorn.Config(
         gate,
         host=settings.host,
@@ -134,7 +156,7 @@ def serve(
         timeout_graceful_shutdown=LAST_REQUESTS,
         backlog=2048,
     )
-    server = Server(config, gate, settings.drain_seconds)
+    server = Server(config, serving.state, settings.drain_seconds, end_after)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_run(server, gate, attempt, settings, routes, log_to))
 
@@ -154,16 +176,17 @@ async def _run(
         await server.serve([settings.listen] if settings.listen else None)
     finally:
         await work.stop()
-        for log in (gate.predictions, gate.labels):
-            if log is not None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(log.flush(), LAST_FLUSH)
-                if log.backlog:
-                    logger.error(
-                        "%d rows of the log could not be written and are lost: %s", log.backlog, log.state.error
-                    )
-        if gate.rollout is not None:
-            await gate.rollout.close()
+        await asyncio.gather(*(_last_flush(name, log) for name, log in gate.serving.logs().items()))
+        if gate.serving.rollout is not None:
+            await gate.serving.rollout.close()
+
+
+async def _last_flush(name: str, log: Log) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(log.flush(), LAST_FLUSH)
+    if log.backlog:
+        why = log.state.error or f"the store does not answer within {LAST_FLUSH:g} s"
+        logger.error("%d rows of %s could not be written and are lost: %s", log.backlog, name, why)
 
 
 class Work:
@@ -200,51 +223,56 @@ async def _bring_up(
     log_to: Callable[[Loaded], Store | None],
     work: Work,
 ) -> None:
-    loaded = await until_loaded(attempt, gate.state)
-    model = Model(gate.identity, loaded.predictor)
+    serving = gate.serving
+    loaded = await until_loaded(attempt, serving.state)
+    model = Model(serving.identity, loaded.predictor)
     store = log_to(loaded)
     if store is not None:
-        _start_logs(gate, model, store, settings, work)
-    if routes is not None and gate.identity.role == "Stable":
-        gate.rollout = Rollout(
-            routes, model, gate.metrics, patience=settings.bounds.timeout, predict=lambda rows: gate.answer(model, rows)
+        _start_logs(serving, model, store, settings, work)
+    if routes is not None and serving.identity.role == "Stable":
+        serving.rollout = Rollout(
+            routes,
+            model,
+            serving.metrics,
+            patience=settings.bounds.timeout,
+            predict=lambda rows: gate.predicting.ask(model, rows),
         )
-        await gate.rollout.look()
-        work.start(gate.rollout.run())
+        await serving.rollout.look()
+        work.start(serving.rollout.run())
         work.start(gate.peers.run())
-    gate.model = model
-    gate.state.loaded = True
+    serving.model = model
+    serving.state.loaded = True
     logger.info(
         "%s %s answers (%s)",
-        gate.identity.model,
-        gate.identity.version,
+        serving.identity.model,
+        serving.identity.version,
         "compiled" if loaded.predictor.compiled else "estimator",
     )
     settle()
     if settings.bentoml:
-        await _load_bentoml(gate, model)
+        await _load_bentoml(gate)
 
 
-def _start_logs(gate: Gate, model: Model, store: Store, settings: Settings, work: Work) -> None:
+def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings, work: Work) -> None:
     from tidemill.contract import label_folder, prediction_folder
 
-    identity = gate.identity
-    writer = f"{settings.pod or 'local'}-{gate.boot}"
-    gate.predictions = Log(
+    identity = serving.identity
+    writer = f"{settings.pod or 'local'}-{serving.boot}"
+    serving.predictions = Log(
         prediction_folder(identity.namespace, identity.service),
         writer,
         PredictionFile(model.codec.features, classifies=model.codec.classifies),
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
     )
-    gate.labels = Log(
+    serving.labels = Log(
         label_folder(identity.namespace, identity.service),
         writer,
         LabelFile(model.labels),
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
     )
-    for log in (gate.predictions, gate.labels):
+    for log in serving.logs().values():
         log.use(store)
         work.start(log.run())
 
@@ -261,14 +289,14 @@ def settle() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # glibc only; elsewhere there is nothing to give back
 
 
-async def _load_bentoml(gate: Gate, model: Model) -> None:
+async def _load_bentoml(gate: Gate) -> None:
     """BentoML takes seconds to load and nothing that `/v2` needs: it comes when the model answers already."""
     from tidemill.runtime.serve import service
 
-    app = await asyncio.to_thread(service.build, gate.identity, gate.ask_rows)
+    app = await asyncio.to_thread(service.build, gate.serving.identity, gate.predicting.ask_rows)
     lifespan = service.Lifespan(app)
     await lifespan.start()
-    gate.behind = app
+    gate.serving.behind = app
     settle()
     logger.info("the BentoML service stands behind")
     try:

@@ -1,0 +1,60 @@
+"""Labels from clients and from peers: kept in the log, counted in a rollout's trial, handed on where another pod knows them."""
+
+from __future__ import annotations
+
+from tidemill.runtime.serve import feedback
+from tidemill.runtime.serve.candidate import FORWARDED
+from tidemill.runtime.serve.peers import Peers
+from tidemill.runtime.serve.records import OVERHEAD, LabelBatch
+from tidemill.runtime.serve.refusal import Refused, bad
+from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.responses import Responses
+from tidemill.runtime.serve.serving import Serving
+
+
+class Labelling:
+    """Answers `feedback`."""
+
+    def __init__(self, serving: Serving, bodies: Bodies, responses: Responses, peers: Peers) -> None:
+        self._serving = serving
+        self._bodies = bodies
+        self._responses = responses
+        self._peers = peers
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take labels in."""
+        serving = self._serving
+        try:
+            if scope["method"] != "POST":
+                raise Refused(405, f"method: feedback takes POST, not {scope['method']}")
+            headers = dict(scope["headers"])
+            body = await self._bodies.read(headers, receive)
+            if serving.model is None:
+                raise serving.state.refusal()
+            if accepted_type(headers) is not None:
+                raise bad("inference-header-content-length: feedback is JSON")
+            now = serving.clock()
+            labels = feedback.read(body, classifies=serving.model.codec.classifies, now=now)
+            from_peer = FORWARDED.encode() in headers
+            if not from_peer:
+                self._keep(LabelBatch(now, tuple(labels)))
+        except Refused as refusal:
+            await self._responses.refuse(send, refusal)
+            return
+        rollout = serving.rollout
+        trial = rollout.trial if rollout else None
+        if trial is not None and rollout is not None:
+            unknown = [label for label in labels if not trial.label(label.request, label.row, label.label)]
+            # What this boot of this pod named itself and does not know, no other pod knows.
+            unknown = [label for label in unknown if not label.request.startswith(serving.boot)]
+            if unknown and not from_peer:
+                self._peers.tell(rollout.peers, unknown)
+        await self._responses.send(send, 200, b'{"accepted":%d}' % len(labels))
+
+    def _keep(self, batch: LabelBatch) -> None:
+        log = self._serving.labels
+        self._serving.metrics.feedback += len(batch.labels)
+        if log is not None and not log.append(batch, len(batch.labels), OVERHEAD * len(batch.labels)):
+            raise Refused(
+                503, "data: the store does not take labels at present and no more can wait here; send them again later"
+            )

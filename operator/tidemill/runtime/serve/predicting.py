@@ -1,0 +1,180 @@
+"""Predictions for clients: read, asked of the candidate or of this process's own version, written, counted, logged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import orjson
+
+from tidemill.runtime.predictor import Answer, Unanswerable
+from tidemill.runtime.serve.candidate import FEATURES, FORWARDED, SECONDS, Reply
+from tidemill.runtime.serve.codec import Asked, Codec, checked_id
+from tidemill.runtime.serve.features import Rows
+from tidemill.runtime.serve.model import Model
+from tidemill.runtime.serve.records import OVERHEAD, Author, Prediction
+from tidemill.runtime.serve.refusal import Refused, bad
+from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.responses import CLOSE, Headers, Responses
+from tidemill.runtime.serve.rows import RowCodec
+from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.serve.split import Split
+
+logger = logging.getLogger(__name__)
+
+INFER, ROWS = "infer", "predict"
+INLINE_ROWS: Final = 2_000
+"""A compiled model answers this many rows at once on the event loop; more go to a thread, so that probes are answered."""
+INLINE_ROWS_ESTIMATED: Final = 50
+"""The same for a scikit-learn estimator."""
+
+
+class Predicting:
+    """Answers `infer` and `predict`."""
+
+    def __init__(self, serving: Serving, bodies: Bodies, responses: Responses, *, log_percent: int) -> None:
+        self._serving = serving
+        self._bodies = bodies
+        self._responses = responses
+        self._count = 0
+        self._sample = Split(log_percent)
+        self._logs_all = log_percent >= 100
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="predict")
+        self._own = serving.metrics.of(serving.identity.version, serving.identity.role)
+
+    async def answer(self, form: str, may_forward: bool, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of the `form` INFER or ROWS; the candidate gets its share where the client may be sent on."""
+        serving = self._serving
+        model, metrics = serving.model, serving.metrics
+        metrics.in_flight += 1
+        started = time.perf_counter()
+        try:
+            if scope["method"] != "POST":
+                raise Refused(405, f"method: {form} takes POST, not {scope['method']}")
+            headers = dict(scope["headers"])
+            body = await self._bodies.read(headers, receive)
+            started = time.perf_counter()
+            if model is None:
+                raise serving.state.refusal()
+            header_length = accepted_type(headers)
+            codec: Codec | RowCodec = model.codec if form is INFER else model.row_codec
+            asked = codec.read(body, header_length)
+            request = asked.id or self._request_id(headers)
+            forwarded = FORWARDED.encode() in headers
+            rollout = serving.rollout
+            if rollout is not None and rollout.split.percent and may_forward and not asked.outputs and not forwarded:
+                key = headers.get(b"x-routing-key")
+                if rollout.split.takes(key.decode("latin-1") if key else ""):
+                    found = await rollout.ask(
+                        scope["path"], body, _onward(model, headers, request), request, asked.rows
+                    )
+                    if found is not None:
+                        await self._pass_on(send, asked, request, *found, started)
+                        return
+                    rollout = None  # the fallback is not the stable version's own share
+            elif (
+                forwarded
+                and asked.positional
+                and headers.get(FEATURES.encode(), model.features_digest.encode()) != model.features_digest.encode()
+            ):
+                raise Refused(
+                    409,
+                    f"inputs: were meant for other features than this version's; it takes {', '.join(model.codec.features.names[:20])}",
+                )
+            answer = await self.ask(model, asked.rows)
+            content, end = codec.write(asked, answer, request)
+        except Refused as refusal:
+            self._own.answered(refusal.status, time.perf_counter() - started, 0)
+            await self._responses.refuse(send, refusal)
+            return
+        finally:
+            metrics.in_flight -= 1
+        seconds = time.perf_counter() - started
+        answered = self._responses.head(content, request, end)
+        if forwarded:
+            answered.append((SECONDS.encode(), b"%.6f" % seconds))
+        await send({"type": "http.response.start", "status": 200, "headers": answered})
+        await send({"type": "http.response.body", "body": content})
+        self._own.answered(200, seconds, len(answer.values))
+        if rollout is not None and rollout.trial is not None and not forwarded:
+            rollout.trial.stable.answered(seconds)
+        if not forwarded:
+            self._log(request, asked.rows, answer, model.author)
+
+    async def ask(self, model: Model, rows: Rows) -> Answer:
+        """What this process's own version says; raises Refused."""
+        predictor = model.predictor
+        try:
+            if len(rows.matrix) <= (INLINE_ROWS if predictor.compiled else INLINE_ROWS_ESTIMATED):
+                return predictor.predict(rows.matrix)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, predictor.predict, rows.matrix)
+        except Unanswerable as error:
+            raise bad(str(error)) from None
+        except Exception as error:  # whatever a model raises, the client is told and the server goes on
+            logger.exception("the model failed")
+            rollout = self._serving.rollout
+            if rollout is not None and rollout.trial is not None:
+                rollout.trial.stable.failed()
+            raise Refused(500, f"the model failed on these rows: {type(error).__name__}") from None
+
+    async def ask_rows(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Answer rows that come from within this process, as `predict` would; counted and logged like any other request."""
+        model = self._serving.model
+        if model is None:
+            raise self._serving.state.refusal()
+        started = time.perf_counter()
+        request = self._request_id({})
+        asked = Asked("", model.row_codec.listed({"rows": rows}))
+        answer = await self.ask(model, asked.rows)
+        content, _ = model.row_codec.write(asked, answer, request)
+        self._own.answered(200, time.perf_counter() - started, len(answer.values))
+        self._log(request, asked.rows, answer, model.author)
+        found: dict[str, Any] = orjson.loads(content)
+        return found
+
+    def _request_id(self, headers: dict[bytes, bytes]) -> str:
+        given = headers.get(b"x-request-id")
+        if given:
+            return checked_id(given.decode("latin-1"), "x-request-id")
+        self._count += 1
+        return f"{self._serving.boot}-{self._count:x}"
+
+    async def _pass_on(
+        self, send: Send, asked: Asked, request: str, reply: Reply, author: Author, started: float
+    ) -> None:
+        head: Headers = [
+            (b"content-type", reply.content_type),
+            (b"content-length", str(len(reply.body)).encode()),
+            (b"x-request-id", request.encode()),
+            (b"x-model-version", author.version.encode()),
+            (b"x-model-digest", author.digest.encode()),
+        ]
+        if reply.header_length is not None:
+            head.append((b"inference-header-content-length", str(reply.header_length).encode()))
+        if self._serving.state.draining:
+            head.append(CLOSE)
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": reply.body})
+        self._serving.metrics.of(author.version, author.role).answered(
+            200, time.perf_counter() - started, len(reply.answer.values)
+        )
+        self._log(request, asked.rows, reply.answer, author)
+
+    def _log(self, request: str, rows: Rows, answer: Answer, author: Author) -> None:
+        log = self._serving.predictions
+        if log is not None and (self._logs_all or self._sample.takes()):
+            record = Prediction(request, self._serving.clock(), rows, answer, author)
+            log.append(record, len(rows.matrix), rows.matrix.nbytes + OVERHEAD)
+
+
+def _onward(model: Model, headers: dict[bytes, bytes], request: str) -> dict[str, str]:
+    """Headers for the candidate; its stable peer has taken any compression off."""
+    onward = {FORWARDED: "predict", FEATURES: model.features_digest, "x-request-id": request}
+    for name in (b"content-type", b"inference-header-content-length"):
+        if name in headers:
+            onward[name.decode()] = headers[name].decode("latin-1")
+    onward.setdefault("content-type", "application/json")
+    return onward

@@ -1,0 +1,76 @@
+"""What a serving process says of itself: its state for people, its gauges for Prometheus, its score of a rollout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from tidemill.runtime.serve.behind import body_of
+from tidemill.runtime.serve.serving import Serving
+
+Gauge = tuple[str, dict[str, str], float]
+
+
+def state(serving: Serving) -> dict[str, Any]:
+    """What `/tidemill/v1/state` answers."""
+    identity, model, rollout = serving.identity, serving.model, serving.rollout
+    routes = rollout.routes if rollout else None
+    return {
+        **serving.state.report(),
+        "pod": serving.pod,
+        "namespace": identity.namespace,
+        "service": identity.service,
+        "model": identity.model,
+        "version": identity.version,
+        "digest": identity.digest,
+        "role": identity.role,
+        "compiled": model.predictor.compiled if model else None,
+        "note": model.predictor.note if model else "",
+        "bentoml": serving.behind is not None,
+        "routes": routes.to_wire() if routes else None,
+        "routesProblem": rollout.problem if rollout else "",
+        "candidateBreakerOpen": rollout.breaker_open if rollout else False,
+        "logs": {name: log.report() for name, log in serving.logs().items()},
+    }
+
+
+async def metrics(serving: Serving) -> bytes:
+    """What `/metrics` answers: our own counts, and behind them those of the BentoML service."""
+    text = serving.metrics.text(gauges(serving)).encode()
+    return text if serving.behind is None else text + await body_of(serving.behind, "/metrics")
+
+
+def gauges(serving: Serving) -> list[Gauge]:
+    """What is measured when it is asked for, and not counted with each request."""
+    identity = serving.identity
+    who = {"model": identity.model, "model_version": identity.version, "role": identity.role}
+    found: list[Gauge] = [
+        ("tidemill_model_info", {**who, "digest": identity.digest}, 1),
+        ("tidemill_model_ready", who, int(serving.state.readiness()[0])),
+    ]
+    for name, log in serving.logs().items():
+        mark = {"log": name}
+        found += [
+            ("tidemill_log_backlog_rows", mark, log.backlog),
+            ("tidemill_log_backlog_bytes", mark, log.backlog_bytes),
+            ("tidemill_log_written_rows_total", mark, log.state.written),
+            ("tidemill_log_dropped_rows_total", mark, log.state.dropped),
+            ("tidemill_log_failures_total", mark, log.state.failures),
+        ]
+    trial = serving.rollout.trial if serving.rollout else None
+    if trial is not None:
+        pair = {"model_version": trial.candidate.version}
+        found.append(("tidemill_compared_rows_total", pair, trial.compared))
+        if trial.compared:
+            found.append(("tidemill_prediction_agreement_ratio", pair, trial.agreed / trial.compared))
+    return found
+
+
+def measurements(serving: Serving) -> bytes:
+    """What `/tidemill/v1/measurements` answers."""
+    from tidemill.contract import Measurements
+
+    trial = serving.rollout.trial if serving.rollout else None
+    found = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod)
+    return orjson.dumps(found.to_wire())

@@ -1,0 +1,69 @@
+"""What goes back to clients: bodies with their lengths, and on each the version that this process serves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from tidemill.runtime.serve.model import Identity
+from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.serve.requests import Scope, Send
+from tidemill.runtime.serve.state import State
+
+JSON: Final = (b"content-type", b"application/json")
+BYTES: Final = (b"content-type", b"application/octet-stream")
+TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+CLOSE: Final = (b"connection", b"close")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Responses:
+    """Sends what this process answers; once it drains, each answer also ends its connection."""
+
+    def __init__(self, identity: Identity, state: State) -> None:
+        self._state = state
+        self._marks: Headers = [
+            (b"x-model-version", identity.version.encode()),
+            (b"x-model-digest", identity.digest.encode()),
+        ]
+
+    def head(self, content: bytes, request: str, end: int | None) -> Headers:
+        """The headers of a prediction; `end` is where its JSON ends, None where all of it is JSON."""
+        head: Headers = [
+            JSON,
+            (b"content-length", str(len(content)).encode()),
+            (b"x-request-id", request.encode()),
+            *self._marks,
+        ]
+        if end is not None:
+            head[0] = BYTES
+            head.append((b"inference-header-content-length", str(end).encode()))
+        if self._state.draining:
+            head.append(CLOSE)
+        return head
+
+    async def get(self, scope: Scope, send: Send, status: int, body: bytes, kind: tuple[bytes, bytes] = JSON) -> None:
+        """Answer where only GET and HEAD make sense."""
+        if scope["method"] not in ("GET", "HEAD"):
+            await self.refuse(send, Refused(405, f"method: {scope['path']} takes GET, not {scope['method']}"))
+        else:
+            await self.send(send, status, body, kind)
+
+    async def refuse(self, send: Send, refusal: Refused) -> None:
+        """Say no, and why."""
+        await self.send(
+            send, refusal.status, orjson.dumps({"error": refusal.message}), close=refusal.status in (408, 413)
+        )
+
+    async def send(
+        self, send: Send, status: int, body: bytes, kind: tuple[bytes, bytes] = JSON, *, close: bool = False
+    ) -> None:
+        """Send a whole answer; `close` ends the connection with it."""
+        head: Headers = [kind, (b"content-length", str(len(body)).encode()), *self._marks]
+        if close or self._state.draining:
+            # The rest of a body that is not wanted must not be taken for the next request.
+            head.append(CLOSE)
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,46 @@
+"""What one serving process has at hand; what is loaded later is None until then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tidemill.runtime.serve.behind import App
+from tidemill.runtime.serve.log import Log
+from tidemill.runtime.serve.metrics import Metrics
+from tidemill.runtime.serve.model import Identity, Model
+from tidemill.runtime.serve.requests import Bounds
+from tidemill.runtime.serve.rollout import Rollout
+from tidemill.runtime.serve.state import State
+
+
+@dataclass(slots=True)
+class Serving:
+    """One version of a model, and what is known of it while it is served."""
+
+    identity: Identity
+    boot: str
+    """Makes request ids unique among all processes."""
+    pod: str = ""
+    """Names this process in measurements."""
+    bounds: Bounds = field(default_factory=Bounds)
+    clock: Callable[[], float] = time.time
+    state: State = field(default_factory=State)
+    model: Model | None = None
+    rollout: Rollout | None = None
+    """The version on trial, in a stable pod."""
+    predictions: Log | None = None
+    labels: Log | None = None
+    behind: App | None = None
+    """The BentoML service, once it is loaded."""
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.identity.service)
+
+    def logs(self) -> dict[str, Log]:
+        """The logs that are kept, by name."""
+        return {
+            name: log for name, log in (("predictions", self.predictions), ("labels", self.labels)) if log is not None
+        }
