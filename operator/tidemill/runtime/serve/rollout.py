@@ -201,11 +201,17 @@ class Rollout:
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Let the candidate's connections go."""
+        """Let the connections of all candidates go, of those too that were parted with just now."""
+        closing = tuple(self._closing)
+        for task in closing:
+            task.cancel()
+        await asyncio.gather(*closing, return_exceptions=True)
         if self._candidate is not None:
             await self._candidate.close()
 
 
 async def _close_later(candidate: Candidate, seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    await candidate.close()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await candidate.close()
