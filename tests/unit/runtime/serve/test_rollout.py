@@ -1,0 +1,273 @@
+"""A rollout within one process: its table, and a candidate that is a small server in the same loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from tidemill.runtime.predictor import Answer, Predictor
+from tidemill.runtime.serve.features import NO_CATEGORIES, Rows
+from tidemill.runtime.serve.metrics import Metrics
+from tidemill.runtime.serve.model import Identity, Model
+from tidemill.runtime.serve.rollout import Predict, Rollout
+
+from .conftest import signature
+
+FIRST, SECOND, THIRD = (
+    {"name": f"house-{number}", "uri": "file:///x", "digest": "sha256:" + str(number) * 64} for number in (1, 2, 3)
+)
+NOWHERE = "http://127.0.0.1:1"
+ROWS = Rows(np.array([[1.0, 2.0], [-1.0, 2.0]]), NO_CATEGORIES)
+
+
+def answer(matrix: Any) -> Answer:
+    """Class 1 where the first feature is above zero."""
+    return Answer((matrix[:, 0] > 0).astype(np.int64), np.full((len(matrix), 2), 0.5))
+
+
+async def predict(rows: Rows) -> Answer:
+    return answer(rows.matrix)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "routes.json"
+
+
+def house(table: Path, predict: Predict, patience: float) -> Rollout:
+    identity = Identity("ns", "houses", "house", FIRST["name"], FIRST["digest"], "Stable")
+    model = Model(identity, Predictor(signature(), answer, compiled=True))
+    return Rollout(table, model, Metrics("houses"), patience=patience, predict=predict)
+
+
+@pytest.fixture
+async def rollout(table: Path) -> AsyncIterator[Rollout]:
+    made = house(table, predict, 0.01)
+    yield made
+    await made.close()
+
+
+def candidate(version: dict[str, str] = SECOND, **more: Any) -> dict[str, Any]:
+    return {"weight": 100, "candidate": version, "candidateUrl": NOWHERE, **more}
+
+
+async def follow(rollout: Rollout, table: Path, routes: dict[str, Any] | str) -> None:
+    """Replace the table, as the kubelet does, and look at it."""
+    new = table.with_suffix(".new")
+    new.write_text(routes if isinstance(routes, str) else json.dumps(routes))
+    new.rename(table)
+    await rollout.look()
+
+
+async def ask(rollout: Rollout, request: str = "r-1") -> Any:
+    return await rollout.ask("/v2/models/house/predict", b"{}", {}, request, ROWS)
+
+
+async def test_without_a_table_nothing_goes_to_a_candidate(rollout: Rollout) -> None:
+    await rollout.look()
+
+    assert (None, 0, "") == (rollout.routes, rollout.split.percent, rollout.problem)
+    assert await ask(rollout) is None
+
+
+async def test_a_table_names_the_candidate_its_share_and_the_peers(rollout: Rollout, table: Path) -> None:
+    await follow(rollout, table, candidate(weight=25, peers=["http://a:8080/", "http://b:8080"]))
+
+    assert 25 == rollout.split.percent
+    assert ("http://a:8080", "http://b:8080") == rollout.peers
+    assert rollout.trial is not None
+    assert ("house-1", "house-2") == (rollout.trial.stable.version, rollout.trial.candidate.version)
+
+
+@pytest.mark.parametrize(("said", "share"), [(-5, 0), (250, 100)])
+async def test_a_share_stays_between_none_and_all(rollout: Rollout, table: Path, said: int, share: int) -> None:
+    await follow(rollout, table, candidate(weight=said))
+
+    assert share == rollout.split.percent
+
+
+@pytest.mark.parametrize("text", ["{", '{"weight": "many"}', "[]", '{"candidate": {"name": "x"}}'])
+async def test_a_table_that_is_not_understood_leaves_the_last_one_in_force(
+    rollout: Rollout, table: Path, text: str
+) -> None:
+    await follow(rollout, table, candidate(weight=25))
+    before = rollout.routes
+
+    await follow(rollout, table, text)
+
+    assert "is not understood" in rollout.problem
+    assert (before, 25) == (rollout.routes, rollout.split.percent)
+
+
+async def test_a_problem_is_over_with_the_next_good_table(rollout: Rollout, table: Path) -> None:
+    await follow(rollout, table, "{")
+    await follow(rollout, table, candidate(weight=10))
+
+    assert ("", 10) == (rollout.problem, rollout.split.percent)
+
+
+async def test_a_table_that_cannot_be_read_is_a_problem_and_no_end(rollout: Rollout, table: Path) -> None:
+    os.mkdir(table)
+
+    await rollout.look()
+
+    assert "cannot be read" in rollout.problem
+
+
+@pytest.mark.parametrize("over", ["", "{}", json.dumps(candidate(FIRST))])
+async def test_a_trial_is_over_where_the_table_names_no_candidate_or_this_very_version(
+    rollout: Rollout, table: Path, over: str
+) -> None:
+    await follow(rollout, table, candidate())
+
+    await follow(rollout, table, over)
+
+    assert (None, 0) == (rollout.trial, rollout.split.percent)
+    assert await ask(rollout) is None
+
+
+async def test_a_candidate_without_a_url_keeps_its_score_and_gets_nothing(rollout: Rollout, table: Path) -> None:
+    await follow(rollout, table, candidate())
+    trial = rollout.trial
+
+    await follow(rollout, table, candidate(candidateUrl=""))
+
+    assert (trial, 0) == (rollout.trial, rollout.split.percent)
+    assert await ask(rollout) is None
+
+
+async def test_the_same_candidate_elsewhere_keeps_its_score_and_another_one_starts_at_zero(
+    rollout: Rollout, table: Path
+) -> None:
+    await follow(rollout, table, candidate())
+    trial = rollout.trial
+    await follow(rollout, table, candidate(candidateUrl="http://127.0.0.1:2"))
+    moved = rollout.trial
+    await follow(rollout, table, candidate(THIRD))
+
+    assert trial is moved
+    assert rollout.trial is not trial
+    assert rollout.trial is not None
+    assert "house-3" == rollout.trial.candidate.version
+
+
+async def test_a_candidate_that_does_not_answer_leaves_the_request_to_the_stable_version(
+    rollout: Rollout, table: Path
+) -> None:
+    await follow(rollout, table, candidate())
+
+    found = await ask(rollout)
+
+    assert found is None
+    assert rollout.trial is not None
+    assert (1, 1) == (rollout.trial.candidate.requests, rollout.trial.candidate.errors)
+
+
+async def test_after_many_failures_the_candidate_is_not_asked_until_another_one_comes(
+    rollout: Rollout, table: Path
+) -> None:
+    await follow(rollout, table, candidate())
+    while not rollout.breaker_open:
+        await ask(rollout)
+    assert rollout.trial is not None
+    asked = rollout.trial.candidate.requests
+
+    assert await ask(rollout) is None
+    assert asked == rollout.trial.candidate.requests
+    await follow(rollout, table, candidate(THIRD))
+    assert not rollout.breaker_open
+
+
+Serve = Callable[[dict[str, str]], Awaitable[str]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts candidates that say 1 to both rows, in these classes; gives their URL."""
+    runners: list[web.AppRunner] = []
+
+    async def start(marks: dict[str, str]) -> str:
+        async def respond(request: web.Request) -> web.Response:
+            said = {"predictions": [1, 1], "classes": [0, 1], "probabilities": [[0.25, 0.75], [0.25, 0.75]]}
+            return web.json_response(said, headers=marks)
+
+        app = web.Application()
+        app.router.add_post("/v2/models/house/predict", respond)
+        runner = web.AppRunner(app)
+        runners.append(runner)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+MARKS = {"x-model-version": SECOND["name"], "x-model-digest": SECOND["digest"]}
+
+
+@pytest.fixture
+async def asked() -> asyncio.Event:
+    """Set once the stable version was asked for a comparison."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def patient(table: Path, asked: asyncio.Event) -> AsyncIterator[Rollout]:
+    """A rollout that waits for a candidate as long as a busy machine takes."""
+
+    async def predict_and_tell(rows: Rows) -> Answer:
+        asked.set()
+        return await predict(rows)
+
+    made = house(table, predict_and_tell, 30.0)
+    yield made
+    await made.close()
+
+
+async def test_a_candidates_answer_is_passed_on_with_its_name(patient: Rollout, table: Path, serve: Serve) -> None:
+    await follow(patient, table, candidate(candidateUrl=await serve(MARKS)))
+
+    reply, author = await ask(patient)
+
+    assert [1, 1] == json.loads(reply.body)["predictions"]
+    assert ("house-2", SECOND["digest"], "Candidate") == (author.version, author.digest, author.role)
+    assert patient.trial is not None
+    assert (1, 0) == (patient.trial.candidate.requests, patient.trial.candidate.errors)
+
+
+async def test_where_the_table_says_compare_the_stable_version_is_asked_too(
+    patient: Rollout, table: Path, serve: Serve, asked: asyncio.Event
+) -> None:
+    await follow(patient, table, candidate(candidateUrl=await serve(MARKS), compare=True))
+    work = asyncio.create_task(patient.run())
+    await ask(patient)
+
+    await asked.wait()
+    work.cancel()
+
+    assert patient.trial is not None
+    assert (2, 1) == (patient.trial.compared, patient.trial.agreed)
+
+
+async def test_without_compare_the_stable_version_is_left_alone(
+    patient: Rollout, table: Path, serve: Serve, asked: asyncio.Event
+) -> None:
+    await follow(patient, table, candidate(candidateUrl=await serve(MARKS)))
+    work = asyncio.create_task(patient.run())
+    await ask(patient)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    work.cancel()
+
+    assert not asked.is_set()
