@@ -96,8 +96,11 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
         )
     worse = regression(gate.metric, value, reference)
     verdict = "Passed" if worse <= gate.maximum_regression else "Failed"
-    how = f"{worse:.4f} worse" if worse > 0 else f"{-worse:.4f} better"
-    message = f"{value:.4f}, {how} than the version in service ({reference:.4f}) on {measured.rows} rows; {gate.maximum_regression} is allowed"
+    how = f"{abs(worse):.4f} {'worse' if worse > 0 else 'better'} than" if round(abs(worse), 4) else "as good as"
+    message = (
+        f"{value:.4f}, {how} the version in service ({reference:.4f}) on {measured.rows} rows; "
+        f"{gate.maximum_regression} worse is allowed"
+    )
     return GateResult(
         name=name,
         verdict="Passed" if verdict == "Passed" else "Failed",

@@ -46,3 +46,10 @@ def test_without_a_version_in_service_there_is_nothing_to_compare_with() -> None
 
     assert results[0].verdict == "NotJudged"
     assert passed(results)
+
+
+def test_the_same_score_is_called_as_good_and_not_a_little_better() -> None:
+    same = Measured(on="Holdout", rows=100, metrics={"accuracy": 0.98}, stable={"accuracy": 0.98})
+    result = judge([Gate(metric="accuracy", against="Stable", maximum_regression=0.01)], [same])[0]
+
+    assert "0.9800, as good as the version in service (0.9800)" in result.message
