@@ -1,4 +1,4 @@
-"""What crosses the pod boundary: orders in, reports out, the routing table, measurements, and the rows of the logs.
+"""What crosses the pod boundary: orders in, reports out; for serving pods also what `contract_serving` holds.
 
 An order is JSON in a pod annotation, mounted as a file by the downward API (`ORDER_PATH`). A report is JSON in the
 container's termination message, at most 4 KiB; everything bigger lies in the object store.
@@ -18,24 +18,27 @@ from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
 from tidemill.api.driftmonitor import Check, CheckVerdict, Moved
 from tidemill.api.modelversion import Measured
 from tidemill.api.trainingjob import Estimator, ServedRows
+from tidemill.contract_serving import (
+    MEASUREMENTS_ROUTE,
+    ROUTES_PATH,
+    SERVING_PORT,
+    STORE_PATH,
+    Arm,
+    Latencies,
+    LogColumn,
+    Measurements,
+    Routes,
+    ServeOrder,
+    VersionOrder,
+    label_folder,
+    prediction_folder,
+)
 
 ORDER_PATH: Final = "/tidemill/order/order.json"
-ROUTES_PATH: Final = "/tidemill/order/routes.json"
-STORE_PATH: Final = "/tidemill/store"
-"""The namespace's store Secret as files: `uri`, `endpoint`, `region`, `access-key-id`, `secret-access-key`."""
 CREDENTIALS_PATH: Final = "/tidemill/credentials"
 """A Dataset's own credentials, where it names some."""
 REPORT_PATH: Final = "/dev/termination-log"
 REPORT_LIMIT: Final = 4096
-SERVING_PORT: Final = 8080
-
-
-class VersionOrder(Model):
-    """A model version to load or to compare with."""
-
-    name: str
-    uri: str
-    digest: Digest
 
 
 class IngestOrder(Model):
@@ -97,19 +100,6 @@ class CheckOrder(Model):
 
 RunOrder = Annotated[IngestOrder | TrainOrder | CheckOrder, Field(discriminator="task")]
 run_order: TypeAdapter[IngestOrder | TrainOrder | CheckOrder] = TypeAdapter(RunOrder)
-
-
-class ServeOrder(Model):
-    """Serve one version, as the stable one or as a candidate."""
-
-    namespace: str
-    service: str
-    model: str
-    role: Literal["Stable", "Candidate"]
-    version: VersionOrder
-    log_percent: int = 100
-    timeout_seconds: float = 5.0
-    max_body_bytes: int = 10 * 1024 * 1024
 
 
 def digest_of(order: Model) -> str:
@@ -222,85 +212,34 @@ class RunReport(Model):
         return text
 
 
-class Routes(Model):
-    """How a stable pod treats requests; the operator writes it as a pod annotation, the process watches the file."""
-
-    weight: int = 0
-    """Percent of requests that go to the candidate."""
-    candidate: VersionOrder | None = None
-    candidate_url: str = ""
-    """Where the candidate answers, such as `http://fraud-candidate.ns.svc:8080`."""
-    compare: bool = False
-    """Whether rows the candidate answered are also asked of the stable version, off the hot path, to compare the two."""
-    peers: tuple[str, ...] = ()
-    """Base URLs of the service's other pods: a label whose request this pod does not know is handed to them."""
-
-
-class Latencies(Model):
-    """A histogram of seconds to answer."""
-
-    bounds: tuple[float, ...] = ()
-    """Upper bounds of the buckets, ascending; one more bucket has none."""
-    counts: tuple[int, ...] = ()
-
-
-class Arm(Model):
-    """What one version did within a rollout, counted since the pod knows the pair of versions."""
-
-    version: str
-    digest: str
-    requests: int = 0
-    """Requests that went to it."""
-    errors: int = 0
-    """Requests of these that it failed: no answer, a late one, or a server error."""
-    latencies: Latencies = Latencies()
-    labelled: int = 0
-    """Rows with a label, counted only where both versions answered the row."""
-    confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
-    """For classification: label → answer → rows."""
-    absolute_error: float = 0.0
-    squared_error: float = 0.0
-    label_sum: float = 0.0
-    label_square_sum: float = 0.0
-
-
-class Measurements(Model):
-    """What a stable pod knows of a rollout; it serves this at `/tidemill/v1/measurements`."""
-
-    pod: str = ""
-    stable: Arm | None = None
-    candidate: Arm | None = None
-    compared: int = 0
-    """Rows that both versions answered."""
-    agreed: int = 0
-    """Rows of these with the same answer (regression: within 1 % of the spread of the hold-out's target)."""
-
-
-MEASUREMENTS_ROUTE: Final = "/tidemill/v1/measurements"
-
-
-class LogColumn:
-    """Columns of the prediction log (Parquet), beside one per feature under its own name with this prefix."""
-
-    REQUEST: Final = "request_id"
-    ROW: Final = "row"
-    TIME: Final = "time"
-    VERSION: Final = "model_version"
-    DIGEST: Final = "model_digest"
-    ROLE: Final = "role"
-    PREDICTION: Final = "prediction"
-    SCORE: Final = "score"
-    """Probability of the predicted class; missing for regression."""
-    FEATURE: Final = "feature:"
-    """Prefix of feature columns."""
-    LABEL: Final = "label"
-
-
-def prediction_folder(namespace: str, service: str) -> str:
-    """Where a service's prediction log lies below the store's URI, in partitions `date=YYYY-MM-DD/hour=HH/`."""
-    return f"{namespace}/predictions/{service}"
-
-
-def label_folder(namespace: str, service: str) -> str:
-    """Where a service's labels lie below the store's URI, in the same partitions."""
-    return f"{namespace}/labels/{service}"
+__all__ = [
+    "CREDENTIALS_PATH",
+    "MEASUREMENTS_ROUTE",
+    "ORDER_PATH",
+    "REPORT_LIMIT",
+    "REPORT_PATH",
+    "ROUTES_PATH",
+    "SERVING_PORT",
+    "STORE_PATH",
+    "Arm",
+    "CheckOrder",
+    "CheckOutcome",
+    "Checked",
+    "Failure",
+    "IngestOrder",
+    "Ingested",
+    "Latencies",
+    "LogColumn",
+    "Measurements",
+    "Routes",
+    "RunOrder",
+    "RunReport",
+    "ServeOrder",
+    "TrainOrder",
+    "Trained",
+    "VersionOrder",
+    "digest_of",
+    "label_folder",
+    "prediction_folder",
+    "run_order",
+]

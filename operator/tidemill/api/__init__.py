@@ -1,23 +1,44 @@
-"""The domain: five kinds, their fields, rules and columns. Types, and nothing that acts."""
+"""The domain: five kinds, their fields, rules and columns. Types, and nothing that acts.
 
-from tidemill.api.base import API_VERSION, GROUP, VERSION, Resource
-from tidemill.api.conditions import Condition, Reason, Status
-from tidemill.api.dataset import Dataset
-from tidemill.api.driftmonitor import DriftMonitor
-from tidemill.api.inferenceservice import InferenceService
-from tidemill.api.modelversion import ModelVersion
-from tidemill.api.trainingjob import TrainingJob
+A name is imported from its module when it is first asked for: a serving pod needs `api.base` and none of the kinds, and
+building their schemas would take as long as everything else before its first answer.
+"""
 
-KINDS: tuple[
-    type[Dataset] | type[TrainingJob] | type[ModelVersion] | type[InferenceService] | type[DriftMonitor], ...
-] = (
-    Dataset,
-    TrainingJob,
-    ModelVersion,
-    InferenceService,
-    DriftMonitor,
-)
-AnyResource = Dataset | TrainingJob | ModelVersion | InferenceService | DriftMonitor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidemill.api.base import API_VERSION, GROUP, VERSION, Resource
+    from tidemill.api.conditions import Condition, Reason, Status
+    from tidemill.api.dataset import Dataset
+    from tidemill.api.driftmonitor import DriftMonitor
+    from tidemill.api.inferenceservice import InferenceService
+    from tidemill.api.kinds import KINDS, AnyResource
+    from tidemill.api.modelversion import ModelVersion
+    from tidemill.api.trainingjob import TrainingJob
+else:
+
+    def __getattr__(name):
+        import importlib
+
+        modules = {
+            "base": ("API_VERSION", "GROUP", "VERSION", "Resource"),
+            "conditions": ("Condition", "Reason", "Status"),
+            "dataset": ("Dataset",),
+            "driftmonitor": ("DriftMonitor",),
+            "inferenceservice": ("InferenceService",),
+            "kinds": ("KINDS", "AnyResource"),
+            "modelversion": ("ModelVersion",),
+            "trainingjob": ("TrainingJob",),
+        }
+        for module, names in modules.items():
+            if name in names:
+                found = getattr(importlib.import_module(f"tidemill.api.{module}"), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "API_VERSION",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidemill.contract import ROUTES_PATH, STORE_PATH
+from tidemill.contract_serving import ROUTES_PATH, STORE_PATH
 
 
 def serve(

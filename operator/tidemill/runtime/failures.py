@@ -25,10 +25,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tidemill.api.conditions import Reason
-from tidemill.contract import Failure
+
+if TYPE_CHECKING:
+    from tidemill.contract import Failure
 
 
 class RunFailed(Exception):
@@ -45,6 +47,8 @@ class RunFailed(Exception):
 
     def to_failure(self) -> Failure:
         """This failure as a run reports it."""
+        from tidemill.contract import Failure
+
         return Failure(reason=self.reason, message=self.message, retryable=self.retryable)
 
 

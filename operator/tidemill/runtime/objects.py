@@ -23,7 +23,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
-from tidemill.contract import STORE_PATH
+from tidemill.contract_serving import STORE_PATH
 from tidemill.runtime import manifest as manifests
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
 from tidemill.runtime.manifest import Manifest

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from tidemill.api.base import Scalar
+if TYPE_CHECKING:
+    from tidemill.api.base import Scalar
 
 
 def spelled(label: Scalar) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tidemill.contract import ServeOrder
+from tidemill.contract_serving import ServeOrder
 from tidemill.runtime.objects import Store
 from tidemill.runtime.serve.loading import from_store
 from tidemill.runtime.serve.model import Identity

@@ -67,7 +67,7 @@ class PredictionFile:
     def __call__(self, records: Sequence[Prediction]) -> bytes:
         import pyarrow as pa
 
-        from tidemill.contract import LogColumn
+        from tidemill.contract_serving import LogColumn
 
         counts = np.fromiter((record.rows for record in records), np.int64, len(records))
         whose = np.repeat(np.arange(len(records), dtype=np.int32), counts)
@@ -133,7 +133,7 @@ class LabelFile:
     def __call__(self, records: Sequence[LabelBatch]) -> bytes:
         import pyarrow as pa
 
-        from tidemill.contract import LogColumn
+        from tidemill.contract_serving import LogColumn
 
         labels = [label for record in records for label in record.labels]
         if self._labels is not None:

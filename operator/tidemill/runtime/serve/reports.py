@@ -69,7 +69,7 @@ def gauges(serving: Serving) -> list[Gauge]:
 
 def measurements(serving: Serving) -> bytes:
     """What `/tidemill/v1/measurements` answers."""
-    from tidemill.contract import Measurements
+    from tidemill.contract_serving import Measurements
 
     trial = serving.rollout.trial if serving.rollout else None
     found = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod)

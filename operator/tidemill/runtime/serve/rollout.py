@@ -20,7 +20,7 @@ from tidemill.runtime.serve.split import Split
 from tidemill.runtime.serve.trial import Tally, Trial
 
 if TYPE_CHECKING:
-    from tidemill.contract import Routes
+    from tidemill.contract_serving import Routes
     from tidemill.runtime.serve.model import Model
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Rollout:
         except OSError as error:
             self.problem = f"the routing table cannot be read: {error}"
             return
-        from tidemill.contract import Routes
+        from tidemill.contract_serving import Routes
 
         self._seen = seen
         try:

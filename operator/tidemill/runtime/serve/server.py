@@ -39,8 +39,9 @@ logger = logging.getLogger(__name__)
 
 KEEP_ALIVE: Final = 75
 """Seconds an idle connection stays: longer than clients and proxies keep theirs, so that they close first."""
-LAST_FLUSH: Final = 4.0
+LAST_FLUSH: Final = 5.0
 LAST_REQUESTS: Final = 3
+WORK_SECONDS: Final = 1.0
 LAST_SECONDS: Final = 9.5
 """A process is gone this long after its drain, whatever hangs in a thread of it."""
 
@@ -212,7 +213,7 @@ class Work:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait(tasks, timeout=WORK_SECONDS)
 
 
 async def _bring_up(
@@ -254,7 +255,7 @@ async def _bring_up(
 
 
 def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings, work: Work) -> None:
-    from tidemill.contract import label_folder, prediction_folder
+    from tidemill.contract_serving import label_folder, prediction_folder
 
     identity = serving.identity
     writer = f"{settings.pod or 'local'}-{serving.boot}"

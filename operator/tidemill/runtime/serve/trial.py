@@ -16,7 +16,7 @@ from tidemill.runtime.serve.labels import Labels, spelled
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
-    from tidemill.contract import Arm, Measurements
+    from tidemill.contract_serving import Arm, Measurements
 
 BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds of the latency buckets, in seconds."""
@@ -72,7 +72,7 @@ class Tally:
 
     def to_arm(self) -> Arm:
         """This tally as it crosses the pod boundary."""
-        from tidemill.contract import Arm, Latencies
+        from tidemill.contract_serving import Arm, Latencies
 
         return Arm(
             version=self.version,
@@ -179,7 +179,7 @@ class Trial:
 
     def measurements(self, pod: str) -> Measurements:
         """The score so far."""
-        from tidemill.contract import Measurements
+        from tidemill.contract_serving import Measurements
 
         return Measurements(
             pod=pod,

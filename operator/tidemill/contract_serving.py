@@ -1,0 +1,122 @@
+"""What crosses the boundary of a serving pod: its order, the routing table, measurements, and the rows of its logs.
+
+Apart from `contract`, which offers all of this too: a pod that starts needs these few types and none of the kinds.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tidemill.api.base import Digest, Model
+
+ROUTES_PATH: Final = "/tidemill/order/routes.json"
+STORE_PATH: Final = "/tidemill/store"
+"""The namespace's store Secret as files: `uri`, `endpoint`, `region`, `access-key-id`, `secret-access-key`."""
+SERVING_PORT: Final = 8080
+
+
+class VersionOrder(Model):
+    """A model version to load or to compare with."""
+
+    name: str
+    uri: str
+    digest: Digest
+
+
+class ServeOrder(Model):
+    """Serve one version, as the stable one or as a candidate."""
+
+    namespace: str
+    service: str
+    model: str
+    role: Literal["Stable", "Candidate"]
+    version: VersionOrder
+    log_percent: int = 100
+    timeout_seconds: float = 5.0
+    max_body_bytes: int = 10 * 1024 * 1024
+
+
+class Routes(Model):
+    """How a stable pod treats requests; the operator writes it as a pod annotation, the process watches the file."""
+
+    weight: int = 0
+    """Percent of requests that go to the candidate."""
+    candidate: VersionOrder | None = None
+    candidate_url: str = ""
+    """Where the candidate answers, such as `http://fraud-candidate.ns.svc:8080`."""
+    compare: bool = False
+    """Whether rows the candidate answered are also asked of the stable version, off the hot path, to compare the two."""
+    peers: tuple[str, ...] = ()
+    """Base URLs of the service's other pods: a label whose request this pod does not know is handed to them."""
+
+
+class Latencies(Model):
+    """A histogram of seconds to answer."""
+
+    bounds: tuple[float, ...] = ()
+    """Upper bounds of the buckets, ascending; one more bucket has none."""
+    counts: tuple[int, ...] = ()
+
+
+class Arm(Model):
+    """What one version did within a rollout, counted since the pod knows the pair of versions."""
+
+    version: str
+    digest: str
+    requests: int = 0
+    """Requests that went to it."""
+    errors: int = 0
+    """Requests of these that it failed: no answer, a late one, or a server error."""
+    latencies: Latencies = Latencies()
+    labelled: int = 0
+    """Rows with a label, counted only where both versions answered the row."""
+    confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """For classification: label → answer → rows."""
+    absolute_error: float = 0.0
+    squared_error: float = 0.0
+    label_sum: float = 0.0
+    label_square_sum: float = 0.0
+
+
+class Measurements(Model):
+    """What a stable pod knows of a rollout; it serves this at `/tidemill/v1/measurements`."""
+
+    pod: str = ""
+    stable: Arm | None = None
+    candidate: Arm | None = None
+    compared: int = 0
+    """Rows that both versions answered."""
+    agreed: int = 0
+    """Rows of these with the same answer (regression: within 1 % of the spread of the hold-out's target)."""
+
+
+MEASUREMENTS_ROUTE: Final = "/tidemill/v1/measurements"
+
+
+class LogColumn:
+    """Columns of the prediction log (Parquet), beside one per feature under its own name with this prefix."""
+
+    REQUEST: Final = "request_id"
+    ROW: Final = "row"
+    TIME: Final = "time"
+    VERSION: Final = "model_version"
+    DIGEST: Final = "model_digest"
+    ROLE: Final = "role"
+    PREDICTION: Final = "prediction"
+    SCORE: Final = "score"
+    """Probability of the predicted class; missing for regression."""
+    FEATURE: Final = "feature:"
+    """Prefix of feature columns."""
+    LABEL: Final = "label"
+
+
+def prediction_folder(namespace: str, service: str) -> str:
+    """Where a service's prediction log lies below the store's URI, in partitions `date=YYYY-MM-DD/hour=HH/`."""
+    return f"{namespace}/predictions/{service}"
+
+
+def label_folder(namespace: str, service: str) -> str:
+    """Where a service's labels lie below the store's URI, in the same partitions."""
+    return f"{namespace}/labels/{service}"
