@@ -13,6 +13,8 @@ from tidemill.contract import SERVING_PORT, ServeOrder, VersionOrder
 
 SERVER = "server"
 COMPONENT = "server"
+SETTLE_SECONDS = 5
+"""How long a candidate must be ready before it counts: longer than nodes take to learn of a new address."""
 DRAIN_SECONDS = 8
 """How long a pod goes on answering after it was told to stop: longer than endpoints need to forget it."""
 
@@ -72,6 +74,8 @@ def deployment(
             },
         },
     }
+    if role == "Candidate":
+        spec["minReadySeconds"] = SETTLE_SECONDS
     if replicas is not None:
         spec["replicas"] = replicas
     metadata = names.owned_by(service, name, COMPONENT, extra)

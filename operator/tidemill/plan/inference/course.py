@@ -14,6 +14,7 @@ from tidemill.plan import rollout as rollouts
 from tidemill.plan.analysis import add_up
 from tidemill.plan.inference.choice import Choice
 from tidemill.plan.inference.sight import Seen, candidate, rolled_out
+from tidemill.plan.modelversion import quarantine_of
 from tidemill.plan.plan import Answers, Notice
 
 ROUTES_SETTLE = 4.0
@@ -57,6 +58,9 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
         return Course(current, retire_candidate=True)
     if rollout is not None and rollout.phase == "Promoting":
         return _promoting(service, seen, rollout, now)
+    if rollout is not None and (rejection := _rejection(seen, rollout)):
+        # The mark went out, but not the status that tells of it: something came between the two writes.
+        return _roll_back(current, rollout, seen, rejection, now)
     wanted = choice.version
     if service.spec.suspend:
         return Course(current, rollout=rollout)
@@ -105,16 +109,8 @@ def _turn(
             notice = Notice("Promoting", f"{wanted.name} is to answer every request")
             return Course(current, try_out=wanted, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
         case "RollBack":
-            moment = now.replace(microsecond=0)
-            status = turn.status.model_copy(
-                update={"phase": "RollingBack", "weight": 0, "step_started_at": moment, "message": turn.message[:1000]}
-            )
-            ended = _outcome(rollout, seen, "RolledBack", turn.reason, turn.message, now)
-            quarantine = Quarantine(reason=turn.reason, message=turn.message[:1000], since=moment)
-            notice = Notice("RolledBack", f"{wanted.name}: {turn.message}"[:1000], "Warning")
-            return Course(
-                current, rollout=status, ended=ended, quarantine=quarantine, notices=(notice,), wake=ROUTES_SETTLE
-            )
+            why = Quarantine(reason=turn.reason, message=turn.message[:1000], since=now.replace(microsecond=0))
+            return _roll_back(current, turn.status, seen, why, now)
     notices: tuple[Notice, ...] = ()
     if turn.status.weight != rollout.weight:
         notices = (Notice("StepEntered", f"{wanted.name} answers {turn.status.weight} % of requests"),)
@@ -128,6 +124,28 @@ def _by_hand(service: InferenceService, seen: Seen, rollout: RolloutStatus) -> r
     if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(seen, rollout.version).ready:
         return rollouts.Turn(rollout, "Promote")
     return None
+
+
+def _rejection(seen: Seen, rollout: RolloutStatus) -> Quarantine | None:
+    version = seen.version(rollout.version)
+    return quarantine_of(version) if version else None
+
+
+def _roll_back(
+    current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, why: Quarantine, now: datetime
+) -> Course:
+    moment = now.replace(microsecond=0)
+    status = rollout.model_copy(
+        update={"phase": "RollingBack", "weight": 0, "step_started_at": moment, "message": why.message}
+    )
+    return Course(
+        current,
+        rollout=status,
+        ended=_outcome(rollout, seen, "RolledBack", why.reason, why.message, now),
+        quarantine=why,
+        notices=(Notice("RolledBack", f"{rollout.version}: {why.message}"[:1000], "Warning"),),
+        wake=ROUTES_SETTLE,
+    )
 
 
 def _promoting(service: InferenceService, seen: Seen, rollout: RolloutStatus, now: datetime) -> Course:

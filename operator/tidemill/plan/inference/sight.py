@@ -53,7 +53,10 @@ def see(service: InferenceService, world: World) -> Seen:
 
 
 def candidate(seen: Seen, version: str) -> rollouts.Candidate:
-    """What the candidate's pods look like; only those of this version count."""
+    """What the candidate's pods look like; only those of this version count, and only once they have settled.
+
+    The Deployment knows for how long its pods have been ready: before every node knows a new address, requests to it fail.
+    """
     ready = restarts = 0
     trouble = ""
     for pod in seen.of_role("candidate"):
@@ -68,7 +71,8 @@ def candidate(seen: Seen, version: str) -> rollouts.Candidate:
                 trouble = f"{ended.get('reason', 'Error')} (exit code {ended.get('exitCode')}) {ended.get('message') or ''}".strip()
             elif waiting.get("message"):
                 trouble = f"{waiting.get('reason')}: {waiting['message']}"
-    return rollouts.Candidate(ready=ready, restarts=restarts, trouble=trouble[:500])
+    settled = dig(seen.candidate, "status", "availableReplicas") or 0
+    return rollouts.Candidate(ready=min(ready, settled), restarts=restarts, trouble=trouble[:500])
 
 
 def is_ready(pod: Manifest) -> bool:
