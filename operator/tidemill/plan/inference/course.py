@@ -48,7 +48,12 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
             else ()
         )
         return Course(choice.version, notices=notices, retire_candidate=started and seen.candidate is not None)
-    if rollout is None and seen.candidate is not None and seen.candidate_version == seen.stable_version:
+    if (
+        rollout is None
+        and seen.candidate is not None
+        and seen.candidate_version == seen.stable_version
+        and not _is_promoted(service, seen.stable_version)
+    ):
         # The status was lost in the middle of a promotion: the Deployments know.
         rollout = rollouts.begin(seen.stable_version, now).model_copy(update={"phase": "Promoting", "weight": 100})
     if rollout is not None and rollout.phase == "RollingBack":
@@ -66,7 +71,8 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
         return Course(current, rollout=rollout)
     if wanted is None or wanted.name == seen.stable_version:
         if rollout is None:
-            return Course(current, retire_candidate=seen.candidate is not None)
+            # Its Service too, of which nothing else tells when only its Deployment could be deleted.
+            return Course(current, retire_candidate=True)
         return _withdraw(current, rollout, seen, now, "the candidate is no longer wanted")
     if rollout is not None and rollout.version != wanted.name:
         ended = _outcome(rollout, seen, "Superseded", "Superseded", f"{wanted.name} is newer", now)
@@ -124,6 +130,12 @@ def _by_hand(service: InferenceService, seen: Seen, rollout: RolloutStatus) -> r
     if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(seen, rollout.version).ready:
         return rollouts.Turn(rollout, "Promote")
     return None
+
+
+def _is_promoted(service: InferenceService, version: str) -> bool:
+    """Whether the newest rollout that ended promoted `version`; what is left of its candidate is only to be removed."""
+    newest = service.status.history[0] if service.status.history else None
+    return newest is not None and (newest.version, newest.outcome) == (version, "Promoted")
 
 
 def _rejection(seen: Seen, rollout: RolloutStatus) -> Quarantine | None:

@@ -1,0 +1,128 @@
+"""The course of a rollout, where a crash came between two writes of one visit."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tidemill.api import API_VERSION, InferenceService, ModelVersion
+from tidemill.api.inferenceservice import InferenceServiceStatus
+from tidemill.api.modelversion import Quarantine
+from tidemill.children import names
+from tidemill.plan.inference.choice import choose
+from tidemill.plan.inference.course import decide
+from tidemill.plan.inference.sight import Seen
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+REJECTED = Quarantine(reason="quality", message="quality: 0.7 is 0.2 worse", since=NOW)
+
+
+def version(name: str, hour: int, **annotations: str) -> ModelVersion:
+    return ModelVersion.model_validate(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "ModelVersion",
+            "metadata": {
+                "name": name,
+                "namespace": "shop",
+                "creationTimestamp": f"2026-01-05T0{hour}:00:00Z",
+                "annotations": annotations,
+            },
+            "spec": {"modelName": "fraud", "artifact": {"uri": "s3://b/m", "digest": "sha256:" + str(hour) * 64}},
+            "status": {"conditions": [condition("Ready", "True", "Approved")]},
+        }
+    )
+
+
+def condition(type_: str, status: str, reason: str) -> dict[str, Any]:
+    return {"type": type_, "status": status, "reason": reason, "lastTransitionTime": "2026-01-05T08:00:00Z"}
+
+
+def service(candidate: str) -> InferenceService:
+    """A service in the middle of a rollout of `candidate`."""
+    rollout = {
+        "phase": "Progressing",
+        "version": candidate,
+        "weight": 25,
+        "startedAt": "2026-01-05T08:59:00Z",
+        "stepStartedAt": "2026-01-05T08:59:00Z",
+    }
+    return InferenceService.model_validate(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "InferenceService",
+            "metadata": {"name": "fraud", "namespace": "shop", "uid": "u"},
+            "spec": {"model": {"name": "fraud"}},
+            "status": {"rollout": rollout},
+        }
+    )
+
+
+def at_rest(**status: Any) -> InferenceService:
+    """A service without a rollout."""
+    return service("").model_copy(update={"status": InferenceServiceStatus.model_validate(status)})
+
+
+def deployment(of: str) -> dict[str, Any]:
+    return {"metadata": {"name": "fraud", "labels": {names.MODEL_VERSION: of}}, "spec": {"replicas": 1}}
+
+
+def seen(*versions: ModelVersion) -> Seen:
+    return Seen(deployment("v1"), deployment("v3"), (), versions)
+
+
+def test_a_rejection_whose_mark_was_written_but_not_its_status_is_still_a_rollback() -> None:
+    marked = version("v3", 3, **{names.QUARANTINE: REJECTED.model_dump_json(by_alias=True)})
+    sight = seen(version("v1", 1), marked)
+
+    course = decide(service("v3"), sight, choose(service("v3"), sight), NOW, ())
+
+    assert course.ended is not None
+    assert ("RolledBack", "quality", REJECTED.message) == (
+        course.ended.outcome,
+        course.ended.reason,
+        course.ended.message,
+    )
+    assert ["RolledBack"] == [notice.reason for notice in course.notices]
+
+
+def test_an_older_version_does_not_supersede_one_that_was_rejected() -> None:
+    marked = version("v3", 3, **{names.QUARANTINE: REJECTED.model_dump_json(by_alias=True)})
+    sight = seen(version("v1", 1), version("v2", 2), marked)
+
+    course = decide(service("v3"), sight, choose(service("v3"), sight), NOW, ())
+
+    assert course.ended is not None
+    assert "RolledBack" == course.ended.outcome
+
+
+def test_a_candidate_that_is_no_longer_wanted_is_withdrawn() -> None:
+    sight = seen(version("v1", 1))
+
+    course = decide(service("v3"), sight, choose(service("v3"), sight), NOW, ())
+
+    assert course.ended is not None
+    assert ("Superseded", "Withdrawn") == (course.ended.outcome, course.ended.reason)
+
+
+def test_a_promotion_that_was_recorded_is_not_recorded_again_when_its_candidate_is_still_there() -> None:
+    promoted = {"version": "v3", "outcome": "Promoted", "startedAt": "2026-01-05T08:00:00Z", "at": NOW.isoformat()}
+    sight = Seen(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
+    after = at_rest(history=[promoted])
+
+    course = decide(after, sight, choose(after, sight), NOW, ())
+
+    assert (None, None, True) == (course.ended, course.rollout, course.retire_candidate)
+
+
+def test_a_promotion_whose_status_was_lost_is_carried_on() -> None:
+    sight = Seen(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
+
+    course = decide(at_rest(), sight, choose(at_rest(), sight), NOW, ())
+
+    assert course.rollout is not None
+    assert ("Promoting", "v3") == (course.rollout.phase, course.rollout.version)
+
+
+def test_a_service_of_a_candidate_whose_deployment_is_gone_is_removed_too() -> None:
+    sight = Seen(deployment("v3"), None, (), (version("v3", 3),))
+
+    assert decide(at_rest(), sight, choose(at_rest(), sight), NOW, ()).retire_candidate
