@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from tidemill.api.conditions import Reason
 from tidemill.children.jobs import WORKLOAD
 from tidemill.contract import Failure, RunReport
-from tidemill.plan.reading import dig
+from tidemill.plan.reading import dig, is_leaving
 from tidemill.plan.world import Manifest
 
 IMAGE_TROUBLE = frozenset(
@@ -58,6 +58,10 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest]) -> Run:
     for condition in dig(job, "status", "conditions") or ():
         if condition.get("status") != "True":
             continue
+        is_over = condition.get("type") in {"Failed", "Complete"} and condition.get("reason") != "DeadlineExceeded"
+        if is_over and any(_seems_alive(pod) for pod in pods):
+            # Jobs and pods are watched apart, and the pod's end is about to be seen: the report is in it.
+            return Run("Running")
         if condition.get("type") == "Failed":
             return _failed_without_pod(condition)
         if condition.get("type") == "Complete":
@@ -74,6 +78,11 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest]) -> Run:
         if dig(pod, "status", "phase") == "Running":
             return Run("Running")
     return Run("Waiting", message="the pod is being started")
+
+
+def _seems_alive(pod: Manifest) -> bool:
+    """Whether the pod has not been seen to end, nor to be on its way out."""
+    return dig(pod, "status", "phase") not in {"Succeeded", "Failed"} and not is_leaving(pod)
 
 
 def _ended(pod: Manifest, ended: Manifest) -> Run:

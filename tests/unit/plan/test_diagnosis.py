@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from tidemill.api.conditions import Reason
 from tidemill.contract import Failure, Ingested, RunReport
 from tidemill.plan.diagnosis import diagnose
@@ -69,6 +71,35 @@ def test_a_job_past_its_deadline_says_so() -> None:
 
     assert run.failure is not None
     assert run.failure.reason == Reason.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("ended", ["Complete", "Failed"])
+def test_a_job_that_ended_before_its_pod_is_seen_to_end_is_waited_for(ended: str) -> None:
+    job = {**JOB, "status": {"conditions": [{"type": ended, "status": "True"}]}}
+
+    assert "Running" == diagnose(job, [pod(running={})]).phase
+    assert "Running" == diagnose(job, [{**pod(), "status": {"phase": "Pending"}}]).phase
+
+
+def test_a_job_that_ended_and_whose_pod_is_gone_is_repeated() -> None:
+    run = diagnose({**JOB, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}, [])
+
+    assert run.failure is not None
+    assert (Reason.REPORT_MISSING, True) == (run.failure.reason, run.failure.retryable)
+
+
+def test_a_pod_that_never_ran_a_container_is_not_waited_for() -> None:
+    job = {**JOB, "status": {"conditions": [{"type": "Failed", "status": "True", "message": "no room"}]}}
+    rejected = {**pod(), "status": {"phase": "Failed", "reason": "OutOfcpu"}}
+    leaving = {**pod(running={}), "metadata": {"name": "x", "deletionTimestamp": "2026-01-05T09:00:00Z"}}
+
+    assert ["Failed", "Failed"] == [diagnose(job, [one]).phase for one in (rejected, leaving)]
+
+
+def test_a_deadline_needs_no_report() -> None:
+    job = {**JOB, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}}
+
+    assert "Failed" == diagnose(job, [pod(running={})]).phase
 
 
 def test_a_job_held_back_by_a_queue_is_queued() -> None:
