@@ -1,9 +1,10 @@
 """Requests per second of `tidemill serve`, beside an echo of the same bodies and an expert's server, as ratios.
 
-    python tests/benchmarks/serving/compare.py MODEL_FOLDER [--seconds 3] [--rounds 3] [--connections 16] [--rows 1]
+    python tests/benchmarks/serving/compare.py [MODEL_FOLDER] [--seconds 3] [--rounds 3] [--connections 16] [--rows 1]
 
-One server at a time on core 0, wrk on core 1, interleaved; the log and the metrics of Tidemill are on. Nothing is asserted:
-figures of a busy machine are no figures, and the load average is printed with them. Needs `wrk`.
+One server at a time on core 0, wrk on core 1, interleaved; the log and the metrics of Tidemill are on, and BentoML is loaded.
+Nothing is asserted: figures of a busy machine are no figures, and the load average from before and after is printed with
+them. Without a folder the model is a logistic regression of 50 features. Needs `wrk`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import linear
 import numpy as np
 
 HERE = Path(__file__).parent
 PORT = 8711
+PATIENCE = 120.0
+PAUSE = 0.5
+"""Seconds between a start and the load on it, in which the processor comes to rest."""
 
 
 class Running:
@@ -57,6 +62,15 @@ class Running:
             if answer is not None and answer.status_code == 200:
                 return time.perf_counter() - self.started, answer.content
             time.sleep(0.005)
+
+    def settled(self) -> None:
+        """Wait until everything is loaded that a server of ours loads after its first answer."""
+        end = time.monotonic() + PATIENCE
+        while not httpx.get(f"http://127.0.0.1:{PORT}/tidemill/v1/state", timeout=PATIENCE).json()["bentoml"]:
+            if time.monotonic() > end:
+                raise SystemExit(f"BentoML is not loaded after {PATIENCE:g} s; look at what the server says")
+            time.sleep(0.1)
+        time.sleep(PAUSE)
 
     def load(self, script: Path, seconds: float, connections: int) -> tuple[int, float, float]:
         """Requests, requests per second, and the 99th percentile in milliseconds."""
@@ -96,17 +110,24 @@ class Running:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rows", type=int, default=1)
     chosen = parser.parse_args()
-    features = len(json.loads((chosen.model / "signature.json").read_text())["features"])
+    with tempfile.TemporaryDirectory() as scratch:
+        compare(chosen, chosen.model or linear.write(Path(scratch) / "logistic" / "1", features=50, seed=7))
+
+
+def compare(chosen: argparse.Namespace, model: Path) -> None:
+    """Measure and print."""
+    features = len(json.loads((model / "signature.json").read_text())["features"])
     rows = np.random.default_rng(7).normal(size=(chosen.rows, features)).round(6)
     body = json.dumps(
         {"inputs": [{"name": "input", "shape": list(rows.shape), "datatype": "FP32", "data": rows.tolist()}]}
     ).encode()
+    before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as scratch:
         script = Path(scratch) / "post.lua"
         script.write_text(
@@ -117,7 +138,7 @@ def main() -> None:
             "-m",
             "tidemill",
             "serve",
-            str(chosen.model),
+            str(model),
             "--name",
             "m",
             "--port",
@@ -133,7 +154,7 @@ def main() -> None:
                 [sys.executable, str(HERE / "echo.py"), str(PORT), answer.decode()], "/v2/models/m/infer"
             ),
             "expert": lambda: Running(
-                [sys.executable, str(HERE / "expert.py"), str(PORT), str(chosen.model / "model.onnx")],
+                [sys.executable, str(HERE / "expert.py"), str(PORT), str(model / "model.onnx")],
                 "/v2/models/m/infer",
             ),
             "tidemill": lambda: Running(ours, "/v2/models/m/infer"),
@@ -144,7 +165,10 @@ def main() -> None:
                 server = start()
                 try:
                     first, _ = server.first_answer(body)
-                    time.sleep(3 if name == "tidemill" else 0.2)  # what loads after the first answer
+                    if name == "tidemill":
+                        server.settled()
+                    else:
+                        time.sleep(PAUSE)
                     idle = server.resident()
                     worked = server.worked()
                     count, rate, tail = server.load(script, chosen.seconds, chosen.connections)
@@ -153,7 +177,7 @@ def main() -> None:
                     server.stop()
                 found[name].append((each, rate, tail, first, idle))
     print(
-        f"{chosen.model.name}: {chosen.rows} rows x {features}, {chosen.connections} connections, load average {os.getloadavg()[0]:.1f}"
+        f"{model.parent.name}/{model.name}: {chosen.rows} rows x {features}, {chosen.connections} connections, load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"
     )
     middle = {
         name: [statistics.median(column) for column in zip(*values, strict=True)] for name, values in found.items()
