@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from cluster import Cluster
@@ -14,6 +13,7 @@ from support.porter import Porter
 from support.waiting import TooLate
 from tidemill.api import KINDS, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from traffic.remote import Counters, Measured, Traffic
+from traffic.rows import Weather
 
 NAME = "biopsies"
 KINDS_TOLD = frozenset(kind.kind_name for kind in KINDS)
@@ -40,8 +40,6 @@ class Story:
     """The first version on the measured rows, with the tide in."""
     after: Measured | None = None
     """The second version on the same."""
-    turned_at: datetime | None = None
-    """When the tide came in."""
     reports: dict[str, str] = field(default_factory=dict)
     """What a report is about to where it lies in the store."""
     accident: Callable[[], None] = lambda: None
@@ -127,16 +125,11 @@ class Story:
         assert self.traffic is not None, "there is traffic by now"
         return self.traffic.counters()
 
-    def measure(self, weather: str) -> dict[str, Measured]:
-        from traffic.rows import Weather
-
+    def measure(self, weather: Weather) -> dict[str, Measured]:
+        """Ask the measured rows once in this weather: what each version that answered got right."""
         assert self.traffic is not None, "there is traffic by now"
-        return self.traffic.measure(Weather(weather))
+        return self.traffic.measure(weather)
 
 
 def _moment(event: Manifest) -> str:
     return str(event.get("eventTime") or event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

@@ -1,7 +1,7 @@
 """The first half of the story: a model goes into service, the tide comes in, a better model goes out."""
 
 from demo.stage import Stage
-from demo.story import NAME, Story, now
+from demo.story import NAME, Story
 from support import biopsies
 from support.kubectl import apply
 from support.porter import Porter
@@ -94,7 +94,6 @@ def _tide(story: Story, seconds: float) -> str:
     story.narrator.say(
         f"a re-calibrated scanner: {len(biopsies.climate().scale)} size measurements come {biopsies.TIDE} times as large"
     )
-    story.turned_at = now()
     story.traffic.weather(Weather.TIDE)
     story.await_("labels showing it", lambda: story.counters().recent_labelled >= 100, seconds)
     story.before = story.measure(Weather.TIDE)[story.first_version]
