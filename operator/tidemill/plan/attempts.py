@@ -14,8 +14,8 @@ from tidemill.api.conditions import Reason
 from tidemill.api.dataset import Attempt
 from tidemill.children import names
 from tidemill.contract import Failure, RunReport
-from tidemill.plan.diagnosis import Run, diagnose
-from tidemill.plan.reading import is_ours
+from tidemill.plan.diagnosis import UNSEEN_FOR, Run, diagnose
+from tidemill.plan.reading import dig, is_ours
 from tidemill.plan.world import World
 
 FIRST_PAUSE = 5.0
@@ -82,11 +82,13 @@ def advance(
     if job is not None and not is_ours(job, owner.metadata.uid):
         job = None
     pods = world.owned("Pod", job["metadata"]["uid"]) if job else []
-    run = diagnose(job, pods)
+    run = diagnose(job, pods, now)
     if run.phase == "Absent":
         return Progress(recorded, run, order_job=True)
     if not run.over:
-        return Progress(recorded, run)
+        # A pod that is looked for is given up by the clock, not by an event.
+        ended = dig(job or {}, "status", "completionTime")
+        return Progress(recorded, run, wake=UNSEEN_FOR if ended and not pods else None)
     if run.failure is None:
         ended = recorded.model_copy(update={"outcome": "Succeeded", "finished_at": now.replace(microsecond=0)})
         return Progress(ended, run, just_ended=True)

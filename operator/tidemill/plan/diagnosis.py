@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import ValidationError
@@ -44,10 +45,12 @@ class Run:
 
 
 ABSENT = Run("Absent")
+UNSEEN_FOR = 60.0
+"""Seconds after a Job's good end within which its pod, where none is seen, is taken to be seen late rather than removed."""
 
 
-def diagnose(job: Manifest | None, pods: Sequence[Manifest]) -> Run:
-    """What became of `job`, whose pods are `pods`."""
+def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | None = None) -> Run:
+    """What became of `job`, whose pods are `pods`; without `now`, a pod that is not seen was removed."""
     if job is None:
         return ABSENT
     for pod in pods:
@@ -65,6 +68,8 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest]) -> Run:
         if condition.get("type") == "Failed":
             return _failed_without_pod(condition)
         if condition.get("type") == "Complete":
+            if not pods and now is not None and now - _completed(job, now) < timedelta(seconds=UNSEEN_FOR):
+                return Run("Running", message="the run has ended; its pod is looked for")
             return _failed(
                 Reason.REPORT_MISSING,
                 "the pod was removed before its report was read; the run is repeated",
@@ -78,6 +83,11 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest]) -> Run:
         if dig(pod, "status", "phase") == "Running":
             return Run("Running")
     return Run("Waiting", message="the pod is being started")
+
+
+def _completed(job: Manifest, now: datetime) -> datetime:
+    text = dig(job, "status", "completionTime")
+    return datetime.fromisoformat(text) if text else now - timedelta(seconds=UNSEEN_FOR)
 
 
 def _seems_alive(pod: Manifest) -> bool:

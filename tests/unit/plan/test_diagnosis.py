@@ -1,10 +1,11 @@
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tidemill.api.conditions import Reason
 from tidemill.contract import Failure, Ingested, RunReport
-from tidemill.plan.diagnosis import diagnose
+from tidemill.plan.diagnosis import UNSEEN_FOR, diagnose
 
 JOB: dict[str, Any] = {"metadata": {"name": "iris-1"}, "spec": {}, "status": {}}
 DIGEST = "sha256:" + "0" * 64
@@ -86,6 +87,15 @@ def test_a_job_that_ended_and_whose_pod_is_gone_is_repeated() -> None:
 
     assert run.failure is not None
     assert (Reason.REPORT_MISSING, True) == (run.failure.reason, run.failure.retryable)
+
+
+def test_a_pod_that_is_not_seen_is_looked_for_before_the_run_is_repeated() -> None:
+    complete = [{"type": "Complete", "status": "True"}]
+    job = {**JOB, "status": {"conditions": complete, "completionTime": "2026-01-05T09:00:00Z"}}
+    ended = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+    assert "Running" == diagnose(job, [], ended + timedelta(seconds=UNSEEN_FOR - 1)).phase
+    assert "Failed" == diagnose(job, [], ended + timedelta(seconds=UNSEEN_FOR)).phase
 
 
 def test_a_pod_that_never_ran_a_container_is_not_waited_for() -> None:
