@@ -1,0 +1,214 @@
+"""Job and Deployment controllers, kubelet and garbage collector in one: real API objects, but no containers.
+
+What a run reports comes from a script; all pods of a namespace have one address on loopback, where `serving` answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from chaos.mirror import Mirror, Refused
+from tidemill.children import names
+from tidemill.contract import Measurements, RunReport
+from tidemill.plan.world import Key, Manifest, key_of
+
+RUN_SECONDS = 0.15
+START_SECONDS = 0.15
+ADOPTION_SECONDS = 1.0
+"""How long an object whose owner is nowhere to be seen is left alone: the owner may only be late."""
+
+
+@dataclass
+class Script:
+    """What happens in the pods of one namespace."""
+
+    reports: dict[str, Callable[[Manifest], RunReport]]
+    measurements: Callable[[str], tuple[Measurements, ...]] = lambda candidate: ()  # noqa: ARG005
+    """What a stable pod says of the candidate with this name."""
+    address: str = "127.0.0.1"
+    held: set[str] = field(default_factory=set)
+    """Tasks whose runs do not end yet."""
+
+
+class Kubelet:
+    """Does for every object in the mirror what the controllers and the kubelet of a cluster would do."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self.scripts: dict[str, Script] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tending: set[Key] = set()
+        self._again: set[Key] = set()
+        mirror.listeners.append(self._happened)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def release(self, namespace: str, task: str) -> None:
+        """Runs of `task` may end from now on."""
+        self.scripts[namespace].held.discard(task)
+        for job in self._mirror.all(namespace, "Job"):
+            self._nudge(key_of(job))
+
+    def _happened(self, happened: str, manifest: Manifest) -> None:
+        key, metadata = key_of(manifest), manifest["metadata"]
+        if key.namespace not in self.scripts:
+            return
+        owners = metadata.get("ownerReferences") or ()
+        if happened == "DELETED":
+            self._start(self._collect(key.namespace, metadata["uid"]))
+        elif happened == "ADDED" and owners:
+            self._start(self._collect_orphan(key, metadata["uid"], {owner["uid"] for owner in owners}))
+        if key.kind == "Pod":
+            for owner in owners:
+                self._nudge(Key(owner["kind"], key.namespace, owner["name"]))
+        elif key.kind in {"Job", "Deployment"}:
+            self._nudge(key)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _nudge(self, key: Key) -> None:
+        if key in self._tending:
+            self._again.add(key)
+            return
+        self._tending.add(key)
+        self._start(self._tend(key))
+
+    async def _tend(self, key: Key) -> None:
+        try:
+            while True:
+                self._again.discard(key)
+                manifest = self._mirror.get(*key)
+                try:
+                    if manifest is not None and key.namespace in self.scripts:
+                        await (self._run(manifest) if key.kind == "Job" else self._roll(manifest))
+                except (Refused, aiohttp.ClientError, TimeoutError):
+                    await asyncio.sleep(0.3)
+                    self._again.add(key)
+                if key not in self._again:
+                    return
+        finally:
+            self._tending.discard(key)
+
+    async def _collect(self, namespace: str, uid: str) -> None:
+        """The garbage collector: what the deleted object owned goes too."""
+        for manifest in self._mirror.all(namespace):
+            if any(owner["uid"] == uid for owner in manifest["metadata"].get("ownerReferences") or ()):
+                await self._mirror.delete(key_of(manifest), manifest["metadata"]["uid"])
+
+    async def _collect_orphan(self, key: Key, uid: str, owners: set[str]) -> None:
+        await asyncio.sleep(ADOPTION_SECONDS)
+        if not owners & {manifest["metadata"]["uid"] for manifest in self._mirror.all(key.namespace)}:
+            await self._mirror.delete(key, uid)
+
+    async def _run(self, job: Manifest) -> None:
+        """A Job makes one pod, which ends with the script's report."""
+        key, script = key_of(job), self.scripts[job["metadata"]["namespace"]]
+        if job["spec"].get("suspend") or (job.get("status") or {}).get("conditions"):
+            return
+        pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
+        pod = self._mirror.get(*pod_key)
+        if pod is None:
+            await self._mirror.create(_pod(job, pod_key.name))
+            return
+        order = json.loads(pod["metadata"]["annotations"][names.ORDER])
+        if order["task"] in script.held:
+            return
+        now = _now()
+        if not (pod.get("status") or {}).get("containerStatuses"):
+            await asyncio.sleep(RUN_SECONDS)
+            if order["task"] in script.held or self._mirror.get(*key) is None:
+                return
+            await self._mirror.report(pod_key, _ended(script.reports[order["task"]](order), pod, now))
+        done = [
+            {"type": condition, "status": "True", "lastTransitionTime": now}
+            for condition in ("SuccessCriteriaMet", "Complete")
+        ]
+        status = {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": done}
+        await self._mirror.report(key, status)
+
+    async def _roll(self, deployment: Manifest) -> None:
+        """A Deployment has its pods; old ones go when the new ones are ready."""
+        key, spec = key_of(deployment), deployment["spec"]
+        uid, wanted = deployment["metadata"]["uid"], spec.get("replicas", 1)
+        script = self.scripts[key.namespace]
+        template = names.short(json.dumps(spec["template"], sort_keys=True))
+        fresh = {f"{key.name}-{template}-{number}" for number in range(wanted)}
+        pods = {pod["metadata"]["name"]: pod for pod in self._mirror.all(key.namespace, "Pod") if _is_of(pod, uid)}
+        for name in sorted(fresh - pods.keys()):
+            await self._mirror.create(_pod(deployment, name))
+        unready = sorted(name for name in fresh & pods.keys() if not _is_ready(pods[name]))
+        if unready:
+            await asyncio.sleep(START_SECONDS)
+        for name in unready:
+            ready = {"type": "Ready", "status": "True", "lastTransitionTime": _now()}
+            status = {"phase": "Running", "podIP": script.address, "conditions": [ready]}
+            await self._mirror.report(Key("Pod", key.namespace, name), status)
+        ready_ones = [name for name in fresh & pods.keys() if _is_ready(pods[name])]
+        if len(ready_ones) == wanted:
+            for name in sorted(pods.keys() - fresh):
+                await self._mirror.delete(Key("Pod", key.namespace, name))
+        counts = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": len(pods),
+            "updatedReplicas": len(fresh & pods.keys()),
+            "readyReplicas": sum(map(_is_ready, pods.values())),
+            "availableReplicas": sum(map(_is_ready, pods.values())),
+        }
+        before = deployment.get("status") or {}
+        if any(before.get(name, 0) != count for name, count in counts.items()):
+            await self._mirror.report(key, counts)
+
+
+def _pod(owner: Manifest, name: str) -> Manifest:
+    template, metadata = owner["spec"]["template"], owner["metadata"]
+    reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": metadata["name"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": metadata["namespace"],
+            "labels": template["metadata"]["labels"],
+            "annotations": template["metadata"].get("annotations", {}),
+            "ownerReferences": [{**reference, "uid": metadata["uid"], "controller": True}],
+        },
+        "spec": template["spec"],
+    }
+
+
+def _ended(report: RunReport, pod: Manifest, now: str) -> Manifest:
+    container = pod["spec"]["containers"][0]
+    code = 1 if report.failure else 0
+    ended = {"exitCode": code, "reason": "Completed", "message": report.to_message(), "startedAt": now}
+    status = {"name": container["name"], "image": container["image"], "imageID": "", "ready": False, "restartCount": 0}
+    return {
+        "phase": "Failed" if code else "Succeeded",
+        "containerStatuses": [{**status, "state": {"terminated": {**ended, "finishedAt": now}}}],
+    }
+
+
+def _is_of(pod: Manifest, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())
+
+
+def _is_ready(pod: Manifest) -> bool:
+    return any(
+        c["type"] == "Ready" and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions") or ()
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,134 @@
+"""What is in the cluster now, followed over watches of our own, so that nobody has to ask again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from tidemill.engine.kinds import WATCHED, Watched, resource_of
+from tidemill.plan.world import Key, Manifest, key_of
+
+FOR_EVER = aiohttp.ClientTimeout(total=None, sock_connect=5)
+Listener = Callable[[str, Manifest], None]
+
+
+class Refused(Exception):
+    """The API server said no to the test itself."""
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(f"{status}: {what}")
+        self.status = status
+
+
+class Mirror:
+    """Every object of the kinds that Tidemill watches, and the few sentences that change them."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self.objects: dict[Key, Manifest] = {}
+        self.listeners: list[Listener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        for watched in WATCHED:
+            version = await self._list(watched)
+            self._tasks.append(asyncio.create_task(self._follow(watched, version)))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        return self.objects.get(Key(kind, namespace, name))
+
+    def all(self, namespace: str, kind: str = "") -> list[Manifest]:
+        found = [(k, m) for k, m in list(self.objects.items()) if k.namespace == namespace and kind in ("", k.kind)]
+        return [manifest for _, manifest in sorted(found, key=lambda entry: entry[0])]
+
+    async def create(self, manifest: Manifest) -> None:
+        """Create the object, unless it is there."""
+        path = resource_of(manifest["kind"]).path(manifest["metadata"]["namespace"])
+        await self.ask("POST", path, manifest, forgiven=(409,))
+
+    async def apply(self, manifest: Manifest) -> None:
+        """Server-side apply, as a user."""
+        key = key_of(manifest)
+        path = resource_of(key.kind).path(key.namespace, key.name) + "?fieldManager=user&fieldValidation=Strict"
+        await self.ask("PATCH", path, manifest, content="application/apply-patch+yaml")
+
+    async def report(self, key: Key, status: Manifest) -> None:
+        """Merge into the object's status; nothing where it is gone."""
+        path = resource_of(key.kind).path(key.namespace, key.name, "status")
+        await self.ask("PATCH", path, {"status": status}, content="application/merge-patch+json", forgiven=(404,))
+
+    async def delete(self, key: Key, uid: str = "") -> None:
+        """Delete the object (exactly that with `uid`), if it is there."""
+        options: Manifest = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        path = resource_of(key.kind).path(key.namespace, key.name)
+        await self.ask("DELETE", path, options, forgiven=(404, 409))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content: str = "application/json",
+        forgiven: tuple[int, ...] = (),
+    ) -> Any:
+        data = json.dumps(body) if body is not None else None
+        async with self.session.request(method, path, data=data, headers={"Content-Type": content}) as answer:
+            text = await answer.text()
+        if answer.status >= 400 and answer.status not in forgiven:
+            raise Refused(answer.status, f"{method} {path}: {text[:1000]}")
+        return json.loads(text)
+
+    async def _follow(self, watched: Watched, version: str) -> None:
+        while True:
+            try:
+                await self._watch(watched, version)
+            except (aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(0.2)
+            version = await self._list(watched)
+
+    async def _list(self, watched: Watched) -> str:
+        answer = await self.ask("GET", watched.path())
+        fresh = {key_of(one): one for one in (_named(item, watched) for item in answer["items"])}
+        for key in [key for key in self.objects if key.kind == watched.kind and key not in fresh]:
+            self._tell("DELETED", self.objects[key])
+        for manifest in fresh.values():
+            self._tell("ADDED", manifest)
+        return str(answer["metadata"]["resourceVersion"])
+
+    async def _watch(self, watched: Watched, version: str) -> None:
+        path = f"{watched.path()}?watch=true&resourceVersion={version}"
+        async with self.session.get(path, timeout=FOR_EVER) as answer:
+            # One line may be larger than what aiohttp reads as a line.
+            rest = b""
+            async for chunk in answer.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        return
+                    self._tell(event["type"], _named(event["object"], watched))
+
+    def _tell(self, happened: str, manifest: Manifest) -> None:
+        key = key_of(manifest)
+        if happened == "DELETED":
+            self.objects.pop(key, None)
+        else:
+            self.objects[key] = manifest
+        for listener in self.listeners:
+            listener(happened, manifest)
+
+
+def _named(item: Manifest, watched: Watched) -> Manifest:
+    return {**item, "kind": watched.kind, "apiVersion": watched.api_version}

@@ -1,0 +1,135 @@
+"""When a run was good: the same end as without faults, made once, at rest, without orphans, by an operator that lives.
+
+Names, uids, digests and times differ between two runs of the same life; everything else must not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.api import GROUP
+from tidemill.children import names
+from tidemill.plan.world import Manifest
+
+_UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_LONG = re.compile(r"\b[0-9a-f]{12,64}\b")
+_SHORT = re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{8}\b|\b[a-f]{8}\b")
+_ADDRESS = re.compile(r"\b127\.77\.\d+\.\d+\b")
+_METADATA = ("uid", "resourceVersion", "managedFields", "creationTimestamp", "generation", "namespace", "selfLink")
+# How many windows were looked at is a matter of time, not of faults.
+_OF_TIME = ("checks", "lastRun", "attempt")
+Count = Counter[str]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is left of a run, in words that are the same for every run."""
+
+    objects: tuple[str, ...]
+    """Every object, normalised, as JSON."""
+    deeds: Count
+    """How often each object was created and deleted by the operator, by the audit log."""
+
+
+def ending(objects: Sequence[Manifest], deeds: Iterable[tuple[str, str, str]], namespace: str) -> Ending:
+    """The ending of a run; `deeds` are verb, resource and name of what was created or deleted."""
+    told = sorted(normalised(manifest, namespace) for manifest in objects if not _is_check(manifest))
+    checks = {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] == "DriftMonitor"}
+    counted = Counter(
+        f"{verb} {resource} {plain(name, namespace)}"
+        for verb, resource, name in deeds
+        if not (resource == "jobs" and _SHORT.sub("", name).removesuffix("--1") in checks)
+    )
+    return Ending(tuple(told), counted)
+
+
+def normalised(manifest: Manifest, namespace: str) -> str:
+    """An object without what differs from run to run."""
+    told = json.loads(json.dumps(manifest))
+    for name in _METADATA:
+        told["metadata"].pop(name, None)
+    (told.get("status") or {}).pop("observedGeneration", None)
+    if told["kind"] == "DriftMonitor":
+        for name in _OF_TIME:
+            told["status"].pop(name, None)
+    if told["kind"] == "Pod" and told["metadata"].get("annotations", {}).get(names.ROUTES) == "{}":
+        # An empty routing table says the same as none.
+        del told["metadata"]["annotations"][names.ROUTES]
+    if told["kind"] == "Service":
+        for name in ("clusterIP", "clusterIPs"):
+            told["spec"].pop(name, None)
+    for condition in (told.get("status") or {}).get("conditions") or ():
+        condition.pop("observedGeneration", None)
+    return plain(json.dumps(told, sort_keys=True, indent=1, ensure_ascii=False), namespace)
+
+
+def plain(text: str, namespace: str) -> str:
+    """`text` without uids, times and digests.
+
+    >>> plain("iris-0a1b2c3d-1 in ns at 2026-01-01T00:00:00Z", "ns")
+    'iris-# in NAMESPACE at TIME'
+    """
+    text = _LONG.sub("#", _TIME.sub("TIME", _UID.sub("UID", _ADDRESS.sub("ADDRESS", text))))
+    text = re.sub(rf"\b{re.escape(namespace)}\b", "NAMESPACE", text)
+    return re.sub(r"#-\d+\b", "#", _SHORT.sub("#", text))
+
+
+def same_end(reference: Ending, found: Ending) -> list[str]:
+    """O1: every object is as it would be without faults."""
+    if reference.objects == found.objects:
+        return []
+    expected, actual = ("\n".join(ending.objects).splitlines() for ending in (reference, found))
+    difference = list(difflib.unified_diff(expected, actual, "without faults", "with faults", lineterm="", n=4))
+    return ["O1: another end state\n" + "\n".join(difference[:80])]
+
+
+def made_once(reference: Ending, found: Ending) -> list[str]:
+    """O2: what is made and deleted is made and deleted as often as without faults."""
+    return [
+        f"O2: {deed}: {found.deeds[deed]} times, {reference.deeds[deed]} without faults"
+        for deed in sorted(reference.deeds.keys() | found.deeds.keys())
+        if reference.deeds[deed] != found.deeds[deed]
+    ]
+
+
+def one_run_per_window(objects: Sequence[Manifest]) -> list[str]:
+    """O2: no two TrainingJobs answer the same window of a monitor."""
+    causes = Counter(
+        str((manifest.get("metadata", {}).get("annotations") or {}).get(names.CAUSE))
+        for manifest in objects
+        if manifest["kind"] == "TrainingJob" and names.MONITOR in (manifest["metadata"].get("labels") or {})
+    )
+    return [f"O2: {count} TrainingJobs for one window: {cause}" for cause, count in causes.items() if count > 1]
+
+
+def no_orphans(objects: Sequence[Manifest]) -> list[str]:
+    """O4: whoever has an owner has one that exists."""
+    uids = {manifest["metadata"]["uid"] for manifest in objects}
+    return [
+        f"O4: {manifest['kind']} {manifest['metadata']['name']} outlived its owner {owner['name']}"
+        for manifest in objects
+        for owner in manifest["metadata"].get("ownerReferences") or ()
+        if owner["uid"] not in uids
+    ]
+
+
+def up_to_date(objects: Sequence[Manifest]) -> list[str]:
+    """O6: every status speaks of the newest spec."""
+    return [
+        f"O6: the status of {manifest['kind']} {manifest['metadata']['name']} speaks of an older spec"
+        for manifest in objects
+        if manifest["apiVersion"].startswith(GROUP)
+        and (manifest.get("status") or {}).get("observedGeneration") != manifest["metadata"]["generation"]
+    ]
+
+
+def _is_check(manifest: Manifest) -> bool:
+    labels: dict[str, Any] = manifest["metadata"].get("labels") or {}
+    return labels.get(names.COMPONENT) == "check"

@@ -1,0 +1,84 @@
+"""The operator as a process of its own, forked from one that has imported it, so that a new life takes a moment only."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+from cluster.plane import free_ports
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tidemill.app", "tidemill.plan"])
+
+
+class Operator:
+    """One operator of one namespace, which may be killed at any moment and begin anew."""
+
+    def __init__(self, server: str, namespace: str, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / f"{namespace}.log"
+        self._kubeconfig = folder / f"{namespace}.kubeconfig"
+        self._kubeconfig.write_text(json.dumps(kubeconfig(server)))
+        self._namespace = namespace
+        self.lives = 0
+        self.expected_end = False
+        self._process: multiprocessing.process.BaseProcess | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
+    def start(self) -> None:
+        self.lives += 1
+        self.expected_end = False
+        [port] = free_ports(1)
+        arguments = (str(self._kubeconfig), self._namespace, port, str(self.log))
+        self._process = _context.Process(target=_live, args=arguments, daemon=True)
+        self._process.start()
+
+    def kill(self) -> None:
+        """SIGKILL, on purpose."""
+        self.expected_end = True
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+
+    def remove(self) -> None:
+        """Kill it and take away what it left."""
+        self.kill()
+        self._kubeconfig.unlink(missing_ok=True)
+        self.log.unlink(missing_ok=True)
+
+
+def kubeconfig(server: str) -> dict[str, object]:
+    """The least that leads to `server`; who we are is the proxy's business."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "chaos",
+        "clusters": [{"name": "chaos", "cluster": {"server": server}}],
+        "contexts": [{"name": "chaos", "context": {"cluster": "chaos", "user": "chaos"}}],
+        "users": [{"name": "chaos", "user": {}}],
+    }
+
+
+def _live(config: str, namespace: str, port: int, log: str) -> None:
+    from tidemill import app
+    from tidemill.children.installation import Installation
+    from tidemill.engine.settings import Settings
+
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    settings = Settings(
+        installation=Installation(workload_image="tidemill/workload:1", server_image="tidemill/server:1"),
+        namespaces=(namespace,),
+        kubeconfig=config,
+        metrics_host="127.0.0.1",
+        metrics_port=port,
+        namespace=namespace,
+    )
+    sys.exit(app.run(settings))

@@ -1,0 +1,208 @@
+"""What people do, step by step: each workload is a script of applies, and of how far things must have come in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chaos.kubelet import Script
+from stories import script
+from tidemill.contract import RunReport
+from tidemill.plan.world import Manifest
+
+
+@dataclass(frozen=True)
+class Apply:
+    """What a user applies."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Delete:
+    """What a user deletes."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Until:
+    """Wait until the object (the first whose name begins so, with `*`) says `value` at `path`, of its newest spec."""
+
+    kind: str
+    name: str
+    path: str = ""
+    value: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.path}={self.value}" if self.path else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Wait until there is no such object."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"no {self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Runs of a task do not end, from now on."""
+
+    task: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """They may end again."""
+
+    task: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Let time pass."""
+
+    seconds: float
+
+
+Step = Apply | Delete | Until | Gone | Hold | Release | Pause
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A piece of life with a beginning and an end that is always the same."""
+
+    name: str
+    steps: tuple[Step, ...]
+    script: Callable[[], Script]
+
+
+def ready(kind: str, name: str) -> Until:
+    return Until(kind, name, "conditions.Ready.status", "True")
+
+
+def _quiet() -> Script:
+    return Script({"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()})
+
+
+def _with_a_candidate(right: int) -> Callable[[], Script]:
+    def make() -> Script:
+        made = _quiet()
+        made.measurements = lambda candidate: script.measures(candidate, right=right)()
+        return made
+
+    return make
+
+
+def _with_a_tide() -> Script:
+    """Drift for the first version that is looked at, none for those that follow."""
+    made = _with_a_candidate(97)()
+    first: set[str] = set()
+
+    def checks(order: Manifest) -> RunReport:
+        version = order["version"]["name"]
+        first.update({version} if not first else ())
+        report: RunReport = script.checks("Failing" if version in first else "Passing")(order)
+        return report
+
+    made.reports["Check"] = checks
+    return made
+
+
+def _service() -> Manifest:
+    """The shop's service with a canary that does not take long."""
+    manifest = script.service(replicas=1)
+    rollout = manifest["spec"]["rollout"]
+    rollout["steps"] = [{"weight": 25, "pause": "1s"}, {"weight": 50, "pause": "1s"}]
+    rollout["analysis"]["interval"] = "1s"
+    return manifest
+
+
+def _monitor(*, suspend: bool = False) -> Manifest:
+    window = {"size": "10s", "minimumSamples": 100, "minimumLabels": 50}
+    return script.monitor(interval="2s", window=window, suspend=suspend)
+
+
+IN_SERVICE: tuple[Step, ...] = (
+    Apply(script.dataset()),
+    Apply(script.training_job()),
+    Apply(_service()),
+    ready("TrainingJob", "fraud-first"),
+    ready("InferenceService", "fraud"),
+)
+NO_CANDIDATE: tuple[Step, ...] = (
+    Until("InferenceService", "fraud", "conditions.RolloutComplete.status", "True"),
+    Gone("Deployment", "fraud-candidate"),
+    Gone("Service", "fraud-candidate"),
+)
+SECOND: tuple[Step, ...] = (
+    # Creation times are whole seconds, and of two versions of the same second the newer one is not known.
+    Pause(1.1),
+    Apply(script.training_job("fraud-second")),
+    ready("TrainingJob", "fraud-second"),
+)
+
+
+def _rollout_ended(outcome: str) -> tuple[Step, ...]:
+    return (Until("InferenceService", "fraud", "history.0.outcome", outcome), *NO_CANDIDATE)
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("train_and_serve", IN_SERVICE, _quiet),
+        Workload(
+            "deleted_while_training",
+            (
+                Hold("Train"),
+                Apply(script.dataset()),
+                Apply(script.training_job()),
+                Until("Pod", "fraud-first*"),
+                Delete("TrainingJob", "fraud-first"),
+                Gone("Job", "fraud-first*"),
+                Gone("Pod", "fraud-first*"),
+                ready("Dataset", "payments"),
+            ),
+            _quiet,
+        ),
+        Workload(
+            "suspended_and_resumed",
+            (
+                Hold("Train"),
+                Apply(script.dataset()),
+                Apply(script.training_job()),
+                Until("Pod", "fraud-first*"),
+                Apply(script.training_job(suspend=True)),
+                Until("TrainingJob", "fraud-first", "conditions.Suspended.status", "True"),
+                Gone("Job", "fraud-first*"),
+                Gone("Pod", "fraud-first*"),
+                Release("Train"),
+                Apply(script.training_job(suspend=False)),
+                ready("TrainingJob", "fraud-first"),
+                ready("ModelVersion", "fraud*"),
+            ),
+            _quiet,
+        ),
+        Workload("canary_rolled_back", (*IN_SERVICE, *SECOND, *_rollout_ended("RolledBack")), _with_a_candidate(70)),
+        Workload("canary_promoted", (*IN_SERVICE, *SECOND, *_rollout_ended("Promoted")), _with_a_candidate(97)),
+        Workload(
+            "drift_retrains",
+            (
+                *IN_SERVICE,
+                Apply(_monitor()),
+                Until("DriftMonitor", "fraud", "history.0.outcome", "Promoted"),
+                *_rollout_ended("Promoted"),
+                Until("DriftMonitor", "fraud", "lastRun.verdict", "Passing"),
+                Apply(_monitor(suspend=True)),
+                Until("DriftMonitor", "fraud", "conditions.Ready.reason", "Suspended"),
+            ),
+            _with_a_tide,
+        ),
+    )
+}
