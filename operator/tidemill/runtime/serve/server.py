@@ -14,12 +14,9 @@ import gc
 import logging
 import os
 import socket
-import threading
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -33,7 +30,7 @@ from tidemill.runtime.serve.records import LabelFile, PredictionFile
 from tidemill.runtime.serve.requests import Bounds
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.serving import Serving
-from tidemill.runtime.serve.state import State
+from tidemill.runtime.serve.stopping import Server, end_after
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +39,7 @@ KEEP_ALIVE: Final = 75
 LAST_FLUSH: Final = 5.0
 LAST_REQUESTS: Final = 3
 WORK_SECONDS: Final = 1.0
-LAST_SECONDS: Final = 9.5
-"""A process is gone this long after its drain, whatever hangs in a thread of it."""
+THREADS_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,52 +77,6 @@ class Settings:
         return cls(**{**found, **others})
 
 
-class Server(uvicorn.Server):  # type: ignore[misc]
-    """uvicorn that goes on answering for a while after SIGTERM."""
-
-    def __init__(
-        self, config: uvicorn.Config, state: State, drain_seconds: float, end_after: Callable[[float], None]
-    ) -> None:
-        """`end_after` is told with the first signal in how many seconds the process must be gone."""
-        super().__init__(config)
-        self._state = state
-        self._drain_seconds = drain_seconds
-        self._end_after = end_after
-        self._drained_at: float | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal starts the drain, the second ends it. Not recorded as uvicorn would: to be told to stop and to
-        stop is a success, and the exit code is 0."""
-        if self._drained_at is None:
-            self._state.draining = True
-            self._drained_at = time.monotonic() + self._drain_seconds
-            self._end_after(self._drain_seconds + LAST_SECONDS)
-        else:
-            self.should_exit = True
-
-    async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
-        if self._drained_at is not None and time.monotonic() >= self._drained_at:
-            self.should_exit = True
-        return bool(await super().on_tick(counter))
-
-
-def end_after(seconds: float) -> None:
-    """End this process then, unless it has ended by itself.
-
-    A thread that waits for a store cannot be stopped, and Python does not exit before its threads do.
-    """
-
-    def end() -> None:
-        logger.error("something still hangs %g s after this process was told to stop; it ends nevertheless", seconds)
-        logging.shutdown()
-        os._exit(0)
-
-    last = threading.Timer(seconds, end)
-    last.daemon = True
-    last.start()
-
-
 def serve(
     identity: Identity,
     attempt: Callable[[], Loaded],
@@ -135,7 +85,7 @@ def serve(
     routes: Path | None = None,
     log_to: Callable[[Loaded], Store | None],
 ) -> None:
-    """Serve what `attempt` loads until told to stop.
+    """Serve what `attempt` loads until told to stop, whereupon the process ends.
 
     `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to.
     """
@@ -160,6 +110,8 @@ def serve(
     server = Server(config, serving.state, settings.drain_seconds, end_after)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_run(server, gate, attempt, settings, routes, log_to))
+        # Leaving the runner waits for threads. All that was worth waiting for is over.
+        end_after(THREADS_SECONDS)
 
 
 async def _run(

@@ -151,11 +151,15 @@ class Pod:
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
-    def start(self) -> Pod:
+    def begin(self) -> None:
+        """Start the process and wait for nothing."""
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 self.command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
             )
+
+    def start(self) -> Pod:
+        self.begin()
         until(lambda: self.answers("/v2/health/live"), f"{self.name} lives; it said:\n{self.output.read_text()}")
         return self
 
@@ -203,6 +207,14 @@ class Pod:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def all_ready(*several: Pod) -> None:
+    """Start pods side by side, and wait until all of them are ready."""
+    for one in several:
+        one.begin()
+    for one in several:
+        until(lambda one=one: one.answers("/v2/health/ready"), f"{one.name} is ready")
 
 
 def free_port() -> int:

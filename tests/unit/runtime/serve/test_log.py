@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -99,3 +101,52 @@ async def test_a_record_that_cannot_be_encoded_is_dropped_and_the_log_goes_on(ca
     assert [b"a"] == list(store.held.values())
     assert (1, 1) == (written.state.dropped, written.state.written)
     assert "cannot be written" in caplog.text
+
+
+class Hanging(Flaky):
+    """A store that keeps silent until it is released, and remembers how many asked it at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.released = threading.Event(), threading.Event()
+        self.at_once = self.most_at_once = 0
+
+    def put(self, key: str, content: bytes) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.asked.set()
+        self.released.wait()
+        super().put(key, content)
+        self.at_once -= 1
+
+
+async def test_a_write_that_was_given_up_goes_on_and_no_other_one_starts_beside_it() -> None:
+    store = Hanging()
+    written = log(store)
+    written.append(Row("a"), 1, 10)
+    given_up = asyncio.create_task(written.flush())
+    await asyncio.to_thread(store.asked.wait)
+    given_up.cancel()
+    written.append(Row("b"), 1, 10)
+
+    second = asyncio.create_task(written.flush())
+    await asyncio.sleep(0)
+    store.released.set()
+
+    assert await second
+    assert 1 == store.most_at_once
+    assert [b"a", b"b"] == list(store.held.values())
+    assert (2, 0, 0) == (written.state.written, written.backlog, written.backlog_bytes)
+
+
+async def test_rows_that_are_being_written_are_counted_once_as_waiting() -> None:
+    store = Hanging()
+    written = log(store)
+    written.append(Row("a"), 1, 10)
+    writing = asyncio.create_task(written.flush())
+    await asyncio.to_thread(store.asked.wait)
+
+    assert 1 == written.backlog
+    store.released.set()
+    await writing
+    assert 0 == written.backlog

@@ -7,18 +7,19 @@ import json
 import shutil
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tidemill.contract import VersionOrder
 from tidemill.runtime.objects import Store
 
-from .conftest import Pod, signature, until
+from .conftest import Pod, pods, publisher, signature, until
 
 Publish = Callable[..., VersionOrder]
 MakePod = Callable[..., Pod]
@@ -30,9 +31,34 @@ def logged(store: Store, folder: str) -> list[dict[str, Any]]:
     return [row for table in tables for row in table.to_pylist()]
 
 
-def test_a_pod_answers_with_the_version_it_was_ordered_to_serve(publish: Publish, pod: MakePod) -> None:
-    version = publish("house-1")
-    one = pod(version).ready()
+class House(NamedTuple):
+    """One pod for all tests that leave it as it was."""
+
+    pod: Pod
+    version: VersionOrder
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    store = Store.open(f"file://{folder}/store")
+    version = publisher(store)("house-1")
+    with pods(folder, store) as prepare:
+        yield House(prepare(version, maxBodyBytes=100_000).ready(), version)
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """A pod with little patience for bodies and little room for its log, which it writes once a minute."""
+    folder = tmp_path_factory.mktemp("strict")
+    store = Store.open(f"file://{folder}/store")
+    bounds = {"TIDEMILL_BODY_SECONDS": "1", "TIDEMILL_LOG_SECONDS": "60", "TIDEMILL_LOG_BYTES": "1000"}
+    with pods(folder, store) as prepare:
+        yield prepare(publisher(store)("house-1"), environment=bounds).ready()
+
+
+def test_a_pod_answers_with_the_version_it_was_ordered_to_serve(house: House) -> None:
+    one, version = house
 
     answer = one.ask(2.0, id="r-1")
 
@@ -44,6 +70,7 @@ def test_a_pod_answers_with_the_version_it_was_ordered_to_serve(publish: Publish
     assert [0] == one.ask(-2.0).json()["predictions"]
 
 
+@pytest.mark.slow
 def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(
     publish: Publish, pod: MakePod, store: Store
 ) -> None:
@@ -137,16 +164,15 @@ def test_a_store_that_goes_away_costs_no_answer_and_its_rows_are_written_when_it
     }
 
 
-def test_a_full_log_drops_rows_and_counts_them_and_answers_go_on(publish: Publish, pod: MakePod) -> None:
-    one = pod(publish("house-1"), environment={"TIDEMILL_LOG_SECONDS": "60", "TIDEMILL_LOG_BYTES": "1000"}).ready()
+def test_a_full_log_drops_rows_and_counts_them_and_answers_go_on(strict: Pod) -> None:
+    answers = [strict.ask(1.0).status_code for _ in range(10)]
 
-    answers = [one.ask(1.0).status_code for _ in range(10)]
-
-    log = one.state()["logs"]["predictions"]
+    log = strict.state()["logs"]["predictions"]
     assert [200] * 10 == answers
     assert (2, 8) == (log["backlogRows"], log["dropped"])
 
 
+@pytest.mark.slow
 def test_told_to_stop_under_load_it_answers_every_request(publish: Publish, pod: MakePod, store: Store) -> None:
     """Clients go on until they learn that the pod is unready, as endpoints do, and then come no more."""
     one = pod(publish("house-1")).ready()
@@ -179,6 +205,7 @@ def test_told_to_stop_under_load_it_answers_every_request(publish: Publish, pod:
     assert len(codes) + 1 == len(logged(store, "ns/predictions/houses"))
 
 
+@pytest.mark.slow
 def test_bentoml_stands_behind(publish: Publish, pod: MakePod) -> None:
     one = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
     until(lambda: one.state()["bentoml"], "BentoML is loaded")
@@ -192,8 +219,8 @@ def test_bentoml_stands_behind(publish: Publish, pod: MakePod) -> None:
     assert 'tidemill_predictions_total{service="houses",model_version="house-1",role="Stable",code="200"} 1' in metrics
 
 
-def test_bodies_may_be_compressed_but_not_to_any_size(publish: Publish, pod: MakePod) -> None:
-    one = pod(publish("house-1"), maxBodyBytes=100_000).ready()
+def test_bodies_may_be_compressed_but_not_to_any_size(house: House) -> None:
+    one = house.pod
     row = json.dumps({"rows": [{"size": 2, "age": 1}]}).encode()
 
     def send(body: bytes, coding: str) -> httpx.Response:
@@ -209,8 +236,8 @@ def test_bodies_may_be_compressed_but_not_to_any_size(publish: Publish, pod: Mak
     assert 415 == send(row, "br").status_code
 
 
-def test_bad_requests_are_refused_and_the_pod_stays_ready(publish: Publish, pod: MakePod) -> None:
-    one = pod(publish("house-1"), maxBodyBytes=100_000).ready()
+def test_bad_requests_are_refused_and_the_pod_stays_ready(house: House) -> None:
+    one = house.pod
     client, infer = one.client, "/v2/models/house/infer"
 
     refused = {
@@ -240,17 +267,16 @@ def test_bad_requests_are_refused_and_the_pod_stays_ready(publish: Publish, pod:
     assert one.answers("/v2/health/ready")
 
 
-def test_a_body_that_never_ends_is_given_up(publish: Publish, pod: MakePod) -> None:
-    one = pod(publish("house-1"), environment={"TIDEMILL_BODY_SECONDS": "1"}).ready()
-
-    with socket.create_connection(("127.0.0.1", one.port), timeout=20) as slow:
+def test_a_body_that_never_ends_is_given_up(strict: Pod) -> None:
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=20) as slow:
         slow.sendall(b"POST /v2/models/house/infer HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{")
         said = slow.recv(4096)
 
     assert said.startswith(b"HTTP/1.1 408 ")
-    assert one.answers("/v2/health/ready")
+    assert strict.answers("/v2/health/ready")
 
 
+@pytest.mark.slow
 def test_a_folder_is_served_without_a_cluster_by_several_processes(
     publish: Publish, store: Store, tmp_path: Path, pod: MakePod
 ) -> None:

@@ -7,14 +7,15 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from tidemill.contract import VersionOrder
 from tidemill.runtime.objects import Store
 
-from .conftest import AGAINST_SIZE, Pod, pods, publisher, until
+from .conftest import AGAINST_SIZE, Pod, all_ready, pods, publisher, until
 from .test_processes import logged
 
 Publish = Callable[..., VersionOrder]
@@ -28,32 +29,78 @@ def versions(pod: Pod, count: int, **more: Any) -> Counter[str]:
     return Counter(answer.headers["x-model-version"] for answer in answers)
 
 
-def test_the_candidate_gets_exactly_its_share_and_each_request_is_logged_once(
-    publish: Publish, pod: MakePod, store: Store
-) -> None:
-    first, second = publish("house-1"), publish("house-2", AGAINST_SIZE)
-    stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
-    stable.route(weight=25, candidate=second.to_wire(), candidateUrl=candidate.url)
+class Houses(NamedTuple):
+    """Two versions that say the opposite, each in pods of its own, for all tests that leave them running."""
 
-    answered = versions(stable, 100)
+    stable: Pod
+    other: Pod
+    """Another pod of the stable version."""
+    candidate: Pod
+    first: VersionOrder
+    second: VersionOrder
+    store: Store
 
-    assert {"house-1": 75, "house-2": 25} == answered, stable.output.read_text()
-    assert (0, 0) == (stable.stop(), candidate.stop())
-    rows = logged(store, "ns/predictions/houses")
-    assert {("house-1", "Stable", "1"): 75, ("house-2", "Candidate", "0"): 25} == Counter(
-        (row["model_version"], row["role"], row["prediction"]) for row in rows
+    def table(self, weight: int, **more: Any) -> dict[str, Any]:
+        """A routing table with the candidate in it."""
+        return {"weight": weight, "candidate": self.second.to_wire(), "candidateUrl": self.candidate.url, **more}
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
+    folder = tmp_path_factory.mktemp("houses")
+    store = Store.open(f"file://{folder}/store")
+    put = publisher(store)
+    first, second = put("house-1"), put("house-2", AGAINST_SIZE)
+    with pods(folder, store) as prepare:
+        stable, other, candidate = prepare(first), prepare(first), prepare(second, "Candidate")
+        all_ready(stable, other, candidate)
+        yield Houses(stable, other, candidate, first, second, store)
+
+
+@pytest.fixture
+def houses(started: Houses) -> Houses:
+    """The pods without a trial: the next one starts at zero."""
+    started.stable.route()
+    started.other.route()
+    return started
+
+
+def test_the_candidate_gets_exactly_its_share_and_each_request_is_logged_once(houses: Houses) -> None:
+    houses.stable.route(**houses.table(25))
+
+    answers = [houses.stable.ask(1.0, id=f"share-{number}") for number in range(100)]
+
+    assert {(200, "house-1"): 75, (200, "house-2"): 25} == Counter(
+        (answer.status_code, answer.headers["x-model-version"]) for answer in answers
     )
-    assert 100 == len({row["request_id"] for row in rows})
+
+    def rows() -> list[dict[str, Any]]:
+        found = logged(houses.store, "ns/predictions/houses")
+        return [row for row in found if row["request_id"].startswith("share-")]
+
+    until(lambda: len(rows()) >= 100, "everything is logged")
+    # What is logged later shows that nothing of them is still on its way.
+    houses.stable.ask(1.0, id="last")
+    houses.candidate.ask(1.0, id="last-of-candidate")
+    until(
+        lambda: (
+            {"last", "last-of-candidate"}
+            <= {row["request_id"] for row in logged(houses.store, "ns/predictions/houses")}
+        ),
+        "both logs went on",
+    )
+    assert {("house-1", "Stable", "1"): 75, ("house-2", "Candidate", "0"): 25} == Counter(
+        (row["model_version"], row["role"], row["prediction"]) for row in rows()
+    )
+    assert {f"share-{number}" for number in range(100)} == {row["request_id"] for row in rows()}
 
 
-def test_requests_with_the_same_key_go_the_same_way(publish: Publish, pod: MakePod) -> None:
-    first, second = publish("house-1"), publish("house-2")
-    stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
-    stable.route(weight=50, candidate=second.to_wire(), candidateUrl=candidate.url)
+def test_requests_with_the_same_key_go_the_same_way(houses: Houses) -> None:
+    houses.stable.route(**houses.table(50))
 
     def who(key: str) -> set[str]:
         answers = [
-            stable.client.post(
+            houses.stable.client.post(
                 "/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}, headers={"x-routing-key": key}
             )
             for _ in range(5)
@@ -66,17 +113,16 @@ def test_requests_with_the_same_key_go_the_same_way(publish: Publish, pod: MakeP
     assert {"house-1", "house-2"} == set.union(*found)
 
 
-def test_both_versions_are_compared_on_the_same_rows_and_their_labels(publish: Publish, pod: MakePod) -> None:
-    first, second = publish("house-1"), publish("house-2", AGAINST_SIZE)
-    stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
-    stable.route(weight=100, candidate=second.to_wire(), candidateUrl=candidate.url, compare=True)
+def test_both_versions_are_compared_on_the_same_rows_and_their_labels(houses: Houses) -> None:
+    stable = houses.stable
+    stable.route(**houses.table(100, compare=True))
 
     stable.client.post(
-        "/v2/models/house/predict", json={"id": "r-1", "rows": [{"size": 1, "age": 1}, {"size": 0, "age": 0}]}
+        "/v2/models/house/predict", json={"id": "both", "rows": [{"size": 1, "age": 1}, {"size": 0, "age": 0}]}
     )
     until(lambda: stable.measured()["compared"] == 2, "compared")
     for _ in range(2):  # a label sent again changes nothing
-        stable.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "label": "1"}]})
+        stable.client.post("/v2/models/house/feedback", json={"data": [{"id": "both", "label": "1"}]})
 
     score = stable.measured()
     assert (2, 1) == (score["compared"], score["agreed"])  # at zero both choose the first class
@@ -85,45 +131,60 @@ def test_both_versions_are_compared_on_the_same_rows_and_their_labels(publish: P
     assert (1, 0) == (score["candidate"]["requests"], score["candidate"]["errors"])
 
 
-def test_a_label_that_comes_to_another_pod_is_counted_by_the_one_that_answered_and_stored_once(
-    publish: Publish, pod: MakePod, store: Store
-) -> None:
-    first, second = publish("house-1"), publish("house-2")
-    one, other, candidate = pod(first).ready(), pod(first).ready(), pod(second, "Candidate").ready()
-    table = {"weight": 100, "candidate": second.to_wire(), "candidateUrl": candidate.url, "compare": True}
-    one.route(**table, peers=[other.url])
-    other.route(**table, peers=[one.url])
-    one.ask(1.0, id="r-1")
+def test_a_label_that_comes_to_another_pod_is_counted_by_the_one_that_answered_and_stored_once(houses: Houses) -> None:
+    one, other = houses.stable, houses.other
+    one.route(**houses.table(100, compare=True), peers=[other.url])
+    other.route(**houses.table(100, compare=True), peers=[one.url])
+    one.ask(1.0, id="told-elsewhere")
 
-    other.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "label": 1}]})
+    other.client.post("/v2/models/house/feedback", json={"data": [{"id": "told-elsewhere", "label": 1}]})
 
     until(lambda: one.measured()["candidate"]["labelled"] == 1, "counted where the request was answered")
     assert 0 == other.measured()["candidate"]["labelled"]
-    assert (0, 0) == (one.stop(), other.stop())
-    assert ["r-1"] == [row["request_id"] for row in logged(store, "ns/labels/houses")]
+    # Labels sent to both later show that nothing of the first one is still on its way.
+    for pod in (one, other):
+        pod.client.post("/v2/models/house/feedback", json={"data": [{"id": f"last-{pod.name}", "label": 1}]})
+
+    def labelled() -> Counter[str]:
+        return Counter(row["request_id"] for row in logged(houses.store, "ns/labels/houses"))
+
+    until(lambda: {f"last-{one.name}", f"last-{other.name}"} <= labelled().keys(), "both logs went on")
+    assert 1 == labelled()["told-elsewhere"]
 
 
-def test_another_candidate_starts_at_zero(publish: Publish, pod: MakePod) -> None:
-    first, second, third = publish("house-1"), publish("house-2"), publish("house-3", AGAINST_SIZE)
-    stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
-    stable.route(weight=100, candidate=second.to_wire(), candidateUrl=candidate.url)
-    versions(stable, 3)
+def test_another_candidate_starts_at_zero(houses: Houses) -> None:
+    houses.stable.route(**houses.table(100))
+    versions(houses.stable, 3)
 
-    stable.route(weight=0, candidate=third.to_wire(), candidateUrl=candidate.url)
+    third = {**houses.second.to_wire(), "name": "house-3"}
+    houses.stable.route(weight=0, candidate=third, candidateUrl=houses.candidate.url)
 
-    until(lambda: stable.measured()["candidate"]["version"] == "house-3", "the new candidate is known")
-    assert 0 == stable.measured()["candidate"]["requests"]
+    until(lambda: houses.stable.measured()["candidate"]["version"] == "house-3", "the new candidate is known")
+    assert 0 == houses.stable.measured()["candidate"]["requests"]
 
 
-def test_a_routing_table_that_is_not_understood_leaves_the_last_one_in_force(publish: Publish, pod: MakePod) -> None:
-    first, second = publish("house-1"), publish("house-2")
-    stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
-    stable.route(weight=100, candidate=second.to_wire(), candidateUrl=candidate.url)
+def test_a_routing_table_that_is_not_understood_leaves_the_last_one_in_force(houses: Houses) -> None:
+    houses.stable.route(**houses.table(100))
 
-    stable.routes.write_text('{"weight": "many"}')
+    houses.stable.routes.write_text('{"weight": "many"}')
 
-    until(lambda: stable.state()["routesProblem"], "the problem is visible")
-    assert {"house-2": 3} == versions(stable, 3)
+    until(lambda: houses.stable.state()["routesProblem"], "the problem is visible")
+    assert {"house-2": 3} == versions(houses.stable, 3)
+
+
+@pytest.mark.slow
+def test_a_candidate_killed_while_it_is_asked_costs_no_request(houses: Houses, tmp_path: Path) -> None:
+    with pods(tmp_path, houses.store) as prepare:
+        candidate = prepare(houses.second, "Candidate").ready()
+        houses.stable.route(weight=50, candidate=houses.second.to_wire(), candidateUrl=candidate.url)
+        before = versions(houses.stable, 10)
+
+        assert candidate.process is not None
+        candidate.process.kill()
+        after = versions(houses.stable, 10)
+
+    assert {"house-1": 5, "house-2": 5} == before
+    assert {"house-1": 10} == after
 
 
 Behave = Callable[[socket.socket, bytes], None]
@@ -245,6 +306,7 @@ def test_the_stand_in_candidate_is_believed_when_it_answers_well(stable: Pod) ->
         assert {"house-2": 4} == versions(stable, 4)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_keeps_hanging_is_soon_hardly_asked(publish: Publish, pod: MakePod) -> None:
     stable = pod(publish("house-1"), timeoutSeconds=0.05).ready()
     with candidate_that(MISBEHAVIOUR["hangs"]) as url:
@@ -254,17 +316,3 @@ def test_a_candidate_that_keeps_hanging_is_soon_hardly_asked(publish: Publish, p
 
     assert stable.state()["candidateBreakerOpen"]
     assert 20 <= stable.measured()["candidate"]["requests"] < 60
-
-
-def test_a_candidate_killed_while_it_is_asked_costs_no_request(publish: Publish, pod: MakePod) -> None:
-    first, second = publish("house-1"), publish("house-2")
-    stable, candidate = pod(first).ready(), pod(second, "Candidate").ready()
-    stable.route(weight=50, candidate=second.to_wire(), candidateUrl=candidate.url)
-    before = versions(stable, 10)
-
-    assert candidate.process is not None
-    candidate.process.kill()
-    after = versions(stable, 10)
-
-    assert {"house-1": 5, "house-2": 5} == before
-    assert {"house-1": 10} == after
