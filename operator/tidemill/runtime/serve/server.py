@@ -39,6 +39,7 @@ KEEP_ALIVE: Final = 75
 LAST_FLUSH: Final = 5.0
 LAST_REQUESTS: Final = 3
 WORK_SECONDS: Final = 1.0
+BREATH: Final = 0.25
 THREADS_SECONDS: Final = 1.0
 
 
@@ -201,6 +202,8 @@ async def _bring_up(
         serving.identity.version,
         "compiled" if loaded.predictor.compiled else "estimator",
     )
+    # Whoever waits for the first answer gets it before the rest is loaded, which takes the processor for seconds.
+    await asyncio.sleep(BREATH)
     settle()
     if settings.bentoml:
         await _load_bentoml(gate)
