@@ -1,5 +1,6 @@
 """The first half of the story: a model goes into service, the tide comes in, a better model goes out."""
 
+from cluster.places import REPOSITORY
 from demo.stage import Stage
 from demo.story import NAME, Story
 from support import biopsies
@@ -16,7 +17,7 @@ FALL = 0.04
 
 
 def _apply(story: Story, seconds: float) -> str:
-    story.narrator.say(f"kubectl apply -n {story.namespace} -f {SAMPLE.relative_to(biopsies.REPOSITORY)}")
+    story.narrator.say(f"kubectl apply -n {story.namespace} -f {SAMPLE.relative_to(REPOSITORY)}")
     for line in apply(story.cluster, story.namespace, SAMPLE).strip().splitlines():
         story.narrator.say(f"  {line}")
     return "4 objects"
