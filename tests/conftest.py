@@ -1,9 +1,13 @@
-"""What all tests share: the option that writes golden files anew, and no deadlines, since machines differ."""
+"""What all tests share: the option that writes golden files anew, and how properties are tried."""
+
+import os
 
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("tidemill", deadline=None)
+# No deadlines, since machines differ. Continuous integration tries the same examples each time: finding new ones is for
+# people at work, who can follow them up.
+hypothesis.settings.register_profile("tidemill", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("tidemill")
 
 

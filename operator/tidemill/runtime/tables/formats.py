@@ -102,7 +102,9 @@ def _csv(content: bytes, name: str, texts: Collection[str]) -> pa.Table:
     from pyarrow import csv
 
     head = _text(content, name, "CSV")
-    first = next(line for line in head.splitlines() if line.strip())
+    first = next((line for line in head.splitlines() if line.strip()), None)
+    if first is None:
+        raise SourceEmpty(f"{name} holds nothing but blanks; put rows into it")
     delimiter = max(_DELIMITERS, key=first.count)
     names = [cell.strip().strip('"') for cell in first.split(delimiter)]
     if all(_is_number(cell) for cell in names):

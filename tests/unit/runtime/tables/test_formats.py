@@ -8,7 +8,7 @@ import pickle
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from pyarrow import parquet
 
@@ -107,6 +107,7 @@ def test_a_column_that_is_declared_text_keeps_its_zeros() -> None:
     assert ["01234"] == formats.read(b"zip\n01234\n", "t.csv", texts=["zip"]).column("zip").to_pylist()
 
 
+@example(b"\x1c", "t.csv")
 @settings(deadline=None)
 @given(some.binary(max_size=300), some.sampled_from(["t.csv", "t.parquet", "t.jsonl", "t.csv.gz", "t"]))
 def test_whatever_comes_is_read_or_refused(content: bytes, name: str) -> None:
