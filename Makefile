@@ -25,7 +25,7 @@ lint: .venv/.ready ## Check style, types and the direction of imports
 	@$(python) -m ruff check operator tests
 	@$(python) -m ruff format --check operator tests
 	@$(python) -m mypy
-	@MYPYPATH=tests $(python) -m mypy --strict --explicit-package-bases -p cluster
+	@MYPYPATH=tests $(python) -m mypy --strict --explicit-package-bases -p cluster -p chaos
 	@.venv/bin/lint-imports --no-logo
 
 # A cluster that was up before stays up; one that the tests started goes with them, however they end.
@@ -69,6 +69,10 @@ generate: .venv/.ready ## Write CRDs, chart copies, manifests and the reference 
 .PHONY: verify
 verify: .venv/.ready ## Fail if anything that is generated differs from its source
 	@TIDEMILL_HELM="$$($(python) -m cluster tools)/helm" $(python) -m tidemill generate --check
+
+.PHONY: chaos
+chaos: .venv/.ready ## Play crashes and API errors against the operator, at most an hour; failing plans land in reports/chaos
+	@$(python) -m chaos run --minutes 60 --failures reports/chaos
 
 .PHONY: bench-drift
 bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (and Evidently, where EVIDENTLY names a Python that has it)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidemill.api.conditions import Reason
 from tidemill.api.modelversion import Measured
-from tidemill.contract import Arm, Checked, CheckOutcome, Ingested, Latencies, Measurements, RunReport, Trained
+from tidemill.contract import Arm, Checked, CheckOutcome, Failure, Ingested, Latencies, Measurements, RunReport, Trained
 
 REVISION = "sha256:" + "a" * 64
 
@@ -83,6 +84,11 @@ def ingests(order: dict[str, Any]) -> RunReport:
     return RunReport(
         ingested=Ingested(digest=REVISION, uri=uri, rows=1000, bytes=4000, columns=5, features=4, target="fraud")
     )
+
+
+def cannot_reach(order: dict[str, Any]) -> RunReport:
+    message = "nothing answers at http://lake:9000; start the store, or mend its endpoint"
+    return RunReport(failure=Failure(reason=Reason.SOURCE_UNREACHABLE, message=message, retryable=True))
 
 
 def trains(accuracy: float = 0.96) -> Any:

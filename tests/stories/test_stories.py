@@ -142,6 +142,15 @@ def training_that_runs_out_of_memory(theatre: Theatre) -> None:
     theatre.run(minutes=10)
 
 
+def a_source_that_comes_back(theatre: Theatre) -> None:
+    theatre.reports["Ingest"] = script.cannot_reach
+    theatre.apply(script.dataset())
+    theatre.run(minutes=1)
+    theatre.say("the store is up again")
+    theatre.reports["Ingest"] = script.ingests
+    theatre.run(minutes=2)
+
+
 def deleted_while_training(theatre: Theatre) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     theatre.apply(script.dataset())
@@ -185,6 +194,7 @@ STORIES: dict[str, Story] = {
         circuit_opens_after_rejected_versions,
         approval_by_a_person,
         training_that_runs_out_of_memory,
+        a_source_that_comes_back,
         deleted_while_training,
         suspended_and_resumed,
         pinned_version,

@@ -110,6 +110,14 @@ def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[S
     failure, revision = progress.failure, status.revision
     if failure is None and progress.run.phase == "Succeeded":
         return [*_about_revision(status), true("Fetched", Reason.SUCCEEDED), true("QualityPassed", Reason.SUCCEEDED)]
+    failed_before = dataset.status.condition("Fetched") if progress.attempt.number > 1 else None
+    if failure is None and failed_before is not None and not progress.run.over:
+        # While it is tried again, what is wrong stays said: only an end can tell whether it still is.
+        message = f"attempt {progress.attempt.number} is under way"
+        return [
+            *_repeated(dataset, {"Ready", "Fetched", "QualityPassed"}),
+            true("Reconciling", Reason.RETRYING, message),
+        ]
     if failure is None:
         message = progress.run.message or "the source is being read"
         return [*_about_revision(status, Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
@@ -132,6 +140,15 @@ def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[S
         # A source that vanished later takes nothing away.
         return [true("Ready", Reason.SUCCEEDED, message), *said]
     return [false("Ready", failure.reason, message), *said]
+
+
+def _repeated(dataset: Dataset, types: set[str]) -> list[Said]:
+    """What was said of these before."""
+    return [
+        Said(type=condition.type, status=condition.status, reason=condition.reason, message=condition.message)
+        for condition in dataset.status.conditions
+        if condition.type in types
+    ]
 
 
 def _about_revision(status: DatasetStatus, reason: Reason = Reason.SUCCEEDED, message: str = "") -> list[Said]:
