@@ -60,6 +60,11 @@ def build_images(
 ) -> None:
     """Build the images that changed, load them, and print their sizes and references."""
     cluster = clusters.existing(name) if load else None
+    if cluster and cluster.provider is Provider.GIVEN:
+        # Nothing is built for a cluster that has its own: it only has to be known which they are.
+        for role, reference in images.named(cluster).items():
+            console.print(f"{role}: {reference}")
+        return
     built = images.build(cluster.provider if cluster else provider or choose())
     if cluster:
         images.load(built, cluster)

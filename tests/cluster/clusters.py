@@ -29,7 +29,9 @@ class Cluster:
 
     @property
     def images(self) -> Path:
-        """What `images` loaded: role to reference."""
+        """What `images` loaded, or what a given cluster can pull: role to reference."""
+        if self.provider is Provider.GIVEN and (named := os.environ.get("TIDEMILL_IMAGES")):
+            return Path(named).expanduser().resolve()
         return self.state / "images.json"
 
     @property

@@ -77,8 +77,31 @@ def load(built: Built, cluster: Cluster) -> None:
             with step("loading images into kind"):
                 Kind.named(cluster.name).load(references)
         case Provider.GIVEN:
-            raise NoCluster("images cannot be loaded into a given cluster: push them to a registry that it pulls from")
+            raise NoCluster(
+                "images cannot be loaded into a given cluster: build them with `python -m cluster images --no-load`, push"
+                " them to a registry that it pulls from, and name them in a JSON file that TIDEMILL_IMAGES points at:"
+                ' {"controller": "registry.example.com/tidemill/controller:0.1.0", "workload": …, "server": …, "store": …}'
+            )
     cluster.images.write_text(json.dumps(dict(built.references), indent=2) + "\n")
+
+
+def named(cluster: Cluster) -> dict[str, str]:
+    """The references of the images that the cluster has, by role; raises NoCluster where they are not known."""
+    try:
+        references = json.loads(cluster.images.read_text())
+    except (OSError, ValueError) as error:
+        raise NoCluster(f"the images of this cluster are not known ({error}); {_REMEDY[cluster.provider]}") from error
+    missing = sorted(set(recipes.ROLES) - set(references))
+    if missing:
+        raise NoCluster(f"{cluster.images} does not name {', '.join(missing)}; {_REMEDY[cluster.provider]}")
+    return {role: str(references[role]) for role in recipes.ROLES}
+
+
+_REMEDY = {
+    Provider.EMBEDDED: "run `make images`",
+    Provider.KIND: "run `make images`",
+    Provider.GIVEN: "set TIDEMILL_IMAGES to a JSON file that names controller, workload, server and store images it can pull",
+}
 
 
 def _load_embedded(built: Built, node: Embedded) -> None:

@@ -41,7 +41,9 @@ class Images:
 
 def images(cluster: Cluster) -> Images:
     """The images that were loaded into the cluster."""
-    return Images(json.loads(cluster.images.read_text()))
+    from cluster import images as building
+
+    return Images(building.named(cluster))
 
 
 def build_images(cluster: Cluster) -> Images:
