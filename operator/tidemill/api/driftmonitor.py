@@ -82,7 +82,7 @@ class Check(Model):
     type: CheckType
     """What is asked: are the values sound, have features or predictions moved, are the answers still right."""
     method: Method = "Auto"
-    """For FeatureDrift and PredictionDrift: how distance is measured; Auto is PSI."""
+    """For FeatureDrift and PredictionDrift: how distance is measured; Auto is PSI less what chance alone makes of it."""
     warning: float | None = Field(default=None, ge=0)
     """From this distance on the verdict is Warning."""
     failing: float | None = Field(default=None, ge=0)

@@ -11,7 +11,7 @@ from tidemill.contract import Arm, Latencies, Measurements
 from tidemill.plan.gates import regression
 
 NOISE_SECONDS = 0.01
-"""A candidate is reached over one more hop, and small times jitter: this much slower is never held against it."""
+"""Seconds by which the times of small models jitter on busy cores: this much slower is never held against a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
