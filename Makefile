@@ -74,6 +74,10 @@ verify: .venv/.ready ## Fail if anything that is generated differs from its sour
 chaos: .venv/.ready ## Play crashes and API errors against the operator, at most an hour; failing plans land in reports/chaos
 	@$(python) -m chaos run --minutes 60 --failures reports/chaos
 
+.PHONY: soak-serving
+soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests while the cluster is disturbed, about half an hour
+	@$(python) -m soak
+
 .PHONY: bench-drift
 bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (and Evidently, where EVIDENTLY names a Python that has it)
 	@$(python) tests/benchmarks/drift --rows 1000000 $(if $(EVIDENTLY),--evidently $(EVIDENTLY))

@@ -50,8 +50,8 @@ def test_no_role_touches_secrets_roles_or_people(render: Render) -> None:
             }
 
 
-def test_pods_are_read_and_annotated_and_never_made(render: Render) -> None:
-    assert READ | {"patch"} == rules(render(), "tidemill-controller")["/pods"]
+def test_pods_are_watched_and_annotated_and_never_made(render: Render) -> None:
+    assert {"list", "watch", "patch"} == rules(render(), "tidemill-controller")["/pods"]
 
 
 def test_specs_of_people_are_only_read(render: Render) -> None:

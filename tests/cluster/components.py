@@ -12,7 +12,7 @@ Arguments = list[str]
 PAUSE = "tidemill.dev/system/pause:1"
 
 # RequestResponse for our own API, so that tests can ask who changed what, and in which order; the rest
-# by name only. Leases and health checks are noise, and would be most of the log.
+# by name only. Leases and health checks are noise, and would be most of the log; a service account's Leases are our own.
 AUDIT_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -20,6 +20,11 @@ AUDIT_POLICY: dict[str, Any] = {
     "rules": [
         {"level": "RequestResponse", "resources": [{"group": "tidemill.dev"}]},
         {"level": "None", "nonResourceURLs": ["/healthz*", "/readyz*", "/livez*", "/openapi*", "/api*", "/version"]},
+        {
+            "level": "Metadata",
+            "userGroups": ["system:serviceaccounts"],
+            "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}],
+        },
         {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
         {"level": "Metadata"},
     ],

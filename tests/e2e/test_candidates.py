@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from support import biopsies, untouched
@@ -72,18 +70,11 @@ def version_of(grounds: Grounds, run: str, *, seconds: float = 120) -> ModelVers
     return until(f"{run} publishing a version", published, seconds=seconds, explain=grounds.operator_log)
 
 
-def mixed_up(table: pa.Table) -> pa.Table:
-    """The same rows and the same labels, but not the ones that belong together."""
-    labels = table["target"].to_numpy(zero_copy_only=False)
-    shuffled = np.random.default_rng(7).permutation(labels)
-    return table.set_column(table.column_names.index("target"), "target", pa.array(shuffled))
-
-
 @pytest.fixture(scope="module")
 def screening(grounds: Grounds) -> Iterator[Screening]:
     apply(grounds.cluster, CANDIDATES, FOLDER / "service.yaml")
     porter = Porter.start(grounds.api, CANDIDATES, grounds.images["workload"])
-    porter.put("sources/mixed-up.csv", biopsies.everything(mixed_up))
+    porter.put("sources/mixed-up.csv", biopsies.everything(biopsies.mixed_up))
     first = version_of(grounds, SERVICE).name
 
     def answering() -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
@@ -53,6 +54,13 @@ def everything(change: Callable[[pa.Table], pa.Table] = lambda table: table) -> 
 def everything_as_parquet() -> bytes:
     """All rows of the set as a Parquet file."""
     return tables.as_parquet(bundled.read(SET))
+
+
+def mixed_up(table: pa.Table) -> pa.Table:
+    """The same rows and the same labels, but not the ones that belong together."""
+    labels = table[TARGET].to_numpy(zero_copy_only=False)
+    shuffled = np.random.default_rng(7).permutation(labels)
+    return table.set_column(table.column_names.index(TARGET), TARGET, pa.array(shuffled))
 
 
 def climate() -> Climate:

@@ -13,11 +13,12 @@ CRASH = "tidemill-crash"
 BAD = "tidemill-bad"
 CANDIDATES = "tidemill-candidates"
 SAMPLES = "tidemill-samples"
+SOAK = "tidemill-soak"
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, SAMPLES)
+STORED = (LOOP, CRASH, BAD, CANDIDATES, SAMPLES, SOAK)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

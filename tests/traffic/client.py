@@ -98,7 +98,8 @@ class Client:
                 text = await response.text()
                 if response.status != 200:
                     raise protocol.Wrong(f"status {response.status}: {text[:300]}")
-                predicted = protocol.answer(await response.json())
+                document = await response.json()
+                predicted = protocol.answer(document)
                 missing = [
                     name
                     for name in (protocol.REQUEST_ID, protocol.VERSION, protocol.DIGEST)
@@ -106,6 +107,9 @@ class Client:
                 ]
                 if missing:
                     raise protocol.Wrong(f"no header {', '.join(missing)}")
+                named = document.get("model_version")
+                if named != response.headers[protocol.VERSION]:
+                    raise protocol.Wrong(f"the body names {named}, the header {response.headers[protocol.VERSION]}")
                 answered = Answered(
                     response.headers[protocol.REQUEST_ID], response.headers[protocol.VERSION], predicted
                 )

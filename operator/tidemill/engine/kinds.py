@@ -59,8 +59,8 @@ WATCHED: Final = (
     Watched("Job", "batch", "v1", "jobs", (*READ, *WRITE, "delete"), MANAGED),
     Watched("Deployment", "apps", "v1", "deployments", (*READ, *WRITE, "delete"), MANAGED),
     Watched("Service", "", "v1", "services", (*READ, *WRITE, "delete"), MANAGED),
-    # Pods are made by Jobs and Deployments; the engine only reads them and sets annotations on them.
-    Watched("Pod", "", "v1", "pods", (*READ, "patch"), MANAGED),
+    # Pods are made by Jobs and Deployments; the engine only watches them and sets annotations on them.
+    Watched("Pod", "", "v1", "pods", ("list", "watch", "patch"), MANAGED),
 )
 
 BY_KIND: Final = {watched.kind: watched for watched in WATCHED}

@@ -75,6 +75,8 @@ def test_the_declared_rights_are_enough_for_a_whole_life(plane: Plane, kube: Kub
 
     assert ours
     assert [(event.verb, event.resource, event.name) for event in ours if event.code in (401, 403)] == []
+    [leading] = leader_rules()
+    assert {event.verb for event in ours if event.resource == leading.resource} == set(leading.verbs)
 
 
 def test_the_operator_has_no_way_to_secrets(plane: Plane, limited: Operator) -> None:

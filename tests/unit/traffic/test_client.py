@@ -10,7 +10,7 @@ from traffic.rows import Climate, Example
 EXAMPLES = [Example({"radius": 1.0}, "1")]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HEADERS = {"x-request-id": "r", "x-model-version": "v1", "x-model-digest": "sha256:1"}
-ANSWER = {"outputs": [{"name": "predict", "shape": [1], "datatype": "INT64", "data": [1]}]}
+ANSWER = {"model_version": "v1", "outputs": [{"name": "predict", "shape": [1], "datatype": "INT64", "data": [1]}]}
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""When the operator reads a single object: only after somebody else wrote first. Its right to `get` rests on this."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from cluster import Plane
+from tidemill.children import names
+from tidemill.engine import errors
+from tidemill.engine.budget import Budget
+from tidemill.engine.client import Client
+from tidemill.engine.cluster import Cluster
+from tidemill.engine.connection import connect
+from tidemill.engine.kinds import WATCHED, Watched
+from tidemill.engine.store import Store
+from tidemill.plan.world import Key, Manifest, World, key_of
+
+from .conftest import AGENT, Kube
+
+pytestmark = [pytest.mark.api, pytest.mark.slow, pytest.mark.timeout(120)]
+
+READ = tuple(watched for watched in WATCHED if "get" in watched.verbs)
+OURS = pytest.mark.parametrize("watched", [one for one in READ if one.ours], ids=lambda one: one.kind)
+CHILDREN = pytest.mark.parametrize("watched", [one for one in READ if not one.ours], ids=lambda one: one.kind)
+
+
+@pytest.fixture
+async def cluster(plane: Plane) -> AsyncIterator[Cluster]:
+    """The engine's hands, and nothing that tells them what the cluster holds."""
+    async with connect(str(plane.kubeconfig)).session() as session:
+        store = Store(World(), lambda _manifest, _world: set(), time.monotonic)
+        yield Cluster(Client(session, Budget(100.0, 100, time.monotonic)), store, lambda _keys: None)
+
+
+def reads(plane: Plane, key: Key, watched: Watched) -> int:
+    return sum(
+        event.verb == "get"
+        and (event.resource, event.namespace, event.name) == (watched.plural, key.namespace, key.name)
+        and event.agent.startswith(AGENT)
+        for event in plane.audit()
+    )
+
+
+@OURS
+async def test_a_status_that_was_decided_on_something_old_is_not_written_but_looked_at(
+    watched: Watched, cluster: Cluster, kube: Kube, plane: Plane
+) -> None:
+    old = kube.create(
+        {"apiVersion": watched.api_version, "kind": watched.kind, "metadata": {"name": "iris"}, "spec": {}}
+    )
+    kube.patch(watched.kind, "iris", {"spec": {"newer": True}})
+    key = Key(watched.kind, kube.namespace, "iris")
+
+    with pytest.raises(errors.Conflict):
+        await cluster.report(key, old, {"observedGeneration": 1})
+
+    assert reads(plane, key, watched) == 1
+
+
+def child(watched: Watched, namespace: str, image: str) -> Manifest:
+    """A child of each kind, as small as the API server takes it."""
+    labels = {"app": image}
+    container: dict[str, Any] = {"name": "one", "image": image}
+    template: dict[str, Any] = {"metadata": {"labels": {"of": "iris"}}, "spec": {"containers": [container]}}
+    spec: dict[str, Any] = {
+        "Service": {"selector": labels, "ports": [{"name": "http", "port": 80}]},
+        "Deployment": {"selector": {"matchLabels": {"of": "iris"}}, "template": template},
+        "Job": {"template": {"spec": {**template["spec"], "restartPolicy": "Never"}}},
+    }[watched.kind]
+    return {
+        "apiVersion": watched.api_version,
+        "kind": watched.kind,
+        "metadata": {"name": "iris", "namespace": namespace, "labels": labels},
+        "spec": spec,
+    }
+
+
+@CHILDREN
+async def test_an_object_that_is_in_the_way_is_looked_at_and_left_alone(
+    watched: Watched, cluster: Cluster, kube: Kube, plane: Plane
+) -> None:
+    theirs = child(watched, kube.namespace, "theirs")
+    path = watched.path(kube.namespace)
+    kube.http.post(path, json=theirs).raise_for_status()
+    ours = child(watched, kube.namespace, "ours")
+    ours["metadata"]["labels"][names.OWNER_UID] = "0a1b"
+    key = key_of(ours)
+
+    with pytest.raises(errors.NameConflict):
+        await cluster.ensure(ours, Key("Dataset", kube.namespace, "iris"))
+
+    assert reads(plane, key, watched) == 1
+    found = kube.http.get(f"{path}/iris").raise_for_status().json()
+    assert found["metadata"]["labels"] == {"app": "theirs"}

@@ -1,0 +1,48 @@
+"""`python -m soak`: fifty rollouts under a hundred thousand requests, and a ledger of what was lost."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cluster import clusters, down, ensure
+from cluster.progress import note
+from soak.campaign import Soak, Terms
+from support import installation
+from support.api import connected
+from support.grounds import SOAK, prepare
+from support.turns import my_turn
+
+
+def main(
+    rollouts: Annotated[int, typer.Option(help="Versions that are brought.")] = 50,
+    requests: Annotated[int, typer.Option(help="Requests that are sent, at the most.")] = 100_000,
+    minutes: Annotated[float, typer.Option(help="Bring no further version after so long.")] = 28.0,
+    name: Annotated[str, typer.Option(help="The cluster's name.")] = clusters.DEFAULT_NAME,
+) -> None:
+    """Roll versions out under traffic while the cluster is disturbed; exit with 1 where anything was lost."""
+    was_up = clusters.look(name).healthy
+    try:
+        with my_turn(note):
+            cluster = ensure(name)
+            with connected(cluster) as api:
+                grounds = prepare(cluster, api)
+                terms = Terms(rollouts, rate=requests / (minutes * 60) * 1.05, most=requests, seconds=minutes * 60)
+                ledger = Soak(grounds, SOAK, terms, _say).play()
+                installation.uninstall(cluster)
+                installation.remove_namespaces(api, installation.leftovers(api, installation.NAMESPACE))
+    finally:
+        if not was_up:
+            down(name)
+    print(ledger.told())
+    for problem in ledger.problems:
+        print(f"✗ {problem}")
+    sys.exit(1 if ledger.problems else 0)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,77 @@
+"""What came of it all: every rollout with its end, and every answer held against the version that it names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from soak.disturbances import Disturbance
+from soak.versions import Breed
+from tidemill.api.inferenceservice import Outcome
+from traffic.remote import Counters
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One version that was brought, and how that ended."""
+
+    version: str
+    breed: Breed
+    disturbance: Disturbance
+    outcome: Outcome
+    seconds: float
+
+    @property
+    def as_expected(self) -> bool:
+        return self.outcome.outcome == self.breed.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All of a soak."""
+
+    rollouts: Sequence[Rollout]
+    counted: Counters
+    digests: Mapping[str, str]
+    """Version to the digest of its artefact, as the API server has it."""
+
+    @property
+    def misnamed(self) -> dict[str, list[str]]:
+        """Versions that answered under another digest than theirs, or that nobody knows."""
+        return {
+            version: sorted(seen)
+            for version, seen in self.counted.digests().items()
+            if set(seen) != {self.digests.get(version)}
+        }
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that breaks the promise; empty is good."""
+        found = [
+            f"{rollout.version} ended {rollout.outcome.outcome} ({rollout.outcome.reason}: {rollout.outcome.message})"
+            for rollout in self.rollouts
+            if not rollout.as_expected
+        ]
+        if self.counted.failed:
+            found.append(f"{self.counted.failed} requests failed: {list(self.counted.failures)[:5]}")
+        if self.counted.sent != self.counted.answered:
+            found.append(f"{self.counted.sent} requests were sent, {self.counted.answered} answered")
+        found += [f"{version} answered as {', '.join(seen)}" for version, seen in self.misnamed.items()]
+        return found
+
+    def told(self) -> str:
+        """The ledger as text, a line for each kind of version."""
+        lines = [f"{'version':<14}{'rollouts':>9}{'as expected':>13}  reasons"]
+        for breed in Breed:
+            of = [rollout for rollout in self.rollouts if rollout.breed is breed]
+            if of:
+                reasons = ", ".join(sorted({rollout.outcome.reason or rollout.outcome.outcome for rollout in of}))
+                lines.append(f"{breed:<14}{len(of):>9}{sum(each.as_expected for each in of):>13}  {reasons}")
+        done = sorted({rollout.disturbance for rollout in self.rollouts} - {Disturbance.NOTHING})
+        counted = {one: sum(rollout.disturbance is one for rollout in self.rollouts) for one in done}
+        lines += [f"disturbed: {one} × {count}" for one, count in counted.items()]
+        lines += [
+            f"requests: {self.counted.sent} sent, {self.counted.answered} answered, {self.counted.failed} failed",
+            f"labels:   {self.counted.labels_sent} sent, {self.counted.labels_failed} failed",
+            f"answers whose version, digest or body do not agree: {len(self.misnamed)}",
+            f"latency at the client: p95 {1000 * (self.counted.p95 or 0):.0f} ms, slowest {1000 * self.counted.slowest:.0f} ms",
+        ]
+        return "\n".join(lines)
