@@ -79,7 +79,11 @@ class Model(BaseModel):
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        # The last hours of the year 9999, as seen from the west: the API server takes them, a calendar in UTC does not.
+        raise ValueError("a moment must lie between the years 1 and 9999 of UTC") from error
 
 
 def to_rfc3339(moment: datetime) -> str:
@@ -89,7 +93,8 @@ def to_rfc3339(moment: datetime) -> str:
     >>> to_rfc3339(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     '2026-01-02T03:04:05Z'
     """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: its %Y has no leading zeros, which an early year needs.
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc), PlainSerializer(to_rfc3339, return_type=str, when_used="json")]

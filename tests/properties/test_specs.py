@@ -1,0 +1,246 @@
+"""Laws that every planner keeps for any spec that the schemas admit, while whole lives with such specs are played.
+
+The specs come from the generated schemas, so that new fields take part by themselves: they are random within bounds, or
+sit exactly on them. A seed is a life; Hypothesis looks for one that breaks a law.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from fuzz import mutations, schemas, specimens
+from fuzz.verdicts import verdict
+from stories import script
+from stories.theatre import INSTALLATION, OURS, Theatre
+from tidemill import plan
+from tidemill.api.conditions import Reason
+from tidemill.api.crds import NAME_LIMIT
+from tidemill.children import names
+from tidemill.plan import Key, Manifest, Plan
+
+seeds = st.integers(0, 2**32)
+LIVES = settings(
+    # A seed cannot be made simpler, so there is nothing to shrink.
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+SMALL = 20_000
+"""Letters of a spec beyond which a life takes too long; the real API server and operator get the larger ones."""
+REFERENCES = ("modelName", "dataset", "target", "model")
+LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+NOT_ENFORCED = {"VerifiedOnLoad"}
+"""Reasons of conditions other than Ready that have no member of their own."""
+
+Law = Callable[[Manifest, Plan], None]
+
+
+@functools.cache
+def edges(kind: str) -> tuple[Any, ...]:
+    """Specs with one value at the edge of what is admitted."""
+    chance, found = random.Random(7), []
+    schema = schemas.specs()[kind]
+    for place in schemas.places():
+        if place.kind != kind or not place.path:
+            continue
+        host = next((one for one in specimens.hosts(kind, schema, place.path, chance) if fits(kind, one)), None)
+        assert host is not None, f"nothing that is admitted has a value at {place}"
+        for _, value in mutations.mutations(place, specimens.at(host, place.path), chance):
+            if len(str(value)) > SMALL:
+                continue
+            spec = without_nulls(specimens.put(host, place.path, value))
+            if fits(kind, spec):
+                found.append(spec)
+    return tuple(found)
+
+
+def fits(kind: str, spec: Any) -> bool:
+    return verdict(schemas.specs()[kind], spec) == "Admit"
+
+
+def without_nulls(value: Any) -> Any:
+    """What the API server keeps of `value`."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def spec(kind: str, chance: random.Random) -> Any:
+    if chance.random() < 0.6:
+        return copy.deepcopy(chance.choice(edges(kind)))
+    return specimens.anything(kind, schemas.specs()[kind], chance)
+
+
+def wired(manifest: Manifest, chance: random.Random) -> Manifest:
+    """The object of a story with another spec; mostly it still refers to the others."""
+    made = spec(manifest["kind"], chance)
+    for name in REFERENCES:
+        if name in manifest["spec"] and chance.random() < 0.8:
+            made[name] = manifest["spec"][name]
+    return {**manifest, "spec": made}
+
+
+def lives(seed: int, law: Law) -> None:
+    """Play a life in which `law` holds after every visit."""
+    chance = random.Random(seed)
+
+    class Watched(Theatre):
+        def _look(self, key: Key) -> None:
+            manifest = self.world.get(*key)
+            decided = None
+            if manifest is not None:
+                # Rules in CEL are not read here, so what they forbid may turn up, and is then refused with a reason.
+                try:
+                    decided = plan.visit(key, self.world, INSTALLATION, self.now)
+                except plan.UnreadableError:
+                    assert not fits(key.kind, manifest["spec"]), f"{key} is admitted but cannot be read"
+                    return
+                super()._look(key)
+            if manifest is not None and decided is not None:
+                law(manifest, decided)
+
+    theatre = Watched()
+    theatre.reports |= {
+        "Ingest": script.ingests,
+        "Train": script.trains(),
+        "Check": script.checks(chance.choice(("Passing", "Failing", "NoData"))),
+    }
+    cast = [script.dataset(), script.training_job(), script.service(), script.monitor()]
+    for manifest in cast:
+        theatre.apply(wired(manifest, chance) if chance.random() < 0.5 else manifest)
+    theatre.run(seconds=chance.choice((1, 8, 40)))
+    for _ in range(3):
+        theatre.apply(wired(copy.deepcopy(chance.choice(cast)), chance))
+        theatre.run(seconds=chance.choice((0, 4, 15)))
+
+
+def children(decided: Plan) -> Iterator[Manifest]:
+    yield from decided.ensure
+
+
+@given(seeds)
+@LIVES
+def test_no_admitted_spec_makes_a_planner_raise_or_hesitate(seed: int) -> None:
+    """The theatre plans each visit twice and compares, and gives up on a life that never comes to rest."""
+    lives(seed, lambda manifest, decided: None)
+
+
+@given(seeds)
+@LIVES
+def test_a_status_is_one_that_its_own_schema_admits_and_speaks_of_the_spec_at_hand(seed: int) -> None:
+    def law(manifest: Manifest, decided: Plan) -> None:
+        said = decided.status.to_wire()
+        assert verdict(schemas.statuses()[manifest["kind"]], said) != "Refuse", said
+        assert decided.status.observed_generation == manifest["metadata"]["generation"]
+        [ready] = [condition for condition in decided.status.conditions if condition.type == "Ready"]
+        assert ready.reason in set(Reason) | NOT_ENFORCED, ready
+
+    lives(seed, law)
+
+
+@given(seeds)
+@LIVES
+def test_what_is_made_is_legal_and_can_be_traced_to_its_owner(seed: int) -> None:
+    def law(manifest: Manifest, decided: Plan) -> None:
+        for child in decided.ensure:
+            metadata = child["metadata"]
+            assert len(metadata["name"]) <= (NAME_LIMIT if child["kind"] in OURS else names.LIMIT), metadata["name"]
+            assert metadata["namespace"] == manifest["metadata"]["namespace"]
+            assert metadata["labels"][names.MANAGED_BY] == names.MANAGER
+            assert all(LABEL.fullmatch(value) for value in metadata["labels"].values()), metadata["labels"]
+            owned = any(owner["uid"] == manifest["metadata"]["uid"] for owner in metadata.get("ownerReferences", ()))
+            assert owned or child["kind"] in {"ModelVersion", "TrainingJob"}
+            if child["kind"] in OURS:
+                assert verdict(schemas.specs()[child["kind"]], child["spec"]) != "Refuse", child["spec"]
+
+    lives(seed, law)
+
+
+@given(seeds)
+@LIVES
+def test_a_monitor_never_has_two_live_retrainings(seed: int) -> None:
+    ordered: set[str] = set()
+
+    def law(manifest: Manifest, decided: Plan) -> None:
+        made = {child["metadata"]["name"] for child in decided.ensure if child["kind"] == "TrainingJob"}
+        assert len(made) <= 1
+        if manifest["kind"] == "DriftMonitor" and made:
+            active = (manifest.get("status") or {}).get("retraining", {}).get("active", "")
+            assert not active or active in made, "one runs, and another is ordered"
+            ordered.update(made)
+
+    lives(seed, law)
+
+
+@given(seeds)
+@LIVES
+def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None:
+    """Whoever may write a status may write anything that its schema admits."""
+    chance = random.Random(seed)
+    seen: list[tuple[Manifest, Plan]] = []
+    theatre_worlds: list[tuple[list[Manifest], Any]] = []
+
+    class Recorded(Theatre):
+        def _look(self, key: Key) -> None:
+            super()._look(key)
+            theatre_worlds.append((list(self.objects.values()), self.now))
+
+    theatre = Recorded()
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks("Failing")}
+    if chance.random() < 0.3:
+        theatre.reports["Ingest"] = script.cannot_reach
+    for manifest in (script.dataset(), script.training_job(), script.service(), script.monitor()):
+        theatre.apply(manifest)
+    theatre.run(seconds=chance.choice((4, 12, 70)))
+    for _ in range(6):
+        manifests, now = chance.choice(theatre_worlds)
+        world = plan.World(copy.deepcopy(manifests))
+        for key in list(world):
+            if key.kind in OURS and chance.random() < 0.6:
+                manifest = world.get(*key)
+                assert manifest is not None
+                forged = forge(key.kind, manifest.get("status") or {}, chance)
+                world.put({**manifest, "status": forged})
+        for key in list(world):
+            if key.kind in OURS:
+                try:
+                    decided = plan.visit(key, world, INSTALLATION, now)
+                except plan.UnreadableError:
+                    continue
+                manifest = world.get(*key)
+                assert manifest is not None
+                assert decided is not None
+                seen.append((manifest, decided))
+    for manifest, decided in seen:
+        said = decided.status.to_wire()
+        assert verdict(schemas.statuses()[manifest["kind"]], said) != "Refuse", said
+
+
+def forge(kind: str, status: Any, chance: random.Random) -> Any:
+    """A status with one to three values that the schema admits in places of its own."""
+    schema = schemas.statuses()[kind]
+    found = [(path, node) for path, node in schemas.walk(schema) if path]
+    for _ in range(chance.randint(1, 3)):
+        path, node = chance.choice(found)
+        try:
+            specimens.at(status, path)
+        except (KeyError, IndexError, StopIteration, TypeError):
+            continue
+        values = [value for _, value in mutations.mutations(schemas.Place(kind, path, node), "x", chance)]
+        values.append(specimens.anything("", node, chance))
+        chance.shuffle(values)
+        for value in values:
+            tried = without_nulls(specimens.put(copy.deepcopy(status), path, value))
+            if verdict(schema, tried) == "Admit":
+                status = tried
+                break
+    return status
