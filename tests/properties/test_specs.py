@@ -236,7 +236,7 @@ def forge(kind: str, status: Any, chance: random.Random) -> Any:
         except (KeyError, IndexError, StopIteration, TypeError):
             continue
         values = [value for _, value in mutations.mutations(schemas.Place(kind, path, node), "x", chance)]
-        values.append(specimens.anything("", node, chance))
+        values.append(specimens.least(node, chance))
         chance.shuffle(values)
         for value in values:
             tried = without_nulls(specimens.put(copy.deepcopy(status), path, value))

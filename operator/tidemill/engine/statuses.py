@@ -26,7 +26,8 @@ def merge_patch(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
             nested = merge_patch(before, value)
             if nested:
                 patch[name] = nested
-        elif before != value or type(before) is not type(value):
+        elif before != value or isinstance(before, bool) is not isinstance(value, bool):
+            # 1.0 comes back as 1, and is the same number; true is none.
             patch[name] = value
     for name in known:
         if name not in wanted:

@@ -1,0 +1,195 @@
+"""M1, first half: what the API server takes and what it refuses, held against our own reading of the schema."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fuzz import mutations, schemas, specimens
+from fuzz.cases import Case, Failure, digest
+from fuzz.laboratory import Answer, Laboratory, key, made
+from fuzz.schemas import Place
+from fuzz.specimens import ABSENT
+from fuzz.verdicts import verdict
+from tidemill.plan.world import Key
+
+AT_ONCE = 24
+_FROZEN = re.compile(r"self\.(\w+) == oldSelf\.\1")
+
+
+@dataclass
+class Admitted:
+    """A spec that the API server takes, as it would keep it."""
+
+    case: Case
+    kept: Any
+
+
+@dataclass
+class Admission:
+    """Tries specs on the API server without keeping them."""
+
+    laboratory: Laboratory
+    tried: int = 0
+    refused: int = 0
+    updates: int = 0
+    untold: int = 0
+    """Specs of which our reading says nothing."""
+    ways: dict[str, set[str]] = field(default_factory=dict)
+    """By place: the mutations tried there."""
+    hostless: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    admitted: dict[str, Admitted] = field(default_factory=dict)
+    """By digest of what is kept, so that the same spec is not tried again under another name."""
+    known: set[str] = field(default_factory=set)
+
+    async def prepare(self) -> None:
+        """An object of each kind that updates are tried on."""
+        for kind, schema in schemas.specs().items():
+            answer = await self.laboratory.create(made(kind, "base", specimens.seed(kind, schema)))
+            assert answer.admitted, answer.causes
+        await self.laboratory.settle([self._key(kind) for kind in schemas.specs()], 60)
+        self.laboratory.keep()
+
+    def _key(self, kind: str) -> Key:
+        return key(kind, "base")
+
+    async def host(self, place: Place, chance: random.Random, which: int) -> Any:
+        """A spec that the API server takes and that has a value at the place; None where none was found."""
+        schema, found = schemas.specs()[place.kind], None
+        for number, spec in enumerate(specimens.hosts(place.kind, schema, place.path, chance)):
+            if number > 80:
+                break
+            if verdict(schema, spec) != "Admit":
+                continue
+            if which:
+                full = specimens.anything(place.kind, schema, chance, 0.5)
+                head = place.path[0] if place.path else ""
+                spec = {**full, **specimens.seed(place.kind, schema), **({head: spec[head]} if head else {})}
+            if (await self.laboratory.create(made(place.kind, "host", spec), dry=True)).admitted:
+                found = spec
+                if number >= which:
+                    break
+        return found
+
+    async def place(self, place: Place, chance: random.Random, which: int = 0, *, step: int = 1) -> None:
+        """Try every mutation (every n-th with `step`) at one place, in the n-th host."""
+        host = await self.host(place, chance, which)
+        if host is None:
+            if which == 0:
+                self.hostless.append(str(place))
+            return
+        cases = []
+        valid = specimens.at(host, place.path)
+        for name, value in list(mutations.mutations(place, valid, chance))[which % step :: step]:
+            self.ways.setdefault(str(place), set()).add(name)
+            spec = specimens.put(copy.deepcopy(host), place.path, value) if place.path else value
+            cases.append(Case("M1", place.kind, f"{schemas.spelled(place.path)}: {name}", (_wire(spec),)))
+        await self.cases(cases)
+
+    async def by_chance(self, kind: str, chance: random.Random, count: int) -> None:
+        """Try specs by chance, some of them with several mutations at once."""
+        await self.cases(list(self._random(kind, chance, count)))
+
+    def _random(self, kind: str, chance: random.Random, count: int) -> Iterator[Case]:
+        schema = schemas.specs()[kind]
+        for _ in range(count):
+            spec = specimens.anything(kind, schema, chance, chance.choice((0.2, 0.5, 0.9)))
+            if chance.random() < 0.7:
+                # Most refer to what there is, so that they come to something.
+                spec |= {k: v for k, v in specimens.seed(kind, schema).items() if k not in ("checks", "rollout")}
+            changed = []
+            for _ in range(chance.choice((0, 1, 1, 2, 3))):
+                path, node = chance.choice([(p, n) for p, n in schemas.walk(schema) if p])
+                try:
+                    valid = specimens.at(spec, path)
+                except (KeyError, IndexError, StopIteration, TypeError):
+                    continue
+                name, value = chance.choice(list(mutations.mutations(Place(kind, path, node), valid, chance)))
+                spec = specimens.put(spec, path, value)
+                changed.append(f"{schemas.spelled(path)}: {name}")
+                self.ways.setdefault(f"{kind} {schemas.spelled(path)}", set()).add(name)
+            yield Case("M1", kind, "; ".join(changed) or "by chance", (spec,))
+
+    async def cases(self, cases: list[Case]) -> None:
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def one(case: Case) -> None:
+            async with turn:
+                await self.one(case)
+
+        await asyncio.gather(*map(one, cases))
+
+    async def one(self, case: Case) -> None:
+        """Try one spec as a new object, and as a change of one that is there."""
+        fingerprint = digest([case.kind, case.specs])
+        if fingerprint in self.known:
+            return
+        self.known.add(fingerprint)
+        self.tried += 1
+        [spec] = case.specs
+        manifest = made(case.kind, "tried", spec)
+        if spec is None:
+            del manifest["spec"]
+        answer = await self.laboratory.create(manifest, dry=True)
+        expected = verdict(schemas.specs()[case.kind], spec)
+        self.untold += expected == "Either"
+        problem = wrong(case.kind, expected, answer)
+        if problem:
+            self.failures.append(Failure(case, (problem,)))
+        if not answer.admitted:
+            self.refused += 1
+            return
+        kept = answer.body["spec"]
+        if len(str(kept)) < 1_000_000:
+            self.admitted.setdefault(digest([case.kind, kept]), Admitted(case, kept))
+        await self._update(case, kept)
+
+    async def _update(self, case: Case, kept: Any) -> None:
+        base = self.laboratory.mirror.get(*self._key(case.kind))
+        if base is None:
+            return
+        self.updates += 1
+        answer = await self.laboratory.replace({**base, "spec": kept}, dry=True)
+        if answer.code == 409:
+            return
+        moved = sorted(field for field in frozen(case.kind) if kept.get(field) != base["spec"].get(field))
+        if moved and answer.admitted:
+            self.failures.append(Failure(case, (f"{', '.join(moved)} can be changed, and a rule says it cannot",)))
+        elif not moved and not answer.admitted:
+            self.failures.append(
+                Failure(case, (f"admitted as new, refused as a change that touches nothing frozen: {answer.causes}",))
+            )
+
+
+def frozen(kind: str) -> frozenset[str]:
+    """Fields of a spec that a rule keeps as they are."""
+    rules = " ".join(rule["rule"] for rule in schemas.specs()[kind].get("x-kubernetes-validations", ()))
+    return frozenset(_FROZEN.findall(rules))
+
+
+def wrong(kind: str, expected: str, answer: Answer) -> str:
+    """How the API server's answer differs from what the schema says; empty where it does not."""
+    if answer.code >= 500 or answer.code in (401, 403, 404, 409, 429):
+        return f"the API server answers {answer.code}: {answer.causes}"
+    if expected == "Refuse" and answer.admitted:
+        return "the API server admits what the schema refuses"
+    if expected == "Admit" and not answer.admitted:
+        # A rule may refuse what the schema admits; nothing else may.
+        others = [cause for cause in answer.causes if not _by_rule(kind, cause)]
+        if others or not answer.causes:
+            return f"the API server refuses what the schema admits: {others}"
+    return ""
+
+
+def _by_rule(kind: str, cause: str) -> bool:
+    return any(cause.endswith(message) for message in schemas.messages(kind))
+
+
+def _wire(spec: Any) -> Any:
+    return None if spec is ABSENT else spec

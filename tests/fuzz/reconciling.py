@@ -1,0 +1,92 @@
+"""M1, second half: whatever is admitted is soon Ready, waiting, or says why not; and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fuzz import schemas
+from fuzz.admission import Admitted
+from fuzz.cases import Failure
+from fuzz.laboratory import PATIENCE, Laboratory, key, made
+from fuzz.specimens import seed
+
+AT_ONCE = 16
+SLOW = 60.0
+MARGIN = 4.0
+OWN_FAULT = ("resources", "cpu", "memory", "quantity", "limits", "requests")
+"""Words of refusals of children for which the user's own spec is to blame, and which only the API server can judge."""
+
+
+@dataclass
+class Reconciling:
+    """Lets the operator meet specs, many at a time."""
+
+    laboratory: Laboratory
+    tried: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    late: int = 0
+    """Objects that took longer than ten seconds, as all did on a machine that was busy with something else."""
+    paces: list[float] = field(default_factory=list)
+
+    async def batch(self, batch: Sequence[Admitted], number: int) -> None:
+        """Create the objects, wait until each has said how it stands, judge, and remove them."""
+        laboratory = self.laboratory
+        named = {f"m{number:04}x{index:03}": one for index, one in enumerate(batch)}
+        laboratory.account.read()
+        began, before = time.monotonic(), dict(laboratory.account.requests)
+        problems: dict[str, list[str]] = {}
+        turn = asyncio.Semaphore(AT_ONCE)
+        late: dict[str, float] = {}
+
+        async def play(name: str, one: Admitted) -> None:
+            async with turn:
+                answer = await laboratory.create(made(one.case.kind, name, one.kept))
+                if not answer.admitted:
+                    problems.setdefault(name, []).append(f"admitted when tried, refused when meant: {answer.causes}")
+                    return
+                born = time.monotonic()
+                for problem in (await laboratory.settle([key(one.case.kind, name)], SLOW)).values():
+                    problems.setdefault(name, []).append(f"after {SLOW:.0f} s: {problem}")
+                late[name] = time.monotonic() - born
+
+        pace, *_ = await asyncio.gather(self._pace(number), *(play(name, one) for name, one in named.items()))
+        self.paces.append(pace)
+        for name, seconds in late.items():
+            # Ten seconds are meant for a machine with time to spare: how much it has, plain objects tell.
+            if name not in problems and seconds > max(PATIENCE, MARGIN * pace):
+                problems.setdefault(name, []).append(f"it took {seconds:.1f} s, and plain objects {pace:.1f} s")
+        self.late += sum(seconds > PATIENCE for seconds in late.values())
+        for name, one in named.items():
+            status, reason, message = laboratory.ready(key(one.case.kind, name))
+            self.reasons[f"{one.case.kind} {status} {reason}"] += 1
+            if reason in ("Refused", "NameConflict") and not any(word in message for word in OWN_FAULT):
+                problems.setdefault(name, []).append(f"an admitted spec makes a child that is refused: {message}")
+        for problem in laboratory.busy(list(named), began, before):
+            problems.setdefault(problem.rsplit(" ", 1)[-1], []).append(problem)
+        common = [*laboratory.alarms(), *laboratory.disturbed()]
+        common += await laboratory.tidy()
+        self.tried += len(named)
+        for problem in common:
+            guilty = next((name for name in named if name in problem), "")
+            problems.setdefault(guilty or next(iter(named)), []).append(
+                problem if guilty else f"one of these {len(named)}: {problem}"
+            )
+        for name, said in problems.items():
+            if name in named:
+                self.failures.append(Failure(named[name].case, tuple(said)))
+
+    async def _pace(self, number: int) -> float:
+        """Seconds that plain objects need now, the slowest of all kinds."""
+        began = time.monotonic()
+        keys = [key(kind, f"p{number:04}") for kind in schemas.specs()]
+        for one in keys:
+            await self.laboratory.create(made(one.kind, one.name, seed(one.kind, schemas.specs()[one.kind])))
+        await self.laboratory.settle(keys, SLOW)
+        return time.monotonic() - began
+
+

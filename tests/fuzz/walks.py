@@ -1,0 +1,198 @@
+"""M3 and M4: whatever a spec has been in between, what is left is what a fresh object with the last spec has.
+
+A run's own past stays in its status (revisions, outcomes, how often it was tried), and so do Jobs that are over until their
+time to live ends; everything else must be as if the other specs had never been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import difflib
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos import oracles
+from fuzz import schemas, specimens
+from fuzz.admission import frozen
+from fuzz.cases import Case, Failure
+from fuzz.laboratory import NAMESPACE, Laboratory, key, made
+from tidemill.children import names
+from tidemill.plan.world import Key, Manifest
+
+PATIENCE = 60.0
+"""Seconds in which a walk must come to the same end, however busy the machine is."""
+AT_ONCE = 10
+HISTORY = ("revisions", "history", "startedAt", "completedAt")
+"""What a status tells of the past."""
+UNSETTLED_WALK = -1.0
+STEPS = 20
+
+
+@dataclass
+class Walks:
+    """Lets objects go through several specs."""
+
+    laboratory: Laboratory
+    tried: dict[str, int] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    async def all(self, cases: Sequence[Case], first: int = 0) -> None:
+        """Walk, several at a time; then the operator's log and the neighbours are looked at."""
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def one(number: int, case: Case) -> None:
+            async with turn:
+                if problem := await self.one(case, f"w{number:05}"):
+                    self.failures.append(Failure(case, (problem,)))
+                self.tried[case.of] = self.tried.get(case.of, 0) + 1
+
+        await asyncio.gather(*(one(first + number, case) for number, case in enumerate(cases)))
+        common = [*self.laboratory.alarms(), *self.laboratory.disturbed(), *await self.laboratory.tidy()]
+        if common and cases:
+            numbered = {f"w{first + number:05}": case for number, case in enumerate(cases)}
+            for problem in common:
+                guilty = next((case for name, case in numbered.items() if name in problem), cases[0])
+                self.failures.append(Failure(guilty, (f"one of these {len(cases)}: {problem}",)))
+
+    async def one(self, case: Case, name: str) -> str:
+        """Walk one object through the specs of a case; what is wrong at its end, empty where nothing is."""
+        walked, fresh = key(case.kind, f"{name}w"), key(case.kind, f"{name}f")
+        laboratory = self.laboratory
+        if case.kind == "TrainingJob":
+            # A run that is over is a fact, so it must not end on the way.
+            laboratory.kubelet.held.add(walked.name)
+        first, *others = [_for(walked, spec) for spec in case.specs]
+        answer = await laboratory.create(made(case.kind, walked.name, first))
+        if not answer.admitted:
+            return f"the first spec is refused: {answer.causes}"
+        waits = case.waits or (0.0,) * len(others)
+        for spec, wait in zip(others, waits, strict=True):
+            if wait < 0:
+                await laboratory.settle([walked])
+            else:
+                await asyncio.sleep(wait)
+            # What is refused on the way changes nothing; the last one must not be.
+            answer = await laboratory.edit(case.kind, walked.name, spec)
+        if not answer.admitted:
+            return f"the way back is refused: {answer.causes}"
+        laboratory.kubelet.let_go(NAMESPACE, walked.name)
+        answer = await laboratory.create(made(case.kind, fresh.name, _for(fresh, case.specs[-1])))
+        if not answer.admitted:
+            return f"the last spec is refused: {answer.causes}"
+        return await self._same(walked, fresh)
+
+    async def _same(self, walked: Key, fresh: Key) -> str:
+        laboratory, deadline = self.laboratory, time.monotonic() + PATIENCE
+        while True:
+            await asyncio.sleep(0.5)
+            ended = not laboratory.unsettled(walked) and not laboratory.unsettled(fresh)
+            ways = [portrait(laboratory, one) for one in (fresh, walked)]
+            if ended and ways[0] == ways[1]:
+                return ""
+            if time.monotonic() > deadline:
+                difference = difflib.unified_diff(*ways, "fresh", "walked", lineterm="", n=3)
+                said = [f"{one}: {laboratory.unsettled(one)}" for one in (fresh, walked) if laboratory.unsettled(one)]
+                return "another end than that of a fresh object\n" + "\n".join([*said, *list(difference)[:70]])
+
+
+def portrait(laboratory: Laboratory, of: Key) -> list[str]:
+    """An object and what it has made, without what differs between two of them; line by line."""
+    manifest = laboratory.mirror.get(*of)
+    if manifest is None:
+        return ["gone"]
+    uid, told = manifest["metadata"]["uid"], [manifest]
+    attempt = (manifest.get("status") or {}).get("attempt") or {}
+    run = names.run(of.name, attempt["order"], attempt["number"]) if attempt else ""
+    for one in laboratory.mirror.all(of.namespace):
+        labels = one["metadata"].get("labels") or {}
+        made_by_run = one["kind"] == "ModelVersion" and labels.get(names.TRAINING_JOB) == of.name
+        if one["kind"] == "Pod" or not (labels.get(names.OWNER_UID) == uid or made_by_run):
+            continue
+        if one["kind"] != "Job" or (one["metadata"]["name"] == run and of.kind != "DriftMonitor"):
+            told.append(one)
+    return "\n".join(sorted(_plain(one, of) for one in told)).splitlines()
+
+
+def _plain(manifest: Manifest, of: Key) -> str:
+    told = copy.deepcopy(manifest)
+    status = told.get("status") or {}
+    for name in HISTORY:
+        status.pop(name, None)
+    if status.get("attempt"):
+        status["attempt"].pop("number", None)
+    told["metadata"].pop("managedFields", None)
+    if manifest["kind"] == "Job":
+        # The number of the attempt is part of the name, and of a label.
+        told["spec"]["template"]["metadata"]["labels"].pop(names.ATTEMPT, None)
+        for label in [one for one in told["metadata"].get("labels") or {} if one.startswith(("batch.", "job-name", "controller"))]:
+            told["metadata"]["labels"].pop(label)
+    text = json.dumps(told).replace(of.name, "NAME")
+    return oracles.normalised(json.loads(text), of.namespace)
+
+
+def _for(key: Key, spec: Any) -> Any:
+    """A TrainingJob makes versions of a model of its own, so that nobody takes them into service."""
+    if key.kind == "TrainingJob" and isinstance(spec, dict):
+        return {**spec, "modelName": key.name}
+    return spec
+
+
+def walks(kind: str, pool: Sequence[Any], chance: random.Random, *, steps: int) -> Iterator[Case]:
+    """Walks through specs of `pool` by chance, without end: there and back (two steps), or many steps."""
+    bad = list(unfit(kind))
+    while True:
+        home = _calm(kind, chance.choice(pool) if chance.random() < 0.7 else specimens.seed(kind, schemas.specs()[kind]))
+        if steps > 2:
+            way = [_beside(kind, home, chance.choice([*pool, *bad])) for _ in range(steps)]
+            yield Case("M4", kind, f"{steps} steps", (home, *way[:-1], _calm(kind, way[-1])), (0.0,) * steps)
+            continue
+        away = _beside(kind, home, chance.choice(bad) if bad and chance.random() < 0.4 else chance.choice(pool))
+        waits = (chance.choice((UNSETTLED_WALK, UNSETTLED_WALK, 0.0, 0.3)), chance.choice((UNSETTLED_WALK, 0.0, 0.5)))
+        yield Case("M3", kind, "there and back", (home, away, home), waits)
+
+
+def _beside(kind: str, home: Any, spec: Any) -> Any:
+    """`spec`, with what cannot be changed as it is at home."""
+    kept = {name: home[name] for name in frozen(kind) if name in home}
+    return {**{name: value for name, value in spec.items() if name not in frozen(kind)}, **kept}
+
+
+def _calm(kind: str, spec: Any) -> Any:
+    """A spec under which an object comes to rest: nothing in it repeats within seconds, nothing hangs on the time of day."""
+    calm = copy.deepcopy(spec)
+    if kind == "Dataset":
+        calm.pop("refresh", None)
+    if kind == "DriftMonitor":
+        calm["interval"] = "10s"
+    return calm
+
+
+def unfit(kind: str) -> Iterator[Any]:
+    """Specs that are admitted, and cannot come to anything good."""
+    schema = schemas.specs()[kind]
+    base = specimens.seed(kind, schema)
+    if "resources" in schema["properties"]:
+        for wrong in (
+            {"requests": {"cpu": "1e9"}},
+            {"requests": {"memory": "4Ei"}},
+            {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}},
+            {"requests": {"cpu": "-1"}},
+            {"limits": {"any/thing": "0.5"}},
+            {"limits": {"cpu": "0"}},
+        ):
+            yield {**base, "resources": wrong}
+    for name, values in _MISSING.get(kind, {}).items():
+        for value in values:
+            yield {**base, name: value}
+
+
+_MISSING: Mapping[str, Mapping[str, Sequence[Any]]] = {
+    "InferenceService": {"model": ({"name": "nowhere"}, {"name": "known", "version": "nowhere"})},
+    "DriftMonitor": {"target": ({"inferenceService": "nowhere"},)},
+    "Dataset": {"credentials": ({"secretRef": {"name": "nowhere"}},)},
+}
