@@ -9,12 +9,13 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chaos.kubelet import Kubelet
+from chaos.kubelet import Kubelet, _now
 from chaos.kubelet import _pod as pod_of
 from tidemill.plan.world import Key, Manifest, key_of
 
 ROOM = {"cpu": Decimal(64), "memory": Decimal(2**40)}
 """What the largest node of the laboratory has."""
+LEAST_MEMORY = Decimal(16 * 2**20)
 MOST_PODS = 4
 """Pods that one Deployment gets, however many it wants."""
 _SCALE = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -43,6 +44,12 @@ def has_room(template: Manifest) -> bool:
     return all(amount(quantity) <= ROOM.get(name, Decimal(0)) for name, quantity in asked.items() if amount(quantity))
 
 
+def starves(template: Manifest) -> bool:
+    """Whether no run can live with so little memory."""
+    limits = (template["spec"]["containers"][0].get("resources") or {}).get("limits") or {}
+    return "memory" in limits and amount(limits["memory"]) < LEAST_MEMORY
+
+
 class Sceptic(Kubelet):
     """A kubelet that has no room for what no node could hold, and an owner's runs wait while they are told to."""
 
@@ -59,6 +66,9 @@ class Sceptic(Kubelet):
                 self._nudge(key_of(job))
 
     async def _run(self, job: Manifest) -> None:
+        if starves(job["spec"]["template"]) and has_room(job["spec"]["template"]) and _owner(job) not in self.held:
+            await self._kill(job)
+            return
         if has_room(job["spec"]["template"]) and _owner(job) not in self.held:
             await super()._run(job)
             return
@@ -69,6 +79,27 @@ class Sceptic(Kubelet):
             if not has_room(job["spec"]["template"]):
                 waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes fit"}
                 await self._mirror.report(pod_key, {"phase": "Pending", "conditions": [waits]})
+
+    async def _kill(self, job: Manifest) -> None:
+        """The run needs more memory than it may have."""
+        key = key_of(job)
+        pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
+        if (job.get("status") or {}).get("conditions"):
+            return
+        if self._mirror.get(*pod_key) is None:
+            await self._mirror.create(pod_of(job, pod_key.name))
+            return
+        ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": _now(), "finishedAt": _now()}
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        told = {"name": container["name"], "image": container["image"], "imageID": "", "ready": False, "restartCount": 0}
+        await self._mirror.report(
+            pod_key, {"phase": "Failed", "containerStatuses": [{**told, "state": {"terminated": ended}}]}
+        )
+        failed = [
+            {"type": one, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": _now()}
+            for one in ("FailureTarget", "Failed")
+        ]
+        await self._mirror.report(key, {"startTime": _now(), "failed": 1, "conditions": failed})
 
     async def _roll(self, deployment: Manifest) -> None:
         room = MOST_PODS if has_room(deployment["spec"]["template"]) else 0

@@ -100,6 +100,8 @@ def rejected(kind: str) -> dict[Path, tuple[Any, ...]]:
 
 def _examples(kind: str, which: str) -> dict[Path, tuple[Any, ...]]:
     models = {one.kind_name: one for one in KINDS}
+    if kind not in models:
+        return {}
     found: dict[Path, dict[str, Any]] = {}
     for path, model in _models(model_of(models[kind], "spec"), ()):
         for rule in vars(model).get("rules", ()):

@@ -184,6 +184,7 @@ def unfit(kind: str) -> Iterator[Any]:
             {"requests": {"cpu": "-1"}},
             {"limits": {"any/thing": "0.5"}},
             {"limits": {"cpu": "0"}},
+            {"limits": {"memory": "1Mi"}},
         ):
             yield {**base, "resources": wrong}
     for name, values in _MISSING.get(kind, {}).items():

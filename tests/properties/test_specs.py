@@ -16,7 +16,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from fuzz import mutations, schemas, specimens
+from fuzz import mutations, poison, schemas, specimens
+from fuzz.poison import without_nulls
 from fuzz.verdicts import verdict
 from stories import script
 from stories.theatre import INSTALLATION, OURS, Theatre
@@ -65,13 +66,6 @@ def edges(kind: str) -> tuple[Any, ...]:
 
 def fits(kind: str, spec: Any) -> bool:
     return verdict(schemas.specs()[kind], spec) == "Admit"
-
-
-def without_nulls(value: Any) -> Any:
-    """What the API server keeps of `value`."""
-    if isinstance(value, dict):
-        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def spec(kind: str, chance: random.Random) -> Any:
@@ -208,7 +202,7 @@ def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None
             if key.kind in OURS and chance.random() < 0.6:
                 manifest = world.get(*key)
                 assert manifest is not None
-                forged = forge(key.kind, manifest.get("status") or {}, chance)
+                forged = poison.forged(key.kind, manifest.get("status") or {}, chance, chance.randint(1, 3))
                 world.put({**manifest, "status": forged})
         for key in list(world):
             if key.kind in OURS:
@@ -223,24 +217,3 @@ def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None
     for manifest, decided in seen:
         said = decided.status.to_wire()
         assert verdict(schemas.statuses()[manifest["kind"]], said) != "Refuse", said
-
-
-def forge(kind: str, status: Any, chance: random.Random) -> Any:
-    """A status with one to three values that the schema admits in places of its own."""
-    schema = schemas.statuses()[kind]
-    found = [(path, node) for path, node in schemas.walk(schema) if path]
-    for _ in range(chance.randint(1, 3)):
-        path, node = chance.choice(found)
-        try:
-            specimens.at(status, path)
-        except (KeyError, IndexError, StopIteration, TypeError):
-            continue
-        values = [value for _, value in mutations.mutations(schemas.Place(kind, path, node), "x", chance)]
-        values.append(specimens.least(node, chance))
-        chance.shuffle(values)
-        for value in values:
-            tried = without_nulls(specimens.put(copy.deepcopy(status), path, value))
-            if verdict(schema, tried) == "Admit":
-                status = tried
-                break
-    return status

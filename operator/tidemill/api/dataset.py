@@ -231,6 +231,8 @@ class Attempt(Model):
     """Whether trying again without a change of the spec can help."""
     finished_at: Moment | None = None
     """When it ended."""
+    terms: str = Field(default="", max_length=64)
+    """Digest of the resources and the deadline it was given; with others, a failed order is tried once more."""
 
 
 class DatasetStatus(Status):

@@ -45,6 +45,7 @@ def run(
         "args": ["run"],
         "resources": pods.resources(resources, cpu="250m", memory="512Mi"),
     }
+    metadata["annotations"] = {names.TERMS: terms(resources, deadline, ttl)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -62,6 +63,11 @@ def run(
             },
         },
     }
+
+
+def terms(resources: Quantities | None, deadline: int, ttl: int) -> str:
+    """A digest of the terms on which an order is carried out: what the run may use and for how long, not what it does."""
+    return names.short(json.dumps([resources.to_wire() if resources else None, deadline, ttl], sort_keys=True))
 
 
 def spell(order: IngestOrder | TrainOrder | CheckOrder) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tidemill.api import API_VERSION, AnyResource
+from tidemill.api.crds import NAME_LIMIT
 
 LIMIT: Final = 63
 MANAGER: Final = "tidemill"
@@ -29,6 +30,7 @@ TRAINING_JOB: Final = "tidemill.dev/training-job"
 MONITOR: Final = "tidemill.dev/monitor"
 
 ORDER: Final = "tidemill.dev/order"
+TERMS: Final = "tidemill.dev/terms"
 ROUTES: Final = "tidemill.dev/routes"
 DIGEST: Final = "tidemill.dev/model-digest"
 CAUSE: Final = "tidemill.dev/cause"
@@ -50,8 +52,8 @@ def short(text: str, length: int = 8) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def child(owner: str, *parts: str) -> str:
-    """A name below `owner`; past 63 characters the owner's part gives way to a digest of it.
+def child(owner: str, *parts: str, limit: int = LIMIT) -> str:
+    """A name below `owner`; past `limit` characters the owner's part gives way to a digest of it.
 
     >>> child("iris", "check", "0a1b2c3d")
     'iris-check-0a1b2c3d'
@@ -59,9 +61,9 @@ def child(owner: str, *parts: str) -> str:
     63
     """
     tail = "-".join(("", *parts))
-    if len(owner) + len(tail) <= LIMIT:
+    if len(owner) + len(tail) <= limit:
         return owner + tail
-    keep = LIMIT - len(tail) - 9
+    keep = limit - len(tail) - 9
     return f"{owner[:keep].rstrip('-')}-{short(owner)}{tail}"
 
 
@@ -79,13 +81,15 @@ def version(model: str, training_job_uid: str, dataset_digest: str) -> str:
 
     >>> version("fraud", "0a1b", "sha256:" + "0" * 64)
     'fraud-072c23e4'
+    >>> len(version("m" * 63, "0a1b", "sha256:" + "0" * 64))
+    52
     """
-    return child(model, short(f"{training_job_uid}/{dataset_digest}"))
+    return child(model, short(f"{training_job_uid}/{dataset_digest}"), limit=NAME_LIMIT)
 
 
 def retraining(monitor: str, monitor_uid: str, window_end: str, version_digest: str) -> str:
     """The TrainingJob that answers one drift of one version: the same window and version have the same name for ever."""
-    return child(monitor, "retrain", short(f"{monitor_uid}/{window_end}/{version_digest}"))
+    return child(monitor, "retrain", short(f"{monitor_uid}/{window_end}/{version_digest}"), limit=NAME_LIMIT)
 
 
 def service(name: str) -> str:

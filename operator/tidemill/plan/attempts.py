@@ -15,8 +15,9 @@ from tidemill.api.dataset import Attempt
 from tidemill.children import names
 from tidemill.contract import Failure, RunReport
 from tidemill.plan.diagnosis import UNSEEN_FOR, Run, diagnose
-from tidemill.plan.reading import dig, is_ours
-from tidemill.plan.world import World
+from tidemill.plan.plan import Retirement
+from tidemill.plan.reading import annotation, dig, is_leaving, is_ours
+from tidemill.plan.world import Manifest, World, key_of
 
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
@@ -46,6 +47,21 @@ class Progress:
         return self.run.failure
 
 
+def outdated(job: Manifest, progress: Progress, world: World) -> tuple[Retirement, ...]:
+    """The Job at hand, to be replaced by `job`, where it still waits to start on terms that are no longer those of the spec.
+
+    Without this, one that no node has room for would wait for ever, however the spec is mended.
+    """
+    key = key_of(job)
+    found = world.get(*key)
+    if found is None or progress.run.phase != "Waiting" or is_leaving(found):
+        return ()
+    given = annotation(found, names.TERMS)
+    if not given or given == annotation(job, names.TERMS):
+        return ()
+    return (Retirement(key, found["metadata"]["uid"], "it has not started, and the spec now asks for other resources"),)
+
+
 def pause(number: int) -> float:
     """Seconds to wait after the n-th failure.
 
@@ -64,25 +80,34 @@ def advance(
     *,
     at: datetime | None = None,
     limit: int | None = None,
+    terms: str = "",
 ) -> Progress:
-    """Where the order with this digest stands: `limit` is how often it is tried, for ever where None."""
+    """Where the order with this digest stands: `limit` is how often it is tried, for ever where None.
+
+    On other `terms` than those it failed on, what could not be repeated is tried once more.
+    """
     if recorded is None or recorded.order != digest:
-        recorded = Attempt(order=digest, number=1, outcome="Running", at=at)
+        recorded = Attempt(order=digest, number=1, outcome="Running", at=at, terms=terms)
     if recorded.outcome == "Succeeded":
         return Progress(recorded, Run("Succeeded"))
     if recorded.outcome == "Failed":
         failure = Failure(reason=Reason(recorded.reason), message=recorded.message, retryable=recorded.retryable)
         due = (recorded.finished_at or now) + timedelta(seconds=pause(recorded.number))
-        if not may_repeat(failure, recorded.number, limit):
+        on_other_terms = bool(terms) and recorded.terms not in ("", terms)
+        if not on_other_terms and not may_repeat(failure, recorded.number, limit):
             return Progress(recorded, Run("Failed", failure=failure))
-        if now < due:
+        if not on_other_terms and now < due:
             return Progress(recorded, Run("Failed", failure=failure), wake=(due - now).total_seconds())
-        recorded = Attempt(order=digest, number=recorded.number + 1, outcome="Running", at=recorded.at)
+        recorded = Attempt(order=digest, number=recorded.number + 1, outcome="Running", at=recorded.at, terms=terms)
     job = world.get("Job", owner.namespace, names.run(owner.name, digest, recorded.number))
     if job is not None and not is_ours(job, owner.metadata.uid):
         job = None
     pods = world.owned("Pod", job["metadata"]["uid"]) if job else []
     run = diagnose(job, pods, now)
+    given = annotation(job, names.TERMS) if job else terms
+    if recorded.terms != given:
+        # A run ends on the terms on which it began, whatever the spec has said since.
+        recorded = recorded.model_copy(update={"terms": given})
     if run.phase == "Absent":
         return Progress(recorded, run, order_job=True)
     if not run.over:

@@ -11,9 +11,14 @@ from tidemill.api.durations import seconds
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
 from tidemill.contract import Ingested, IngestOrder, digest_of
-from tidemill.plan.attempts import Progress, advance
+from tidemill.plan.attempts import Progress, advance, outdated
 from tidemill.plan.plan import Notice, Plan
-from tidemill.plan.world import Manifest, World
+from tidemill.plan.world import World
+
+DEADLINE = 3600
+"""Seconds that one look at the source may take."""
+TTL = 3600
+"""Seconds for which a Job that is over is kept."""
 
 
 def plan(dataset: Dataset, world: World, installation: Installation, now: datetime) -> Plan:
@@ -27,30 +32,34 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     # What the new revision is compared with is no part of the order's identity: it changes when the run succeeds.
     digest = digest_of(order.model_copy(update={"previous": ""}))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
-    progress = advance(dataset, digest, status.attempt, world, now, at=at)
+    terms = jobs.terms(dataset.spec.resources, DEADLINE, TTL)
+    progress = advance(dataset, digest, status.attempt, world, now, at=at, terms=terms)
     status = status.model_copy(update={"attempt": progress.attempt})
     notices: tuple[Notice, ...] = ()
     if progress.just_ended and progress.report and progress.report.ingested:
         status, notices = _publish(dataset, status, progress.report.ingested, progress.report.warnings, now)
     elif progress.just_ended and progress.failure:
         notices = (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
-    ensure: tuple[Manifest, ...] = ()
-    if progress.order_job:
-        credentials = dataset.spec.credentials.secret_ref.name if dataset.spec.credentials else ""
-        ensure = (
-            jobs.run(
-                dataset,
-                order,
-                installation,
-                attempt=progress.attempt.number,
-                digest=digest,
-                resources=dataset.spec.resources,
-                credentials=credentials,
-            ),
-        )
+    job = jobs.run(
+        dataset,
+        order,
+        installation,
+        attempt=progress.attempt.number,
+        digest=digest,
+        resources=dataset.spec.resources,
+        deadline=DEADLINE,
+        ttl=TTL,
+        credentials=dataset.spec.credentials.secret_ref.name if dataset.spec.credentials else "",
+    )
     wakes = [wake for wake in (progress.wake, until_next) if wake is not None]
     said = _said(dataset, status, progress)
-    return Plan(_settled(dataset, status, said, now), ensure=ensure, notices=notices, wake=min(wakes, default=None))
+    return Plan(
+        _settled(dataset, status, said, now),
+        ensure=(job,) if progress.order_job else (),
+        retire=outdated(job, progress, world),
+        notices=notices,
+        wake=min(wakes, default=None),
+    )
 
 
 def _refresh(dataset: Dataset, now: datetime) -> tuple[int, float | None]:

@@ -21,10 +21,10 @@ from tidemill.children import jobs, names, serving, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import Checked, CheckOrder, digest_of
 from tidemill.plan import retraining
-from tidemill.plan.attempts import Progress, advance
+from tidemill.plan.attempts import Progress, advance, outdated
 from tidemill.plan.inference.choice import choose
 from tidemill.plan.inference.sight import see
-from tidemill.plan.plan import Notice, Plan
+from tidemill.plan.plan import Notice, Plan, Retirement
 from tidemill.plan.reading import every, find
 from tidemill.plan.retraining import Block, Case
 from tidemill.plan.world import Manifest, World
@@ -47,6 +47,9 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
     if monitor.spec.suspend:
         return Plan(_settled(monitor, monitor.status, [false("Ready", Reason.SUSPENDED, "spec.suspend is set")], now))
     if service is None:
+        # What was seen of another service, or of one that is gone, says nothing about the next.
+        forgotten = {"reference": None, "checks": (), "last_run": None, "attempt": None}
+        monitor = monitor.model_copy(update={"status": monitor.status.model_copy(update=forgotten)})
         return _waiting(
             monitor, f"there is no InferenceService {monitor.spec.target.inference_service!r} in this namespace", now
         )
@@ -61,23 +64,24 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
         notices = (Notice("ReferenceMoved", f"windows are now compared with {version.name}"),)
     order, digest, until_due = _due(monitor, status, version, now)
     ensure: tuple[Manifest, ...] = ()
+    retire: tuple[Retirement, ...] = ()
     progress: Progress | None = None
     if order is not None:
         progress = advance(monitor, digest, status.attempt, world, now, at=order.end, limit=2)
         status = status.model_copy(update={"attempt": progress.attempt})
-        if progress.order_job:
-            ttl = int(max(600.0, 4 * seconds(monitor.spec.interval)))
-            job = jobs.run(
-                monitor,
-                order,
-                installation,
-                attempt=progress.attempt.number,
-                digest=digest,
-                resources=monitor.spec.resources,
-                deadline=900,
-                ttl=min(ttl, 3600),
-            )
-            ensure = (job,)
+        ttl = int(max(600.0, 4 * seconds(monitor.spec.interval)))
+        job = jobs.run(
+            monitor,
+            order,
+            installation,
+            attempt=progress.attempt.number,
+            digest=digest,
+            resources=monitor.spec.resources,
+            deadline=900,
+            ttl=min(ttl, 3600),
+        )
+        ensure = (job,) if progress.order_job else ()
+        retire = outdated(job, progress, world)
         if progress.just_ended and progress.report and progress.report.checked:
             status, news = _record(status, order, version, progress.report.checked)
             notices += news
@@ -94,6 +98,7 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
     return Plan(
         _settled(monitor, status, said, now),
         ensure=ensure + decision.ensure,
+        retire=retire,
         notices=notices + decision.notices,
         wake=min(wakes, default=None),
     )

@@ -20,7 +20,7 @@ from tidemill.children import jobs, names, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
 from tidemill.plan import gates
-from tidemill.plan.attempts import Progress, advance
+from tidemill.plan.attempts import Progress, advance, outdated
 from tidemill.plan.plan import Notice, Plan, Retirement
 from tidemill.plan.reading import every, find, is_ours
 from tidemill.plan.world import Key, Manifest, World
@@ -44,25 +44,27 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     trained = progress.report.trained if progress.report else None
     if progress.just_ended and trained:
         return _complete(job, status, order.version, trained, world, installation, now)
-    ensure: tuple[Manifest, ...] = ()
-    if progress.order_job:
-        ensure = (
-            jobs.run(
-                job,
-                order,
-                installation,
-                attempt=progress.attempt.number,
-                resources=job.spec.resources,
-                deadline=int(seconds(job.spec.active_deadline)),
-                ttl=int(seconds(job.spec.ttl_after_finished)),
-            ),
-        )
+    run = jobs.run(
+        job,
+        order,
+        installation,
+        attempt=progress.attempt.number,
+        resources=job.spec.resources,
+        deadline=int(seconds(job.spec.active_deadline)),
+        ttl=int(seconds(job.spec.ttl_after_finished)),
+    )
     notices: tuple[Notice, ...] = ()
     if progress.just_ended and progress.failure:
         notices = (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
     if progress.run.phase == "Failed" and progress.wake is None:
         status = status.model_copy(update={"completed_at": status.completed_at or now.replace(microsecond=0)})
-    return Plan(_settled(job, status, _said(job, progress), now), ensure=ensure, notices=notices, wake=progress.wake)
+    return Plan(
+        _settled(job, status, _said(job, progress), now),
+        ensure=(run,) if progress.order_job else (),
+        retire=outdated(run, progress, world),
+        notices=notices,
+        wake=progress.wake,
+    )
 
 
 def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetime) -> Plan:
