@@ -77,7 +77,12 @@ class Sceptic(Kubelet):
         if self._mirror.get(*pod_key) is None and not (job.get("status") or {}).get("conditions"):
             await self._mirror.create(pod_of(job, pod_key.name))
             if not has_room(job["spec"]["template"]):
-                waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes fit"}
+                waits = {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": "0/1 nodes fit",
+                }
                 await self._mirror.report(pod_key, {"phase": "Pending", "conditions": [waits]})
 
     async def _kill(self, job: Manifest) -> None:
@@ -91,7 +96,13 @@ class Sceptic(Kubelet):
             return
         ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": _now(), "finishedAt": _now()}
         container = job["spec"]["template"]["spec"]["containers"][0]
-        told = {"name": container["name"], "image": container["image"], "imageID": "", "ready": False, "restartCount": 0}
+        told = {
+            "name": container["name"],
+            "image": container["image"],
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+        }
         await self._mirror.report(
             pod_key, {"phase": "Failed", "containerStatuses": [{**told, "state": {"terminated": ended}}]}
         )

@@ -203,9 +203,7 @@ class Laboratory:
         await asyncio.sleep(3)
         await self.rest(30)
         self.keep()
-        self._baseline = {
-            key: self.mirror.objects[key] for key in self._furniture if key.name.startswith("neighbour")
-        }
+        self._baseline = {key: self.mirror.objects[key] for key in self._furniture if key.name.startswith("neighbour")}
 
     def keep(self) -> None:
         """What is here now is furniture, and stays."""
@@ -228,19 +226,16 @@ class Laboratory:
         deadline = time.monotonic() + 30
         while True:
             # Whoever makes others goes first.
-            extra = [key for key in list(self.mirror.objects) if key.namespace == NAMESPACE and key not in self._furniture]
+            extra = [
+                key for key in list(self.mirror.objects) if key.namespace == NAMESPACE and key not in self._furniture
+            ]
             if not extra:
                 return []
             if time.monotonic() > deadline:
                 return [f"does not go: {key}" for key in extra[:5]]
             extra.sort(key=lambda key: key.kind not in OURS)
-            turn = asyncio.Semaphore(16)
-
-            async def remove(key: Key) -> None:
-                async with turn:
-                    await self.mirror.delete(key)
-
-            await asyncio.gather(*map(remove, extra))
+            for first in range(0, len(extra), 16):
+                await asyncio.gather(*map(self.mirror.delete, extra[first : first + 16]))
             await asyncio.sleep(0.2)
 
     async def _until_all_ready(self, patience: float) -> None:

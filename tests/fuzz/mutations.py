@@ -113,7 +113,24 @@ def _numbers(schema: Schema) -> Iterator[Mutation]:
 
 
 def _quantities() -> Iterator[Mutation]:
-    for value in ("0", 0, "1e9", "-1", -1, "1.5", "0.0001", "1Ei", "1e400", "", "1 ", "1gi", "0x10", "٣", "9" * 64, "9" * 65):
+    for value in (
+        "0",
+        0,
+        "1e9",
+        "-1",
+        -1,
+        "1.5",
+        "0.0001",
+        "1Ei",
+        "1e400",
+        "",
+        "1 ",
+        "1gi",
+        "0x10",
+        "٣",
+        "9" * 64,
+        "9" * 65,
+    ):
         yield f"quantity {str(value)[:10]!r}", value
 
 

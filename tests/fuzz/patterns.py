@@ -15,7 +15,9 @@ _PLENTY = 12
 _ANY = string.ascii_letters + string.digits + "_-. "
 
 
-def text(pattern: str, chance: random.Random, *, least: int = 0, most: int = 1024, wanted: int | None = None) -> str | None:
+def text(
+    pattern: str, chance: random.Random, *, least: int = 0, most: int = 1024, wanted: int | None = None
+) -> str | None:
     """A text of `least` to `most` characters that fits `pattern`, of `wanted` characters if that can be; None if none was found."""
     tree = parser.parse(pattern)
     for attempt in range(60):

@@ -20,10 +20,27 @@ from tidemill.children import names
 from tidemill.engine.kinds import BY_KIND
 from tidemill.plan.world import Manifest
 
-ANNOTATIONS = tuple(
-    sorted(str(value) for name, value in vars(names).items() if name.isupper() and str(value).startswith("tidemill.dev/"))
-) + ("kopf.zalando.org/last-handled-configuration", "kopf.zalando.org/KopfFinalizerMarker", "kopf.dev/progress")
-JUNK = ("", "{", "null", "[]", '{"reason": 1}', '"text"', "\x00\x1b", "🌊" * 50, "x" * 200_000, '{"kind":"User","at":"0000"}')
+OURS = sorted(
+    str(value) for name, value in vars(names).items() if name.isupper() and str(value).startswith("tidemill.dev/")
+)
+ANNOTATIONS = (
+    *OURS,
+    "kopf.zalando.org/last-handled-configuration",
+    "kopf.zalando.org/KopfFinalizerMarker",
+    "kopf.dev/x",
+)
+JUNK = (
+    "",
+    "{",
+    "null",
+    "[]",
+    '{"reason": 1}',
+    '"text"',
+    "\x00\x1b",
+    "🌊" * 50,
+    "x" * 200_000,
+    '{"kind":"User","at":"0000"}',
+)
 LABELS = (names.OWNER_UID, names.OWNER_KIND, names.OWNER_NAME, names.MONITOR, names.MODEL, names.TRAINING_JOB)
 LABELS += (names.MODEL_VERSION, names.ROLE, names.MANAGED_BY, names.COMPONENT, *names.QUEUE_LABELS)
 FORGED = ("neighbour", "known", "nowhere", "", "DriftMonitor", "Pod", "stable", "tidemill", "a" * 63)
@@ -58,7 +75,9 @@ class Poison:
         for each in healthy:
             await laboratory.create(made(each.kind, each.name, specimens.seed(each.kind, schemas.specs()[each.kind])))
         await asyncio.gather(*(one(first + number, case) for number, case in enumerate(cases)))
-        common = [f"a healthy object beside: {one}: {what}" for one, what in (await laboratory.settle(healthy, 60)).items()]
+        common = [
+            f"a healthy object beside: {one}: {what}" for one, what in (await laboratory.settle(healthy, 60)).items()
+        ]
         common += [*laboratory.alarms(), *laboratory.disturbed(), *await laboratory.tidy()]
         for problem in common:
             numbered = {f"q{first + number:05}": case for number, case in enumerate(cases)}
@@ -74,7 +93,11 @@ class Poison:
         answer = await laboratory.create(manifest)
         if not answer.admitted:
             self.refused += 1
-            return [f"the API server answers {answer.code}"] if answer.code == 500 and "too large" not in str(answer.causes) else []
+            return (
+                [f"the API server answers {answer.code}"]
+                if answer.code == 500 and "too large" not in str(answer.causes)
+                else []
+            )
         problems = []
         if "status" in more:
             await laboratory.settle([of])
@@ -161,7 +184,7 @@ def large(kind: str, schema: Schema) -> Manifest:
     """A spec of about as many bytes as the API server can keep, as far as the bounds of the kind let it grow."""
     spec: Manifest = specimens.seed(kind, schema)
     for name, inner in schema["properties"].items():
-        if name in spec and not (inner.get("type") == "array"):
+        if name in spec and inner.get("type") != "array":
             continue
         grown = {**spec, name: _grown(inner, MEGABYTES - len(json.dumps(spec, ensure_ascii=False).encode()))}
         if verdict(schema, grown) == "Admit":
@@ -173,7 +196,9 @@ def _grown(schema: Schema, room: int) -> Any:
     if schema.get("type") == "array" and room > 0:
         item = _grown(schema["items"], room)
         size = max(len(json.dumps(item, ensure_ascii=False).encode()), 1)
-        return mutations.several(schema, item, max(min(schema.get("maxItems", 1), room // (size + 8)), schema.get("minItems", 0)))
+        return mutations.several(
+            schema, item, max(min(schema.get("maxItems", 1), room // (size + 8)), schema.get("minItems", 0))
+        )
     if schema.get("properties"):
         return {
             name: _grown(inner, room // 4)

@@ -88,5 +88,3 @@ class Reconciling:
             await self.laboratory.create(made(one.kind, one.name, seed(one.kind, schemas.specs()[one.kind])))
         await self.laboratory.settle(keys, SLOW)
         return time.monotonic() - began
-
-

@@ -122,7 +122,9 @@ def _within(annotation: Any, steps: Path) -> Iterator[tuple[type[Model], Path]]:
         yield annotation, steps
     for argument in get_args(annotation):
         origin = get_origin(annotation)
-        yield from _within(argument, (*steps, ITEM) if origin is tuple else (*steps, VALUE) if origin is dict else steps)
+        yield from _within(
+            argument, (*steps, ITEM) if origin is tuple else (*steps, VALUE) if origin is dict else steps
+        )
 
 
 @functools.cache

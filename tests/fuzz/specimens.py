@@ -120,7 +120,8 @@ def distinct(schema: Schema, items: list[Any]) -> list[Any]:
         for number, item in enumerate(items):
             if number and isinstance(item.get(key), str) and "enum" not in inner:
                 ends = (str(number), "".join(chr(ord("a") + int(digit)) for digit in str(number)))
-                tried = [f"{item[key][:20].rstrip('-')}{end}" for end in ends]
+                room = min(inner.get("maxLength", 64), 256)
+                tried = [f"{item[key][: room - len(end)].rstrip('-')}{end}" for end in ends]
                 item[key] = next((one for one in tried if verdict(inner, one) == "Admit"), item[key])
     return items
 

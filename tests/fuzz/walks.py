@@ -129,7 +129,9 @@ def _plain(manifest: Manifest, of: Key) -> str:
     if manifest["kind"] == "Job":
         # The number of the attempt is part of the name, and of a label.
         told["spec"]["template"]["metadata"]["labels"].pop(names.ATTEMPT, None)
-        for label in [one for one in told["metadata"].get("labels") or {} if one.startswith(("batch.", "job-name", "controller"))]:
+        for label in [
+            one for one in told["metadata"].get("labels") or {} if one.startswith(("batch.", "job-name", "controller"))
+        ]:
             told["metadata"]["labels"].pop(label)
     text = json.dumps(told).replace(of.name, "NAME")
     return oracles.normalised(json.loads(text), of.namespace)
@@ -146,7 +148,9 @@ def walks(kind: str, pool: Sequence[Any], chance: random.Random, *, steps: int) 
     """Walks through specs of `pool` by chance, without end: there and back (two steps), or many steps."""
     bad = list(unfit(kind))
     while True:
-        home = _calm(kind, chance.choice(pool) if chance.random() < 0.7 else specimens.seed(kind, schemas.specs()[kind]))
+        home = _calm(
+            kind, chance.choice(pool) if chance.random() < 0.7 else specimens.seed(kind, schemas.specs()[kind])
+        )
         if steps > 2:
             way = [_beside(kind, home, chance.choice([*pool, *bad])) for _ in range(steps)]
             yield Case("M4", kind, f"{steps} steps", (home, *way[:-1], _calm(kind, way[-1])), (0.0,) * steps)

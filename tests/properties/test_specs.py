@@ -125,7 +125,7 @@ def children(decided: Plan) -> Iterator[Manifest]:
 @LIVES
 def test_no_admitted_spec_makes_a_planner_raise_or_hesitate(seed: int) -> None:
     """The theatre plans each visit twice and compares, and gives up on a life that never comes to rest."""
-    lives(seed, lambda manifest, decided: None)
+    lives(seed, lambda *_: None)
 
 
 @given(seeds)

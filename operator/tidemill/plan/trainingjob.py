@@ -23,7 +23,7 @@ from tidemill.plan import gates
 from tidemill.plan.attempts import Progress, advance, outdated
 from tidemill.plan.plan import Notice, Plan, Retirement
 from tidemill.plan.reading import every, find, is_ours
-from tidemill.plan.world import Key, Manifest, World
+from tidemill.plan.world import Key, World
 
 
 def plan(job: TrainingJob, world: World, installation: Installation, now: datetime) -> Plan:

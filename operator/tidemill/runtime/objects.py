@@ -91,10 +91,11 @@ class Store:
         if not access_key_id:
             # Without keys obstore would ask the cloud's metadata service, which takes its time where there is none.
             options = {"skip_signature": True}
+        if endpoint:
+            options["endpoint"] = endpoint
         store = S3Store(
             parts.netloc,
             prefix=parts.path.strip("/") or None,
-            endpoint=endpoint or None,
             region=region or "us-east-1",
             virtual_hosted_style_request=False,
             client_options=_CLIENT,

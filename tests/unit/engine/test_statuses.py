@@ -104,4 +104,7 @@ def test_a_status_that_is_itself_broken_is_no_obstacle() -> None:
 def test_a_whole_number_that_comes_back_without_its_point_is_the_same_number() -> None:
     """The API server writes 1.0 as 1; a score of 1.0 must not be written again and again for that."""
     assert merge_patch({"score": 1, "metrics": {"r2": 0}}, {"score": 1.0, "metrics": {"r2": 0.0}}) == {}
-    assert merge_patch({"score": 1, "retryable": 0}, {"score": 2.0, "retryable": False}) == {"score": 2.0, "retryable": False}
+    assert merge_patch({"score": 1, "retryable": 0}, {"score": 2.0, "retryable": False}) == {
+        "score": 2.0,
+        "retryable": False,
+    }

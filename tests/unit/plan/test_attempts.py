@@ -59,10 +59,13 @@ def test_a_run_that_has_begun_goes_on_with_what_it_has() -> None:
 
 def test_a_run_that_was_out_of_memory_is_tried_again_when_it_is_given_more() -> None:
     made = Theatre()
-    made.reports["Ingest"] = lambda order: "OOMKilled"
+    made.reports["Ingest"] = lambda _: "OOMKilled"
     made.apply(script.dataset(resources={"limits": {"memory": "1Mi"}}))
     made.run(minutes=20)
-    assert ["1Mi"] == [made.get("Job", name)["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] for name in jobs(made)]
+    assert ["1Mi"] == [
+        made.get("Job", name)["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+        for name in jobs(made)
+    ]
 
     made.reports["Ingest"] = script.ingests
     made.apply(script.dataset(resources=ROOMY))
@@ -74,7 +77,7 @@ def test_a_run_that_was_out_of_memory_is_tried_again_when_it_is_given_more() -> 
 
 def test_more_memory_that_comes_while_a_run_dies_for_want_of_it_is_tried_too() -> None:
     made = Theatre(run_seconds=5)
-    made.reports["Ingest"] = lambda order: "OOMKilled"
+    made.reports["Ingest"] = lambda _: "OOMKilled"
     made.apply(script.dataset(resources={"limits": {"memory": "1Mi"}}))
     made.run(seconds=1)
     pod = next(one for key, one in made.objects.items() if key.kind == "Pod")

@@ -30,6 +30,12 @@ def s3(endpoint: str, uri: str = f"s3://{gateway.BUCKET}", key: str = gateway.SE
     return Store.open(uri, endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=key)
 
 
+def test_a_store_without_an_endpoint_is_that_of_its_region() -> None:
+    store = Store.open("s3://tidemill/lake", region="eu-central-1", access_key_id="a", secret_access_key="b")
+
+    assert ("s3://tidemill/lake", "") == (store.uri, store.endpoint)
+
+
 def test_what_was_put_is_what_is_got(store: Store) -> None:
     store.put("a/b c=1/d.bin", b"tide")
 

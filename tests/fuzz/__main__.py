@@ -1,0 +1,83 @@
+"""`python -m fuzz`: specs on purpose wrong, odd or extreme, and whether anybody but their owner notices."""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fuzz.admission import Admission, Admitted
+from fuzz.campaign import Campaign, Extent, Tally
+from fuzz.cases import Case, Failure
+from fuzz.laboratory import laboratory
+from fuzz.misoperations import Misoperations
+from fuzz.poison import Poison
+from fuzz.reconciling import Reconciling
+from fuzz.walks import Walks
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+FAILURES = Path("reports/fuzz")
+
+
+@app.command()
+def run(
+    minutes: Annotated[float, typer.Option(help="Begin nothing further after so long.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same specs.")] = 1,
+    failures: Annotated[Path, typer.Option(help="Where cases that failed are kept.")] = FAILURES,
+) -> None:
+    """Mutate every leaf of the schemas, misuse, poison, undo and wander; exits 1 on any failure."""
+
+    async def play() -> Tally:
+        with tempfile.TemporaryDirectory(prefix="tidemill-fuzz-") as folder:
+            async with laboratory(Path(folder)) as made:
+                return await Campaign(made, seed=seed, minutes=minutes, folder=failures, say=_say).all(Extent())
+
+    tally = asyncio.run(play())
+    print(tally.told())
+    sys.exit(1 if tally.failures else 0)
+
+
+@app.command()
+def replay(file: Annotated[Path, typer.Argument(help="A case that failed.", exists=True)]) -> None:
+    """Try one case again."""
+    case = Case.from_yaml(file.read_text())
+
+    async def play() -> list[Failure]:
+        with tempfile.TemporaryDirectory(prefix="tidemill-fuzz-") as folder:
+            async with laboratory(Path(folder)) as made:
+                match case.of:
+                    case "M1":
+                        admission, reconciling = Admission(made), Reconciling(made)
+                        await admission.prepare()
+                        await admission.one(case)
+                        for one in admission.admitted.values():
+                            await reconciling.batch([Admitted(case, one.kept)], 0)
+                        return [*admission.failures, *reconciling.failures]
+                    case "M2":
+                        misoperations = Misoperations(made)
+                        await misoperations.all(case.title)
+                        return misoperations.failures
+                    case "M5":
+                        poison = Poison(made)
+                        await poison.all([case])
+                        return poison.failures
+                    case _:
+                        walks = Walks(made)
+                        await walks.all([case])
+                        return walks.failures
+
+    found = asyncio.run(play())
+    for failure in found:
+        print("\n".join(failure.problems))
+    print(f"{case}: {'FAILED' if found else 'ok'}")
+    sys.exit(1 if found else 0)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    app()

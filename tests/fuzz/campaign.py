@@ -1,0 +1,198 @@
+"""Everything in one run: by count for the tests, by the clock for a long one; counted, and failures kept."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fuzz import schemas, specimens
+from fuzz.admission import Admission, Admitted
+from fuzz.cases import Case, Failure
+from fuzz.laboratory import Laboratory
+from fuzz.misoperations import Misoperations
+from fuzz.poison import Poison, poisons
+from fuzz.reconciling import Reconciling
+from fuzz.walks import Walks, walks
+
+Say = Callable[[str], None]
+BATCH, WALKS, POISONS, RANDOM = 48, 40, 40, 60
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much to try; without end where None, until the time of the part is over."""
+
+    step: int = 1
+    """Every n-th mutation of each place."""
+    hosts: int = 2
+    """In how many surroundings each place is tried."""
+    random: int | None = None
+    reconciled: int | None = None
+    walks: int | None = None
+    poisons: int | None = None
+
+
+@dataclass
+class Tally:
+    """What was tried and what came of it."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    lines: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    ways: dict[str, set[str]] = field(default_factory=dict)
+    """By place, the mutations tried there."""
+    paces: list[float] = field(default_factory=list)
+
+    def told(self) -> str:
+        places = schemas.places()
+        leaves = [place for place in places if place.is_leaf]
+        tried = sum(len(self.ways.get(str(place), ())) >= 3 for place in leaves)
+        by_class = Counter(failure.case.of for failure in self.failures)
+        pace = sorted(self.paces)[len(self.paces) // 2] if self.paces else 0.0
+        return "\n".join(
+            [
+                *self.lines,
+                f"leaves of the schemas with at least 3 mutations: {tried} of {len(leaves)}",
+                f"plain objects settled in {pace:.1f} s (median); {self.counts['late']} of all took more than 10 s",
+                *(f"{name}: {count}" for name, count in sorted(self.counts.items()) if name != "late"),
+                f"failures: {len(self.failures)} " + ", ".join(f"{of} {n}" for of, n in sorted(by_class.items())),
+                *(f"  {path}" for path in self.files),
+            ]
+        )
+
+
+class Campaign:
+    """Plays the classes one after the other, each in its share of the time."""
+
+    def __init__(self, laboratory: Laboratory, *, seed: int, minutes: float, folder: Path | None, say: Say) -> None:
+        self._laboratory = laboratory
+        self._chance = random.Random(seed)
+        self._began = time.monotonic()
+        self._minutes = minutes
+        self._folder = folder
+        self._say = say
+        self.tally = Tally()
+
+    def _until(self, share: float) -> float:
+        return self._began + 60 * self._minutes * share
+
+    def _fail(self, failures: Sequence[Failure]) -> None:
+        for failure in failures:
+            self.tally.failures.append(failure)
+            self._say(f"FAILED {failure.case}: {failure.problems[0][:300]}")
+            if self._folder:
+                self.tally.files.append(failure.save(self._folder))
+
+    async def all(self, extent: Extent) -> Tally:
+        admission = await self.admission(extent)
+        await self.misoperations()
+        await self.poison(extent)
+        await self.walks(extent, list(admission.admitted.values()))
+        await self.reconciling(extent, list(admission.admitted.values()))
+        return self.tally
+
+    async def admission(self, extent: Extent) -> Admission:
+        """M1: what is let in."""
+        admission = Admission(self._laboratory)
+        await admission.prepare()
+        places = schemas.places()
+        for which in range(extent.hosts):
+            for place in places:
+                await admission.place(place, self._chance, which, step=extent.step)
+            self._say(f"M1 {admission.tried} specs tried, {admission.refused} refused")
+        tried = 0
+        while extent.random is None or tried < extent.random:
+            if time.monotonic() > self._until(0.3):
+                break
+            for kind in schemas.specs():
+                await admission.by_chance(kind, self._chance, RANDOM)
+                tried += RANDOM
+        self._fail(admission.failures)
+        self.tally.ways = admission.ways
+        self.tally.counts.update(
+            {
+                "M1 specs tried on the API server": admission.tried,
+                "M1 refused": admission.refused,
+                "M1 admitted": admission.tried - admission.refused,
+                "M1 of which our reading says nothing": admission.untold,
+                "M1 tried as a change besides": admission.updates,
+            }
+        )
+        if admission.hostless:
+            self.tally.lines.append(f"M1 no admitted spec has these: {', '.join(admission.hostless)}")
+        return admission
+
+    async def misoperations(self) -> None:
+        """M2."""
+        played = Misoperations(self._laboratory)
+        await played.all()
+        self._fail(played.failures)
+        self.tally.counts["M2 misoperations"] = played.tried
+        self._say(f"M2 {played.tried} misoperations")
+
+    async def poison(self, extent: Extent) -> None:
+        """M5."""
+        played, cases = Poison(self._laboratory), list(poisons(self._chance))
+        # The largest specs first: nothing else stands for them.
+        cases.sort(key=lambda case: "large" not in case.title)
+        cases = cases[: extent.poisons]
+        for first in range(0, len(cases), POISONS):
+            if time.monotonic() > self._until(0.4):
+                break
+            await played.all(cases[first : first + POISONS], first)
+        self._fail(played.failures)
+        self.tally.counts.update({"M5 poisoned objects": played.tried, "M5 refused by the API server": played.refused})
+        self._say(f"M5 {played.tried} poisoned objects")
+
+    async def walks(self, extent: Extent, admitted: Sequence[Admitted]) -> None:
+        """M3 and M4."""
+        played, made = Walks(self._laboratory), _ways(admitted, self._chance)
+        done = 0
+        while extent.walks is None or done < extent.walks:
+            if time.monotonic() > self._until(0.7):
+                break
+            count = min(WALKS, (extent.walks or WALKS + done) - done)
+            await played.all([next(made) for _ in range(count)], done)
+            done += count
+            self._say(f"M3, M4 {done} walks")
+        self._fail(played.failures)
+        self.tally.counts.update({f"{of} walks": count for of, count in played.tried.items()})
+
+    async def reconciling(self, extent: Extent, admitted: list[Admitted]) -> None:
+        """M1: what the operator makes of what is let in."""
+        played = Reconciling(self._laboratory)
+        self._chance.shuffle(admitted)
+        admitted = admitted[: extent.reconciled]
+        for first in range(0, len(admitted), BATCH):
+            if time.monotonic() > self._until(1.0):
+                break
+            await played.batch(admitted[first : first + BATCH], first // BATCH)
+            if first // BATCH % 10 == 0:
+                self._say(f"M1 {played.tried} of {len(admitted)} admitted specs met the operator")
+        self._fail(played.failures)
+        self.tally.counts.update({"M1 met the operator": played.tried, "late": played.late})
+        self.tally.counts.update({f"M1 came to {reason}": count for reason, count in played.reasons.items()})
+        self.tally.paces = played.paces
+
+
+def _ways(admitted: Sequence[Admitted], chance: random.Random) -> Iterator[Case]:
+    """Walks of every kind in turn, one in five of them long."""
+    made = {}
+    for kind, schema in schemas.specs().items():
+        pool: list[Any] = [one.kept for one in admitted if one.case.kind == kind and len(str(one.kept)) < 20_000]
+        pool = [_at_home(kind, one) for one in pool] or [specimens.seed(kind, schema)]
+        made[kind] = (walks(kind, pool, chance, steps=2), walks(kind, pool, chance, steps=20))
+    while True:
+        for kind in made:
+            yield next(made[kind][1 if chance.random() < 0.2 else 0])
+
+
+def _at_home(kind: str, spec: Any) -> Any:
+    """A spec that takes no neighbour's model into service, and no version that somebody else's walk makes."""
+    return {**spec, "model": {"name": "known"}, "rollout": {"steps": []}} if kind == "InferenceService" else spec
