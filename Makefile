@@ -25,7 +25,7 @@ lint: .venv/.ready ## Check style, types and the direction of imports
 	@$(python) -m ruff check operator tests
 	@$(python) -m ruff format --check operator tests
 	@$(python) -m mypy
-	@MYPYPATH=tests $(python) -m mypy --strict --explicit-package-bases -p cluster -p chaos
+	@MYPYPATH=tests $(python) -m mypy --strict --explicit-package-bases -p cluster -p chaos -p fuzz
 	@.venv/bin/lint-imports --no-logo
 
 # A cluster that was up before stays up; one that the tests started goes with them, however they end.
@@ -77,6 +77,10 @@ chaos: .venv/.ready ## Play crashes and API errors against the operator, at most
 .PHONY: soak-serving
 soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests while the cluster is disturbed, about half an hour
 	@$(python) -m soak
+
+.PHONY: fuzz-specs
+fuzz-specs: .venv/.ready ## Try mutated, misused, poisoned and undone specs on the operator, at most an hour; failing cases land in reports/fuzz
+	@$(python) -m fuzz run --minutes 60 --failures reports/fuzz
 
 .PHONY: bench-drift
 bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (and Evidently, where EVIDENTLY names a Python that has it)

@@ -104,11 +104,13 @@ class Campaign:
         places = schemas.places()
         for which in range(extent.hosts):
             for place in places:
-                await admission.place(place, self._chance, which, step=extent.step)
+                # Every place once, however long it takes; in other surroundings while there is time.
+                if which == 0 or time.monotonic() < self._until(0.25):
+                    await admission.place(place, self._chance, which, step=extent.step)
             self._say(f"M1 {admission.tried} specs tried, {admission.refused} refused")
         tried = 0
         while extent.random is None or tried < extent.random:
-            if time.monotonic() > self._until(0.3):
+            if time.monotonic() > self._until(0.4):
                 break
             for kind in schemas.specs():
                 await admission.by_chance(kind, self._chance, RANDOM)
@@ -143,7 +145,7 @@ class Campaign:
         cases.sort(key=lambda case: "large" not in case.title)
         cases = cases[: extent.poisons]
         for first in range(0, len(cases), POISONS):
-            if time.monotonic() > self._until(0.4):
+            if time.monotonic() > self._until(0.5):
                 break
             await played.all(cases[first : first + POISONS], first)
         self._fail(played.failures)
@@ -155,7 +157,7 @@ class Campaign:
         played, made = Walks(self._laboratory), _ways(admitted, self._chance)
         done = 0
         while extent.walks is None or done < extent.walks:
-            if time.monotonic() > self._until(0.7):
+            if time.monotonic() > self._until(0.75):
                 break
             count = min(WALKS, (extent.walks or WALKS + done) - done)
             await played.all([next(made) for _ in range(count)], done)

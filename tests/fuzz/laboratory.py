@@ -159,7 +159,7 @@ class Laboratory:
         """Objects for which the operator asked the API server too often."""
         self.account.read()
         limit = BURST + RATE * (time.monotonic() - since)
-        found = {}
+        found: dict[str, int] = {}
         for asked, count in self.account.requests.items():
             for name in names:
                 if asked == name or asked.startswith(f"{name}-"):

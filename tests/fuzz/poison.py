@@ -41,8 +41,19 @@ JUNK = (
     "x" * 200_000,
     '{"kind":"User","at":"0000"}',
 )
-LABELS = (names.OWNER_UID, names.OWNER_KIND, names.OWNER_NAME, names.MONITOR, names.MODEL, names.TRAINING_JOB)
-LABELS += (names.MODEL_VERSION, names.ROLE, names.MANAGED_BY, names.COMPONENT, *names.QUEUE_LABELS)
+LABELS: tuple[str, ...] = (
+    names.OWNER_UID,
+    names.OWNER_KIND,
+    names.OWNER_NAME,
+    names.MONITOR,
+    names.MODEL,
+    names.TRAINING_JOB,
+    names.MODEL_VERSION,
+    names.ROLE,
+    names.MANAGED_BY,
+    names.COMPONENT,
+    *names.QUEUE_LABELS,
+)
 FORGED = ("neighbour", "known", "nowhere", "", "DriftMonitor", "Pod", "stable", "tidemill", "a" * 63)
 MEGABYTES = 1_400_000
 DONE = 30.0

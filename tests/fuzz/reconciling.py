@@ -54,7 +54,9 @@ class Reconciling:
                     problems.setdefault(name, []).append(f"after {SLOW:.0f} s: {problem}")
                 late[name] = time.monotonic() - born
 
-        pace, *_ = await asyncio.gather(self._pace(number), *(play(name, one) for name, one in named.items()))
+        measured = asyncio.create_task(self._pace(number))
+        await asyncio.gather(*(play(name, one) for name, one in named.items()))
+        pace = await measured
         self.paces.append(pace)
         for name, seconds in late.items():
             # Ten seconds are meant for a machine with time to spare: how much it has, plain objects tell.

@@ -95,7 +95,7 @@ class Walks:
             if ended and ways[0] == ways[1]:
                 return ""
             if time.monotonic() > deadline:
-                difference = difflib.unified_diff(*ways, "fresh", "walked", lineterm="", n=3)
+                difference = difflib.unified_diff(ways[0], ways[1], "fresh", "walked", lineterm="", n=3)
                 said = [f"{one}: {laboratory.unsettled(one)}" for one in (fresh, walked) if laboratory.unsettled(one)]
                 return "another end than that of a fresh object\n" + "\n".join([*said, *list(difference)[:70]])
 
