@@ -60,13 +60,15 @@ class Admission:
         return key(kind, "base")
 
     async def host(self, place: Place, chance: random.Random, which: int) -> Any:
-        """A spec that the API server takes and that has a value at the place; None where none was found."""
+        """A spec that has a value at the place and that the API server takes, or at least the schema if a rule allows none."""
         schema, found = schemas.specs()[place.kind], None
+        fallback = None
         for number, spec in enumerate(specimens.hosts(place.kind, schema, place.path, chance)):
             if number > 80:
                 break
             if verdict(schema, spec) != "Admit":
                 continue
+            fallback = spec if fallback is None else fallback
             if which:
                 full = specimens.anything(place.kind, schema, chance, 0.5)
                 head = place.path[0] if place.path else ""
@@ -75,14 +77,15 @@ class Admission:
                 found = spec
                 if number >= which:
                     break
+        if found is None and which == 0:
+            self.hostless.append(str(place))
+            return fallback
         return found
 
     async def place(self, place: Place, chance: random.Random, which: int = 0, *, step: int = 1) -> None:
         """Try every mutation (every n-th with `step`) at one place, in the n-th host."""
         host = await self.host(place, chance, which)
         if host is None:
-            if which == 0:
-                self.hostless.append(str(place))
             return
         cases = []
         valid = specimens.at(host, place.path)
