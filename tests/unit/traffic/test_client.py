@@ -60,8 +60,9 @@ async def test_every_answer_and_every_label_is_counted_for_the_version_that_answ
         (503, {"error": "no"}, HEADERS, "status 503"),
         (200, {"outputs": []}, HEADERS, "no output predict"),
         (200, ANSWER, {"x-request-id": "r"}, "no header x-model-version, x-model-digest"),
+        (200, {**ANSWER, "model_version": "v2"}, HEADERS, "the body names v2, the header v1"),
     ],
-    ids=["an error status", "an answer without a prediction", "an answer without its version"],
+    ids=["an error status", "no prediction", "an answer without its version", "two versions in one answer"],
 )
 async def test_what_is_no_proper_answer_is_a_failure_with_its_reason(
     serve: Callable[[Handler], Awaitable[str]], status: int, document: object, headers: dict[str, str], said: str
@@ -90,7 +91,10 @@ async def test_a_measurement_asks_each_row_once_and_sends_no_labels(
     async def infer(request: web.Request) -> web.Response:
         value = (await request.json())["inputs"][0]["data"][0]
         return web.json_response(
-            {"outputs": [{"name": "predict", "shape": [1], "datatype": "INT64", "data": [int(value > 1)]}]},
+            {
+                "model_version": "v1",
+                "outputs": [{"name": "predict", "shape": [1], "datatype": "INT64", "data": [int(value > 1)]}],
+            },
             headers=HEADERS,
         )
 
