@@ -44,6 +44,8 @@ class Routes(Model):
     weight: int = 0
     """Percent of requests that go to the candidate."""
     candidate: VersionOrder | None = None
+    shadow: int = 0
+    """Percent of answered requests of which the candidate is given a copy, off the hot path, to compare the two."""
     candidate_url: str = ""
     """Where the candidate answers, such as `http://fraud-candidate.ns.svc:8080`."""
     compare: bool = False
@@ -78,6 +80,9 @@ class Arm(Model):
     squared_error: float = 0.0
     label_sum: float = 0.0
     label_square_sum: float = 0.0
+    scores: dict[str, int] = Field(default_factory=dict)
+    """Rows that both versions answered, by the bin of this version's score: for two classes tenths of the second one's
+    probability, for more classes the class, for regression halves of the spread of the hold-out's target."""
 
 
 class Measurements(Model):

@@ -8,27 +8,41 @@ the candidate, which is already there. At no moment does a request depend on a p
 from __future__ import annotations
 
 from datetime import datetime
+from string import Template
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.children import names, serving
 from tidemill.children.installation import Installation
 from tidemill.contract import MEASUREMENTS_ROUTE, SERVING_PORT, Routes
+from tidemill.plan.inference import judges
 from tidemill.plan.inference.choice import choose
 from tidemill.plan.inference.course import Course, decide
 from tidemill.plan.inference.sight import Seen, base_url, candidate, is_ready, see
 from tidemill.plan.inference.status import report
-from tidemill.plan.plan import Answers, Mark, Plan, Question, Retirement
+from tidemill.plan.plan import Answers, Mark, Plan, Query, Question, Retirement
 from tidemill.plan.reading import annotation, is_leaving, is_ours, label
 from tidemill.plan.world import Key, Manifest, World
 
 
 def questions(service: InferenceService, world: World) -> Question | None:
     """Where to ask how the candidate is doing; nothing where none is on trial."""
-    if service.status.rollout is None or service.status.rollout.phase not in {"Progressing", "Paused"}:
+    rollout = service.status.rollout
+    if rollout is None or rollout.phase not in judges.AT_WORK:
         return None
-    pods = see(service, world).of_role("stable")
-    urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in pods if (base := base_url(pod)))
-    return Question(urls) if urls else None
+    seen = see(service, world)
+    urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in seen.of_role("stable") if (base := base_url(pod)))
+    names_of = {
+        "candidate": rollout.version,
+        "stable": seen.stable_version,
+        "service": service.name,
+        "namespace": service.namespace,
+    }
+    queries = tuple(
+        Query(metric.name, metric.prometheus.address, Template(metric.prometheus.query).safe_substitute(names_of))
+        for metric in service.spec.rollout.analysis.metrics
+        if metric.prometheus is not None
+    )
+    return Question(urls, queries) if urls or queries else None
 
 
 def plan(
@@ -46,6 +60,7 @@ def plan(
         ensure.append(
             serving.deployment(service, course.try_out, "Candidate", installation, max(service.spec.replicas or 1, 1))
         )
+    ensure += judges.wanted(service, seen, course.rollout, installation)
     marks = list(_routes(service, seen, course, installation))
     if course.quarantine is not None and course.ended is not None:
         key = Key(ModelVersion.kind_name, service.namespace, course.ended.version)
@@ -56,7 +71,7 @@ def plan(
         status,
         ensure=tuple(ensure),
         marks=tuple(marks),
-        retire=retire,
+        retire=(*retire, *judges.retired(service, seen, course.rollout)),
         notices=course.notices,
         wake=course.wake,
     )
@@ -76,10 +91,11 @@ def _routes(service: InferenceService, seen: Seen, course: Course, installation:
         if rollout and version and answering and label(pod, names.MODEL_VERSION) != rollout.version:
             routes = Routes(
                 weight=rollout.weight,
+                shadow=rollout.shadow,
                 candidate=serving.pin(version),
                 candidate_url=f"http://{names.candidate(service.name)}.{service.namespace}.svc.{installation.cluster_domain}:{SERVING_PORT}",
                 compare=any(
-                    metric.type in {"Labelled", "PredictionAgreement"}
+                    metric.type in {"Labelled", "PredictionAgreement", "PredictionDrift"}
                     for metric in service.spec.rollout.analysis.metrics
                 ),
                 peers=peers,

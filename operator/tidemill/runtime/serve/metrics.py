@@ -38,6 +38,10 @@ HELP: Final = {
         "counter",
         "Requests that were due to the candidate while it answered nothing at all.",
     ),
+    "tidemill_shadow_requests_total": (
+        "counter",
+        "Copies of answered requests that the candidate was asked, by whether they were sent or dropped for want of room.",
+    ),
     "tidemill_prediction_agreement_ratio": (
         "gauge",
         "Share of compared rows to which candidate and stable said the same.",

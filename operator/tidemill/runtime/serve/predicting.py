@@ -101,6 +101,8 @@ class Predicting:
         self._own.answered(200, seconds, len(answer.values))
         if rollout is not None and rollout.trial is not None and not forwarded:
             rollout.trial.stable.answered(seconds)
+            if rollout.copies.split.percent and may_forward and not asked.outputs and rollout.copies.split.takes():
+                rollout.copy(scope["path"], body, _onward(model, headers, request), request, asked.rows, answer)
         if not forwarded:
             self._log(request, asked.rows, answer, model.author)
 

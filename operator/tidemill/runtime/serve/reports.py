@@ -59,7 +59,12 @@ def gauges(serving: Serving) -> list[Gauge]:
             ("tidemill_log_failures_total", mark, log.state.failures),
         ]
     trial = serving.rollout.trial if serving.rollout else None
-    if trial is not None:
+    if trial is not None and serving.rollout is not None:
+        copies = serving.rollout.copies
+        found += [
+            ("tidemill_shadow_requests_total", {"result": "sent"}, copies.sent),
+            ("tidemill_shadow_requests_total", {"result": "dropped"}, copies.dropped),
+        ]
         pair = {"model_version": trial.candidate.version}
         found.append(("tidemill_compared_rows_total", pair, trial.compared))
         if trial.compared:

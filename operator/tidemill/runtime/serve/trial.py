@@ -45,6 +45,7 @@ class Tally:
     squared_error: float = 0.0
     label_sum: float = 0.0
     label_square_sum: float = 0.0
+    scores: dict[str, int] = field(default_factory=dict)
 
     def answered(self, seconds: float) -> None:
         """It answered a request within `seconds`."""
@@ -70,6 +71,11 @@ class Tally:
         self.label_sum += label
         self.label_square_sum += label * label
 
+    def scored(self, counts: dict[str, int]) -> None:
+        """So many rows of it fell into each bin of scores."""
+        for place, count in counts.items():
+            self.scores[place] = self.scores.get(place, 0) + count
+
     def to_arm(self) -> Arm:
         """This tally as it crosses the pod boundary."""
         from tidemill.contract_serving import Arm, Latencies
@@ -86,6 +92,7 @@ class Tally:
             squared_error=self.squared_error,
             label_sum=self.label_sum,
             label_square_sum=self.label_square_sum,
+            scores=dict(self.scores),
         )
 
 

@@ -152,6 +152,45 @@ def test_a_label_that_comes_to_another_pod_is_counted_by_the_one_that_answered_a
     assert 1 == labelled()["told-elsewhere"]
 
 
+def test_copies_of_answered_requests_reach_the_candidate_and_only_the_answer_that_counted_is_logged(houses: Houses) -> None:
+    stable = houses.stable
+    stable.route(**houses.table(0, shadow=50))
+
+    answered = versions(stable, 20)
+    stable.ask(1.0, id="copied-or-not")
+    until(lambda: stable.measured()["candidate"]["requests"] == 10, "half of the requests are copied")
+
+    score = stable.measured()
+    assert {"house-1": 20} == answered
+    assert (10, 0, 10, 0) == (
+        score["candidate"]["requests"],
+        score["candidate"]["errors"],
+        score["compared"],
+        score["agreed"],
+    )
+    assert 10 == sum(score["candidate"]["scores"].values()) == sum(score["stable"]["scores"].values())
+    assert score["candidate"]["scores"].keys().isdisjoint(score["stable"]["scores"].keys())
+    until(
+        lambda: "copied-or-not" in {row["request_id"] for row in logged(houses.store, "ns/predictions/houses")}, "logged"
+    )
+    assert ["Stable"] == [
+        row["role"] for row in logged(houses.store, "ns/predictions/houses") if row["request_id"] == "copied-or-not"
+    ]
+
+
+def test_a_label_to_a_copied_request_judges_both_versions(houses: Houses) -> None:
+    stable = houses.stable
+    stable.route(**houses.table(0, shadow=100))
+    stable.ask(1.0, id="shadowed")
+    until(lambda: stable.measured()["compared"] == 1, "compared")
+
+    stable.client.post("/v2/models/house/feedback", json={"data": [{"id": "shadowed", "label": 1}]})
+
+    until(lambda: stable.measured()["candidate"]["labelled"] == 1, "judged")
+    score = stable.measured()
+    assert ({"1": {"1": 1}}, {"1": {"0": 1}}) == (score["stable"]["confusion"], score["candidate"]["confusion"])
+
+
 def test_another_candidate_starts_at_zero(houses: Houses) -> None:
     houses.stable.route(**houses.table(100))
     versions(houses.stable, 3)
