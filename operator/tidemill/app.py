@@ -23,6 +23,7 @@ from tidemill.engine.connection import Connection, connect
 from tidemill.engine.controller import Controller, Planner, Senses
 from tidemill.engine.kinds import WATCHED
 from tidemill.engine.leader import Lease
+from tidemill.engine.prometheus import Prometheus
 from tidemill.engine.recorder import Recorder
 from tidemill.engine.resync import Resync
 from tidemill.engine.settings import Settings
@@ -80,7 +81,7 @@ class Operator:
             Cluster(self._client, self._store, self._nudge),
             self._queue,
             Recorder(self._client, now, settings.identity),
-            Senses(now, Pods(outside)),
+            Senses(now, Pods(outside, Prometheus(outside, settings.prometheus))),
         )
         self._resync = Resync(
             self._client,

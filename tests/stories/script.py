@@ -7,6 +7,7 @@ from typing import Any
 from tidemill.api.conditions import Reason
 from tidemill.api.modelversion import Measured
 from tidemill.contract import Arm, Checked, CheckOutcome, Failure, Ingested, Latencies, Measurements, RunReport, Trained
+from tidemill.plan.plan import Queried
 
 REVISION = "sha256:" + "a" * 64
 
@@ -63,6 +64,33 @@ def service(**spec: Any) -> dict[str, Any]:
         },
     }
     return {"kind": "InferenceService", "metadata": {"name": "fraud"}, "spec": {**base, **spec}}
+
+
+def rolled_out(**rollout: Any) -> dict[str, Any]:
+    """The service with other words about its rollouts."""
+    return service(rollout={**service()["spec"]["rollout"], **rollout})
+
+
+SMOKE: dict[str, Any] = {
+    "interval": "10s",
+    "metrics": [{"name": "smoke", "type": "Job", "job": {"image": "judge:1", "args": ["--quick"]}}],
+}
+QUERIED: dict[str, Any] = {
+    "interval": "10s",
+    "metrics": [
+        {
+            "name": "refunds",
+            "type": "Prometheus",
+            "prometheus": {"query": 'refunds{version="$candidate"}'},
+            "maximum": 0.05,
+        }
+    ],
+}
+
+
+def queried(value: float | None, problem: str = "") -> Any:
+    """What Prometheus says."""
+    return lambda: (Queried("refunds", value, problem),)
 
 
 def monitor(**spec: Any) -> dict[str, Any]:

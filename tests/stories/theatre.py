@@ -20,7 +20,7 @@ from tidemill import plan
 from tidemill.api import API_VERSION, KINDS
 from tidemill.children import names
 from tidemill.children.installation import Installation
-from tidemill.contract import Measurements, RunReport
+from tidemill.contract import RunReport
 from tidemill.plan import Key, Manifest, World, key_of
 
 START = datetime(2026, 1, 5, 9, 0, 0, tzinfo=UTC)
@@ -37,10 +37,12 @@ class Theatre:
     restarts: bool = False
     reports: dict[str, Report] = field(default_factory=dict)
     """What a run of each task answers; a text is a crash with that reason."""
-    measurements: Callable[[], tuple[Measurements, ...]] = tuple
+    measurements: Callable[[], plan.Answers] = tuple
     """What the stable pods say about a candidate."""
     start_pod: Callable[[Manifest], bool] = lambda pod: True  # noqa: ARG005
     """Whether a serving pod gets ready; otherwise it crashes."""
+    passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
+    """Whether a user's Job that judges a candidate succeeds."""
     run_seconds: float = 5.0
     now: datetime = START
     lines: list[str] = field(default_factory=list)
@@ -246,6 +248,9 @@ class Theatre:
 
     def _start_job(self, key: Key, job: Manifest) -> None:
         template = job["spec"]["template"]
+        if names.ORDER not in template["metadata"].get("annotations", {}):
+            self.later(self.run_seconds, lambda: self._end_judge(key, job))
+            return
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
         pod = {
             "apiVersion": "v1",
@@ -280,6 +285,14 @@ class Theatre:
             self._nudge(self.objects[pod_key])
 
         self.later(self.run_seconds, end)
+
+    def _end_judge(self, key: Key, job: Manifest) -> None:
+        if self.objects.get(key) is not job:
+            return
+        verdict = "Complete" if self.passes(job) else "Failed"
+        self.lines.append(f"{self.now:%H:%M:%S} {key.name} ends: {verdict}")
+        self.objects[key] = {**job, "status": {"conditions": [{"type": verdict, "status": "True"}]}}
+        self._nudge(self.objects[key])
 
     def _roll(self, key: Key, deployment: Manifest, before: Manifest | None) -> None:
         wanted = deployment["spec"].setdefault("replicas", 1)
