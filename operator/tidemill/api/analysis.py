@@ -59,9 +59,7 @@ class AnalysisMetric(Model):
 
     name: Name
     """For status and messages."""
-    type: Literal[
-        "ErrorRate", "LatencyP95", "PredictionAgreement", "PredictionDrift", "Labelled", "Prometheus", "Job"
-    ]
+    type: Literal["ErrorRate", "LatencyP95", "PredictionAgreement", "PredictionDrift", "Labelled", "Prometheus", "Job"]
     """What is measured: failed answers; seconds to answer; equal answers on the same rows; how far the distribution of scores
     moved on the same rows, as a population stability index (0.1 is worth a look, 0.25 is a shift); a metric on labelled
     rows; a number that Prometheus knows; whether a Job of yours succeeds."""

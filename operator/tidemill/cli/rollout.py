@@ -59,7 +59,9 @@ def promote(service: Service, full: Full = False, namespace: Namespace = "", con
     rollout = _rollout(kubectl.service(service), service)
     version, stage = str(rollout["version"]), int(rollout.get("step") or 0) + 1
     if rollout["phase"] == "Starting" and not full:
-        raise typer.BadParameter(f"{version} is not ready yet and in no stage that it could leave; --full skips them all")
+        raise typer.BadParameter(
+            f"{version} is not ready yet and in no stage that it could leave; --full skips them all"
+        )
     kubectl.annotate(service, names.PROMOTE, version if full else f"{version}/{stage}")
     typer.echo(f"{version} is promoted" if full else f"{version} goes on from stage {stage}")
 

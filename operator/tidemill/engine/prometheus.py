@@ -34,7 +34,9 @@ class Prometheus:
         """The number, or why there is none; never an exception."""
         address = query.address.rstrip("/") or next(iter(self._addresses), "")
         if not address:
-            return Queried(query.metric, problem="the installation names no Prometheus; see analysis.prometheus of the chart")
+            return Queried(
+                query.metric, problem="the installation names no Prometheus; see analysis.prometheus of the chart"
+            )
         if address not in self._addresses:
             known = ", ".join(self._addresses) or "none"
             return Queried(

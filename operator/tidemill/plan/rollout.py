@@ -116,7 +116,9 @@ def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: Candidate
         return Turn(_resumed(status, now), "Promote")
     stage = plan[step]
     if stage.weight == 100 and candidate.ready < candidate.wanted:
-        message = f"{candidate.ready} of {candidate.wanted} candidate pods are ready; all are needed to answer every request"
+        message = (
+            f"{candidate.ready} of {candidate.wanted} candidate pods are ready; all are needed to answer every request"
+        )
         return Turn(status.model_copy(update={"message": message}), wake=interval)
     entered = _resumed(status, now).model_copy(
         update={
@@ -146,9 +148,7 @@ def _paused(status: RolloutStatus, message: str, *, by_hand: bool, now: datetime
     return status.model_copy(update={"phase": "Paused", "message": message, "waits_since": since})
 
 
-def _examine(
-    spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: Pair, now: datetime, hand: Hand
-) -> Turn:
+def _examine(spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: Pair, now: datetime, hand: Hand) -> Turn:
     plan = stages(spec)
     # Where steps were taken out of the spec meanwhile, the candidate goes on from the last one.
     step = min(status.step, len(plan) - 1)
@@ -164,7 +164,9 @@ def _examine(
                 said = f"{result.name}: {result.message}" + (f" ({result.samples} samples)" if result.samples else "")
                 return Turn(status, "RollBack", result.name, said)
     if hand.paused:
-        return Turn(_paused(status, "a person has paused it", by_hand=True, now=now), wake=interval if due else interval - since)
+        return Turn(
+            _paused(status, "a person has paused it", by_hand=True, now=now), wake=interval if due else interval - since
+        )
     if not due:
         return Turn(status, wake=interval - since)
     released = hand.released > step
@@ -207,4 +209,6 @@ def _undecided(
         case "Rollback":
             return Turn(status, "RollBack", "Inconclusive", said)
         case _:
-            return Turn(_paused(status, f"inconclusive, waiting for more: {said}", by_hand=False, now=now), wake=interval)
+            return Turn(
+                _paused(status, f"inconclusive, waiting for more: {said}", by_hand=False, now=now), wake=interval
+            )

@@ -67,4 +67,12 @@ def _switch(spec: Rollout) -> list[Stage]:
     keep = spec.keep_previous if spec.keep_previous is not None else KEEP_BLUE if spec.strategy == "BlueGreen" else None
     if keep is None or seconds(keep) == 0:
         return []
-    return [Stage("Switched", 100, 0, seconds(keep), name=f"it answers every request; the previous version stays warm for {keep}")]
+    return [
+        Stage(
+            "Switched",
+            100,
+            0,
+            seconds(keep),
+            name=f"it answers every request; the previous version stays warm for {keep}",
+        )
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,9 +10,8 @@ from threading import Thread
 
 import aiohttp
 import pytest
-from support.prometheus import prometheus
-from support.waiting import until_async
 
+from support.prometheus import prometheus
 from tidemill.engine.prometheus import Prometheus
 from tidemill.plan.plan import Queried, Query
 
@@ -51,10 +51,10 @@ async def asked(server: str) -> AsyncIterator[Prometheus]:
     async with aiohttp.ClientSession() as session:
         client = Prometheus(session, (server,), timeout=30)
 
-        async def scraped() -> bool:
-            return (await client.ask(Query("m", "", "count(refunds)"))).value == 2
-
-        await until_async("a scrape", scraped)
+        for _ in range(300):
+            if (await client.ask(Query("m", "", "count(refunds)"))).value == 2:
+                break
+            await asyncio.sleep(0.2)
         yield client
 
 

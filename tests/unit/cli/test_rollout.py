@@ -72,7 +72,13 @@ def test_a_word_becomes_an_annotation(desk: Desk, case: str) -> None:
 
     assert 0 == done.returncode, done.stderr
     assert [
-        ["annotate", "inferenceservices.tidemill.dev/fraud", annotation, "--overwrite", "--field-manager=kubectl-tidemill"]
+        [
+            "annotate",
+            "inferenceservices.tidemill.dev/fraud",
+            annotation,
+            "--overwrite",
+            "--field-manager=kubectl-tidemill",
+        ]
     ] == desk.annotated
 
 

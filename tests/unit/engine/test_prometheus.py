@@ -32,7 +32,7 @@ class Impostor:
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append((await request.text()))
+        self.asked.append(await request.text())
         status, body = self.says
         return web.Response(status=status, text=body, headers={"location": f"{self.url}/elsewhere"})
 

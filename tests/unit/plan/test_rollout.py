@@ -141,9 +141,7 @@ def test_the_strategy_decides_about_the_stages(case: str) -> None:
 
 
 SHADOW = SPEC.model_copy(update={"strategy": "Shadow", "shadow": Shadow(duration="30s")})
-BLUE_GREEN = SPEC.model_copy(
-    update={"strategy": "BlueGreen", "shadow": Shadow(duration="30s"), "keep_previous": "60s"}
-)
+BLUE_GREEN = SPEC.model_copy(update={"strategy": "BlueGreen", "shadow": Shadow(duration="30s"), "keep_previous": "60s"})
 
 
 def test_a_shadowed_candidate_gets_copies_and_no_client() -> None:

@@ -119,7 +119,9 @@ def _turn(
     return Course(current, try_out=wanted, rollout=turn.status, notices=notices, wake=turn.wake)
 
 
-def _promote(current: ModelVersion | None, version: ModelVersion | None, rollout: RolloutStatus, now: datetime) -> Course:
+def _promote(
+    current: ModelVersion | None, version: ModelVersion | None, rollout: RolloutStatus, now: datetime
+) -> Course:
     """Its share goes to 100 % first, on pods that are known to work; the stable pods follow when that is in place."""
     promoting = rollout.model_copy(
         update={

@@ -205,9 +205,7 @@ class Rollout:
         trial.candidate.answered(reply.seconds)
         return reply
 
-    def copy(
-        self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows, answer: Answer
-    ) -> None:
+    def copy(self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows, answer: Answer) -> None:
         """Let the candidate answer a request too that the stable version has answered; nobody waits for it."""
         if self.trial is not None:
             self.copies.put(Copy(self.trial, path, body, headers, request, rows, answer))

@@ -68,6 +68,15 @@ async def follow(rollout: Rollout, table: Path, routes: dict[str, Any] | str) ->
     await rollout.look()
 
 
+async def come_true(claim: Callable[[], bool]) -> None:
+    """Wait for what happens beside the requests."""
+    for _ in range(6_000):
+        if claim():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come true")
+
+
 async def ask(rollout: Rollout, request: str = "r-1") -> Any:
     return await rollout.ask("/v2/models/house/predict", b"{}", {}, request, ROWS)
 
@@ -283,8 +292,7 @@ async def test_a_copy_of_an_answered_request_is_compared_and_nobody_waits_for_it
     patient.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
 
     assert patient.trial is not None
-    while patient.trial.compared == 0:
-        await asyncio.sleep(0.01)
+    await come_true(lambda: patient.trial.compared > 0)
     work.cancel()
     assert (2, 1) == (patient.trial.compared, patient.trial.agreed)
     assert (1, 0) == (patient.trial.candidate.requests, patient.trial.candidate.errors)
@@ -299,8 +307,7 @@ async def test_a_candidate_that_fails_a_copy_is_charged_with_it(rollout: Rollout
     rollout.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
 
     assert rollout.trial is not None
-    while rollout.trial.candidate.requests == 0:
-        await asyncio.sleep(0.01)
+    await come_true(lambda: rollout.trial.candidate.requests > 0)
     work.cancel()
     assert (1, 0) == (rollout.trial.candidate.errors, rollout.trial.compared)
 
@@ -313,8 +320,7 @@ async def test_a_copy_that_was_meant_for_another_candidate_is_let_go(
     await follow(patient, table, candidate(THIRD, weight=0, shadow=100))
     work = asyncio.create_task(patient.run())
 
-    while patient.copies.sent == 0:
-        await asyncio.sleep(0.01)
+    await come_true(lambda: patient.copies.sent > 0)
     work.cancel()
 
     assert patient.trial is not None

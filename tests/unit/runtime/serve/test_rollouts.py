@@ -152,7 +152,9 @@ def test_a_label_that_comes_to_another_pod_is_counted_by_the_one_that_answered_a
     assert 1 == labelled()["told-elsewhere"]
 
 
-def test_copies_of_answered_requests_reach_the_candidate_and_only_the_answer_that_counted_is_logged(houses: Houses) -> None:
+def test_copies_of_answered_requests_reach_the_candidate_and_only_the_answer_that_counted_is_logged(
+    houses: Houses,
+) -> None:
     stable = houses.stable
     stable.route(**houses.table(0, shadow=50))
 
@@ -171,7 +173,8 @@ def test_copies_of_answered_requests_reach_the_candidate_and_only_the_answer_tha
     assert 10 == sum(score["candidate"]["scores"].values()) == sum(score["stable"]["scores"].values())
     assert score["candidate"]["scores"].keys().isdisjoint(score["stable"]["scores"].keys())
     until(
-        lambda: "copied-or-not" in {row["request_id"] for row in logged(houses.store, "ns/predictions/houses")}, "logged"
+        lambda: "copied-or-not" in {row["request_id"] for row in logged(houses.store, "ns/predictions/houses")},
+        "logged",
     )
     assert ["Stable"] == [
         row["role"] for row in logged(houses.store, "ns/predictions/houses") if row["request_id"] == "copied-or-not"
