@@ -16,6 +16,7 @@ __all__ = [
     "Analysis",
     "AnalysisMetric",
     "AnalysisResult",
+    "Autoscaling",
     "InferenceService",
     "InferenceServiceSpec",
     "InferenceServiceStatus",
@@ -70,6 +71,22 @@ class InferenceServiceSpec(Model):
             "the number of pods is either given by replicas or left to autoscaling",
             accepts={"model": {"name": "fraud"}, "autoscaling": {"maxReplicas": 4}},
             rejects={"model": {"name": "fraud"}, "autoscaling": {"maxReplicas": 4}, "replicas": 2},
+        ),
+        Rule(
+            "!has(self.autoscaling) || self.autoscaling.metric != 'CPU' || !has(self.resources)"
+            " || (has(self.resources.requests) && 'cpu' in self.resources.requests)"
+            " || (has(self.resources.limits) && 'cpu' in self.resources.limits)",
+            "autoscaling by CPU is a share of what is requested: give resources.requests.cpu",
+            accepts={
+                "model": {"name": "fraud"},
+                "autoscaling": {"maxReplicas": 4},
+                "resources": {"requests": {"cpu": "100m"}},
+            },
+            rejects={
+                "model": {"name": "fraud"},
+                "autoscaling": {"maxReplicas": 4},
+                "resources": {"requests": {"memory": "1Gi"}},
+            },
         ),
     )
 

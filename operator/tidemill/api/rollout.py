@@ -33,7 +33,7 @@ class Rollout(Model):
     """How a new version takes over."""
 
     strategy: Literal["Canary", "BlueGreen", "Shadow", "Recreate"] = "Canary"
-    """Canary gives it a growing share of the traffic and judges it. BlueGreen judges it on copies of requests, then gives it all
+    """Canary gives it a growing share of the traffic, in steps, and judges it. BlueGreen judges it on copies of requests, then gives it all
     traffic at once and keeps the previous version warm. Shadow judges it on copies and promotes it. Recreate replaces
     pods without judging."""
     shadow: Shadow | None = None
@@ -43,7 +43,7 @@ class Rollout(Model):
         default=(Step(weight=5, pause="5m"), Step(weight=25, pause="10m"), Step(weight=50, pause="10m")),
         max_length=20,
     )
-    """The stages of a Canary; after the last one the version is promoted."""
+    """The stages; after the last one the version is promoted."""
     keep_previous: Duration | None = None
     """How long the replaced version stays warm and can be returned to at once, while the new one answers every request and is
     still judged. 10m for BlueGreen where this is left out, otherwise no time at all."""

@@ -70,6 +70,15 @@ def deployment(
             },
             "spec": {
                 "terminationGracePeriodSeconds": DRAIN_SECONDS + 22,
+                "topologySpreadConstraints": [
+                    {
+                        "maxSkew": 1,
+                        "topologyKey": key,
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": {"matchLabels": selector(service, role)},
+                    }
+                    for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+                ],
                 **pods.pod(installation, container, told={"order.json": names.ORDER, "routes.json": names.ROUTES}),
             },
         },

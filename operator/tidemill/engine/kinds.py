@@ -59,6 +59,10 @@ WATCHED: Final = (
     Watched("Job", "batch", "v1", "jobs", (*READ, *WRITE, "delete"), MANAGED),
     Watched("Deployment", "apps", "v1", "deployments", (*READ, *WRITE, "delete"), MANAGED),
     Watched("Service", "", "v1", "services", (*READ, *WRITE, "delete"), MANAGED),
+    Watched(
+        "HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers", (*READ, *WRITE, "delete"), MANAGED
+    ),
+    Watched("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", (*READ, *WRITE, "delete"), MANAGED),
     # Pods are made by Jobs and Deployments; the engine only watches them and sets annotations on them.
     Watched("Pod", "", "v1", "pods", ("list", "watch", "patch"), MANAGED),
 )

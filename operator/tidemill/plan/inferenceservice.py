@@ -19,6 +19,7 @@ from tidemill.plan import unsupported
 from tidemill.plan.inference import judges
 from tidemill.plan.inference.choice import Choice, choose
 from tidemill.plan.inference.course import Course, decide
+from tidemill.plan.inference.scale import scale
 from tidemill.plan.inference.sight import Seen, base_url, candidate, is_ready, see
 from tidemill.plan.inference.status import report
 from tidemill.plan.plan import Answers, Mark, Plan, Query, Question, Retirement
@@ -56,26 +57,26 @@ def plan(
     choice = Choice(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else choose(service, seen)
     # While something unsupported is asked for, nothing new begins, as when suspended; what is under way is brought to its end.
     course = decide(_suspended(service) if refused else service, seen, choice, now, answers)
+    pods = scale(service, seen, course, world)
     ensure: list[Manifest] = [serving.entry(service)] if not refused or seen.stable is not None else []
     if course.serve is not None:
-        ensure.append(serving.deployment(service, course.serve, "Stable", installation, service.spec.replicas))
+        ensure.append(serving.deployment(service, course.serve, "Stable", installation, pods.stable))
     if course.try_out is not None:
         ensure.append(serving.trial_entry(service))
-        ensure.append(
-            serving.deployment(service, course.try_out, "Candidate", installation, max(service.spec.replicas or 1, 1))
-        )
+        ensure.append(serving.deployment(service, course.try_out, "Candidate", installation, pods.candidate))
+    ensure += pods.ensure
     ensure += judges.wanted(service, seen, course.rollout, installation)
     marks = list(_routes(service, seen, course, installation))
     if course.quarantine is not None and course.ended is not None:
         key = Key(ModelVersion.kind_name, service.namespace, course.ended.version)
         marks.append(Mark(key, {names.QUARANTINE: course.quarantine.model_dump_json(by_alias=True)}))
     retire = _retire_candidate(service, seen, world) if course.retire_candidate else ()
-    status = report(service, seen, choice, course, now, refused)
+    status = report(service, seen, choice, course, now, refused, pods.trouble)
     return Plan(
         status,
         ensure=tuple(ensure),
         marks=tuple(marks),
-        retire=(*retire, *judges.retired(service, seen, course.rollout)),
+        retire=(*retire, *pods.retire, *judges.retired(service, seen, course.rollout)),
         notices=(*unsupported.notices(service.status, refused), *course.notices),
         wake=course.wake,
     )

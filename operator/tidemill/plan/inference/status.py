@@ -24,6 +24,7 @@ def report(
     course: Course,
     now: datetime,
     refused: tuple[Said, ...] = (),
+    unscaled: str = "",
 ) -> InferenceServiceStatus:
     weight = course.rollout.weight if course.rollout else 0
     stable = _serving(seen, seen.stable, 100 - weight)
@@ -31,6 +32,8 @@ def report(
     history = (course.ended, *service.status.history)[:20] if course.ended else service.status.history
     generation = service.metadata.generation
     said = unsupported.instead(refused, _said(service, seen, choice, course, stable, history))
+    if unscaled:
+        said.append(false("Autoscaled", Reason.DEPENDENCY_NOT_READY, unscaled))
     return InferenceServiceStatus(
         observed_generation=generation,
         conditions=settle(service.status.conditions, said, generation=generation, now=now),
