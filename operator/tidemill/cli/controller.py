@@ -79,6 +79,14 @@ def controller(
             rich_help_panel=_PROCESS,
         ),
     ] = "",
+    gateway_api: Annotated[
+        bool,
+        typer.Option(
+            envvar="TIDEMILL_GATEWAY_API",
+            help="Write HTTPRoutes for services whose traffic.provider is GatewayAPI.",
+            rich_help_panel=_PROCESS,
+        ),
+    ] = False,
     metrics_address: Annotated[
         str,
         typer.Option(
@@ -127,6 +135,7 @@ def controller(
         ),
         namespaces=_listed(namespaces),
         prometheus=_listed(prometheus),
+        gateway_api=gateway_api,
         kubeconfig=kubeconfig,
         workers=workers,
         requests_per_second=requests_per_second,

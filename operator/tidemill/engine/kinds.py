@@ -67,7 +67,12 @@ WATCHED: Final = (
     Watched("Pod", "", "v1", "pods", ("list", "watch", "patch"), MANAGED),
 )
 
-BY_KIND: Final = {watched.kind: watched for watched in WATCHED}
+GATEWAY: Final = (
+    Watched("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes", (*READ, *WRITE, "delete"), MANAGED),
+)
+"""Watched too where the installation asks for it and the API server serves it."""
+
+BY_KIND: Final = {watched.kind: watched for watched in (*WATCHED, *GATEWAY)}
 OURS: Final = tuple(watched.kind for watched in WATCHED if watched.ours)
 
 
@@ -93,6 +98,11 @@ def access_rules() -> tuple[Rule, ...]:
     objects = tuple(Rule(watched.group, watched.plural, watched.verbs) for watched in WATCHED)
     statuses = tuple(Rule(watched.group, f"{watched.plural}/status", ("patch",)) for watched in WATCHED if watched.ours)
     return (*objects, *statuses, Rule("events.k8s.io", "events", ("create",)))
+
+
+def gateway_rules() -> tuple[Rule, ...]:
+    """What HTTPRoutes need besides."""
+    return tuple(Rule(watched.group, watched.plural, watched.verbs) for watched in GATEWAY)
 
 
 def leader_rules() -> tuple[Rule, ...]:

@@ -14,16 +14,16 @@ from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
 from tidemill.children import names, serving
 from tidemill.children.installation import Installation
-from tidemill.contract import MEASUREMENTS_ROUTE, SERVING_PORT, Routes
+from tidemill.contract import MEASUREMENTS_ROUTE
 from tidemill.plan import unsupported
-from tidemill.plan.inference import judges
+from tidemill.plan.inference import judges, routing
 from tidemill.plan.inference.choice import Choice, choose
-from tidemill.plan.inference.course import Course, decide
+from tidemill.plan.inference.course import decide
 from tidemill.plan.inference.scale import scale
-from tidemill.plan.inference.sight import Seen, base_url, candidate, is_ready, see
+from tidemill.plan.inference.sight import Seen, base_url, see
 from tidemill.plan.inference.status import report
 from tidemill.plan.plan import Answers, Mark, Plan, Query, Question, Retirement
-from tidemill.plan.reading import annotation, is_leaving, is_ours, label
+from tidemill.plan.reading import is_ours
 from tidemill.plan.world import Key, Manifest, World
 
 
@@ -33,7 +33,10 @@ def questions(service: InferenceService, world: World) -> Question | None:
     if rollout is None or rollout.phase not in judges.AT_WORK:
         return None
     seen = see(service, world)
-    urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in seen.of_role("stable") if (base := base_url(pod)))
+    # Where a Gateway splits, only the candidate's pods know how they answered.
+    roles = ("stable", "candidate") if service.spec.traffic.provider == "GatewayAPI" else ("stable",)
+    pods = [pod for role in roles for pod in seen.of_role(role)]
+    urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in pods if (base := base_url(pod)))
     names_of = {
         "candidate": rollout.version,
         "stable": seen.stable_version,
@@ -53,7 +56,7 @@ def plan(
 ) -> Plan:
     """Keep the stable version answering, and carry the rollout on by one step."""
     seen = see(service, world)
-    refused = unsupported.refusal(service)
+    refused = unsupported.refusal(service) or routing.refusal(service, installation)
     choice = Choice(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else choose(service, seen)
     # While something unsupported is asked for, nothing new begins, as when suspended; what is under way is brought to its end.
     course = decide(_suspended(service) if refused else service, seen, choice, now, answers)
@@ -66,7 +69,8 @@ def plan(
         ensure.append(serving.deployment(service, course.try_out, "Candidate", installation, pods.candidate))
     ensure += pods.ensure
     ensure += judges.wanted(service, seen, course.rollout, installation)
-    marks = list(_routes(service, seen, course, installation))
+    ensure += routing.at_the_gateway(service, seen, course) if not refused else ()
+    marks = routing.tables(service, seen, course, installation)
     if course.quarantine is not None and course.ended is not None:
         key = Key(ModelVersion.kind_name, service.namespace, course.ended.version)
         marks.append(Mark(key, {names.QUARANTINE: course.quarantine.model_dump_json(by_alias=True)}))
@@ -76,7 +80,12 @@ def plan(
         status,
         ensure=tuple(ensure),
         marks=tuple(marks),
-        retire=(*retire, *pods.retire, *judges.retired(service, seen, course.rollout)),
+        retire=(
+            *retire,
+            *pods.retire,
+            *routing.retired(service, world),
+            *judges.retired(service, seen, course.rollout),
+        ),
         notices=(*unsupported.notices(service.status, refused), *course.notices),
         wake=course.wake,
     )
@@ -84,35 +93,6 @@ def plan(
 
 def _suspended(service: InferenceService) -> InferenceService:
     return service.model_copy(update={"spec": service.spec.model_copy(update={"suspend": True})})
-
-
-def _routes(service: InferenceService, seen: Seen, course: Course, installation: Installation) -> list[Mark]:
-    """The routing table of each stable pod, where it differs from the one it has."""
-    pods = [pod for pod in seen.of_role("stable") if not is_leaving(pod)]
-    rollout = course.rollout
-    version = seen.version(rollout.version) if rollout else None
-    answering = candidate(seen, rollout.version).ready > 0 if rollout else False
-    marks = []
-    # A leaving pod still answers while it drains, and still has to know where.
-    for pod in seen.of_role("stable"):
-        peers = tuple(base for peer in pods if peer is not pod and is_ready(peer) and (base := base_url(peer)))
-        routes = Routes(peers=peers)
-        if rollout and version and answering and label(pod, names.MODEL_VERSION) != rollout.version:
-            routes = Routes(
-                weight=rollout.weight,
-                shadow=rollout.shadow,
-                candidate=serving.pin(version),
-                candidate_url=f"http://{names.candidate(service.name)}.{service.namespace}.svc.{installation.cluster_domain}:{SERVING_PORT}",
-                compare=any(
-                    metric.type in {"Labelled", "PredictionAgreement", "PredictionDrift"}
-                    for metric in service.spec.rollout.analysis.metrics
-                ),
-                peers=peers,
-            )
-        text = routes.model_dump_json(by_alias=True, exclude_defaults=True)
-        if annotation(pod, names.ROUTES) != text and (text != "{}" or annotation(pod, names.ROUTES)):
-            marks.append(Mark(Key("Pod", service.namespace, pod["metadata"]["name"]), {names.ROUTES: text}))
-    return marks
 
 
 def _retire_candidate(service: InferenceService, seen: Seen, world: World) -> tuple[Retirement, ...]:

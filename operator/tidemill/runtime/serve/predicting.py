@@ -103,6 +103,8 @@ class Predicting:
             rollout.trial.stable.answered(seconds)
             if rollout.copies.split.percent and may_forward and not asked.outputs and rollout.copies.split.takes():
                 rollout.copy(scope["path"], body, _onward(model, headers, request), request, asked.rows, answer)
+        elif serving.direct is not None and not forwarded:
+            serving.direct.answered(seconds)
         if not forwarded:
             self._log(request, asked.rows, answer, model.author)
 
@@ -120,6 +122,8 @@ class Predicting:
             rollout = self._serving.rollout
             if rollout is not None and rollout.trial is not None:
                 rollout.trial.stable.failed()
+            elif self._serving.direct is not None:
+                self._serving.direct.failed()
             raise Refused(500, f"the model failed on these rows: {type(error).__name__}") from None
 
     async def ask_rows(self, rows: list[dict[str, Any]]) -> dict[str, Any]:

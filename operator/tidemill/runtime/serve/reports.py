@@ -77,5 +77,6 @@ def measurements(serving: Serving) -> bytes:
     from tidemill.contract_serving import Measurements
 
     trial = serving.rollout.trial if serving.rollout else None
-    found = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod)
+    direct = serving.direct.to_arm() if serving.direct is not None else None
+    found = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod, candidate=direct)
     return orjson.dumps(found.to_wire())

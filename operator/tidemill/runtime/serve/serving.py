@@ -13,6 +13,7 @@ from tidemill.runtime.serve.model import Identity, Model
 from tidemill.runtime.serve.requests import Bounds
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.state import State
+from tidemill.runtime.serve.trial import Tally
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Serving:
     model: Model | None = None
     rollout: Rollout | None = None
     """The version on trial, in a stable pod."""
+    direct: Tally | None = None
+    """In a candidate's pod: how it answered requests that no stable pod sent."""
     predictions: Log | None = None
     labels: Log | None = None
     behind: App | None = None
@@ -38,6 +41,8 @@ class Serving:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.identity.service)
+        if self.identity.role == "Candidate":
+            self.direct = Tally(self.identity.version, self.identity.digest)
 
     def logs(self) -> dict[str, Log]:
         """The logs that are kept, by name."""
