@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,43 @@ def prometheus_that_knows_better(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
+def split_at_the_gateway(theatre: Theatre) -> None:
+    theatre.installation = replace(theatre.installation, gateway="On")
+    service = _second_version(theatre)
+    service["spec"]["traffic"] = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
+    theatre.apply(service)
+    theatre.run(minutes=3)
+    service["spec"].pop("traffic")
+    theatre.apply(service)
+    theatre.run(minutes=1)
+
+
+def a_gateway_where_there_is_none(theatre: Theatre) -> None:
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
+    traffic = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
+    for manifest in (script.dataset(), script.training_job(), script.service(traffic=traffic)):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.apply(script.service())
+    theatre.run(minutes=1)
+
+
+def scaled_by_the_load(theatre: Theatre) -> None:
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+    service = script.service(autoscaling={"minReplicas": 2, "maxReplicas": 6})
+    service["spec"].pop("replicas")
+    for manifest in (script.dataset(), script.training_job(), service):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.autoscale("fraud-stable", 5)
+    theatre.run(minutes=1)
+    theatre.apply(script.training_job("fraud-second"))
+    theatre.run(seconds=8)
+    theatre.measurements = script.measures(_newest(theatre), right=97)
+    theatre.run(minutes=3)
+    assert theatre.get("Deployment", "fraud-stable")["spec"]["replicas"] == 5
+
+
 def recreated(theatre: Theatre) -> None:
     _second_version(theatre, strategy="Recreate")
     theatre.run(minutes=2)
@@ -335,6 +373,9 @@ STORIES: dict[str, Story] = {
         prometheus_that_does_not_answer_pauses,
         prometheus_that_knows_better,
         recreated,
+        split_at_the_gateway,
+        a_gateway_where_there_is_none,
+        scaled_by_the_load,
     )
 }
 

@@ -43,6 +43,7 @@ class Theatre:
     """Whether a serving pod gets ready; otherwise it crashes."""
     passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
     """Whether a user's Job that judges a candidate succeeds."""
+    installation: Installation = INSTALLATION
     run_seconds: float = 5.0
     now: datetime = START
     lines: list[str] = field(default_factory=list)
@@ -69,6 +70,17 @@ class Theatre:
     def delete(self, kind: str, name: str) -> None:
         self.say(f"the user deletes {kind} {name}")
         self._remove(Key(kind, "shop", name))
+
+    def autoscale(self, name: str, replicas: int) -> None:
+        """What the autoscaler does: the Deployment's number, and a note in its own status."""
+        self.say(f"the load asks for {replicas} pods of {name}")
+        deployment = copy.deepcopy(self.get("Deployment", name))
+        deployment["spec"]["replicas"] = replicas
+        self._put(Key("Deployment", "shop", name), deployment)
+        autoscaler = self.get("HorizontalPodAutoscaler", name)
+        moment = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.objects[key_of(autoscaler)] = {**autoscaler, "status": {"lastScaleTime": moment}}
+        self._nudge(self.objects[key_of(autoscaler)])
 
     def get(self, kind: str, name: str) -> Manifest:
         return self.objects[Key(kind, "shop", name)]
@@ -135,8 +147,8 @@ class Theatre:
         if world.get(*key) is None:
             return
         question = plan.questions(key, world)
-        decided = plan.visit(key, world, INSTALLATION, self.now, self.measurements() if question else ())
-        again = plan.visit(key, world, INSTALLATION, self.now, self.measurements() if question else ())
+        decided = plan.visit(key, world, self.installation, self.now, self.measurements() if question else ())
+        again = plan.visit(key, world, self.installation, self.now, self.measurements() if question else ())
         assert decided == again, "the same world makes the same plan"
         if decided is None:
             return

@@ -194,6 +194,18 @@ def test_a_label_to_a_copied_request_judges_both_versions(houses: Houses) -> Non
     assert ({"1": {"1": 1}}, {"1": {"0": 1}}) == (score["stable"]["confusion"], score["candidate"]["confusion"])
 
 
+def test_a_candidate_counts_what_comes_to_it_without_a_stable_pod(houses: Houses) -> None:
+    before = houses.candidate.measured()["candidate"]["requests"]
+    houses.stable.route(**houses.table(100))
+    versions(houses.stable, 3)
+
+    versions(houses.candidate, 2)
+
+    score = houses.candidate.measured()
+    assert before + 2 == score["candidate"]["requests"]
+    assert "stable" not in score
+
+
 def test_another_candidate_starts_at_zero(houses: Houses) -> None:
     houses.stable.route(**houses.table(100))
     versions(houses.stable, 3)
