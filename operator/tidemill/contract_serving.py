@@ -34,6 +34,12 @@ class ServeOrder(Model):
     role: Literal["Stable", "Candidate"]
     version: VersionOrder
     log_percent: int = 100
+    retention_seconds: float = 0.0
+    """How long the log and its labels are kept; 0 for ever."""
+    redact: tuple[str, ...] = ()
+    """Features whose values are left out of the log and of events."""
+    events_url: str = ""
+    """Where logged requests are sent as CloudEvents; empty for nowhere."""
     timeout_seconds: float = 5.0
     max_body_bytes: int = 10 * 1024 * 1024
 

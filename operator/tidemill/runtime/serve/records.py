@@ -5,7 +5,7 @@ pyarrow is loaded with the first part that is written: a pod that answers nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -60,8 +60,10 @@ class LabelBatch(NamedTuple):
 class PredictionFile:
     """Predictions as a Parquet file: one column per feature, numbers as float64 and categories as strings."""
 
-    def __init__(self, features: Features, *, classifies: bool) -> None:
+    def __init__(self, features: Features, *, classifies: bool, redact: Collection[str] = ()) -> None:
+        """`redact` names features whose values are left out: their columns hold nothing."""
         self._features = features
+        self._redact = frozenset(redact)
         self._classifies = classifies
 
     def __call__(self, records: Sequence[Prediction]) -> bytes:
@@ -94,7 +96,10 @@ class PredictionFile:
         }
         matrix = np.concatenate([record.asked.matrix for record in records], dtype=np.float64)
         for place, (name, lookup) in enumerate(zip(self._features.names, self._features.indexes, strict=True)):
-            if lookup is None:
+            if name in self._redact:
+                kind = pa.float64() if lookup is None else pa.string()
+                columns[LogColumn.FEATURE + name] = pa.nulls(len(whose), kind)
+            elif lookup is None:
                 columns[LogColumn.FEATURE + name] = pa.array(np.ascontiguousarray(matrix[:, place]), from_pandas=True)
             else:
                 said = [word for record in records for word in record.asked.categories[place]]

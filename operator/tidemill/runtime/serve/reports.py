@@ -58,6 +58,12 @@ def gauges(serving: Serving) -> list[Gauge]:
             ("tidemill_log_dropped_rows_total", mark, log.state.dropped),
             ("tidemill_log_failures_total", mark, log.state.failures),
         ]
+    if serving.retention is not None:
+        found.append(("tidemill_log_expired_parts_total", {}, serving.retention.removed))
+        found.append(("tidemill_log_expiry_failures_total", {}, serving.retention.failures))
+    if serving.events is not None:
+        events = {"sent": serving.events.sent, "failed": serving.events.failed, "dropped": serving.events.dropped}
+        found += [("tidemill_events_total", {"result": result}, count) for result, count in events.items()]
     trial = serving.rollout.trial if serving.rollout else None
     if trial is not None and serving.rollout is not None:
         copies = serving.rollout.copies
