@@ -29,6 +29,7 @@ class Copy(NamedTuple):
     request: str
     rows: Rows
     answer: Answer
+    keys: tuple[str, ...] = ()
 
 
 class Copies:

@@ -71,7 +71,7 @@ class Predicting:
                 key = headers.get(b"x-routing-key")
                 if rollout.split.takes(key.decode("latin-1") if key else ""):
                     found = await rollout.ask(
-                        scope["path"], body, _onward(model, headers, request), request, asked.rows
+                        scope["path"], body, _onward(model, headers, request), request, asked.rows, asked.keys
                     )
                     if found is not None:
                         head = await self._pass_on(send, asked, request, *found, started)
@@ -106,10 +106,12 @@ class Predicting:
         if rollout is not None and rollout.trial is not None and not forwarded:
             rollout.trial.stable.answered(seconds)
             if rollout.copies.split.percent and may_forward and not asked.outputs and rollout.copies.split.takes():
-                rollout.copy(scope["path"], body, _onward(model, headers, request), request, asked.rows, answer)
+                rollout.copy(
+                    scope["path"], body, _onward(model, headers, request), request, asked.rows, answer, asked.keys
+                )
         elif serving.direct is not None and not forwarded:
             serving.direct.answered(seconds)
-        if not forwarded and self._log(request, asked.rows, answer, model.author) and serving.events is not None:
+        if not forwarded and self._log(request, asked, answer, model.author) and serving.events is not None:
             self._tell(request, asked, body, headers, model.author, content, answered)
 
     async def ask(self, model: Model, rows: Rows) -> Answer:
@@ -141,7 +143,7 @@ class Predicting:
         answer = await self.ask(model, asked.rows)
         content, _ = model.row_codec.write(asked, answer, request)
         self._own.answered(200, time.perf_counter() - started, len(answer.values))
-        self._log(request, asked.rows, answer, model.author)
+        self._log(request, asked, answer, model.author)
         found: dict[str, Any] = orjson.loads(content)
         return found
 
@@ -172,15 +174,16 @@ class Predicting:
         self._serving.metrics.of(author.version, author.role).answered(
             200, time.perf_counter() - started, len(reply.answer.values)
         )
-        return head if self._log(request, asked.rows, reply.answer, author) else []
+        return head if self._log(request, asked, reply.answer, author) else []
 
-    def _log(self, request: str, rows: Rows, answer: Answer, author: Author) -> bool:
+    def _log(self, request: str, asked: Asked, answer: Answer, author: Author) -> bool:
         """Keep the answer, if it is of those that are; says whether it is."""
         if not (self._logs_all or self._sample.takes()):
             return False
         log = self._serving.predictions
         if log is not None:
-            record = Prediction(request, self._serving.clock(), rows, answer, author)
+            rows = asked.rows
+            record = Prediction(request, self._serving.clock(), rows, answer, author, asked.keys)
             log.append(record, len(rows.matrix), rows.matrix.nbytes + OVERHEAD)
         return True
 

@@ -40,6 +40,8 @@ class Prediction(NamedTuple):
     asked: Rows
     answer: Answer
     author: Author
+    keys: tuple[str, ...] = ()
+    """What the client calls each row; a row with a key is logged as a request of its own by that name."""
 
     @property
     def rows(self) -> int:
@@ -74,6 +76,7 @@ class PredictionFile:
         counts = np.fromiter((record.rows for record in records), np.int64, len(records))
         whose = np.repeat(np.arange(len(records), dtype=np.int32), counts)
         starts = np.cumsum(counts) - counts
+        keyed = np.fromiter((bool(record.keys) for record in records), np.bool_, len(records))
         authors: dict[int, tuple[int, Author]] = {}
         for record in records:
             authors.setdefault(id(record.author), (len(authors), record.author))
@@ -85,8 +88,8 @@ class PredictionFile:
             return pa.DictionaryArray.from_arrays(pa.array(wrote), pa.array(texts)).cast(pa.string())
 
         columns: dict[str, Any] = {
-            LogColumn.REQUEST: pa.array([record.request for record in records]).take(pa.array(whose)),
-            LogColumn.ROW: pa.array((np.arange(len(whose)) - starts[whose]).astype(np.int32)),
+            LogColumn.REQUEST: _requests(records, whose),
+            LogColumn.ROW: pa.array(np.where(keyed[whose], 0, np.arange(len(whose)) - starts[whose]).astype(np.int32)),
             LogColumn.TIME: pa.array((times * 1e6).astype(np.int64)[whose]).cast(pa.timestamp("us", tz="UTC")),
             LogColumn.VERSION: by_author([author.version for author in spoken]),
             LogColumn.DIGEST: by_author([author.digest for author in spoken]),
@@ -127,6 +130,15 @@ class PredictionFile:
             for record in records
         ]
         return pa.array(np.concatenate(scores), from_pandas=True)
+
+
+def _requests(records: Sequence[Prediction], whose: Any) -> Any:
+    import pyarrow as pa
+
+    if not any(record.keys for record in records):
+        return pa.array([record.request for record in records]).take(pa.array(whose))
+    named = (record.keys or (record.request,) * record.rows for record in records)
+    return pa.array([name for names in named for name in names], pa.string())
 
 
 class LabelFile:

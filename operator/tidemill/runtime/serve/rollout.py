@@ -167,7 +167,7 @@ class Rollout:
         self._candidate, self._author = None, None
 
     async def ask(
-        self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows
+        self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows, keys: tuple[str, ...] = ()
     ) -> tuple[Reply, Author] | None:
         """The candidate's answer, or None where the stable version must answer instead."""
         author, trial = self._author, self.trial
@@ -179,7 +179,7 @@ class Rollout:
         if reply.labels is not author.labels:
             author = Author(author.version, author.digest, author.role, reply.labels)
         if self._routes is not None and self._routes.compare and not self._comparisons.full():
-            trial.remember(request, spelled_all(reply.answer, reply.labels))
+            trial.remember(request, spelled_all(reply.answer, reply.labels), keys)
             self._comparisons.put_nowait((trial, request, rows, reply))
         return reply, author
 
@@ -205,10 +205,19 @@ class Rollout:
         trial.candidate.answered(reply.seconds)
         return reply
 
-    def copy(self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows, answer: Answer) -> None:
+    def copy(
+        self,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        request: str,
+        rows: Rows,
+        answer: Answer,
+        keys: tuple[str, ...] = (),
+    ) -> None:
         """Let the candidate answer a request too that the stable version has answered; nobody waits for it."""
         if self.trial is not None:
-            self.copies.put(Copy(self.trial, path, body, headers, request, rows, answer))
+            self.copies.put(Copy(self.trial, path, body, headers, request, rows, answer, keys))
 
     async def _shadow(self) -> None:
         while True:
@@ -220,7 +229,7 @@ class Rollout:
                     copy.trial, copy.path, copy.body, copy.headers, len(copy.rows.matrix), copied=True
                 )
                 if reply is not None:
-                    copy.trial.remember(copy.request, spelled_all(reply.answer, reply.labels))
+                    copy.trial.remember(copy.request, spelled_all(reply.answer, reply.labels), copy.keys)
                     self._settle(copy.trial, copy.request, copy.answer, reply)
             except Exception:  # the comparison is lost, nothing else
                 logger.exception("a copy of a request could not be compared")

@@ -194,6 +194,37 @@ def test_a_label_to_a_copied_request_judges_both_versions(houses: Houses) -> Non
     assert ({"1": {"1": 1}}, {"1": {"0": 1}}) == (score["stable"]["confusion"], score["candidate"]["confusion"])
 
 
+def test_a_label_by_key_finds_the_row_in_the_log_and_in_the_trial(houses: Houses) -> None:
+    stable = houses.stable
+    stable.route(**houses.table(100, compare=True))
+    rows = [{"size": 1, "age": 1}, {"size": -1, "age": 1}]
+
+    stable.client.post("/v2/models/house/predict", json={"id": "batch", "rows": rows, "keys": ["house-17", "house-18"]})
+    until(lambda: stable.measured()["compared"] == 2, "compared")
+    told = stable.client.post("/v2/models/house/feedback", json={"data": [{"key": "house-18", "label": 0}]})
+
+    assert 200 == told.status_code
+    assert {"0": {"0": 1}} == stable.measured()["stable"]["confusion"]
+    assert {"0": {"1": 1}} == stable.measured()["candidate"]["confusion"]
+
+    def keyed() -> list[tuple[str, int, float]]:
+        found = logged(houses.store, "ns/predictions/houses")
+        return [
+            (row["request_id"], row["row"], row["feature:size"])
+            for row in found
+            if row["request_id"].startswith("house-1")
+        ]
+
+    until(lambda: len(keyed()) == 2, "logged")
+    assert [("house-17", 0, 1.0), ("house-18", 0, -1.0)] == sorted(keyed())
+    until(
+        lambda: (
+            ("house-18", 0) in {(row["request_id"], row["row"]) for row in logged(houses.store, "ns/labels/houses")}
+        ),
+        "the label is logged by its key",
+    )
+
+
 def test_a_candidate_counts_what_comes_to_it_without_a_stable_pod(houses: Houses) -> None:
     before = houses.candidate.measured()["candidate"]["requests"]
     houses.stable.route(**houses.table(100))
