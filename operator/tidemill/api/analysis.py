@@ -38,10 +38,6 @@ class JobProbe(Model):
     timeout: Duration = "10m"
     """A Job that takes longer has failed."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (
-        at_least_a_second("timeout", {"image": "judge:1", "timeout": "5m"}, {"image": "judge:1", "timeout": "0s"}),
-    )
-
 
 class PrometheusQuery(Model):
     """A question to a Prometheus server that the installation allows."""
@@ -120,6 +116,12 @@ class AnalysisMetric(Model):
             "job goes with type Job, and only with it",
             accepts={"name": "smoke", "type": "Job", "job": {"image": "judge:1"}},
             rejects={"name": "smoke", "type": "Job"},
+        ),
+        Rule(
+            "!has(self.job) || !has(self.job.timeout) || self.job.timeout.matches('[1-9][0-9]*(s|h|d|m([^s]|$))')",
+            "job.timeout must be at least one second",
+            accepts={"name": "smoke", "type": "Job", "job": {"image": "judge:1", "timeout": "5m"}},
+            rejects={"name": "smoke", "type": "Job", "job": {"image": "judge:1", "timeout": "0s"}},
         ),
         Rule(
             "self.type != 'Job' || !(has(self.minimum) || has(self.maximum))",
