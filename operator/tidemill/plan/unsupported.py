@@ -34,7 +34,20 @@ LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
     Dataset.kind_name: (),
     TrainingJob.kind_name: (),
     ModelVersion.kind_name: (),
-    InferenceService.kind_name: (),
+    InferenceService.kind_name: (
+        Limit(
+            "spec.explain.enabled",
+            lambda spec: spec.explain.enabled,
+            "leave it out; the importance of features is in the model's card",
+            {"explain": {"enabled": True}},
+        ),
+        Limit(
+            "spec.outliers.enabled",
+            lambda spec: spec.outliers.enabled,
+            "leave it out; a DriftMonitor compares what is asked with the training rows",
+            {"outliers": {"enabled": True}},
+        ),
+    ),
     DriftMonitor.kind_name: (),
 }
 
