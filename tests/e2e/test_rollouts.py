@@ -195,3 +195,21 @@ def test_two_pods_may_be_drained_one_at_a_time(cells: Cells) -> None:
             == 2
         ),
     )
+
+
+def test_the_number_of_pods_may_be_left_to_the_load_and_taken_back(cells: Cells) -> None:
+    def scaled_by(**spec: Any) -> None:
+        kept = {name: value for name, value in cells.manifest["spec"].items() if name != "replicas"}
+        apply_manifests(cells.grounds.cluster, ROLLOUTS, [{**cells.manifest, "spec": {**kept, **spec}}])
+
+    def there() -> set[str]:
+        kinds = ("HorizontalPodAutoscaler", "PodDisruptionBudget")
+        return {kind for kind in kinds if cells.api.get(kind, ROLLOUTS, names.stable(SERVICE))}
+
+    scaled_by(autoscaling={"minReplicas": 2, "maxReplicas": 3})
+    cells.until("the autoscaler", lambda: there() == {"HorizontalPodAutoscaler", "PodDisruptionBudget"})
+    assert 2 == len(cells.stable_pods())
+
+    scaled_by(replicas=1)
+    cells.until("one pod and nothing that scales it", lambda: there() == set() and len(cells.stable_pods()) == 1)
+    assert 0 == cells.traffic.counters().failed
