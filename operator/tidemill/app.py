@@ -7,7 +7,8 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,8 +22,9 @@ from tidemill.engine.client import Client
 from tidemill.engine.cluster import Cluster
 from tidemill.engine.connection import Connection, connect
 from tidemill.engine.controller import Controller, Planner, Senses
-from tidemill.engine.kinds import WATCHED
+from tidemill.engine.kinds import GATEWAY, WATCHED, Watched
 from tidemill.engine.leader import Lease
+from tidemill.engine.prometheus import Prometheus
 from tidemill.engine.recorder import Recorder
 from tidemill.engine.resync import Resync
 from tidemill.engine.settings import Settings
@@ -80,7 +82,7 @@ class Operator:
             Cluster(self._client, self._store, self._nudge),
             self._queue,
             Recorder(self._client, now, settings.identity),
-            Senses(now, Pods(outside)),
+            Senses(now, Pods(outside, Prometheus(outside, settings.prometheus))),
         )
         self._resync = Resync(
             self._client,
@@ -100,6 +102,7 @@ class Operator:
             clock=clock,
         )
         self._server = health.Server(self._signs, self._page)
+        self._kinds: Sequence[Watched] = WATCHED
         self._told = asyncio.Event()
         self._waits_for = "the process is starting"
         self._stands_by = False
@@ -112,7 +115,12 @@ class Operator:
         port = await self._server.start(self._settings.metrics_host, self._settings.metrics_port)
         log.info("metrics and probes on port %d", port)
         try:
-            for step in (self._wait_for_kinds(), self._wait_for_turn(), self._look_around()):
+            for step in (
+                self._wait_for_kinds(),
+                self._look_for_gateways(),
+                self._wait_for_turn(),
+                self._look_around(),
+            ):
                 if not await self._unless_told(step):
                     return 0
             return await self._work()
@@ -143,6 +151,25 @@ class Operator:
             self._waits_for = waits_for
             await asyncio.sleep(2.0)
 
+    async def _look_for_gateways(self) -> None:
+        """HTTPRoutes are watched where they are asked for and served; where they are not served, services say so."""
+        if not self._settings.gateway_api:
+            return
+        [route] = GATEWAY
+        try:
+            served = await self._client.get(f"/apis/{route.api_version}", "look up whether HTTPRoutes are served")
+            there = route.plural in {one.get("name") for one in served.get("resources") or ()}
+        except errors.Missing:
+            there = False
+        if there:
+            self._kinds = (*WATCHED, route)
+            self._resync.kinds = self._kinds
+        else:
+            log.warning(
+                "the API server serves no HTTPRoutes; services whose traffic.provider is GatewayAPI will say so"
+            )
+        self._controller.installation = replace(self._settings.installation, gateway="On" if there else "Absent")
+
     async def _wait_for_turn(self) -> None:
         if self._settings.leader_elect:
             self._stands_by = True
@@ -169,7 +196,7 @@ class Operator:
             others.append(asyncio.create_task(self._lease.keep(), name="lease"))
         others.append(asyncio.create_task(self._told.wait(), name="told to stop"))
         enough = asyncio.Event()
-        registry = shell.register(self._store, self._controller.nudge, self._connection)
+        registry = shell.register(self._store, self._controller.nudge, self._connection, self._kinds)
         watch = asyncio.create_task(
             shell.run(registry, namespaces=self._settings.namespaces, stop=enough, on_signal=self._told.set),
             name="watch",

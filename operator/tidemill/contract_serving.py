@@ -34,6 +34,12 @@ class ServeOrder(Model):
     role: Literal["Stable", "Candidate"]
     version: VersionOrder
     log_percent: int = 100
+    retention_seconds: float = 0.0
+    """How long the log and its labels are kept; 0 for ever."""
+    redact: tuple[str, ...] = ()
+    """Features whose values are left out of the log and of events."""
+    events_url: str = ""
+    """Where logged requests are sent as CloudEvents; empty for nowhere."""
     timeout_seconds: float = 5.0
     max_body_bytes: int = 10 * 1024 * 1024
 
@@ -44,6 +50,8 @@ class Routes(Model):
     weight: int = 0
     """Percent of requests that go to the candidate."""
     candidate: VersionOrder | None = None
+    shadow: int = 0
+    """Percent of answered requests of which the candidate is given a copy, off the hot path, to compare the two."""
     candidate_url: str = ""
     """Where the candidate answers, such as `http://fraud-candidate.ns.svc:8080`."""
     compare: bool = False
@@ -78,6 +86,9 @@ class Arm(Model):
     squared_error: float = 0.0
     label_sum: float = 0.0
     label_square_sum: float = 0.0
+    scores: dict[str, int] = Field(default_factory=dict)
+    """Rows that both versions answered, by the bin of this version's score: for two classes tenths of the second one's
+    probability, for more classes the class, for regression halves of the spread of the hold-out's target."""
 
 
 class Measurements(Model):

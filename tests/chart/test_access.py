@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chart.conftest import Manifest, Render
-from tidemill.engine.kinds import access_rules, leader_rules
+from tidemill.engine.kinds import access_rules, gateway_rules, leader_rules
 
 READ = {"get", "list", "watch"}
 
@@ -23,6 +23,12 @@ def test_the_role_is_what_the_engine_declares(render: Render) -> None:
     assert {f"{rule.group}/{rule.resource}": set(rule.verbs) for rule in leader_rules()} == rules(
         objects, "tidemill-leader"
     )
+
+
+def test_routes_are_written_only_where_the_chart_says_so(render: Render) -> None:
+    declared = {f"{rule.group}/{rule.resource}": set(rule.verbs) for rule in (*access_rules(), *gateway_rules())}
+
+    assert declared == rules(render({"traffic.gatewayAPI.enabled": True}), "tidemill-controller")
 
 
 def test_no_role_has_a_wildcard(render: Render) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from tidemill.api.conditions import Reason
 from tidemill.api.modelversion import Measured
 from tidemill.contract import Arm, Checked, CheckOutcome, Failure, Ingested, Latencies, Measurements, RunReport, Trained
+from tidemill.plan.plan import Queried
 
 REVISION = "sha256:" + "a" * 64
 
@@ -47,6 +48,12 @@ def training_job(name: str = "fraud-first", **spec: Any) -> dict[str, Any]:
     return {"kind": "TrainingJob", "metadata": {"name": name}, "spec": {**base, **spec}}
 
 
+def model_version(name: str = "fraud-brought", **spec: Any) -> dict[str, Any]:
+    """A model that somebody brings along, trained elsewhere."""
+    base = {"modelName": "fraud", "artifact": {"uri": "s3://lake/models/fraud", "digest": digest(name)}}
+    return {"kind": "ModelVersion", "metadata": {"name": name}, "spec": {**base, **spec}}
+
+
 def service(**spec: Any) -> dict[str, Any]:
     base = {
         "model": {"name": "fraud"},
@@ -63,6 +70,33 @@ def service(**spec: Any) -> dict[str, Any]:
         },
     }
     return {"kind": "InferenceService", "metadata": {"name": "fraud"}, "spec": {**base, **spec}}
+
+
+def rolled_out(**rollout: Any) -> dict[str, Any]:
+    """The service with other words about its rollouts."""
+    return service(rollout={**service()["spec"]["rollout"], **rollout})
+
+
+SMOKE: dict[str, Any] = {
+    "interval": "10s",
+    "metrics": [{"name": "smoke", "type": "Job", "job": {"image": "judge:1", "args": ["--quick"]}}],
+}
+QUERIED: dict[str, Any] = {
+    "interval": "10s",
+    "metrics": [
+        {
+            "name": "refunds",
+            "type": "Prometheus",
+            "prometheus": {"query": 'refunds{version="$candidate"}'},
+            "maximum": 0.05,
+        }
+    ],
+}
+
+
+def queried(value: float | None, problem: str = "") -> Any:
+    """What Prometheus says."""
+    return lambda: (Queried("refunds", value, problem),)
 
 
 def monitor(**spec: Any) -> dict[str, Any]:

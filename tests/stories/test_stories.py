@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,164 @@ def pinned_version(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
+def _second_version(theatre: Theatre, right: int = 97, **rollout: Any) -> dict[str, Any]:
+    """A service with this rollout, and another version that has just been trained."""
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+    service = script.rolled_out(**rollout)
+    for manifest in (script.dataset(), script.training_job(), service):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.apply(script.training_job("fraud-second"))
+    theatre.run(seconds=8)
+    theatre.measurements = script.measures(_newest(theatre), right=right)
+    return service
+
+
+def shadow_promoted(theatre: Theatre) -> None:
+    _second_version(theatre, strategy="Shadow", shadow={"percent": 50, "duration": "60s"})
+    theatre.run(minutes=3)
+
+
+def shadow_rolled_back_before_it_answers_anybody(theatre: Theatre) -> None:
+    _second_version(theatre, right=70, strategy="Shadow", shadow={"duration": "60s"})
+    theatre.run(minutes=3)
+
+
+def shadow_then_canary(theatre: Theatre) -> None:
+    _second_version(theatre, shadow={"duration": "30s"})
+    theatre.run(minutes=3)
+
+
+def blue_green_promoted(theatre: Theatre) -> None:
+    _second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="2m")
+    theatre.run(minutes=5)
+
+
+def blue_green_that_fails_after_the_switch_is_undone_at_once(theatre: Theatre) -> None:
+    _second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
+    theatre.run(minutes=1)
+    theatre.say("the new version begins to fail")
+    theatre.measurements = script.measures(_newest(theatre), errors=100)
+    theatre.run(minutes=2)
+
+
+def blue_green_and_back_by_git_revert(theatre: Theatre) -> None:
+    service = _second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
+    theatre.run(minutes=1)
+    first = next(name for name in theatre.named("ModelVersion") if name != _newest(theatre))
+    pinned = {**service["spec"], "model": {"name": "fraud", "version": first}}
+    theatre.apply({**service, "spec": pinned})
+    theatre.run(minutes=8)
+
+
+def a_newer_version_while_the_previous_one_is_kept_warm(theatre: Theatre) -> None:
+    _second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
+    theatre.run(minutes=1)
+    theatre.apply(script.training_job("fraud-third"))
+    theatre.run(seconds=8)
+    theatre.measurements = script.measures(_newest(theatre), right=97)
+    theatre.run(minutes=8)
+
+
+def canary_that_a_person_lets_go_on(theatre: Theatre) -> None:
+    service = _second_version(theatre, steps=[{"weight": 25}, {"weight": 50, "pause": "30s"}])
+    theatre.run(minutes=300)
+    theatre.apply(_annotated(service, "tidemill.dev/promote", f"{_newest(theatre)}/1"))
+    theatre.run(minutes=3)
+
+
+def canary_that_a_person_holds(theatre: Theatre) -> None:
+    service = _second_version(theatre)
+    theatre.run(seconds=20)
+    theatre.apply(_annotated(service, "tidemill.dev/pause", _newest(theatre)))
+    theatre.run(minutes=10)
+    theatre.apply(_annotated(service, "tidemill.dev/pause", ""))
+    theatre.run(minutes=3)
+
+
+def canary_held_by_a_person_is_still_judged(theatre: Theatre) -> None:
+    service = _second_version(theatre)
+    theatre.run(seconds=20)
+    theatre.apply(_annotated(service, "tidemill.dev/pause", _newest(theatre)))
+    theatre.run(minutes=2)
+    theatre.measurements = script.measures(_newest(theatre), right=70)
+    theatre.run(minutes=2)
+
+
+def promoted_only_by_a_person(theatre: Theatre) -> None:
+    service = _second_version(theatre, autoPromote=False)
+    theatre.run(minutes=10)
+    theatre.apply(_annotated(service, "tidemill.dev/promote", _newest(theatre)))
+    theatre.run(minutes=2)
+
+
+def judged_by_a_job_that_succeeds(theatre: Theatre) -> None:
+    _second_version(theatre, analysis=script.SMOKE)
+    theatre.run(minutes=3)
+
+
+def judged_by_a_job_that_fails(theatre: Theatre) -> None:
+    theatre.passes = lambda job: False  # noqa: ARG005
+    _second_version(theatre, analysis=script.SMOKE)
+    theatre.run(minutes=3)
+
+
+def prometheus_that_does_not_answer_pauses(theatre: Theatre) -> None:
+    _second_version(theatre, analysis=script.QUERIED)
+    theatre.measurements = script.queried(None, "nothing answers at http://prometheus:9090")
+    theatre.run(minutes=3)
+    theatre.measurements = script.queried(0.01)
+    theatre.run(minutes=3)
+
+
+def prometheus_that_knows_better(theatre: Theatre) -> None:
+    _second_version(theatre, analysis=script.QUERIED)
+    theatre.measurements = script.queried(0.2)
+    theatre.run(minutes=3)
+
+
+def split_at_the_gateway(theatre: Theatre) -> None:
+    theatre.installation = replace(theatre.installation, gateway="On")
+    service = _second_version(theatre)
+    service["spec"]["traffic"] = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
+    theatre.apply(service)
+    theatre.run(minutes=3)
+    service["spec"].pop("traffic")
+    theatre.apply(service)
+    theatre.run(minutes=1)
+
+
+def a_gateway_where_there_is_none(theatre: Theatre) -> None:
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
+    traffic = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
+    for manifest in (script.dataset(), script.training_job(), script.service(traffic=traffic)):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.apply(script.service())
+    theatre.run(minutes=1)
+
+
+def scaled_by_the_load(theatre: Theatre) -> None:
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+    service = script.service(autoscaling={"minReplicas": 2, "maxReplicas": 6})
+    service["spec"].pop("replicas")
+    for manifest in (script.dataset(), script.training_job(), service):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.autoscale("fraud-stable", 5)
+    theatre.run(minutes=1)
+    theatre.apply(script.training_job("fraud-second"))
+    theatre.run(seconds=8)
+    theatre.measurements = script.measures(_newest(theatre), right=97)
+    theatre.run(minutes=3)
+    assert theatre.get("Deployment", "fraud-stable")["spec"]["replicas"] == 5
+
+
+def recreated(theatre: Theatre) -> None:
+    _second_version(theatre, strategy="Recreate")
+    theatre.run(minutes=2)
+
+
 STORIES: dict[str, Story] = {
     story.__name__: story
     for story in (
@@ -198,6 +357,25 @@ STORIES: dict[str, Story] = {
         deleted_while_training,
         suspended_and_resumed,
         pinned_version,
+        shadow_promoted,
+        shadow_rolled_back_before_it_answers_anybody,
+        shadow_then_canary,
+        blue_green_promoted,
+        blue_green_that_fails_after_the_switch_is_undone_at_once,
+        blue_green_and_back_by_git_revert,
+        a_newer_version_while_the_previous_one_is_kept_warm,
+        canary_that_a_person_lets_go_on,
+        canary_that_a_person_holds,
+        canary_held_by_a_person_is_still_judged,
+        promoted_only_by_a_person,
+        judged_by_a_job_that_succeeds,
+        judged_by_a_job_that_fails,
+        prometheus_that_does_not_answer_pauses,
+        prometheus_that_knows_better,
+        recreated,
+        split_at_the_gateway,
+        a_gateway_where_there_is_none,
+        scaled_by_the_load,
     )
 }
 

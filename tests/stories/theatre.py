@@ -20,7 +20,7 @@ from tidemill import plan
 from tidemill.api import API_VERSION, KINDS
 from tidemill.children import names
 from tidemill.children.installation import Installation
-from tidemill.contract import Measurements, RunReport
+from tidemill.contract import RunReport
 from tidemill.plan import Key, Manifest, World, key_of
 
 START = datetime(2026, 1, 5, 9, 0, 0, tzinfo=UTC)
@@ -37,10 +37,13 @@ class Theatre:
     restarts: bool = False
     reports: dict[str, Report] = field(default_factory=dict)
     """What a run of each task answers; a text is a crash with that reason."""
-    measurements: Callable[[], tuple[Measurements, ...]] = tuple
+    measurements: Callable[[], plan.Answers] = tuple
     """What the stable pods say about a candidate."""
     start_pod: Callable[[Manifest], bool] = lambda pod: True  # noqa: ARG005
     """Whether a serving pod gets ready; otherwise it crashes."""
+    passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
+    """Whether a user's Job that judges a candidate succeeds."""
+    installation: Installation = INSTALLATION
     run_seconds: float = 5.0
     now: datetime = START
     lines: list[str] = field(default_factory=list)
@@ -67,6 +70,17 @@ class Theatre:
     def delete(self, kind: str, name: str) -> None:
         self.say(f"the user deletes {kind} {name}")
         self._remove(Key(kind, "shop", name))
+
+    def autoscale(self, name: str, replicas: int) -> None:
+        """What the autoscaler does: the Deployment's number, and a note in its own status."""
+        self.say(f"the load asks for {replicas} pods of {name}")
+        deployment = copy.deepcopy(self.get("Deployment", name))
+        deployment["spec"]["replicas"] = replicas
+        self._put(Key("Deployment", "shop", name), deployment)
+        autoscaler = self.get("HorizontalPodAutoscaler", name)
+        moment = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.objects[key_of(autoscaler)] = {**autoscaler, "status": {"lastScaleTime": moment}}
+        self._nudge(self.objects[key_of(autoscaler)])
 
     def get(self, kind: str, name: str) -> Manifest:
         return self.objects[Key(kind, "shop", name)]
@@ -133,8 +147,8 @@ class Theatre:
         if world.get(*key) is None:
             return
         question = plan.questions(key, world)
-        decided = plan.visit(key, world, INSTALLATION, self.now, self.measurements() if question else ())
-        again = plan.visit(key, world, INSTALLATION, self.now, self.measurements() if question else ())
+        decided = plan.visit(key, world, self.installation, self.now, self.measurements() if question else ())
+        again = plan.visit(key, world, self.installation, self.now, self.measurements() if question else ())
         assert decided == again, "the same world makes the same plan"
         if decided is None:
             return
@@ -246,6 +260,9 @@ class Theatre:
 
     def _start_job(self, key: Key, job: Manifest) -> None:
         template = job["spec"]["template"]
+        if names.ORDER not in template["metadata"].get("annotations", {}):
+            self.later(self.run_seconds, lambda: self._end_judge(key, job))
+            return
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
         pod = {
             "apiVersion": "v1",
@@ -280,6 +297,14 @@ class Theatre:
             self._nudge(self.objects[pod_key])
 
         self.later(self.run_seconds, end)
+
+    def _end_judge(self, key: Key, job: Manifest) -> None:
+        if self.objects.get(key) is not job:
+            return
+        verdict = "Complete" if self.passes(job) else "Failed"
+        self.lines.append(f"{self.now:%H:%M:%S} {key.name} ends: {verdict}")
+        self.objects[key] = {**job, "status": {"conditions": [{"type": verdict, "status": "True"}]}}
+        self._nudge(self.objects[key])
 
     def _roll(self, key: Key, deployment: Manifest, before: Manifest | None) -> None:
         wanted = deployment["spec"].setdefault("replicas", 1)

@@ -12,13 +12,14 @@ LOOP = "tidemill-loop"
 CRASH = "tidemill-crash"
 BAD = "tidemill-bad"
 CANDIDATES = "tidemill-candidates"
+ROLLOUTS = "tidemill-rollouts"
 SAMPLES = "tidemill-samples"
 SOAK = "tidemill-soak"
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, SAMPLES, SOAK)
+STORED = (LOOP, CRASH, BAD, CANDIDATES, ROLLOUTS, SAMPLES, SOAK)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

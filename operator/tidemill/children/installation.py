@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,5 @@ class Installation:
     service_account: str = "default"
     """The ServiceAccount of workload pods, in their own namespace; it needs no rights at all."""
     cluster_domain: str = "cluster.local"
+    gateway: Literal["Off", "Absent", "On"] = "Off"
+    """Whether HTTPRoutes are written: not asked for, asked for where the API server serves none, or yes."""

@@ -37,6 +37,7 @@ CAUSE: Final = "tidemill.dev/cause"
 QUARANTINE: Final = "tidemill.dev/quarantine"
 PROMOTE: Final = "tidemill.dev/promote"
 ABORT: Final = "tidemill.dev/abort"
+PAUSE: Final = "tidemill.dev/pause"
 RESET: Final = "tidemill.dev/reset-circuit"
 
 # A queue admits the child Job, so the user's choice of queue travels from the parent to it.
@@ -105,6 +106,11 @@ def stable(name: str) -> str:
 def candidate(name: str) -> str:
     """The Deployment and the Service of the version on trial."""
     return child(name, "candidate")
+
+
+def judge(service: str, service_uid: str, version: str, metric: str) -> str:
+    """The Job by which a user judges a candidate; `metric` is all that is said of it in the spec."""
+    return child(service, "judge", short(f"{service_uid}/{version}/{metric}"))
 
 
 def labels(owner: AnyResource, component: str) -> dict[str, str]:

@@ -16,6 +16,14 @@ RESTRICTED = {
     "capabilities": {"drop": ["ALL"]},
 }
 """The container's half of the Pod Security Standard `restricted`."""
+UNPRIVILEGED = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "runAsGroup": 65532,
+    "fsGroup": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""The pod's half."""
 
 
 def pod(
@@ -57,13 +65,7 @@ def pod(
         "serviceAccountName": installation.service_account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": UNPRIVILEGED,
         "containers": [
             {
                 **container,

@@ -70,6 +70,15 @@ def deployment(
             },
             "spec": {
                 "terminationGracePeriodSeconds": DRAIN_SECONDS + 22,
+                "topologySpreadConstraints": [
+                    {
+                        "maxSkew": 1,
+                        "topologyKey": key,
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": {"matchLabels": selector(service, role)},
+                    }
+                    for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+                ],
                 **pods.pod(installation, container, told={"order.json": names.ORDER, "routes.json": names.ROUTES}),
             },
         },
@@ -92,6 +101,9 @@ def serve_order(service: InferenceService, version: ModelVersion, role: str) -> 
         role="Stable" if role == "Stable" else "Candidate",
         version=pin(version),
         log_percent=service.spec.predictions.percent,
+        retention_seconds=seconds(service.spec.predictions.retention),
+        redact=service.spec.predictions.redact,
+        events_url=service.spec.predictions.cloud_events.url if service.spec.predictions.cloud_events else "",
         timeout_seconds=seconds(service.spec.protocol.timeout),
         max_body_bytes=service.spec.protocol.max_body_bytes,
     )

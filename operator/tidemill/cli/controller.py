@@ -71,6 +71,22 @@ def controller(
         bool,
         typer.Option(envvar="TIDEMILL_LEADER_ELECT", help="Wait for a Lease before acting.", rich_help_panel=_PROCESS),
     ] = False,
+    prometheus: Annotated[
+        str,
+        typer.Option(
+            envvar="TIDEMILL_PROMETHEUS",
+            help="Base URLs that analyses of rollouts may ask, separated by commas; the first where they name none.",
+            rich_help_panel=_PROCESS,
+        ),
+    ] = "",
+    gateway_api: Annotated[
+        bool,
+        typer.Option(
+            envvar="TIDEMILL_GATEWAY_API",
+            help="Write HTTPRoutes for services whose traffic.provider is GatewayAPI.",
+            rich_help_panel=_PROCESS,
+        ),
+    ] = False,
     metrics_address: Annotated[
         str,
         typer.Option(
@@ -117,7 +133,9 @@ def controller(
             service_account=service_account,
             cluster_domain=cluster_domain,
         ),
-        namespaces=tuple(dict.fromkeys(name.strip() for name in namespaces.split(",") if name.strip())),
+        namespaces=_listed(namespaces),
+        prometheus=_listed(prometheus),
+        gateway_api=gateway_api,
         kubeconfig=kubeconfig,
         workers=workers,
         requests_per_second=requests_per_second,
@@ -144,6 +162,15 @@ def controller(
         typer.echo(f"tidemill controller: {problem}", err=True)
         code = 2
     raise typer.Exit(code)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What commas separate, each once.
+
+    >>> _listed("a, b,,a")
+    ('a', 'b')
+    """
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _address(text: str) -> tuple[str, int]:

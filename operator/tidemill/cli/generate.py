@@ -14,7 +14,7 @@ import yaml
 from tidemill.api.crds import crds
 from tidemill.api.reference import page
 from tidemill.cli.values import readme
-from tidemill.engine.kinds import Rule, access_rules, leader_rules
+from tidemill.engine.kinds import Rule, access_rules, gateway_rules, leader_rules
 
 CHART: Final = Path("charts/tidemill")
 INSTALL: Final = Path("manifests/install.yaml")
@@ -91,6 +91,7 @@ def access() -> dict[str, Any]:
     """What the operator may do: where it watches, and what leader election needs in its own namespace."""
     return {
         "controller": [_policy(rule) for rule in access_rules()],
+        "gateway": [_policy(rule) for rule in gateway_rules()],
         "leader": [_policy(rule) for rule in leader_rules()],
     }
 

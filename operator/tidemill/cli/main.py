@@ -15,6 +15,10 @@ COMMANDS: Final = {
     "run": ("tidemill.cli.run", "Carry out the order of a workload pod."),
     "serve": ("tidemill.cli.serve", "Answer the Open Inference Protocol with a model."),
     "profile": ("tidemill.cli.profile", "Profile a table."),
+    "promote": ("tidemill.cli.rollout", "Let a candidate go on to its next stage, or to the end."),
+    "abort": ("tidemill.cli.rollout", "Roll a candidate back."),
+    "pause": ("tidemill.cli.rollout", "Hold a candidate at the share it has."),
+    "resume": ("tidemill.cli.rollout", "Take a pause back."),
     "drift": ("tidemill.cli.drift", "Compare two tables or profiles."),
     "generate": ("tidemill.cli.generate", "Write CRDs, chart copies, manifests and the reference from the types."),
 }

@@ -76,7 +76,7 @@ class Controller:
         senses: Senses,
     ) -> None:
         self._planner = planner
-        self._installation = installation
+        self.installation = installation
         self._store = store
         self._cluster = cluster
         self._queue = queue
@@ -145,7 +145,7 @@ class Controller:
         answers = await self._senses.pods.answer(question) if question else ()
         live = self._store.world.get(*key)
         now = self._senses.now()
-        plan = self._planner.visit(key, self._store.world, self._installation, now, answers)
+        plan = self._planner.visit(key, self._store.world, self.installation, now, answers)
         if live is None:
             self._cluster.forget(key)
             metrics.forget(key)

@@ -59,11 +59,20 @@ WATCHED: Final = (
     Watched("Job", "batch", "v1", "jobs", (*READ, *WRITE, "delete"), MANAGED),
     Watched("Deployment", "apps", "v1", "deployments", (*READ, *WRITE, "delete"), MANAGED),
     Watched("Service", "", "v1", "services", (*READ, *WRITE, "delete"), MANAGED),
+    Watched(
+        "HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers", (*READ, *WRITE, "delete"), MANAGED
+    ),
+    Watched("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", (*READ, *WRITE, "delete"), MANAGED),
     # Pods are made by Jobs and Deployments; the engine only watches them and sets annotations on them.
     Watched("Pod", "", "v1", "pods", ("list", "watch", "patch"), MANAGED),
 )
 
-BY_KIND: Final = {watched.kind: watched for watched in WATCHED}
+GATEWAY: Final = (
+    Watched("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes", (*READ, *WRITE, "delete"), MANAGED),
+)
+"""Watched too where the installation asks for it and the API server serves it."""
+
+BY_KIND: Final = {watched.kind: watched for watched in (*WATCHED, *GATEWAY)}
 OURS: Final = tuple(watched.kind for watched in WATCHED if watched.ours)
 
 
@@ -89,6 +98,11 @@ def access_rules() -> tuple[Rule, ...]:
     objects = tuple(Rule(watched.group, watched.plural, watched.verbs) for watched in WATCHED)
     statuses = tuple(Rule(watched.group, f"{watched.plural}/status", ("patch",)) for watched in WATCHED if watched.ours)
     return (*objects, *statuses, Rule("events.k8s.io", "events", ("create",)))
+
+
+def gateway_rules() -> tuple[Rule, ...]:
+    """What HTTPRoutes need besides."""
+    return tuple(Rule(watched.group, watched.plural, watched.verbs) for watched in GATEWAY)
 
 
 def leader_rules() -> tuple[Rule, ...]:

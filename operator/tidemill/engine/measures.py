@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
 from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.api.durations import seconds
 from tidemill.engine.kinds import OURS, WATCHED
 from tidemill.plan.world import Key, Manifest, World
 
@@ -29,10 +32,10 @@ def samples(world: World) -> Iterator[Sample]:
             manifest = world.get(*key)
             status = manifest.get("status") if manifest else None
             if manifest is not None and isinstance(status, Mapping):
-                yield from _of_object(key, manifest, status)
+                yield from _of_object(key, manifest, status, world)
 
 
-def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any]) -> Iterator[Sample]:
+def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any], world: World) -> Iterator[Sample]:
     ready = any(_text(one, "type") == "Ready" and _text(one, "status") == "True" for one in _list(status, "conditions"))
     yield Sample("ready", (key.kind, key.namespace, key.name), float(ready))
     match key.kind:
@@ -42,14 +45,15 @@ def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any]) -> Itera
             model = _text(_dict(manifest, "spec"), "modelName")
             yield from _number("model_score", (key.namespace, model, key.name), status, "score")
         case "InferenceService":
-            yield from _service(key, status)
+            yield from _service(key, status, world)
+            yield from _objectives(key, _dict(_dict(manifest, "spec"), "slo"))
         case "DriftMonitor":
             yield from _monitor(key, status)
         case _:
             return
 
 
-def _service(key: Key, status: Mapping[str, Any]) -> Iterator[Sample]:
+def _service(key: Key, status: Mapping[str, Any], world: World) -> Iterator[Sample]:
     for role in ("stable", "candidate"):
         serving = _dict(status, role)
         if serving:
@@ -57,6 +61,20 @@ def _service(key: Key, status: Mapping[str, Any]) -> Iterator[Sample]:
             yield Sample("model_info", (*where, _text(serving, "version"), _text(serving, "digest")), 1.0)
             yield from _number("model_replicas_ready", where, serving, "ready")
             yield from _number("model_traffic_percent", where, serving, "weight")
+            version = world.get("ModelVersion", key.namespace, _text(serving, "version"))
+            with suppress(KeyError, TypeError, ValueError):
+                made = datetime.fromisoformat(version["metadata"]["creationTimestamp"])  # type: ignore[index]
+                yield Sample("model_created_timestamp_seconds", where, made.timestamp())
+
+
+def _objectives(key: Key, slo: Mapping[str, Any]) -> Iterator[Sample]:
+    """What a service owes its clients, for alerts to compare with what is measured."""
+    where = (key.namespace, key.name)
+    yield from _number("slo_availability_ratio", where, slo, "availability")
+    for name, field in (("slo_latency_p95_seconds", "latencyP95"), ("slo_model_age_seconds", "maximumModelAge")):
+        with suppress(ValueError):
+            if said := _text(slo, field):
+                yield Sample(name, where, seconds(said))
 
 
 def _monitor(key: Key, status: Mapping[str, Any]) -> Iterator[Sample]:

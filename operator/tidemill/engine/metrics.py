@@ -92,6 +92,25 @@ TABLE: Final = (
         "Share of the traffic that a role has, in percent.",
         ("namespace", "service", "role"),
     ),
+    Metric(
+        "model_created_timestamp_seconds",
+        "gauge",
+        "When the version that a role answers with was made; time() minus it is the model's age.",
+        ("namespace", "service", "role"),
+    ),
+    Metric(
+        "slo_latency_p95_seconds",
+        "gauge",
+        "Objective: 95 % of answers come within this time.",
+        ("namespace", "service"),
+    ),
+    Metric(
+        "slo_availability_ratio",
+        "gauge",
+        "Objective: share of requests without a server error.",
+        ("namespace", "service"),
+    ),
+    Metric("slo_model_age_seconds", "gauge", "Objective: no version answers that is older.", ("namespace", "service")),
     Metric("rollouts_total", "counter", "Rollouts that ended, by outcome.", ("namespace", "service", "outcome")),
     # drift
     Metric(

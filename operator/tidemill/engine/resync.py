@@ -44,13 +44,15 @@ class Resync:
         self._clock = clock
         self._wall = wall
         self._period = period
+        self.kinds: Sequence[Watched] = WATCHED
+        """What is listed."""
         self.last: float | None = None
         """When the newest full look ended, by the clock."""
 
     async def look(self, *, first: bool = False) -> None:
         """List everything once. Ghosts and changes are nudged as they are found, everything else afterwards."""
         began = self._clock()
-        for watched in WATCHED:
+        for watched in self.kinds:
             for place in self._places:
                 await self._list(watched, place, first=first)
         ended = self._clock()

@@ -24,6 +24,10 @@ class Settings:
     """Requests that may be made at once after a quiet time."""
     resync_seconds: float = 300.0
     """How often everything is listed."""
+    prometheus: tuple[str, ...] = ()
+    """Base URLs of the Prometheus servers that analyses of rollouts may ask; the first where they name none."""
+    gateway_api: bool = False
+    """Whether to write HTTPRoutes for services that want a Gateway to split their requests."""
     metrics_host: str = "0.0.0.0"
     metrics_port: int = 9090
     leader_elect: bool = False

@@ -15,7 +15,7 @@ from kopf._core.reactor.inventory import ResourceMemories
 from tidemill.engine import metrics
 from tidemill.engine.client import PAGE
 from tidemill.engine.connection import Connection
-from tidemill.engine.kinds import WATCHED, Watched
+from tidemill.engine.kinds import GATEWAY, WATCHED, Watched
 from tidemill.engine.store import Store
 from tidemill.plan.world import Key
 
@@ -67,7 +67,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.reconnect_backoff = 1.0
     chosen.watching.chunk_size = PAGE
     chosen.watching.initial_streaming = False
-    for watched in WATCHED:
+    for watched in (*WATCHED, *GATEWAY):
         if watched.selector:
             chosen.watching.label_selectors[watched.group, watched.version, watched.plural] = watched.selector
     chosen.networking.request_timeout = 30
@@ -90,7 +90,9 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-def register(store: Store, nudge: Nudge, connection: Connection) -> kopf.OperatorRegistry:
+def register(
+    store: Store, nudge: Nudge, connection: Connection, kinds: Sequence[Watched] = WATCHED
+) -> kopf.OperatorRegistry:
     """One handler for each watched kind, and the login; no other."""
     registry = kopf.OperatorRegistry()
 
@@ -98,7 +100,7 @@ def register(store: Store, nudge: Nudge, connection: Connection) -> kopf.Operato
     async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=connection.server, aiohttp_session=connection.session())
 
-    for watched in WATCHED:
+    for watched in kinds:
         _watch(registry, watched, store, nudge)
     return registry
 

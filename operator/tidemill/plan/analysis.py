@@ -3,39 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdict
-from tidemill.contract import Arm, Latencies, Measurements
+from tidemill.contract import Arm, Latencies
 from tidemill.plan.gates import regression
+from tidemill.plan.plan import Answers, Queried
+from tidemill.plan.scores import population_stability
 
 NOISE_SECONDS = 0.01
 """Seconds by which the times of small models jitter on busy cores: this much slower is never held against a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody else than the serving pods says about a candidate."""
+
+    value: float | None = None
+    """A number to hold against the metric's bounds."""
+    verdict: Verdict = "Inconclusive"
+    """The verdict where there is no number."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
-    """What all stable pods together know of the two versions."""
+    """What is known of the two versions: the counts of all pods together, and what others say, by the metric's name."""
 
     stable: Arm
     candidate: Arm
     compared: int
     agreed: int
+    told: Mapping[str, Told] = field(default_factory=dict)
 
 
-def add_up(measurements: Sequence[Measurements], candidate_digest: str) -> Pair:
-    """The pods' counts as one; counts about another candidate are left out."""
+def add_up(answers: Answers, candidate_digest: str, told: Mapping[str, Told] | None = None) -> Pair:
+    """The pods' counts as one; counts about another candidate are left out. `told` is known already."""
     stable, candidate = Arm(version="", digest=""), Arm(version="", digest=candidate_digest)
     compared = agreed = 0
-    for one in measurements:
+    said = dict(told or {})
+    for one in answers:
+        if isinstance(one, Queried):
+            said[one.metric] = Told(one.value, message=one.problem)
+            continue
         if one.candidate is None or one.candidate.digest != candidate_digest:
             continue
         candidate = _sum(candidate, one.candidate)
         stable = _sum(stable, one.stable) if one.stable else stable
         compared += one.compared
         agreed += one.agreed
-    return Pair(stable, candidate, compared, agreed)
+    return Pair(stable, candidate, compared, agreed, said)
 
 
 def judge(
@@ -120,7 +138,10 @@ def _regression_value(metric: str, arm: Arm) -> float | None:
 
 
 def _judge(metric: AnalysisMetric, pair: Pair) -> AnalysisResult:
-    value: float | None
+    if metric.type in {"Prometheus", "Job"}:
+        return _judge_told(metric, pair.told.get(metric.name, Told(message="nothing is known yet")))
+    value: float | None = None
+    samples = 0
     reference: float | None = None
     match metric.type:
         case "ErrorRate":
@@ -132,6 +153,9 @@ def _judge(metric: AnalysisMetric, pair: Pair) -> AnalysisResult:
             reference = quantile(pair.stable.latencies, 0.95) if known else None
         case "PredictionAgreement":
             samples, value = pair.compared, _ratio(pair.agreed, pair.compared)
+        case "PredictionDrift":
+            samples = min(sum(pair.stable.scores.values()), sum(pair.candidate.scores.values()))
+            value = population_stability(pair.stable.scores, pair.candidate.scores)
         case "Labelled":
             samples = pair.candidate.labelled
             value = labelled_value(metric.metric or "", pair.candidate)
@@ -150,6 +174,13 @@ def _judge(metric: AnalysisMetric, pair: Pair) -> AnalysisResult:
         samples=samples,
         message=message,
     )
+
+
+def _judge_told(metric: AnalysisMetric, told: Told) -> AnalysisResult:
+    if told.value is None:
+        return AnalysisResult(name=metric.name, verdict=told.verdict, message=told.message)
+    verdict, message = _against_bounds(metric, told.value, None)
+    return AnalysisResult(name=metric.name, verdict=verdict, value=round(told.value, 6), message=message)
 
 
 def _against_bounds(metric: AnalysisMetric, value: float, reference: float | None) -> tuple[Verdict, str]:
@@ -187,6 +218,7 @@ def _sum(one: Arm, other: Arm) -> Arm:
             row[answer] = row.get(answer, 0) + count
     return Arm(
         version=other.version,
+        scores=_merged(one.scores, other.scores),
         digest=other.digest,
         requests=one.requests + other.requests,
         errors=one.errors + other.errors,
@@ -198,6 +230,10 @@ def _sum(one: Arm, other: Arm) -> Arm:
         label_sum=one.label_sum + other.label_sum,
         label_square_sum=one.label_square_sum + other.label_square_sum,
     )
+
+
+def _merged(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
 def _add(one: Latencies, other: Latencies) -> Latencies:

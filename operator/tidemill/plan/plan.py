@@ -57,10 +57,32 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """A number to ask a Prometheus server for."""
+
+    metric: str
+    """The metric of the analysis that wants to know."""
+    address: str
+    """Empty is the installation's own."""
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """Measurements that a planner needs: where to ask for them before planning."""
 
     urls: tuple[str, ...]
+    queries: tuple[Query, ...] = ()
 
 
-Answers = tuple[Measurements, ...]
+@dataclass(frozen=True, slots=True)
+class Queried:
+    """What came of a query."""
+
+    metric: str
+    value: float | None = None
+    problem: str = ""
+    """Why there is no value."""
+
+
+Answers = tuple[Measurements | Queried, ...]

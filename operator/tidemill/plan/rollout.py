@@ -1,10 +1,12 @@
-"""Does the canary go on? One step of its life, decided from what is seen now.
+"""Does the rollout go on? One step of its life, decided from what is seen now.
 
-Starting ──▶ Progressing ──▶ Promoting ──▶ (promoted)
-    │        │  ▲    │
-    │        ▼  │    │
-    │       Paused   │
-    └──────────┴─────┴──▶ RollingBack ──▶ (rolled back)
+Starting ──▶ Shadowing ──▶ Progressing ──▶ Switched ──▶ Promoting ──▶ (promoted)
+    │            │  ▲        │  ▲    │          │
+    │            ▼  │        ▼  │    │          │
+    │           Paused      Paused   │          │
+    └────────────┴──────────────┴────┴──────────┴──▶ RollingBack ──▶ (rolled back)
+
+Which of the stages in the middle there are is the strategy's: see `stages`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Literal
 from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import AnalysisResult, Rollout, RolloutStatus
 from tidemill.plan.analysis import Pair, judge
+from tidemill.plan.stages import Stage, stages
 
 START_LIMIT = 180.0
 """Seconds a candidate has to become ready."""
@@ -31,6 +34,17 @@ class Candidate:
     restarts: int = 0
     trouble: str = ""
     """What its pods complain of."""
+    wanted: int = 1
+    """Pods that there shall be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What a person asks for."""
+
+    paused: bool = False
+    released: int = 0
+    """Stages, counted from the first, that a person lets the rollout go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,9 @@ class Turn:
     reason: str = ""
     message: str = ""
     wake: float | None = None
+
+
+NOBODY = Hand()
 
 
 def begin(version: str, now: datetime) -> RolloutStatus:
@@ -56,89 +73,142 @@ def begin(version: str, now: datetime) -> RolloutStatus:
     )
 
 
-def advance(spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: Pair, now: datetime) -> Turn:
+def advance(
+    spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: Pair, now: datetime, hand: Hand = NOBODY
+) -> Turn:
     """The next turn of a rollout that is neither promoting nor rolling back."""
     if candidate.restarts >= CRASH_LIMIT:
-        message = f"the candidate crashed {candidate.restarts} times" + (
-            f": {candidate.trouble}" if candidate.trouble else ""
-        )
+        message = f"the candidate crashed {candidate.restarts} times" + _because(candidate)
         return Turn(status, "RollBack", "CandidateCrashed", message)
-    if now - status.started_at > timedelta(seconds=seconds(spec.deadline)):
+    if status.waits_since is None and now - status.started_at > _allowed(spec, status):
         return Turn(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
     if status.phase == "Starting":
         return _start(spec, status, candidate, now)
-    return _examine(spec, status, pair, now)
+    return _examine(spec, status, candidate, pair, now, hand)
+
+
+def _allowed(spec: Rollout, status: RolloutStatus) -> timedelta:
+    """How long the rollout may take; being kept warm after the switch is not taking long."""
+    kept = sum(stage.hold for stage in stages(spec) if stage.phase == "Switched")
+    return timedelta(seconds=seconds(spec.deadline) + status.waited_seconds + kept)
+
+
+def _because(candidate: Candidate) -> str:
+    return f": {candidate.trouble}" if candidate.trouble else ""
 
 
 def _start(spec: Rollout, status: RolloutStatus, candidate: Candidate, now: datetime) -> Turn:
     waited = (now - status.started_at).total_seconds()
     if candidate.ready == 0:
         if waited > START_LIMIT:
-            message = f"the candidate was not ready within {START_LIMIT:.0f} s" + (
-                f": {candidate.trouble}" if candidate.trouble else ""
-            )
+            message = f"the candidate was not ready within {START_LIMIT:.0f} s" + _because(candidate)
             return Turn(status, "RollBack", "CandidateNotReady", message)
         message = candidate.trouble or "waiting for the candidate to be ready"
         return Turn(status.model_copy(update={"message": message}), wake=START_LIMIT - waited + 1.0)
-    if not spec.steps:
-        return Turn(status, "Promote")
-    return Turn(_enter(spec, status, 0, now), wake=seconds(spec.analysis.interval))
+    return _enter(spec, status, 0, candidate, now)
 
 
-def _enter(spec: Rollout, status: RolloutStatus, step: int, now: datetime) -> RolloutStatus:
-    weight = spec.steps[step].weight
-    return status.model_copy(
+def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: Candidate, now: datetime) -> Turn:
+    """Begin a stage, or promote where there is none left."""
+    plan = stages(spec)
+    interval = seconds(spec.analysis.interval)
+    if step >= len(plan):
+        return Turn(_resumed(status, now), "Promote")
+    stage = plan[step]
+    if stage.weight == 100 and candidate.ready < candidate.wanted:
+        message = (
+            f"{candidate.ready} of {candidate.wanted} candidate pods are ready; all are needed to answer every request"
+        )
+        return Turn(status.model_copy(update={"message": message}), wake=interval)
+    entered = _resumed(status, now).model_copy(
         update={
-            "phase": "Progressing",
+            "phase": stage.phase,
             "step": step,
-            "weight": weight,
+            "weight": stage.weight,
+            "shadow": stage.shadow,
             "step_started_at": now.replace(microsecond=0),
-            "message": f"step {step + 1} of {len(spec.steps)}: {weight} % of requests",
+            "message": stage.name,
         }
     )
+    return Turn(entered, wake=interval)
 
 
-def _examine(spec: Rollout, status: RolloutStatus, pair: Pair, now: datetime) -> Turn:
+def _resumed(status: RolloutStatus, now: datetime) -> RolloutStatus:
+    """The rollout after a person's turn; what was waited for them is remembered, for the deadline."""
+    if status.waits_since is None:
+        return status
+    waited = status.waited_seconds + int((now - status.waits_since).total_seconds())
+    return status.model_copy(update={"waits_since": None, "waited_seconds": waited})
+
+
+def _paused(status: RolloutStatus, message: str, *, by_hand: bool, now: datetime) -> RolloutStatus:
+    if not by_hand:
+        return _resumed(status, now).model_copy(update={"phase": "Paused", "message": message})
+    since = status.waits_since or now.replace(microsecond=0)
+    return status.model_copy(update={"phase": "Paused", "message": message, "waits_since": since})
+
+
+def _examine(spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: Pair, now: datetime, hand: Hand) -> Turn:
+    plan = stages(spec)
+    # Where steps were taken out of the spec meanwhile, the candidate goes on from the last one.
+    step = min(status.step, len(plan) - 1)
+    stage = plan[step] if plan else Stage("Progressing", status.weight, 0, 0.0)
     interval = seconds(spec.analysis.interval)
     since = (now - (status.analysed_at or status.step_started_at)).total_seconds()
-    if since < interval:
-        return Turn(status, wake=interval - since)
-    results = judge(spec.analysis.metrics, pair, status.analysis)
-    status = status.model_copy(update={"analysis": results, "analysed_at": now.replace(microsecond=0)})
-    for result in results:
-        if result.verdict == "Failed" and result.failures > spec.analysis.failure_limit:
-            return Turn(status, "RollBack", result.name, f"{result.name}: {result.message} ({result.samples} samples)")
-    held = (now - status.step_started_at).total_seconds()
-    step = min(status.step, len(spec.steps) - 1)
-    remaining = seconds(spec.steps[step].pause) - held
-    if remaining > 0:
-        return Turn(status, wake=min(interval, remaining))
-    if any(result.verdict == "Failed" for result in results):
+    due = since >= interval
+    if due:
+        results = judge(spec.analysis.metrics, pair, status.analysis)
+        status = status.model_copy(update={"analysis": results, "analysed_at": now.replace(microsecond=0)})
+        for result in results:
+            if result.verdict == "Failed" and result.failures > spec.analysis.failure_limit:
+                said = f"{result.name}: {result.message}" + (f" ({result.samples} samples)" if result.samples else "")
+                return Turn(status, "RollBack", result.name, said)
+    if hand.paused:
         return Turn(
-            status.model_copy(update={"message": "a metric failed; judged again before the next step"}), wake=interval
+            _paused(status, "a person has paused it", by_hand=True, now=now), wake=interval if due else interval - since
         )
-    if undecided := [result for result in results if result.verdict == "Inconclusive"]:
-        return _undecided(spec, status, step, undecided, now, interval)
-    return _next_step(spec, status, step, now, interval)
+    if not due:
+        return Turn(status, wake=interval - since)
+    released = hand.released > step
+    remaining = stage.hold - (now - status.step_started_at).total_seconds()
+    if remaining > 0 and not released:
+        return Turn(_at_work(status, stage, now), wake=min(interval, remaining))
+    if any(result.verdict == "Failed" for result in status.analysis):
+        message = "a metric failed; judged again before the next step"
+        return Turn(_resumed(status, now).model_copy(update={"message": message}), wake=interval)
+    if stage.by_hand and not released:
+        message = f"{stage.name}; a person lets it go on: kubectl tidemill promote"
+        return Turn(_paused(status, message, by_hand=True, now=now), wake=interval)
+    undecided = [result for result in status.analysis if result.verdict == "Inconclusive"]
+    # A person who lets it go on has decided; and what already answers everything only still has its predecessor beside it.
+    if undecided and not released and stage.phase != "Switched":
+        return _undecided(spec, status, step, candidate, undecided, now, interval)
+    return _enter(spec, status, step + 1, candidate, now)
+
+
+def _at_work(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:
+    """The rollout within a stage, after a pause as before it."""
+    if status.phase != "Paused":
+        return status
+    return _resumed(status, now).model_copy(update={"phase": stage.phase, "message": stage.name})
 
 
 def _undecided(
-    spec: Rollout, status: RolloutStatus, step: int, undecided: list[AnalysisResult], now: datetime, interval: float
+    spec: Rollout,
+    status: RolloutStatus,
+    step: int,
+    candidate: Candidate,
+    undecided: list[AnalysisResult],
+    now: datetime,
+    interval: float,
 ) -> Turn:
     said = "; ".join(f"{result.name}: {result.message}" for result in undecided)
     match spec.on_inconclusive:
         case "Continue":
-            return _next_step(spec, status, step, now, interval)
+            return _enter(spec, status, step + 1, candidate, now)
         case "Rollback":
             return Turn(status, "RollBack", "Inconclusive", said)
         case _:
             return Turn(
-                status.model_copy(update={"phase": "Paused", "message": f"inconclusive, waiting for more: {said}"}),
-                wake=interval,
+                _paused(status, f"inconclusive, waiting for more: {said}", by_hand=False, now=now), wake=interval
             )
-
-
-def _next_step(spec: Rollout, status: RolloutStatus, step: int, now: datetime, interval: float) -> Turn:
-    if step + 1 >= len(spec.steps):
-        return Turn(status, "Promote")
-    return Turn(_enter(spec, status, step + 1, now), wake=interval)

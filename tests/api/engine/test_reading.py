@@ -69,6 +69,11 @@ def child(watched: Watched, namespace: str, image: str) -> Manifest:
     spec: dict[str, Any] = {
         "Service": {"selector": labels, "ports": [{"name": "http", "port": 80}]},
         "Deployment": {"selector": {"matchLabels": {"of": "iris"}}, "template": template},
+        "HorizontalPodAutoscaler": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "iris"},
+            "maxReplicas": 2,
+        },
+        "PodDisruptionBudget": {"maxUnavailable": 1, "selector": {"matchLabels": {"of": "iris"}}},
         "Job": {"template": {"spec": {**template["spec"], "restartPolicy": "Never"}}},
     }[watched.kind]
     return {

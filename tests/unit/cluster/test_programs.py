@@ -55,7 +55,7 @@ def test_the_go_that_is_fetched_is_new_enough() -> None:
     assert programs.go_version(f"go{versions.GO_FETCHED}") >= versions.GO_AT_LEAST
 
 
-@pytest.mark.parametrize("module", ["kind", "kubernetes", "versitygw"])
+@pytest.mark.parametrize("module", ["gatewayapi", "kind", "kubernetes", "versitygw"])
 def test_no_module_needs_a_newer_go_than_we_ask_for(module: str) -> None:
     needed = re.search(r"^go (\d+)\.(\d+)", pinned(module), re.M)
 

@@ -92,3 +92,27 @@ def test_every_number_is_declared_with_as_many_labels_as_it_has() -> None:
 
     for sample in samples(World(worlds)):
         assert len(BY_NAME[sample.name].labels) == len(sample.labels), sample
+
+
+def test_objectives_are_numbers_that_alerts_can_compare_with() -> None:
+    service = make("InferenceService", {}, slo={"latencyP95": "50ms", "availability": 0.999, "maximumModelAge": "30d"})
+
+    assert {("science", "iris"): 0.05} == of(service, "slo_latency_p95_seconds")
+    assert {("science", "iris"): 0.999} == of(service, "slo_availability_ratio")
+    assert {("science", "iris"): 30 * 86400.0} == of(service, "slo_model_age_seconds")
+
+
+def test_a_service_without_objectives_has_no_such_series() -> None:
+    service = make("InferenceService", {}, slo={"latencyP95": "soon"})
+
+    assert {} == of(service, "slo_latency_p95_seconds")
+    assert {} == of(service, "slo_availability_ratio")
+
+
+def test_the_age_of_what_answers_is_known() -> None:
+    service = make("InferenceService", {"stable": {"version": "iris-1", "digest": DIGEST, "ready": 2, "weight": 100}})
+    version = make("ModelVersion", {})
+    version["metadata"] |= {"name": "iris-1", "creationTimestamp": "1970-01-02T00:00:00Z"}
+    found = [s for s in samples(World([service, version])) if s.name == "model_created_timestamp_seconds"]
+
+    assert [(("science", "iris", "stable"), 86400.0)] == [(one.labels, one.value) for one in found]

@@ -3,9 +3,11 @@ import math
 import pytest
 from sklearn import metrics
 
+from tidemill.api.analysis import JobProbe, PrometheusQuery
 from tidemill.api.inferenceservice import AnalysisMetric
 from tidemill.contract import Arm, Latencies, Measurements
-from tidemill.plan.analysis import Pair, add_up, judge, labelled_value, quantile
+from tidemill.plan.analysis import Pair, Told, add_up, judge, labelled_value, quantile
+from tidemill.plan.plan import Queried
 
 DIGEST = "sha256:" + "1" * 64
 
@@ -130,3 +132,63 @@ def test_pods_are_added_up_and_counts_about_another_candidate_are_left_out() -> 
 
 def test_the_quantile_of_nothing_is_nothing() -> None:
     assert math.isnan(quantile(Latencies(bounds=(0.1,), counts=(0, 0)), 0.95))
+
+
+DRIFT = AnalysisMetric(name="scores", type="PredictionDrift", maximum=0.25, minimum_samples=100)
+
+
+def scored(stable: dict[str, int], candidate: dict[str, int]) -> Pair:
+    return pair(arm(scores=candidate), arm(scores=stable))
+
+
+def test_scores_that_moved_fail_and_scores_that_agree_do_not() -> None:
+    before = {"1": 60, "5": 20, "9": 20}
+
+    assert "Successful" == verdict(DRIFT, scored(before, before))
+    assert "Failed" == verdict(DRIFT, scored(before, {"1": 20, "5": 20, "9": 60}))
+
+
+def test_too_few_scores_are_inconclusive_whatever_they_say() -> None:
+    assert "Inconclusive" == verdict(DRIFT, scored({"1": 50}, {"9": 50}))
+    assert "Inconclusive" == verdict(DRIFT, scored({}, {}))
+
+
+def test_a_few_rows_in_a_bin_that_is_empty_on_the_other_side_are_no_shift() -> None:
+    assert "Successful" == verdict(DRIFT, scored({"1": 100, "2": 100}, {"1": 98, "2": 99, "3": 3}))
+
+
+def test_scores_of_all_pods_are_one_distribution() -> None:
+    one = Measurements(stable=arm(scores={"1": 2}), candidate=arm(scores={"1": 1, "2": 1}))
+    other = Measurements(stable=arm(scores={"3": 4}), candidate=arm(scores={"2": 4}))
+
+    summed = add_up((one, other), DIGEST)
+
+    assert ({"1": 2, "3": 4}, {"1": 1, "2": 5}) == (summed.stable.scores, summed.candidate.scores)
+
+
+REFUNDS = AnalysisMetric(name="refunds", type="Prometheus", prometheus=PrometheusQuery(query="vector(1)"), maximum=0.05)
+SMOKE = AnalysisMetric(name="smoke", type="Job", job=JobProbe(image="judge:1"))
+TOLD: dict[str, tuple[AnalysisMetric, dict[str, Told], str]] = {
+    "a number within its bounds passes": (REFUNDS, {"refunds": Told(0.01)}, "Successful"),
+    "a number beyond them fails": (REFUNDS, {"refunds": Told(0.06)}, "Failed"),
+    "no number is no verdict": (REFUNDS, {"refunds": Told(message="nothing answers")}, "Inconclusive"),
+    "nothing asked yet is no verdict": (REFUNDS, {}, "Inconclusive"),
+    "a Job that succeeded passes": (SMOKE, {"smoke": Told(verdict="Successful")}, "Successful"),
+    "a Job that failed fails": (SMOKE, {"smoke": Told(verdict="Failed", message="exit code 3")}, "Failed"),
+    "a Job that runs is no verdict": (SMOKE, {"smoke": Told(message="it is running")}, "Inconclusive"),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_others_say_has_three_verdicts_too(case: str) -> None:
+    metric, told, expected = TOLD[case]
+
+    [result] = judge([metric], Pair(arm(), arm(), 0, 0, told), ())
+
+    assert expected == result.verdict
+
+
+def test_what_was_queried_is_known_by_its_metric() -> None:
+    summed = add_up((Queried("refunds", 0.2), Queried("other", None, "no")), DIGEST, {"smoke": Told(verdict="Failed")})
+
+    assert {"smoke": Told(verdict="Failed"), "refunds": Told(0.2), "other": Told(message="no")} == summed.told

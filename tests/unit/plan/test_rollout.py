@@ -1,9 +1,12 @@
 from datetime import UTC, datetime, timedelta
 
-from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Step
+import pytest
+
+from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Shadow, Step
 from tidemill.contract import Arm
 from tidemill.plan.analysis import Pair
-from tidemill.plan.rollout import Candidate, Turn, advance, begin
+from tidemill.plan.rollout import NOBODY, Candidate, Hand, Turn, advance, begin
+from tidemill.plan.stages import stages
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 READY = Candidate(ready=1)
@@ -90,3 +93,129 @@ def test_a_rollout_has_a_deadline() -> None:
     turn = advance(SPEC.model_copy(update={"deadline": "10m"}), status, READY, pair(), after(601))
 
     assert ("RollBack", "DeadlineExceeded") == (turn.verdict, turn.reason)
+
+
+def told(spec: Rollout) -> list[tuple[str, int, int, float, bool]]:
+    return [(stage.phase, stage.weight, stage.shadow, stage.hold, stage.by_hand) for stage in stages(spec)]
+
+
+STAGES: dict[str, tuple[Rollout, list[tuple[str, int, int, float, bool]]]] = {
+    "a canary climbs": (SPEC, [("Progressing", 10, 0, 30, False), ("Progressing", 50, 0, 30, False)]),
+    "a canary may begin with copies": (
+        SPEC.model_copy(update={"shadow": Shadow(percent=20, duration="1m")}),
+        [("Shadowing", 0, 20, 60, False), ("Progressing", 10, 0, 30, False), ("Progressing", 50, 0, 30, False)],
+    ),
+    "a step without a pause waits for a person": (
+        Rollout(steps=(Step(weight=5),)),
+        [("Progressing", 5, 0, 0, True)],
+    ),
+    "shadow is judged on copies": (Rollout(strategy="Shadow"), [("Shadowing", 0, 100, 300, False)]),
+    "blue-green is judged on copies, switched, and kept": (
+        Rollout(strategy="BlueGreen"),
+        [("Shadowing", 0, 100, 300, False), ("Switched", 100, 0, 600, False)],
+    ),
+    "blue-green may stand dark, and keep nothing": (
+        Rollout(strategy="BlueGreen", shadow=Shadow(percent=0, duration="10s"), keep_previous="0s"),
+        [("Shadowing", 0, 0, 10, False)],
+    ),
+    "a canary may keep the previous version too": (
+        Rollout(steps=(Step(weight=5, pause="1s"),), keep_previous="1h"),
+        [("Progressing", 5, 0, 1, False), ("Switched", 100, 0, 3600, False)],
+    ),
+    "without autoPromote a person decides before the switch": (
+        Rollout(strategy="BlueGreen", auto_promote=False),
+        [("Shadowing", 0, 100, 300, True), ("Switched", 100, 0, 600, False)],
+    ),
+    "without autoPromote a person decides even where there is no stage": (
+        Rollout(steps=(), auto_promote=False),
+        [("Progressing", 0, 0, 0, True)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STAGES)
+def test_the_strategy_decides_about_the_stages(case: str) -> None:
+    spec, expected = STAGES[case]
+
+    assert expected == told(spec)
+
+
+SHADOW = SPEC.model_copy(update={"strategy": "Shadow", "shadow": Shadow(duration="30s")})
+BLUE_GREEN = SPEC.model_copy(update={"strategy": "BlueGreen", "shadow": Shadow(duration="30s"), "keep_previous": "60s"})
+
+
+def test_a_shadowed_candidate_gets_copies_and_no_client() -> None:
+    turns = play(SHADOW, [(5, pair()), (20, pair()), (36, pair())])
+
+    assert [(0, 100), (0, 100), (0, 100)] == [(turn.status.weight, turn.status.shadow) for turn in turns]
+    assert ["GoOn", "GoOn", "Promote"] == [turn.verdict for turn in turns]
+
+
+def test_blue_green_switches_at_once_and_is_judged_on_after_it() -> None:
+    turns = play(BLUE_GREEN, [(5, pair()), (36, pair()), (50, pair()), (97, pair())])
+
+    assert [0, 100, 100, 100] == [turn.status.weight for turn in turns]
+    assert ["Shadowing", "Switched", "Switched", "Switched"] == [turn.status.phase for turn in turns]
+    assert turns[-1].verdict == "Promote"
+    failed = play(BLUE_GREEN, [(5, pair()), (36, pair()), (50, pair(errors=50)), (61, pair(errors=50))])
+    assert "RollBack" == failed[-1].verdict
+
+
+def test_blue_green_switches_only_when_every_pod_of_the_candidate_is_ready() -> None:
+    moments = [(5.0, pair()), (36.0, pair()), (50.0, pair())]
+
+    turns = play(BLUE_GREEN, moments, Candidate(ready=2, wanted=3))
+
+    assert [0, 0, 0] == [turn.status.weight for turn in turns]
+    assert "2 of 3" in turns[-1].status.message
+
+
+def test_what_answers_everything_needs_no_further_proof_to_take_over() -> None:
+    """Waiting for more would only keep its predecessor longer."""
+    spec = BLUE_GREEN.model_copy(update={"on_inconclusive": "Rollback"})
+    turns = play(spec, [(5, pair()), (36, pair()), (97, pair(0))])
+
+    assert "Promote" == turns[-1].verdict
+
+
+def by_hand(spec: Rollout, moments: list[tuple[float, Hand]]) -> list[Turn]:
+    status, turns = begin("v2", NOW), []
+    for seconds, hand in moments:
+        turn = advance(spec, status, READY, pair(), after(seconds), hand)
+        turns.append(turn)
+        status = turn.status
+    return turns
+
+
+def test_a_person_lets_a_step_end_before_its_time() -> None:
+    turns = by_hand(SPEC, [(5, NOBODY), (16, NOBODY), (27, Hand(released=1)), (38, Hand(released=1))])
+
+    assert [10, 10, 50, 50] == [turn.status.weight for turn in turns]
+
+
+def test_a_pause_by_hand_holds_the_weight_and_does_not_count_for_the_deadline() -> None:
+    spec = SPEC.model_copy(update={"deadline": "2m"})
+    held = Hand(paused=True)
+    turns = by_hand(spec, [(5, NOBODY), (16, held), (1000, held), (1011, NOBODY), (1022, NOBODY), (1080, NOBODY)])
+
+    assert [10, 10, 10, 50, 50, 50] == [turn.status.weight for turn in turns]
+    assert "Paused" == turns[2].status.phase
+    assert (None, 995) == (turns[3].status.waits_since, turns[3].status.waited_seconds)
+    assert "Promote" == turns[-1].verdict
+
+
+def test_the_deadline_goes_on_where_nobody_is_waited_for() -> None:
+    spec = SPEC.model_copy(update={"deadline": "2m"})
+    held = Hand(paused=True)
+
+    turns = by_hand(spec, [(5, NOBODY), (16, held), (1000, held), (1001, NOBODY), (1011, NOBODY), (1200, NOBODY)])
+
+    assert ("RollBack", "DeadlineExceeded") == (turns[-1].verdict, turns[-1].reason)
+
+
+def test_a_person_cannot_let_a_failing_candidate_go_on_step_by_step() -> None:
+    status = play(SPEC, [(5, pair())])[-1].status
+
+    turn = advance(SPEC, status, READY, pair(errors=50), after(16), Hand(released=1))
+
+    assert (10, "GoOn") == (turn.status.weight, turn.verdict)

@@ -12,6 +12,7 @@ from tidemill.api.modelversion import Quarantine
 from tidemill.children import names
 from tidemill.plan import rollout as rollouts
 from tidemill.plan.analysis import add_up
+from tidemill.plan.inference import judges
 from tidemill.plan.inference.choice import Choice
 from tidemill.plan.inference.sight import Seen, candidate, rolled_out
 from tidemill.plan.modelversion import quarantine_of
@@ -74,6 +75,9 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
             # Its Service too, of which nothing else tells when only its Deployment could be deleted.
             return Course(current, retire_candidate=True)
         return _withdraw(current, rollout, seen, now, "the candidate is no longer wanted")
+    if rollout is not None and rollout.version != wanted.name and rollout.weight == 100:
+        # It answers every request already: it takes over first, and then the newer one has its turn.
+        return _promote(current, seen.version(rollout.version), rollout, now)
     if rollout is not None and rollout.version != wanted.name:
         ended = _outcome(rollout, seen, "Superseded", "Superseded", f"{wanted.name} is newer", now)
         return Course(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
@@ -97,30 +101,47 @@ def _turn(
     now: datetime,
     answers: Answers,
 ) -> Course:
-    pair = add_up(answers, wanted.spec.artifact.digest)
+    pair = add_up(answers, wanted.spec.artifact.digest, judges.told(service, seen, wanted))
     turn = _by_hand(service, seen, rollout) or rollouts.advance(
-        service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now
+        service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now, _hand(service, rollout)
     )
     match turn.verdict:
         case "Promote":
-            promoting = turn.status.model_copy(
-                update={
-                    "phase": "Promoting",
-                    "weight": 100,
-                    "step_started_at": now.replace(microsecond=0),
-                    "message": "the stable pods are being replaced",
-                }
-            )
-            # Its share goes to 100 % first, on pods that are known to work; the stable pods follow when that is in place.
-            notice = Notice("Promoting", f"{wanted.name} is to answer every request")
-            return Course(current, try_out=wanted, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
+            return _promote(current, wanted, turn.status, now)
         case "RollBack":
             why = Quarantine(reason=turn.reason, message=turn.message[:1000], since=now.replace(microsecond=0))
             return _roll_back(current, turn.status, seen, why, now)
     notices: tuple[Notice, ...] = ()
     if turn.status.weight != rollout.weight:
         notices = (Notice("StepEntered", f"{wanted.name} answers {turn.status.weight} % of requests"),)
+    elif turn.status.shadow != rollout.shadow:
+        notices = (Notice("ShadowEntered", f"{wanted.name} is given copies of {turn.status.shadow} % of requests"),)
     return Course(current, try_out=wanted, rollout=turn.status, notices=notices, wake=turn.wake)
+
+
+def _promote(
+    current: ModelVersion | None, version: ModelVersion | None, rollout: RolloutStatus, now: datetime
+) -> Course:
+    """Its share goes to 100 % first, on pods that are known to work; the stable pods follow when that is in place."""
+    promoting = rollout.model_copy(
+        update={
+            "phase": "Promoting",
+            "weight": 100,
+            "shadow": 0,
+            "step_started_at": now.replace(microsecond=0),
+            "message": "the stable pods are being replaced",
+        }
+    )
+    notice = Notice("Promoting", f"{rollout.version} is to answer every request")
+    return Course(current, try_out=version, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
+
+
+def _hand(service: InferenceService, rollout: RolloutStatus) -> rollouts.Hand:
+    """What a person says of the candidate: hold it where it is, or let it go on from its first n stages (`version/n`)."""
+    annotations = service.metadata.annotations
+    version, _, number = annotations.get(names.PROMOTE, "").partition("/")
+    released = int(number) if version == rollout.version and number.isdecimal() and len(number) <= 3 else 0
+    return rollouts.Hand(paused=annotations.get(names.PAUSE) == rollout.version, released=released)
 
 
 def _by_hand(service: InferenceService, seen: Seen, rollout: RolloutStatus) -> rollouts.Turn | None:
@@ -148,7 +169,7 @@ def _roll_back(
 ) -> Course:
     moment = now.replace(microsecond=0)
     status = rollout.model_copy(
-        update={"phase": "RollingBack", "weight": 0, "step_started_at": moment, "message": why.message}
+        update={"phase": "RollingBack", "weight": 0, "shadow": 0, "step_started_at": moment, "message": why.message}
     )
     return Course(
         current,
@@ -177,7 +198,7 @@ def _promoting(service: InferenceService, seen: Seen, rollout: RolloutStatus, no
 def _withdraw(current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, now: datetime, message: str) -> Course:
     moment = now.replace(microsecond=0)
     status = rollout.model_copy(
-        update={"phase": "RollingBack", "weight": 0, "step_started_at": moment, "message": message}
+        update={"phase": "RollingBack", "weight": 0, "shadow": 0, "step_started_at": moment, "message": message}
     )
     return Course(
         current,

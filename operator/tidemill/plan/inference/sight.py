@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidemill.api import InferenceService, ModelVersion
-from tidemill.children import names
+from tidemill.children import judge, names
 from tidemill.contract import SERVING_PORT
 from tidemill.plan import rollout as rollouts
 from tidemill.plan.reading import dig, every, is_leaving, is_ours, label
@@ -20,6 +20,8 @@ class Seen:
     candidate: Manifest | None
     pods: tuple[Manifest, ...]
     versions: tuple[ModelVersion, ...]
+    judges: tuple[Manifest, ...] = ()
+    """Jobs of the user's that judge candidates."""
 
     @property
     def stable_version(self) -> str:
@@ -49,6 +51,11 @@ def see(service: InferenceService, world: World) -> Seen:
         candidate=ours(names.candidate(service.name)),
         pods=tuple(world.labelled("Pod", service.namespace, names.OWNER_UID, service.metadata.uid)),
         versions=tuple(every(ModelVersion, world, named)),
+        judges=tuple(
+            job
+            for job in world.labelled("Job", service.namespace, names.OWNER_UID, service.metadata.uid)
+            if label(job, names.COMPONENT) == judge.COMPONENT and is_ours(job, service.metadata.uid)
+        ),
     )
 
 
@@ -72,7 +79,8 @@ def candidate(seen: Seen, version: str) -> rollouts.Candidate:
             elif waiting.get("message"):
                 trouble = f"{waiting.get('reason')}: {waiting['message']}"
     settled = dig(seen.candidate, "status", "availableReplicas") or 0
-    return rollouts.Candidate(ready=min(ready, settled), restarts=restarts, trouble=trouble[:500])
+    wanted = dig(seen.candidate, "spec", "replicas") or 1
+    return rollouts.Candidate(min(ready, settled), restarts, trouble[:500], wanted)
 
 
 def is_ready(pod: Manifest) -> bool:

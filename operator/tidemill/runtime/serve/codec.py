@@ -34,6 +34,8 @@ class Asked(NamedTuple):
     """Names of the outputs asked for and whether as bytes; empty for all of them as JSON."""
     positional: bool = False
     """Whether values came in the order of the signature, without their features' names."""
+    keys: tuple[str, ...] = ()
+    """The client's own name for each row, by which a label may come later; empty where rows go by the request and their place."""
 
 
 def parse(body: bytes | memoryview) -> dict[str, Any]:
@@ -62,6 +64,18 @@ def checked_id(given: str, where: str) -> str:
     if len(given) > LONGEST_ID or not given.isascii() or not given.isprintable():
         raise bad(f"{where}: must be at most {LONGEST_ID} printable ASCII characters")
     return given
+
+
+def row_keys(given: Any, rows: int, where: str) -> tuple[str, ...]:
+    """The keys a client gave its rows."""
+    if given is None:
+        return ()
+    if not isinstance(given, list) or len(given) != rows:
+        raise bad(f"{where}: must be a list of {rows} keys, one for each row, not {shown(given)}")
+    for place, key in enumerate(given):
+        if not isinstance(key, str) or not key:
+            raise bad(f"{where}[{place}]: must be a string, not {shown(key)}")
+    return tuple(checked_id(key, f"{where}[{place}]") for place, key in enumerate(given))
 
 
 class Codec:
@@ -96,7 +110,9 @@ class Codec:
             )
         rows, positional = self._rows(inputs, raw)
         outputs = self._outputs(document) if "outputs" in document or "parameters" in document else ()
-        return Asked(given_id, rows, outputs, positional)
+        parameters = document.get("parameters")
+        given_keys = parameters.get("keys") if isinstance(parameters, dict) else None
+        return Asked(given_id, rows, outputs, positional, row_keys(given_keys, len(rows.matrix), "parameters.keys"))
 
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
         found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]] = {}

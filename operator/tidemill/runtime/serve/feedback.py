@@ -1,4 +1,8 @@
-"""Labels that clients send back: what the right answer to a row was."""
+"""Labels that clients send back: what the right answer to a row was.
+
+A row goes by its request's id and its place in it, or by the key that the client gave it: the logs then name it by the key,
+as if it had been a request of its own.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,8 @@ class Label(NamedTuple):
 
 
 def read(body: bytes, *, classifies: bool, now: float) -> list[Label]:
-    """The labels in `{"data": [{"id": …, "row": 0, "label": …, "time": …}]}`; `row` and `time` may be left out."""
+    """The labels in `{"data": [{"id": …, "row": 0, "label": …, "time": …}]}`; `row` and `time` may be left out, and `key` may stand
+    for `id` and `row`."""
     data = parse(body).get("data")
     if not isinstance(data, list) or not data:
         raise bad(f'data: must be a list such as [{{"id": "<request id>", "label": 1}}], not {shown(data)}')
@@ -38,6 +43,12 @@ def _label(item: Any, place: int, *, classifies: bool, now: float) -> Label:
     if not isinstance(item, dict):
         raise bad(f"{where}: must be an object, not {shown(item)}")
     request = item.get("id")
+    if "key" in item:
+        if request is not None or "row" in item:
+            raise bad(f"{where}.key: names the row already; leave id and row out")
+        request = item["key"]
+        if not isinstance(request, str) or not request:
+            raise bad(f"{where}.key: must be the key that the row was sent with, not {shown(request)}")
     if not isinstance(request, str) or not request:
         raise bad(
             f"{where}.id: must be the id of the request that was answered (header x-request-id), not {shown(request)}"
@@ -53,7 +64,12 @@ def _label(item: Any, place: int, *, classifies: bool, now: float) -> Label:
             )
     elif not isinstance(label, (int, float)) or isinstance(label, bool):
         raise bad(f"{where}.label: must be a number, not {shown(label)}")
-    return Label(checked_id(request, f"{where}.id"), row, label, _time(item.get("time"), where, now))
+    return Label(
+        checked_id(request, f"{where}.{'key' if 'key' in item else 'id'}"),
+        row,
+        label,
+        _time(item.get("time"), where, now),
+    )
 
 
 def _time(given: Any, where: str, now: float) -> float:

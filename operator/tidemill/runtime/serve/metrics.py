@@ -30,6 +30,12 @@ HELP: Final = {
     "tidemill_log_written_rows_total": ("counter", "Rows written to the store."),
     "tidemill_log_dropped_rows_total": ("counter", "Rows dropped because the store did not take them in time."),
     "tidemill_log_failures_total": ("counter", "Attempts to write to the store that failed."),
+    "tidemill_log_expired_parts_total": ("counter", "Parts of the log that were removed because they were too old."),
+    "tidemill_log_expiry_failures_total": ("counter", "Looks for old parts that the store did not answer."),
+    "tidemill_events_total": (
+        "counter",
+        "CloudEvents about requests, by what became of them: sent, failed, or dropped for want of room.",
+    ),
     "tidemill_candidate_errors_total": (
         "counter",
         "Requests that the candidate failed and the stable version answered.",
@@ -37,6 +43,10 @@ HELP: Final = {
     "tidemill_candidate_skipped_total": (
         "counter",
         "Requests that were due to the candidate while it answered nothing at all.",
+    ),
+    "tidemill_shadow_requests_total": (
+        "counter",
+        "Copies of answered requests that the candidate was asked, by whether they were sent or dropped for want of room.",
     ),
     "tidemill_prediction_agreement_ratio": (
         "gauge",

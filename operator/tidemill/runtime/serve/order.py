@@ -29,6 +29,9 @@ def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Pa
         host=host,
         port=port,
         log_percent=order.log_percent,
+        retention_seconds=order.retention_seconds,
+        redact=order.redact,
+        events_url=order.events_url,
         bounds=Bounds(
             body_bytes=order.max_body_bytes,
             timeout=order.timeout_seconds,

@@ -13,6 +13,7 @@ import orjson
 from tidemill.runtime.predictor import Answer, Unanswerable
 from tidemill.runtime.serve.candidate import FEATURES, FORWARDED, SECONDS, Reply
 from tidemill.runtime.serve.codec import Asked, Codec, checked_id
+from tidemill.runtime.serve.events import Exchange
 from tidemill.runtime.serve.features import Rows
 from tidemill.runtime.serve.model import Model
 from tidemill.runtime.serve.records import OVERHEAD, Author, Prediction
@@ -26,6 +27,7 @@ from tidemill.runtime.serve.split import Split
 logger = logging.getLogger(__name__)
 
 INFER, ROWS = "infer", "predict"
+LENGTH: Final = b"inference-header-content-length"
 INLINE_ROWS: Final = 2_000
 """A compiled model answers this many rows at once on the event loop; more go to a thread, so that probes are answered."""
 INLINE_ROWS_ESTIMATED: Final = 50
@@ -69,10 +71,12 @@ class Predicting:
                 key = headers.get(b"x-routing-key")
                 if rollout.split.takes(key.decode("latin-1") if key else ""):
                     found = await rollout.ask(
-                        scope["path"], body, _onward(model, headers, request), request, asked.rows
+                        scope["path"], body, _onward(model, headers, request), request, asked.rows, asked.keys
                     )
                     if found is not None:
-                        await self._pass_on(send, asked, request, *found, started)
+                        head = await self._pass_on(send, asked, request, *found, started)
+                        if head and serving.events is not None:
+                            self._tell(request, asked, body, headers, found[1], found[0].body, head)
                         return
                     rollout = None  # the fallback is not the stable version's own share
             elif (
@@ -101,8 +105,14 @@ class Predicting:
         self._own.answered(200, seconds, len(answer.values))
         if rollout is not None and rollout.trial is not None and not forwarded:
             rollout.trial.stable.answered(seconds)
-        if not forwarded:
-            self._log(request, asked.rows, answer, model.author)
+            if rollout.copies.split.percent and may_forward and not asked.outputs and rollout.copies.split.takes():
+                rollout.copy(
+                    scope["path"], body, _onward(model, headers, request), request, asked.rows, answer, asked.keys
+                )
+        elif serving.direct is not None and not forwarded:
+            serving.direct.answered(seconds)
+        if not forwarded and self._log(request, asked, answer, model.author) and serving.events is not None:
+            self._tell(request, asked, body, headers, model.author, content, answered)
 
     async def ask(self, model: Model, rows: Rows) -> Answer:
         """What this process's own version says; raises Refused."""
@@ -118,6 +128,8 @@ class Predicting:
             rollout = self._serving.rollout
             if rollout is not None and rollout.trial is not None:
                 rollout.trial.stable.failed()
+            elif self._serving.direct is not None:
+                self._serving.direct.failed()
             raise Refused(500, f"the model failed on these rows: {type(error).__name__}") from None
 
     async def ask_rows(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -131,7 +143,7 @@ class Predicting:
         answer = await self.ask(model, asked.rows)
         content, _ = model.row_codec.write(asked, answer, request)
         self._own.answered(200, time.perf_counter() - started, len(answer.values))
-        self._log(request, asked.rows, answer, model.author)
+        self._log(request, asked, answer, model.author)
         found: dict[str, Any] = orjson.loads(content)
         return found
 
@@ -144,7 +156,8 @@ class Predicting:
 
     async def _pass_on(
         self, send: Send, asked: Asked, request: str, reply: Reply, author: Author, started: float
-    ) -> None:
+    ) -> Headers:
+        """Answer with the candidate's words; its headers where the request was logged, otherwise none."""
         head: Headers = [
             (b"content-type", reply.content_type),
             (b"content-length", str(len(reply.body)).encode()),
@@ -161,13 +174,48 @@ class Predicting:
         self._serving.metrics.of(author.version, author.role).answered(
             200, time.perf_counter() - started, len(reply.answer.values)
         )
-        self._log(request, asked.rows, reply.answer, author)
+        return head if self._log(request, asked, reply.answer, author) else []
 
-    def _log(self, request: str, rows: Rows, answer: Answer, author: Author) -> None:
+    def _log(self, request: str, asked: Asked, answer: Answer, author: Author) -> bool:
+        """Keep the answer, if it is of those that are; says whether it is."""
+        if not (self._logs_all or self._sample.takes()):
+            return False
         log = self._serving.predictions
-        if log is not None and (self._logs_all or self._sample.takes()):
-            record = Prediction(request, self._serving.clock(), rows, answer, author)
+        if log is not None:
+            rows = asked.rows
+            record = Prediction(request, self._serving.clock(), rows, answer, author, asked.keys)
             log.append(record, len(rows.matrix), rows.matrix.nbytes + OVERHEAD)
+        return True
+
+    def _tell(
+        self,
+        request: str,
+        asked: Asked,
+        body: bytes,
+        headers: dict[bytes, bytes],
+        author: Author,
+        content: bytes,
+        answered: Headers,
+    ) -> None:
+        """Send the request and its answer on as events; nobody waits for it."""
+        events = self._serving.events
+        if events is not None:
+            said = dict(answered)
+            events.put(
+                Exchange(
+                    request,
+                    self._serving.clock(),
+                    author.version,
+                    author.role,
+                    asked.rows,
+                    body,
+                    headers.get(b"content-type", b"application/json").decode("latin-1"),
+                    headers.get(LENGTH, b"").decode("latin-1"),
+                    content,
+                    said.get(b"content-type", b"application/json").decode("latin-1"),
+                    said.get(LENGTH, b"").decode("latin-1"),
+                )
+            )
 
 
 def _onward(model: Model, headers: dict[bytes, bytes], request: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ pyarrow is loaded with the first part that is written: a pod that answers nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +40,8 @@ class Prediction(NamedTuple):
     asked: Rows
     answer: Answer
     author: Author
+    keys: tuple[str, ...] = ()
+    """What the client calls each row; a row with a key is logged as a request of its own by that name."""
 
     @property
     def rows(self) -> int:
@@ -60,8 +62,10 @@ class LabelBatch(NamedTuple):
 class PredictionFile:
     """Predictions as a Parquet file: one column per feature, numbers as float64 and categories as strings."""
 
-    def __init__(self, features: Features, *, classifies: bool) -> None:
+    def __init__(self, features: Features, *, classifies: bool, redact: Collection[str] = ()) -> None:
+        """`redact` names features whose values are left out: their columns hold nothing."""
         self._features = features
+        self._redact = frozenset(redact)
         self._classifies = classifies
 
     def __call__(self, records: Sequence[Prediction]) -> bytes:
@@ -72,6 +76,7 @@ class PredictionFile:
         counts = np.fromiter((record.rows for record in records), np.int64, len(records))
         whose = np.repeat(np.arange(len(records), dtype=np.int32), counts)
         starts = np.cumsum(counts) - counts
+        keyed = np.fromiter((bool(record.keys) for record in records), np.bool_, len(records))
         authors: dict[int, tuple[int, Author]] = {}
         for record in records:
             authors.setdefault(id(record.author), (len(authors), record.author))
@@ -83,8 +88,8 @@ class PredictionFile:
             return pa.DictionaryArray.from_arrays(pa.array(wrote), pa.array(texts)).cast(pa.string())
 
         columns: dict[str, Any] = {
-            LogColumn.REQUEST: pa.array([record.request for record in records]).take(pa.array(whose)),
-            LogColumn.ROW: pa.array((np.arange(len(whose)) - starts[whose]).astype(np.int32)),
+            LogColumn.REQUEST: _requests(records, whose),
+            LogColumn.ROW: pa.array(np.where(keyed[whose], 0, np.arange(len(whose)) - starts[whose]).astype(np.int32)),
             LogColumn.TIME: pa.array((times * 1e6).astype(np.int64)[whose]).cast(pa.timestamp("us", tz="UTC")),
             LogColumn.VERSION: by_author([author.version for author in spoken]),
             LogColumn.DIGEST: by_author([author.digest for author in spoken]),
@@ -94,7 +99,10 @@ class PredictionFile:
         }
         matrix = np.concatenate([record.asked.matrix for record in records], dtype=np.float64)
         for place, (name, lookup) in enumerate(zip(self._features.names, self._features.indexes, strict=True)):
-            if lookup is None:
+            if name in self._redact:
+                kind = pa.float64() if lookup is None else pa.string()
+                columns[LogColumn.FEATURE + name] = pa.nulls(len(whose), kind)
+            elif lookup is None:
                 columns[LogColumn.FEATURE + name] = pa.array(np.ascontiguousarray(matrix[:, place]), from_pandas=True)
             else:
                 said = [word for record in records for word in record.asked.categories[place]]
@@ -122,6 +130,15 @@ class PredictionFile:
             for record in records
         ]
         return pa.array(np.concatenate(scores), from_pandas=True)
+
+
+def _requests(records: Sequence[Prediction], whose: Any) -> Any:
+    import pyarrow as pa
+
+    if not any(record.keys for record in records):
+        return pa.array([record.request for record in records]).take(pa.array(whose))
+    named = (record.keys or (record.request,) * record.rows for record in records)
+    return pa.array([name for names in named for name in names], pa.string())
 
 
 class LabelFile:

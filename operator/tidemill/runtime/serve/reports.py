@@ -58,8 +58,19 @@ def gauges(serving: Serving) -> list[Gauge]:
             ("tidemill_log_dropped_rows_total", mark, log.state.dropped),
             ("tidemill_log_failures_total", mark, log.state.failures),
         ]
+    if serving.retention is not None:
+        found.append(("tidemill_log_expired_parts_total", {}, serving.retention.removed))
+        found.append(("tidemill_log_expiry_failures_total", {}, serving.retention.failures))
+    if serving.events is not None:
+        events = {"sent": serving.events.sent, "failed": serving.events.failed, "dropped": serving.events.dropped}
+        found += [("tidemill_events_total", {"result": result}, count) for result, count in events.items()]
     trial = serving.rollout.trial if serving.rollout else None
-    if trial is not None:
+    if trial is not None and serving.rollout is not None:
+        copies = serving.rollout.copies
+        found += [
+            ("tidemill_shadow_requests_total", {"result": "sent"}, copies.sent),
+            ("tidemill_shadow_requests_total", {"result": "dropped"}, copies.dropped),
+        ]
         pair = {"model_version": trial.candidate.version}
         found.append(("tidemill_compared_rows_total", pair, trial.compared))
         if trial.compared:
@@ -72,5 +83,6 @@ def measurements(serving: Serving) -> bytes:
     from tidemill.contract_serving import Measurements
 
     trial = serving.rollout.trial if serving.rollout else None
-    found = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod)
+    direct = serving.direct.to_arm() if serving.direct is not None else None
+    found = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod, candidate=direct)
     return orjson.dumps(found.to_wire())

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Final
 from tidemill.runtime.predictor import Answer
 from tidemill.runtime.serve.breaker import Breaker
 from tidemill.runtime.serve.candidate import Candidate, Reply, Unanswered
+from tidemill.runtime.serve.copies import AT_ONCE, Copies, Copy
 from tidemill.runtime.serve.features import Rows
+from tidemill.runtime.serve.labels import Labels
 from tidemill.runtime.serve.metrics import Metrics
 from tidemill.runtime.serve.records import Author, spelled_all
+from tidemill.runtime.serve.scores import binned
 from tidemill.runtime.serve.split import Split
 from tidemill.runtime.serve.trial import Tally, Trial
 
@@ -44,6 +47,8 @@ class Rollout:
         self.problem = ""
         """Why the routing table cannot be followed; the last good one stays in force."""
         self.split = Split()
+        self.copies = Copies()
+        """Answered requests that the candidate is to answer too."""
         self._path = path
         self._model = model
         self._metrics = metrics
@@ -54,7 +59,7 @@ class Rollout:
         self._candidate: Candidate | None = None
         self._author: Author | None = None
         self._breaker = Breaker()
-        self._comparisons: asyncio.Queue[tuple[Trial, str, Rows]] = asyncio.Queue(MOST_COMPARISONS)
+        self._comparisons: asyncio.Queue[tuple[Trial, str, Rows, Reply]] = asyncio.Queue(MOST_COMPARISONS)
         self._complained = float("-inf")
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -73,6 +78,8 @@ class Rollout:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._compare())
+            for _ in range(AT_ONCE):
+                tasks.create_task(self._shadow())
 
     async def _follow(self) -> None:
         while True:
@@ -113,12 +120,12 @@ class Rollout:
         identity, wanted = self._model.identity, routes.candidate
         if wanted is None or (wanted.name, wanted.digest) == (identity.version, identity.digest):
             # A table that names this very version as the candidate was written for the pods it is replacing.
-            self.split.percent = 0
+            self.split.percent = self.copies.split.percent = 0
             self.trial = None
             self._part_with_candidate()
             return
         if not routes.candidate_url:
-            self.split.percent = 0
+            self.split.percent = self.copies.split.percent = 0
             self._part_with_candidate()
             return
         current = self._candidate
@@ -143,7 +150,13 @@ class Rollout:
             self._author = Author(wanted.name, wanted.digest, "Candidate", self._model.labels)
             self._breaker = Breaker()
         self.split.percent = min(max(routes.weight, 0), 100)
-        logger.info("candidate %s gets %d %% of the requests", wanted.name, self.split.percent)
+        self.copies.split.percent = min(max(routes.shadow, 0), 100)
+        logger.info(
+            "candidate %s gets %d %% of the requests and copies of %d %%",
+            wanted.name,
+            self.split.percent,
+            self.copies.split.percent,
+        )
 
     def _part_with_candidate(self) -> None:
         if self._candidate is not None:
@@ -154,50 +167,98 @@ class Rollout:
         self._candidate, self._author = None, None
 
     async def ask(
-        self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows
+        self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows, keys: tuple[str, ...] = ()
     ) -> tuple[Reply, Author] | None:
         """The candidate's answer, or None where the stable version must answer instead."""
-        candidate, author, trial = self._candidate, self._author, self.trial
-        if candidate is None or author is None or trial is None:
+        author, trial = self._author, self.trial
+        if author is None or trial is None:
             return None
-        if candidate.busy or not self._breaker.lets_through(time.monotonic()):
-            self._metrics.candidate_skipped += 1
+        reply = await self._exchange(trial, path, body, headers, len(rows.matrix))
+        if reply is None:
             return None
-        breaker = self._breaker
+        if reply.labels is not author.labels:
+            author = Author(author.version, author.digest, author.role, reply.labels)
+        if self._routes is not None and self._routes.compare and not self._comparisons.full():
+            trial.remember(request, spelled_all(reply.answer, reply.labels), keys)
+            self._comparisons.put_nowait((trial, request, rows, reply))
+        return reply, author
+
+    async def _exchange(
+        self, trial: Trial, path: str, body: bytes, headers: dict[str, str], rows: int, *, copied: bool = False
+    ) -> Reply | None:
+        """Ask the candidate, and count how it did; None where it was not asked, or gave no answer that counts."""
+        candidate, breaker = self._candidate, self._breaker
+        if candidate is None:
+            return None
+        if candidate.busy or not breaker.lets_through(time.monotonic()):
+            self._metrics.candidate_skipped += not copied
+            return None
         try:
-            reply = await candidate.ask(path, body, headers, len(rows.matrix))
+            reply = await candidate.ask(path, body, headers, rows)
         except Unanswered as error:
             breaker.failed(time.monotonic())
-            self._metrics.candidate_errors += 1
+            self._metrics.candidate_errors += not copied
             trial.candidate.failed()
             self._complain(candidate, error)
             return None
         breaker.succeeded()
         trial.candidate.answered(reply.seconds)
-        if reply.labels is not author.labels:
-            author = Author(author.version, author.digest, author.role, reply.labels)
-        if self._routes is not None and self._routes.compare and not self._comparisons.full():
-            trial.remember(request, spelled_all(reply.answer, reply.labels))
-            self._comparisons.put_nowait((trial, request, rows))
-        return reply, author
+        return reply
+
+    def copy(
+        self,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        request: str,
+        rows: Rows,
+        answer: Answer,
+        keys: tuple[str, ...] = (),
+    ) -> None:
+        """Let the candidate answer a request too that the stable version has answered; nobody waits for it."""
+        if self.trial is not None:
+            self.copies.put(Copy(self.trial, path, body, headers, request, rows, answer, keys))
+
+    async def _shadow(self) -> None:
+        while True:
+            copy = await self.copies.get()
+            if copy.trial is not self.trial:
+                continue  # it was meant for another candidate
+            try:
+                reply = await self._exchange(
+                    copy.trial, copy.path, copy.body, copy.headers, len(copy.rows.matrix), copied=True
+                )
+                if reply is not None:
+                    copy.trial.remember(copy.request, spelled_all(reply.answer, reply.labels), copy.keys)
+                    self._settle(copy.trial, copy.request, copy.answer, reply)
+            except Exception:  # the comparison is lost, nothing else
+                logger.exception("a copy of a request could not be compared")
+
+    def _settle(self, trial: Trial, request: str, stable: Answer, reply: Reply) -> None:
+        """Count where both versions stand on the same rows."""
+        labels: Labels | None = self._model.labels
+        trial.compare(request, spelled_all(stable, labels))
+        ours, theirs = binned(stable, reply.answer, labels, reply.labels, self._model.signature.target_spread)
+        trial.stable.scored(ours)
+        trial.candidate.scored(theirs)
 
     def _complain(self, candidate: Candidate, error: Unanswered) -> None:
         now = time.monotonic()
         if now - self._complained >= COMPLAIN_EVERY:
             self._complained = now
             logger.warning(
-                "candidate %s failed a request, which the stable version answered: %s", candidate.version, error
+                "candidate %s failed a request that the stable version answered: %s", candidate.version, error
             )
 
     async def _compare(self) -> None:
         while True:
-            trial, request, rows = await self._comparisons.get()
+            trial, request, rows, reply = await self._comparisons.get()
             try:
                 answer = await self._predict(rows)
             except Exception:  # the comparison is lost, nothing else
                 logger.exception("the stable version could not be asked for a comparison")
                 continue
-            trial.compare(request, spelled_all(answer, self._model.labels))
+            self._settle(trial, request, answer, reply)
             await asyncio.sleep(0)
 
     async def close(self) -> None:

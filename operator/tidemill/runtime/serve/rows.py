@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.codec import NUMPY, Asked, Codec, client_id, parse
+from tidemill.runtime.serve.codec import NUMPY, Asked, Codec, client_id, parse, row_keys
 from tidemill.runtime.serve.features import Rows
 from tidemill.runtime.serve.refusal import bad, shown
 
@@ -27,7 +27,8 @@ class RowCodec:
         if header_length is not None:
             raise bad("inference-header-content-length: rows are JSON; send tensors' bytes to infer")
         document = parse(body)
-        return Asked(client_id(document), self.listed(document))
+        rows = self.listed(document)
+        return Asked(client_id(document), rows, keys=row_keys(document.get("keys"), len(rows.matrix), "keys"))
 
     def listed(self, document: dict[str, Any]) -> Rows:
         """The rows of a parsed request."""

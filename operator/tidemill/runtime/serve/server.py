@@ -13,6 +13,7 @@ import ctypes
 import gc
 import logging
 import os
+import random
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -22,12 +23,14 @@ from typing import Any, Final
 import uvicorn
 
 from tidemill.runtime.objects import Store
+from tidemill.runtime.serve.events import Events
 from tidemill.runtime.serve.gate import Gate
 from tidemill.runtime.serve.loading import Loaded, until_loaded
 from tidemill.runtime.serve.log import Log, boot_id
 from tidemill.runtime.serve.model import Identity, Model
 from tidemill.runtime.serve.records import LabelFile, PredictionFile
 from tidemill.runtime.serve.requests import Bounds
+from tidemill.runtime.serve.retention import Retention
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.serving import Serving
 from tidemill.runtime.serve.stopping import Server, end_after
@@ -55,6 +58,12 @@ class Settings:
     log_percent: int = 100
     log_bytes: int = 64 * 1024 * 1024
     """Most memory that rows take while they wait to be written."""
+    retention_seconds: float = 0.0
+    """How long the log is kept; 0 for ever."""
+    redact: tuple[str, ...] = ()
+    """Features whose values are not logged."""
+    events_url: str = ""
+    """Where logged requests are sent as CloudEvents."""
     bentoml: bool = True
     bounds: Bounds = field(default_factory=Bounds)
     listen: socket.socket | None = None
@@ -183,6 +192,9 @@ async def _bring_up(
     store = log_to(loaded)
     if store is not None:
         _start_logs(serving, model, store, settings, work)
+    if settings.events_url:
+        serving.events = Events(settings.events_url, serving.identity, model.codec.features, redact=settings.redact)
+        work.start(serving.events.run())
     if routes is not None and serving.identity.role == "Stable":
         serving.rollout = Rollout(
             routes,
@@ -217,7 +229,7 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
     serving.predictions = Log(
         prediction_folder(identity.namespace, identity.service),
         writer,
-        PredictionFile(model.codec.features, classifies=model.codec.classifies),
+        PredictionFile(model.codec.features, classifies=model.codec.classifies, redact=settings.redact),
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
     )
@@ -231,6 +243,17 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
     for log in serving.logs().values():
         log.use(store)
         work.start(log.run())
+    if settings.retention_seconds and identity.role == "Stable":
+        serving.retention = Retention(
+            (
+                prediction_folder(identity.namespace, identity.service),
+                label_folder(identity.namespace, identity.service),
+            ),
+            settings.retention_seconds,
+            clock=serving.clock,
+            chance=random.random,
+        )
+        work.start(serving.retention.run(store))
 
 
 def settle() -> None:

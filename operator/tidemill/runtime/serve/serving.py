@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tidemill.runtime.serve.behind import App
+from tidemill.runtime.serve.events import Events
 from tidemill.runtime.serve.log import Log
 from tidemill.runtime.serve.metrics import Metrics
 from tidemill.runtime.serve.model import Identity, Model
 from tidemill.runtime.serve.requests import Bounds
+from tidemill.runtime.serve.retention import Retention
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.state import State
+from tidemill.runtime.serve.trial import Tally
 
 
 @dataclass(slots=True)
@@ -30,14 +33,21 @@ class Serving:
     model: Model | None = None
     rollout: Rollout | None = None
     """The version on trial, in a stable pod."""
+    direct: Tally | None = None
+    """In a candidate's pod: how it answered requests that no stable pod sent."""
     predictions: Log | None = None
     labels: Log | None = None
+    events: Events | None = None
+    """Where logged requests are sent too."""
+    retention: Retention | None = None
     behind: App | None = None
     """The BentoML service, once it is loaded."""
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.identity.service)
+        if self.identity.role == "Candidate":
+            self.direct = Tally(self.identity.version, self.identity.digest)
 
     def logs(self) -> dict[str, Log]:
         """The logs that are kept, by name."""

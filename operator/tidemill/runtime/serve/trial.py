@@ -45,6 +45,7 @@ class Tally:
     squared_error: float = 0.0
     label_sum: float = 0.0
     label_square_sum: float = 0.0
+    scores: dict[str, int] = field(default_factory=dict)
 
     def answered(self, seconds: float) -> None:
         """It answered a request within `seconds`."""
@@ -70,6 +71,11 @@ class Tally:
         self.label_sum += label
         self.label_square_sum += label * label
 
+    def scored(self, counts: dict[str, int]) -> None:
+        """So many rows of it fell into each bin of scores."""
+        for place, count in counts.items():
+            self.scores[place] = self.scores.get(place, 0) + count
+
     def to_arm(self) -> Arm:
         """This tally as it crosses the pod boundary."""
         from tidemill.contract_serving import Arm, Latencies
@@ -86,6 +92,7 @@ class Tally:
             squared_error=self.squared_error,
             label_sum=self.label_sum,
             label_square_sum=self.label_square_sum,
+            scores=dict(self.scores),
         )
 
 
@@ -99,6 +106,8 @@ class Pair:
     """Labels that came before the stable version was asked."""
     judged: set[int] = field(default_factory=set)
     """Rows whose label is counted; a label sent again changes nothing."""
+    keys: tuple[str, ...] = ()
+    """What the client calls the rows."""
 
 
 class Trial:
@@ -118,17 +127,26 @@ class Trial:
         self._most_rows = most_rows
         self._rows = 0
         self._pairs: OrderedDict[str, Pair] = OrderedDict()
+        self._keyed: dict[str, tuple[str, int]] = {}
         self._label_texts: set[str] = set(labels.texts) if labels else set()
 
-    def remember(self, request: str, candidate: Answered) -> None:
-        """The candidate answered a request; the stable version's answer and labels may follow."""
+    def remember(self, request: str, candidate: Answered, keys: Sequence[str] = ()) -> None:
+        """The candidate answered a request; the stable version's answer and labels may follow, by the rows' keys where there
+        are any."""
         if request in self._pairs:
-            self._rows -= len(self._pairs.pop(request).candidate)
-        self._pairs[request] = Pair(candidate)
+            self._forget(request, self._pairs.pop(request))
+        self._pairs[request] = Pair(candidate, keys=tuple(keys))
         self._rows += len(candidate)
+        for row, key in enumerate(keys):
+            self._keyed[key] = (request, row)
         while self._rows > self._most_rows and len(self._pairs) > 1:
-            _, oldest = self._pairs.popitem(last=False)
-            self._rows -= len(oldest.candidate)
+            self._forget(*self._pairs.popitem(last=False))
+
+    def _forget(self, request: str, pair: Pair) -> None:
+        self._rows -= len(pair.candidate)
+        for row, key in enumerate(pair.keys):
+            if self._keyed.get(key) == (request, row):  # the key may mean a newer request by now
+                del self._keyed[key]
 
     def compare(self, request: str, stable: Answered) -> None:
         """The stable version's answer to a request that the candidate answered."""
@@ -149,6 +167,8 @@ class Trial:
 
     def label(self, request: str, row: int, label: Scalar) -> bool:
         """The right answer to a row; False where this pod does not know that both versions answered it."""
+        if row == 0 and request in self._keyed:
+            request, row = self._keyed[request]
         pair = self._pairs.get(request)
         if pair is None or row >= len(pair.candidate):
             return False

@@ -19,6 +19,10 @@ def test_row_and_time_may_be_left_out() -> None:
     assert [Label("r", 0, 1, NOW)] == read(body({"id": "r", "label": 1}), classifies=True, now=NOW)
 
 
+def test_a_key_stands_for_a_request_and_its_row() -> None:
+    assert [Label("tx-17", 0, 1, NOW)] == read(body({"key": "tx-17", "label": 1}), classifies=True, now=NOW)
+
+
 @pytest.mark.parametrize("time", [60, 60.0, "1970-01-01T00:01:00Z", "1970-01-01T01:01:00+01:00", "1970-01-01T00:01:00"])
 def test_a_time_may_be_spelled_in_seconds_or_as_a_date(time: Any) -> None:
     (label,) = read(body({"id": "r", "row": 3, "label": "a", "time": time}), classifies=True, now=NOW)
@@ -37,6 +41,10 @@ REFUSED: dict[str, tuple[bytes, bool, str]] = {
     "a very long label": (body({"id": "r", "label": "a" * 300}), True, "data[0].label: must be the class"),
     "a text where numbers are learnt": (body({"id": "r", "label": "1"}), False, "data[0].label: must be a number"),
     "a time that is none": (body({"id": "r", "label": 1, "time": "soon"}), True, "data[0].time"),
+    "a key and an id": (body({"id": "r", "key": "k", "label": 1}), True, "data[0].key: names the row already"),
+    "a key and a row": (body({"key": "k", "row": 1, "label": 1}), True, "data[0].key: names the row already"),
+    "a key that is none": (body({"key": 7, "label": 1}), True, "data[0].key: must be the key"),
+    "a key that cannot stand in the log": (body({"key": "ü", "label": 1}), True, "data[0].key: must be at most"),
     "the second one": (body({"id": "r", "label": 1}, {}), True, "data[1].id"),
 }
 

@@ -150,3 +150,17 @@ def test_a_record_counts_its_rows() -> None:
 def test_an_answer_is_spelled_as_classes_or_as_numbers() -> None:
     assert ["yes", "no"] == spelled_all(Answer(np.array([1, 0])), CANDIDATE.labels)
     assert [0.5, 2.0] == spelled_all(Answer(np.array([0.5, 2.0])), None)
+
+
+def test_a_redacted_feature_keeps_its_column_and_none_of_its_values() -> None:
+    features = (Feature(name="size", type="Numerical"), Feature(name="town", type="Categorical", categories=("a", "b")))
+    said = Rows(np.array([[1.0, 0.0]]), {1: ["a"]})
+    write = PredictionFile(Features(signature(features=features)), classifies=True, redact=("size", "town"))
+
+    file = table(write([prediction("r-1", said, Answer(np.array([1])))]))
+
+    assert (None, None) == (file["feature:size"][0].as_py(), file["feature:town"][0].as_py())
+    assert (pa.float64(), pa.string()) == (
+        file.schema.field("feature:size").type,
+        file.schema.field("feature:town").type,
+    )

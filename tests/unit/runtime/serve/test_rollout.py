@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from tidemill.runtime.predictor import Answer, Predictor
+from tidemill.runtime.serve.copies import MOST_BYTES, MOST_WAITING
 from tidemill.runtime.serve.features import NO_CATEGORIES, Rows
 from tidemill.runtime.serve.metrics import Metrics
 from tidemill.runtime.serve.model import Identity, Model
@@ -65,6 +66,15 @@ async def follow(rollout: Rollout, table: Path, routes: dict[str, Any] | str) ->
     new.write_text(routes if isinstance(routes, str) else json.dumps(routes))
     new.rename(table)
     await rollout.look()
+
+
+async def come_true(claim: Callable[[], bool]) -> None:
+    """Wait for what happens beside the requests."""
+    for _ in range(6_000):
+        if claim():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come true")
 
 
 async def ask(rollout: Rollout, request: str = "r-1") -> Any:
@@ -271,3 +281,76 @@ async def test_without_compare_the_stable_version_is_left_alone(
     work.cancel()
 
     assert not asked.is_set()
+
+
+async def test_a_copy_of_an_answered_request_is_compared_and_nobody_waits_for_it(
+    patient: Rollout, table: Path, serve: Serve
+) -> None:
+    await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
+    work = asyncio.create_task(patient.run())
+
+    patient.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
+
+    assert patient.trial is not None
+    await come_true(lambda: patient.trial.compared > 0)
+    work.cancel()
+    assert (2, 1) == (patient.trial.compared, patient.trial.agreed)
+    assert (1, 0) == (patient.trial.candidate.requests, patient.trial.candidate.errors)
+    assert {"7": 2} == patient.trial.candidate.scores
+    assert 2 == sum(patient.trial.stable.scores.values())
+
+
+async def test_a_candidate_that_fails_a_copy_is_charged_with_it(rollout: Rollout, table: Path) -> None:
+    await follow(rollout, table, candidate(weight=0, shadow=100))
+    work = asyncio.create_task(rollout.run())
+
+    rollout.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
+
+    assert rollout.trial is not None
+    await come_true(lambda: rollout.trial.candidate.requests > 0)
+    work.cancel()
+    assert (1, 0) == (rollout.trial.candidate.errors, rollout.trial.compared)
+
+
+async def test_a_copy_that_was_meant_for_another_candidate_is_let_go(
+    patient: Rollout, table: Path, serve: Serve
+) -> None:
+    await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
+    patient.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
+    await follow(patient, table, candidate(THIRD, weight=0, shadow=100))
+    work = asyncio.create_task(patient.run())
+
+    await come_true(lambda: patient.copies.sent > 0)
+    work.cancel()
+
+    assert patient.trial is not None
+    assert ("house-3", 0) == (patient.trial.candidate.version, patient.trial.candidate.requests)
+
+
+async def test_copies_that_find_no_room_are_dropped_and_counted(rollout: Rollout, table: Path) -> None:
+    await follow(rollout, table, candidate(weight=0, shadow=100))
+    answer = await predict(ROWS)
+
+    for number in range(MOST_WAITING + 3):
+        rollout.copy("/v2/models/house/predict", b"{}", {}, f"r-{number}", ROWS, answer)
+
+    assert (0, 3) == (rollout.copies.sent, rollout.copies.dropped)
+
+
+async def test_large_bodies_of_copies_are_bounded_too(rollout: Rollout, table: Path) -> None:
+    await follow(rollout, table, candidate(weight=0, shadow=100))
+
+    for number in range(3):
+        rollout.copy("/p", b"x" * (MOST_BYTES // 2), {}, f"r-{number}", ROWS, await predict(ROWS))
+
+    assert 1 == rollout.copies.dropped
+
+
+@pytest.mark.parametrize("over", ["", "{}", json.dumps(candidate(candidateUrl="", shadow=100))])
+async def test_nothing_is_copied_where_there_is_nobody_to_ask(rollout: Rollout, table: Path, over: str) -> None:
+    await follow(rollout, table, candidate(weight=0, shadow=100))
+    before = rollout.copies.split.percent
+
+    await follow(rollout, table, over)
+
+    assert (100, 0) == (before, rollout.copies.split.percent)

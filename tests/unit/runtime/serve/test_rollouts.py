@@ -152,6 +152,91 @@ def test_a_label_that_comes_to_another_pod_is_counted_by_the_one_that_answered_a
     assert 1 == labelled()["told-elsewhere"]
 
 
+def test_copies_of_answered_requests_reach_the_candidate_and_only_the_answer_that_counted_is_logged(
+    houses: Houses,
+) -> None:
+    stable = houses.stable
+    stable.route(**houses.table(0, shadow=50))
+
+    answered = versions(stable, 20)
+    stable.ask(1.0, id="copied-or-not")
+    until(lambda: stable.measured()["candidate"]["requests"] == 10, "half of the requests are copied")
+
+    score = stable.measured()
+    assert {"house-1": 20} == answered
+    assert (10, 0, 10, 0) == (
+        score["candidate"]["requests"],
+        score["candidate"]["errors"],
+        score["compared"],
+        score["agreed"],
+    )
+    assert 10 == sum(score["candidate"]["scores"].values()) == sum(score["stable"]["scores"].values())
+    assert score["candidate"]["scores"].keys().isdisjoint(score["stable"]["scores"].keys())
+    until(
+        lambda: "copied-or-not" in {row["request_id"] for row in logged(houses.store, "ns/predictions/houses")},
+        "logged",
+    )
+    assert ["Stable"] == [
+        row["role"] for row in logged(houses.store, "ns/predictions/houses") if row["request_id"] == "copied-or-not"
+    ]
+
+
+def test_a_label_to_a_copied_request_judges_both_versions(houses: Houses) -> None:
+    stable = houses.stable
+    stable.route(**houses.table(0, shadow=100))
+    stable.ask(1.0, id="shadowed")
+    until(lambda: stable.measured()["compared"] == 1, "compared")
+
+    stable.client.post("/v2/models/house/feedback", json={"data": [{"id": "shadowed", "label": 1}]})
+
+    until(lambda: stable.measured()["candidate"]["labelled"] == 1, "judged")
+    score = stable.measured()
+    assert ({"1": {"1": 1}}, {"1": {"0": 1}}) == (score["stable"]["confusion"], score["candidate"]["confusion"])
+
+
+def test_a_label_by_key_finds_the_row_in_the_log_and_in_the_trial(houses: Houses) -> None:
+    stable = houses.stable
+    stable.route(**houses.table(100, compare=True))
+    rows = [{"size": 1, "age": 1}, {"size": -1, "age": 1}]
+
+    stable.client.post("/v2/models/house/predict", json={"id": "batch", "rows": rows, "keys": ["house-17", "house-18"]})
+    until(lambda: stable.measured()["compared"] == 2, "compared")
+    told = stable.client.post("/v2/models/house/feedback", json={"data": [{"key": "house-18", "label": 0}]})
+
+    assert 200 == told.status_code
+    assert {"0": {"0": 1}} == stable.measured()["stable"]["confusion"]
+    assert {"0": {"1": 1}} == stable.measured()["candidate"]["confusion"]
+
+    def keyed() -> list[tuple[str, int, float]]:
+        found = logged(houses.store, "ns/predictions/houses")
+        return [
+            (row["request_id"], row["row"], row["feature:size"])
+            for row in found
+            if row["request_id"].startswith("house-1")
+        ]
+
+    until(lambda: len(keyed()) == 2, "logged")
+    assert [("house-17", 0, 1.0), ("house-18", 0, -1.0)] == sorted(keyed())
+    until(
+        lambda: (
+            ("house-18", 0) in {(row["request_id"], row["row"]) for row in logged(houses.store, "ns/labels/houses")}
+        ),
+        "the label is logged by its key",
+    )
+
+
+def test_a_candidate_counts_what_comes_to_it_without_a_stable_pod(houses: Houses) -> None:
+    before = houses.candidate.measured()["candidate"]["requests"]
+    houses.stable.route(**houses.table(100))
+    versions(houses.stable, 3)
+
+    versions(houses.candidate, 2)
+
+    score = houses.candidate.measured()
+    assert before + 2 == score["candidate"]["requests"]
+    assert "stable" not in score
+
+
 def test_another_candidate_starts_at_zero(houses: Houses) -> None:
     houses.stable.route(**houses.table(100))
     versions(houses.stable, 3)

@@ -1,0 +1,47 @@
+"""The HTTPRoute of a service whose requests a Gateway splits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemill.api import InferenceService
+from tidemill.children import names, serving
+from tidemill.contract import SERVING_PORT
+
+TESTER = "x-tidemill-version"
+"""With the value `candidate` in this header a tester is answered by the candidate, whatever its weight."""
+
+
+def route(service: InferenceService, *, weight: int, answering: bool) -> dict[str, Any]:
+    """Sends `weight` percent of the requests to the candidate; without one that is `answering` it gets none and is not named."""
+    stable = {"name": names.service(service.name), "port": 80}
+    candidate = {"name": names.candidate(service.name), "port": SERVING_PORT}
+    rules: list[dict[str, Any]] = [{"backendRefs": [_backend(stable, 1)]}]
+    if answering:
+        tester = {"headers": [{"name": TESTER, "value": "candidate"}]}
+        rules = [
+            {"matches": [tester], "backendRefs": [_backend(candidate, 1)]},
+            {"backendRefs": [_backend(stable, 100 - weight), _backend(candidate, weight)]},
+        ]
+    spec: dict[str, Any] = {
+        "parentRefs": [_parent(parent.to_wire()) for parent in service.spec.traffic.parent_refs],
+        "rules": rules,
+    }
+    if service.spec.traffic.hostnames:
+        spec["hostnames"] = list(service.spec.traffic.hostnames)
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": names.owned_by(service, names.service(service.name), serving.COMPONENT),
+        "spec": spec,
+    }
+
+
+def _backend(reference: dict[str, Any], weight: int) -> dict[str, Any]:
+    # As the API server stores it, so that what is there is seen to be what is wanted.
+    return {"group": "", "kind": "Service", **reference, "weight": weight}
+
+
+def _parent(said: dict[str, Any]) -> dict[str, Any]:
+    named = {name: value for name, value in said.items() if value}
+    return {"group": "gateway.networking.k8s.io", "kind": "Gateway", **named}

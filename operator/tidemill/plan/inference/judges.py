@@ -1,0 +1,68 @@
+"""The Jobs by which users judge candidates: which there shall be, what they said, and which are over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tidemill.api import InferenceService, ModelVersion
+from tidemill.api.inferenceservice import RolloutStatus
+from tidemill.children import judge
+from tidemill.children.installation import Installation
+from tidemill.plan.analysis import Told
+from tidemill.plan.inference.sight import Seen
+from tidemill.plan.plan import Retirement
+from tidemill.plan.reading import dig, is_leaving
+from tidemill.plan.world import Manifest, key_of
+
+AT_WORK = frozenset({"Shadowing", "Progressing", "Paused", "Switched"})
+"""The phases in which a candidate is judged."""
+
+
+def told(service: InferenceService, seen: Seen, candidate: ModelVersion) -> dict[str, Told]:
+    """What the Jobs said of a candidate so far, by metric."""
+    jobs = {job["metadata"]["name"]: job for job in seen.judges}
+    return {
+        metric.name: _verdict(jobs.get(judge.name(service, candidate, metric)))
+        for metric in service.spec.rollout.analysis.metrics
+        if metric.job is not None
+    }
+
+
+def wanted(
+    service: InferenceService, seen: Seen, rollout: RolloutStatus | None, installation: Installation
+) -> Iterator[Manifest]:
+    """Jobs that are to be started: those that there are stay as they are, since a Job cannot be changed."""
+    candidate = seen.version(rollout.version) if rollout and rollout.phase in AT_WORK else None
+    if candidate is None:
+        return
+    there = {job["metadata"]["name"] for job in seen.judges}
+    for metric in service.spec.rollout.analysis.metrics:
+        if metric.job is not None and judge.name(service, candidate, metric) not in there:
+            yield judge.job(service, candidate, seen.stable_version, metric, installation)
+
+
+def retired(service: InferenceService, seen: Seen, rollout: RolloutStatus | None) -> Iterator[Retirement]:
+    """Jobs about candidates of former rollouts, and of metrics that are no longer asked for."""
+    candidate = seen.version(rollout.version) if rollout else None
+    kept = (
+        {judge.name(service, candidate, metric) for metric in service.spec.rollout.analysis.metrics if metric.job}
+        if candidate
+        else set()
+    )
+    for job in seen.judges:
+        if job["metadata"]["name"] not in kept and not is_leaving(job):
+            yield Retirement(key_of(job), job["metadata"]["uid"], "its candidate is not on trial")
+
+
+def _verdict(job: Manifest | None) -> Told:
+    if job is None:
+        return Told(message="its Job is being started")
+    for condition in dig(job, "status", "conditions") or ():
+        if condition.get("status") != "True":
+            continue
+        if condition.get("type") == "Complete":
+            return Told(verdict="Successful", message=f"Job {job['metadata']['name']} succeeded")
+        if condition.get("type") == "Failed":
+            why = f"{condition.get('reason') or 'Failed'}: {condition.get('message') or 'see its log'}"
+            return Told(verdict="Failed", message=f"Job {job['metadata']['name']} failed: {why}"[:1000])
+    return Told(message=f"Job {job['metadata']['name']} is running")

@@ -1,0 +1,84 @@
+"""Who gets which requests: the routing table of each stable pod, and the HTTPRoute where a Gateway splits."""
+
+from __future__ import annotations
+
+from tidemill.api import InferenceService
+from tidemill.api.conditions import Reason, Said, false, true
+from tidemill.children import names, route, serving
+from tidemill.children.installation import Installation
+from tidemill.contract import SERVING_PORT, Routes
+from tidemill.plan.inference.course import Course
+from tidemill.plan.inference.sight import Seen, base_url, candidate, is_ready
+from tidemill.plan.plan import Mark, Retirement
+from tidemill.plan.reading import annotation, is_leaving, is_ours, label
+from tidemill.plan.world import Key, Manifest, World
+
+ROUTE = "HTTPRoute"
+COMPARED = frozenset({"Labelled", "PredictionAgreement", "PredictionDrift"})
+"""Metrics for which both versions answer the same rows."""
+REMEDIES = {
+    "Off": "set traffic.gatewayAPI.enabled of the chart",
+    "Absent": "the API server does not serve HTTPRoutes: install the Gateway API's CRDs, then restart the operator",
+}
+
+
+def refusal(service: InferenceService, installation: Installation) -> tuple[Said, ...]:
+    """What is said of a service that wants a Gateway where there can be none."""
+    if service.spec.traffic.provider != "GatewayAPI" or installation.gateway == "On":
+        return ()
+    message = f"spec.traffic.provider GatewayAPI cannot be acted on here: {REMEDIES[installation.gateway]}"
+    return false("Ready", Reason.UNSUPPORTED, message), true("Stalled", Reason.UNSUPPORTED, message)
+
+
+def tables(service: InferenceService, seen: Seen, course: Course, installation: Installation) -> list[Mark]:
+    """The routing table of each stable pod, where it differs from the one it has."""
+    pods = [pod for pod in seen.of_role("stable") if not is_leaving(pod)]
+    rollout = course.rollout
+    version = seen.version(rollout.version) if rollout else None
+    answering = _answering(seen, course)
+    marks = []
+    # A leaving pod still answers while it drains, and still has to know where.
+    for pod in seen.of_role("stable"):
+        peers = tuple(base for peer in pods if peer is not pod and is_ready(peer) and (base := base_url(peer)))
+        routes = Routes(peers=peers)
+        if rollout and version and answering and label(pod, names.MODEL_VERSION) != rollout.version:
+            compare = any(metric.type in COMPARED for metric in service.spec.rollout.analysis.metrics)
+            gateway = service.spec.traffic.provider == "GatewayAPI"
+            # Where a Gateway splits, both versions meet the same rows only as copies.
+            copies = rollout.weight if gateway and compare else 0
+            routes = Routes(
+                weight=0 if gateway else rollout.weight,
+                shadow=max(rollout.shadow, copies),
+                candidate=serving.pin(version),
+                candidate_url=f"http://{names.candidate(service.name)}.{service.namespace}.svc.{installation.cluster_domain}:{SERVING_PORT}",
+                compare=compare,
+                peers=peers,
+            )
+        text = routes.model_dump_json(by_alias=True, exclude_defaults=True)
+        if annotation(pod, names.ROUTES) != text and (text != "{}" or annotation(pod, names.ROUTES)):
+            marks.append(Mark(Key("Pod", service.namespace, pod["metadata"]["name"]), {names.ROUTES: text}))
+    return marks
+
+
+def at_the_gateway(service: InferenceService, seen: Seen, course: Course) -> tuple[Manifest, ...]:
+    """The route that a Gateway follows; none where the stable pods split."""
+    if service.spec.traffic.provider != "GatewayAPI" or (seen.stable is None and course.serve is None):
+        return ()
+    answering = _answering(seen, course) and not course.retire_candidate
+    weight = course.rollout.weight if course.rollout and answering else 0
+    return (route.route(service, weight=weight, answering=answering),)
+
+
+def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
+    """The route of a service that no longer wants one."""
+    found = world.get(ROUTE, service.namespace, names.service(service.name))
+    if found is None or service.spec.traffic.provider == "GatewayAPI" or is_leaving(found):
+        return ()
+    if not is_ours(found, service.metadata.uid):
+        return ()
+    key = Key(ROUTE, service.namespace, names.service(service.name))
+    return (Retirement(key, found["metadata"]["uid"], "the stable pods split requests"),)
+
+
+def _answering(seen: Seen, course: Course) -> bool:
+    return course.rollout is not None and candidate(seen, course.rollout.version).ready > 0

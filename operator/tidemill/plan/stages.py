@@ -1,0 +1,78 @@
+"""The stages of a rollout, by its strategy: what the candidate gets in each, for how long, and who lets it go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tidemill.api.durations import seconds
+from tidemill.api.inferenceservice import Rollout, Shadow
+
+KEEP_BLUE: str = "10m"
+"""How long BlueGreen keeps the previous version warm where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a candidate gets for a while."""
+
+    phase: Literal["Shadowing", "Progressing", "Switched"]
+    weight: int
+    shadow: int
+    hold: float
+    """Seconds for which it must prove itself."""
+    by_hand: bool = False
+    """Whether only a person lets the rollout go on from here."""
+    name: str = ""
+
+
+def stages(spec: Rollout) -> tuple[Stage, ...]:
+    """The stages of a rollout, in order; after the last one the version is promoted.
+
+    Where autoPromote is off, a person lets it go on from the last stage in which the stable version still answers.
+    """
+    before = [*_shadow(spec), *_steps(spec)]
+    if before and not spec.auto_promote:
+        last = before[-1]
+        before[-1] = Stage(last.phase, last.weight, last.shadow, last.hold, True, last.name)
+    return (*before, *_switch(spec))
+
+
+def _shadow(spec: Rollout) -> list[Stage]:
+    shadow = spec.shadow or (Shadow() if spec.strategy in {"BlueGreen", "Shadow"} else None)
+    if shadow is None:
+        # Somebody has to be asked before a candidate without any stage is promoted.
+        return [Stage("Progressing", 0, 0, 0.0, name="dark")] if not (spec.auto_promote or spec.steps) else []
+    name = f"{shadow.percent} % of requests are copied to it" if shadow.percent else "it stands by"
+    return [Stage("Shadowing", 0, shadow.percent, seconds(shadow.duration), name=name)]
+
+
+def _steps(spec: Rollout) -> list[Stage]:
+    if spec.strategy != "Canary":
+        return []
+    return [
+        Stage(
+            "Progressing",
+            step.weight,
+            0,
+            seconds(step.pause) if step.pause is not None else 0.0,
+            step.pause is None,
+            f"step {number} of {len(spec.steps)}: {step.weight} % of requests",
+        )
+        for number, step in enumerate(spec.steps, 1)
+    ]
+
+
+def _switch(spec: Rollout) -> list[Stage]:
+    keep = spec.keep_previous if spec.keep_previous is not None else KEEP_BLUE if spec.strategy == "BlueGreen" else None
+    if keep is None or seconds(keep) == 0:
+        return []
+    return [
+        Stage(
+            "Switched",
+            100,
+            0,
+            seconds(keep),
+            name=f"it answers every request; the previous version stays warm for {keep}",
+        )
+    ]

@@ -1,0 +1,59 @@
+"""Copies of answered requests, which wait for the candidate off the hot path; what does not fit is dropped and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve.features import Rows
+from tidemill.runtime.serve.split import Split
+
+if TYPE_CHECKING:
+    from tidemill.runtime.serve.trial import Trial
+
+MOST_WAITING: Final = 500
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Memory that bodies may take while they wait."""
+AT_ONCE: Final = 4
+"""Copies that the candidate is asked at a time."""
+
+
+class Copy(NamedTuple):
+    """A request that the stable version has answered."""
+
+    trial: Trial
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    request: str
+    rows: Rows
+    answer: Answer
+    keys: tuple[str, ...] = ()
+
+
+class Copies:
+    """What waits to be asked of the candidate too."""
+
+    def __init__(self) -> None:
+        self.split = Split()
+        """Which answered requests are copied."""
+        self.sent = 0
+        self.dropped = 0
+        self._bytes = 0
+        self._waiting: asyncio.Queue[Copy] = asyncio.Queue(MOST_WAITING)
+
+    def put(self, copy: Copy) -> None:
+        """Let a copy wait for its turn, if there is room."""
+        if self._waiting.full() or self._bytes + len(copy.body) > MOST_BYTES:
+            self.dropped += 1
+            return
+        self._bytes += len(copy.body)
+        self._waiting.put_nowait(copy)
+
+    async def get(self) -> Copy:
+        """The next one."""
+        copy = await self._waiting.get()
+        self._bytes -= len(copy.body)
+        self.sent += 1
+        return copy

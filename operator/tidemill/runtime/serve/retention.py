@@ -1,0 +1,68 @@
+"""The end of what is kept: whole days of the log and its labels that are older than the service's retention.
+
+Every stable pod looks once in a while, each at a moment of its own; that two of them find the same day does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from tidemill.runtime.objects import Store
+
+logger = logging.getLogger(__name__)
+
+EVERY: Final = 3600.0
+FIRST: Final = 60.0
+"""Seconds after the start of the first look: a pod that has just started has better things to do."""
+MOST: Final = 5_000
+"""Parts removed at a time; what is left over waits for the next look."""
+_DATE: Final = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
+
+
+class Retention:
+    """Removes old parts below some folders."""
+
+    def __init__(
+        self, folders: Sequence[str], seconds: float, *, clock: Callable[[], float], chance: Callable[[], float]
+    ) -> None:
+        """What is older than `seconds` goes, by whole days; `chance` spreads the looks of many pods."""
+        self.removed = 0
+        self.failures = 0
+        self._folders = folders
+        self._seconds = seconds
+        self._clock = clock
+        self._chance = chance
+
+    async def run(self, store: Store) -> None:
+        """Look again and again, until cancelled."""
+        await asyncio.sleep(FIRST * (1 + self._chance()))
+        while True:
+            more = await asyncio.to_thread(self.sweep, store)
+            await asyncio.sleep(FIRST if more else EVERY * (0.75 + 0.5 * self._chance()))
+
+    def sweep(self, store: Store) -> bool:
+        """Remove what is too old; whether there is more of it. A store that does not let us is tried again later."""
+        first_kept = datetime.fromtimestamp(self._clock() - self._seconds, UTC).strftime("%Y-%m-%d")
+        left = MOST
+        try:
+            for folder in self._folders:
+                for entry in store.list(folder):
+                    found = _DATE.search(entry.key)
+                    if found is None or not entry.key.endswith(".parquet"):
+                        continue
+                    if found[1] >= first_kept:
+                        break  # the keys come in order of their dates
+                    if left == 0:
+                        return True
+                    store.delete(entry.key)
+                    left -= 1
+                    self.removed += 1
+        except Exception as error:  # whatever is wrong with the store, answers go on
+            self.failures += 1
+            logger.warning("old parts of the log cannot be removed: %s", error)
+        return False

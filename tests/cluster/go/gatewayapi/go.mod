@@ -1,0 +1,5 @@
+module tidemill.dev/tests/cluster/gatewayapi
+
+go 1.25.0
+
+require sigs.k8s.io/gateway-api v1.4.1

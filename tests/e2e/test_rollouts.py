@@ -1,0 +1,215 @@
+"""Blue-green on real pods: judged on copies and by a Job, switched at once, and back at once, without a failed request."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from support import biopsies
+from support.biopsies import SAMPLES
+from support.grounds import ROLLOUTS, Grounds
+from support.kubectl import apply, apply_manifests
+from support.waiting import until
+from tidemill.api import InferenceService, TrainingJob
+from tidemill.children import names
+from tidemill.contract import SERVING_PORT
+from traffic.client import Course
+from traffic.remote import Orders, Traffic
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+FOLDER = SAMPLES / "rollouts"
+SERVICE = "cells"
+JUDGE = "import os, urllib.request; urllib.request.urlopen(os.environ['TIDEMILL_CANDIDATE_URL'] + '/v2/health/ready')"
+
+
+class Cells:
+    """A service with two versions to choose from, and live traffic."""
+
+    def __init__(self, grounds: Grounds, manifest: dict[str, Any], traffic: Traffic, first: str) -> None:
+        self.grounds = grounds
+        self.api = grounds.api
+        self.manifest = manifest
+        self.traffic = traffic
+        self.first = first
+
+    @property
+    def service(self) -> InferenceService:
+        found = self.api.read(InferenceService, ROLLOUTS, SERVICE)
+        assert found is not None, "nobody deletes the service"
+        return found
+
+    def explain(self) -> str:
+        return (
+            f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.grounds.operator_log()}"
+        )
+
+    def until(self, what: str, claim: Callable[[], Any], *, seconds: float = 120, poll: float = 0.5) -> Any:
+        return until(what, claim, seconds=seconds, poll=poll, explain=self.explain)
+
+    def phase(self) -> str:
+        rollout = self.service.status.rollout
+        return rollout.phase if rollout else ""
+
+    def stable_pods(self) -> list[str]:
+        selector = f"{names.ROLE}=stable,{names.OWNER_NAME}={SERVICE}"
+        pods = self.api.all("Pod", ROLLOUTS, selector)
+        return [pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+
+    def weights(self) -> set[int]:
+        """What the stable pods' own tables say now."""
+        states = (
+            json.loads(self.api.ask_pod(ROLLOUTS, pod, SERVING_PORT, "/tidemill/v1/state"))
+            for pod in self.stable_pods()
+        )
+        return {(state["routes"] or {}).get("weight", 0) for state in states}
+
+    def answered(self) -> dict[str, int]:
+        return {name: int(version["answered"]) for name, version in self.traffic.counters().versions.items()}
+
+    def only_answered_by(self, version: str) -> bool:
+        """Whether the next fifty answers or so all come from one version."""
+        before = self.answered()
+        self.until("some more answers", lambda: sum(self.answered().values()) >= sum(before.values()) + 50)
+        after = self.answered()
+        return {name for name, count in after.items() if count > before.get(name, 0)} == {version}
+
+    def pin(self, version: str | None) -> None:
+        """What a change in Git does."""
+        model = {"name": SERVICE} if version is None else {"name": SERVICE, "version": version}
+        spec = {**self.manifest["spec"], "model": model}
+        apply_manifests(self.grounds.cluster, ROLLOUTS, [{**self.manifest, "spec": spec}])
+
+    def say(self, annotation: str, value: str | None) -> None:
+        self.api.patch(
+            InferenceService.kind_name, ROLLOUTS, SERVICE, {"metadata": {"annotations": {annotation: value}}}
+        )
+
+
+def version_of(grounds: Grounds, run: str) -> str:
+    def published() -> str | None:
+        job = grounds.api.read(TrainingJob, ROLLOUTS, run)
+        assert job is None or not job.status.is_true("Failed"), f"{run} failed: {job.status.condition('Failed')}"
+        return (job.status.model_version or None) if job else None
+
+    return until(f"{run} publishing a version", published, seconds=120, explain=grounds.operator_log)
+
+
+@pytest.fixture(scope="module")
+def cells(grounds: Grounds) -> Iterator[Cells]:
+    dataset, run, manifest = yaml.safe_load_all((FOLDER / "service.yaml").read_text())
+    judge = {"image": grounds.images["server"], "command": ["python", "-c", JUDGE], "timeout": "2m"}
+    manifest["spec"]["rollout"]["analysis"]["metrics"].append({"name": "smoke", "type": "Job", "job": judge})
+    apply_manifests(grounds.cluster, ROLLOUTS, [dataset, run, manifest])
+    first = version_of(grounds, SERVICE)
+
+    def answering() -> bool:
+        service = grounds.api.read(InferenceService, ROLLOUTS, SERVICE)
+        return service is not None and service.status.is_true("Ready")
+
+    until("the first version answering", answering, seconds=120, explain=grounds.operator_log)
+    course = Course(
+        url=f"http://{SERVICE}.{ROLLOUTS}.svc", model=SERVICE, rate=20, label_delay=1, most=20_000, seconds=900
+    )
+    rows = biopsies.held_out(FOLDER / "service.yaml")
+    traffic = Traffic.start(
+        grounds.api, ROLLOUTS, grounds.images["server"], Orders(course, biopsies.TARGET, rows.asked)
+    )
+    yield Cells(grounds, manifest, traffic, first)
+    traffic.stop()
+
+
+@pytest.fixture(scope="module")
+def second(cells: Cells) -> str:
+    """The version whose rollout the tests follow, from the moment it is on trial."""
+    apply(cells.grounds.cluster, ROLLOUTS, FOLDER / "second.yaml")
+    name = version_of(cells.grounds, "cells-second")
+    cells.until("the candidate being shadowed", lambda: cells.phase() == "Shadowing", seconds=180)
+    return name
+
+
+def test_a_shadowed_candidate_is_judged_on_copies_and_answers_nobody(cells: Cells, second: str) -> None:
+    def judged() -> bool:
+        rollout = cells.service.status.rollout
+        return rollout is not None and any(result.samples >= 50 for result in rollout.analysis)
+
+    cells.until("a judgement on copies", judged)
+
+    assert second not in cells.answered()
+    assert cells.service.status.stable is not None
+    assert (cells.first, 100) == (cells.service.status.stable.version, cells.service.status.stable.weight)
+
+
+def test_it_answers_everything_once_it_passed_and_the_previous_version_stays(cells: Cells, second: str) -> None:
+    cells.until("the switch", lambda: cells.phase() == "Switched", seconds=180)
+    cells.until("every table saying so", lambda: cells.weights() == {100}, poll=0.1)
+
+    assert cells.only_answered_by(second)
+    rollout = cells.service.status.rollout
+    assert rollout is not None
+    assert "Successful" == next(result.verdict for result in rollout.analysis if result.name == "smoke")
+    assert 2 == len(cells.stable_pods())
+
+
+def test_pinning_the_previous_version_brings_it_back_without_replacing_a_pod(cells: Cells, second: str) -> None:
+    pods = cells.stable_pods()
+    began = time.monotonic()
+
+    cells.pin(cells.first)
+    cells.until("every table saying so", lambda: cells.weights() == {0}, poll=0.05)
+    took = time.monotonic() - began
+
+    print(f"\nfrom kubectl apply to the last pod's table: {took:.1f} s")
+    assert cells.only_answered_by(cells.first)
+    assert pods == cells.stable_pods()
+    cells.until("the rollout being over", lambda: cells.service.status.rollout is None)
+    assert cells.api.get("Deployment", ROLLOUTS, names.candidate(SERVICE)) is None
+    assert [] == [job for job in cells.api.all("Job", ROLLOUTS) if "-judge-" in job["metadata"]["name"]]
+
+
+def test_unpinned_it_is_rolled_out_again_and_a_person_may_end_the_waiting(cells: Cells, second: str) -> None:
+    cells.pin(None)
+    cells.until("the switch", lambda: cells.phase() == "Switched", seconds=240)
+
+    cells.say(names.PROMOTE, second)
+    cells.until("the promotion", lambda: cells.phase() == "" and cells.only_answered_by(second), seconds=240)
+
+    outcomes = [outcome.outcome for outcome in cells.service.status.history]
+    assert ["Promoted", "Superseded"] == outcomes
+    assert (0, []) == (cells.traffic.counters().failed, list(cells.traffic.counters().failures))
+
+
+def test_two_pods_may_be_drained_one_at_a_time(cells: Cells) -> None:
+    budget = cells.api.get("PodDisruptionBudget", ROLLOUTS, names.stable(SERVICE))
+
+    assert budget is not None
+    assert 1 == budget["spec"]["maxUnavailable"]
+    cells.until(
+        "the budget knowing its pods",
+        lambda: (
+            (cells.api.get("PodDisruptionBudget", ROLLOUTS, names.stable(SERVICE)) or {})
+            .get("status", {})
+            .get("expectedPods")
+            == 2
+        ),
+    )
+
+
+def test_the_number_of_pods_may_be_left_to_the_load_and_taken_back(cells: Cells) -> None:
+    def scaled_by(**spec: Any) -> None:
+        kept = {name: value for name, value in cells.manifest["spec"].items() if name != "replicas"}
+        apply_manifests(cells.grounds.cluster, ROLLOUTS, [{**cells.manifest, "spec": {**kept, **spec}}])
+
+    def there() -> set[str]:
+        kinds = ("HorizontalPodAutoscaler", "PodDisruptionBudget")
+        return {kind for kind in kinds if cells.api.get(kind, ROLLOUTS, names.stable(SERVICE))}
+
+    scaled_by(autoscaling={"minReplicas": 2, "maxReplicas": 3})
+    cells.until("the autoscaler", lambda: there() == {"HorizontalPodAutoscaler", "PodDisruptionBudget"})
+    assert 2 == len(cells.stable_pods())
+
+    scaled_by(replicas=1)
+    cells.until("one pod and nothing that scales it", lambda: there() == set() and len(cells.stable_pods()) == 1)
+    assert 0 == cells.traffic.counters().failed

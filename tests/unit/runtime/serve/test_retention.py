@@ -1,0 +1,83 @@
+"""What is kept of the log, and what goes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tidemill.runtime.objects import Store
+from tidemill.runtime.serve import retention
+from tidemill.runtime.serve.retention import Retention
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
+DAY = 86400.0
+FOLDERS = ("ns/predictions/houses", "ns/labels/houses")
+
+
+def fill(store: Store, *days: str) -> None:
+    for folder in FOLDERS:
+        for day in days:
+            store.put(f"{folder}/date={day}/hour=07/pod-000001.parquet", b"rows")
+
+
+def left(store: Store) -> list[str]:
+    return [entry.key for entry in store.list("ns")]
+
+
+def keeping(seconds: float) -> Retention:
+    return Retention(FOLDERS, seconds, clock=lambda: NOW, chance=lambda: 0.0)
+
+
+def test_whole_days_that_are_older_go_and_the_day_that_reaches_in_stays(store: Store) -> None:
+    fill(store, "2026-03-01", "2026-03-02", "2026-03-03", "2026-03-10")
+
+    more = keeping(8 * DAY).sweep(store)
+
+    assert not more
+    assert [f"{folder}/date={day}/hour=07/pod-000001.parquet" for folder in sorted(FOLDERS) for day in ("2026-03-02", "2026-03-03", "2026-03-10")] == left(store)  # fmt: skip
+
+
+def test_nothing_is_touched_that_is_no_part_of_a_log(store: Store) -> None:
+    others = [
+        "ns/predictions/houses/notes.txt",
+        "ns/predictions/houses/date=2020-01-01/hour=00/notes.txt",
+        "ns/predictions/houses-of-others/date=2020-01-01/hour=00/pod-000001.parquet",
+        "ns/models/house/date=2020-01-01/hour=00/x.parquet",
+    ]
+    for key in others:
+        store.put(key, b"kept")
+
+    keeping(DAY).sweep(store)
+
+    assert sorted(others) == left(store)
+
+
+def test_a_look_is_bounded_and_says_that_there_is_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "MOST", 3)
+    fill(store, "2026-01-01", "2026-01-02", "2026-01-03")
+    kept = keeping(DAY)
+
+    assert [True, False] == [kept.sweep(store), kept.sweep(store)]
+    assert (6, []) == (kept.removed, left(store))
+
+
+def test_two_pods_may_find_the_same_day(store: Store) -> None:
+    fill(store, "2026-01-01")
+    one, other = keeping(DAY), keeping(DAY)
+
+    one.sweep(store)
+    other.sweep(store)
+
+    assert (0, 0) == (one.failures, other.failures)
+
+
+def test_a_store_that_is_away_is_counted_and_ends_nothing(store: Store) -> None:
+    class Away:
+        def list(self, folder: str) -> object:
+            raise ConnectionError("nobody answers")
+
+    kept = keeping(DAY)
+
+    assert kept.sweep(Away()) is False  # type: ignore[arg-type]
+    assert 1 == kept.failures
