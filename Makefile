@@ -90,6 +90,10 @@ bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (an
 bench-serving: .venv/.ready ## Time the server beside an echo and an expert's server; needs wrk
 	@$(python) tests/benchmarks/serving/compare.py
 
+.PHONY: bench-operator
+bench-operator: .venv/.ready ## Time the operator beside an idiomatic one on a real API server; OBJECTS=1000,10000 says how many
+	@$(python) -m benchmarks.operator --objects $(or $(OBJECTS),1000) --rounds $(or $(ROUNDS),1)
+
 .PHONY: clean
 clean: ## Remove what was built here; caches of the user stay
 	@rm -rf .venv build dist reports *.egg-info operator/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

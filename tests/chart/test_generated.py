@@ -23,7 +23,8 @@ def copy(tmp_path: Path) -> Path:
     """The generated part of the repository, to be spoilt."""
     for folder in ("charts", "crds"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "monitoring").mkdir(parents=True)
+    shutil.copy(REPOSITORY / module.METRICS, tmp_path / module.METRICS)
     shutil.copy(REPOSITORY / module.INSTALL, tmp_path / module.INSTALL)
     return tmp_path
 

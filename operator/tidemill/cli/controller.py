@@ -108,13 +108,13 @@ def controller(
     requests_per_second: Annotated[
         float,
         typer.Option(envvar="TIDEMILL_REQUESTS_PER_SECOND", min=1, help="To the API server.", rich_help_panel=_LIMITS),
-    ] = 200.0,
+    ] = 400.0,
     burst: Annotated[
         int,
         typer.Option(
             envvar="TIDEMILL_BURST", min=1, help="Requests at once after a quiet time.", rich_help_panel=_LIMITS
         ),
-    ] = 400,
+    ] = 800,
     resync_seconds: Annotated[
         float,
         typer.Option(

@@ -13,11 +13,13 @@ import yaml
 
 from tidemill.api.crds import crds
 from tidemill.api.reference import page
+from tidemill.cli import metrics
 from tidemill.cli.values import readme
 from tidemill.engine.kinds import Rule, access_rules, gateway_rules, leader_rules
 
 CHART: Final = Path("charts/tidemill")
 INSTALL: Final = Path("manifests/install.yaml")
+METRICS: Final = Path("manifests/monitoring/metrics.md")
 NAMESPACE: Final = "tidemill-system"
 # What helm renders must not depend on the helm at hand, nor on a cluster.
 KUBERNETES: Final = "1.33.0"
@@ -50,7 +52,7 @@ def generate(
     root: Annotated[Path, typer.Option(help="The repository.", exists=True, file_okay=False)] = Path(),
     helm: Annotated[str, typer.Option(envvar="TIDEMILL_HELM", help="The helm to render the chart with.")] = "helm",
 ) -> None:
-    """Write CRDs, the chart's copies of them, its access rules and its README, the field reference and manifests/install.yaml."""
+    """Write CRDs, the chart's copies of them, its access rules and its README, the field reference, the page of metrics and manifests/install.yaml."""
     if not (root / CHART / "Chart.yaml").exists():
         raise typer.BadParameter(f"{root.resolve()} holds no {CHART}; run this in the repository or give --root")
     values = (root / CHART / "values.yaml").read_text(encoding="utf-8")
@@ -84,6 +86,7 @@ def from_types() -> dict[Path, str]:
         Path("crds/kustomization.yaml"): _HEADER + _yaml(kustomization),
         Path("crds/README.md"): page(definitions),
         CHART / "files" / "access.yaml": _HEADER + _yaml(access()),
+        METRICS: metrics.page(),
     }
 
 

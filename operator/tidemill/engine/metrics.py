@@ -147,6 +147,26 @@ TABLE: Final = (
 )
 BY_NAME: Final = {metric.name: metric for metric in TABLE}
 
+# What the Prometheus client exposes of every Python process, under names of its own.
+OF_THE_PROCESS: Final = (
+    Metric("process_virtual_memory_bytes", "gauge", "Virtual memory of the process."),
+    Metric("process_resident_memory_bytes", "gauge", "Resident memory of the process."),
+    Metric("process_start_time_seconds", "gauge", "When the process began."),
+    Metric("process_cpu_seconds_total", "counter", "Processor time of the process."),
+    Metric("process_open_fds", "gauge", "Open files and connections."),
+    Metric("process_max_fds", "gauge", "How many there may be."),
+    Metric(
+        "python_info", "gauge", "The Python that runs.", ("implementation", "major", "minor", "patchlevel", "version")
+    ),
+    Metric(
+        "python_gc_objects_collected_total", "counter", "Objects that the garbage collector freed.", ("generation",)
+    ),
+    Metric(
+        "python_gc_objects_uncollectable_total", "counter", "Objects that it found and could not free.", ("generation",)
+    ),
+    Metric("python_gc_collections_total", "counter", "How often it ran.", ("generation",)),
+)
+
 REGISTRY: Final = CollectorRegistry()
 
 # Half of the page would tell when counters began, which nobody asks.
@@ -246,13 +266,4 @@ def page(collectors: Iterable[WorldCollector] = ()) -> bytes:
     return generate_latest(REGISTRY) + generate_latest(own)
 
 
-def to_markdown() -> str:
-    """The table of metrics for the documentation."""
-    rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
-    for metric in TABLE:
-        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
-        rows.append(f"| `{PREFIX}{metric.name}` | {metric.type} | {labels} | {metric.help} |")
-    return "\n".join(rows) + "\n"
-
-
-__all__ = ["REGISTRY", "TABLE", "Metric", "Sample", "WorldCollector", "count", "forget", "page", "to_markdown"]
+__all__ = ["REGISTRY", "TABLE", "Metric", "Sample", "WorldCollector", "count", "forget", "page"]

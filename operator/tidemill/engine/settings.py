@@ -18,9 +18,9 @@ class Settings:
     """A kubeconfig file; empty means the pod's service account, else the usual places."""
     workers: int = 8
     """How many objects are visited at a time."""
-    requests_per_second: float = 200.0
+    requests_per_second: float = 400.0
     """Budget of requests to the API server."""
-    burst: int = 400
+    burst: int = 800
     """Requests that may be made at once after a quiet time."""
     resync_seconds: float = 300.0
     """How often everything is listed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import signal
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
-from kopf._core.reactor.inventory import ResourceMemories
+from kopf._cogs.clients import watching
+from kopf._core.reactor import queueing
 
 from tidemill.engine import metrics
 from tidemill.engine.client import PAGE
@@ -31,27 +33,35 @@ class Jittered(tuple[float, ...]):
         return (delay * random.uniform(0.9, 1.1) for delay in super().__iter__())
 
 
-class Forgetful(ResourceMemories):  # type: ignore[misc]
-    """Keeps no memo of any object: kopf needs one only for handlers that we do not have."""
+async def feed(
+    *,
+    settings: kopf.OperatorSettings,
+    resource: Any,
+    namespace: str | None,
+    processor: Any,
+    operator_paused: Any = None,
+    **_: Any,
+) -> None:
+    """Follow one kind for ever, and give each event to the handlers of `kopf.on.event` at once, in the order of the watch.
 
-    async def recall(self, raw_body: Any, **options: Any) -> Any:
-        return await super().recall(raw_body, **{**options, "ephemeral": True})
-
-
-class Nothing(kopf.DiffBaseStorage):  # type: ignore[misc]
-    """Keeps no last-handled state: we compare with the world, and a copy of every object for every event would cost dearly.
-
-    It also reads nothing, so that no annotation that a user forges can confuse kopf.
+    It stands in for kopf's `queueing.watcher`, which makes a task and a queue for every object, and for every event a
+    dozen views, loggers and causes for handlers of changes that we do not have: two thirds of the operator's processor time.
+    Listing, watching, credentials and what to do when they fail stay kopf's.
     """
-
-    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
-        return {}
-
-    def fetch(self, *, body: Any) -> None:
-        return None
-
-    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
-        return None
+    registry: kopf.OperatorRegistry = processor.keywords["registry"]
+    handlers = [one for one in registry._watching.get_all_handlers() if one.selector.check(resource)]
+    events = watching.infinite_watch(
+        settings=settings, resource=resource, namespace=namespace, operator_paused=operator_paused
+    )
+    async with contextlib.aclosing(events):
+        async for event in events:
+            if isinstance(event, watching.Bookmark) or event["type"] == "BOOKMARK":
+                continue
+            for handler in handlers:
+                try:
+                    await handler.fn(event=event)
+                except Exception:  # one object that cannot be taken in must not end the watch of all others
+                    log.exception("an event of %s was lost to a bug; the next full look heals it", resource)
 
 
 def settings() -> kopf.OperatorSettings:
@@ -74,19 +84,11 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.connect_timeout = 5
     chosen.networking.error_backoffs = Jittered((1, 2, 3, 5, 8, 13, 21, 34))
     chosen.networking.enforce_retry_after = False
-    chosen.queueing.worker_limit = None
-    # A handler is done in microseconds; a task that waits for more events of its object only costs memory.
-    chosen.queueing.idle_timeout = 0.01
-    chosen.queueing.exit_timeout = 0.5
-    chosen.queueing.error_delays = (1, 2, 3, 5, 8, 13, 21, 34, 60)
     chosen.posting.enabled = False
     chosen.posting.loggers = False
     chosen.posting.level = logging.WARNING
     chosen.execution.max_workers = 2
     chosen.process.ultimate_exiting_timeout = 25  # below the pod's terminationGracePeriodSeconds
-    chosen.persistence.finalizer = "tidemill.dev/kopf"  # never appears in our mode
-    chosen.persistence.progress_storage = kopf.StatusProgressStorage(field="status.kopf")
-    chosen.persistence.diffbase_storage = Nothing()
     return chosen
 
 
@@ -127,12 +129,13 @@ async def run(
 
     Signals go to `on_signal`, not to kopf: the visits that are under way are ended before the watches.
     """
+    # No handler of ours needs more than the events as they come.
+    queueing.watcher = feed
     # kopf cancels every task it does not know when it ends; those that are there already end by themselves.
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=settings(),
-        memories=Forgetful(),
         namespaces=list(namespaces),
         clusterwide=not namespaces,
         standalone=True,

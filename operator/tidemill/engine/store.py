@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tidemill.engine.kinds import BY_KIND, OURS
-from tidemill.engine.pruning import Recent, pruned
+from tidemill.engine.pruning import Packed, Recent, pruned
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 TOMBSTONES = 10_000
-READ_VALUES = 1_000
+READ_VALUES = 250
 """Objects that are kept as values of the domain besides; reading one again costs less than a millisecond."""
 
 Concerned = Callable[[Manifest, World], set[Key]]
@@ -53,6 +53,7 @@ class Store:
 
     def __init__(self, world: World, concerned: Concerned, clock: Callable[[], float]) -> None:
         self.world = world
+        world.objects = Packed()
         world.values = Recent(READ_VALUES)
         self._concerned = concerned
         self._clock = clock
@@ -73,12 +74,12 @@ class Store:
         self._touch(key)
         if event_type == "DELETED":
             return self._bury(key, manifest["metadata"].get("uid", ""))
-        return self._put(pruned(manifest))
+        return self._put(manifest)
 
     def confirm(self, manifest: Manifest) -> set[Key]:
         """Take in the answer to a write of our own; answers with the keys that it concerns."""
         self._touch(key_of(manifest))
-        return self._put(pruned(manifest))
+        return self._put(manifest)
 
     def bury(self, key: Key, uid: str) -> set[Key]:
         """Take in that the object with `uid` is deleted; answers with the keys that this concerns."""
@@ -105,7 +106,7 @@ class Store:
             listing.seen.add(key)
             if key in listing.touched:
                 continue
-            news = self._put(pruned(manifest))
+            news = self._put(manifest)
             if news and not expected:
                 self.missed[key] = Missed(version_of(manifest), self._clock())
             concerned |= news
@@ -157,6 +158,8 @@ class Store:
         known = self.world.get(*key)
         if known is not None and version_of(known) >= version_of(manifest):
             return set()
+        # Half of what watches bring are echoes of our own writes; only what is news is worth the work.
+        manifest = pruned(manifest)
         self.world.put(manifest)
         concerned = self._concerned(manifest, self.world)
         if known is not None and known["metadata"].get("labels") != manifest["metadata"].get("labels"):

@@ -42,7 +42,7 @@ def concerned(manifest: Manifest, world: World) -> set[Key]:
 
 
 def _referring(world: World, kind: str, namespace: str, name: str, *path: str) -> set[Key]:
-    return {key_of(manifest) for manifest in world.referring(kind, namespace, path, name)}
+    return set(world.keys_referring(kind, namespace, path, name))
 
 
 def _watching(world: World, services: set[Key]) -> set[Key]:

@@ -16,6 +16,9 @@ from tidemill.plan.plan import Notice, Plan
 from tidemill.plan.reading import every
 from tidemill.plan.world import World
 
+NAMED = 32
+"""How many of the services that have a version its status can name."""
+
 
 def plan(version: ModelVersion, world: World, installation: Installation, now: datetime) -> Plan:
     """Judge the version by what it carries and by what became of it."""
@@ -29,7 +32,7 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
         score=gates.score(version.spec.evaluation),
         gates=results,
         approved_by=_approvers(version),
-        served_by=served_by,
+        served_by=served_by[:NAMED],
         role=next(
             (served.role for served in served_by if served.role == "Stable"), served_by[0].role if served_by else ""
         ),

@@ -6,7 +6,7 @@ The world is a data structure without effects. The engine feeds it from watches 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 Manifest = dict[str, Any]
@@ -46,7 +46,8 @@ class World:
     """Objects by key, with indexes over owner uids, kinds per namespace, and the labels that planners ask for."""
 
     def __init__(self, manifests: Iterable[Manifest] = ()) -> None:
-        self._objects: dict[Key, Manifest] = {}
+        self.objects: MutableMapping[Key, Manifest] = {}
+        """What is known, by key; where memory is dear, something more compact than a dictionary may take its place."""
         self._of_kind: defaultdict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
         self._owned: defaultdict[str, dict[Key, None]] = defaultdict(dict)
         self._labelled: defaultdict[tuple[str, str, str], dict[Key, None]] = defaultdict(dict)
@@ -57,23 +58,23 @@ class World:
             self.put(manifest)
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self.objects)
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(tuple(self._objects))
+        return iter(tuple(self.objects))
 
     def put(self, manifest: Manifest) -> None:
         """Remember `manifest`, in place of what was known under its key."""
         key = key_of(manifest)
         self.remove(key)
-        self._objects[key] = manifest
+        self.objects[key] = manifest
         for table, place in self._places(manifest):
             table[place][key] = None
 
     def remove(self, key: Key) -> Manifest | None:
         """Forget what is known under `key`, and return it."""
         self.values.pop(key, None)
-        manifest = self._objects.pop(key, None)
+        manifest = self.objects.pop(key, None)
         if manifest is not None:
             for table, place in self._places(manifest):
                 table[place].pop(key, None)
@@ -82,7 +83,7 @@ class World:
         return manifest
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        return self._objects.get(Key(kind, namespace, name))
+        return self.objects.get(Key(kind, namespace, name))
 
     def all(self, kind: str, namespace: str) -> list[Manifest]:
         """Every object of `kind` in `namespace`, by name."""
@@ -105,12 +106,16 @@ class World:
 
     def referring(self, kind: str, namespace: str, path: tuple[str, ...], name: str) -> list[Manifest]:
         """Objects of `kind` in `namespace` whose value at `path` is `name`, by name; only for references that are indexed."""
+        return self._sorted(self.keys_referring(kind, namespace, path, name))
+
+    def keys_referring(self, kind: str, namespace: str, path: tuple[str, ...], name: str) -> Iterable[Key]:
+        """The keys of what `referring` answers with, in no order."""
         if path not in INDEXED_REFERENCES.get(kind, ()):
             raise KeyError(f"{kind} is not indexed by {'.'.join(path)}; add it to INDEXED_REFERENCES")
-        return self._sorted(self._referring.get((kind, namespace, path, name), {}))
+        return self._referring.get((kind, namespace, path, name), {})
 
     def _sorted(self, keys: Iterable[Key]) -> list[Manifest]:
-        return [self._objects[key] for key in sorted(keys)]
+        return [self.objects[key] for key in sorted(keys)]
 
     def _places(self, manifest: Manifest) -> Iterator[tuple[defaultdict[Any, dict[Key, None]], Any]]:
         """Where in which index the object stands, each place once."""

@@ -11,13 +11,6 @@ def page() -> str:
     return metrics.page([metrics.WorldCollector(World())]).decode()
 
 
-def test_the_documentation_names_every_metric() -> None:
-    lines = metrics.to_markdown().splitlines()
-
-    assert len(metrics.TABLE) + 2 == len(lines)
-    assert "| `tidemill_leader` | gauge | – | 1 while this process is the one that acts. |" in lines
-
-
 def test_names_follow_the_conventions_of_prometheus() -> None:
     for metric in metrics.TABLE:
         assert metric.name.endswith("_total") == (metric.type == "counter"), metric.name

@@ -10,51 +10,75 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MOST_VERSIONS: Final = 20
 """Versions that are told apart; a pod meets one candidate after the other, seldom more."""
 
+_WHO: Final = ("service", "model_version", "role")
+_LOG: Final = ("service", "log")
+_PAIR: Final = ("service", "model_version")
+_MODEL: Final = ("service", "model", "model_version", "role")
+
+
+class Declared(NamedTuple):
+    """One metric as the documentation and Prometheus know it."""
+
+    type: str
+    help: str
+    labels: tuple[str, ...]
+
+
 HELP: Final = {
-    "tidemill_predictions_total": (
+    "tidemill_predictions_total": Declared(
         "counter",
         "Requests for predictions, by the version that answered and the status code.",
+        (*_WHO, "code"),
     ),
-    "tidemill_prediction_duration_seconds": ("histogram", "Seconds from a request's last byte to its answer."),
-    "tidemill_predicted_rows_total": ("counter", "Rows that were answered."),
-    "tidemill_predictions_in_flight": ("gauge", "Requests for predictions that are being answered."),
-    "tidemill_feedback_total": ("counter", "Labels that clients sent back."),
-    "tidemill_log_backlog_rows": ("gauge", "Rows that wait to be written to the store."),
-    "tidemill_log_backlog_bytes": ("gauge", "Memory these rows take."),
-    "tidemill_log_written_rows_total": ("counter", "Rows written to the store."),
-    "tidemill_log_dropped_rows_total": ("counter", "Rows dropped because the store did not take them in time."),
-    "tidemill_log_failures_total": ("counter", "Attempts to write to the store that failed."),
-    "tidemill_log_expired_parts_total": ("counter", "Parts of the log that were removed because they were too old."),
-    "tidemill_log_expiry_failures_total": ("counter", "Looks for old parts that the store did not answer."),
-    "tidemill_events_total": (
+    "tidemill_prediction_duration_seconds": Declared(
+        "histogram", "Seconds from a request's last byte to its answer.", _WHO
+    ),
+    "tidemill_predicted_rows_total": Declared("counter", "Rows that were answered.", _WHO),
+    "tidemill_predictions_in_flight": Declared(
+        "gauge", "Requests for predictions that are being answered.", ("service",)
+    ),
+    "tidemill_feedback_total": Declared("counter", "Labels that clients sent back.", ("service",)),
+    "tidemill_log_backlog_rows": Declared("gauge", "Rows that wait to be written to the store.", _LOG),
+    "tidemill_log_backlog_bytes": Declared("gauge", "Memory these rows take.", _LOG),
+    "tidemill_log_written_rows_total": Declared("counter", "Rows written to the store.", _LOG),
+    "tidemill_log_dropped_rows_total": Declared(
+        "counter", "Rows dropped because the store did not take them in time.", _LOG
+    ),
+    "tidemill_log_failures_total": Declared("counter", "Attempts to write to the store that failed.", _LOG),
+    "tidemill_log_expired_parts_total": Declared(
+        "counter", "Parts of the log that were removed because they were too old.", _LOG
+    ),
+    "tidemill_log_expiry_failures_total": Declared(
+        "counter", "Looks for old parts that the store did not answer.", _LOG
+    ),
+    "tidemill_events_total": Declared(
         "counter",
         "CloudEvents about requests, by what became of them: sent, failed, or dropped for want of room.",
+        ("service", "result"),
     ),
-    "tidemill_candidate_errors_total": (
-        "counter",
-        "Requests that the candidate failed and the stable version answered.",
+    "tidemill_candidate_errors_total": Declared(
+        "counter", "Requests that the candidate failed and the stable version answered.", ("service",)
     ),
-    "tidemill_candidate_skipped_total": (
-        "counter",
-        "Requests that were due to the candidate while it answered nothing at all.",
+    "tidemill_candidate_skipped_total": Declared(
+        "counter", "Requests that were due to the candidate while it answered nothing at all.", ("service",)
     ),
-    "tidemill_shadow_requests_total": (
+    "tidemill_shadow_requests_total": Declared(
         "counter",
         "Copies of answered requests that the candidate was asked, by whether they were sent or dropped for want of room.",
+        ("service", "result"),
     ),
-    "tidemill_prediction_agreement_ratio": (
-        "gauge",
-        "Share of compared rows to which candidate and stable said the same.",
+    "tidemill_prediction_agreement_ratio": Declared(
+        "gauge", "Share of compared rows to which candidate and stable said the same.", _PAIR
     ),
-    "tidemill_compared_rows_total": ("counter", "Rows that both versions answered in this trial."),
-    "tidemill_model_info": ("gauge", "The version this process serves."),
-    "tidemill_model_ready": ("gauge", "Whether the version is loaded and answers."),
+    "tidemill_compared_rows_total": Declared("counter", "Rows that both versions answered in this trial.", _PAIR),
+    "tidemill_model_info": Declared("gauge", "The version this process serves.", (*_MODEL, "digest")),
+    "tidemill_model_ready": Declared("gauge", "Whether the version is loaded and answers.", _MODEL),
 }
 
 
@@ -127,9 +151,9 @@ class Metrics:
         for name, labels, value in gauges:
             add(name, labels, value)
         lines: list[str] = []
-        for name, (kind, help_text) in HELP.items():
+        for name, declared in HELP.items():
             if samples[name]:
-                lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}", *samples[name]]
+                lines += [f"# HELP {name} {declared.help}", f"# TYPE {name} {declared.type}", *samples[name]]
         return "\n".join(lines) + "\n"
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tidemill.contract import VersionOrder
 from tidemill.runtime.objects import Store
+from tidemill.runtime.serve.metrics import HELP
 
 from .conftest import AGAINST_SIZE, Pod, all_ready, pods, publisher, until
 from .test_processes import logged
@@ -129,6 +131,23 @@ def test_both_versions_are_compared_on_the_same_rows_and_their_labels(houses: Ho
     assert (1, {"1": {"1": 1}}) == (score["stable"]["labelled"], score["stable"]["confusion"])
     assert (1, {"1": {"0": 1}}) == (score["candidate"]["labelled"], score["candidate"]["confusion"])
     assert (1, 0) == (score["candidate"]["requests"], score["candidate"]["errors"])
+
+
+def test_a_pod_on_trial_exposes_exactly_the_metrics_that_are_declared(houses: Houses) -> None:
+    houses.stable.route(**houses.table(100, compare=True))
+    houses.stable.ask(1.0, id="exposed")
+    until(lambda: houses.stable.measured()["compared"] == 1, "compared")
+
+    families = list(text_string_to_metric_families(houses.stable.client.get("/metrics").text))
+    ours = [family for family in families if not family.name.startswith(("bentoml_", "python_", "process_"))]
+
+    assert {(name.removesuffix("_total"), declared.type) for name, declared in HELP.items()} == {
+        (family.name, family.type) for family in ours
+    }
+    for family in ours:
+        declared = HELP.get(family.name) or HELP[f"{family.name}_total"]
+        labels = {tuple(sorted(sample.labels.keys() - {"le"})) for sample in family.samples}
+        assert {tuple(sorted(declared.labels))} == labels, family.name
 
 
 def test_a_label_that_comes_to_another_pod_is_counted_by_the_one_that_answered_and_stored_once(houses: Houses) -> None:

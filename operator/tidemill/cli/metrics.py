@@ -1,0 +1,86 @@
+"""The page of all metrics, made of the tables from which the processes themselves expose them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from tidemill.engine import metrics as operator
+from tidemill.runtime.serve import metrics as server
+
+_PAGE: Final = """\
+# Metrics
+
+This page is made by `make generate` of the tables in `operator/tidemill/engine/metrics.py` and
+`operator/tidemill/runtime/serve/metrics.py`, from which the processes expose them at `/metrics`. Histograms have the usual
+`_bucket`, `_sum` and `_count`. What is labelled with an object's name is gone with the object.
+"""
+_OPERATOR: Final = """
+## The operator
+
+On port 9090 of the operator's pod.
+
+"""
+_SERVER: Final = """
+## Serving pods
+
+On the port that also answers requests. Behind these, once BentoML is loaded, come its own, which begin with `bentoml_`.
+
+"""
+_HEAD: Final = "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n"
+
+# Prometheus' conventions put the unit into the name, where there is one.
+_UNITS: Final = (
+    ("_timestamp_seconds", "seconds since 1970"),
+    ("_start_time_seconds", "seconds since 1970"),
+    ("_seconds", "seconds"),
+    ("_bytes", "bytes"),
+    ("_rows", "rows"),
+    ("_ratio", "share, 0 to 1"),
+    ("_percent", "percent"),
+)
+
+
+class Row(NamedTuple):
+    """One metric of the page."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+def page() -> str:
+    """The whole page."""
+    return "".join((_PAGE, _OPERATOR, _HEAD, _lines(of_operator()), _SERVER, _HEAD, _lines(of_server())))
+
+
+def of_operator() -> Iterator[Row]:
+    """What the operator exposes, and what the Prometheus client says of every Python process."""
+    for metric in operator.TABLE:
+        yield Row(operator.PREFIX + metric.name, metric.type, metric.labels, metric.help)
+    for metric in operator.OF_THE_PROCESS:
+        yield Row(metric.name, metric.type, metric.labels, metric.help)
+
+
+def of_server() -> Iterator[Row]:
+    """What a serving pod exposes."""
+    for name, declared in server.HELP.items():
+        yield Row(name, declared.type, declared.labels, declared.help)
+
+
+def unit(name: str) -> str:
+    """The unit that a metric's name says, or a dash.
+
+    >>> unit("tidemill_log_written_rows_total"), unit("tidemill_leader")
+    ('rows', '–')
+    """
+    bare = name.removesuffix("_total")
+    return next((words for suffix, words in _UNITS if bare.endswith(suffix)), "–")
+
+
+def _lines(rows: Iterator[Row]) -> str:
+    return "".join(
+        f"| `{row.name}` | {row.type} | {unit(row.name)} | {', '.join(f'`{label}`' for label in row.labels) or '–'} | {row.meaning} |\n"
+        for row in rows
+    )

@@ -1,0 +1,73 @@
+"""The page of metrics names what is exposed, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tidemill.cli.metrics import of_operator, of_server, page, unit
+from tidemill.engine import metrics
+from tidemill.engine.kinds import OURS
+from tidemill.plan.world import Manifest, World
+
+DIGEST = "sha256:" + "1" * 64
+
+
+def told(kind: str, spec: dict[str, Any], status: dict[str, Any]) -> Manifest:
+    ready = {"type": "Ready", "status": "True"}
+    metadata = {"name": "iris", "namespace": "science"}
+    return {"kind": kind, "metadata": metadata, "spec": spec, "status": {"conditions": [ready], **status}}
+
+
+def everything() -> Iterator[Manifest]:
+    """Objects whose statuses say all that can be said."""
+    serving = {"version": "iris-1", "digest": DIGEST, "ready": 1, "weight": 100}
+    check = {"name": "inputs", "type": "FeatureDrift", "value": 0.4, "threshold": 0.2}
+    window = {"verdict": "Failing", "samples": 500, "labelled": 50}
+    yield told("Dataset", {}, {"revision": {"rows": 150}})
+    yield told("ModelVersion", {"modelName": "iris"}, {"score": 0.9})
+    yield told("InferenceService", {}, {"stable": serving})
+    yield told("DriftMonitor", {}, {"checks": [check], "lastRun": window, "retraining": {"blocked": ["CoolingDown"]}})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is known of the process depends on the system")
+def test_the_operator_exposes_exactly_what_the_page_names() -> None:
+    text = metrics.page([metrics.WorldCollector(World(everything()))]).decode()
+    exposed = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
+
+    assert {row.name: row.type for row in of_operator()} == exposed
+
+
+def test_every_sample_of_the_operator_has_the_labels_that_the_page_names() -> None:
+    known = {row.name: set(row.labels) for row in of_operator()}
+    text = metrics.page([metrics.WorldCollector(World(everything()))]).decode()
+    seen = {
+        sample.name: set(sample.labels)
+        for family in text_string_to_metric_families(text)
+        if family.type != "histogram"
+        for sample in family.samples
+    }
+
+    assert {name: known[name] for name in seen} == seen
+    assert set(OURS) <= {metric.labels[0] for metric in metrics.samples(World(everything()))}
+
+
+def test_the_page_has_a_line_for_each_metric() -> None:
+    lines = [line for line in page().splitlines() if line.startswith("| `")]
+
+    assert len([*of_operator(), *of_server()]) == len(lines)
+    assert (
+        "| `tidemill_reconcile_seconds` | histogram | seconds | `kind`, `result` | Time one visit of an object took. |"
+        in lines
+    )
+    assert "| `tidemill_leader` | gauge | – | – | 1 while this process is the one that acts. |" in lines
+
+
+@pytest.mark.parametrize("row", [*of_operator(), *of_server()], ids=lambda row: row.name)
+def test_what_a_metric_measures_is_named_after_its_unit(row: Any) -> None:
+    assert row.name.endswith("_total") == (row.type == "counter")
+    assert row.type != "histogram" or unit(row.name) == "seconds"
