@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter
 from tidemill.api.base import Digest, Model, Moment, Scalar
 from tidemill.api.conditions import Reason
 from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
-from tidemill.api.driftmonitor import Check, CheckVerdict, Moved
+from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.modelversion import Measured
 from tidemill.api.trainingjob import Estimator, ServedRows
 from tidemill.contract_serving import (

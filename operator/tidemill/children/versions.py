@@ -66,11 +66,11 @@ def retraining(
     policy = monitor.spec.retraining
     assert policy is not None, "only a monitor with a retraining policy retrains"
     served = ServedRows(
-        inference_service=monitor.spec.target.inference_service,
+        inference_service=monitor.log,
         start=start,
         end=end,
         recent_start=max(start, recent),
-        combine=policy.template.served_rows.combine,
+        combine=policy.template.data.combine,
     )
     spec = template.spec.model_copy(update={"served_rows": served, "suspend": False})
     cause = Cause(kind=DriftMonitor.kind_name, name=monitor.name, checks=checks, at=end)

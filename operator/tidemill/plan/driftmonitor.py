@@ -43,12 +43,12 @@ class Decision:
 
 def plan(monitor: DriftMonitor, world: World, installation: Installation, now: datetime) -> Plan:
     """Check the window that is due, and decide what its verdict calls for."""
-    service = find(InferenceService, world, monitor.namespace, monitor.spec.target.inference_service)
+    service = find(InferenceService, world, monitor.namespace, monitor.log)
     if monitor.spec.suspend:
         return Plan(_settled(monitor, monitor.status, [false("Ready", Reason.SUSPENDED, "spec.suspend is set")], now))
     if service is None:
         return _waiting(
-            monitor, f"there is no InferenceService {monitor.spec.target.inference_service!r} in this namespace", now
+            monitor, f"there is no InferenceService {monitor.log!r} in this namespace", now
         )
     version = (
         find(ModelVersion, world, monitor.namespace, service.status.stable.version) if service.status.stable else None
@@ -66,7 +66,7 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
         progress = advance(monitor, digest, status.attempt, world, now, at=order.end, limit=2)
         status = status.model_copy(update={"attempt": progress.attempt})
         if progress.order_job:
-            ttl = int(max(600.0, 4 * seconds(monitor.spec.interval)))
+            ttl = int(max(600.0, 4 * seconds(monitor.spec.every)))
             job = jobs.run(
                 monitor,
                 order,
@@ -130,7 +130,7 @@ def _due(
     Windows end at multiples of the interval since the epoch, so that every visit and every replica means the same ones.
     An attempt that runs is carried on before a newer window is begun.
     """
-    period = max(seconds(monitor.spec.interval), 1.0)
+    period = max(seconds(monitor.spec.every), 1.0)
     latest = datetime.fromtimestamp(now.timestamp() // period * period, UTC)
     next_due = (latest + timedelta(seconds=period) - now).total_seconds()
     reference, attempt = status.reference, status.attempt
@@ -157,7 +157,7 @@ def _order(monitor: DriftMonitor, status: DriftMonitorStatus, version: ModelVers
     return CheckOrder(
         namespace=monitor.namespace,
         monitor=monitor.name,
-        service=monitor.spec.target.inference_service,
+        service=monitor.log,
         start=max(end - delta(monitor.spec.window.size), reference.since),
         end=end,
         version=serving.pin(version),
@@ -256,7 +256,7 @@ def _decide(
     fired = tuple(check.name for check in firing)
     if policy.mode == "Observe":
         return Decision(base.model_copy(update={"would_have": name}), history, blocks)
-    started = max(run.end - delta(policy.template.served_rows.window), service.metadata.creation_timestamp or run.start)
+    started = max(run.end - delta(policy.template.data.predictions.window), service.metadata.creation_timestamp or run.start)
     manifest = versions.retraining(
         monitor,
         case.template,
