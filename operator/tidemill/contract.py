@@ -83,8 +83,26 @@ class TrainOrder(Model):
     seed: int = 7
 
 
+class TimeRange(Model):
+    """Moments from `start` up to, and without, `end`."""
+
+    start: Moment
+    end: Moment
+
+
+class ReferenceOrder(Model):
+    """What a window is compared with instead of the served version's profile; exactly one of the fields is set."""
+
+    dataset_uri: str = ""
+    """The folder of a Dataset's revision, whose `profile.json` counts."""
+    dataset_digest: str = ""
+    """The revision's digest."""
+    ranges: tuple[TimeRange, ...] = ()
+    """Earlier rows of the same log, counted together."""
+
+
 class CheckOrder(Model):
-    """Compare one window of a service's log with the served version's profile."""
+    """Compare one window of a service's log with the served version's profile, or with another reference."""
 
     task: Literal["Check"] = "Check"
     namespace: str
@@ -96,6 +114,12 @@ class CheckOrder(Model):
     checks: tuple[Check, ...]
     minimum_samples: int
     minimum_labels: int
+    count: int | None = None
+    """Only the newest rows of the window, at most this many."""
+    labelled: TimeRange | None = None
+    """The window that checks which need labels look at, where labels take time; the window itself where left out."""
+    reference: ReferenceOrder | None = None
+    """What to compare with; the version's own profile where left out."""
 
 
 RunOrder = Annotated[IngestOrder | TrainOrder | CheckOrder, Field(discriminator="task")]
@@ -151,6 +175,9 @@ class CheckOutcome(Model):
     verdict: CheckVerdict
     value: float | None = None
     threshold: float | None = None
+    lower: float | None = None
+    """Ends of the interval around the value, where the check has one."""
+    upper: float | None = None
     worst: tuple[Moved, ...] = ()
     message: str = ""
 
@@ -231,10 +258,12 @@ __all__ = [
     "Latencies",
     "LogColumn",
     "Measurements",
+    "ReferenceOrder",
     "Routes",
     "RunOrder",
     "RunReport",
     "ServeOrder",
+    "TimeRange",
     "TrainOrder",
     "Trained",
     "VersionOrder",

@@ -77,6 +77,8 @@ class Reason(StrEnum):
     DATA_QUALITY = "DataQuality"
     TOO_FEW_SAMPLES = "TooFewSamples"
     TOO_FEW_LABELS = "TooFewLabels"
+    DATA_LATE = "DataLate"
+    SCHEDULE_NEVER_FIRES = "ScheduleNeverFires"
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     RETRAINING_ACTIVE = "RetrainingActive"
     COOLING_DOWN = "CoolingDown"

@@ -269,6 +269,8 @@ class Reference(Model):
     """Of its artefact."""
     since: Moment
     """Windows that begin earlier are not compared with it."""
+    dataset_digest: str = Field(default="", max_length=71)
+    """For a Dataset as reference: the revision that windows are compared with."""
 
 
 class HealthPart(Model):
@@ -338,8 +340,8 @@ class RetrainingOutcome(Model):
     """The run."""
     model_version: str = ""
     """The version that came out."""
-    outcome: Literal["Running", "Waiting", "Promoted", "Rejected", "Failed"]
-    """Waiting is trained, and not yet promoted or rejected."""
+    outcome: Literal["Running", "Waiting", "Promoted", "Rejected", "Failed", "Observed"]
+    """Waiting is trained, and not yet promoted or rejected; Observed would have been made in mode Act."""
     at: Moment
     """When it was ordered."""
     ended_at: Moment | None = None

@@ -36,6 +36,8 @@ QUARANTINE: Final = "tidemill.dev/quarantine"
 PROMOTE: Final = "tidemill.dev/promote"
 ABORT: Final = "tidemill.dev/abort"
 RESET: Final = "tidemill.dev/reset-circuit"
+RETRAIN: Final = "tidemill.dev/retrain"
+CHECK: Final = "tidemill.dev/check"
 
 # A queue admits the child Job, so the user's choice of queue travels from the parent to it.
 QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
@@ -83,9 +85,11 @@ def version(model: str, training_job_uid: str, dataset_digest: str) -> str:
     return child(model, short(f"{training_job_uid}/{dataset_digest}"))
 
 
-def retraining(monitor: str, monitor_uid: str, window_end: str, version_digest: str) -> str:
-    """The TrainingJob that answers one drift of one version: the same window and version have the same name for ever."""
-    return child(monitor, "retrain", short(f"{monitor_uid}/{window_end}/{version_digest}"))
+def retraining(monitor: str, monitor_uid: str, occasion: str, version_digest: str) -> str:
+    """The TrainingJob that answers one occasion of one version: the same window, tick, revision or request has the same
+    name for ever.
+    """
+    return child(monitor, "retrain", short(f"{monitor_uid}/{occasion}/{version_digest}"))
 
 
 def service(name: str) -> str:
