@@ -13,10 +13,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from tidemill.api.base import Digest, Model, Moment, Scalar
+from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.conditions import Reason
 from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
-from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.modelversion import Measured
+from tidemill.api.notifications import MonitorEvent, Webhook
 from tidemill.api.trainingjob import Estimator, ServedRows
 from tidemill.contract_serving import (
     MEASUREMENTS_ROUTE,
@@ -122,8 +123,26 @@ class CheckOrder(Model):
     """What to compare with; the version's own profile where left out."""
 
 
-RunOrder = Annotated[IngestOrder | TrainOrder | CheckOrder, Field(discriminator="task")]
-run_order: TypeAdapter[IngestOrder | TrainOrder | CheckOrder] = TypeAdapter(RunOrder)
+class NotifyOrder(Model):
+    """Call a webhook about one thing that happened."""
+
+    task: Literal["Notify"] = "Notify"
+    namespace: str
+    monitor: str
+    service: str
+    webhook: Webhook
+    event: MonitorEvent
+    at: Moment
+    subject: str
+    text: str
+    report_uri: str = ""
+    allow_private: bool = False
+    """Whether private and link-local addresses may be called."""
+
+
+AnyOrder = IngestOrder | TrainOrder | CheckOrder | NotifyOrder
+RunOrder = Annotated[AnyOrder, Field(discriminator="task")]
+run_order: TypeAdapter[AnyOrder] = TypeAdapter(RunOrder)
 
 
 def digest_of(order: Model) -> str:
@@ -192,6 +211,13 @@ class Checked(Model):
     report_uri: str = ""
 
 
+class Notified(Model):
+    """What a receiver answered."""
+
+    code: int
+    tries: int
+
+
 class Failure(Model):
     """Why a run came to nothing, and the remedy."""
 
@@ -207,6 +233,7 @@ class RunReport(Model):
     ingested: Ingested | None = None
     trained: Trained | None = None
     checked: Checked | None = None
+    notified: Notified | None = None
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
 
@@ -248,6 +275,7 @@ __all__ = [
     "ROUTES_PATH",
     "SERVING_PORT",
     "STORE_PATH",
+    "AnyOrder",
     "Arm",
     "CheckOrder",
     "CheckOutcome",
@@ -258,6 +286,8 @@ __all__ = [
     "Latencies",
     "LogColumn",
     "Measurements",
+    "Notified",
+    "NotifyOrder",
     "ReferenceOrder",
     "Routes",
     "RunOrder",

@@ -120,7 +120,10 @@ def fitting(type_: str, **fields: Any) -> dict[str, Any]:
 def _needs(type_: str, field: str) -> Rule:
     lacking = {key: value for key, value in fitting(type_).items() if key != field}
     return Rule(
-        f"self.type != '{type_}' || has(self.{field})", f"{type_} needs {field}", accepts=fitting(type_), rejects=lacking
+        f"self.type != '{type_}' || has(self.{field})",
+        f"{type_} needs {field}",
+        accepts=fitting(type_),
+        rejects=lacking,
     )
 
 
@@ -272,9 +275,7 @@ class Check(Model):
         _only("slices", ["country"], "Performance"),
         _only("column", "gender", "Fairness"),
         _only("favorable", "1", "Fairness"),
-        _only(
-            "confidence", 0.9, "Performance", "EstimatedPerformance", "Fairness", "DomainClassifier", "ConceptDrift"
-        ),
+        _only("confidence", 0.9, "Performance", "EstimatedPerformance", "Fairness", "DomainClassifier", "ConceptDrift"),
         _only("subject", "Predictions", "Timeliness"),
         _only("maximumLag", "1h", "Timeliness"),
         _only("source", "Alertmanager", "External"),

@@ -78,6 +78,7 @@ class Reason(StrEnum):
     TOO_FEW_SAMPLES = "TooFewSamples"
     TOO_FEW_LABELS = "TooFewLabels"
     DATA_LATE = "DataLate"
+    FAIRNESS = "FairnessViolated"
     SCHEDULE_NEVER_FIRES = "ScheduleNeverFires"
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     RETRAINING_ACTIVE = "RetrainingActive"
@@ -87,6 +88,11 @@ class Reason(StrEnum):
     RETRAINING_OFF = "RetrainingOff"
     OBSERVING = "Observing"
     ALLOWED = "Allowed"
+    # notifications
+    ADDRESS_REFUSED = "AddressRefused"
+    RECEIVER_UNREACHABLE = "ReceiverUnreachable"
+    RECEIVER_REFUSED = "ReceiverRefused"
+    SECRET_MISSING = "SecretMissing"
 
 
 class Condition(Model):

@@ -27,6 +27,7 @@ from tidemill.api.dataset import Attempt
 from tidemill.api.notifications import Delivery, Notification
 from tidemill.api.retraining import Cron, Retraining, RetrainingCause
 
+
 class CloudEventsSource(Model):
     """The payload log of a service that is not Tidemill's, such as a KServe InferenceService: CloudEvents over HTTP.
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tidemill.api.base import LocalReference, Model, Moment, Name, Rule
+from tidemill.api.dataset import Attempt
 
 MonitorEvent = Literal[
     "Fired", "Recovered", "Blocked", "Retrained", "Failed", "Promoted", "RolledBack", "Rejected", "CircuitOpened"
@@ -68,9 +69,15 @@ class Delivery(Model):
     """When it happened."""
     subject: str = Field(default="", max_length=256)
     """The window, TrainingJob or ModelVersion it is about."""
+    text: str = Field(default="", max_length=1024)
+    """What happened, in a sentence."""
+    report_uri: str = Field(default="", max_length=1024)
+    """The report of the newest window at that time."""
     outcome: Literal["Pending", "Delivered", "Failed"] = "Pending"
     """Whether the receiver took it."""
     message: str = Field(default="", max_length=512)
     """Why it was not taken."""
     attempts: int = 0
     """Runs that tried."""
+    attempt: Attempt | None = None
+    """The newest of them, until it is over."""

@@ -74,8 +74,8 @@ class Template(Model):
 class Budget(Model):
     """How many retrainings are paid for."""
 
-    runs: int = Field(default=4, ge=1, le=1000)
-    """How many."""
+    runs: int = Field(default=4, ge=1, le=20)
+    """How many; the history that is counted holds twenty."""
     per: Duration = "30d"
     """In which time."""
 
@@ -85,7 +85,7 @@ class Budget(Model):
 class CircuitBreaker(Model):
     """When to stop trying."""
 
-    rejected: int = Field(default=3, ge=1, le=100)
+    rejected: int = Field(default=3, ge=1, le=20)
     """After this many versions in a row that were not taken into service, a person must look."""
 
 

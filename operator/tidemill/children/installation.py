@@ -19,3 +19,5 @@ class Installation:
     service_account: str = "default"
     """The ServiceAccount of workload pods, in their own namespace; it needs no rights at all."""
     cluster_domain: str = "cluster.local"
+    allow_private_webhooks: bool = False
+    """Whether notifications may go to private and link-local addresses, such as a receiver within the cluster."""

@@ -35,7 +35,24 @@ LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
     TrainingJob.kind_name: (),
     ModelVersion.kind_name: (),
     InferenceService.kind_name: (),
-    DriftMonitor.kind_name: (),
+    DriftMonitor.kind_name: (
+        Limit(
+            "spec.target.cloudEvents",
+            lambda spec: spec.target.cloud_events is not None,
+            "watch an InferenceService of Tidemill's",
+            {
+                "target": {"cloudEvents": {"service": "fraud"}},
+                "reference": {"type": "Dataset", "dataset": {"name": "payments"}},
+                "retraining": None,
+            },
+        ),
+        Limit(
+            "spec.checks of type External",
+            lambda spec: any(check.type == "External" for check in spec.checks),
+            "take the check out, and start a retraining by hand when another system calls for it",
+            {"checks": [{"name": "outside", "type": "External", "secretRef": {"name": "alerts"}}]},
+        ),
+    ),
 }
 
 
