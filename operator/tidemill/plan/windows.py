@@ -52,6 +52,10 @@ def next_tick(schedule: str, now: datetime) -> datetime:
 
 
 def _cron(schedule: str, start: datetime, *, forwards: bool) -> datetime:
+    if len(schedule.split()) != 5 and not schedule.startswith("@"):
+        raise UnusableScheduleError(
+            f"{schedule!r} has not five fields; write minute, hour, day, month and weekday, such as 0 2 * * *"
+        )
     if _CHANCE.search(schedule):
         raise UnusableScheduleError(f"{schedule!r} leaves a value to chance; write numbers, such as 0 2 * * *")
     try:
