@@ -330,6 +330,8 @@ class RetrainingStatus(Model):
     """What holds a retraining back now."""
     due: tuple[RetrainingCause, ...] = Field(default=(), max_length=4)
     """What asks for a retraining now."""
+    due_since: Moment | None = None
+    """Since when something asks without a pause."""
     would_have: str = Field(default="", max_length=256)
     """In Observe mode: the TrainingJob that would have been made."""
 

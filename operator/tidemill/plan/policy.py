@@ -21,8 +21,8 @@ from tidemill.plan.retraining import Block, Case
 from tidemill.plan.windows import UnusableScheduleError, next_tick
 from tidemill.plan.world import Manifest, World
 
-TURN: Final = 1.0
-"""Seconds in which monitors of one service tell each other that they are about to order a retraining."""
+TURN: Final = timedelta(seconds=2)
+"""How long monitors of one service tell each other that they are about to order a retraining before the first of them does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ def decide(
         consecutive_rejected=outcomes.consecutive_rejected(history, retraining.reset_at(monitor)),
         blocked=tuple(dict.fromkeys(str(block.reason) for block in held)) if status.last_run else (),
         due=tuple(occasion.cause for occasion in asking),
+        due_since=(monitor.status.retraining.due_since or now.replace(microsecond=0)) if asking else None,
         would_have=_observed(policy, history),
     )
     decision = Decision(base, history, held if status.last_run else (), wake=_tick(policy, now))
@@ -87,8 +88,9 @@ def decide(
         # What asks is held back by brakes of its own; those that know their end are worth waking for.
         own_blocks = held or waits
         return replace(decision, blocks=own_blocks if status.last_run or asking else ())
-    if _shares(case, world) and not monitor.status.retraining.due:
-        return replace(decision, wake=_sooner(decision.wake, now, TURN))
+    turn = (base.due_since or now) + TURN
+    if now < turn and _shares(case, world):
+        return replace(decision, wake=min(turn, decision.wake or turn))
     return _order(situation, service, occasion, decision)
 
 
@@ -243,8 +245,3 @@ def _tick(policy: Retraining, now: datetime) -> datetime | None:
         return next_tick(policy.schedule, now) if policy.schedule is not None else None
     except UnusableScheduleError:
         raise UnusableScheduleError(f"spec.retraining.schedule: {policy.schedule!r} cannot be kept") from None
-
-
-def _sooner(wake: datetime | None, now: datetime, seconds: float) -> datetime:
-    soon = now + timedelta(seconds=seconds)
-    return soon if wake is None else min(wake, soon)
