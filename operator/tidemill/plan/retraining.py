@@ -168,8 +168,8 @@ def circuit_open(case: Case) -> Block | None:
         return None
     return Block(
         Reason.CIRCUIT_OPEN,
-        f"{rejected} retrainings in a row were not taken into service; find out why, then annotate the monitor with "
-        f"{names.RESET}=<the time now, as 2026-01-31T12:00:00Z>",
+        f"{rejected} retrainings in a row were not taken into service; find out why, then run kubectl tidemill reset "
+        f"{case.monitor.name}, or annotate the monitor with {names.RESET}=<the time now, as 2026-01-31T12:00:00Z>",
     )
 
 
