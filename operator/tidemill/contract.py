@@ -140,6 +140,23 @@ class NotifyOrder(Model):
     """Whether private and link-local addresses may be called."""
 
 
+class ReceiveOrder(Model):
+    """Take what other systems say for a monitor's External checks; of a receiver, which runs until it is told to stop."""
+
+    namespace: str
+    monitor: str
+    checks: tuple[Check, ...]
+
+
+def signal_folder(namespace: str, monitor: str, check: str) -> str:
+    """Where signals for an External check lie below the store's URI.
+
+    >>> signal_folder("shop", "fraud", "alerts")
+    'shop/monitors/fraud/signals/alerts'
+    """
+    return f"{namespace}/monitors/{monitor}/signals/{check}"
+
+
 AnyOrder = IngestOrder | TrainOrder | CheckOrder | NotifyOrder
 RunOrder = Annotated[AnyOrder, Field(discriminator="task")]
 run_order: TypeAdapter[AnyOrder] = TypeAdapter(RunOrder)
@@ -288,6 +305,7 @@ __all__ = [
     "Measurements",
     "Notified",
     "NotifyOrder",
+    "ReceiveOrder",
     "ReferenceOrder",
     "Routes",
     "RunOrder",
@@ -301,4 +319,5 @@ __all__ = [
     "label_folder",
     "prediction_folder",
     "run_order",
+    "signal_folder",
 ]

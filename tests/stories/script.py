@@ -113,7 +113,7 @@ def ingests_anew(order: dict[str, Any]) -> RunReport:
     )
 
 
-def notifies(order: dict[str, Any]) -> RunReport:  # noqa: ARG001
+def notifies(order: dict[str, Any]) -> RunReport:
     return RunReport(notified=Notified(code=204, tries=1))
 
 

@@ -249,6 +249,18 @@ def a_receiver_that_is_down_holds_nothing_up(theatre: Theatre) -> None:
     theatre.run(minutes=30)
 
 
+def another_system_calls_in(theatre: Theatre) -> None:
+    _in_service(theatre)
+    outside = {"name": "outside", "type": "External", "source": "Alertmanager", "secretRef": {"name": "alerts"}}
+    watched = script.monitor()
+    watched["spec"]["checks"] = [*watched["spec"]["checks"], outside]
+    theatre.apply(watched)
+    theatre.run(minutes=1, seconds=30)
+    theatre.say("nobody calls any more, and the check is taken out")
+    theatre.apply(script.monitor())
+    theatre.run(minutes=1, seconds=30)
+
+
 def approval_by_a_person(theatre: Theatre) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     job = script.training_job()
@@ -337,6 +349,7 @@ STORIES: dict[str, Story] = {
         compared_with_a_dataset,
         others_are_told,
         a_receiver_that_is_down_holds_nothing_up,
+        another_system_calls_in,
         approval_by_a_person,
         training_that_runs_out_of_memory,
         a_source_that_comes_back,

@@ -19,7 +19,9 @@ def ago(**duration: float) -> datetime:
     return NOW - timedelta(**duration)
 
 
-def monitor(annotations: dict[str, str] | None = None, retraining: dict[str, Any] | None = None, **spec: Any) -> DriftMonitor:
+def monitor(
+    annotations: dict[str, str] | None = None, retraining: dict[str, Any] | None = None, **spec: Any
+) -> DriftMonitor:
     base: dict[str, Any] = {
         "target": {"inferenceService": "fraud"},
         "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
@@ -111,16 +113,16 @@ def run(samples: int = 500, labelled: int = 400, verdict: str = "Failing") -> Wi
     )
 
 
-def check(type_: str = "FeatureDrift", verdict: str = "Failing", *, name: str = "", hits: int = 2, **extra: Any) -> CheckStatus:
+def check(
+    type_: str = "FeatureDrift", verdict: str = "Failing", *, name: str = "", hits: int = 2, **extra: Any
+) -> CheckStatus:
     return CheckStatus.model_validate(
         {"name": name or type_.lower(), "type": type_, "verdict": verdict, "consecutive": hits, "message": "m", **extra}
     )
 
 
 def past(outcome: str, name: str = "r", *, at: datetime | None = None, **extra: Any) -> RetrainingOutcome:
-    return RetrainingOutcome.model_validate(
-        {"trainingJob": name, "outcome": outcome, "at": at or ago(days=3), **extra}
-    )
+    return RetrainingOutcome.model_validate({"trainingJob": name, "outcome": outcome, "at": at or ago(days=3), **extra})
 
 
 def case(**changes: Any) -> Case:

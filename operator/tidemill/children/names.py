@@ -107,6 +107,11 @@ def candidate(name: str) -> str:
     return child(name, "candidate")
 
 
+def receiver(monitor: str) -> str:
+    """The Deployment and the Service that take what other systems say for a monitor."""
+    return child(monitor, "receiver")
+
+
 def labels(owner: AnyResource, component: str) -> dict[str, str]:
     """What every child carries: who made it, for whom, and as what."""
     return {

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "check": ("tidemill.cli.monitor", "Have a DriftMonitor check the window that ends now."),
     "retrain": ("tidemill.cli.monitor", "Have a DriftMonitor retrain."),
     "reset": ("tidemill.cli.monitor", "Close a DriftMonitor's circuit again."),
+    "receive": ("tidemill.cli.receive", "Take what other systems say for a DriftMonitor's External checks."),
     "profile": ("tidemill.cli.profile", "Profile a table."),
     "drift": ("tidemill.cli.drift", "Compare two tables or profiles."),
     "generate": ("tidemill.cli.generate", "Write CRDs, chart copies, manifests and the reference from the types."),

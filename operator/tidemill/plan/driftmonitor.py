@@ -9,17 +9,17 @@ from tidemill.api import DriftMonitor, InferenceService, ModelVersion
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.dataset import Revision
 from tidemill.api.driftmonitor import DriftMonitorStatus
-from tidemill.children import jobs, serving, versions
+from tidemill.children import jobs, names, receiving, serving, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import CheckOrder, digest_of
 from tidemill.plan import notifying, policy, references, unsupported, verdicts, windows
 from tidemill.plan.attempts import Progress, advance
 from tidemill.plan.health import health
-from tidemill.plan.plan import Notice, Plan
-from tidemill.plan.reading import find
+from tidemill.plan.plan import Notice, Plan, Retirement
+from tidemill.plan.reading import find, is_leaving, is_ours
 from tidemill.plan.references import MissingReferenceError
 from tidemill.plan.windows import Due, NeverFiresError, UnusableScheduleError
-from tidemill.plan.world import Manifest, World
+from tidemill.plan.world import Manifest, World, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,11 @@ def _watch(
         (decision.wake - now).total_seconds() if decision.wake else None,
         told.wake,
     ]
+    receiver, retired = _receiver(monitor, world, installation)
     return Plan(
         _settled(monitor, status, said, now),
-        ensure=(*checking.ensure, *decision.ensure, *told.ensure),
+        ensure=(*receiver, *checking.ensure, *decision.ensure, *told.ensure),
+        retire=retired,
         notices=(*notices, *checking.notices, *decision.notices, *told.notices),
         wake=max(min(wake for wake in wakes if wake is not None), 0.0),
     )
@@ -177,6 +179,23 @@ def _order(
         count=monitor.spec.window.count,
         labelled=windows.labelled(monitor, end, since),
         reference=references.order(monitor, window, revision),
+    )
+
+
+def _receiver(
+    monitor: DriftMonitor, world: World, installation: Installation
+) -> tuple[tuple[Manifest, ...], tuple[Retirement, ...]]:
+    """The pod that takes what other systems say, while a check asks for it; one that no check asks for any more goes."""
+    if receiving.external(monitor):
+        return (receiving.service(monitor), receiving.deployment(monitor, installation)), ()
+    name = names.receiver(monitor.name)
+    found = [world.get(kind, monitor.namespace, name) for kind in ("Deployment", "Service")]
+    ours = [manifest for manifest in found if manifest is not None and is_ours(manifest, monitor.metadata.uid)]
+    reason = "no check of type External is left"
+    return (), tuple(
+        Retirement(key_of(manifest), manifest["metadata"]["uid"], reason)
+        for manifest in ours
+        if not is_leaving(manifest)
     )
 
 

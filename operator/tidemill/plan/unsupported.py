@@ -46,12 +46,6 @@ LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
                 "retraining": None,
             },
         ),
-        Limit(
-            "spec.checks of type External",
-            lambda spec: any(check.type == "External" for check in spec.checks),
-            "take the check out, and start a retraining by hand when another system calls for it",
-            {"checks": [{"name": "outside", "type": "External", "secretRef": {"name": "alerts"}}]},
-        ),
     ),
 }
 

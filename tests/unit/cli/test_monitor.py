@@ -18,7 +18,9 @@ WORDS = {
 }
 
 
-def run(folder: Path, *arguments: str, script: str = 'printf "%s\\n" "$@" > "$HOME/said"') -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *arguments: str, script: str = 'printf "%s\\n" "$@" > "$HOME/said"'
+) -> subprocess.CompletedProcess[str]:
     kubectl = folder / "kubectl"
     kubectl.write_text(f"#!/bin/sh\n{script}\n")
     kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)

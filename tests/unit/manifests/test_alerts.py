@@ -63,7 +63,10 @@ SCENES: dict[str, tuple[str, dict[str, str]]] = {
         {"check": "fair", "type": "Fairness", "verdict": "Failing"},
     ),
     "TidemillHealthCritical": (f'tidemill_health_score{{{LABELS},part="Total"}}', {"part": "Total"}),
-    "TidemillRetrainingBlocked": (f'tidemill_retraining_blocked{{{LABELS},reason="DataQuality"}}', {"reason": "DataQuality"}),
+    "TidemillRetrainingBlocked": (
+        f'tidemill_retraining_blocked{{{LABELS},reason="DataQuality"}}',
+        {"reason": "DataQuality"},
+    ),
 }
 
 
@@ -76,8 +79,8 @@ def test_an_alert_fires_with_a_link_to_the_report(name: str, tmp_path: Path) -> 
     for label, value in {"namespace": "shop", "monitor": "fraud", **labels}.items():
         summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
     annotations = {**rule["annotations"], "summary": summary.replace("{{ $value }}", "1"), "report": REPORT}
-    annotations["description"] = annotations["description"].replace("{{ $labels.namespace }}", "shop").replace(
-        "{{ $labels.monitor }}", "fraud"
+    annotations["description"] = (
+        annotations["description"].replace("{{ $labels.namespace }}", "shop").replace("{{ $labels.monitor }}", "fraud")
     )
     expected = {
         "exp_labels": {"namespace": "shop", "monitor": "fraud", **labels, "severity": rule["labels"]["severity"]},

@@ -112,7 +112,9 @@ def test_a_person_goes_first_then_drift_then_data_then_the_clock() -> None:
         retraining={"schedule": "0 6 * * *", "onDataChange": True},
     )
 
-    assert ["Manual", "Drift", "DataChange", "Schedule"] == asked(**drifting(monitor=watched, dataset=make.dataset("b")))
+    assert ["Manual", "Drift", "DataChange", "Schedule"] == asked(
+        **drifting(monitor=watched, dataset=make.dataset("b"))
+    )
 
 
 def test_occasions_have_names_of_their_own() -> None:

@@ -52,9 +52,7 @@ def test_a_window_without_rows_is_not_a_healthy_one() -> None:
 
 
 def test_more_drift_is_never_better() -> None:
-    scores = [
-        health([make.check(value=value / 10, threshold=0.2)], None, wanted=1, ready=1) for value in range(8)
-    ]
+    scores = [health([make.check(value=value / 10, threshold=0.2)], None, wanted=1, ready=1) for value in range(8)]
     values = [score.score for score in scores if score is not None]
 
     assert values == sorted(values, reverse=True)

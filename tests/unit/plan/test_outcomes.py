@@ -27,7 +27,9 @@ def job(condition: str = "", version: str = "") -> TrainingJob:
     return run.model_copy(update={"status": status})
 
 
-def one(*, runs: tuple[TrainingJob, ...] = (), history: tuple[RetrainingOutcome, ...] = (), **world: Any) -> RetrainingOutcome:
+def one(
+    *, runs: tuple[TrainingJob, ...] = (), history: tuple[RetrainingOutcome, ...] = (), **world: Any
+) -> RetrainingOutcome:
     monitor = make.monitor()
     monitor = monitor.model_copy(update={"status": monitor.status.model_copy(update={"history": history})})
     versions = world.get("versions", (make.version("fraud-2", hour=10),))

@@ -19,7 +19,9 @@ NONSENSE = ["61 * * * *", "* * * * * *", "a b c d e", "R * * * *", "H/5 * * * *"
 
 
 @given(MOMENTS, st.integers(1, 10**7))
-def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interval_on(now: datetime, period: int) -> None:
+def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interval_on(
+    now: datetime, period: int
+) -> None:
     found = due(make.monitor(interval=f"{period}s"), now)
 
     assert found.end <= now < found.next_at
@@ -27,7 +29,12 @@ def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interv
     assert 0 == found.end.timestamp() % period
 
 
-@given(MOMENTS, st.sampled_from(["*/15 * * * *", "0 2 * * *", "30 4 1 * *", "0 0 29 2 *", "* * * * *", "@daily", "0 9 * * MON-FRI"]))
+@given(
+    MOMENTS,
+    st.sampled_from(
+        ["*/15 * * * *", "0 2 * * *", "30 4 1 * *", "0 0 29 2 *", "* * * * *", "@daily", "0 9 * * MON-FRI"]
+    ),
+)
 def test_a_tick_is_the_newest_and_none_lies_between_it_and_the_next(now: datetime, schedule: str) -> None:
     found = due(make.monitor(schedule=schedule), now)
 

@@ -1,5 +1,6 @@
 """Notifications against real HTTP receivers on this machine."""
 
+import doctest
 import hashlib
 import hmac
 import json
@@ -15,7 +16,7 @@ import pytest
 
 from tidemill.contract import NotifyOrder, RunReport
 from tidemill.runtime.failures import AddressRefused, ReceiverRefused, ReceiverUnreachable, SecretMissing
-from tidemill.runtime.notify import notify
+from tidemill.runtime.notify import addresses, bodies, notify
 from tidemill.runtime.run import run
 
 
@@ -128,6 +129,10 @@ def test_a_repeated_call_says_that_it_is_the_same(receiver: Receiver, tmp_path: 
     ids = [headers["x-tidemill-delivery"] for _, headers, _ in receiver.requests]
     assert (ids[0] == ids[1], ids[1] == ids[2]) == (True, False)
     assert receiver.requests[0][2] == receiver.requests[1][2]
+
+
+def test_the_examples_hold() -> None:
+    assert [0, 0] == [doctest.testmod(one).failed for one in (addresses, bodies)]
 
 
 def test_slack_reads_text_and_no_mention_slips_in(receiver: Receiver, tmp_path: Path) -> None:
