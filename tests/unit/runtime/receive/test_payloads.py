@@ -92,10 +92,14 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=10,
 )
-FIELDS = st.sampled_from(["status", "verdict", "severity", "value", "subject", "message", "alerts", "groupKey", "version"])
+FIELDS = st.sampled_from(
+    ["status", "verdict", "severity", "value", "subject", "message", "alerts", "groupKey", "version"]
+)
 
 
-@given(st.sampled_from(["Generic", "Alertmanager", "Arize", "Fiddler", "WeightsAndBiases"]), st.dictionaries(FIELDS, JSON))
+@given(
+    st.sampled_from(["Generic", "Alertmanager", "Arize", "Fiddler", "WeightsAndBiases"]), st.dictionaries(FIELDS, JSON)
+)
 def test_no_body_does_more_than_be_refused(source: str, payload: dict[str, Any]) -> None:
     try:
         found = of(source, payload)

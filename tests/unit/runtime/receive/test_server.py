@@ -21,9 +21,7 @@ from tidemill.runtime.receive.server import MOST_BYTES, application
 from tidemill.runtime.receive.signals import judge
 from tidemill.runtime.receive.verification import SIGNATURE, TIMESTAMP, sign
 
-CHECK = Check.model_validate(
-    {"name": "outside", "type": "External", "secretRef": {"name": "alerts"}, "validFor": "1h"}
-)
+CHECK = Check.model_validate({"name": "outside", "type": "External", "secretRef": {"name": "alerts"}, "validFor": "1h"})
 TOKEN = {"authorization": "Bearer t0ken"}
 
 
@@ -41,7 +39,9 @@ class Desk:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self.url}/signals/{check}", data=body, headers=TOKEN if headers is None else headers) as answer,
+            session.post(
+                f"{self.url}/signals/{check}", data=body, headers=TOKEN if headers is None else headers
+            ) as answer,
         ):
             return answer.status
 
