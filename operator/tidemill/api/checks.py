@@ -127,12 +127,16 @@ def _needs(type_: str, field: str) -> Rule:
     )
 
 
-def _only(field: str, value: Any, *types: str) -> Rule:
-    """A field that other types would ignore is refused on them: nothing that is written may have no effect."""
+def _only(field: str, value: Any, *types: str, default: str = "") -> Rule:
+    """A field that other types would ignore is refused on them: nothing that is written may have no effect.
+
+    `default` is what says no more than leaving the field out, as CEL.
+    """
     other = next(type_ for type_ in _FITTING if type_ not in types)
     among = ", ".join(f"'{type_}'" for type_ in types)
+    silent = f" || {default}" if default else ""
     return Rule(
-        f"!has(self.{field}) || self.type in [{among}]",
+        f"!has(self.{field}){silent} || self.type in [{among}]",
         f"{field} is of {', '.join(types)} only",
         accepts=fitting(types[0], **{field: value}),
         rejects=fitting(other, **{field: value}),
@@ -264,23 +268,31 @@ class Check(Model):
         _methods("ConceptDrift", "PageHinkley", "ADWIN", "PageHinkley"),
         _only("warning", 0.0, "FeatureDrift", "PredictionDrift", "DomainClassifier", "Multivariate"),
         _only("failing", 0.8, "FeatureDrift", "PredictionDrift", "DomainClassifier", "Multivariate"),
-        _only("share", 0.5, "FeatureDrift"),
-        _only("weighting", "Equal", "FeatureDrift"),
-        _only("columns", ["amount"], "FeatureDrift", "DomainClassifier", "Multivariate", "OutlierShare"),
-        _only("rules", [{"metric": "SchemaMatch"}], "DataQuality"),
+        _only("share", 0.5, "FeatureDrift", default="self.share == 0.3"),
+        _only("weighting", "Equal", "FeatureDrift", default="self.weighting == 'Importance'"),
+        _only(
+            "columns",
+            ["amount"],
+            "FeatureDrift",
+            "DomainClassifier",
+            "Multivariate",
+            "OutlierShare",
+            default="size(self.columns) == 0",
+        ),
+        _only("rules", [{"metric": "SchemaMatch"}], "DataQuality", default="size(self.rules) == 0"),
         _only("metric", "accuracy", "Performance", "EstimatedPerformance", "Fairness"),
         _only("minimum", 0.5, "Performance", "EstimatedPerformance", "Fairness"),
         _only("maximum", 0.5, "OutlierShare", "Fairness"),
         _only("maximumRegression", 0.05, "Performance", "EstimatedPerformance"),
-        _only("slices", ["country"], "Performance"),
+        _only("slices", ["country"], "Performance", default="size(self.slices) == 0"),
         _only("column", "gender", "Fairness"),
         _only("favorable", "1", "Fairness"),
         _only("confidence", 0.9, "Performance", "EstimatedPerformance", "Fairness", "DomainClassifier", "ConceptDrift"),
-        _only("subject", "Predictions", "Timeliness"),
+        _only("subject", "Predictions", "Timeliness", default="self.subject == 'Labels'"),
         _only("maximumLag", "1h", "Timeliness"),
-        _only("source", "Alertmanager", "External"),
+        _only("source", "Alertmanager", "External", default="self.source == 'Generic'"),
         _only("secretRef", {"name": "alerts"}, "External"),
-        _only("validFor", "1h", "External"),
+        _only("validFor", "1h", "External", default="self.validFor == '24h'"),
         at_least_a_second("validFor", fitting("External", validFor="1h"), fitting("External", validFor="10ms")),
         at_least_a_second("maximumLag", fitting("Timeliness"), fitting("Timeliness", maximumLag="0s")),
     )
