@@ -13,10 +13,11 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from tidemill.api.base import Digest, Model, Moment, Scalar
+from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.conditions import Reason
 from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
-from tidemill.api.driftmonitor import Check, CheckVerdict, Moved
 from tidemill.api.modelversion import Measured
+from tidemill.api.notifications import MonitorEvent, Webhook
 from tidemill.api.trainingjob import Estimator, ServedRows
 from tidemill.contract_serving import (
     MEASUREMENTS_ROUTE,
@@ -83,8 +84,26 @@ class TrainOrder(Model):
     seed: int = 7
 
 
+class TimeRange(Model):
+    """Moments from `start` up to, and without, `end`."""
+
+    start: Moment
+    end: Moment
+
+
+class ReferenceOrder(Model):
+    """What a window is compared with instead of the served version's profile; exactly one of the fields is set."""
+
+    dataset_uri: str = ""
+    """The folder of a Dataset's revision, whose `profile.json` counts."""
+    dataset_digest: str = ""
+    """The revision's digest."""
+    ranges: tuple[TimeRange, ...] = ()
+    """Earlier rows of the same log, counted together."""
+
+
 class CheckOrder(Model):
-    """Compare one window of a service's log with the served version's profile."""
+    """Compare one window of a service's log with the served version's profile, or with another reference."""
 
     task: Literal["Check"] = "Check"
     namespace: str
@@ -96,10 +115,51 @@ class CheckOrder(Model):
     checks: tuple[Check, ...]
     minimum_samples: int
     minimum_labels: int
+    count: int | None = None
+    """Only the newest rows of the window, at most this many."""
+    labelled: TimeRange | None = None
+    """The window that checks which need labels look at, where labels take time; the window itself where left out."""
+    reference: ReferenceOrder | None = None
+    """What to compare with; the version's own profile where left out."""
 
 
-RunOrder = Annotated[IngestOrder | TrainOrder | CheckOrder, Field(discriminator="task")]
-run_order: TypeAdapter[IngestOrder | TrainOrder | CheckOrder] = TypeAdapter(RunOrder)
+class NotifyOrder(Model):
+    """Call a webhook about one thing that happened."""
+
+    task: Literal["Notify"] = "Notify"
+    namespace: str
+    monitor: str
+    service: str
+    webhook: Webhook
+    event: MonitorEvent
+    at: Moment
+    subject: str
+    text: str
+    report_uri: str = ""
+    allow_private: bool = False
+    """Whether private and link-local addresses may be called."""
+
+
+class ReceiveOrder(Model):
+    """Take what other systems say for a monitor's External checks; of a receiver, which runs until it is told to stop."""
+
+    namespace: str
+    monitor: str
+    checks: tuple[Check, ...]
+
+
+def signal_folder(namespace: str, monitor: str, check: str) -> str:
+    """Where signals for an External check lie below the store's URI.
+
+    >>> signal_folder("shop", "fraud", "alerts")
+    'shop/monitors/fraud/signals/alerts'
+    """
+    return f"{namespace}/monitors/{monitor}/signals/{check}"
+
+
+AnyOrder = IngestOrder | TrainOrder | CheckOrder | NotifyOrder
+RunOrder = Annotated[AnyOrder, Field(discriminator="task")]
+run_order: TypeAdapter[AnyOrder] = TypeAdapter(RunOrder)
 
 
 def digest_of(order: Model) -> str:
@@ -151,6 +211,9 @@ class CheckOutcome(Model):
     verdict: CheckVerdict
     value: float | None = None
     threshold: float | None = None
+    lower: float | None = None
+    """Ends of the interval around the value, where the check has one."""
+    upper: float | None = None
     worst: tuple[Moved, ...] = ()
     message: str = ""
 
@@ -163,6 +226,13 @@ class Checked(Model):
     verdict: CheckVerdict
     checks: tuple[CheckOutcome, ...] = ()
     report_uri: str = ""
+
+
+class Notified(Model):
+    """What a receiver answered."""
+
+    code: int
+    tries: int
 
 
 class Failure(Model):
@@ -180,6 +250,7 @@ class RunReport(Model):
     ingested: Ingested | None = None
     trained: Trained | None = None
     checked: Checked | None = None
+    notified: Notified | None = None
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
 
@@ -221,6 +292,7 @@ __all__ = [
     "ROUTES_PATH",
     "SERVING_PORT",
     "STORE_PATH",
+    "AnyOrder",
     "Arm",
     "CheckOrder",
     "CheckOutcome",
@@ -231,10 +303,15 @@ __all__ = [
     "Latencies",
     "LogColumn",
     "Measurements",
+    "Notified",
+    "NotifyOrder",
+    "ReceiveOrder",
+    "ReferenceOrder",
     "Routes",
     "RunOrder",
     "RunReport",
     "ServeOrder",
+    "TimeRange",
     "TrainOrder",
     "Trained",
     "VersionOrder",
@@ -242,4 +319,5 @@ __all__ = [
     "label_folder",
     "prediction_folder",
     "run_order",
+    "signal_folder",
 ]

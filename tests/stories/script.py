@@ -6,7 +6,18 @@ from typing import Any
 
 from tidemill.api.conditions import Reason
 from tidemill.api.modelversion import Measured
-from tidemill.contract import Arm, Checked, CheckOutcome, Failure, Ingested, Latencies, Measurements, RunReport, Trained
+from tidemill.contract import (
+    Arm,
+    Checked,
+    CheckOutcome,
+    Failure,
+    Ingested,
+    Latencies,
+    Measurements,
+    Notified,
+    RunReport,
+    Trained,
+)
 from tidemill.plan.plan import Queried
 
 REVISION = "sha256:" + "a" * 64
@@ -118,6 +129,26 @@ def ingests(order: dict[str, Any]) -> RunReport:
     return RunReport(
         ingested=Ingested(digest=REVISION, uri=uri, rows=1000, bytes=4000, columns=5, features=4, target="fraud")
     )
+
+
+def ingests_anew(order: dict[str, Any]) -> RunReport:
+    """The source has other rows now."""
+    uri = f"s3://tidemill/shop/datasets/{order['dataset']}/b"
+    return RunReport(
+        ingested=Ingested(
+            digest="sha256:" + "b" * 64, uri=uri, rows=1200, bytes=5000, columns=5, features=4, target="fraud"
+        )
+    )
+
+
+def notifies(order: dict[str, Any]) -> RunReport:
+    return RunReport(notified=Notified(code=204, tries=1))
+
+
+def cannot_notify(order: dict[str, Any]) -> RunReport:
+    host = order["webhook"]["url"].split("/")[2]
+    message = f"{host} did not take it in 3 tries: it answers 503"
+    return RunReport(failure=Failure(reason=Reason.RECEIVER_UNREACHABLE, message=message, retryable=True))
 
 
 def cannot_reach(order: dict[str, Any]) -> RunReport:

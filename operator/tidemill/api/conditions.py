@@ -77,6 +77,9 @@ class Reason(StrEnum):
     DATA_QUALITY = "DataQuality"
     TOO_FEW_SAMPLES = "TooFewSamples"
     TOO_FEW_LABELS = "TooFewLabels"
+    DATA_LATE = "DataLate"
+    FAIRNESS = "FairnessViolated"
+    SCHEDULE_NEVER_FIRES = "ScheduleNeverFires"
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     RETRAINING_ACTIVE = "RetrainingActive"
     COOLING_DOWN = "CoolingDown"
@@ -85,6 +88,11 @@ class Reason(StrEnum):
     RETRAINING_OFF = "RetrainingOff"
     OBSERVING = "Observing"
     ALLOWED = "Allowed"
+    # notifications
+    ADDRESS_REFUSED = "AddressRefused"
+    RECEIVER_UNREACHABLE = "ReceiverUnreachable"
+    RECEIVER_REFUSED = "ReceiverRefused"
+    SECRET_MISSING = "SecretMissing"
 
 
 class Condition(Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -11,181 +11,145 @@ from tidemill.api.base import (
     ColumnName,
     Digest,
     Duration,
-    MetricName,
+    LocalReference,
     Model,
     Moment,
     Name,
     Quantities,
     Resource,
     Rule,
-    Share,
     Text,
     at_least_a_second,
 )
+from tidemill.api.checks import Check, CheckType, CheckVerdict, Method, Moved, QualityRule
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
+from tidemill.api.notifications import Delivery, Notification
+from tidemill.api.retraining import Cron, Retraining, RetrainingCause
 
-CheckVerdict = Literal["Passing", "Warning", "Failing", "NoData"]
-CheckType = Literal["DataQuality", "FeatureDrift", "PredictionDrift", "Performance"]
-Method = Literal[
-    "Auto",
-    "PSI",
-    "JensenShannon",
-    "KullbackLeibler",
-    "Hellinger",
-    "TotalVariation",
-    "ChiSquare",
-    "CramersV",
-    "KolmogorovSmirnov",
-    "Wasserstein",
-]
+
+class CloudEventsSource(Model):
+    """The payload log of a service that is not Tidemill's, such as a KServe InferenceService: CloudEvents over HTTP.
+
+    They are sent to the Service `<monitor>-receiver` of this namespace: `spec.predictor.logger.url` of KServe.
+    """
+
+    service: str = Field(default="", max_length=253)
+    """Only events whose `inferenceservicename` is this; every event where left out."""
+    columns: tuple[ColumnName, ...] = Field(default=(), max_length=1024)
+    """Names of the values of a row, where the payload has none: KServe's `instances`, or one tensor for the whole row."""
+    secret_ref: LocalReference | None = None
+    """A Secret with `token`: only calls that bear it are taken. Anyone in the cluster may call where left out."""
 
 
 class Target(Model):
-    """What is watched."""
+    """What is watched; exactly one of the fields is set."""
 
-    inference_service: Name
+    inference_service: Name | None = None
     """The InferenceService whose log is read."""
+    cloud_events: CloudEventsSource | None = None
+    """A stream of payloads that is sent to a receiver of this monitor."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.inferenceService) != has(self.cloudEvents)",
+            "set exactly one of inferenceService and cloudEvents",
+            accepts={"cloudEvents": {"service": "fraud"}},
+            rejects={"inferenceService": "fraud", "cloudEvents": {}},
+        ),
+    )
 
 
 class Window(Model):
     """Which served rows one check looks at."""
 
     size: Duration = "24h"
-    """How far back it reaches from the moment of the check."""
+    """How far back it reaches from the moment of the check; longer than the interval means that windows overlap."""
+    count: int | None = Field(default=None, ge=1, le=100000000)
+    """Only the newest rows of these, at most this many."""
     minimum_samples: int = Field(default=200, ge=1, le=100000000)
     """With fewer rows the verdict is NoData."""
     minimum_labels: int = Field(default=50, ge=1, le=100000000)
-    """With fewer labelled rows a Performance check is NoData, and retraining waits."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("size", {"size": "1h30m"}, {"size": "0s"}),)
-
-
-class QualityRule(Model):
-    """A bound on one column of what was served."""
-
-    metric: Literal["MissingShare", "OutOfRangeShare", "UnknownCategoryShare"]
-    """What is measured."""
-    column: ColumnName | None = None
-    """The column; every feature where left out."""
-    maximum: Share
-    """The largest share that passes."""
-
-
-class Check(Model):
-    """One question asked of every window."""
-
-    list_key: ClassVar[str] = "name"
-
-    name: Name
-    """For status, metrics and reports."""
-    type: CheckType
-    """What is asked: are the values sound, have features or predictions moved, are the answers still right."""
-    method: Method = "Auto"
-    """For FeatureDrift and PredictionDrift: how distance is measured; Auto is PSI less what chance alone makes of it."""
-    warning: float | None = Field(default=None, ge=0)
-    """From this distance on the verdict is Warning."""
-    failing: float | None = Field(default=None, ge=0)
-    """From this distance on the verdict is Failing."""
-    share: Share = 0.3
-    """For FeatureDrift: how large a share of the features, weighted by importance, must have moved."""
-    columns: tuple[ColumnName, ...] = Field(default=(), max_length=256)
-    """For FeatureDrift: only these."""
-    rules_: tuple[QualityRule, ...] = Field(default=(), alias="rules", max_length=64)
-    """For DataQuality: the bounds."""
-    metric: MetricName | None = None
-    """For Performance: a scikit-learn scorer name."""
-    minimum: float | None = None
-    """For Performance: the smallest value that passes."""
-    maximum_regression: float | None = Field(default=None, ge=0)
-    """For Performance: how much worse than on the version's own hold-out."""
+    """With fewer labelled rows a check that needs labels is NoData, and retraining waits."""
+    label_delay: Duration = "0s"
+    """How long labels take: checks that need them look at a window of the same size that ends this much earlier."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        at_least_a_second("size", {"size": "1h30m"}, {"size": "0s"}),
         Rule(
-            "!(self.type in ['FeatureDrift', 'PredictionDrift']) || has(self.failing)",
-            "a drift check needs failing",
-            accepts={"name": "inputs", "type": "FeatureDrift", "failing": 0.2},
-            rejects={"name": "inputs", "type": "FeatureDrift"},
-        ),
-        Rule(
-            "self.type != 'DataQuality' || (has(self.rules) && size(self.rules) > 0)",
-            "a DataQuality check needs rules",
-            accepts={"name": "sound", "type": "DataQuality", "rules": [{"metric": "MissingShare", "maximum": 0.1}]},
-            rejects={"name": "sound", "type": "DataQuality"},
-        ),
-        Rule(
-            "self.type != 'Performance' || (has(self.metric) && (has(self.minimum) || has(self.maximumRegression)))",
-            "a Performance check needs metric and minimum or maximumRegression",
-            accepts={"name": "quality", "type": "Performance", "metric": "accuracy", "minimum": 0.9},
-            rejects={"name": "quality", "type": "Performance", "metric": "accuracy"},
-        ),
-        Rule(
-            "!has(self.warning) || !has(self.failing) || self.warning <= self.failing",
-            "warning must not be above failing",
-            accepts={"name": "inputs", "type": "FeatureDrift", "warning": 0.1, "failing": 0.2},
-            rejects={"name": "inputs", "type": "FeatureDrift", "warning": 0.3, "failing": 0.2},
+            "!has(self.count) || !has(self.minimumSamples) || self.count >= self.minimumSamples",
+            "count must not be below minimumSamples: every window would be NoData",
+            accepts={"count": 5000, "minimumSamples": 500},
+            rejects={"count": 100, "minimumSamples": 500},
         ),
     )
 
 
-class Trigger(Model):
-    """When drift is drift."""
+class ReferenceDataset(Model):
+    """A revision of a Dataset to compare with."""
 
-    failing: Literal["Any", "All"] = "Any"
-    """Any check that is not DataQuality, or all of them."""
-    consecutive: int = Field(default=2, ge=1, le=100)
-    """How many windows in a row must fail."""
-
-
-class ServedRowsPolicy(Model):
-    """Which served rows the retraining learns from."""
-
-    window: Duration = "30d"
-    """How far back they reach."""
-    combine: Literal["Append", "Replace"] = "Append"
-    """With the Dataset's own rows, or instead of them."""
+    name: Name
+    """The Dataset's name."""
+    revision: str = Field(default="Latest", pattern="^(Latest|sha256:[0-9a-f]{64})$", max_length=71)
+    """`Latest` follows the Dataset; a digest stays."""
 
 
-class Template(Model):
-    """What a retraining looks like."""
+class ReferenceWindow(Model):
+    """Earlier rows of the same log to compare with; exactly one of offset and seasonal is set."""
 
-    training_job: Name
-    """The TrainingJob whose spec is taken over."""
-    served_rows: ServedRowsPolicy = ServedRowsPolicy()
-    """The newer rows that are added."""
+    offset: Duration | None = None
+    """The window of the same size that ended this much earlier."""
+    seasonal: Literal["SameHour", "SameWeekday"] | None = None
+    """The windows at the same time of each of the days before (SameHour), or of the weeks before (SameWeekday), together."""
+    periods: int = Field(default=4, ge=1, le=12)
+    """For seasonal: how many days or weeks."""
 
-
-class Budget(Model):
-    """How many retrainings are paid for."""
-
-    runs: int = Field(default=4, ge=1, le=1000)
-    """How many."""
-    per: Duration = "30d"
-    """In which time."""
-
-
-class CircuitBreaker(Model):
-    """When to stop trying."""
-
-    rejected: int = Field(default=3, ge=1, le=100)
-    """After this many versions in a row that were not taken into service, a person must look."""
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.offset) != has(self.seasonal)",
+            "set exactly one of offset and seasonal",
+            accepts={"seasonal": "SameWeekday", "periods": 3},
+            rejects={"offset": "7d", "seasonal": "SameWeekday"},
+        ),
+        at_least_a_second("offset", {"offset": "7d"}, {"offset": "0s"}),
+    )
 
 
-class Retraining(Model):
-    """What happens when the monitor fires."""
+class ReferenceSource(Model):
+    """What windows are compared with."""
 
-    mode: Literal["Off", "Observe", "Act"] = "Act"
-    """Observe says what Act would have done."""
-    trigger: Trigger = Trigger()
-    """When drift is drift."""
-    template: Template
-    """What a retraining looks like."""
-    minimum_interval: Duration = "24h"
-    """The shortest time between two retrainings."""
-    budget: Budget = Budget()
-    """How many are paid for."""
-    circuit_breaker: CircuitBreaker = CircuitBreaker()
-    """When to stop trying."""
+    type: Literal["Version", "Dataset", "Window"] = "Version"
+    """Version is the profile that the served version carries, and moves on when a version is promoted."""
+    dataset: ReferenceDataset | None = None
+    """For Dataset: which one."""
+    window: ReferenceWindow | None = None
+    """For Window: which one."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.dataset) == (has(self.type) && self.type == 'Dataset')",
+            "type: Dataset and dataset go together",
+            accepts={"type": "Dataset", "dataset": {"name": "transactions"}},
+            rejects={"type": "Version", "dataset": {"name": "transactions"}},
+        ),
+        Rule(
+            "has(self.window) == (has(self.type) && self.type == 'Window')",
+            "type: Window and window go together",
+            accepts={"type": "Window", "window": {"offset": "7d"}},
+            rejects={"type": "Window"},
+        ),
+    )
+
+
+_EXAMPLE: Final[dict[str, Any]] = {
+    "target": {"inferenceService": "fraud"},
+    "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
+}
+_OUTSIDE: Final[dict[str, Any]] = {
+    **_EXAMPLE,
+    "target": {"cloudEvents": {}},
+    "reference": {"type": "Dataset", "dataset": {"name": "transactions"}},
+}
 
 
 class DriftMonitorSpec(Model):
@@ -193,47 +157,62 @@ class DriftMonitorSpec(Model):
 
     target: Target
     """What is watched."""
-    interval: Duration = "15m"
-    """How often."""
+    interval: Duration | None = None
+    """How often windows are checked; 15m where there is neither an interval nor a schedule."""
+    schedule: Cron | None = None
+    """When windows are checked, in place of an interval: cron, in UTC."""
     window: Window = Window()
     """Which served rows one check looks at."""
-    reference: Literal["Version"] = "Version"
-    """What they are compared with: the profile that the served version carries."""
+    reference: ReferenceSource = ReferenceSource()
+    """What they are compared with."""
     checks: tuple[Check, ...] = Field(min_length=1, max_length=32)
     """The questions."""
     retraining: Retraining | None = None
     """What happens when it fires; nothing where left out."""
+    notify: tuple[Notification, ...] = Field(default=(), max_length=8)
+    """Who is told what happened."""
     resources: Quantities | None = None
     """Of the check pod."""
     suspend: bool = False
     """No checks, no retraining."""
 
+    @property
+    def every(self) -> str:
+        """The interval in force; of no meaning where there is a schedule."""
+        return self.interval or "15m"
+
     rules: ClassVar[tuple[Rule, ...]] = (
-        at_least_a_second(
-            "interval",
-            {
-                "target": {"inferenceService": "fraud"},
-                "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
-                "interval": "0d1m",
+        at_least_a_second("interval", {**_EXAMPLE, "interval": "0d1m"}, {**_EXAMPLE, "interval": "10ms"}),
+        Rule(
+            "!has(self.interval) || !has(self.schedule)",
+            "set interval or schedule, not both",
+            accepts={**_EXAMPLE, "schedule": "*/15 * * * *"},
+            rejects={**_EXAMPLE, "schedule": "*/15 * * * *", "interval": "15m"},
+        ),
+        Rule(
+            "!has(self.target.cloudEvents) || !has(self.retraining)",
+            "retraining needs a service that takes the new version over: target.inferenceService",
+            accepts=_OUTSIDE,
+            rejects={**_OUTSIDE, "retraining": {"template": {"trainingJob": "fraud"}}},
+        ),
+        Rule(
+            "!has(self.target.cloudEvents) || (has(self.reference) && has(self.reference.type)"
+            " && self.reference.type != 'Version')",
+            "a service that is not Tidemill's carries no profile: set reference to a Dataset or a Window",
+            accepts=_OUTSIDE,
+            rejects={**_EXAMPLE, "target": {"cloudEvents": {}}},
+        ),
+        Rule(
+            "!has(self.retraining) || !has(self.retraining.trigger) || !has(self.retraining.trigger.checks)"
+            " || self.retraining.trigger.checks.all(name, self.checks.exists(check, check.name == name))",
+            "retraining.trigger.checks names a check that is not in checks",
+            accepts={
+                **_EXAMPLE,
+                "retraining": {"template": {"trainingJob": "fraud"}, "trigger": {"checks": ["inputs"]}},
             },
-            {
-                "target": {"inferenceService": "fraud"},
-                "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
-                "interval": "10ms",
-            },
+            rejects={**_EXAMPLE, "retraining": {"template": {"trainingJob": "fraud"}, "trigger": {"checks": ["odd"]}}},
         ),
     )
-
-
-class Moved(Model):
-    """A column that a check found."""
-
-    column: str
-    """Which one."""
-    method: str
-    """How it was measured."""
-    value: float
-    """By how much."""
 
 
 class CheckStatus(Model):
@@ -249,6 +228,10 @@ class CheckStatus(Model):
     """What was measured."""
     threshold: float | None = None
     """What it was held against."""
+    lower: float | None = None
+    """Lower end of the interval around the value, where the check has one."""
+    upper: float | None = None
+    """Upper end of it."""
     consecutive: int = 0
     """Windows in a row that failed."""
     failing_since: Moment | None = None
@@ -287,6 +270,47 @@ class Reference(Model):
     """Of its artefact."""
     since: Moment
     """Windows that begin earlier are not compared with it."""
+    dataset_digest: str = Field(default="", max_length=71)
+    """For a Dataset as reference: the revision that windows are compared with."""
+
+
+class HealthPart(Model):
+    """One thing that the health score is made of."""
+
+    name: Literal["Drift", "Performance", "Fairness", "Freshness", "Infrastructure"]
+    """Which."""
+    score: int = Field(ge=0, le=100)
+    """100 is perfect."""
+    weight: float = Field(ge=0, le=1)
+    """How much it counts."""
+    message: str = Field(default="", max_length=512)
+    """What it is made of, in a sentence."""
+
+
+class Health(Model):
+    """How well the service is, in one number and its parts."""
+
+    score: int = Field(ge=0, le=100)
+    """The weighted mean of the parts, never above the worst of them by more than 40."""
+    grade: Literal["Good", "Warning", "Critical"]
+    """Good from 80, Warning from 50, Critical below."""
+    parts: tuple[HealthPart, ...] = Field(default=(), max_length=5)
+    """What it is made of; a part that nothing is known of is left out."""
+
+
+class Counterfactual(Model):
+    """What a drift cost and what its retraining gained, on the same labelled rows."""
+
+    metric: str = Field(max_length=64)
+    """The measure, a scikit-learn scorer name; greater is better."""
+    rows: int
+    """Labelled rows that both versions were asked."""
+    expected: float | None = None
+    """What the old version reached on its own hold-out."""
+    before: float
+    """What the old version reaches on these rows."""
+    after: float
+    """What the new version reaches on them."""
 
 
 class RetrainingStatus(Model):
@@ -304,6 +328,10 @@ class RetrainingStatus(Model):
     """Versions in a row that were not taken into service."""
     blocked: tuple[str, ...] = Field(default=(), max_length=16)
     """What holds a retraining back now."""
+    due: tuple[RetrainingCause, ...] = Field(default=(), max_length=4)
+    """What asks for a retraining now."""
+    due_since: Moment | None = None
+    """Since when something asks without a pause."""
     would_have: str = Field(default="", max_length=256)
     """In Observe mode: the TrainingJob that would have been made."""
 
@@ -315,12 +343,22 @@ class RetrainingOutcome(Model):
     """The run."""
     model_version: str = ""
     """The version that came out."""
-    outcome: Literal["Running", "Waiting", "Promoted", "Rejected", "Failed"]
-    """Waiting is trained, and not yet promoted or rejected."""
+    outcome: Literal["Running", "Waiting", "Promoted", "Rejected", "Failed", "Observed"]
+    """Waiting is trained, and not yet promoted or rejected; Observed would have been made in mode Act."""
     at: Moment
     """When it was ordered."""
+    ended_at: Moment | None = None
+    """When it was promoted, rejected or failed."""
+    cause: RetrainingCause = "Drift"
+    """Why it was made."""
     checks: tuple[str, ...] = Field(default=(), max_length=32)
     """The checks that fired."""
+    since: Moment | None = None
+    """When what it answers began: the end of the last window that did not fail, the tick of the schedule, the new revision."""
+    gain: dict[str, float] = Field(default_factory=dict, max_length=8)
+    """How much better the new version is than the one it replaced, by measure, on the same recent labelled rows."""
+    counterfactual: Counterfactual | None = None
+    """What the drift cost and what the retraining gained."""
 
 
 class DriftMonitorStatus(Status):
@@ -334,6 +372,10 @@ class DriftMonitorStatus(Status):
     """How each check stands."""
     attempt: Attempt | None = None
     """The newest check run."""
+    health: Health | None = None
+    """How well the service is."""
+    deliveries: tuple[Delivery, ...] = Field(default=(), max_length=32)
+    """Notifications, newest first."""
     retraining: RetrainingStatus = RetrainingStatus()
     """The brakes, and what they hold."""
     history: tuple[RetrainingOutcome, ...] = Field(default=(), max_length=20)
@@ -351,6 +393,7 @@ class DriftMonitor(Resource[DriftMonitorSpec, DriftMonitorStatus]):
     columns: ClassVar[tuple[Column, ...]] = (
         Column("Target", ".spec.target.inferenceService"),
         Column("Verdict", ".status.lastRun.verdict"),
+        Column("Health", ".status.health.score", "integer"),
         Column("Samples", ".status.lastRun.samples", "integer"),
         Column("Labelled", ".status.lastRun.labelled", "integer"),
         Column("Retraining", ".status.retraining.active"),
@@ -365,3 +408,29 @@ class DriftMonitor(Resource[DriftMonitorSpec, DriftMonitorStatus]):
     """What is wanted."""
     status: DriftMonitorStatus = DriftMonitorStatus()
     """What is."""
+
+    @property
+    def log(self) -> str:
+        """Whose prediction log is read: a service's, or the monitor's own, which no InferenceService can be named like."""
+        return self.spec.target.inference_service or f"cloudevents.{self.name}"
+
+
+__all__ = [
+    "Check",
+    "CheckStatus",
+    "CheckType",
+    "CheckVerdict",
+    "DriftMonitor",
+    "DriftMonitorSpec",
+    "DriftMonitorStatus",
+    "Health",
+    "HealthPart",
+    "Method",
+    "Moved",
+    "QualityRule",
+    "Reference",
+    "Retraining",
+    "RetrainingOutcome",
+    "RetrainingStatus",
+    "WindowRun",
+]

@@ -23,6 +23,7 @@ from tidemill.api.base import (
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
 from tidemill.api.modelversion import Approval, Gate
+from tidemill.api.retraining import RetrainingCause
 
 Task = Literal["Classification", "Regression"]
 
@@ -49,6 +50,8 @@ class ServedRows(Model):
     """Rows from here on are what the version will meet: they are its reference profile and the rows of RecentLabelled gates. All of them where left out."""
     combine: Literal["Append", "Replace"] = "Append"
     """Append adds the rows to the Dataset's; Replace trains on them alone. The Dataset's hold-out stays as it is."""
+    balance: Literal["None", "Sources", "Classes"] = "None"
+    """Sources weighs served rows as much as the Dataset's, whatever their numbers; Classes weighs every answer alike."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -195,6 +198,10 @@ class Cause(Model):
     """The checks that fired."""
     at: Moment | None = None
     """End of the window that fired."""
+    trigger: RetrainingCause | None = None
+    """What asked for a retraining."""
+    since: Moment | None = None
+    """When what the run answers began."""
 
 
 class TrainingJobStatus(Status):

@@ -22,3 +22,5 @@ class Installation:
     cluster_domain: str = "cluster.local"
     gateway: Literal["Off", "Absent", "On"] = "Off"
     """Whether HTTPRoutes are written: not asked for, asked for where the API server serves none, or yes."""
+    allow_private_webhooks: bool = False
+    """Whether notifications may go to private and link-local addresses, such as a receiver within the cluster."""

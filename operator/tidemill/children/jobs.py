@@ -9,7 +9,7 @@ from tidemill.api import AnyResource
 from tidemill.api.base import Quantities
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract import CheckOrder, IngestOrder, TrainOrder, digest_of
+from tidemill.contract import AnyOrder, digest_of
 
 WORKLOAD = "workload"
 """Name of the container whose termination message is the report."""
@@ -17,7 +17,7 @@ WORKLOAD = "workload"
 
 def run(
     owner: AnyResource,
-    order: IngestOrder | TrainOrder | CheckOrder,
+    order: AnyOrder,
     installation: Installation,
     *,
     attempt: int = 1,
@@ -70,6 +70,6 @@ def terms(resources: Quantities | None, deadline: int, ttl: int) -> str:
     return names.short(json.dumps([resources.to_wire() if resources else None, deadline, ttl], sort_keys=True))
 
 
-def spell(order: IngestOrder | TrainOrder | CheckOrder) -> str:
+def spell(order: AnyOrder) -> str:
     """The order as it stands in the pod's annotation: canonical, so that comparing texts compares orders."""
     return json.dumps(order.to_wire(), sort_keys=True, separators=(",", ":"))

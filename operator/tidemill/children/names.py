@@ -39,6 +39,8 @@ PROMOTE: Final = "tidemill.dev/promote"
 ABORT: Final = "tidemill.dev/abort"
 PAUSE: Final = "tidemill.dev/pause"
 RESET: Final = "tidemill.dev/reset-circuit"
+RETRAIN: Final = "tidemill.dev/retrain"
+CHECK: Final = "tidemill.dev/check"
 
 # A queue admits the child Job, so the user's choice of queue travels from the parent to it.
 QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
@@ -88,9 +90,11 @@ def version(model: str, training_job_uid: str, dataset_digest: str) -> str:
     return child(model, short(f"{training_job_uid}/{dataset_digest}"), limit=NAME_LIMIT)
 
 
-def retraining(monitor: str, monitor_uid: str, window_end: str, version_digest: str) -> str:
-    """The TrainingJob that answers one drift of one version: the same window and version have the same name for ever."""
-    return child(monitor, "retrain", short(f"{monitor_uid}/{window_end}/{version_digest}"), limit=NAME_LIMIT)
+def retraining(monitor: str, monitor_uid: str, occasion: str, version_digest: str) -> str:
+    """The TrainingJob that answers one occasion of one version: the same window, tick, revision or request has the same
+    name for ever.
+    """
+    return child(monitor, "retrain", short(f"{monitor_uid}/{occasion}/{version_digest}"), limit=NAME_LIMIT)
 
 
 def service(name: str) -> str:
@@ -111,6 +115,11 @@ def candidate(name: str) -> str:
 def judge(service: str, service_uid: str, version: str, metric: str) -> str:
     """The Job by which a user judges a candidate; `metric` is all that is said of it in the spec."""
     return child(service, "judge", short(f"{service_uid}/{version}/{metric}"))
+
+
+def receiver(monitor: str) -> str:
+    """The Deployment and the Service that take what other systems say for a monitor."""
+    return child(monitor, "receiver")
 
 
 def labels(owner: AnyResource, component: str) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from tidemill.api import API_VERSION, DriftMonitor, ModelVersion, TrainingJob
 from tidemill.api.base import to_rfc3339
 from tidemill.api.modelversion import Artifact, DatasetUsed, Lineage, ModelVersionSpec
+from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.api.trainingjob import Cause, ServedRows
 from tidemill.children import names
 from tidemill.contract import Trained
@@ -49,31 +51,47 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
     return {"apiVersion": API_VERSION, "kind": ModelVersion.kind_name, "metadata": metadata, "spec": spec.to_wire()}
 
 
+@dataclass(frozen=True, slots=True)
+class ServedWindow:
+    """The served rows that a retraining learns from: those from `recent` on are what the new version will meet."""
+
+    start: datetime
+    recent: datetime
+    end: datetime
+
+
 def retraining(
     monitor: DriftMonitor,
     template: TrainingJob,
+    version: ModelVersion,
     name: str,
     *,
-    start: datetime,
-    recent: datetime,
-    end: datetime,
-    checks: tuple[str, ...],
+    window: ServedWindow,
+    trigger: RetrainingCause,
+    since: datetime,
+    checks: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """The TrainingJob that answers a drift: the template's spec, with the rows served between `start` and `end`.
+    """The TrainingJob that answers an occasion: the template's spec, with the rows served in `window`.
 
-    Those from `recent` on are the ones that drifted: they become the new version's reference.
+    The recent ones are those that drifted: they become the new version's reference. `version` is the one in service.
     """
     policy = monitor.spec.retraining
     assert policy is not None, "only a monitor with a retraining policy retrains"
+    data = policy.template.data
     served = ServedRows(
-        inference_service=monitor.spec.target.inference_service,
-        start=start,
-        end=end,
-        recent_start=max(start, recent),
-        combine=policy.template.served_rows.combine,
+        inference_service=monitor.log,
+        start=window.start,
+        end=window.end,
+        recent_start=max(window.start, min(window.recent, window.end)),
+        combine=data.combine,
+        balance=data.balance,
     )
-    spec = template.spec.model_copy(update={"served_rows": served, "suspend": False})
-    cause = Cause(kind=DriftMonitor.kind_name, name=monitor.name, checks=checks, at=end)
+    spec = template.spec.model_copy(
+        update={"served_rows": served, "suspend": False, **_parameters(policy, template, version)}
+    )
+    cause = Cause(
+        kind=DriftMonitor.kind_name, name=monitor.name, checks=checks, at=window.end, trigger=trigger, since=since
+    )
     queue = {
         label: template.metadata.labels[label] for label in names.QUEUE_LABELS if label in template.metadata.labels
     }
@@ -93,6 +111,19 @@ def retraining(
         },
         "spec": spec.to_wire(),
     }
+
+
+def _parameters(policy: Retraining, template: TrainingJob, version: ModelVersion) -> dict[str, Any]:
+    """What the strategy changes in a template that searches: SameParameters fits what the search found for the version in service."""
+    found = version.spec.lineage
+    if (
+        policy.strategy == "Retune"
+        or not getattr(template.spec, "tuning", None)
+        or template.spec.estimator is None
+        or found.estimator != template.spec.estimator.name
+    ):
+        return {}
+    return {"tuning": None, "estimator": template.spec.estimator.model_copy(update={"parameters": found.parameters})}
 
 
 def moment(when: datetime) -> str:

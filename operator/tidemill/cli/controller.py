@@ -45,6 +45,14 @@ def controller(
     cluster_domain: Annotated[
         str, typer.Option(envvar="TIDEMILL_CLUSTER_DOMAIN", help="The cluster's DNS suffix.", rich_help_panel=_IMAGES)
     ] = "cluster.local",
+    allow_private_webhooks: Annotated[
+        bool,
+        typer.Option(
+            envvar="TIDEMILL_ALLOW_PRIVATE_WEBHOOKS",
+            help="Let notifications go to private and link-local addresses.",
+            rich_help_panel=_IMAGES,
+        ),
+    ] = False,
     namespaces: Annotated[
         str,
         typer.Option(
@@ -132,6 +140,7 @@ def controller(
             store_secret=store_secret,
             service_account=service_account,
             cluster_domain=cluster_domain,
+            allow_private_webhooks=allow_private_webhooks,
         ),
         namespaces=_listed(namespaces),
         prometheus=_listed(prometheus),

@@ -48,7 +48,7 @@ def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any], world: W
             yield from _service(key, status, world)
             yield from _objectives(key, _dict(_dict(manifest, "spec"), "slo"))
         case "DriftMonitor":
-            yield from _monitor(key, status)
+            yield from _monitor(key, _dict(manifest, "spec"), status)
         case _:
             return
 
@@ -77,22 +77,60 @@ def _objectives(key: Key, slo: Mapping[str, Any]) -> Iterator[Sample]:
                 yield Sample(name, where, seconds(said))
 
 
-def _monitor(key: Key, status: Mapping[str, Any]) -> Iterator[Sample]:
+def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Sample]:
     where = (key.namespace, key.name)
+    asked = {_text(check, "name"): check for check in _list(spec, "checks")}
     for check in _list(status, "checks"):
-        labels = (*where, _text(check, "name"), _text(check, "type"))
-        yield from _number("drift_score", labels, check, "value")
-        yield from _number("drift_threshold", labels, check, "threshold")
+        yield from _check(where, asked.get(_text(check, "name"), {}), check)
     window = _dict(status, "lastRun")
     if window:
         for verdict in get_args(CheckVerdict):
             yield Sample("drift_verdict", (*where, verdict), float(window.get("verdict") == verdict))
         yield from _number("drift_samples", where, window, "samples")
         yield from _number("drift_labelled", where, window, "labelled")
+        if window.get("verdict") in ("Warning", "Failing") and _text(window, "reportUri"):
+            yield Sample("drift_report_info", (*where, _text(window, "reportUri")), 1.0)
+    health = _dict(status, "health")
+    yield from _number("health_score", (*where, "Total"), health, "score")
+    for part in _list(health, "parts"):
+        yield from _number("health_score", (*where, _text(part, "name")), part, "score")
     retraining = _dict(status, "retraining")
     yield Sample("retraining_active", where, float(bool(retraining.get("active"))))
-    for reason in retraining.get("blocked") or ():
-        yield Sample("retraining_blocked", (*where, str(reason)), 1.0)
+    for name, field in (("retraining_blocked", "blocked"), ("retraining_due", "due")):
+        said = retraining.get(field)
+        for reason in dict.fromkeys(map(str, said if isinstance(said, list) else ())):
+            yield Sample(name, (*where, reason), 1.0)
+    yield from _promotion(where, _list(status, "history"))
+
+
+def _check(where: tuple[str, str], asked: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[Sample]:
+    """What one check measured, under the names that its type has beside."""
+    name, type_ = _text(check, "name"), _text(check, "type")
+    labels = (*where, name, type_)
+    yield from _number("drift_score", labels, check, "value")
+    yield from _number("drift_threshold", labels, check, "threshold")
+    for verdict in get_args(CheckVerdict):
+        yield Sample("check_verdict", (*labels, verdict), float(check.get("verdict") == verdict))
+    for end in ("lower", "upper"):
+        yield from _number("check_interval", (*where, name, end), check, end)
+    metric = _text(asked, "metric")
+    if type_ in ("Performance", "EstimatedPerformance"):
+        yield from _number("performance_value", (*labels, metric), check, "value")
+    if type_ == "Fairness":
+        yield from _number("fairness_value", (*where, name, metric, _text(asked, "column")), check, "value")
+
+
+def _promotion(where: tuple[str, str], history: list[Mapping[str, Any]]) -> Iterator[Sample]:
+    """What the newest promoted retraining gained, and how long the newest one for drift took."""
+    promoted = [one for one in history if one.get("outcome") == "Promoted"]
+    for metric in _dict(promoted[0], "gain") if promoted else ():
+        yield from _number("retraining_gain", (*where, str(metric)), _dict(promoted[0], "gain"), str(metric))
+    for one in promoted:
+        if one.get("cause", "Drift") == "Drift" and one.get("since") and one.get("endedAt"):
+            with suppress(TypeError, ValueError):
+                took = datetime.fromisoformat(one["endedAt"]) - datetime.fromisoformat(one["since"])
+                yield Sample("time_to_recover_seconds", where, took.total_seconds())
+            return
 
 
 def _number(name: str, labels: tuple[str, ...], value: Mapping[str, Any], field: str) -> Iterator[Sample]:

@@ -123,6 +123,42 @@ TABLE: Final = (
         "1 for the verdict that the newest window has, 0 for the others.",
         ("namespace", "monitor", "verdict"),
     ),
+    Metric(
+        "check_verdict",
+        "gauge",
+        "1 for the verdict that a check has in the newest window, 0 for the others.",
+        ("namespace", "monitor", "check", "type", "verdict"),
+    ),
+    Metric(
+        "check_interval",
+        "gauge",
+        "Ends of the interval around what a check measured.",
+        ("namespace", "monitor", "check", "end"),
+    ),
+    Metric(
+        "performance_value",
+        "gauge",
+        "How right answers were in the newest window, measured or estimated.",
+        ("namespace", "monitor", "check", "type", "metric"),
+    ),
+    Metric(
+        "fairness_value",
+        "gauge",
+        "How unlike groups are treated in the newest window.",
+        ("namespace", "monitor", "check", "metric", "column"),
+    ),
+    Metric(
+        "health_score",
+        "gauge",
+        "How well a service is, from 0 to 100: in all (part Total) and by part.",
+        ("namespace", "monitor", "part"),
+    ),
+    Metric(
+        "drift_report_info",
+        "gauge",
+        "1 for the report of the newest window, while it says Warning or Failing.",
+        ("namespace", "monitor", "uri"),
+    ),
     Metric("drift_samples", "gauge", "Rows in the newest window.", ("namespace", "monitor")),
     Metric("drift_labelled", "gauge", "Labelled rows in the newest window.", ("namespace", "monitor")),
     Metric("retraining_active", "gauge", "1 while a retraining is under way.", ("namespace", "monitor")),
@@ -131,6 +167,30 @@ TABLE: Final = (
         "gauge",
         "1 for each reason that holds a retraining back now.",
         ("namespace", "monitor", "reason"),
+    ),
+    Metric(
+        "retraining_due",
+        "gauge",
+        "1 for each cause that asks for a retraining now.",
+        ("namespace", "monitor", "cause"),
+    ),
+    Metric(
+        "retrainings_blocked_total",
+        "counter",
+        "How often a retraining that was asked for began to be held back, by reason.",
+        ("namespace", "monitor", "reason"),
+    ),
+    Metric(
+        "time_to_recover_seconds",
+        "gauge",
+        "From the end of the last window that did not fail to the promotion of the newest retraining for drift.",
+        ("namespace", "monitor"),
+    ),
+    Metric(
+        "retraining_gain",
+        "gauge",
+        "How much better the version of the newest promoted retraining was, on the same recent labelled rows.",
+        ("namespace", "monitor", "metric"),
     ),
     Metric(
         "retrainings_total",
@@ -198,10 +258,19 @@ RESYNC_GHOSTS: Final[Counter] = _make("resync_ghosts_total")
 LEADER: Final[Gauge] = _make("leader")
 ROLLOUTS: Final[Counter] = _make("rollouts_total")
 RETRAININGS: Final[Counter] = _make("retrainings_total")
+RETRAININGS_BLOCKED: Final[Counter] = _make("retrainings_blocked_total")
 TRAININGS: Final[Counter] = _make("trainings_total")
 
-_COUNTERS: Final = {"rollouts_total": ROLLOUTS, "retrainings_total": RETRAININGS, "trainings_total": TRAININGS}
-_OF_KIND: Final = {"InferenceService": (ROLLOUTS, "service"), "DriftMonitor": (RETRAININGS, "monitor")}
+_COUNTERS: Final = {
+    "rollouts_total": ROLLOUTS,
+    "retrainings_total": RETRAININGS,
+    "retrainings_blocked_total": RETRAININGS_BLOCKED,
+    "trainings_total": TRAININGS,
+}
+_OF_KIND: Final = {
+    "InferenceService": ((ROLLOUTS,), "service"),
+    "DriftMonitor": ((RETRAININGS, RETRAININGS_BLOCKED), "monitor"),
+}
 
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
@@ -236,8 +305,9 @@ def forget(key: Key) -> None:
     """Take the counters of an object away that is gone."""
     if key.kind not in _OF_KIND:
         return
-    counter, label = _OF_KIND[key.kind]
-    counter.remove_by_labels({"namespace": key.namespace, label: key.name})
+    counters, label = _OF_KIND[key.kind]
+    for counter in counters:
+        counter.remove_by_labels({"namespace": key.namespace, label: key.name})
 
 
 def observe_queue(queue: WorkQueue[Key]) -> None:

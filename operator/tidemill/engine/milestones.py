@@ -27,8 +27,12 @@ def milestones(key: Key, before: Mapping[str, Any], after: Mapping[str, Any]) ->
             ended = {one.get("trainingJob") for one in before.get("history") or () if _ended(one)}
             for one in after.get("history") or ():
                 if _ended(one) and one.get("trainingJob") not in ended:
-                    cause = next(iter(one.get("checks") or ()), "")
+                    cause = next(iter(one.get("checks") or ()), "") or one.get("cause") or ""
                     yield Milestone("retrainings_total", (key.namespace, key.name, str(cause), str(one.get("outcome"))))
+            held = _held(before)
+            for reason in _held(after):
+                if reason not in held:
+                    yield Milestone("retrainings_blocked_total", (key.namespace, key.name, reason))
         case "TrainingJob":
             if after.get("completedAt") and not before.get("completedAt"):
                 cause = str((after.get("cause") or {}).get("kind") or "User")
@@ -39,4 +43,12 @@ def milestones(key: Key, before: Mapping[str, Any], after: Mapping[str, Any]) ->
 
 
 def _ended(outcome: Mapping[str, Any]) -> bool:
-    return outcome.get("outcome") not in ("Running", "Waiting")
+    return outcome.get("outcome") not in ("Running", "Waiting", "Observed")
+
+
+def _held(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """What holds back a retraining that is asked for."""
+    retraining = status.get("retraining")
+    if not isinstance(retraining, Mapping) or not retraining.get("due"):
+        return ()
+    return tuple(map(str, retraining.get("blocked") or ()))

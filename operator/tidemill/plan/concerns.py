@@ -17,13 +17,22 @@ def concerned(manifest: Manifest, world: World) -> set[Key]:
     found: set[Key] = set()
     match key.kind:
         case "Dataset":
-            found = _referring(world, TrainingJob.kind_name, key.namespace, key.name, "spec", "dataset", "name")
+            runs = _referring(world, TrainingJob.kind_name, key.namespace, key.name, "spec", "dataset", "name")
+            found = runs | _referring(
+                world, DriftMonitor.kind_name, key.namespace, key.name, "spec", "reference", "dataset", "name"
+            )
+            for run in runs:
+                found |= _templated(world, run)
         case "TrainingJob":
             if monitor := label(manifest, names.MONITOR):
                 found.add(Key(DriftMonitor.kind_name, key.namespace, monitor))
-            found |= _referring(
-                world, DriftMonitor.kind_name, key.namespace, key.name, "spec", "retraining", "template", "trainingJob"
-            )
+                # Every other monitor of the model waits until this retraining is over.
+                model = str(dig(manifest, "spec", "modelName"))
+                found |= _watching(
+                    world,
+                    _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name"),
+                )
+            found |= _templated(world, key)
         case "ModelVersion":
             model = str(dig(manifest, "spec", "modelName"))
             services = _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name")
@@ -43,6 +52,12 @@ def concerned(manifest: Manifest, world: World) -> set[Key]:
 
 def _referring(world: World, kind: str, namespace: str, name: str, *path: str) -> set[Key]:
     return set(world.keys_referring(kind, namespace, path, name))
+
+
+def _templated(world: World, run: Key) -> set[Key]:
+    """The monitors that take the run's spec over."""
+    path = ("spec", "retraining", "template", "trainingJob")
+    return _referring(world, DriftMonitor.kind_name, run.namespace, run.name, *path)
 
 
 def _watching(world: World, services: set[Key]) -> set[Key]:

@@ -48,7 +48,18 @@ LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
             {"outliers": {"enabled": True}},
         ),
     ),
-    DriftMonitor.kind_name: (),
+    DriftMonitor.kind_name: (
+        Limit(
+            "spec.target.cloudEvents",
+            lambda spec: spec.target.cloud_events is not None,
+            "watch an InferenceService of Tidemill's",
+            {
+                "target": {"cloudEvents": {"service": "fraud"}},
+                "reference": {"type": "Dataset", "dataset": {"name": "payments"}},
+                "retraining": None,
+            },
+        ),
+    ),
 }
 
 

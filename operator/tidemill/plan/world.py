@@ -38,7 +38,11 @@ INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
     "TrainingJob": (("spec", "dataset", "name"),),
     "ModelVersion": (("spec", "modelName"),),
     "InferenceService": (("spec", "model", "name"),),
-    "DriftMonitor": (("spec", "target", "inferenceService"), ("spec", "retraining", "template", "trainingJob")),
+    "DriftMonitor": (
+        ("spec", "target", "inferenceService"),
+        ("spec", "retraining", "template", "trainingJob"),
+        ("spec", "reference", "dataset", "name"),
+    ),
 }
 
 

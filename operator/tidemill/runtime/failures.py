@@ -21,6 +21,11 @@
     - UnknownEstimator          no such estimator
     - InvalidParameters         one the estimator refuses
     - TrainingFailed            the estimator itself gave up
+  - the notification
+    - AddressRefused            an address that may not be called
+    - SecretMissing             no key or token where one is named
+    - ReceiverUnreachable       no answer in time, or one that says to come again
+    - ReceiverRefused           an answer that says no
 """
 
 from __future__ import annotations
@@ -149,3 +154,29 @@ class TrainingFailed(RunFailed):
     """The estimator gave up."""
 
     reason = Reason.TRAINING_FAILED
+
+
+class AddressRefused(RunFailed):
+    """The webhook leads to an address that may not be called."""
+
+    reason = Reason.ADDRESS_REFUSED
+
+
+class SecretMissing(RunFailed):
+    """The Secret that a webhook names is not there, or lacks what is needed."""
+
+    reason = Reason.SECRET_MISSING
+    cause_is_outside = True
+
+
+class ReceiverUnreachable(RunFailed):
+    """The receiver does not answer, or is too busy."""
+
+    reason = Reason.RECEIVER_UNREACHABLE
+    cause_is_outside = True
+
+
+class ReceiverRefused(RunFailed):
+    """The receiver says no, and would say it again."""
+
+    reason = Reason.RECEIVER_REFUSED

@@ -17,9 +17,11 @@ from tidemill.contract import (
     ORDER_PATH,
     REPORT_PATH,
     STORE_PATH,
+    AnyOrder,
     CheckOrder,
     Failure,
     IngestOrder,
+    NotifyOrder,
     RunReport,
     TrainOrder,
     run_order,
@@ -81,10 +83,13 @@ def _report(order_path: Path, store_path: Path, credentials_path: Path) -> RunRe
         )
 
 
-def carry_out(
-    order: IngestOrder | TrainOrder | CheckOrder, store_path: Path, credentials_path: Path = Path(CREDENTIALS_PATH)
-) -> RunReport:
+def carry_out(order: AnyOrder, store_path: Path, credentials_path: Path = Path(CREDENTIALS_PATH)) -> RunReport:
     """Do what `order` says, with the store whose Secret is mounted at `store_path`; raises RunFailed."""
+    if isinstance(order, NotifyOrder):
+        # The only order that needs no store.
+        from tidemill.runtime.notify import notify
+
+        return RunReport(notified=notify(order, credentials_path))
     from tidemill.runtime.objects import Store
 
     store = Store.from_files(store_path, namespace=order.namespace)

@@ -44,6 +44,25 @@ LEAST: dict[str, Manifest] = {
 }
 
 
+AROUND: dict[str, Manifest] = {
+    "DriftMonitor.spec.target": {"reference": {"type": "Window", "window": {"offset": "7d"}}},
+    "DriftMonitor.spec.reference.window": {"reference": {"type": "Window"}},
+    "DriftMonitor.spec.checks[].rules": {"checks": [{"name": "sound", "type": "DataQuality"}]},
+    "DriftMonitor.spec.retraining.": {"retraining": {"template": {"trainingJob": "fraud"}}},
+    "DriftMonitor.spec.notify[].": {"notify": [{"name": "chat"}]},
+}
+"""What a place needs around it to make sense, by the beginning of its path."""
+
+
+def around(kind: str, path: str, name: str = "fraud") -> Manifest:
+    """The least object in which something can stand at `path`."""
+    found = least(kind, name)
+    for place, spec in AROUND.items():
+        if f"{kind}{path}".startswith(place):
+            found["spec"] |= yaml.safe_load(yaml.safe_dump(spec))
+    return found
+
+
 def least(kind: str, name: str = "fraud", namespace: str = "default") -> Manifest:
     """An object that says no more than it must."""
     return {
@@ -167,13 +186,14 @@ def _put(inside: Any, steps: list[str], value: Any) -> Any:
         return value
     first, *rest = steps
     if first == "[]":
-        return [_put(None, rest, value)]
+        # What a list holds first goes on around what stands deeper in it.
+        return [_put(inside[0] if rest and inside else None, rest, value)]
     if first == "{}":
         return {"any": _put(None, rest, value)}
     return {**(inside or {}), first[1:]: _put((inside or {}).get(first[1:]), rest, value)}
 
 
-TEXTS = ("text", "fraud", DIGEST, "90s", "accuracy", "Ready")
+TEXTS = ("text", "fraud", DIGEST, "90s", "accuracy", "Ready", "@daily", "https://hooks.example.com")
 """One of these fits every pattern that the schemas know."""
 
 

@@ -116,3 +116,62 @@ def test_the_age_of_what_answers_is_known() -> None:
     found = [s for s in samples(World([service, version])) if s.name == "model_created_timestamp_seconds"]
 
     assert [(("science", "iris", "stable"), 86400.0)] == [(one.labels, one.value) for one in found]
+WATCHING = make(
+    "DriftMonitor",
+    {
+        "lastRun": {"verdict": "Failing", "samples": 5, "labelled": 5, "reportUri": "s3://b/report.html"},
+        "checks": [
+            {"name": "quality", "type": "Performance", "verdict": "Failing", "value": 0.8, "lower": 0.7, "upper": 0.85},
+            {"name": "fair", "type": "Fairness", "verdict": "Passing", "value": 0.05},
+        ],
+        "health": {"score": 60, "grade": "Warning", "parts": [{"name": "Performance", "score": 20, "weight": 0.7}]},
+        "retraining": {"due": ["Drift"], "blocked": ["DataQuality"]},
+        "history": [
+            {"trainingJob": "r3", "outcome": "Running", "at": "2026-01-05T12:00:00Z"},
+            {
+                "trainingJob": "r2",
+                "outcome": "Promoted",
+                "cause": "Drift",
+                "since": "2026-01-05T09:00:00Z",
+                "endedAt": "2026-01-05T09:30:00Z",
+                "gain": {"accuracy": 0.1},
+            },
+        ],
+    },
+    checks=[
+        {"name": "quality", "type": "Performance", "metric": "accuracy"},
+        {"name": "fair", "type": "Fairness", "metric": "DemographicParityDifference", "column": "gender"},
+    ],
+)
+AT = ("science", "iris")
+
+
+def test_performance_and_fairness_have_series_of_their_own() -> None:
+    assert {(*AT, "quality", "Performance", "accuracy"): 0.8} == of(WATCHING, "performance_value")
+    assert {(*AT, "fair", "DemographicParityDifference", "gender"): 0.05} == of(WATCHING, "fairness_value")
+    assert {(*AT, "quality", "lower"): 0.7, (*AT, "quality", "upper"): 0.85} == of(WATCHING, "check_interval")
+
+
+def test_every_check_has_exactly_one_verdict() -> None:
+    true = [labels for labels, value in of(WATCHING, "check_verdict").items() if value]
+
+    assert [(*AT, "quality", "Performance", "Failing"), (*AT, "fair", "Fairness", "Passing")] == true
+
+
+def test_health_is_a_number_in_all_and_by_part() -> None:
+    assert {(*AT, "Total"): 60.0, (*AT, "Performance"): 20.0} == of(WATCHING, "health_score")
+
+
+def test_a_recovery_is_timed_from_the_last_good_window_to_the_promotion() -> None:
+    assert {AT: 1800.0} == of(WATCHING, "time_to_recover_seconds")
+    assert {(*AT, "accuracy"): 0.1} == of(WATCHING, "retraining_gain")
+
+
+def test_the_report_of_a_window_that_fails_is_named() -> None:
+    assert {(*AT, "s3://b/report.html"): 1.0} == of(WATCHING, "drift_report_info")
+    assert {(*AT, "Drift"): 1.0} == of(WATCHING, "retraining_due")
+
+
+def test_what_a_monitor_says_is_declared_with_as_many_labels() -> None:
+    for sample in samples(World([WATCHING])):
+        assert len(BY_NAME[sample.name].labels) == len(sample.labels), sample

@@ -49,3 +49,14 @@ def test_a_training_is_counted_by_who_asked_for_it() -> None:
     assert ended("TrainingJob", {}, {"completedAt": "2026-01-02T00:00:00Z"}) == [
         ("trainings_total", ("science", "User", "Failed"))
     ]
+
+
+def test_a_retraining_that_is_held_back_is_counted_when_it_begins_to_be_and_only_where_one_is_asked_for() -> None:
+    key = Key("DriftMonitor", "science", "iris")
+    idle = {"retraining": {"blocked": ["DataQuality"]}}
+    held = {"retraining": {"due": ["Drift"], "blocked": ["DataQuality", "CoolingDown"]}}
+
+    expected = {("science", "iris", "DataQuality"), ("science", "iris", "CoolingDown")}
+    assert expected == {milestone.labels for milestone in milestones(key, idle, held)}
+    assert [] == list(milestones(key, held, held))
+    assert [] == list(milestones(key, {}, idle))

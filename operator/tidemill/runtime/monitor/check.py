@@ -34,6 +34,7 @@ from tidemill.runtime.monitor.thresholds import worst
 from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import SIGNATURE_FILE
 from tidemill.runtime.profile import Counter, Profile, ProfileError
+from tidemill.runtime.receive import signals
 from tidemill.runtime.signature import Signature
 
 _evaluation: TypeAdapter[tuple[Measured, ...]] = TypeAdapter(tuple[Measured, ...])
@@ -46,7 +47,10 @@ def run(order: CheckOrder, store: Store) -> RunReport:
     """
     reference = load_reference(order.version, store)
     evidence, warnings = gather(order, reference, store)
-    outcomes = tuple(evaluate(check, evidence) for check in order.checks)
+    outcomes = tuple(
+        signals.judge(check, order, store) if check.type == "External" else evaluate(check, evidence)
+        for check in order.checks
+    )
     verdict = worst(outcome.verdict for outcome in outcomes)
     folder = f"{order.namespace}/monitors/{order.monitor}/{order.end.astimezone(UTC):%Y-%m-%dT%H-%M-%SZ}"
     store.put(f"{folder}/result.json", to_json(order, evidence, outcomes, warnings))

@@ -267,7 +267,7 @@ def _weights(model: Any, rows: Labelled) -> dict[str, NDArray[np.float64]]:
     inner = model.steps[-1][1] if isinstance(model, Pipeline) else model
     if not has_fit_parameter(inner, "sample_weight"):
         raise InvalidParameters(
-            f"{type(inner).__name__} takes no weights, but the Dataset has a column with the role Weight; take another estimator"
+            f"{type(inner).__name__} takes no weights, but a column with the role Weight, or spec.servedRows.balance, asks for them; take another estimator"
         )
     return {"model__sample_weight" if isinstance(model, Pipeline) else "sample_weight": rows.weight}
 

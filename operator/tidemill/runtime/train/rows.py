@@ -119,7 +119,11 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
         newer, recent, met, unseen, said = _newer(found, wanted, target, kept.features, measured, seed)
         warnings += (*found.warnings, *said)
         added = len(newer)
+        if wanted.balance == "Sources":
+            newer = _as_heavy_as(learnt, newer)
         learnt = learnt.append(newer) if wanted.combine == "Append" else newer
+        if wanted.balance == "Classes" and target.task == "Classification":
+            learnt = _classes_alike(learnt)
     if len(learnt) < LEAST_LEARNT:
         origin = "served rows with labels" if wanted is not None and wanted.combine == "Replace" else "rows"
         raise NotEnoughRows(
@@ -127,6 +131,22 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
             retryable=wanted is not None,
         )
     return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings)
+
+
+def _as_heavy_as(base: Labelled, newer: Labelled) -> Labelled:
+    """`newer` with weights that add up to those of `base`."""
+    total = newer.weight.sum()
+    return Labelled(newer.table, newer.truth, newer.weight * (base.weight.sum() / total)) if total > 0 else newer
+
+
+def _classes_alike(rows: Labelled) -> Labelled:
+    """`rows` with weights that add up to the same for every answer, and to what they were in all."""
+    weight_of = np.bincount(rows.truth, weights=rows.weight)
+    present = np.count_nonzero(weight_of)
+    if present == 0:
+        return rows
+    share = np.divide(weight_of.sum() / present, weight_of, out=np.zeros_like(weight_of), where=weight_of > 0)
+    return Labelled(rows.table, rows.truth, rows.weight * share[rows.truth])
 
 
 def _labelled(table: pa.Table, target: Target, kept: Schema) -> Labelled:

@@ -1,0 +1,22 @@
+"""`tidemill receive`: the receiver of a monitor, as its pod runs it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidemill.contract import ORDER_PATH
+
+
+def receive(
+    order: Annotated[Path, typer.Option(help="The order of the receiver, as JSON.")] = Path(ORDER_PATH),
+    port: Annotated[int, typer.Option(help="Where to listen.")] = 8080,
+) -> None:
+    """Take what other systems say for a DriftMonitor's External checks."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    from tidemill.runtime.receive.server import serve
+
+    serve(order, port=port)

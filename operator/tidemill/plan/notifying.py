@@ -1,0 +1,200 @@
+"""Who is told what happened: events are read from one status to the next, and each call is a run of its own.
+
+What happened is recorded in the same write as the change it is read from, so that a crash between the two cannot lose or
+double it; the Job that calls is named by the event, so that it is made once. Nothing waits for a call: a receiver that
+does not answer holds up neither checks nor retraining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tidemill.api import DriftMonitor, InferenceService
+from tidemill.api.base import to_rfc3339
+from tidemill.api.conditions import Reason
+from tidemill.api.driftmonitor import DriftMonitorStatus
+from tidemill.api.notifications import Delivery, MonitorEvent, Notification
+from tidemill.children import jobs
+from tidemill.children.installation import Installation
+from tidemill.contract import NotifyOrder, digest_of
+from tidemill.plan.attempts import advance
+from tidemill.plan.plan import Notice
+from tidemill.plan.world import Manifest, World
+
+KEPT: Final = 32
+MOST_ATTEMPTS: Final = 5
+_TRIAGE: Final = frozenset(
+    {
+        Reason.DATA_QUALITY,
+        Reason.DATA_LATE,
+        Reason.TOO_FEW_SAMPLES,
+        Reason.TOO_FEW_LABELS,
+        Reason.BUDGET_SPENT,
+        Reason.DEPENDENCY_NOT_READY,
+        Reason.INVALID_SPEC,
+    }
+)
+"""Brakes that a person can do something about; the others let go by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that is worth telling."""
+
+    type: MonitorEvent
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The deliveries after this visit, and the Jobs that make them."""
+
+    deliveries: tuple[Delivery, ...]
+    ensure: tuple[Manifest, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    wake: float | None = None
+
+
+def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: InferenceService) -> Iterator[Event]:
+    """What happened between two statuses of a monitor of `service`."""
+    was = before.last_run.verdict if before.last_run else ""
+    run = after.last_run
+    if run is not None and run.verdict == "Failing" and was != "Failing":
+        failing = ", ".join(check.name for check in after.checks if check.verdict == "Failing")
+        yield Event("Fired", to_rfc3339(run.end), f"{failing} failed in the window up to {to_rfc3339(run.end)}")
+    if run is not None and was == "Failing" and run.verdict in {"Passing", "Warning"}:
+        yield Event("Recovered", to_rfc3339(run.end), f"nothing failed in the window up to {to_rfc3339(run.end)}")
+    held, holds = _held(before), _held(after)
+    if holds and not held:
+        yield Event("Blocked", service.name, f"a retraining is asked for and held back: {', '.join(holds)}")
+    known = {outcome.training_job: outcome.outcome for outcome in before.history}
+    rolled_back = {ended.version for ended in service.status.history if ended.outcome == "RolledBack"}
+    for outcome in reversed(after.history):
+        earlier, now = known.get(outcome.training_job, "Running"), outcome.outcome
+        if earlier == now:
+            continue
+        version = outcome.model_version
+        if earlier == "Running" and version and now != "Failed":
+            yield Event("Retrained", version, f"{outcome.training_job} made {version}{_gain(outcome.gain)}")
+        if now == "Failed":
+            yield Event("Failed", outcome.training_job, f"{outcome.training_job} came to nothing")
+        if now == "Promoted":
+            yield Event("Promoted", version, f"{version} answers now{_gain(outcome.gain)}")
+        if now == "Rejected":
+            if version in rolled_back:
+                yield Event("RolledBack", version, f"{version} was rolled back")
+            else:
+                yield Event("Rejected", version, f"{version} may not be served")
+    opened = Reason.CIRCUIT_OPEN
+    if opened in after.retraining.blocked and opened not in before.retraining.blocked:
+        count = after.retraining.consecutive_rejected
+        yield Event("CircuitOpened", service.name, f"{count} retrainings in a row were not taken into service")
+
+
+def deliver(
+    monitor: DriftMonitor,
+    status: DriftMonitorStatus,
+    service: InferenceService,
+    world: World,
+    installation: Installation,
+    now: datetime,
+) -> Told:
+    """Record what happened in this visit, and carry every call on that is not over."""
+    at = now.replace(microsecond=0)
+    report_uri = status.last_run.report_uri if status.last_run else ""
+    fresh = [
+        Delivery(
+            notification=notification.name,
+            event=event.type,
+            at=at,
+            subject=event.subject[:256],
+            text=event.message[:1024],
+            report_uri=report_uri,
+        )
+        for event in events(monitor.status, status, service)
+        for notification in monitor.spec.notify
+        if event.type in notification.events
+    ]
+    entries = {notification.name: notification for notification in monitor.spec.notify}
+    told = [
+        _carry_on(monitor, delivery, entries.get(delivery.notification), world, installation, now)
+        for delivery in (*reversed(fresh), *monitor.status.deliveries)
+    ]
+    wakes = [one.wake for one in told if one.wake is not None]
+    return Told(
+        tuple(delivery for one in told for delivery in one.deliveries)[:KEPT],
+        tuple(manifest for one in told for manifest in one.ensure),
+        tuple(notice for one in told for notice in one.notices),
+        min(wakes, default=None),
+    )
+
+
+def _carry_on(
+    monitor: DriftMonitor,
+    delivery: Delivery,
+    notification: Notification | None,
+    world: World,
+    installation: Installation,
+    now: datetime,
+) -> Told:
+    if delivery.outcome != "Pending":
+        return Told((delivery,))
+    if notification is None:
+        return Told((_over(delivery, "Failed", "spec.notify does not name this receiver any more"),))
+    order = NotifyOrder(
+        namespace=monitor.namespace,
+        monitor=monitor.name,
+        service=monitor.log,
+        webhook=notification.webhook,
+        event=delivery.event,
+        at=delivery.at,
+        subject=delivery.subject,
+        text=delivery.text,
+        report_uri=delivery.report_uri,
+        allow_private=installation.allow_private_webhooks,
+    )
+    progress = advance(monitor, digest_of(order), delivery.attempt, world, now, at=delivery.at, limit=MOST_ATTEMPTS)
+    delivery = delivery.model_copy(update={"attempt": progress.attempt, "attempts": progress.attempt.number})
+    if progress.order_job:
+        secret = notification.webhook.secret_ref
+        job = jobs.run(
+            monitor,
+            order,
+            installation,
+            attempt=progress.attempt.number,
+            deadline=120,
+            ttl=600,
+            credentials=secret.name if secret else "",
+        )
+        return Told((delivery,), ensure=(job,))
+    if progress.attempt.outcome == "Succeeded":
+        return Told((_over(delivery, "Delivered", ""),))
+    if progress.attempt.outcome == "Failed" and progress.wake is None:
+        message = progress.attempt.message
+        notice = Notice("NotificationFailed", f"{delivery.notification}: {message}", "Warning")
+        return Told((_over(delivery, "Failed", message),), notices=(notice,))
+    return Told((delivery,), wake=progress.wake)
+
+
+def _over(delivery: Delivery, outcome: str, message: str) -> Delivery:
+    return delivery.model_copy(update={"outcome": outcome, "message": message[:512], "attempt": None})
+
+
+def _held(status: DriftMonitorStatus) -> tuple[str, ...]:
+    """The brakes that a person can do something about, while something asks for a retraining."""
+    if not status.retraining.due:
+        return ()
+    return tuple(reason for reason in status.retraining.blocked if reason in _TRIAGE)
+
+
+def _gain(gain: dict[str, float]) -> str:
+    """The first measure's gain, in words.
+
+    >>> _gain({"roc_auc": 0.031}), _gain({})
+    (' (roc_auc +0.031 on recent labelled rows)', '')
+    """
+    return next((f" ({metric} {value:+.3g} on recent labelled rows)" for metric, value in gain.items()), "")

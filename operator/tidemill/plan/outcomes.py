@@ -1,0 +1,159 @@
+"""What became of each retraining: read from its TrainingJob, its ModelVersion and the service, and kept once it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tidemill.api import DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api.driftmonitor import Counterfactual, RetrainingOutcome
+from tidemill.plan.gates import regression
+
+UNSEEN_FOR: Final = timedelta(seconds=120)
+LIVE: Final = frozenset({"Running", "Waiting"})
+OVER: Final = frozenset({"Promoted", "Rejected", "Failed"})
+KEPT: Final = 20
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def outcomes(
+    monitor: DriftMonitor,
+    runs: Sequence[TrainingJob],
+    versions: Sequence[ModelVersion],
+    service: InferenceService | None,
+    now: datetime,
+) -> tuple[RetrainingOutcome, ...]:
+    """What became of each retraining, newest first; what is over stays as it was recorded, whatever is deleted later."""
+    by_name = {version.name: version for version in versions}
+    recorded = {outcome.training_job: outcome for outcome in monitor.status.history}
+    found = []
+    for run in runs:
+        earlier = recorded.pop(run.name, None)
+        if earlier is None or earlier.outcome not in OVER:
+            earlier = _told(_read(run, earlier), by_name, service, now)
+        found.append(earlier)
+    for earlier in recorded.values():
+        if earlier.outcome == "Running" and now - earlier.at > UNSEEN_FOR:
+            # Nothing can come of a run that somebody deleted before it had an outcome; a new one may not be seen yet.
+            earlier = earlier.model_copy(update={"outcome": "Failed", "ended_at": now.replace(microsecond=0)})
+        found.append(_told(earlier, by_name, service, now))
+    found.sort(key=lambda outcome: (outcome.at, outcome.training_job), reverse=True)
+    return tuple(found[:KEPT])
+
+
+def live(history: Sequence[RetrainingOutcome]) -> RetrainingOutcome | None:
+    """The newest retraining that is not over."""
+    return next((outcome for outcome in history if outcome.outcome in LIVE), None)
+
+
+def elsewhere(
+    runs: Sequence[TrainingJob], versions: Sequence[ModelVersion], service: InferenceService, now: datetime
+) -> RetrainingOutcome | None:
+    """A retraining of the same model that another monitor ordered and that is not over."""
+    by_name = {version.name: version for version in versions}
+    found = [_told(_read(run, None), by_name, service, now) for run in runs]
+    return live(found)
+
+
+def consecutive_rejected(history: Sequence[RetrainingOutcome], reset: datetime | None) -> int:
+    """How many retrainings in a row, newest first, did not make it into service; a reset forgets what was before it."""
+    count = 0
+    for outcome in history:
+        if outcome.outcome == "Promoted" or (reset is not None and outcome.at <= reset):
+            break
+        count += outcome.outcome in {"Rejected", "Failed"}
+    return count
+
+
+def _read(run: TrainingJob, earlier: RetrainingOutcome | None) -> RetrainingOutcome:
+    """What a run says of itself, with what was recorded of it before."""
+    cause = run.status.cause
+    base = earlier or RetrainingOutcome(
+        training_job=run.name,
+        outcome="Running",
+        at=run.metadata.creation_timestamp or _EPOCH,
+        cause=(cause.trigger if cause else None) or "Drift",
+        checks=cause.checks if cause else (),
+        since=cause.since if cause else None,
+    )
+    outcome = "Failed" if run.status.is_true("Failed") else "Waiting" if run.status.is_true("Complete") else "Running"
+    return base.model_copy(
+        update={
+            "model_version": run.status.model_version or base.model_version,
+            "outcome": outcome,
+            # The API server's clock counts once it has spoken.
+            "at": run.metadata.creation_timestamp or base.at,
+        }
+    )
+
+
+def _told(
+    outcome: RetrainingOutcome,
+    versions: Mapping[str, ModelVersion],
+    service: InferenceService | None,
+    now: datetime,
+) -> RetrainingOutcome:
+    """The outcome with what became of the version, what it gained, and when it was over."""
+    version = versions.get(outcome.model_version)
+    if outcome.outcome == "Waiting":
+        outcome = outcome.model_copy(update={"outcome": _fate(outcome, version, versions, service)})
+    if version is not None and not outcome.gain:
+        outcome = outcome.model_copy(update={"gain": gain(version), "counterfactual": counterfactual(version)})
+    if outcome.outcome in OVER and outcome.ended_at is None:
+        outcome = outcome.model_copy(update={"ended_at": now.replace(microsecond=0)})
+    return outcome
+
+
+def _fate(
+    outcome: RetrainingOutcome,
+    version: ModelVersion | None,
+    versions: Mapping[str, ModelVersion],
+    service: InferenceService | None,
+) -> str:
+    """What became of a version that was made; one that a newer version overtook is not waited for."""
+    stable = service.status.stable if service is not None else None
+    if service is not None and stable is not None:
+        if stable.version == outcome.model_version and service.status.rollout is None:
+            return "Promoted"
+        for ended in service.status.history:
+            if ended.version == outcome.model_version:
+                return "Promoted" if ended.outcome == "Promoted" else "Rejected"
+        taken = versions.get(stable.version)
+        if version is not None and taken is not None and _born(taken) > _born(version):
+            return "Rejected"
+    return "Rejected" if version is not None and version.status.is_true("Stalled") else "Waiting"
+
+
+def _born(version: ModelVersion) -> datetime:
+    return version.metadata.creation_timestamp or _EPOCH
+
+
+def gain(version: ModelVersion) -> dict[str, float]:
+    """How much better the version is than the one it was to replace, on the same recent labelled rows; greater is better.
+
+    An error that fell is a gain above zero. Empty where there were no such rows.
+    """
+    measured = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
+    if measured is None:
+        return {}
+    both = [name for name in measured.metrics if name in measured.stable][:8]
+    return {name: round(-regression(name, measured.metrics[name], measured.stable[name]), 6) for name in both}
+
+
+def counterfactual(version: ModelVersion) -> Counterfactual | None:
+    """What the drift cost and what the retraining gained: both versions on the recent labelled rows that neither learnt from."""
+    recent = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
+    if recent is None:
+        return None
+    metric = next((name for name in recent.metrics if name in recent.stable), None)
+    if metric is None:
+        return None
+    holdout = next((one for one in version.spec.evaluation if one.on == "Holdout"), None)
+    return Counterfactual(
+        metric=metric,
+        rows=recent.rows,
+        expected=holdout.stable.get(metric) if holdout else None,
+        before=recent.stable[metric],
+        after=recent.metrics[metric],
+    )

@@ -1,0 +1,62 @@
+"""What windows are compared with: the served version's profile, a revision of a Dataset, or earlier windows of the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tidemill.api import Dataset, DriftMonitor, ModelVersion
+from tidemill.api.dataset import Revision
+from tidemill.api.driftmonitor import DriftMonitorStatus, Reference
+from tidemill.contract import ReferenceOrder, TimeRange
+from tidemill.plan import windows
+from tidemill.plan.reading import find
+from tidemill.plan.world import World
+
+
+class MissingReferenceError(Exception):
+    """The Dataset or the revision to compare with is not there."""
+
+
+def rebase(
+    monitor: DriftMonitor, version: ModelVersion, revision: Revision | None, now: datetime
+) -> DriftMonitorStatus:
+    """The status with what windows are compared with now; counts that spoke of another reference are forgotten."""
+    status, digest = monitor.status, version.spec.artifact.digest
+    dataset_digest = revision.digest if revision else ""
+    before = status.reference
+    if before is not None and before.digest == digest and before.dataset_digest == dataset_digest:
+        return status
+    # Another revision to compare with says nothing about the version: its rows go on counting.
+    since = before.since if before is not None and before.digest == digest else now.replace(microsecond=0)
+    reference = Reference(version=version.name, digest=digest, since=since, dataset_digest=dataset_digest)
+    return status.model_copy(update={"reference": reference, "checks": (), "last_run": None, "attempt": None})
+
+
+def revision_of(monitor: DriftMonitor, world: World) -> Revision | None:
+    """The revision that is the reference; None where the reference is no Dataset. Raises MissingReferenceError."""
+    wanted = monitor.spec.reference.dataset
+    if wanted is None:
+        return None
+    dataset = find(Dataset, world, monitor.namespace, wanted.name)
+    if dataset is None:
+        raise MissingReferenceError(f"there is no Dataset {wanted.name!r} in this namespace to compare with")
+    current: Revision | None = dataset.status.revision
+    if wanted.revision == "Latest":
+        if current is None:
+            raise MissingReferenceError(f"Dataset {wanted.name!r} has no revision to compare with yet")
+        return current
+    known: list[Revision] = [*([current] if current else []), *dataset.status.revisions]
+    found = next((revision for revision in known if revision.digest == wanted.revision), None)
+    if found is None:
+        raise MissingReferenceError(
+            f"Dataset {wanted.name!r} has no revision {wanted.revision}; take one of its status.revisions, or Latest"
+        )
+    return found
+
+
+def order(monitor: DriftMonitor, window: TimeRange, revision: Revision | None) -> ReferenceOrder | None:
+    """The reference for an order; None where it is the version's own profile."""
+    if revision is not None:
+        return ReferenceOrder(dataset_uri=revision.uri, dataset_digest=revision.digest)
+    ranges = windows.earlier(monitor, window)
+    return ReferenceOrder(ranges=ranges) if ranges else None

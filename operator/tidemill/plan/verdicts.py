@@ -1,0 +1,88 @@
+"""What a window was found to be, counted on from the windows before it, and what is said of it in conditions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tidemill.api import ModelVersion
+from tidemill.api.checks import DRIFT_TYPES
+from tidemill.api.conditions import Reason, Said, false, true
+from tidemill.api.driftmonitor import CheckStatus, DriftMonitorStatus, WindowRun
+from tidemill.contract import Checked, CheckOrder, CheckOutcome
+from tidemill.plan.plan import Notice
+
+
+def record(
+    status: DriftMonitorStatus, order: CheckOrder, version: ModelVersion, checked: Checked, *, on_demand: bool = False
+) -> tuple[DriftMonitorStatus, tuple[Notice, ...]]:
+    """The verdicts of a window, with the windows in a row that failed counted on.
+
+    A window without data neither adds to the count nor ends it: a gap is no answer. One that a person asked for between
+    two ticks tells what it found and does not add either: asking often must not bring a retraining nearer.
+    """
+    before = {check.name: check for check in status.checks}
+    previous_end = status.last_run.end if status.last_run else order.start
+    checks = tuple(_count(found, before.get(found.name), previous_end, on_demand) for found in checked.checks)
+    run = WindowRun(
+        start=order.start,
+        end=order.end,
+        version=version.name,
+        samples=checked.samples,
+        labelled=checked.labelled,
+        verdict=checked.verdict,
+        report_uri=checked.report_uri,
+    )
+    notices: tuple[Notice, ...] = ()
+    if checked.verdict == "Failing" and (status.last_run is None or status.last_run.verdict != "Failing"):
+        failing = ", ".join(check.name for check in checks if check.verdict == "Failing")
+        notices = (Notice(Reason.DRIFT_DETECTED, f"failing: {failing}; report {checked.report_uri}", "Warning"),)
+    return status.model_copy(update={"checks": checks[:32], "last_run": run}), notices
+
+
+def _count(found: CheckOutcome, earlier: CheckStatus | None, previous_end: datetime, on_demand: bool) -> CheckStatus:
+    before = earlier.consecutive if earlier else 0
+    since = earlier.failing_since if earlier else None
+    match found.verdict:
+        case "Failing":
+            consecutive = before if on_demand else before + 1
+            since = since or previous_end
+        case "NoData":
+            consecutive = before
+        case _:
+            consecutive, since = 0, None
+    return CheckStatus(
+        name=found.name,
+        type=found.type,
+        verdict=found.verdict,
+        value=found.value,
+        threshold=found.threshold,
+        lower=found.lower,
+        upper=found.upper,
+        consecutive=consecutive,
+        failing_since=since,
+        worst=found.worst[:5],
+        message=found.message,
+    )
+
+
+def say(status: DriftMonitorStatus, minimum_samples: int) -> list[Said]:
+    """What the newest window says about the service: only what is true of it now."""
+    said = []
+    run = status.last_run
+    failing = [check for check in status.checks if check.verdict == "Failing"]
+    for condition, reason, types in (
+        ("DriftDetected", Reason.DRIFT_DETECTED, (*DRIFT_TYPES, "OutlierShare")),
+        ("PerformanceDegraded", Reason.DRIFT_DETECTED, ("Performance", "EstimatedPerformance", "External")),
+        ("FairnessViolated", Reason.FAIRNESS, ("Fairness",)),
+        ("DataQualityFailed", Reason.DATA_QUALITY, ("DataQuality",)),
+        ("DataLate", Reason.DATA_LATE, ("Timeliness",)),
+    ):
+        found = [check for check in failing if check.type in types]
+        if found:
+            said.append(true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in found)))
+    if run is not None and run.verdict == "NoData":
+        message = f"{run.samples} rows in the window, {minimum_samples} needed"
+        said.append(false("DataAvailable", Reason.NO_DATA, message))
+    elif run is not None:
+        said.append(true("DataAvailable", Reason.SUCCEEDED, f"{run.samples} rows, {run.labelled} with labels"))
+    return said

@@ -1,0 +1,155 @@
+"""When a window is due, and which moments it holds: a function of the schedule, the requests and the time that is given.
+
+Windows end at multiples of the interval since the epoch, or at the ticks of the cron schedule, so that every visit and
+every replica means the same ones. A person's request is one more moment at which a window ends.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from croniter import CroniterBadDateError, CroniterError, croniter
+
+from tidemill.api import DriftMonitor
+from tidemill.api.dataset import Attempt
+from tidemill.api.durations import delta, seconds
+from tidemill.children import names
+from tidemill.contract import TimeRange
+
+LONGEST_RUN: Final = 900.0
+"""Seconds after which a check run is given up."""
+REQUEST_LAPSES: Final = timedelta(days=1)
+# A hash or a random number in place of a value would not mean the same moment twice.
+_CHANCE: Final = re.compile(r"(^|[ ,])[hHrR]([ ,/]|$)")
+
+
+class UnusableScheduleError(ValueError):
+    """A schedule that is none, or that never fires."""
+
+
+class NeverFiresError(UnusableScheduleError):
+    """A schedule without a single moment, such as 30 February."""
+
+
+def newest_tick(schedule: str, now: datetime) -> datetime:
+    """The newest moment of a cron schedule up to `now`, in UTC; raises UnusableScheduleError.
+
+    >>> newest_tick("*/15 * * * *", datetime(2026, 1, 5, 9, 44, 59, tzinfo=UTC)).isoformat()
+    '2026-01-05T09:30:00+00:00'
+    """
+    whole = now.astimezone(UTC).replace(microsecond=0)
+    # The iterator looks strictly before where it starts, and ticks are whole minutes.
+    found: datetime = _cron(schedule, whole + timedelta(seconds=1), forwards=False)
+    return found
+
+
+def next_tick(schedule: str, now: datetime) -> datetime:
+    """The first moment of a cron schedule after `now`, in UTC; raises UnusableScheduleError."""
+    return _cron(schedule, now.astimezone(UTC), forwards=True)
+
+
+def _cron(schedule: str, start: datetime, *, forwards: bool) -> datetime:
+    if len(schedule.split()) != 5 and not schedule.startswith("@"):
+        raise UnusableScheduleError(
+            f"{schedule!r} has not five fields; write minute, hour, day, month and weekday, such as 0 2 * * *"
+        )
+    if _CHANCE.search(schedule):
+        raise UnusableScheduleError(f"{schedule!r} leaves a value to chance; write numbers, such as 0 2 * * *")
+    try:
+        # Leap days are at most eight years apart; what fires less often is as good as never.
+        ticks = croniter(schedule, start, ret_type=datetime, max_years_between_matches=9)
+        found: datetime = ticks.get_next() if forwards else ticks.get_prev()
+    except CroniterBadDateError as error:
+        raise NeverFiresError(f"{schedule!r} never fires; write a date that exists") from error
+    except (CroniterError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnusableScheduleError(
+            f"{schedule!r} is no cron schedule ({error}); write minute, hour, day, month and weekday, such as 0 2 * * *"
+        ) from error
+    return found
+
+
+def asked_at(annotations: dict[str, str], name: str, now: datetime) -> datetime | None:
+    """The moment that an annotation asks for; None where there is none, it lies ahead, or it has lapsed."""
+    try:
+        moment = datetime.fromisoformat(annotations.get(name, ""))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    try:
+        moment = moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        return None
+    return moment if now - REQUEST_LAPSES < moment <= now else None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The newest window that should be known, and when the next one is due."""
+
+    end: datetime
+    next_at: datetime
+
+
+def due(monitor: DriftMonitor, now: datetime) -> Due:
+    """The newest moment at which a window ends; raises UnusableScheduleError."""
+    if monitor.spec.schedule is not None:
+        tick, following = newest_tick(monitor.spec.schedule, now), next_tick(monitor.spec.schedule, now)
+    else:
+        period = max(seconds(monitor.spec.every), 1.0)
+        tick = datetime.fromtimestamp(now.timestamp() // period * period, UTC)
+        following = tick + timedelta(seconds=period)
+    asked = asked_at(monitor.metadata.annotations, names.CHECK, now)
+    if asked is not None and asked > tick:
+        return Due(asked, following)
+    return Due(tick, following)
+
+
+def is_on_demand(monitor: DriftMonitor, end: datetime, now: datetime) -> bool:
+    """Whether a person asked for the window that ended at `end`, and no tick of the schedule did."""
+    if asked_at(monitor.metadata.annotations, names.CHECK, now) != end:
+        return False
+    if monitor.spec.schedule is not None:
+        return newest_tick(monitor.spec.schedule, end) != end
+    return end.timestamp() % max(seconds(monitor.spec.every), 1.0) != 0
+
+
+def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
+    """The end of the window to look at: an attempt that runs is carried on before a newer window is begun."""
+    if attempt is None or attempt.at is None:
+        return latest.end
+    period = max((latest.next_at - latest.end).total_seconds(), 1.0)
+    if attempt.outcome == "Running" and (now - attempt.at).total_seconds() < LONGEST_RUN + period:
+        return attempt.at
+    return max(latest.end, attempt.at)
+
+
+def held(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange:
+    """The window that ends at `end`, of which nothing before `since` counts."""
+    return TimeRange(start=max(end - delta(monitor.spec.window.size), since), end=end)
+
+
+def labelled(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange | None:
+    """The window whose labels are in, where labels take time; it may be empty while everything is younger than they are."""
+    wait = delta(monitor.spec.window.label_delay)
+    if not wait:
+        return None
+    earlier = end - wait
+    start = max(earlier - delta(monitor.spec.window.size), since)
+    return TimeRange(start=min(start, earlier), end=earlier) if earlier > since else TimeRange(start=since, end=since)
+
+
+def earlier(monitor: DriftMonitor, window: TimeRange) -> tuple[TimeRange, ...]:
+    """The windows before `window` that it is compared with, newest first; empty where the reference is no window."""
+    source = monitor.spec.reference.window
+    if source is None:
+        return ()
+    if source.offset is not None:
+        shifts = [delta(source.offset)]
+    else:
+        step = timedelta(days=1 if source.seasonal == "SameHour" else 7)
+        shifts = [step * count for count in range(1, source.periods + 1)]
+    return tuple(TimeRange(start=window.start - shift, end=window.end - shift) for shift in shifts)

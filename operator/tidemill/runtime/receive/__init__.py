@@ -1,0 +1,1 @@
+"""What other systems say about a model: verified, put into one form, and kept in the store for the monitor's checks."""

@@ -1,0 +1,51 @@
+"""Whether a call comes from who holds the secret, and is not an old one sent again.
+
+A bearer token proves the caller of this very connection. A signature travels with the bytes, so it covers the moment at
+which it was made (`<unix seconds>.<body>`), that moment must be recent, and no signature is taken twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+FRESH_SECONDS: Final = 300
+SIGNATURE: Final = "x-tidemill-signature-256"
+TIMESTAMP: Final = "x-tidemill-timestamp"
+
+Standing = Literal["Bearer", "Signed", "Refused", "Stale", "NoSecret"]
+
+
+def standing(headers: Mapping[str, str], body: bytes, secret: Path, now: float) -> Standing:
+    """How a call stands; `headers` have names in lower case, `secret` is the folder of the mounted Secret."""
+    token, key = _read(secret / "token").strip(), _read(secret / "hmac-key").rstrip(b"\r\n")
+    if not token and not key:
+        return "NoSecret"
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token):
+        return "Bearer"
+    signature, moment = headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, "")
+    if not key or not signature or not hmac.compare_digest(signature.encode(), sign(key, moment, body).encode()):
+        return "Refused"
+    if not moment.isascii() or not moment.isdigit() or abs(now - int(moment[:12])) > FRESH_SECONDS:
+        return "Stale"
+    return "Signed"
+
+
+def sign(key: bytes, moment: str, body: bytes) -> str:
+    """The signature of a body at a moment, in seconds since 1970.
+
+    >>> sign(b"key", "1767603600", b"{}")[:15]
+    'sha256=2fcafe85'
+    """
+    return "sha256=" + hmac.new(key, moment.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

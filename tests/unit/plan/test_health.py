@@ -1,0 +1,67 @@
+"""The health score: its parts, its bounds, and that it explains itself."""
+
+import doctest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import monitors as make
+from tidemill.api.checks import _FITTING
+from tidemill.api.driftmonitor import CheckStatus
+from tidemill.plan import health as module
+from tidemill.plan import notifying
+from tidemill.plan.health import health
+
+CHECKS = st.builds(
+    lambda type_, verdict, value, threshold, index: CheckStatus(
+        name=f"c{index}", type=type_, verdict=verdict, value=value, threshold=threshold
+    ),
+    st.sampled_from(sorted(_FITTING)),
+    st.sampled_from(["Passing", "Warning", "Failing", "NoData"]),
+    st.none() | st.floats(-1e9, 1e9),
+    st.none() | st.floats(0, 1e9),
+    st.integers(0, 99),
+)
+
+
+def test_the_examples_hold() -> None:
+    assert [0, 0] == [doctest.testmod(one).failed for one in (module, notifying)]
+
+
+@given(st.lists(CHECKS, max_size=32), st.integers(0, 9), st.integers(0, 9))
+def test_a_score_is_between_the_worst_part_and_a_little_above_it_and_weights_add_up(
+    checks: list[CheckStatus], wanted: int, ready: int
+) -> None:
+    found = health(checks, make.run(), wanted=wanted, ready=ready)
+    if found is None:
+        return
+    scores = [part.score for part in found.parts]
+
+    assert 0 <= min(scores) <= found.score + 1 <= min(min(scores) + 41, 101)
+    assert abs(sum(part.weight for part in found.parts) - 1) < 0.01
+    assert all(part.message for part in found.parts)
+    assert len({part.name for part in found.parts}) == len(found.parts)
+
+
+def test_a_window_without_rows_is_not_a_healthy_one() -> None:
+    found = health([], make.run(samples=2, verdict="NoData"), wanted=1, ready=1)
+
+    assert found is not None
+    assert [("Freshness", 20), ("Infrastructure", 100)] == [(part.name, part.score) for part in found.parts]
+    assert "Warning" == found.grade
+
+
+def test_more_drift_is_never_better() -> None:
+    scores = [health([make.check(value=value / 10, threshold=0.2)], None, wanted=1, ready=1) for value in range(8)]
+    values = [score.score for score in scores if score is not None]
+
+    assert values == sorted(values, reverse=True)
+    assert values[0] == 100
+
+
+def test_a_check_that_cannot_run_is_told() -> None:
+    found = health([], None, wanted=2, ready=2, trouble="OOMKilled")
+
+    assert found is not None
+    assert "OOMKilled" in found.parts[0].message
+    assert 50 == found.parts[0].score

@@ -1,0 +1,126 @@
+"""When windows are due and what they hold."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import monitors as make
+from support.monitors import NOW, ago
+from tidemill.api.dataset import Attempt
+from tidemill.contract import TimeRange
+from tidemill.plan import windows
+from tidemill.plan.windows import NeverFiresError, UnusableScheduleError, due
+
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+NEVER = ["0 0 30 2 *", "0 0 31 4 *", "0 0 31 2,4,6,9,11 *"]
+NONSENSE = ["61 * * * *", "* * * * * *", "a b c d e", "R * * * *", "H/5 * * * *", "* *", "*/0 * * * *", "0 0 0 * *"]
+
+
+@given(MOMENTS, st.integers(1, 10**7))
+def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interval_on(
+    now: datetime, period: int
+) -> None:
+    found = due(make.monitor(interval=f"{period}s"), now)
+
+    assert found.end <= now < found.next_at
+    assert timedelta(seconds=period) == found.next_at - found.end
+    assert 0 == found.end.timestamp() % period
+
+
+@given(
+    MOMENTS,
+    st.sampled_from(
+        ["*/15 * * * *", "0 2 * * *", "30 4 1 * *", "0 0 29 2 *", "* * * * *", "@daily", "0 9 * * MON-FRI"]
+    ),
+)
+def test_a_tick_is_the_newest_and_none_lies_between_it_and_the_next(now: datetime, schedule: str) -> None:
+    found = due(make.monitor(schedule=schedule), now)
+
+    assert found.end <= now < found.next_at
+    assert found.next_at == windows.next_tick(schedule, found.end)
+    assert found.end == windows.newest_tick(schedule, found.next_at - timedelta(seconds=1))
+    assert found.end == windows.newest_tick(schedule, found.end)
+
+
+@pytest.mark.parametrize("schedule", NEVER)
+def test_a_schedule_that_never_fires_is_told_apart(schedule: str) -> None:
+    with pytest.raises(NeverFiresError, match="never fires"):
+        due(make.monitor(schedule=schedule), NOW)
+
+
+@pytest.mark.parametrize("schedule", NONSENSE)
+def test_what_is_no_schedule_is_refused_and_none_is_left_to_chance(schedule: str) -> None:
+    with pytest.raises(UnusableScheduleError):
+        windows.newest_tick(schedule, NOW)
+
+
+def test_a_person_can_ask_for_a_window_between_two_ticks() -> None:
+    asked = NOW + timedelta(minutes=7)
+    watched = make.monitor(interval="15m", annotations={"tidemill.dev/check": asked.isoformat()})
+    now = NOW + timedelta(minutes=8)
+
+    found = due(watched, now)
+
+    assert (asked, NOW + timedelta(minutes=15)) == (found.end, found.next_at)
+    assert windows.is_on_demand(watched, asked, now)
+    assert not windows.is_on_demand(watched, NOW, now)
+
+
+def test_a_request_older_than_the_newest_tick_was_answered_by_it() -> None:
+    watched = make.monitor(interval="15m", annotations={"tidemill.dev/check": ago(minutes=3).isoformat()})
+
+    assert due(watched, NOW).end == NOW
+
+
+def test_a_run_under_way_is_carried_on_before_a_newer_window_is_begun() -> None:
+    running = Attempt(order="o", number=1, outcome="Running", at=ago(minutes=20))
+    given_up = running.model_copy(update={"at": ago(hours=1)})
+    ended = running.model_copy(update={"outcome": "Succeeded"})
+    latest = due(make.monitor(interval="15m"), NOW)
+
+    assert ago(minutes=20) == windows.end_of(running, latest, NOW)
+    assert [NOW, NOW, NOW] == [windows.end_of(attempt, latest, NOW) for attempt in (given_up, ended, None)]
+
+
+def test_a_window_holds_nothing_from_before_its_reference() -> None:
+    watched = make.monitor(window={"size": "24h"})
+
+    assert TimeRange(start=ago(hours=2), end=NOW) == windows.held(watched, NOW, since=ago(hours=2))
+    assert TimeRange(start=ago(hours=24), end=NOW) == windows.held(watched, NOW, since=ago(days=9))
+
+
+def test_labels_that_take_time_are_looked_for_in_an_earlier_window() -> None:
+    watched = make.monitor(window={"size": "24h", "labelDelay": "48h"})
+
+    assert TimeRange(start=ago(hours=72), end=ago(hours=48)) == windows.labelled(watched, NOW, since=ago(days=9))
+    assert TimeRange(start=ago(hours=50), end=ago(hours=48)) == windows.labelled(watched, NOW, since=ago(hours=50))
+    assert windows.labelled(make.monitor(), NOW, since=ago(days=9)) is None
+
+
+def test_while_everything_is_younger_than_its_labels_their_window_is_empty() -> None:
+    watched = make.monitor(window={"size": "24h", "labelDelay": "48h"})
+
+    found = windows.labelled(watched, NOW, since=ago(hours=1))
+
+    assert found is not None
+    assert found.start == found.end
+
+
+REFERENCES = {
+    "the week before": ({"offset": "7d"}, [7]),
+    "the same hour of the three days before": ({"seasonal": "SameHour", "periods": 3}, [1, 2, 3]),
+    "the same weekday of the two weeks before": ({"seasonal": "SameWeekday", "periods": 2}, [7, 14]),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_window_can_be_compared_with(name: str) -> None:
+    source, days = REFERENCES[name]
+    watched = make.monitor(reference={"type": "Window", "window": source})
+    window = TimeRange(start=ago(hours=1), end=NOW)
+
+    expected = tuple(TimeRange(start=ago(days=day, hours=1), end=ago(days=day)) for day in days)
+
+    assert expected == windows.earlier(watched, window)
