@@ -83,8 +83,10 @@ fuzz-specs: .venv/.ready ## Try mutated, misused, poisoned and undone specs on t
 	@$(python) -m fuzz run --minutes 60 --failures reports/fuzz
 
 .PHONY: bench-drift
-bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (and Evidently, where EVIDENTLY names a Python that has it)
-	@$(python) tests/benchmarks/drift --rows 1000000 $(if $(EVIDENTLY),--evidently $(EVIDENTLY))
+bench-drift: .venv/.ready ## Time drift statistics beside Evidently, NannyML, whylogs, polars, DuckDB and an expert's script, then a long stream
+	@$(python) tests/benchmarks/drift --rows 200000 --rounds 3
+	@$(python) tests/benchmarks/drift --rows 1000000 --rounds 3 --stream 10000000
+	@$(python) tests/benchmarks/drift --rows 100000 --width 500 --rounds 3
 
 .PHONY: bench-serving
 bench-serving: .venv/.ready ## Time the server beside an echo and an expert's server; needs wrk

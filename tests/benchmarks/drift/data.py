@@ -11,15 +11,32 @@ import pyarrow.parquet as pq
 NUMBERS, CATEGORIES, MISSING = 40, 10, 0.03
 MOVED = tuple(f"n{place}" for place in range(5))
 _ROWS_PER_GROUP = 1 << 17
+_ROWS_AT_ONCE = 1_000_000
 
 
-def write(path: Path, rows: int, *, seed: int, moved: bool) -> Path:
-    """A table of `rows` rows; the same arguments are the same table. Kept where it is there already."""
+def write(path: Path, rows: int, *, seed: int, moved: bool, width: int = NUMBERS + CATEGORIES) -> Path:
+    """A table of `rows` rows, four numbers to a category; the same arguments are the same table. Kept where it is there already.
+
+    Written a million rows at a time, so that a long table needs no more memory than a short one.
+    """
     if path.exists():
         return path
+    partial = path.with_suffix(".part")
+    writer = None
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        table = _made(min(_ROWS_AT_ONCE, rows - start), seed * 1000 + start // _ROWS_AT_ONCE, moved, width)
+        writer = writer or pq.ParquetWriter(partial, table.schema)
+        writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+    assert writer is not None
+    writer.close()
+    return partial.rename(path)
+
+
+def _made(rows: int, seed: int, moved: bool, width: int) -> pa.Table:
     random = np.random.default_rng(seed)
     columns: dict[str, pa.Array] = {}
-    for place in range(NUMBERS):
+    categories = width // 5
+    for place in range(width - categories):
         kind = place % 4
         if kind == 0:
             values = random.normal(size=rows)
@@ -32,9 +49,7 @@ def write(path: Path, rows: int, *, seed: int, moved: bool) -> Path:
         if moved and f"n{place}" in MOVED:
             values = values * 1.3 + 0.1
         columns[f"n{place}"] = pa.array(values, mask=random.random(rows) < MISSING)
-    for place in range(CATEGORIES):
-        words = np.array([f"v{word}" for word in range(5 + 3 * place)])
+    for place in range(categories):
+        words = np.array([f"v{word}" for word in range(5 + 3 * (place % CATEGORIES))])
         columns[f"c{place}"] = pa.array(words[random.integers(0, len(words), rows)], mask=random.random(rows) < MISSING)
-    partial = path.with_suffix(".part")
-    pq.write_table(pa.table(columns), partial, row_group_size=_ROWS_PER_GROUP)
-    return partial.rename(path)
+    return pa.table(columns)

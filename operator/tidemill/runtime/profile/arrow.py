@@ -49,15 +49,19 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> Numbers:
         or pa.types.is_decimal(kind)
     ):
         missing = column.null_count
-        column = pc.cast(column, pa.float64(), safe=False)
+        if not pa.types.is_float64(kind):
+            column = pc.cast(column, pa.float64(), safe=False)
         if not missing:
             return Numbers(_to_numpy(column), 0, 0)
-        # Filling gaps with a value that is there anyway is eight times as quick as closing them.
+        # Filling gaps with a value that is there anyway is far quicker than closing them.
         first = column.slice(0, _LOOK).drop_null()
         filler = first[0].as_py() if len(first) else math.nan
         if not math.isfinite(filler):
             return Numbers(_to_numpy(column.drop_null()), missing, 0)
-        return Numbers(_to_numpy(column.fill_null(filler)), missing, 0, missing, filler)
+        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        values = _raw(whole, np.float64).copy()
+        values[_gaps(whole)] = filler
+        return Numbers(values, missing, 0, missing, filler)
     if _is_text(kind):
         return _parse(column)
     return Numbers(np.empty(0), column.null_count, len(column) - column.null_count)
@@ -71,6 +75,20 @@ def _to_numpy(column: Any) -> Floats:
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _raw(array: Any, kind: Any) -> Any:
+    """An array's own buffer of values, without a copy; where a value is missing anything may stand."""
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * np.dtype(kind).itemsize)
+
+
+def _gaps(array: Any) -> Any:
+    """Where values are missing, from the bits that say so."""
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    first = array.offset // 8
+    there = np.unpackbits(bits[first : (array.offset + len(array) + 7) // 8], bitorder="little")
+    start = array.offset - 8 * first
+    return np.flatnonzero(there[start : start + len(array)] == 0)
 
 
 def _parse(column: Any) -> Numbers:
@@ -95,7 +113,8 @@ def categories(column: pa.Array | pa.ChunkedArray) -> tuple[dict[str, int], int]
         return {}, len(column)
     missing = column.null_count
     counted: dict[str, int] = {}
-    for value, count in _value_counts(column.drop_null() if missing else column):
+    coded = pa.types.is_dictionary(column.type)
+    for value, count in _value_counts(column.drop_null() if missing and not coded else column):
         text = spell(value)
         if text is None:
             missing += count
@@ -128,8 +147,15 @@ def _value_counts(column: Any) -> list[tuple[Any, int]]:
         chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
         pairs: list[tuple[Any, int]] = []
         for chunk in chunks:
-            indices = chunk.indices.to_numpy(zero_copy_only=False)
-            counts = np.bincount(indices, minlength=len(chunk.dictionary))
+            indices = chunk.indices
+            codes = _raw(indices, indices.type.to_pandas_dtype())
+            gaps = _gaps(indices) if indices.null_count else ()
+            if len(gaps):
+                codes = codes.copy()
+                codes[gaps] = 0
+            counts = np.bincount(codes, minlength=max(1, len(chunk.dictionary)))
+            if len(gaps):
+                counts[0] -= len(gaps)
             used = np.flatnonzero(counts)
             pairs += zip(chunk.dictionary.take(pa.array(used)).to_pylist(), counts[used].tolist(), strict=True)
         return pairs

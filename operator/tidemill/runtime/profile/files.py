@@ -17,7 +17,7 @@ from tidemill.runtime.profile.profile import Counter, Profile, ProfiledColumn, P
 SAMPLE_ROWS = 1 << 18
 """Bins are fitted to about so many rows, taken from all over the file."""
 _CSV_BLOCK = 1 << 22
-_BATCH_ROWS = 1 << 16
+_BATCH_ROWS = 1 << 17
 _BUFFER = 1 << 16
 """Bytes of a column chunk that are read at a time; whole chunks would be hundreds of megabytes."""
 

@@ -1,0 +1,30 @@
+"""Tidemill alone on a long stream and on wide tables: time, memory, and that shards add up to one pass.
+
+python stream.py REFERENCE.profile.json CURRENT OUT.json
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+
+def main(reference: str, current: str, out: str) -> None:
+    from tidemill.runtime.monitor.comparison import compare
+    from tidemill.runtime.profile.files import profile_file
+
+    before = profile_file(Path(reference)).profile
+    start = time.perf_counter()
+    now = profile_file(Path(current), before).profile
+    columns = compare(before, now)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    with open(out, "w") as file:
+        json.dump({"seconds": seconds, "rss": peak, "rows": now.rows, "columns": len(columns)}, file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
