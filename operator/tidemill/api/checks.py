@@ -44,6 +44,9 @@ Method = Literal[
     "CramersV",
     "KolmogorovSmirnov",
     "Wasserstein",
+    "MeanShift",
+    "VarianceShift",
+    "Significance",
     "MMD",
     "PCA",
     "ADWIN",
@@ -163,7 +166,7 @@ class Check(Model):
     type: CheckType
     """What is asked: are the values sound, have features, predictions or the world behind them moved, are the answers still right, fair and in time."""
     method: Method = "Auto"
-    """How it is measured. FeatureDrift and PredictionDrift: a distance, where Auto is PSI less what chance alone makes of it. Multivariate: MMD (Auto) or PCA. ConceptDrift: ADWIN (Auto) or PageHinkley."""
+    """How it is measured. FeatureDrift and PredictionDrift: a distance, where Auto is PSI less what chance alone makes of it and, with up to 1,000 rows, only where that is significant after Benjamini-Hochberg; Significance is one less the p-value so adjusted. Multivariate: MMD (Auto) or PCA. ConceptDrift: ADWIN (Auto) or PageHinkley."""
     warning: float | None = Field(default=None, ge=0)
     """From this distance on the verdict is Warning."""
     failing: float | None = Field(default=None, ge=0)

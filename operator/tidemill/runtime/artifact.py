@@ -4,6 +4,7 @@
     model.skops     the estimator          model.onnx      the same, compiled, where its answers are the same
     signature.json  what it takes, gives   golden.json     rows with the answers they must get
     profile.json    what it should meet    evaluation.json what was measured
+    sample.parquet  rows like those it should meet      answers.parquet  what it said to rows it had not learnt from
     trained.json    the run's answer       README.md, MLmodel, report.html for people and other tools
 
 No pickle is read or written. skops builds only objects of types it is told to trust, and it is told these here: what a
@@ -22,6 +23,8 @@ from typing import Any, Final
 from tidemill.runtime.failures import ArtifactCorrupt
 
 PROFILE_FILE: Final = "profile.json"
+SAMPLE_FILE: Final = "sample.parquet"
+ANSWERS_FILE: Final = "answers.parquet"
 EVALUATION_FILE: Final = "evaluation.json"
 TRAINED_FILE: Final = "trained.json"
 CARD_FILE: Final = "README.md"

@@ -49,7 +49,7 @@ def read(
     table = _once(pa.concat_tables([schema.empty_table(), *conformed]).combine_chunks())
     label_parts = window.keys(store, label_folder(namespace, service), start, None)
     labels = window.labels(store, label_parts, skipped)
-    found, values = labels.match(table)
+    found, values, _ = labels.match(table)
     texts = np.full(table.num_rows, None, dtype=object)
     texts[found] = np.array(values.to_pylist(), dtype=object)
     table = table.append_column(LogColumn.LABEL, pa.array(texts, pa.string()))

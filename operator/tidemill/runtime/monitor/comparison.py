@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from tidemill.api.driftmonitor import Method
-from tidemill.runtime.monitor import ordered, shares
+from tidemill.runtime.monitor import ordered, shares, significance
 from tidemill.runtime.monitor.grouping import groups
 from tidemill.runtime.profile.grid import Integers
 from tidemill.runtime.profile.numerical import NumericalProfile
@@ -51,7 +52,21 @@ class Comparison:
 def compare(reference: Profile, current: Profile) -> tuple[Comparison, ...]:
     """Every column of `reference` against the same column of `current`, which was counted on the same bins."""
     found = {column.name: column for column in current.columns}
-    return tuple(compare_columns(column, found[column.name]) for column in reference.columns if column.name in found)
+    return adjusted(
+        [compare_columns(column, found[column.name]) for column in reference.columns if column.name in found]
+    )
+
+
+def adjusted(columns: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The columns with their p-values adjusted for how many are looked at."""
+    told = [column.statistics["PValue"] for column in columns if column.comparable]
+    left = iter(significance.benjamini_hochberg(told).tolist())
+    return tuple(
+        replace(column, statistics=MappingProxyType({**column.statistics, "AdjustedPValue": next(left)}))
+        if column.comparable
+        else column
+        for column in columns
+    )
 
 
 def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Comparison:
@@ -75,8 +90,11 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
     if isinstance(reference, NumericalProfile):
         assert isinstance(current, NumericalProfile)
         statistics |= _of_numbers(reference, current)
+        # The one sees shifts, the other changes of shape.
+        statistics["PValue"] = significance.either(statistics["KolmogorovSmirnovPValue"], test.p_value)
     else:
         assert not isinstance(current, NumericalProfile)
+        statistics["PValue"] = test.p_value
         changes = shares.category_changes(
             reference.categories, reference.counts, current.counts, new=max(0, current.others)
         )
@@ -91,16 +109,29 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
 def distance(comparison: Comparison, method: Method) -> float | None:
     """How far the column has moved by `method`, larger being farther; None where the method does not apply.
 
-    Auto is the stability index less what chance alone makes of it on average. ChiSquare is told as the statistic per row (Pearson's φ²), and Wasserstein in units of the
-    reference's spread, so that one threshold serves all columns and sizes of samples. Orders of categories mean nothing:
-    on them KolmogorovSmirnov and Wasserstein are the total variation.
+    Auto is the stability index less what chance alone makes of it on average and, where either side is small, nothing
+    unless it is significant. ChiSquare is told as the statistic per row (Pearson's φ²), Wasserstein and MeanShift in units
+    of the reference's spread, VarianceShift as the logarithm of the variances' ratio, and Significance as one less the
+    adjusted p-value, so that one threshold serves all columns and sizes of samples. Orders of categories mean nothing: on
+    them KolmogorovSmirnov and Wasserstein are the total variation.
     """
     if not comparison.comparable:
         return None
     statistics = comparison.statistics
     match method:
         case "Auto":
+            rows = min(comparison.reference.present, comparison.current.present)
+            if rows <= significance.SMALL and statistics.get("AdjustedPValue", 0.0) > significance.LEVEL:
+                return 0.0
             return max(0.0, statistics["PSI"] - statistics["PSIByChance"])
+        case "Significance":
+            return 1.0 - statistics["AdjustedPValue"]
+        case "MeanShift":
+            return abs(statistics["MeanShift"]) if "MeanShift" in statistics else None
+        case "VarianceShift":
+            return statistics.get("VarianceShift")
+        case "MMD" | "PCA" | "ADWIN" | "PageHinkley":
+            return None
         case "ChiSquare":
             return statistics["CramersV"] ** 2
         case "Wasserstein":
@@ -128,8 +159,16 @@ def _of_numbers(reference: NumericalProfile, current: NumericalProfile) -> dict[
         "Mean": ordered.mean(now),
         "MeanShift": (ordered.mean(now) - ordered.mean(before)) / unit,
         "SpreadRatio": spread_now / spread if spread else float(np.inf if spread_now else 1.0),
+        "VarianceShift": _log_ratio(spread, spread_now),
         "OutOfRangeShare": out_of_range_share(reference, current),
     }
+
+
+def _log_ratio(spread: float, spread_now: float) -> float:
+    """How far the variance has moved, up or down; a column that was or became constant has moved without bound."""
+    if spread == spread_now:
+        return 0.0
+    return abs(2 * math.log(spread_now / spread)) if spread and spread_now else math.inf
 
 
 def missing_share(column: ColumnProfile) -> float:

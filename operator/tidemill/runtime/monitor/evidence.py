@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import pyarrow as pa
 
 from tidemill.contract import LogColumn
 from tidemill.runtime.monitor.comparison import Comparison
+from tidemill.runtime.monitor.embedding import Discrepancy
 from tidemill.runtime.monitor.performance import Classified, Predicted
+from tidemill.runtime.monitor.reconstruction import Shift
+from tidemill.runtime.monitor.space import Space
+from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.profile.profile import Profile
 from tidemill.runtime.signature import Feature, Signature
 
@@ -25,9 +32,21 @@ class Reference:
     """Of predictions and scores on the hold-out; without columns where the version carries none."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """On the hold-out."""
+    sample: pa.Table | None = None
+    """Some rows of it, named as in the log; None where the version carries none."""
+    answers: pa.Table | None = None
+    """Rows that the version had not learnt from, with `label`, `prediction` and `score`."""
 
     @classmethod
-    def of(cls, signature: Signature, profile: Profile, metrics: Mapping[str, float]) -> Reference:
+    def of(
+        cls,
+        signature: Signature,
+        profile: Profile,
+        metrics: Mapping[str, float],
+        *,
+        sample: pa.Table | None = None,
+        answers: pa.Table | None = None,
+    ) -> Reference:
         """From a version's files; a feature's column may be named with or without the log's prefix."""
         features = []
         for feature in signature.features:
@@ -37,12 +56,39 @@ class Reference:
                 features.append(replace(column, name=logged))
         taken = {column.name for column in features}
         outputs = tuple(column for column in profile.columns if column.name in OUTPUTS and column.name not in taken)
-        return cls(signature, Profile(profile.rows, tuple(features)), Profile(profile.rows, outputs), metrics)
+        return cls(
+            signature, Profile(profile.rows, tuple(features)), Profile(profile.rows, outputs), metrics, sample, answers
+        )
 
     def feature(self, logged: str) -> Feature:
         """The feature behind a column of the log."""
         name = logged.removeprefix(LogColumn.FEATURE)
         return next(feature for feature in self.signature.features if feature.name == name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Answers of the monitored version that have labels, in the order of time."""
+
+    rows: Classified | Predicted
+    columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    """Per feature by which rows are told apart, the group of each row, as text."""
+
+    def __len__(self) -> int:
+        return len(self.rows.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What was measured of several columns at once."""
+
+    discrepancy: Discrepancy | None = None
+    reconstruction: Shift | None = None
+    space: Space | None = None
+    reference: Floats | None = None
+    """Points of the reference's sample."""
+    window: Floats | None = None
+    """Points of a sample of the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +104,29 @@ class Evidence:
     """Rows that were served."""
     answered: int
     """Rows of these that the monitored version answered."""
-    labelled: Classified | Predicted | None
-    """Answers of the monitored version that have labels."""
+    labelled: Labelled | None
     minimum_samples: int
     minimum_labels: int
+    end: datetime
+    """Of the window."""
+    joints: Mapping[str, Joint] = field(default_factory=dict)
+    """By check: those of several columns at once."""
+    mismatched: tuple[str, ...] = ()
+    """Features that most rows lack or hold as another type."""
+    duplicates: float = 0.0
+    """Share of rows that repeat another one."""
+    answered_sample: pa.Table | None = None
+    """Some rows that the monitored version answered, with features, predictions and scores."""
+    groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """Per feature whose groups are compared: group → answer → rows."""
+    newest_row: datetime | None = None
+    newest_labelled: datetime | None = None
+    """When the newest row with a label was answered."""
 
     @property
     def labels(self) -> int:
         """How many rows have labels."""
-        return 0 if self.labelled is None else len(self.labelled.labels)
+        return 0 if self.labelled is None else len(self.labelled)
 
 
 def plain(logged: str) -> str:

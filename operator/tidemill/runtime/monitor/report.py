@@ -11,6 +11,7 @@ from tidemill.contract import CheckOrder, CheckOutcome
 from tidemill.runtime.monitor import charts
 from tidemill.runtime.monitor.comparison import Comparison, missing_share
 from tidemill.runtime.monitor.evidence import Evidence, plain
+from tidemill.runtime.monitor.timeline import Run, point_of, timeline_section
 from tidemill.runtime.reports.page import Tone, badge, facts, page, section, table, verdict
 
 PICTURES = 6
@@ -28,8 +29,9 @@ def of_check(
     outcomes: Sequence[CheckOutcome],
     found: CheckVerdict,
     warnings: Sequence[str],
+    past: Sequence[Run] = (),
 ) -> str:
-    """The report of a check run as one HTML page."""
+    """The report of a check run as one HTML page; `past` are the monitor's earlier runs, oldest first."""
     parts = [
         verdict(TONES[found], sentence(found, outcomes), *reasons(found, outcomes)),
         facts(
@@ -49,7 +51,11 @@ def of_check(
         parts.append(section("Take care", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in warnings) + "</ul>"))
     parts.append(section("Checks", checks_table(outcomes)))
     columns = (*evidence.features, *evidence.outputs)
-    parts += [moved_section(columns), columns_section(columns)]
+    parts.append(moved_section(columns))
+    if past:
+        now = Run(order.end, order.version.name, {outcome.name: point_of(outcome) for outcome in outcomes})
+        parts.append(timeline_section([*past, now], [outcome.name for outcome in outcomes]))
+    parts.append(columns_section(columns))
     return page(
         f"{order.monitor}: is the tide coming in?",
         parts,
@@ -91,7 +97,8 @@ def checks_table(outcomes: Sequence[CheckOutcome]) -> str:
             escape(outcome.name),
             escape(outcome.type),
             badge(TONES[outcome.verdict], "No data" if outcome.verdict == "NoData" else outcome.verdict),
-            number(outcome.value),
+            number(outcome.value)
+            + ("" if outcome.lower is None else f" ({number(outcome.lower)} to {number(outcome.upper)})"),
             number(outcome.threshold),
             escape(outcome.message),
         )

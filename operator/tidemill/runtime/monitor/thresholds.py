@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.api.driftmonitor import Check, CheckVerdict
+from tidemill.contract import CheckOutcome
 
 _GRAVITY: Final[dict[CheckVerdict, int]] = {"NoData": 0, "Passing": 1, "Warning": 2, "Failing": 3}
 
@@ -39,3 +40,8 @@ def worst(verdicts: Iterable[CheckVerdict]) -> CheckVerdict:
     ('Passing', 'Warning', 'NoData')
     """
     return max(verdicts, key=_GRAVITY.__getitem__, default="NoData")
+
+
+def no_data(check: Check, why: str) -> CheckOutcome:
+    """The outcome of a check that had too little to go by."""
+    return CheckOutcome(name=check.name, type=check.type, verdict="NoData", message=why)

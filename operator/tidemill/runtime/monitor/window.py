@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -123,6 +123,24 @@ def _read(store: Store, key: str, columns: Callable[[list[str]], list[str]]) -> 
     return key, table
 
 
+def start_of_newest(store: Store, parts: Sequence[str], start: datetime, end: datetime, count: int) -> datetime:
+    """From when on the window holds its `count` newest rows; its start where it has no more than that.
+
+    Only times are read, and no more than twice as many are kept.
+    """
+    newest = np.empty(0, np.int64)
+    wanted = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME)
+    for batch in rows(store, parts, lambda names: [name for name in names if name in wanted], Skipped([])):
+        times = within(batch, start, end).column(LogColumn.TIME).cast(pa.int64()).to_numpy()
+        newest = np.concatenate((newest, times))
+        if len(newest) > 2 * count:
+            newest = np.partition(newest, len(newest) - count)[-count:]
+    if len(newest) <= count:
+        return start
+    oldest = int(np.partition(newest, len(newest) - count)[-count])
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=oldest)
+
+
 def within(table: pa.Table, start: datetime, end: datetime) -> pa.Table:
     """The rows of `table` from `start` up to, and without, `end`."""
     time = table.column(LogColumn.TIME)
@@ -136,14 +154,17 @@ class Labels:
 
     keys: pa.Array
     values: pa.Array
+    times: np.ndarray[Any, np.dtype[np.int64]]
+    """When each came, in microseconds since 1970."""
     contradicted: int
     """Rows that were given different labels."""
 
-    def match(self, table: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], pa.Array]:
-        """Which rows of `table` have labels, and these labels in the order of the rows."""
+    def match(self, table: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], pa.Array, Any]:
+        """Which rows of `table` have labels, these labels in the order of the rows, and when they came."""
         place = pc.index_in(_row_keys(table), value_set=self.keys)
         found = place.is_valid().to_numpy(zero_copy_only=False)
-        return found, self.values.take(place.drop_null())
+        known = place.drop_null()
+        return found, self.values.take(known), self.times[known.to_numpy(zero_copy_only=False)]
 
 
 def _row_keys(table: pa.Table) -> Any:
@@ -163,7 +184,7 @@ def labels(store: Store, parts: Sequence[str], skipped: Skipped) -> Labels:
             text = pc.cast(table.column(LogColumn.LABEL), pa.string())
             tables.append(table.select(list(wanted[:3])).append_column(LogColumn.LABEL, text))
     if not tables:
-        return Labels(pa.array([], pa.string()), pa.array([], pa.string()), 0)
+        return Labels(pa.array([], pa.string()), pa.array([], pa.string()), np.zeros(0, np.int64), 0)
     together = [
         pa.table(
             {
@@ -184,4 +205,5 @@ def labels(store: Store, parts: Sequence[str], skipped: Skipped) -> Labels:
     values = table.column("label").combine_chunks().take(pa.array(newest))
     differs = pc.not_equal(table.column("label"), values.take(pa.array(codes.astype(np.int64))))
     contradicted = len(np.unique(codes[differs.to_numpy()]))
-    return Labels(encoded.dictionary, values, contradicted)
+    times = table.column("time").cast(pa.int64()).to_numpy()[newest]
+    return Labels(encoded.dictionary, values, times, contradicted)

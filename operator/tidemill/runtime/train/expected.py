@@ -8,23 +8,28 @@ not learnt from: on the others it is surer of itself than it will ever be again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import parquet
 
 from tidemill.contract import LogColumn
 from tidemill.runtime.encoding import encode
 from tidemill.runtime.predictor import Answer, Matrix
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
 from tidemill.runtime.signature import Signature
+from tidemill.runtime.tables import rowhash
 from tidemill.runtime.train.rows import LEAST_MET, Material
+
+SAMPLED: Final = 5_000
+"""Rows that a version keeps of what it should meet, and of what it answered: what checks of several columns at once compare with."""
 
 
 def profile(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer]) -> Profile:
     """The reference profile, its columns named as in the prediction log."""
-    met, answered = rows.learnt.table, rows.held_out.table
+    met, answered = expected(rows), rows.held_out.table
     if rows.met is not None and rows.unseen is not None:
-        met = rows.met
         unseen = met.filter(pa.array(rows.unseen))
         answered = unseen if unseen.num_rows >= LEAST_MET else met
     names = [feature.name for feature in signature.features]
@@ -38,6 +43,51 @@ def profile(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer
     if LogColumn.SCORE in outputs.column_names:
         kinds.append(ProfiledColumn(LogColumn.SCORE, "Numerical"))
     return Profile(of_inputs.rows, (*of_inputs.columns, *profile_table(outputs, kinds).columns))
+
+
+def expected(rows: Material) -> pa.Table:
+    """The features that the version should meet."""
+    return rows.learnt.table if rows.met is None or rows.unseen is None else rows.met
+
+
+def sample(rows: Material, signature: Signature) -> bytes:
+    """Some rows of what the version should meet, named as in the prediction log, as Parquet."""
+    names = [feature.name for feature in signature.features]
+    return _parquet(_some(expected(rows).select(names)).rename_columns([LogColumn.FEATURE + name for name in names]))
+
+
+def answers(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer]) -> bytes:
+    """Rows the version had not learnt from, the recent ones where there are some, with label and answer, as Parquet.
+
+    Their confidence is calibrated by these, and errors of regressions are learnt from them.
+    """
+    names = [feature.name for feature in signature.features]
+    measured = rows.recent if rows.recent is not None and len(rows.recent) >= LEAST_MET else rows.held_out
+    if signature.task == "Regression":
+        label = pa.array(measured.truth, pa.float64())
+    else:
+        texts = np.array([str(label) for label in signature.classes], dtype=object)
+        label = pa.array(texts[measured.truth], pa.string())
+    table = _some(measured.table.select(names).append_column(LogColumn.LABEL, label))
+    said = as_logged(ask(encode(table, signature.features)), signature)
+    table = table.rename_columns([*(LogColumn.FEATURE + name for name in names), LogColumn.LABEL])
+    for name in said.column_names:
+        table = table.append_column(name, said.column(name))
+    return _parquet(table)
+
+
+def _some(table: pa.Table) -> pa.Table:
+    """At most `SAMPLED` rows, chosen by their content."""
+    if table.num_rows <= SAMPLED:
+        return table
+    content = rowhash.hashes(table, table.column_names, seed=0)
+    return table.take(pa.array(np.sort(np.argsort(content, kind="stable")[:SAMPLED])))
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink: Any = pa.BufferOutputStream()
+    parquet.write_table(table.replace_schema_metadata(None), sink, compression="zstd", store_schema=False)
+    return bytes(sink.getvalue())
 
 
 def as_logged(answer: Answer, signature: Signature) -> pa.Table:

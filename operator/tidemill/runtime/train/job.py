@@ -121,6 +121,8 @@ class _Run:
             predictor.SIGNATURE_FILE: _json(signature),
             predictor.GOLDEN_FILE: golden.to_json(),
             artifact.PROFILE_FILE: profile.to_json(),
+            artifact.SAMPLE_FILE: expected.sample(self.rows, signature),
+            artifact.ANSWERS_FILE: expected.answers(self.rows, signature, quick),
             artifact.EVALUATION_FILE: orjson.dumps(
                 [measured.to_wire() for measured in evaluation], option=orjson.OPT_INDENT_2
             ),

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -84,6 +85,17 @@ def model() -> Model:
     )
 
 
+def logged(rows: Any) -> pa.Table:
+    """Rows with their columns named as in the log."""
+    return pa.table({LogColumn.FEATURE + name: column for name, column in zip(NAMES, rows.T, strict=True)})
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    parquet.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
 class Life:
     """What happened to a service: its log and its labels, and the checks of it."""
 
@@ -103,10 +115,20 @@ class Life:
             "signature.json": orjson.dumps(self.model.signature.to_wire()),
             "profile.json": self.model.profile.to_json(),
             "evaluation.json": orjson.dumps(evaluation),
+            "sample.parquet": _parquet(logged(biopsies.data[TRAIN])),
+            "answers.parquet": _parquet(self._answers()),
             **{name.replace("_", "."): text for name, text in files.items()},
         }
+        content = {name: text for name, text in content.items() if text}
         published = self.store.publish(f"ns/models/fraud/{name}", content)
         return VersionOrder(name=name, uri=published.uri, digest=published.digest)
+
+    def _answers(self) -> pa.Table:
+        answer = self.model.answer(biopsies.data[HOLDOUT])
+        table = logged(biopsies.data[HOLDOUT])
+        table = table.append_column(LogColumn.LABEL, pa.array([str(label) for label in biopsies.target[HOLDOUT]]))
+        table = table.append_column(LogColumn.PREDICTION, pa.array([str(value) for value in answer.values]))
+        return table.append_column(LogColumn.SCORE, pa.array(answer.probabilities.max(axis=1)))
 
     def matter(self, *names: str) -> None:
         """From now on the version says that these features are all that matters."""
@@ -162,7 +184,7 @@ class Life:
         self.store.put(key, content)
         return key
 
-    def order(self, *checks: Check, minimum_samples: int = 100, minimum_labels: int = 50) -> CheckOrder:
+    def order(self, *checks: Check, minimum_samples: int = 100, minimum_labels: int = 50, **others: Any) -> CheckOrder:
         return CheckOrder(
             namespace="ns",
             monitor="fraud-watch",
@@ -173,12 +195,13 @@ class Life:
             checks=checks,
             minimum_samples=minimum_samples,
             minimum_labels=minimum_labels,
+            **others,
         )
 
-    def report(self, *checks: Check, **limits: int) -> RunReport:
+    def report(self, *checks: Check, **limits: Any) -> RunReport:
         return check.run(self.order(*checks, **limits), self.store)
 
-    def check(self, *checks: Check, **limits: int) -> Checked:
+    def check(self, *checks: Check, **limits: Any) -> Checked:
         """What a check run of the window finds."""
         checked = self.report(*checks, **limits).checked
         assert checked is not None

@@ -107,3 +107,35 @@ def test_a_page_is_small(life: Any) -> None:
     life.serve(rows, labels=labels)
 
     assert len(life.store.get(life.store.key_of(life.check(INPUTS).report_uri))) < 100_000
+
+
+def test_earlier_windows_are_shown_with_their_limits_and_where_a_version_took_over(life: Any) -> None:
+    from datetime import timedelta
+
+    from tidemill.runtime.monitor import check
+
+    order = life.order(INPUTS)
+    for days in (3, 2, 1):
+        rows, _ = life.draw(200, days)
+        earlier = timedelta(days=days)
+        life.serve(rows, at=order.start - earlier + timedelta(minutes=1))
+        check.run(order.model_copy(update={"start": order.start - earlier, "end": order.end - earlier}), life.store)
+    life.version = life.publish("fraud-2")
+    rows, _ = life.draw(250, scaled=1.25)
+    life.serve(rows)
+
+    text = life.store.get(life.store.key_of(life.check(INPUTS).report_uri)).decode()
+
+    page = Page(text)
+    words = " ".join(" ".join(page.texts).split())
+    assert "4 windows, 1 of them failing." in words
+    assert 'stroke-dasharray="6 4"' in text and 'stroke-dasharray="2 3"' in text
+    assert words.index("What moved most") < words.index("How it came to this") < words.index("Every column")
+
+
+def test_a_result_that_was_spoilt_is_left_out_of_the_timeline(life: Any) -> None:
+    life.store.put("ns/monitors/fraud-watch/2026-02-01T00-00-00Z/result.json", b"{")
+    rows, _ = life.draw(200)
+    life.serve(rows)
+
+    assert "Passing" == life.check(INPUTS).verdict

@@ -1,0 +1,332 @@
+"""Checks of answers: how right they are, how right they probably are, whether they got worse, whether they are fair and in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import numpy as np
+
+from tidemill.api.driftmonitor import Check, CheckVerdict, Moved
+from tidemill.api.durations import delta
+from tidemill.contract import CheckOutcome, LogColumn
+from tidemill.runtime.monitor import concept, estimation, fairness
+from tidemill.runtime.monitor.confidence import Interval, interval, take, z_of
+from tidemill.runtime.monitor.evidence import Evidence, Reference
+from tidemill.runtime.monitor.performance import Classified, NotMeasurable, classified, measure
+from tidemill.runtime.monitor.space import Space
+from tidemill.runtime.monitor.thresholds import no_data
+from tidemill.runtime.profile.grid import Floats
+from tidemill.runtime.train.measures import ERRORS
+
+
+def performance(check: Check, evidence: Evidence) -> CheckOutcome:
+    """Whether the answers are still right, by the labels that came back; by slice, the worst one is judged too."""
+    assert check.metric is not None
+    if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
+        return no_data(check, f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
+    rows = evidence.labelled.rows
+    try:
+        value = measure(check.metric, rows)
+        between = interval(check.metric, rows, confidence=check.confidence)
+    except NotMeasurable as reason:
+        return no_data(check, f"{check.metric} cannot be told: {reason}")
+    threshold, message = _bound(
+        check, evidence.reference, f"{check.metric} is {value:.4g}{_range(between)} on {evidence.labels} labelled rows"
+    )
+    if threshold is None:
+        return no_data(check, message)
+    sign = sign_of(check.metric)
+    verdict = judged(sign, value, between, threshold)
+    slices = _slices(check, evidence)
+    bad = [(name, own, room) for name, own, room in slices if _surely_beyond(sign, room, threshold)]
+    if bad:
+        name, own, room = bad[0]
+        message += (
+            f"; in {len(bad)} of {len(slices)} slices it is surely beyond, worst {own:.4g}{_range(room)} where {name}"
+        )
+    return CheckOutcome(
+        name=check.name,
+        type=check.type,
+        verdict="Failing" if bad else verdict,
+        value=value,
+        threshold=threshold,
+        lower=None if between is None else between.low,
+        upper=None if between is None else between.high,
+        worst=tuple(Moved(column=name, method=check.metric, value=round(own, 6)) for name, own, _ in slices[:5]),
+        message=f"{message}; {threshold:.4g} is the {'least' if sign > 0 else 'most'}",
+    )
+
+
+def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Interval | None]]:
+    """Slices with enough labels, the worst first."""
+    assert check.metric is not None and evidence.labelled is not None
+    found = []
+    for column in check.slices:
+        groups = np.array([group or "" for group in evidence.labelled.columns.get(column, ())], dtype=object)
+        for group in sorted(set(groups.tolist()) - {""}):
+            chosen = np.flatnonzero(groups == group)
+            if len(chosen) < evidence.minimum_labels:
+                continue
+            rows = take(evidence.labelled.rows, chosen)
+            try:
+                found.append(
+                    (
+                        f"{column} = {group}",
+                        measure(check.metric, rows),
+                        interval(check.metric, rows, confidence=check.confidence),
+                    )
+                )
+            except (NotMeasurable, ValueError):
+                continue
+    sign = sign_of(check.metric)
+    return sorted(found, key=lambda one: (sign * one[1], one[0]))
+
+
+def _surely_beyond(sign: float, room: Interval | None, threshold: float) -> bool:
+    """Whether even the better end of the interval is beyond: slices are many and small, and one of them is always worst."""
+    return room is not None and (room.high < threshold if sign > 0 else room.low > threshold)
+
+
+def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
+    """How right the answers probably are, before any label has come back."""
+    assert check.metric is not None
+    sample, reference = evidence.answered_sample, evidence.reference
+    if reference.answers is None:
+        return no_data(check, "the version carries no answers to calibrate by; train it again")
+    if sample is None or evidence.answered < evidence.minimum_samples:
+        return no_data(check, f"the version answered {evidence.answered} rows, {evidence.minimum_samples} are needed")
+    try:
+        found = _estimated(check.metric, reference, sample, check.confidence)
+    except NotMeasurable as reason:
+        return no_data(check, f"{check.metric} cannot be estimated: {reason}")
+    between = Interval(found.low, found.high)
+    message = f"{check.metric} is probably {found.value:.4g}{_range(between)}, by the answers' own confidence on {evidence.answered} rows"
+    sign = sign_of(check.metric)
+    threshold = None
+    if check.minimum is not None or check.maximum_regression is not None:
+        threshold, message = _bound(check, reference, message)
+        if threshold is None:
+            return no_data(check, message)
+        message += f"; {threshold:.4g} is the {'least' if sign > 0 else 'most'}"
+    return CheckOutcome(
+        name=check.name,
+        type=check.type,
+        verdict="Passing" if threshold is None else judged(sign, found.value, between, threshold),
+        value=found.value,
+        threshold=threshold,
+        lower=found.low,
+        upper=found.high,
+        message=message,
+    )
+
+
+def _estimated(metric: str, reference: Reference, sample: Any, confidence: float | None) -> estimation.Estimate:
+    held_out = reference.answers
+    assert held_out is not None
+    if reference.signature.task == "Regression":
+        names = [name for name in held_out.column_names if name.startswith(LogColumn.FEATURE)]
+        space = Space.of(held_out, names)
+        before = numbers(held_out, LogColumn.PREDICTION)
+        errors = numbers(held_out, LogColumn.LABEL) - before
+        now = numbers(sample, LogColumn.PREDICTION)
+        return estimation.estimate_error(
+            metric,
+            np.column_stack((space.points(held_out), before)),
+            errors,
+            np.column_stack((space.points(sample), now)),
+            confidence=confidence,
+        )
+    if LogColumn.SCORE not in sample.column_names:
+        raise NotMeasurable("the model gives no probabilities")
+    known = classified(
+        reference.signature.classes,
+        held_out.column(LogColumn.LABEL).to_pylist(),
+        held_out.column(LogColumn.PREDICTION).to_pylist(),
+        numbers(held_out, LogColumn.SCORE) if LogColumn.SCORE in held_out.column_names else None,
+    )
+    said = sample.column(LogColumn.PREDICTION).to_pylist()
+    window = classified(reference.signature.classes, said, said)
+    return estimation.estimate(metric, known, window.answers, numbers(sample, LogColumn.SCORE), confidence=confidence)
+
+
+def numbers(table: Any, name: str) -> Floats:
+    """A column as floats, NaN for missing."""
+    return np.asarray(table.column(name).to_numpy(), np.float64)
+
+
+def concept_drift(check: Check, evidence: Evidence) -> CheckOutcome:
+    """Whether answers became wrong more often at some moment, by the errors of labelled rows in the order of time."""
+    if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
+        return no_data(check, f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
+    rows = evidence.labelled.rows
+    if isinstance(rows, Classified):
+        errors = (rows.labels != rows.answers).astype(np.float64)
+        accuracy = recorded("accuracy", evidence.reference.metrics)
+        usual = None if accuracy is None else 1 - accuracy
+    else:
+        errors = np.abs(rows.labels - rows.answers)
+        usual = recorded("mean_absolute_error", evidence.reference.metrics)
+    detector: Literal["ADWIN", "PageHinkley"] = "PageHinkley" if check.method == "PageHinkley" else "ADWIN"
+    change = concept.errors_rose(errors, detector, usual=usual, confidence=check.confidence)
+    if change is None:
+        said = f"{detector} sees no rise in the errors of {evidence.labels} labelled rows"
+        return CheckOutcome(name=check.name, type=check.type, verdict="Passing", value=0.0, message=said)
+    where = (
+        "all through the window, against the version's hold-out"
+        if change.at == 0
+        else f"noticed at row {change.at + 1:,} of {len(errors):,}"
+    )
+    return CheckOutcome(
+        name=check.name,
+        type=check.type,
+        verdict="Failing",
+        value=change.after - change.before,
+        message=f"the mean error rose from {change.before:.4g} to {change.after:.4g}, {where}",
+    )
+
+
+def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
+    """Whether the groups of a column are treated alike."""
+    assert check.metric is not None and check.column is not None
+    signature = evidence.reference.signature
+    if signature.task != "Classification":
+        return no_data(check, f"{check.metric} is a metric of classification")
+    favorable = check.favorable or str(signature.classes[-1])
+    if favorable not in {str(label) for label in signature.classes}:
+        return no_data(check, f"the model never answers {favorable!r}; set favorable to one of its classes")
+    if check.column not in {feature.name for feature in signature.features}:
+        return no_data(check, f"the log holds no column {check.column!r}: it is no feature of the version")
+    try:
+        if check.metric in fairness.NEEDS_LABELS:
+            rates = _labelled_rates(check, evidence, favorable)
+        else:
+            rates = fairness.counted(evidence.groups.get(check.column, {}), favorable)
+        found = fairness.unfairness(check.metric, rates)
+    except ValueError as reason:
+        return no_data(check, f"{check.metric} cannot be told: {reason}")
+    least = check.maximum is None
+    threshold = check.minimum if check.maximum is None else check.maximum
+    assert threshold is not None
+    room = fairness.room_of(check.metric, found, z_of(check.confidence))
+    # Failing needs the whole interval beyond the bound, as for any metric.
+    verdict = judged(1.0 if least else -1.0, found.value, Interval(found.value - room, found.value + room), threshold)
+    said = ", ".join(f"{group.group} {group.selected:.1%} of {group.rows:,}" for group in (found.lowest, found.highest))
+    return CheckOutcome(
+        name=check.name,
+        type=check.type,
+        verdict=verdict,
+        value=found.value,
+        threshold=threshold,
+        lower=max(0.0, found.value - room),
+        upper=found.value + room,
+        worst=tuple(
+            Moved(column=f"{check.column} = {group.group}", method="SelectionRate", value=round(group.selected, 6))
+            for group in (found.lowest, found.highest)
+        ),
+        message=f"{check.metric} by {check.column} is {found.value:.3g} (answered {favorable!r}: {said}); {threshold:g} is the {'least' if least else 'most'}",
+    )
+
+
+def _labelled_rates(check: Check, evidence: Evidence, favorable: str) -> list[fairness.Rates]:
+    assert check.column is not None
+    if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
+        raise ValueError(f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
+    rows = evidence.labelled.rows
+    assert isinstance(rows, Classified)
+    names = np.array(rows.classes, dtype=object)
+    groups = evidence.labelled.columns.get(check.column, (None,) * len(rows.labels))
+    return fairness.rates(groups, names[rows.answers], names[rows.labels], favorable)
+
+
+def timeliness(check: Check, evidence: Evidence) -> CheckOutcome:
+    """Whether rows, or their labels, still come."""
+    assert check.maximum_lag is not None
+    limit = delta(check.maximum_lag)
+    rows = check.subject == "Predictions"
+    newest = evidence.newest_row if rows else evidence.newest_labelled
+    what = "row served" if rows else "row with a label"
+    if newest is None:
+        if not rows and evidence.samples == 0:
+            return no_data(check, "no rows were served that labels could have come for")
+        said = f"there is no {what} in the window; the newest may be {_say(limit)} old"
+        return CheckOutcome(
+            name=check.name, type=check.type, verdict="Failing", threshold=limit.total_seconds(), message=said
+        )
+    lag = max(timedelta(0), evidence.end - newest)
+    return CheckOutcome(
+        name=check.name,
+        type=check.type,
+        verdict="Failing" if lag > limit else "Passing",
+        value=lag.total_seconds(),
+        threshold=limit.total_seconds(),
+        message=f"the newest {what} is {_say(lag)} old; {_say(limit)} is the most",
+    )
+
+
+def _say(span: timedelta) -> str:
+    """A span of time in its two largest units.
+
+    >>> _say(timedelta(hours=49, minutes=3)), _say(timedelta(seconds=95)), _say(timedelta())
+    ('2 d 1 h', '1 min 35 s', '0 s')
+    """
+    left, parts = int(span.total_seconds()), []
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if left >= size:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0 s"
+
+
+def sign_of(metric: str) -> float:
+    """Errors count downwards: for them the bound is above and a rise is the regression."""
+    return -1.0 if metric in ERRORS else 1.0
+
+
+def beyond(sign: float, value: float, threshold: float) -> bool:
+    """Whether `value` is worse than `threshold`; rounded, because 0.97 - 0.05 is not 0.92 in binary."""
+    return round(sign * (value - threshold), 12) < 0
+
+
+def judged(sign: float, value: float, between: Interval | None, threshold: float) -> CheckVerdict:
+    """Failing where the whole interval is beyond the threshold, Warning where only the value is."""
+    if not beyond(sign, value, threshold):
+        return "Passing"
+    better = value if between is None else (between.high if sign > 0 else between.low)
+    return "Failing" if beyond(sign, better, threshold) else "Warning"
+
+
+def _bound(check: Check, reference: Reference, message: str) -> tuple[float | None, str]:
+    """What a metric is held against, and the message so far; None with the reason where nothing is."""
+    assert check.metric is not None
+    before = recorded(check.metric, reference.metrics)
+    sign = sign_of(check.metric)
+    bounds = [] if check.minimum is None else [check.minimum]
+    if sign < 0 and bounds:
+        return None, f"{message}; it is an error, for which minimum says nothing; set maximumRegression"
+    if check.maximum_regression is not None:
+        if before is not None:
+            bounds.append(before - sign * check.maximum_regression)
+            message += f", it was {before:.4g} on the version's hold-out"
+        elif not bounds:
+            return None, f"{message}, but the version's own hold-out was not measured by it; set minimum"
+    return max(bounds), message
+
+
+def _range(between: Interval | None) -> str:
+    return "" if between is None else f" ({between.low:.4g} to {between.high:.4g})"
+
+
+def recorded(metric: str, metrics: Mapping[str, float]) -> float | None:
+    """A metric of the version's own evaluation, also where that has the same thing as an error or as a scorer.
+
+    >>> recorded("neg_log_loss", {"log_loss": 0.2}), recorded("rmse", {"neg_root_mean_squared_error": -3.0}), recorded("f1", {})
+    (-0.2, 3.0, None)
+    """
+    if metric in metrics:
+        return metrics[metric]
+    scorer = ERRORS.get(metric)
+    if scorer is not None and scorer in metrics:
+        return -metrics[scorer]
+    return next((-metrics[error] for error, name in ERRORS.items() if name == metric and error in metrics), None)

@@ -1,0 +1,40 @@
+"""How many rows were logged more than once, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from tidemill.contract import LogColumn
+from tidemill.runtime.tables import rowhash
+
+_MOST: Final = 1 << 20
+_EVERYTHING: Final = 1 << 64
+
+
+class Duplicates:
+    """Counts rows of the same request and place among those whose hash is small enough: copies of a row have its hash."""
+
+    def __init__(self) -> None:
+        self._below = _EVERYTHING
+        self._hashes = np.empty(0, np.uint64)
+
+    def add(self, table: pa.Table) -> None:
+        """Take these rows into account."""
+        hashes = rowhash.hashes(table, (LogColumn.REQUEST, LogColumn.ROW), 2)
+        self._hashes = np.concatenate((self._hashes, self._small(hashes)))
+        while len(self._hashes) > _MOST:
+            self._below //= 2
+            self._hashes = self._small(self._hashes)
+
+    def _small(self, hashes: rowhash.Hashes) -> rowhash.Hashes:
+        return hashes if self._below == _EVERYTHING else hashes[hashes < np.uint64(self._below)]
+
+    @property
+    def share(self) -> float:
+        """Of rows that repeat another one; exact up to a million rows, from then on an estimate from every second, fourth … of them."""
+        if not len(self._hashes):
+            return 0.0
+        return 1.0 - len(np.unique(self._hashes)) / len(self._hashes)

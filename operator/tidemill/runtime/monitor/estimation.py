@@ -1,0 +1,303 @@
+"""How right answers probably are while no labels have come back.
+
+Classification (CBPE): a calibrated probability says how often such an answer is right; sums of these over the window are
+the confusion matrix that labels would give on average. Holds while the meaning of inputs stays: of concept drift it knows
+nothing, nor of inputs so odd that the model is wrong and sure of it. Probabilities are calibrated by the version's own
+answers on rows it had not learnt from: by Platt's two parameters up to 1,000 rows, by isotonic regression beyond.
+
+Regression (direct loss estimation): a second model learns, on the same rows, how large errors are for such inputs and
+answers, and says so for the window's.
+
+(NannyML's documentation of CBPE and DLE; Guillory et al., Predicting with confidence on unseen distributions, 2021)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tidemill.runtime.monitor.confidence import CONFIDENCE, take, z_of
+from tidemill.runtime.monitor.performance import Classified, NotMeasurable
+from tidemill.runtime.profile.grid import Floats, Integers
+from tidemill.runtime.train.measures import ERRORS
+
+LEAST_HELD_OUT: Final = 50
+FEW: Final = 1000
+_ROUNDS: Final = 60
+
+
+class Estimate(NamedTuple):
+    """What a metric probably is, and where the realised one should lie."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """How often answers of a score were right: constant on steps that ascend."""
+
+    edges: Floats
+    shares: Floats
+
+    @classmethod
+    def of(cls, scores: Floats, right: Floats) -> Calibration:
+        """Isotonic regression by pooling adjacent violators. (Ayer et al., 1955)
+
+        >>> Calibration.of(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.0, 1.0, 0.0, 1.0])).shares.tolist()
+        [0.0, 0.5, 1.0]
+        """
+        distinct, place, repeats = np.unique(scores, return_inverse=True, return_counts=True)
+        hits = np.bincount(place, right)
+        edges: list[float] = []
+        sums: list[float] = []
+        counts: list[float] = []
+        for score, hit, count in zip(distinct.tolist(), hits.tolist(), repeats.tolist(), strict=True):
+            edges.append(score)
+            sums.append(hit)
+            counts.append(count)
+            while len(edges) > 1 and sums[-2] / counts[-2] >= sums[-1] / counts[-1]:
+                sums[-2:] = [sums[-2] + sums[-1]]
+                counts[-2:] = [counts[-2] + counts[-1]]
+                edges.pop()
+        return cls(np.array(edges), np.array(sums) / np.array(counts))
+
+    def __call__(self, scores: Floats) -> Floats:
+        """The share that was right of answers with such scores."""
+        place = np.clip(np.searchsorted(self.edges, scores, side="right") - 1, 0, len(self.edges) - 1)
+        return np.asarray(self.shares[place])
+
+
+@dataclass(frozen=True, slots=True)
+class Sigmoid:
+    """How often answers of a score were right: a logistic curve over the score's logit."""
+
+    slope: float
+    offset: float
+
+    @classmethod
+    def of(cls, scores: Floats, right: Floats) -> Sigmoid:
+        """By Newton's method, with targets a little inside of 0 and 1. (Platt, 1999; Lin, Lin and Weng, 2007)"""
+        x, hits = _logit(scores), float(right.sum())
+        target = np.where(right > 0, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
+        # A little of a ridge towards the scores as they are: where hardly one is wrong nothing else holds the slope.
+        at = np.array([1.0, 0.0])
+
+        def loss(place: Floats) -> float:
+            z = place[0] * x + place[1]
+            return float((np.logaddexp(0, z) - target * z).sum()) + 0.05 * float(np.square(place[0] - 1))
+
+        for _ in range(50):
+            p = 1 / (1 + np.exp(-np.clip(at[0] * x + at[1], -40, 40)))
+            weight, left = p * (1 - p) + 1e-9, p - target
+            gradient = np.array([float(left @ x) + 0.1 * float(at[0] - 1), float(left.sum())])
+            corner = float(weight @ x)
+            hessian = np.array([[float(weight @ (x * x)) + 0.1, corner], [corner, float(weight.sum()) + 1e-9]])
+            step = np.linalg.solve(hessian, gradient)
+            length, now = 1.0, loss(at)
+            while length > 1e-6 and loss(at - length * step) > now:
+                length /= 2
+            at = at - length * step
+            if np.abs(length * step).max() < 1e-8:
+                break
+        return cls(max(0.0, float(at[0])), float(at[1]))
+
+    def __call__(self, scores: Floats) -> Floats:
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.slope * _logit(scores) + self.offset, -40, 40))))
+
+
+def _logit(scores: Floats) -> Floats:
+    p = np.clip(scores, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def calibrate(scores: Floats, right: Floats) -> Calibration | Sigmoid:
+    """How often answers of a score are right, by what the number of rows can carry."""
+    return (Calibration if len(scores) > FEW else Sigmoid).of(scores, right)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probable:
+    """Answers of a window with how probable each class is: [rows, 2] of two classes, else of the answered one alone."""
+
+    answers: Integers
+    scores: Floats
+    right: Floats
+    """Calibrated probability that the answer is right."""
+    binary: bool
+
+    @property
+    def positive(self) -> Floats:
+        """Calibrated probability of the second of two classes."""
+        if not self.binary:
+            raise NotMeasurable("the log holds the probability of the answered class only; take accuracy")
+        return np.asarray(np.where(self.answers == 1, self.right, 1 - self.right))
+
+
+def probable(held_out: Classified, answers: Integers, scores: Floats) -> Probable:
+    """The window's answers with calibrated probabilities, from the version's answers on rows it had not learnt from."""
+    if held_out.scores is None or np.isnan(held_out.scores).any() or np.isnan(scores).any():
+        raise NotMeasurable("the model gives no probabilities")
+    if len(held_out.labels) < LEAST_HELD_OUT:
+        raise NotMeasurable(f"the version was measured on {len(held_out.labels)} rows, {LEAST_HELD_OUT} are needed")
+    if not held_out.binary:
+        calibration = calibrate(held_out.scores, (held_out.labels == held_out.answers).astype(np.float64))
+        return Probable(answers, scores, calibration(scores), binary=False)
+    # One curve for the second class: an answer's own score never lies below a half, which would hide half of it.
+    calibration = calibrate(held_out.probability, (held_out.labels == 1).astype(np.float64))
+    positive = calibration(np.where(answers == 1, scores, 1 - scores))
+    return Probable(answers, scores, np.where(answers == 1, positive, 1 - positive), binary=True)
+
+
+def estimate(
+    metric: str, held_out: Classified, answers: Integers, scores: Floats, *, confidence: float | None = None
+) -> Estimate:
+    """What `metric` probably is of answers with such scores; raises NotMeasurable where probabilities do not tell.
+
+    The interval is that of the metric on labels drawn as the probabilities say, with these calibrated anew on resampled
+    rows each time.
+    """
+    if metric in ERRORS:
+        found = estimate(ERRORS[metric], held_out, answers, scores, confidence=confidence)
+        return Estimate(-found.value, -found.high, -found.low)
+    if not len(answers):
+        raise NotMeasurable("the version answered nothing")
+    value = expected(metric, probable(held_out, answers, scores))
+    random = np.random.default_rng(7)
+    drawn = []
+    for _ in range(_ROUNDS):
+        chosen = take(held_out, random.integers(0, len(held_out.labels), len(held_out.labels)))
+        assert isinstance(chosen, Classified)
+        likely = probable(chosen, answers, scores)
+        came = (random.random(len(answers)) < likely.right).astype(np.float64)
+        drawn.append(expected(metric, replace(likely, right=came)))
+    beyond = (1 - (confidence or CONFIDENCE)) / 2
+    low, high = np.nanquantile(drawn, (beyond, 1 - beyond))
+    return Estimate(value, min(value, float(low)), max(value, float(high)))
+
+
+def expected(metric: str, rows: Probable) -> float:
+    """`metric` as it is on average where answers are right as often as they probably are."""
+    if metric == "accuracy":
+        return float(rows.right.mean())
+    if metric not in _OF_TWO:
+        raise NotMeasurable(f"{metric} cannot be estimated; take accuracy, {', '.join(sorted(_OF_TWO))}")
+    return _OF_TWO[metric](rows, rows.positive)
+
+
+def _confusion(rows: Probable, positive: Floats) -> tuple[float, float, float, float]:
+    """Expected true positives, false positives, false negatives, true negatives."""
+    said = rows.answers == 1
+    hits, misses = float(positive[said].sum()), float(positive[~said].sum())
+    return hits, float(said.sum()) - hits, misses, float((~said).sum()) - misses
+
+
+def _ratio(upper: float, lower: float) -> float:
+    return upper / lower if lower > 0 else 0.0
+
+
+def _precision(rows: Probable, positive: Floats) -> float:
+    hits, false, _, _ = _confusion(rows, positive)
+    return _ratio(hits, hits + false)
+
+
+def _recall(rows: Probable, positive: Floats) -> float:
+    hits, _, missed, _ = _confusion(rows, positive)
+    return _ratio(hits, hits + missed)
+
+
+def _f1(rows: Probable, positive: Floats) -> float:
+    hits, false, missed, _ = _confusion(rows, positive)
+    return _ratio(2 * hits, 2 * hits + false + missed)
+
+
+def _balanced(rows: Probable, positive: Floats) -> float:
+    hits, false, missed, rest = _confusion(rows, positive)
+    return (_ratio(hits, hits + missed) + _ratio(rest, rest + false)) / 2
+
+
+def _roc_auc(rows: Probable, positive: Floats) -> float:
+    """Every row is both, a positive one with its probability and a negative one with the rest."""
+    score = np.where(rows.answers == 1, rows.scores, 1 - rows.scores)
+    _, place = np.unique(score, return_inverse=True)
+    of_positive = np.bincount(place, positive)
+    of_negative = np.bincount(place, 1 - positive)
+    below = np.cumsum(of_negative) - of_negative
+    pairs = float(positive.sum()) * float((1 - positive).sum())
+    return float((of_positive * (below + of_negative / 2)).sum()) / pairs if pairs else math.nan
+
+
+def _log_loss(rows: Probable, positive: Floats) -> float:
+    said = np.clip(np.where(rows.answers == 1, rows.scores, 1 - rows.scores), 1e-15, 1 - 1e-15)
+    return float(np.mean(positive * np.log(said) + (1 - positive) * np.log(1 - said)))
+
+
+def _brier(rows: Probable, positive: Floats) -> float:
+    said = np.where(rows.answers == 1, rows.scores, 1 - rows.scores)
+    return -float(np.mean(positive * np.square(1 - said) + (1 - positive) * np.square(said)))
+
+
+_OF_TWO: Final[Mapping[str, Callable[[Probable, Floats], float]]] = MappingProxyType(
+    {
+        "precision": _precision,
+        "recall": _recall,
+        "f1": _f1,
+        "balanced_accuracy": _balanced,
+        "roc_auc": _roc_auc,
+        "neg_log_loss": _log_loss,
+        "neg_brier_score": _brier,
+    }
+)
+
+
+def estimate_error(
+    metric: str,
+    held_out: Floats,
+    errors: Floats,
+    window: Floats,
+    *,
+    confidence: float | None = None,
+    seed: int = 7,
+) -> Estimate:
+    """What an error of a regression probably is on the window.
+
+    `held_out` and `window` are points with the answer as one more coordinate, `errors` what the answers on `held_out` were
+    wrong by. Raises NotMeasurable for a metric that is no mean of errors.
+    """
+    if metric in ERRORS:
+        found = estimate_error(ERRORS[metric], held_out, errors, window, confidence=confidence, seed=seed)
+        return Estimate(-found.value, -found.high, -found.low)
+    losses = {
+        "neg_mean_absolute_error": np.abs,
+        "neg_mean_squared_error": np.square,
+        "neg_root_mean_squared_error": np.square,
+    }.get(metric)
+    if losses is None:
+        raise NotMeasurable(f"{metric} cannot be estimated; take mean_absolute_error, mean_squared_error or rmse")
+    if len(errors) < LEAST_HELD_OUT:
+        raise NotMeasurable(f"the version was measured on {len(errors)} rows, {LEAST_HELD_OUT} are needed")
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.model_selection import cross_val_predict
+    from threadpoolctl import threadpool_limits
+
+    loss = losses(errors)
+    model = HistGradientBoostingRegressor(
+        max_iter=60, max_leaf_nodes=8, learning_rate=0.08, l2_regularization=5.0, early_stopping=False, random_state=seed
+    )  # fmt: skip
+    model.set_params(min_samples_leaf=max(5, min(20, len(errors) // 20)))
+    with threadpool_limits(limits=1):
+        left = loss - cross_val_predict(model, held_out, loss, cv=5)
+        said = model.fit(held_out, loss).predict(window)
+    # What the trees are wrong by on average, on rows they had not seen, is taken off.
+    value = max(0.0, float(said.mean()) + float(left.mean()))
+    room = z_of(confidence) * float(left.std(ddof=1)) * math.sqrt(1 / len(window) + 1 / len(loss))
+    low, high = max(0.0, value - room), value + room
+    if metric == "neg_root_mean_squared_error":
+        value, low, high = math.sqrt(value), math.sqrt(low), math.sqrt(high)
+    return Estimate(-value, -high, -low)

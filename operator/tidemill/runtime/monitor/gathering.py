@@ -1,0 +1,322 @@
+"""One pass over a window of the log: everything that the checks of an order judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tidemill.contract import CheckOrder, LogColumn, TimeRange, label_folder, prediction_folder
+from tidemill.runtime.monitor import ordered, window
+from tidemill.runtime.monitor.comparison import compare
+from tidemill.runtime.monitor.duplicates import Duplicates
+from tidemill.runtime.monitor.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
+from tidemill.runtime.monitor.performance import Predicted, classified
+from tidemill.runtime.monitor.sampling import Sample
+from tidemill.runtime.monitor.together import TOGETHER, Together
+from tidemill.runtime.objects import Store
+from tidemill.runtime.profile import Counter
+from tidemill.runtime.profile.categorical import CategoricalProfile
+from tidemill.runtime.profile.numerical import NumericalProfile
+
+SAMPLED: Final = 5_000
+"""Rows of the window that a classifier or an estimate of performance looks at."""
+MOST_GROUPS: Final = 200
+_SLOTS: Final = 48
+"""Stretches of a window in which rows are looked for; a gap of a quarter of them is told."""
+_US: Final = timedelta(microseconds=1)
+
+
+def gather(order: CheckOrder, reference: Reference, store: Store) -> tuple[Evidence, tuple[str, ...]]:
+    """The window's rows counted on the reference's bins, the labelled answers, and what there is to warn of.
+
+    Inputs are watched whichever version answered, since it is the world that drifts; answers are those of the monitored
+    version alone, also while a candidate answers a part.
+    """
+    return _Gathering(order, reference, store).run()
+
+
+class _Gathering:
+    """The sums of one pass."""
+
+    def __init__(self, order: CheckOrder, reference: Reference, store: Store) -> None:
+        self.order, self.reference, self.store = order, reference, store
+        types = {check.type for check in order.checks}
+        self.skipped, self.label_skipped = window.Skipped([]), window.Skipped([])
+        self.features, self.outputs = Counter(reference.features), Counter(reference.outputs)
+        self.samples = self.answered = self.skewed = self.misplaced = 0
+        self.newest: int | None = None
+        self.slots = np.zeros(_SLOTS, np.int64)
+        self.matched: list[tuple[pa.Array, pa.Table]] = []
+        self.told_apart = _told_apart(order)
+        self.grouped = sorted({check.column for check in order.checks if check.type == "Fairness" and check.column})
+        self.groups: dict[str, dict[str, dict[str, int]]] = {name: {} for name in self.grouped}
+        names = [LogColumn.FEATURE + feature.name for feature in reference.signature.features]
+        self.together = {
+            check.name: Together(check, names, reference.sample)
+            for check in order.checks
+            if check.type in TOGETHER and reference.sample is not None and reference.sample.num_rows >= 2
+        }
+        self.sample = Sample(SAMPLED, names) if self.together else None
+        self.own = Sample(SAMPLED, [*names, *OUTPUTS]) if "EstimatedPerformance" in types else None
+        rules = {rule.metric for check in order.checks for rule in check.rules_}
+        self.duplicates = Duplicates() if "DuplicateRequestShare" in rules else None
+        self.mismatches: dict[str, int] = {}
+
+    def run(self) -> tuple[Evidence, tuple[str, ...]]:
+        order, store = self.order, self.store
+        wanted = {column.name for column in (*self.reference.features.columns, *self.reference.outputs.columns)}
+        wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *OUTPUTS}
+        wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
+        parts = window.keys(store, prediction_folder(order.namespace, order.service), order.start, order.end)
+        start = order.start
+        if order.count:
+            start = window.start_of_newest(store, parts, start, order.end, order.count)
+        since = order.start if order.labelled is None else min(order.start, order.labelled.start)
+        label_parts = window.keys(store, label_folder(order.namespace, order.service), since, None)
+        labels = window.labels(store, label_parts, self.label_skipped)
+        for batch in window.rows(store, parts, lambda names: [name for name in names if name in wanted], self.skipped):
+            self._add(window.within(batch, start, order.end))
+            if order.labelled is None:
+                self._match(window.within(batch, start, order.end), labels)
+        if order.labelled is not None:
+            self._match_earlier(order.labelled, labels)
+        labelled, newest_labelled = self._labelled()
+        evidence = Evidence(
+            reference=self.reference,
+            features=compare(self.reference.features, self.features.profile()),
+            outputs=compare(self.reference.outputs, self.outputs.profile()),
+            samples=self.samples,
+            answered=self.answered,
+            labelled=labelled,
+            minimum_samples=order.minimum_samples,
+            minimum_labels=order.minimum_labels,
+            end=order.end,
+            joints=self._joints(),
+            mismatched=tuple(name for name, rows in self.mismatches.items() if rows > self.samples / 2),
+            duplicates=0.0 if self.duplicates is None else self.duplicates.share,
+            answered_sample=None if self.own is None else self.own.table(),
+            groups=self.groups,
+            newest_row=None if self.newest is None else _moment(self.newest),
+            newest_labelled=newest_labelled,
+        )
+        return evidence, self._warnings(labels, start)
+
+    def _add(self, table: pa.Table) -> None:
+        if not table.num_rows:
+            return
+        self.samples += table.num_rows
+        self.features.add(table)
+        times = table.column(LogColumn.TIME).cast(pa.int64()).to_numpy()
+        self.newest = max(int(times.max()), self.newest or 0)
+        first, last = (int(moment.timestamp() * 1e6) for moment in (self.order.start, self.order.end))
+        slots = np.clip((times - first) * _SLOTS // max(1, last - first), 0, _SLOTS - 1)
+        self.slots += np.bincount(slots, minlength=_SLOTS)
+        if self.sample is not None:
+            self.sample.add(table)
+        for joint in self.together.values():
+            joint.add(table)
+        if self.duplicates is not None:
+            self.duplicates.add(table)
+        self._look_at_types(table)
+        own = _answered_by(self.order.version.digest, table)
+        self.answered += own.num_rows
+        self.outputs.add(own)
+        if LogColumn.PREDICTION not in own.schema.names:
+            return
+        if self.own is not None:
+            self.own.add(own)
+        for name in self.grouped:
+            self._count_groups(name, own)
+
+    def _look_at_types(self, table: pa.Table) -> None:
+        for feature in self.reference.signature.features:
+            name = LogColumn.FEATURE + feature.name
+            if name in table.schema.names:
+                kind = table.schema.field(name).type
+                is_number = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)
+                if is_number or feature.type == "Categorical":
+                    continue
+            self.mismatches[feature.name] = self.mismatches.get(feature.name, 0) + table.num_rows
+
+    def _match(self, table: pa.Table, labels: window.Labels) -> None:
+        """Keep the monitored version's answers that have labels."""
+        own = _answered_by(self.order.version.digest, table)
+        if not len(labels.keys) or LogColumn.PREDICTION not in own.schema.names:
+            return
+        found_rows, values, when = labels.match(own)
+        names = [name for name in (*OUTPUTS, LogColumn.TIME) if name in own.schema.names]
+        names += [LogColumn.FEATURE + name for name in self.told_apart if LogColumn.FEATURE + name in own.schema.names]
+        kept = own.select(names).filter(pa.array(found_rows))
+        self.skewed += int((when < kept.column(LogColumn.TIME).cast(pa.int64()).to_numpy()).sum())
+        self.matched.append((values, kept))
+
+    def _match_earlier(self, span: TimeRange, labels: window.Labels) -> None:
+        """Labels take time: of the rows they are for, only what is needed is read again."""
+        wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *OUTPUTS}
+        wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
+        folder = prediction_folder(self.order.namespace, self.order.service)
+        parts = window.keys(self.store, folder, span.start, span.end)
+        for batch in window.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
+            self._match(window.within(batch, span.start, span.end), labels)
+
+    def _count_groups(self, name: str, own: pa.Table) -> None:
+        column = LogColumn.FEATURE + name
+        if column not in own.schema.names or not own.num_rows:
+            return
+        groups = self._spelled(name, own.column(column))
+        answers = own.column(LogColumn.PREDICTION).cast(pa.string())
+        counted = (
+            pa.table({"group": pa.array(groups, pa.string()), "answer": answers})
+            .group_by(["group", "answer"])
+            .aggregate([([], "count_all")])
+        )
+        for row in counted.to_pylist():
+            if row["group"] is None or row["answer"] is None:
+                continue
+            known = self.groups[name]
+            if row["group"] in known or len(known) < MOST_GROUPS:
+                of_group = known.setdefault(row["group"], {})
+                of_group[row["answer"]] = of_group.get(row["answer"], 0) + row["count_all"]
+
+    def _spelled(self, name: str, column: Any) -> list[str | None]:
+        """The group of each row: a category itself, a number by the reference's quarters."""
+        profile = self.reference.features.column(LogColumn.FEATURE + name)
+        if isinstance(profile, CategoricalProfile) or profile is None:
+            texts: list[str | None] = column.cast(pa.string()).to_pylist()
+            return texts
+        return quarters(profile, np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64))
+
+    def _labelled(self) -> tuple[Labelled | None, datetime | None]:
+        matched = [(values, table) for values, table in self.matched if len(values)]
+        if not matched:
+            return None, None
+        values = pa.chunked_array([values for values, _ in matched])
+        table = pa.concat_tables([table for _, table in matched], promote_options="permissive")
+        times = table.column(LogColumn.TIME).cast(pa.int64()).to_numpy()
+        order = np.argsort(times, kind="stable")
+        table, said = table.take(pa.array(order)), values.take(pa.array(order)).to_pylist()
+        answers = table.column(LogColumn.PREDICTION).to_pylist()
+        columns = {
+            name: tuple(self._spelled(name, table.column(LogColumn.FEATURE + name)))
+            for name in self.told_apart
+            if LogColumn.FEATURE + name in table.column_names
+        }
+        newest = _moment(int(times.max()))
+        signature = self.reference.signature
+        if signature.task == "Regression":
+            numbers, predicted = floats(said), floats(answers)
+            usable = np.isfinite(numbers) & np.isfinite(predicted)
+            columns = {
+                name: tuple(group for group, use in zip(groups, usable.tolist(), strict=True) if use)
+                for name, groups in columns.items()
+            }
+            return Labelled(Predicted(numbers[usable], predicted[usable]), columns), newest
+        scores = (
+            floats(table.column(LogColumn.SCORE).to_pylist())
+            if LogColumn.SCORE in table.schema.names
+            else np.full(len(said), np.nan)
+        )
+        return Labelled(classified(signature.classes, said, answers, scores), columns), newest
+
+    def _joints(self) -> dict[str, Joint]:
+        drawn = None if self.sample is None else self.sample.table()
+        return {name: joint.found(drawn) for name, joint in self.together.items()}
+
+    def _warnings(self, labels: window.Labels, start: datetime) -> tuple[str, ...]:
+        warnings = self.skipped.warnings() + self.label_skipped.warnings()
+        if labels.contradicted:
+            rows = "row has" if labels.contradicted == 1 else "rows have"
+            warnings += (f"{labels.contradicted} {rows} contradictory labels; the newest counts",)
+        if self.skewed:
+            warnings += (
+                f"{self.skewed} labels are older than the rows they belong to: the clocks of pods or of who sends labels differ",
+            )
+        gap = self._gap()
+        if gap:
+            warnings += (gap,)
+        absent = [
+            feature.name
+            for feature in self.reference.signature.features
+            if self.reference.features.column(LogColumn.FEATURE + feature.name) is None
+        ]
+        if absent and self.reference.features.columns:
+            warnings += (f"the version's profile lacks {', '.join(absent[:3])}; these are not compared",)
+        return warnings
+
+    def _gap(self) -> str:
+        """The longest stretch without rows, where it is long; what was not served in it is not known to be unmoved."""
+        if not self.samples or self.order.count:
+            return ""
+        empty = np.concatenate(([0], (self.slots == 0).astype(np.int8), [0]))
+        starts, ends = np.flatnonzero(np.diff(empty) == 1), np.flatnonzero(np.diff(empty) == -1)
+        if not len(starts):
+            return ""
+        longest = int(np.argmax(ends - starts))
+        if ends[longest] - starts[longest] < _SLOTS / 4 or self.samples < 4 * _SLOTS:
+            return ""
+        slot = (self.order.end - self.order.start) / _SLOTS
+        first, last = (self.order.start + slot * int(place[longest]) for place in (starts, ends))
+        return f"no rows were served from {first:%Y-%m-%d %H:%M} to {last:%H:%M}; nothing is known of that time"
+
+
+def quarters(profile: NumericalProfile, values: Any) -> list[str | None]:
+    """Numbers by the quarter of the reference that they lie in."""
+    if not profile.present:
+        return [None] * len(values)
+    bins = profile.bins()
+    cuts = sorted({round(ordered.quantile(bins, share), 6) for share in (0.25, 0.5, 0.75)})
+    names = [f"below {cuts[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(cuts))]
+    names.append(f"{cuts[-1]:g} and above")
+    places = np.searchsorted(cuts, values, side="right").tolist()
+    return [None if missing else names[place] for place, missing in zip(places, np.isnan(values).tolist(), strict=True)]
+
+
+def _told_apart(order: CheckOrder) -> tuple[str, ...]:
+    """The features by whose groups labelled rows are told apart."""
+    found: dict[str, None] = {}
+    for check in order.checks:
+        found |= dict.fromkeys(check.slices)
+        if check.type == "Fairness" and check.column:
+            found[check.column] = None
+    return tuple(found)
+
+
+def _answered_by(digest: str, table: pa.Table) -> pa.Table:
+    if LogColumn.DIGEST not in table.schema.names:
+        return table.slice(0, 0)
+    return table.filter(pc.equal(table.column(LogColumn.DIGEST), digest))
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + microseconds * _US
+
+
+def floats(values: Sequence[Any]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Numbers where there are some, NaN elsewhere."""
+
+    def number(value: Any) -> float:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            return float("nan")
+
+    return np.array([number(value) for value in values], np.float64)
+
+
+def statistics_of(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Every column's statistics, for the result beside the report."""
+    return [
+        {
+            "name": column.name,
+            "rows": column.current.rows,
+            "present": column.current.present,
+            "statistics": dict(column.statistics),
+        }
+        for column in (*evidence.features, *evidence.outputs)
+    ]

@@ -1,0 +1,153 @@
+"""How checks went over time: their values, what these were held against, and where a new version took over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.contract import CheckOutcome
+from tidemill.runtime.objects import Store
+from tidemill.runtime.reports.page import section, table
+
+MOST: Final = 40
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 150, 48, 8, 16, 26
+_COLOUR: Final[Mapping[str, str]] = {"Passing": "good", "Warning": "warning", "Failing": "bad", "NoData": "soft"}
+
+
+class Point(NamedTuple):
+    """What a check said of a window."""
+
+    verdict: CheckVerdict
+    value: float | None
+    threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A window that was checked."""
+
+    end: datetime
+    version: str
+    checks: Mapping[str, Point]
+
+
+def point_of(outcome: CheckOutcome) -> Point:
+    """The outcome as a point of a timeline."""
+    return Point(outcome.verdict, outcome.value, outcome.threshold)
+
+
+def past_runs(store: Store, folder: str, before: str) -> list[Run]:
+    """The newest runs whose results lie in `folder` at keys below `before`, oldest first; what cannot be read is left out."""
+    keys = [entry.key for entry in store.list(folder) if entry.key.endswith("/result.json") and entry.key < before]
+    found = []
+    for key in keys[-MOST:]:
+        try:
+            found.append(_run(orjson.loads(store.get(key))))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _run(result: Mapping[str, Any]) -> Run:
+    order = result["order"]
+    checks = {
+        check["name"]: Point(check["verdict"], check.get("value"), check.get("threshold")) for check in result["checks"]
+    }
+    return Run(datetime.fromisoformat(order["end"]), str(order["version"]["name"]), checks)
+
+
+def timeline_section(runs: Sequence[Run], names: Sequence[str]) -> str:
+    """A picture for each check with its numbers beneath."""
+    figures = [
+        _figure(place, name, [(run, run.checks[name]) for run in runs if name in run.checks])
+        for place, name in enumerate(names)
+    ]
+    return section(
+        "How it came to this",
+        '<p class="soft">Each point is a window: a dot passes, a triangle warns, a cross fails, a dash on the floor had too little data. The dashed line is the limit; a dotted upright one is where another version took over.</p>',
+        *figures,
+    )
+
+
+def _figure(place: int, name: str, points: Sequence[tuple[Run, Point]]) -> str:
+    told = [value for _, point in points for value in (point.value, point.threshold) if value is not None]
+    low, high = (min(0.0, *told), max(told)) if told else (0.0, 1.0)
+    high = high if high > low else low + 1.0
+    inner = _HEIGHT - _TOP - _BOTTOM
+    floor = _TOP + inner
+
+    def x(index: int) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (index + 0.5) / len(points)
+
+    def y(value: float) -> float:
+        return floor - inner * (value - low) / (high - low)
+
+    parts = [
+        f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}" stroke="var(--line)"/>',
+        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end">{high:.3g}</text>',
+        f'<text x="{_LEFT - 6}" y="{floor + 4}" text-anchor="end">{low:.3g}</text>',
+    ]
+    if points and (limit := points[-1][1].threshold) is not None:
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}" stroke="var(--soft)" stroke-dasharray="6 4"/>'
+        )
+    for index, (run, point) in enumerate(points):
+        if index and run.version != points[index - 1][0].version:
+            at = x(index) - (x(1) - x(0)) / 2
+            parts.append(
+                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}" stroke="var(--before-ink)" stroke-dasharray="2 3"/>'
+            )
+        parts.append(_mark(x(index), floor if point.value is None else y(point.value), point.verdict))
+    if points:
+        first, last = points[0][0].end, points[-1][0].end
+        parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 8}">{first:%Y-%m-%d %H:%M}</text>')
+        if len(points) > 1:
+            parts.append(
+                f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 8}" text-anchor="end">{last:%Y-%m-%d %H:%M}</text>'
+            )
+    failing = sum(point.verdict == "Failing" for _, point in points)
+    words = f"{len(points)} windows, {failing} of them failing."
+    rows = (
+        (
+            f"{run.end:%Y-%m-%d %H:%M}",
+            escape(run.version),
+            "No data" if point.verdict == "NoData" else point.verdict,
+            "–" if point.value is None else f"{point.value:.4g}",
+            "–" if point.threshold is None else f"{point.threshold:.4g}",
+        )
+        for run, point in points
+    )
+    identity = f"timeline-{place}"
+    return (
+        f'<figure><figcaption><h3>{escape(name)}</h3></figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="{identity}-t {identity}-d">'
+        f'<title id="{identity}-t">{escape(name)} over time</title><desc id="{identity}-d">{words}</desc>'
+        + "".join(parts)
+        + f'</svg><details><summary>Numbers of this picture<span class="soft"> ({escape(name)})</span></summary>'
+        + table(
+            f"{name}: every window",
+            ("Window's end (UTC)", "Version", "Verdict", "Value", "Limit"),
+            rows,
+            numbers=(3, 4),
+        )
+        + "</details></figure>"
+    )
+
+
+def _mark(x: float, y: float, verdict: CheckVerdict) -> str:
+    """A verdict by shape as well as by colour."""
+    colour = f"var(--{_COLOUR[verdict]})"
+    match verdict:
+        case "Passing":
+            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>'
+        case "Warning":
+            return f'<path d="M{x:.1f} {y - 5:.1f}l5 9h-10z" fill="{colour}"/>'
+        case "Failing":
+            return f'<path d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8" stroke="{colour}" stroke-width="2.5"/>'
+        case _:
+            return f'<path d="M{x - 4:.1f} {y:.1f}h8" stroke="{colour}" stroke-width="2.5"/>'

@@ -1,0 +1,56 @@
+"""What one check of several columns sums up over a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from tidemill.api.driftmonitor import Check
+from tidemill.contract import LogColumn
+from tidemill.runtime.monitor import embedding, reconstruction
+from tidemill.runtime.monitor.evidence import Joint
+from tidemill.runtime.monitor.space import Space
+
+TOGETHER: Final = frozenset({"Multivariate", "DomainClassifier", "OutlierShare"})
+LEAST_FOR_COMPONENTS: Final = 8
+
+
+class Together:
+    """The columns that the check looks at, as points; what the method adds up of them, row by row."""
+
+    def __init__(self, check: Check, names: Sequence[str], sample: pa.Table) -> None:
+        chosen = [name for name in names if not check.columns or name.removeprefix(LogColumn.FEATURE) in check.columns]
+        self._space = Space.of(sample, chosen)
+        self._points = self._space.points(sample)
+        self._mmd: embedding.Reference | None = None
+        self._components: reconstruction.Components | None = None
+        if check.type == "Multivariate" and self._space.width:
+            if check.method != "PCA":
+                self._mmd = embedding.Reference.of(self._points)
+            elif len(self._points) >= LEAST_FOR_COMPONENTS:
+                self._components = reconstruction.Components.of(self._points)
+        self._embedded: embedding.Embedding | None = None
+        self._errors = reconstruction.Errors(0, 0)
+
+    def add(self, table: pa.Table) -> None:
+        """Take the rows of `table` in."""
+        if self._mmd is None and self._components is None:
+            return
+        points = self._space.points(table)
+        if self._mmd is not None:
+            found = self._mmd.directions.embed(points)
+            self._embedded = found if self._embedded is None else self._embedded.merge(found)
+        if self._components is not None:
+            self._errors = self._errors.merge(self._components.add(points))
+
+    def found(self, sample: pa.Table | None) -> Joint:
+        """What came of the window, with some of its rows as points."""
+        discrepancy = shift = None
+        if self._mmd is not None and self._embedded is not None and self._embedded.rows > 1:
+            discrepancy = self._mmd.discrepancy(self._embedded)
+        if self._components is not None and self._errors.rows:
+            shift = self._components.shift(self._errors)
+        window = None if sample is None else self._space.points(sample)
+        return Joint(discrepancy, shift, self._space, self._points, window)

@@ -1,0 +1,182 @@
+"""What a window is compared with: the served version's own files, a Dataset's revision, or earlier windows of the log."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from tidemill.api.modelversion import Measured
+from tidemill.contract import CheckOrder, LogColumn, TimeRange, VersionOrder, prediction_folder
+from tidemill.runtime import manifest
+from tidemill.runtime.artifact import ANSWERS_FILE, EVALUATION_FILE, PROFILE_FILE, SAMPLE_FILE
+from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.monitor import window
+from tidemill.runtime.monitor.evidence import OUTPUTS, Reference
+from tidemill.runtime.monitor.sampling import Sample
+from tidemill.runtime.objects import Store
+from tidemill.runtime.predictor import SIGNATURE_FILE
+from tidemill.runtime.profile import Counter, Profile, ProfiledColumn, ProfileError, empty_profile
+from tidemill.runtime.signature import Signature
+
+_evaluation: TypeAdapter[tuple[Measured, ...]] = TypeAdapter(tuple[Measured, ...])
+_FITTED_TO = 50_000
+"""Rows of earlier windows that bins are fitted to."""
+
+
+class VersionFiles:
+    """The files of a version; each is checked before it is read."""
+
+    def __init__(self, version: VersionOrder, store: Store) -> None:
+        self._version, self._store = version, store
+        self._folder = store.key_of(version.uri)
+        try:
+            text = store.get(f"{self._folder}/{manifest.FILE}")
+        except FileNotFoundError:
+            raise ArtifactCorrupt(
+                f"{version.uri} has no {manifest.FILE}: it was deleted, or never published; train it again"
+            ) from None
+        self._files = manifest.Manifest.verified(text, version.digest, version.uri).files
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def read(self, name: str) -> bytes:
+        """The file; raises ArtifactCorrupt where it is not what was published."""
+        uri = self._version.uri
+        if name not in self._files:
+            raise ArtifactCorrupt(f"{uri} has no {name}; train the version again")
+        try:
+            content = self._store.get(f"{self._folder}/{name}")
+        except FileNotFoundError:
+            raise ArtifactCorrupt(f"{uri}/{name} is gone; train the version again") from None
+        if manifest.entry_of(content) != self._files[name]:
+            raise ArtifactCorrupt(
+                f"{uri}/{name} is not what was published; nothing of it was used; train the version again"
+            )
+        return content
+
+    def table(self, name: str) -> pa.Table | None:
+        """The rows of a Parquet file; None where the version was made before such files were."""
+        if name not in self._files:
+            return None
+        try:
+            return pq.read_table(pa.BufferReader(self.read(name)))
+        except (pa.ArrowException, OSError) as error:
+            raise ArtifactCorrupt(f"{self._version.uri}/{name} cannot be read: {error}") from error
+
+
+def load_reference(version: VersionOrder, store: Store) -> Reference:
+    """What the version learnt from, from those of its files that matter here; each is checked before it is read."""
+    files = VersionFiles(version, store)
+    try:
+        signature = Signature.model_validate_json(files.read(SIGNATURE_FILE))
+        profile = Profile.from_json(files.read(PROFILE_FILE))
+        evaluation = _evaluation.validate_json(files.read(EVALUATION_FILE)) if EVALUATION_FILE in files else ()
+    except (ValidationError, ProfileError) as error:
+        raise ArtifactCorrupt(f"{version.uri} cannot be compared with: {error}; train the version again") from error
+    holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
+    return Reference.of(signature, profile, holdout, sample=files.table(SAMPLE_FILE), answers=files.table(ANSWERS_FILE))
+
+
+def of_order(order: CheckOrder, store: Store) -> tuple[Reference, tuple[str, ...]]:
+    """What the order compares its window with, and what there is to warn of."""
+    reference = load_reference(order.version, store)
+    other = order.reference
+    if other is None:
+        return reference, ()
+    if other.ranges:
+        return of_earlier(order, other.ranges, reference, store)
+    return of_dataset(other.dataset_uri, other.dataset_digest, reference, store), ()
+
+
+def of_dataset(uri: str, digest: str, version: Reference, store: Store) -> Reference:
+    """The version's reference with a Dataset's rows in place of those it learnt from."""
+    wanted = {feature.name for feature in version.signature.features}
+    with tempfile.TemporaryDirectory(prefix="tidemill-reference-") as folder:
+        files = sorted(store.fetch(uri, digest, Path(folder) / "revision").glob("data-*.parquet"))
+
+        def rows() -> Iterator[pa.Table]:
+            for file in files:
+                opened = pq.ParquetFile(file)
+                names = [name for name in opened.schema_arrow.names if name in wanted]
+                for group in range(opened.num_row_groups):
+                    table = opened.read_row_group(group, columns=names)
+                    yield table.rename_columns([LogColumn.FEATURE + name for name in names])
+
+        found = _fitted(version, rows, (), least=1)
+    if found is None:
+        raise ArtifactCorrupt(f"{uri} holds no rows to compare with; have the Dataset ingested again")
+    return found
+
+
+def of_earlier(
+    order: CheckOrder, ranges: Sequence[TimeRange], version: Reference, store: Store
+) -> tuple[Reference, tuple[str, ...]]:
+    """The version's reference with what was served in earlier windows in place of what it learnt from.
+
+    The log is read twice: bins are fitted to some of its rows, then all are counted.
+    """
+    skipped = window.Skipped([])
+    wanted = {LogColumn.FEATURE + feature.name for feature in version.signature.features}
+    wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, *OUTPUTS}
+    folder = prediction_folder(order.namespace, order.service)
+
+    def rows() -> Iterator[pa.Table]:
+        noted = window.Skipped([])
+        for span in ranges:
+            parts = window.keys(store, folder, span.start, span.end)
+            for batch in window.rows(store, parts, lambda names: [name for name in names if name in wanted], noted):
+                yield window.within(batch, span.start, span.end)
+        skipped.parts[:] = noted.parts
+
+    found = _fitted(version, rows, OUTPUTS, least=order.minimum_samples)
+    if found is not None:
+        return found, skipped.warnings()
+    spans = "the earlier window" if len(ranges) == 1 else f"{len(ranges)} earlier windows"
+    said = f"fewer than {order.minimum_samples} rows were served in {spans}, too few to compare with"
+    empty = Profile(0, ())
+    return replace(version, features=empty, outputs=empty, sample=None), (*skipped.warnings(), said)
+
+
+def _fitted(
+    version: Reference, rows: Callable[[], Iterator[pa.Table]], outputs: Sequence[str], *, least: int
+) -> Reference | None:
+    """Bins fitted to a sample of the rows, with all of them counted; None where there are fewer than `least`."""
+    features = [LogColumn.FEATURE + feature.name for feature in version.signature.features]
+    sample = Sample(_FITTED_TO, [*features, *outputs])
+    count = 0
+    for table in rows():
+        count += table.num_rows
+        sample.add(table)
+    drawn = sample.table()
+    if drawn is None or count < least:
+        return None
+    columns = [
+        ProfiledColumn(LogColumn.FEATURE + feature.name, feature.type)
+        for feature in version.signature.features
+        if LogColumn.FEATURE + feature.name in drawn.column_names
+    ]
+    classifies = version.signature.task == "Classification"
+    columns += [
+        ProfiledColumn(name, "Categorical" if classifies and name == LogColumn.PREDICTION else "Numerical")
+        for name in outputs
+        if name in drawn.column_names
+    ]
+    counter = Counter(empty_profile(drawn, columns))
+    for table in rows():
+        counter.add(table)
+    found = counter.profile()
+    inputs = tuple(column for column in found.columns if column.name.startswith(LogColumn.FEATURE))
+    answers = tuple(column for column in found.columns if column.name in outputs)
+    return replace(
+        version,
+        features=Profile(found.rows, inputs),
+        outputs=Profile(found.rows, answers) if outputs else version.outputs,
+        sample=drawn.select([column.name for column in inputs]),
+    )

@@ -1,0 +1,193 @@
+"""Estimates without labels agree with what labels say later, on real data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, get_scorer, mean_absolute_error
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tidemill.runtime.monitor import estimation
+from tidemill.runtime.monitor.performance import Classified, NotMeasurable, measure
+from tidemill.runtime.train.measures import ERRORS
+
+
+def split(size: int, seed: int, *shares: float) -> list[Any]:
+    order = np.random.default_rng(seed).permutation(size)
+    return np.split(order, [int(size * share) for share in np.cumsum(shares)])
+
+
+def answered(model: Any, rows: Any, labels: Any, classes: tuple[str, ...]) -> Classified:
+    probabilities = model.predict_proba(rows)
+    return Classified(classes, np.asarray(labels), probabilities.argmax(axis=1), probabilities.max(axis=1))
+
+
+TWO = ("malignant", "benign")
+
+
+def lives(count: int = 8, where: Any = None) -> Any:
+    """A model that is too sure of itself; its answers held out, and later ones, of biopsies drawn anew each time."""
+    data = load_breast_cancer()
+    for seed in range(count):
+        fit, held, later = split(len(data.data), seed, 0.3, 0.35)
+        model = GaussianNB().fit(data.data[fit, :4], data.target[fit])
+        if where is not None:
+            later = later[where(data.data[later])]
+        yield (
+            answered(model, data.data[held, :4], data.target[held], TWO),
+            answered(model, data.data[later, :4], data.target[later], TWO),
+        )
+
+
+@pytest.fixture(scope="module")
+def biopsies() -> Any:
+    return next(iter(lives(1)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "room"),
+    [
+        ("accuracy", 0.02),
+        ("f1", 0.02),
+        ("precision", 0.03),
+        ("recall", 0.03),
+        ("balanced_accuracy", 0.03),
+        ("roc_auc", 0.02),
+        ("log_loss", 0.08),
+        ("brier_score", 0.02),
+    ],
+)
+def test_an_estimate_of_two_classes_is_what_labels_say_later(metric: str, room: float) -> None:
+    away, covered = [], 0
+    for held, later in lives():
+        realised = measure(metric, later)
+        found = estimation.estimate(metric, held, later.answers, later.scores)
+        away.append(found.value - realised)
+        covered += found.low <= realised <= found.high
+
+    assert 0 == pytest.approx(np.mean(away), abs=room)
+    assert covered >= 6
+
+
+def test_confidence_alone_would_have_been_wrong_by_more() -> None:
+    pairs = [
+        (estimation.estimate("accuracy", held, later.answers, later.scores).value, later.scores.mean(), later)
+        for held, later in lives()
+    ]
+    calibrated = np.mean([abs(found - measure("accuracy", later)) for found, _, later in pairs])
+    raw = np.mean([abs(sure - measure("accuracy", later)) for _, sure, later in pairs])
+
+    assert calibrated < raw
+
+
+def test_accuracy_that_falls_with_harder_biopsies_is_seen_without_labels() -> None:
+    def middling(rows: Any) -> Any:
+        return (rows[:, 0] > 13) & (rows[:, 0] < 16)
+
+    usual = np.mean([measure("accuracy", later) for _, later in lives()])
+    pairs = [
+        (estimation.estimate("accuracy", held, later.answers, later.scores).value, measure("accuracy", later))
+        for held, later in lives(where=middling)
+    ]
+    estimated, realised = np.mean(pairs, axis=0)
+
+    assert realised < usual - 0.05
+    assert realised == pytest.approx(estimated, abs=0.05)
+
+
+def test_accuracy_of_ten_classes_is_what_labels_say_later() -> None:
+    digits = load_digits()
+    fit, held, later = split(len(digits.data), 5, 0.35, 0.35)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(digits.data[fit], digits.target[fit])
+    classes = tuple(str(digit) for digit in range(10))
+    known = answered(model, digits.data[held], digits.target[held], classes)
+    rows = answered(model, digits.data[later], digits.target[later], classes)
+
+    found = estimation.estimate("accuracy", known, rows.answers, rows.scores)
+
+    assert accuracy_score(rows.labels, rows.answers) == pytest.approx(found.value, abs=0.02)
+
+
+def test_an_error_of_numbers_is_what_labels_say_later() -> None:
+    data = load_diabetes()
+    fit, held, later = split(len(data.data), 2, 0.3, 0.35)
+    model = Ridge(alpha=0.1).fit(data.data[fit], data.target[fit])
+
+    def points(of: Any) -> Any:
+        return np.column_stack((data.data[of], model.predict(data.data[of])))
+
+    errors = data.target[held] - model.predict(data.data[held])
+    realised = mean_absolute_error(data.target[later], model.predict(data.data[later]))
+
+    found = estimation.estimate_error("mean_absolute_error", points(held), errors, points(later))
+
+    assert realised == pytest.approx(found.value, rel=0.12)
+    assert found.low <= realised <= found.high
+
+
+def test_errors_that_grow_where_the_window_lies_are_seen_without_labels() -> None:
+    random = np.random.default_rng(1)
+    place = random.uniform(0, 1, 2000)
+    errors = random.normal(size=2000) * (0.1 + 2 * place)
+    window = random.uniform(0.8, 1, 1000)
+
+    found = estimation.estimate_error(
+        "rmse", np.column_stack((place, place)), errors, np.column_stack((window, window))
+    )
+
+    assert np.sqrt(np.mean(np.square(0.1 + 2 * window))) == pytest.approx(found.value, rel=0.1)
+    assert found.value > 1.4 * np.sqrt(np.mean(np.square(errors)))
+
+
+def test_calibration_never_falls_with_the_score_and_is_right_on_average() -> None:
+    random = np.random.default_rng(1)
+    scores = random.random(3000)
+    right = (random.random(3000) < scores**2).astype(float)
+    calibration = estimation.Calibration.of(scores, right)
+    grid = np.linspace(0, 1, 200)
+
+    assert (np.diff(calibration(grid)) >= 0).all()
+    assert right.mean() == pytest.approx(calibration(scores).mean())
+    assert 0.06 > np.abs(calibration(grid) - grid**2).mean()
+
+
+def test_calibration_is_scikit_learns_isotonic_regression() -> None:
+    from sklearn.isotonic import IsotonicRegression
+
+    random = np.random.default_rng(1)
+    scores = np.round(random.random(500), 2)
+    right = (random.random(500) < scores).astype(float)
+
+    assert IsotonicRegression().fit(scores, right).predict(scores) == pytest.approx(
+        estimation.Calibration.of(scores, right)(scores)
+    )
+
+
+def test_weighted_metrics_of_certain_rows_are_the_metrics_themselves() -> None:
+    random = np.random.default_rng(1)
+    labels, answers, scores = random.integers(0, 2, 300), random.integers(0, 2, 300), random.uniform(0.5, 1, 300)
+    certain = estimation.Probable(answers, scores, (labels == answers).astype(float), binary=True)
+    rows = Classified(("no", "yes"), labels, answers, scores)
+
+    for metric in ("accuracy", "precision", "recall", "f1", "balanced_accuracy", "roc_auc", "log_loss"):
+        assert measure(metric, rows) == pytest.approx(
+            estimation.expected(ERRORS.get(metric, metric), certain) * (-1 if metric in ERRORS else 1)
+        ), metric
+
+
+@pytest.mark.parametrize("metric", ["jaccard", "r2"])
+def test_a_metric_that_cannot_be_estimated_says_which_can(biopsies: Any, metric: str) -> None:
+    held, later = biopsies
+
+    with pytest.raises(NotMeasurable, match="take accuracy"):
+        estimation.estimate(metric, held, later.answers, later.scores)
+
+
+def test_scorers_named_here_are_scikit_learns() -> None:
+    assert all(get_scorer(name) for name in ("precision", "recall", "f1", "balanced_accuracy", "roc_auc"))
