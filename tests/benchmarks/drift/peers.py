@@ -21,7 +21,7 @@ PEERS = {
     "numpy + scipy": Peer("expert.py", ()),
     "polars": Peer("polars_report.py", ("polars>=1,<3", "numpy", "pyarrow")),
     "duckdb": Peer("duckdb_report.py", ("duckdb>=1.2,<3", "numpy")),
-    "nannyml": Peer("nannyml_report.py", ("nannyml>=0.13,<0.14",)),
+    "nannyml": Peer("nannyml_report.py", ("nannyml>=0.13,<0.14", "pandas<3", "statsmodels")),
     "whylogs": Peer("whylogs_report.py", ("whylogs[viz]>=1.6,<2", "pandas<3", "pyarrow", "setuptools<81")),
     # Evidently 0.7.23 does not import with pandas 3.
     "evidently": Peer("evidently_report.py", ("evidently>=0.7,<0.8", "pandas<3", "pyarrow")),
