@@ -62,7 +62,7 @@ def is_complete(kind: str) -> bool:
 class Packed(MutableMapping[Key, Manifest]):
     """Objects by key, each kept as JSON text and read anew whenever it is asked for.
 
-    That takes a fifth of the memory of dictionaries, leaves nothing for the garbage collector to walk through, and costs
+    That takes half the memory of dictionaries, leaves nothing for the garbage collector to walk through, and costs
     microseconds for each look. Whoever changes what it answers with changes nothing here.
     """
 

@@ -45,7 +45,7 @@ async def feed(
     """Follow one kind for ever, and give each event to the handlers of `kopf.on.event` at once, in the order of the watch.
 
     It stands in for kopf's `queueing.watcher`, which makes a task and a queue for every object, and for every event a
-    dozen views, loggers and causes for handlers of changes that we do not have: two thirds of the operator's processor time.
+    dozen views, loggers and causes for handlers of changes that we do not have: more work than all of our own.
     Listing, watching, credentials and what to do when they fail stay kopf's.
     """
     registry: kopf.OperatorRegistry = processor.keywords["registry"]

@@ -158,7 +158,7 @@ class Store:
         known = self.world.get(*key)
         if known is not None and version_of(known) >= version_of(manifest):
             return set()
-        # Half of what watches bring are echoes of our own writes; only what is news is worth the work.
+        # Almost half of what watches bring are echoes of our own writes; only what is news is worth the work.
         manifest = pruned(manifest)
         self.world.put(manifest)
         concerned = self._concerned(manifest, self.world)
