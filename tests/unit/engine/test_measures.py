@@ -116,6 +116,8 @@ def test_the_age_of_what_answers_is_known() -> None:
     found = [s for s in samples(World([service, version])) if s.name == "model_created_timestamp_seconds"]
 
     assert [(("science", "iris", "stable"), 86400.0)] == [(one.labels, one.value) for one in found]
+
+
 WATCHING = make(
     "DriftMonitor",
     {
