@@ -10,6 +10,7 @@ import typer
 
 from chaos.campaign import Tally, campaign, learn
 from chaos.plans import FaultPlan
+from chaos.series import LEADERS, SERIES
 from chaos.stage import Outcome, stage
 from chaos.workloads import WORKLOADS
 
@@ -20,21 +21,34 @@ FAILURES = Path("reports/chaos")
 @app.command()
 def run(
     minutes: Annotated[float, typer.Option(help="Begin no further plan after so long.")] = 60.0,
+    plans: Annotated[int, typer.Option(help="Play no more than so many.")] = 1_000_000,
     workload: Annotated[list[str] | None, typer.Option(help="Only these; all if left out.")] = None,
+    series: Annotated[list[str] | None, typer.Option(help="Only these classes, as C1; all if left out.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same plans.")] = 1,
-    at_once: Annotated[int, typer.Option(help="Plans played side by side.")] = 3,
+    at_once: Annotated[int, typer.Option(help="Plans played side by side.")] = 12,
     failures: Annotated[Path, typer.Option(help="Where plans that failed are kept.")] = FAILURES,
 ) -> None:
-    """Kill the operator before and after every write of each workload, then let API requests fail by chance."""
-    chosen = workload or list(WORKLOADS)
-    if unknown := sorted(set(chosen) - WORKLOADS.keys()):
-        raise typer.BadParameter(f"no workload {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
+    """Crash, cut, delay and refuse at every write of each workload; exit with 1 if anything ends differently."""
+    chosen, classes = workload or list(WORKLOADS), series or list(SERIES)
+    if "C9" not in classes and not workload:
+        chosen.remove(LEADERS)
+    for given, known, what in ((chosen, WORKLOADS, "workload"), (classes, SERIES, "class")):
+        if unknown := sorted(set(given) - known.keys()):
+            raise typer.BadParameter(f"no {what} {', '.join(unknown)}; there are {', '.join(known)}")
 
     async def play() -> Tally:
         with tempfile.TemporaryDirectory(prefix="tidemill-chaos-") as folder:
             async with stage(Path(folder)) as made:
                 return await campaign(
-                    made, chosen, seed=seed, minutes=minutes, at_once=at_once, failures=failures, say=_say
+                    made,
+                    chosen,
+                    classes,
+                    seed=seed,
+                    minutes=minutes,
+                    most=plans,
+                    at_once=at_once,
+                    failures=failures,
+                    say=_say,
                 )
 
     tally = asyncio.run(play())

@@ -26,6 +26,7 @@ _METADATA = ("uid", "resourceVersion", "managedFields", "creationTimestamp", "ge
 # How many windows were looked at is a matter of time, not of faults.
 _OF_TIME = ("checks", "lastRun", "attempt")
 Count = Counter[str]
+BURST, WITHIN = 25, 5.0
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,32 @@ def same_end(reference: Ending, found: Ending) -> list[str]:
     return ["O1: another end state\n" + "\n".join(difference[:80])]
 
 
-def made_once(reference: Ending, found: Ending) -> list[str]:
-    """O2: what is made and deleted is made and deleted as often as without faults."""
+def made_once(reference: Ending, found: Ending, *, more_only: bool = False) -> list[str]:
+    """O2: what is made and deleted is made and deleted as often as without faults.
+
+    An API server that is killed between a commit and its line in the audit log has made more than it says: `more_only`.
+    """
     return [
         f"O2: {deed}: {found.deeds[deed]} times, {reference.deeds[deed]} without faults"
         for deed in sorted(reference.deeds.keys() | found.deeds.keys())
-        if reference.deeds[deed] != found.deeds[deed]
+        if reference.deeds[deed] != found.deeds[deed] and not (more_only and found.deeds[deed] < reference.deeds[deed])
+    ]
+
+
+def nothing_said_twice(idle: Sequence[str]) -> list[str]:
+    """O2: no write that changes nothing."""
+    return [f"O2: a write that changed nothing: {write}" for write in idle]
+
+
+def not_in_a_hurry(refused: Sequence[tuple[float, str]]) -> list[str]:
+    """O3: what was refused is not asked again more than five times a second."""
+    moments: dict[str, list[float]] = {}
+    for moment, path in refused:
+        moments.setdefault(path, []).append(moment)
+    return [
+        f"O3: {BURST} refused requests within {WITHIN:.0f} s: {path}"
+        for path, times in moments.items()
+        if any(later - earlier < WITHIN for earlier, later in zip(times, times[BURST - 1 :], strict=False))
     ]
 
 
