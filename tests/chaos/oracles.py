@@ -21,7 +21,7 @@ _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _LONG = re.compile(r"\b[0-9a-f]{12,64}\b")
 _SHORT = re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{8}\b|\b[a-f]{8}\b")
-_ADDRESS = re.compile(r"\b127\.77\.\d+\.\d+\b")
+_ADDRESS = re.compile(r"\b127(?:\.\d+){3}\b")
 _METADATA = ("uid", "resourceVersion", "managedFields", "creationTimestamp", "generation", "namespace", "selfLink")
 # How many windows were looked at is a matter of time, not of faults.
 _OF_TIME = ("checks", "lastRun", "attempt")

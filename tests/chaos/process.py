@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster.plane import free_ports
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tidemill.app", "tidemill.plan"])
+_context.set_forkserver_preload(["chaos.warm"])
 
 
 @dataclass(frozen=True)

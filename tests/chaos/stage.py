@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -120,7 +121,7 @@ class Stage:
         number = next(self._numbers)
         namespace = f"chaos-{number}"
         # All of 127/8 is loopback: each play has an address of its own, because the port of serving pods is fixed.
-        script.address = f"127.77.{number // 250 % 250 + 1}.{number % 250 + 1}"
+        script.address = f"127.{os.getpid() % 200 + 50}.{number // 250 % 250 + 1}.{number % 250 + 1}"
         await self.mirror.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}}, forgiven=(409,))
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
         await self.mirror.ask("POST", path, {"metadata": {"name": "default"}}, forgiven=(409,))

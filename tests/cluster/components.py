@@ -11,14 +11,18 @@ from cluster.network import Plan
 Arguments = list[str]
 PAUSE = "tidemill.dev/system/pause:1"
 
-# RequestResponse for our own API, so that tests can ask who changed what, and in which order; the rest
-# by name only. Leases and health checks are noise, and would be most of the log; a service account's Leases are our own.
+# RequestResponse for changes of our own API, so that tests can ask who changed what, and in which order; the rest by
+# name only. Leases and health checks are noise, and would be most of the log; a service account's Leases are our own.
 AUDIT_POLICY: dict[str, Any] = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
     "rules": [
-        {"level": "RequestResponse", "resources": [{"group": "tidemill.dev"}]},
+        {
+            "level": "RequestResponse",
+            "verbs": ["create", "update", "patch", "delete", "deletecollection"],
+            "resources": [{"group": "tidemill.dev"}],
+        },
         {"level": "None", "nonResourceURLs": ["/healthz*", "/readyz*", "/livez*", "/openapi*", "/api*", "/version"]},
         {
             "level": "Metadata",
