@@ -12,6 +12,8 @@ from chaos.campaign import Tally, campaign, learn
 from chaos.plans import FaultPlan
 from chaos.series import LEADERS, SERIES
 from chaos.stage import Outcome, stage
+from chaos.windows import Windows
+from chaos.windows import windows as in_windows
 from chaos.workloads import WORKLOADS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -54,6 +56,24 @@ def run(
     tally = asyncio.run(play())
     print(tally.told())
     sys.exit(1 if tally.failures else 0)
+
+
+@app.command()
+def windows(
+    count: Annotated[int, typer.Option(help="Windows in which the operator is killed.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed, the same choice of writes.")] = 1,
+    at_once: Annotated[int, typer.Option(help="Monitors side by side.")] = 10,
+) -> None:
+    """Kill the operator in each of many drift windows; exit with 1 unless each has exactly one TrainingJob."""
+
+    async def play() -> Windows:
+        with tempfile.TemporaryDirectory(prefix="tidemill-chaos-") as folder:
+            async with stage(Path(folder)) as made:
+                return await in_windows(made, count, seed=seed, at_once=at_once, say=_say)
+
+    told = asyncio.run(play())
+    print(told.told())
+    sys.exit(1 if told.problems else 0)
 
 
 @app.command()

@@ -37,6 +37,8 @@ class Tally:
     """Kinds of requests that were answered with an error."""
     healed: int = 0
     """Fields that another manager changed, and that were healed."""
+    late: int = 0
+    """Plans that came to the right end only with the full look that follows a start."""
     outages: Counter[str] = field(default_factory=Counter)
     deposed_after: list[float] = field(default_factory=list)
     """Seconds until an operator that was cut off from its Lease was gone."""
@@ -48,6 +50,7 @@ class Tally:
         self.unstruck[plan.series] += not outcome.struck and bool(plan.faults)
         self.failed[plan.series] += bool(outcome.problems)
         self.healed += outcome.meddled
+        self.late += outcome.late
         if outcome.deposed_after is not None:
             self.deposed_after.append(outcome.deposed_after)
         for fault in plan.faults:
@@ -72,7 +75,8 @@ class Tally:
             f"writes covered: {covered} of {points} points, before and after each write of {len(self.possible)} workloads",
             f"kinds of requests answered with an error: {len(self.requests)}",
             f"fields changed by another manager and healed: {self.healed}",
-            f"servers killed: {dict(self.outages)}",
+            f"servers killed: {sum(self.outages.values())} times ({dict(self.outages)})",
+            f"plans that the first full list after a restart had to put right: {self.late}",
         ]
         if self.deposed_after:
             lines.append(f"an operator without its Lease was gone after at most {max(self.deposed_after):.1f} s")

@@ -15,7 +15,7 @@ from tidemill.plan.world import Key, Manifest, key_of
 
 AWAY = 60.0
 """Seconds for which the API server may be away."""
-FOR_EVER = aiohttp.ClientTimeout(total=None, sock_connect=5)
+FOR_EVER = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=90)
 Listener = Callable[[str, Manifest], None]
 
 
@@ -129,7 +129,7 @@ class Mirror:
         while True:
             try:
                 await self._watch(watched, version)
-            except (aiohttp.ClientError, TimeoutError):
+            except (aiohttp.ClientError, TimeoutError, ConnectionError, json.JSONDecodeError):
                 await asyncio.sleep(0.2)
             version = await self._list_again(watched)
 
@@ -152,6 +152,8 @@ class Mirror:
     async def _watch(self, watched: Watched, version: str) -> None:
         path = f"{watched.path()}?watch=true&resourceVersion={version}"
         async with self.session.get(path, timeout=FOR_EVER) as answer:
+            if answer.status != 200:
+                return  # not itself yet: list again
             # One line may be larger than what aiohttp reads as a line.
             rest = b""
             async for chunk in answer.content.iter_any():

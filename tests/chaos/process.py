@@ -40,6 +40,7 @@ class Operator:
         self.expected_end = False
         self.port = 0
         self._ended: list[float] = []
+        self._began = 0.0
         self._process: multiprocessing.process.BaseProcess | None = None
 
     @property
@@ -48,6 +49,7 @@ class Operator:
 
     def start(self) -> None:
         self.lives += 1
+        self._began = time.monotonic()
         self.expected_end = False
         [self.port] = free_ports(1)
         arguments = (str(self._kubeconfig), self._namespace, self.port, str(self.log), self.manner)
@@ -60,6 +62,11 @@ class Operator:
         if self._process is not None:
             self._process.kill()
             self._process.join()
+
+    @property
+    def age(self) -> float:
+        """Seconds since its newest life began."""
+        return time.monotonic() - self._began
 
     def note_end(self) -> None:
         """It ended by itself, just now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import time
@@ -22,6 +23,7 @@ from chaos.plans import SILENCE, WRITES, Fault
 CARRIED = ("User-Agent", "Accept", "Content-Type")
 LATENCY = 0.3
 LOSS = 0.05
+_SILENT = logging.Logger("silent", logging.CRITICAL + 1)
 _VERSION = re.compile(rb'"resourceVersion":"(\d+)"')
 
 
@@ -288,7 +290,8 @@ async def listening(proxy: Proxy) -> AsyncIterator[str]:
     """The proxy at work; yields its URL."""
     app = web.Application(client_max_size=16 << 20)
     app.router.add_route("*", "/{path:.*}", proxy.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    # Connections are cut while they are answered, which is what aiohttp would complain of.
+    runner = web.AppRunner(app, access_log=None, logger=_SILENT, shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

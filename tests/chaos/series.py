@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.oracles import Ending
-from chaos.plans import WRITES, Fault, FaultPlan, Meddling
+from chaos.plans import WRITES, Deed, Fault, FaultPlan, Meddling
 
 LEADERS = "scaled_after_a_while"
 """The workload that goes on for longer than a Lease lasts; only for two leaders, because it takes long."""
@@ -113,12 +113,12 @@ def _errors_of(name: str, *, is_write: bool, at: int, chance: random.Random) -> 
 
 
 def outages(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
-    """C7: the API server is killed at one write and etcd at another."""
-    deeds = ("KillApiServer", "KillEtcd")
-    at = sorted(chance.sample(range(1, lesson.writes + 1), 2))
+    """C7: the API server is killed at two of the writes, and etcd at two others."""
+    deeds: tuple[Deed, ...] = ("KillApiServer", "KillEtcd") * 2
+    at = chance.sample(range(1, lesson.writes + 1), len(deeds))
     return [
         FaultPlan(lesson.workload, (Fault(number, deed, chance.random() < 0.5),), series="C7")
-        for number, deed in zip(at, chance.sample(deeds, 2), strict=True)
+        for number, deed in zip(at, deeds, strict=True)
     ]
 
 
