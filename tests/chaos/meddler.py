@@ -77,7 +77,7 @@ class Meddler:
 
     async def _change(self, key: Key, path: Path) -> list[str]:
         live = await self._mirror.ask("GET", _path(key))
-        places = [where for where in pointers(live, path)]
+        places = pointers(live, path)
         if not places:
             return []
         pointer, value = places[0]
@@ -110,7 +110,9 @@ class Meddler:
 
 def owned(live: Manifest) -> list[Path]:
     """The fields that Tidemill has applied, as the API server keeps account of them."""
-    entries = [one for one in live["metadata"]["managedFields"] if one["manager"] == MANAGER and not one.get("subresource")]
+    entries = [
+        one for one in live["metadata"]["managedFields"] if one["manager"] == MANAGER and not one.get("subresource")
+    ]
     return sorted({path for entry in entries for path in _leaves(entry["fieldsV1"], ())})
 
 

@@ -68,7 +68,9 @@ class Fault:
         more = f" ×{self.times}" if self.times > 1 else ""
         long = f" for {self.seconds:g} s" if self.seconds else ""
         back = f" as of write {self.since}" if self.deed == "Stale" else ""
-        return f"{what}{back} {'after' if self.committed else 'before'} {self.request or 'write'} {self.write}{more}{long}"
+        return (
+            f"{what}{back} {'after' if self.committed else 'before'} {self.request or 'write'} {self.write}{more}{long}"
+        )
 
 
 WRITES = ("create", "update", "apply", "patch", "delete")

@@ -92,11 +92,11 @@ def forgotten(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
 
 def errors(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
     """C6: each kind of request that came by, with each kind of error."""
-    plans = []
+    plans: list[FaultPlan] = []
     for name, count in sorted(lesson.requests.items()):
         verb = name.partition(" ")[0]
-        for fault in _errors_of(name, is_write=verb in WRITES, at=chance.randint(1, count), chance=chance):
-            plans.append(FaultPlan(lesson.workload, (fault,), series="C6"))
+        faults = _errors_of(name, is_write=verb in WRITES, at=chance.randint(1, count), chance=chance)
+        plans += [FaultPlan(lesson.workload, (fault,), series="C6") for fault in faults]
     return plans
 
 

@@ -20,7 +20,7 @@ from chaos.meddler import Meddler
 from chaos.mirror import Mirror
 from chaos.oracles import Ending
 from chaos.outage import Outages
-from chaos.plans import FaultPlan
+from chaos.plans import Deed, FaultPlan
 from chaos.play import Play, Stuck
 from chaos.process import Manner, Operator
 from chaos.proxy import Powers, Proxy, Seen, Write, listening
@@ -35,12 +35,32 @@ from tidemill.engine.kinds import WATCHED
 
 FIRST_LOOK = 45.0
 """Seconds after a start within which everything has been listed again."""
-OWN_ENDS = ("KillApiServer", "KillEtcd", "Partition", "Slow", "Forget", "Answer", "Unelect", "Silence", "Reset")
+OWN_ENDS: tuple[Deed, ...] = (
+    "KillApiServer",
+    "KillEtcd",
+    "Partition",
+    "Slow",
+    "Forget",
+    "Answer",
+    "Unelect",
+    "Silence",
+    "Reset",
+)
 """Faults after which the operator may end by itself, once each, to be started afresh."""
-REPLIES_LOST = ("Answer", "Reset", "Silence", "Slow", "Partition", "Stale", "Lose", "KillApiServer", "KillEtcd")
+REPLIES_LOST: tuple[Deed, ...] = (
+    "Answer",
+    "Reset",
+    "Silence",
+    "Slow",
+    "Partition",
+    "Stale",
+    "Lose",
+    "KillApiServer",
+    "KillEtcd",
+)
 """Faults after which the operator cannot know whether a write arrived, so that saying it again is right."""
 
-BLINDING = ("Stale", "Lose", "Forget", "CutWatches", "Partition", "Slow", "KillApiServer", "KillEtcd")
+BLINDING: tuple[Deed, ...] = ("Stale", "Lose", "Forget", "CutWatches", "Partition", "Slow", "KillApiServer", "KillEtcd")
 """Faults during which the operator cannot see that an owner is gone."""
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.kubelet import Script
-from chaos.play import Play
 from chaos.plans import Fault
+from chaos.play import Play
 from chaos.process import Operator
 from chaos.proxy import Powers, Proxy, listening
 from chaos.stage import Stage
@@ -165,7 +165,9 @@ async def _audited(stage: Stage, namespace: str) -> list[str]:
     created = Counter(
         name for verb, resource, name in stage.truth.deeds(namespace) if (verb, resource) == ("create", "trainingjobs")
     )
-    problems = [f"{namespace}: TrainingJob {name} was made {times} times" for name, times in created.items() if times > 1]
+    problems = [
+        f"{namespace}: TrainingJob {name} was made {times} times" for name, times in created.items() if times > 1
+    ]
     jobs = {
         one["metadata"]["name"]: one
         for one in await stage.mirror.asked(namespace)
