@@ -155,14 +155,27 @@ def no_orphans(objects: Sequence[Manifest]) -> list[str]:
     ]
 
 
+def nothing_held(objects: Sequence[Manifest]) -> list[str]:
+    """O4: nothing has to wait for the operator before it may go: no finalizer, and no note of kopf's."""
+    held = [one for one in objects if one["metadata"].get("finalizers")]
+    noted = [one for one in objects if any("kopf" in name for name in one["metadata"].get("annotations") or ())]
+    return [
+        f"O4: {one['kind']} {one['metadata']['name']} is held by a finalizer or noted on" for one in (*held, *noted)
+    ]
+
+
 def up_to_date(objects: Sequence[Manifest]) -> list[str]:
-    """O6: every status speaks of the newest spec."""
+    """O6: every status, and each of its conditions, speaks of the newest spec."""
     return [
         f"O6: the status of {manifest['kind']} {manifest['metadata']['name']} speaks of an older spec"
         for manifest in objects
-        if manifest["apiVersion"].startswith(GROUP)
-        and (manifest.get("status") or {}).get("observedGeneration") != manifest["metadata"]["generation"]
+        if manifest["apiVersion"].startswith(GROUP) and _generations(manifest) != {manifest["metadata"]["generation"]}
     ]
+
+
+def _generations(manifest: Manifest) -> set[Any]:
+    status = manifest.get("status") or {}
+    return {one.get("observedGeneration") for one in (status, *(status.get("conditions") or ()))}
 
 
 def _is_check(manifest: Manifest) -> bool:

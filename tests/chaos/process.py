@@ -68,6 +68,11 @@ class Operator:
         """Seconds since its newest life began."""
         return time.monotonic() - self._began
 
+    @property
+    def deposed(self) -> bool:
+        """Whether the last thing that it said of leading is that it no longer does."""
+        return "no longer leads" in self.log.read_text().rpartition(" leads\n")[2]
+
     def note_end(self) -> None:
         """It ended by itself, just now."""
         self._ended.append(time.monotonic())

@@ -89,6 +89,9 @@ def test_a_status_of_an_older_spec_is_not_up_to_date() -> None:
 
     assert [] == oracles.up_to_date([{**dataset, "status": {"observedGeneration": 2}}])
     assert oracles.up_to_date([{**dataset, "status": {"observedGeneration": 1}}])
+    assert oracles.up_to_date(
+        [{**dataset, "status": {"observedGeneration": 2, "conditions": [{"observedGeneration": 1}]}}]
+    )
 
 
 def test_a_server_that_died_may_have_done_more_than_its_log_says_but_never_less() -> None:
@@ -118,3 +121,9 @@ def test_a_child_made_once_more_for_an_owner_that_was_gone_is_forgiven_only_if_i
 
     assert [] == oracles.made_once(once, gone, owner_may_be_unseen=True)
     assert oracles.made_once(once, left, owner_may_be_unseen=True)
+
+
+def test_what_has_to_wait_for_the_operator_before_it_may_go_is_held() -> None:
+    assert [] == oracles.nothing_held([job(1)])
+    assert oracles.nothing_held([job(1, finalizers=["tidemill.dev/kopf"])])
+    assert oracles.nothing_held([job(1, annotations={"kopf.zalando.org/last-handled-configuration": "{}"})])
