@@ -22,7 +22,7 @@ class SlowServer:
     def __init__(self) -> None:
         self.lease: dict[str, Any] | None = None
         self.renewals = 0
-        self.listed = 0
+        self.listed = asyncio.Event()
         self.renewed_twice = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -31,7 +31,7 @@ class SlowServer:
         if "/leases" in request.path:
             return await self._lease(request)
         await self.renewed_twice.wait()
-        self.listed += 1
+        self.listed.set()
         return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
 
     async def _lease(self, request: web.Request) -> web.Response:
@@ -69,8 +69,7 @@ async def test_a_leader_renews_its_lease_while_it_looks_around(tmp_path: Path) -
     living = asyncio.create_task(app.operate(settings, plan, connect(str(config))))
     try:
         async with asyncio.timeout(30):
-            while not server.listed:
-                await asyncio.sleep(0.05)
+            await server.listed.wait()
     finally:
         living.cancel()
         await asyncio.gather(living, return_exceptions=True)
