@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from chaos.mirror import Mirror, Refused
 from chaos.plans import Meddling
-from chaos.play import fits
+from chaos.play import TURN, fits
 from tidemill.engine.client import MANAGER
 from tidemill.engine.kinds import resource_of
 from tidemill.plan.world import Key, Manifest, key_of
@@ -99,12 +98,11 @@ class Meddler:
     async def _heals(self, key: Key, is_well: Callable[[Manifest], bool]) -> bool:
         # The mirror may not have seen the change itself yet.
         await asyncio.sleep(0.2)
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        for _ in range(int(PATIENCE / TURN)):
             live = self._mirror.get(*key)
             if live is not None and is_well(live):
                 return True
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(TURN)
         return False
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from chaos.kubelet import Script
 from chaos.plans import Fault
-from chaos.play import Play
+from chaos.play import TURN, Play
 from chaos.process import Operator
 from chaos.proxy import Powers, Proxy, listening
 from chaos.stage import Stage
@@ -138,11 +138,13 @@ async def _window(stage: Stage, namespace: str, proxy: Proxy, executioner: Execu
     """Wait for one more retraining to come to its end, with a crash on the way."""
     before = _ended(stage, namespace)
     fault = executioner.choose(len(proxy.writes))
-    deadline = time.monotonic() + LONGEST
-    while len(now := _ended(stage, namespace)) <= len(before):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no window came to its end within {LONGEST:.0f} s: {sorted(before)}")
-        await asyncio.sleep(0.05)
+    now = before
+    for _ in range(int(LONGEST / TURN)):
+        if len(now := _ended(stage, namespace)) > len(before):
+            break
+        await asyncio.sleep(TURN)
+    else:
+        raise TimeoutError(f"no window came to its end within {LONGEST:.0f} s: {sorted(before)}")
     if len(now) > len(before) + 1:
         told.problems.append(f"{namespace}: {len(now) - len(before)} trainings in one window")
     if fault in proxy.struck:
