@@ -9,6 +9,7 @@ do not answer; C9 two operators, of which one has lost its Lease, or never neede
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -190,6 +191,8 @@ SERIES: Mapping[str, Series] = {
     "C9": leaders,
     "C12": meddling,
 }
+EACH = 2
+"""How many workloads meet the same error to the same kind of request."""
 EXCLUSIVE = ("C7",)
 """What strikes everybody on the stage, and is therefore played apart."""
 
@@ -204,4 +207,13 @@ def plans(lessons: Sequence[Lesson], chosen: Sequence[str], chance: random.Rando
         for plan in SERIES[name](lesson, chance)
     ]
     chance.shuffle(made)
-    return made
+    asked: Counter[tuple[object, ...]] = Counter()
+    return [plan for plan in made if plan.series != "C6" or _is_new(plan, asked)]
+
+
+def _is_new(plan: FaultPlan, asked: Counter[tuple[object, ...]]) -> bool:
+    """Whether its error to its request has been met by fewer than `EACH` plans; nearly all workloads ask the same."""
+    [fault] = plan.faults
+    error = (fault.request, fault.deed, fault.code, fault.committed)
+    asked[error] += 1
+    return asked[error] <= EACH

@@ -2,6 +2,8 @@
 
 import gc
 
+# The process module too: what is to be run is found in it, and with it come some dozens of others.
+import chaos.process  # noqa: F401
 import tidemill.app
 import tidemill.plan  # noqa: F401
 

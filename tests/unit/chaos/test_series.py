@@ -70,3 +70,13 @@ def test_every_class_has_plans_and_there_are_at_least_ten_workloads() -> None:
     assert set(SERIES) == {plan.series for plan in plans}
     assert 10 <= len({plan.workload for plan in plans if plan.series == "C1"})
     assert {*CANARIES, LEADERS} <= WORKLOADS.keys()
+
+
+def test_the_same_error_to_the_same_request_is_met_by_few_workloads_and_no_error_is_left_out() -> None:
+    lessons = [lesson(name) for name in WORKLOADS]
+    alone = {(f.request, f.deed, f.code) for plan in series.errors(lesson(), random.Random(1)) for f in plan.faults}
+
+    faults = [plan.faults[0] for plan in series.plans(lessons, ["C6"], random.Random(1))]
+
+    assert alone == {(fault.request, fault.deed, fault.code) for fault in faults}
+    assert series.EACH >= max(Counter((f.request, f.deed, f.code, f.committed) for f in faults).values())
