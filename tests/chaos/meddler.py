@@ -115,7 +115,9 @@ def owned(live: Manifest) -> list[Path]:
 
 
 def _leaves(fields: Manifest, path: Path) -> Iterator[Path]:
-    children = {name: inner for name, inner in fields.items() if name != "."}
+    # What an element of a list is known by is no field to change: it would be another element, and somebody else's.
+    known_by = json.loads(path[-1][2:]) if path and path[-1].startswith("k:") else {}
+    children = {name: inner for name, inner in fields.items() if name != "." and name[2:] not in known_by}
     if not children and path:
         yield path
     for name, inner in children.items():
