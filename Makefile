@@ -71,8 +71,12 @@ verify: .venv/.ready ## Fail if anything that is generated differs from its sour
 	@TIDEMILL_HELM="$$($(python) -m cluster tools)/helm" $(python) -m tidemill generate --check
 
 .PHONY: chaos
-chaos: .venv/.ready ## Play crashes and API errors against the operator, at most an hour; failing plans land in reports/chaos
-	@$(python) -m chaos run --minutes 60 --failures reports/chaos
+chaos: .venv/.ready ## Play every class of faults against the operator, at most an hour; failing plans land in reports/chaos
+	@$(python) -m chaos run --minutes 58 --failures reports/chaos
+
+.PHONY: chaos-windows
+chaos-windows: .venv/.ready ## Kill the operator in each of 1,000 drift windows; each must have exactly one TrainingJob
+	@$(python) -m chaos windows --count 1000
 
 .PHONY: soak-serving
 soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests while the cluster is disturbed, about half an hour

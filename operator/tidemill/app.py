@@ -104,6 +104,7 @@ class Operator:
         self._server = health.Server(self._signs, self._page)
         self._kinds: Sequence[Watched] = WATCHED
         self._told = asyncio.Event()
+        self._keeping: tuple[asyncio.Task[None], ...] = ()
         self._waits_for = "the process is starting"
         self._stands_by = False
 
@@ -121,10 +122,11 @@ class Operator:
                 self._wait_for_turn(),
                 self._look_around(),
             ):
-                if not await self._unless_told(step):
-                    return 0
+                if not await self._unless_interrupted(step):
+                    return 0 if self._told.is_set() else 1
             return await self._work()
         finally:
+            await _cancel(*self._keeping)
             await self._server.stop()
             await self._lease.release()
 
@@ -175,6 +177,8 @@ class Operator:
             self._stands_by = True
             metrics.LEADER.set(0)
             await self._lease.acquire()
+            # From now on: the first look may take longer than a Lease lasts.
+            self._keeping = (asyncio.create_task(self._lease.keep(), name="lease"),)
             self._stands_by = False
         metrics.LEADER.set(1)
 
@@ -192,8 +196,7 @@ class Operator:
             asyncio.create_task(self._controller.work(), name=f"worker {n}") for n in range(self._settings.workers)
         ]
         others: list[asyncio.Task[Any]] = [asyncio.create_task(self._resync.keep_looking(), name="resync")]
-        if self._settings.leader_elect:
-            others.append(asyncio.create_task(self._lease.keep(), name="lease"))
+        others += self._keeping
         others.append(asyncio.create_task(self._told.wait(), name="told to stop"))
         enough = asyncio.Event()
         registry = shell.register(self._store, self._controller.nudge, self._connection, self._kinds)
@@ -221,16 +224,16 @@ class Operator:
             return 0
         return 1
 
-    async def _unless_told(self, step: Coroutine[Any, Any, None]) -> bool:
-        """Take a step, unless the process is told to stop before it is done; answers whether it was done."""
+    async def _unless_interrupted(self, step: Coroutine[Any, Any, None]) -> bool:
+        """Take a step, unless the process is told to stop or loses its Lease before; answers whether it was done."""
         if self._told.is_set():
             step.close()
             return False
         task = asyncio.create_task(step)
         told = asyncio.create_task(self._told.wait())
-        await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
-        done = task.done()
-        await _cancel(told, *(() if done else (task,)))
+        await asyncio.wait({task, told, *self._keeping}, return_when=asyncio.FIRST_COMPLETED)
+        done = task.done() and not any(keeping.done() for keeping in self._keeping)
+        await _cancel(told, *(() if task.done() else (task,)))
         if done:
             task.result()
         return done

@@ -1,68 +1,103 @@
-"""Many plans in a row: a crash around every write of every workload, then errors by chance; counted, and failures kept."""
+"""Many plans in a row: everything that the classes of faults have to offer; counted, and failures kept."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos.oracles import Ending
-from chaos.plans import FaultPlan, crashes, random_errors, save
+from chaos import series
+from chaos.plans import FaultPlan, save
+from chaos.series import EXCLUSIVE, SERIES, Lesson
 from chaos.stage import Outcome, Stage
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A workload without faults."""
-
-    ending: Ending
-    writes: int
 
 
 @dataclass
 class Tally:
     """What was tried and what came of it."""
 
-    plans: int = 0
-    unstruck: int = 0
-    """Plans whose write never came."""
+    plans: Counter[str] = field(default_factory=Counter)
+    """By class of faults."""
+    unstruck: Counter[str] = field(default_factory=Counter)
+    """Plans whose fault never came."""
+    failed: Counter[str] = field(default_factory=Counter)
     failures: list[Path] = field(default_factory=list)
     possible: dict[str, int] = field(default_factory=dict)
     """Writes of each workload without faults."""
     covered: dict[str, set[tuple[int, bool]]] = field(default_factory=dict)
     """By workload: the writes before and after which the operator was killed."""
+    requests: set[str] = field(default_factory=set)
+    """Kinds of requests that were answered with an error."""
+    healed: int = 0
+    """Fields that another manager changed, and that were healed."""
+    late: int = 0
+    """Plans that came to the right end only with the full look that follows a start."""
+    outages: Counter[str] = field(default_factory=Counter)
+    deposed_after: list[float] = field(default_factory=list)
+    """Seconds until an operator that was cut off from its Lease was gone."""
+    seconds: float = 0.0
 
     def count(self, outcome: Outcome) -> None:
-        self.plans += 1
-        self.unstruck += not outcome.struck
-        for fault in outcome.plan.faults:
+        plan = outcome.plan
+        self.plans[plan.series] += 1
+        self.unstruck[plan.series] += not outcome.struck and bool(plan.faults)
+        self.failed[plan.series] += bool(outcome.problems)
+        self.healed += outcome.meddled
+        self.late += outcome.late
+        if outcome.deposed_after is not None:
+            self.deposed_after.append(outcome.deposed_after)
+        for fault in plan.faults:
+            if fault.request and outcome.struck:
+                self.requests.add(fault.request)
             if fault.deed == "Kill" and any(fault.strikes(write.number) for write in outcome.writes):
-                self.covered.setdefault(outcome.plan.workload, set()).add((fault.write, fault.committed))
+                self.covered.setdefault(plan.workload, set()).add((fault.write, fault.committed))
 
     def told(self) -> str:
-        lines = [
+        lines = ["class  plans  no fault came  failures"]
+        lines += [
+            f"{name:5} {count:6} {self.unstruck[name]:14} {self.failed[name]:9}"
+            for name, count in sorted(self.plans.items(), key=lambda entry: int(entry[0][1:]))
+        ]
+        lines += [
             f"{name}: killed around {len(self.covered.get(name, ()))} of {2 * writes} points ({writes} writes)"
             for name, writes in self.possible.items()
         ]
-        plans = f"{self.plans} plans, {self.unstruck} of them met no write, {len(self.failures)} failures"
-        return "\n".join([*lines, plans, *(f"  {path}" for path in self.failures)])
+        points = sum(2 * writes for writes in self.possible.values())
+        covered = sum(len(found) for found in self.covered.values())
+        lines += [
+            f"writes covered: {covered} of {points} points, before and after each write of {len(self.possible)} workloads",
+            f"kinds of requests answered with an error: {len(self.requests)}",
+            f"fields changed by another manager and healed: {self.healed}",
+            f"servers killed: {sum(self.outages.values())} times ({dict(self.outages)})",
+            f"plans that the first full list after a restart had to put right: {self.late}",
+        ]
+        if self.deposed_after:
+            lines.append(f"an operator without its Lease was gone after at most {max(self.deposed_after):.1f} s")
+        lines.append(f"{sum(self.plans.values())} plans in {self.seconds / 60:.1f} min, {len(self.failures)} failures")
+        return "\n".join([*lines, *(f"  {_replay(path)}" for path in self.failures)])
 
 
-async def learn(stage: Stage, workload: str, say: Say) -> Reference:
+def _replay(path: Path) -> str:
+    return f"PYTHONPATH=operator:tests .venv/bin/python -m chaos replay {path}"
+
+
+async def learn(stage: Stage, workload: str, say: Say) -> Lesson:
     """Play a workload twice without faults: its end is the measure, and the second run must already meet it."""
     first = await stage.play(FaultPlan(workload))
     _expect_no_problems(first)
     assert first.ending is not None
     second = await stage.play(FaultPlan(workload), first.ending)
     _expect_no_problems(second)
-    writes = max(len(first.writes), len(second.writes))
+    writes = min(len(first.writes), len(second.writes))
     say(f"{workload}: {writes} writes, {second.seconds:.1f} s")
-    return Reference(first.ending, writes)
+    return Lesson(workload, first.ending, writes, first.seen.requests)
 
 
 class Unfit(Exception):
@@ -71,46 +106,67 @@ class Unfit(Exception):
 
 def _expect_no_problems(outcome: Outcome) -> None:
     if outcome.problems:
-        raise Unfit(f"{outcome.plan}\n" + "\n".join(outcome.problems))
+        raise Unfit(f"{outcome.plan}\n" + "\n".join((*outcome.problems, *map(str, outcome.writes))))
 
 
 async def campaign(
     stage: Stage,
     workloads: Sequence[str],
+    chosen: Sequence[str],
     *,
     seed: int,
     minutes: float,
+    most: int,
     at_once: int,
     failures: Path,
     say: Say,
 ) -> Tally:
-    """Play crashes around every write, then random errors until the time is over; plans under way are ended."""
-    until = time.monotonic() + 60 * minutes
+    """Play at most so many plans of the chosen classes for at most so long; plans under way are ended."""
+    began = time.monotonic()
     tally = Tally()
-    learnt = await asyncio.gather(*(learn(stage, workload, say) for workload in workloads))
-    references = dict(zip(workloads, learnt, strict=True))
-    tally.possible = {workload: reference.writes for workload, reference in references.items()}
-    plans = _plans(references, random.Random(seed))
+    chance = random.Random(seed)
+    turn = asyncio.Semaphore(at_once)
 
-    async def work() -> None:
-        while time.monotonic() < until:
-            plan = next(plans)
-            outcome = await stage.play(plan, references[plan.workload].ending)
+    async def learnt(workload: str) -> Lesson:
+        async with turn:
+            return await learn(stage, workload, say)
+
+    lessons = await asyncio.gather(*map(learnt, workloads))
+    tally.possible = {lesson.workload: lesson.writes for lesson in lessons if lesson.workload != series.LEADERS}
+    endings = {lesson.workload: lesson.ending for lesson in lessons}
+    apart = [name for name in chosen if name in EXCLUSIVE]
+    together = [name for name in chosen if name not in EXCLUSIVE]
+    budget = itertools.count(1)
+
+    async def work(plans: Iterator[FaultPlan]) -> None:
+        for plan in plans:
+            if time.monotonic() - began > 60 * minutes or next(budget) > most:
+                return
+            outcome = await stage.play(plan, endings[plan.workload])
             tally.count(outcome)
             if outcome.problems:
                 tally.failures.append(save(plan, failures, [*outcome.problems, *map(str, outcome.writes)]))
-            said = "FAILED" if outcome.problems else "ok" if outcome.struck else "ok, met no write"
-            say(f"{tally.plans:5} {plan}: {said}, {outcome.seconds:.1f} s")
+            said = "FAILED" if outcome.problems else "ok" if outcome.struck or not plan.faults else "ok, no fault came"
+            say(f"{sum(tally.plans.values()):5} {plan}: {said}, {outcome.seconds:.1f} s")
 
-    await asyncio.gather(*(work() for _ in range(at_once)))
+    async def all_of(plans: Iterable[FaultPlan]) -> None:
+        shared = iter(plans)
+        await asyncio.gather(*(work(shared) for _ in range(at_once)))
+
+    # What kills servers comes first, so that the time for it is certain; then everything once, then further pairs.
+    await all_of(series.plans(lessons, apart, chance))
+    await stage.outages.over()
+    await all_of(itertools.chain(series.plans(lessons, together, chance), _further(lessons, together, chance)))
+    tally.outages = stage.outages.counted
+    tally.seconds = time.monotonic() - began
     return tally
 
 
-def _plans(references: dict[str, Reference], chance: random.Random) -> Iterator[FaultPlan]:
-    """Every crash once, in an order by chance so that a short run sees something of everything; then errors without end."""
-    every = [plan for workload, reference in references.items() for plan in crashes(workload, reference.writes)]
-    chance.shuffle(every)
-    yield from every
-    while True:
-        workload = chance.choice(sorted(references))
-        yield random_errors(workload, references[workload].writes, chance)
+def _further(lessons: Sequence[Lesson], chosen: Sequence[str], chance: random.Random) -> Iterator[FaultPlan]:
+    """The classes in which chance has a say, again and again with other chances."""
+    again = [name for name in chosen if name in {"C2", "C3", "C4", "C6", "C8"}]
+    while again:
+        yield from series.plans(lessons, again, chance)
+
+
+__all__ = ["SERIES", "Lesson", "Tally", "Unfit", "campaign", "learn"]

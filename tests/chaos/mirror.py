@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,9 @@ import aiohttp
 from tidemill.engine.kinds import WATCHED, Watched, resource_of
 from tidemill.plan.world import Key, Manifest, key_of
 
-FOR_EVER = aiohttp.ClientTimeout(total=None, sock_connect=5)
+AWAY = 60.0
+"""Seconds for which the API server may be away."""
+FOR_EVER = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=90)
 Listener = Callable[[str, Manifest], None]
 
 
@@ -66,6 +69,12 @@ class Mirror:
         path = resource_of(key.kind).path(key.namespace, key.name, "status")
         await self.ask("PATCH", path, {"status": status}, content="application/merge-patch+json", forgiven=(404,))
 
+    async def patch(self, key: Key, patch: Manifest, *, subresource: str = "", manager: str = "user") -> Manifest:
+        """A JSON merge patch, as a user or as another manager."""
+        path = resource_of(key.kind).path(key.namespace, key.name, subresource) + f"?fieldManager={manager}"
+        changed: Manifest = await self.ask("PATCH", path, patch, content="application/merge-patch+json")
+        return changed
+
     async def delete(self, key: Key, uid: str = "") -> None:
         """Delete the object (exactly that with `uid`), if it is there."""
         options: Manifest = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
@@ -73,6 +82,20 @@ class Mirror:
             options["preconditions"] = {"uid": uid}
         path = resource_of(key.kind).path(key.namespace, key.name)
         await self.ask("DELETE", path, options, forgiven=(404, 409))
+
+    async def asked(self, namespace: str) -> list[Manifest]:
+        """Everything in a namespace, asked of the API server itself."""
+        found = []
+        for watched in WATCHED:
+            answer = await self.ask("GET", watched.path(namespace))
+            found += [_named(one, watched) for one in answer["items"]]
+        return found
+
+    async def clear(self, namespace: str) -> None:
+        """Delete everything in a namespace, and the namespace as far as that goes without its controller."""
+        for watched in WATCHED:
+            if any(key.namespace == namespace and key.kind == watched.kind for key in self.objects):
+                await self.ask("DELETE", watched.path(namespace), {"gracePeriodSeconds": 0}, forgiven=(404, 405))
 
     async def ask(
         self,
@@ -84,8 +107,20 @@ class Mirror:
         forgiven: tuple[int, ...] = (),
     ) -> Any:
         data = json.dumps(body) if body is not None else None
-        async with self.session.request(method, path, data=data, headers={"Content-Type": content}) as answer:
-            text = await answer.text()
+        deadline = time.monotonic() + AWAY
+        while True:
+            try:
+                async with self.session.request(method, path, data=data, headers={"Content-Type": content}) as answer:
+                    text = await answer.text()
+                if answer.status < 500 and answer.status != 429:
+                    break
+            except (aiohttp.ClientError, TimeoutError, ConnectionError):
+                if time.monotonic() > deadline:
+                    raise
+            if time.monotonic() > deadline:
+                break
+            # The API server is away or not itself, on purpose; what is asked here may be asked twice.
+            await asyncio.sleep(0.3)
         if answer.status >= 400 and answer.status not in forgiven:
             raise Refused(answer.status, f"{method} {path}: {text[:1000]}")
         return json.loads(text)
@@ -94,9 +129,16 @@ class Mirror:
         while True:
             try:
                 await self._watch(watched, version)
-            except (aiohttp.ClientError, TimeoutError):
+            except (aiohttp.ClientError, TimeoutError, ConnectionError, json.JSONDecodeError):
                 await asyncio.sleep(0.2)
-            version = await self._list(watched)
+            version = await self._list_again(watched)
+
+    async def _list_again(self, watched: Watched) -> str:
+        while True:
+            try:
+                return await self._list(watched)
+            except (Refused, aiohttp.ClientError, TimeoutError, ConnectionError):
+                await asyncio.sleep(0.5)
 
     async def _list(self, watched: Watched) -> str:
         answer = await self.ask("GET", watched.path())
@@ -110,6 +152,8 @@ class Mirror:
     async def _watch(self, watched: Watched, version: str) -> None:
         path = f"{watched.path()}?watch=true&resourceVersion={version}"
         async with self.session.get(path, timeout=FOR_EVER) as answer:
+            if answer.status != 200:
+                return  # not itself yet: list again
             # One line may be larger than what aiohttp reads as a line.
             rest = b""
             async for chunk in answer.content.iter_any():

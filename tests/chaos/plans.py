@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,16 +10,32 @@ from typing import Literal
 
 import yaml
 
-Deed = Literal["Kill", "Answer", "Reset", "Silence", "CutWatches"]
-ODDS: dict[Deed, int] = {"Answer": 60, "Reset": 20, "CutWatches": 10, "Kill": 8, "Silence": 2}
-CODES = (409, 429, 500, 503, 504)
+Deed = Literal[
+    "Kill",
+    "Answer",
+    "Reset",
+    "Silence",
+    "CutWatches",
+    "Stale",
+    "Lose",
+    "Forget",
+    "Partition",
+    "Slow",
+    "Mute",
+    "Unelect",
+    "KillApiServer",
+    "KillEtcd",
+]
+"""Kill the operator; answer, reset or never answer a request; cut the watches; show the next life an older world; lose
+watch events; forget where the watches were (410 Gone); cut off the API server, make the way to it slow, or cut off the
+serving pods; cut off the Lease alone; kill the API server or its store."""
 SILENCE = 31.0
 """Longer than the operator waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault, at the n-th write request that the operator sends, and at `times` - 1 that follow."""
+    """One fault, at the n-th request that the operator sends, at `times` - 1 that follow, or for so many seconds."""
 
     write: int
     deed: Deed
@@ -28,6 +44,21 @@ class Fault:
     code: int = 0
     """What is answered instead, where the deed is Answer."""
     times: int = 1
+    seconds: float = 0.0
+    """How long it goes on, where it is not a matter of single requests."""
+    request: str = ""
+    """Which requests are counted and struck, as `patch pods` or `list`; every write where left out."""
+    since: int = 0
+    """How the world was at this write is what a Stale view shows."""
+
+    def concerns(self, request: str) -> bool:
+        """Whether a request with this name may be struck.
+
+        >>> Fault(1, "Reset", request="list").concerns("list pods")
+        True
+        """
+        verb = request.partition(" ")[0]
+        return self.request in {request, verb} if self.request else verb in WRITES
 
     def strikes(self, number: int) -> bool:
         return self.write <= number < self.write + self.times
@@ -35,7 +66,28 @@ class Fault:
     def __str__(self) -> str:
         what = f"{self.deed} {self.code}" if self.code else self.deed
         more = f" ×{self.times}" if self.times > 1 else ""
-        return f"{what} {'after' if self.committed else 'before'} write {self.write}{more}"
+        long = f" for {self.seconds:g} s" if self.seconds else ""
+        back = f" as of write {self.since}" if self.deed == "Stale" else ""
+        return (
+            f"{what}{back} {'after' if self.committed else 'before'} {self.request or 'write'} {self.write}{more}{long}"
+        )
+
+
+WRITES = ("create", "update", "apply", "patch", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Meddling:
+    """What another manager does to one object once everything is at rest."""
+
+    kind: str
+    name: str
+    """The object's name; with `*` at its end, the first whose name begins so."""
+    deed: Literal["Delete", "Edit", "Status"]
+    """Delete it, change each field that Tidemill owns, or change its status."""
+
+    def __str__(self) -> str:
+        return f"{self.deed} {self.kind} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,54 +96,46 @@ class FaultPlan:
 
     workload: str
     faults: tuple[Fault, ...] = ()
+    series: str = "C1"
+    """The class of faults that it belongs to."""
+    operators: int = 1
+    """How many operators there are at a time; the faults strike the first."""
+    elected: bool = False
+    """Whether they elect a leader."""
+    resync: float = 300.0
+    """Seconds between two full lists."""
+    meddling: tuple[Meddling, ...] = ()
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(
-            {"workload": self.workload, "faults": [asdict(fault) for fault in self.faults]}, sort_keys=False
-        )
+        return yaml.safe_dump(_lists(asdict(self)), sort_keys=False)
 
     @classmethod
     def from_yaml(cls, text: str) -> FaultPlan:
         said = yaml.safe_load(text)
-        return cls(said["workload"], tuple(Fault(**fault) for fault in said["faults"]))
+        said["faults"] = tuple(Fault(**fault) for fault in said["faults"])
+        said["meddling"] = tuple(Meddling(**deed) for deed in said.get("meddling", ()))
+        return cls(**said)
+
+    def deeds(self, *deeds: Deed) -> bool:
+        """Whether one of its faults is one of these."""
+        return any(fault.deed in deeds for fault in self.faults)
 
     def __str__(self) -> str:
-        return f"{self.workload}: " + (", ".join(map(str, self.faults)) or "no fault")
-
-
-def crashes(workload: str, writes: int) -> list[FaultPlan]:
-    """A crash before and one after each write."""
-    return [
-        FaultPlan(workload, (Fault(number, "Kill", committed),))
-        for number in range(1, writes + 1)
-        for committed in (False, True)
-    ]
-
-
-def random_errors(workload: str, writes: int, chance: random.Random) -> FaultPlan:
-    """One to three faults of the API server, or of the way to it, at writes by chance."""
-    faults = []
-    for _ in range(chance.randint(1, 3)):
-        [deed] = chance.choices(tuple(ODDS), tuple(ODDS.values()))
-        faults.append(
-            Fault(
-                write=chance.randint(1, writes),
-                deed=deed,
-                committed=chance.random() < 0.5,
-                code=chance.choice(CODES) if deed == "Answer" else 0,
-                times=chance.choice((1, 1, 2, 3)) if deed in {"Answer", "Reset"} else 1,
-            )
-        )
-    return FaultPlan(workload, tuple(sorted(faults, key=lambda fault: fault.write)))
+        what = ", ".join(map(str, (*self.faults, *self.meddling))) or "no fault"
+        more = f", {self.operators} operators" if self.operators > 1 else ""
+        return f"{self.series} {self.workload}: {what}{more}"
 
 
 def save(plan: FaultPlan, folder: Path, problems: Sequence[str]) -> Path:
     """Write a failing plan so that `replay` can play it; the problems stand above it as comments."""
     folder.mkdir(parents=True, exist_ok=True)
-    marks = "-".join(
-        f"{fault.deed.lower()}{'-after' if fault.committed else ''}-{fault.write}" for fault in plan.faults
-    )
-    path = folder / f"{plan.workload}-{marks or 'plain'}.yaml"
+    digest = hashlib.sha256(plan.to_yaml().encode()).hexdigest()[:8]
+    path = folder / f"{plan.series}-{plan.workload}-{digest}.yaml"
     comments = "".join(f"# {line}\n" for problem in problems for line in problem.splitlines())
     path.write_text(comments + plan.to_yaml())
     return path
+
+
+def _lists(said: dict[str, object]) -> dict[str, object]:
+    """YAML has no tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}

@@ -6,25 +6,41 @@ import json
 import multiprocessing
 import os
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.plane import free_ports
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tidemill.app", "tidemill.plan"])
+_context.set_forkserver_preload(["chaos.warm"])
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How an operator runs."""
+
+    identity: str = "first"
+    elected: bool = False
+    resync: float = 300.0
 
 
 class Operator:
     """One operator of one namespace, which may be killed at any moment and begin anew."""
 
-    def __init__(self, server: str, namespace: str, folder: Path) -> None:
+    def __init__(self, server: str, namespace: str, folder: Path, manner: Manner | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.log = folder / f"{namespace}.log"
-        self._kubeconfig = folder / f"{namespace}.kubeconfig"
+        self.manner = manner or Manner()
+        stem = f"{namespace}-{self.manner.identity}"
+        self.log = folder / f"{stem}.log"
+        self._kubeconfig = folder / f"{stem}.kubeconfig"
         self._kubeconfig.write_text(json.dumps(kubeconfig(server)))
         self._namespace = namespace
         self.lives = 0
         self.expected_end = False
+        self.port = 0
+        self._ended: list[float] = []
+        self._began = 0.0
         self._process: multiprocessing.process.BaseProcess | None = None
 
     @property
@@ -33,9 +49,10 @@ class Operator:
 
     def start(self) -> None:
         self.lives += 1
+        self._began = time.monotonic()
         self.expected_end = False
-        [port] = free_ports(1)
-        arguments = (str(self._kubeconfig), self._namespace, port, str(self.log))
+        [self.port] = free_ports(1)
+        arguments = (str(self._kubeconfig), self._namespace, self.port, str(self.log), self.manner)
         self._process = _context.Process(target=_live, args=arguments, daemon=True)
         self._process.start()
 
@@ -45,6 +62,24 @@ class Operator:
         if self._process is not None:
             self._process.kill()
             self._process.join()
+
+    @property
+    def age(self) -> float:
+        """Seconds since its newest life began."""
+        return time.monotonic() - self._began
+
+    @property
+    def deposed(self) -> bool:
+        """Whether the last thing that it said of leading is that it no longer does."""
+        return "no longer leads" in self.log.read_text().rpartition(" leads\n")[2]
+
+    def note_end(self) -> None:
+        """It ended by itself, just now."""
+        self._ended.append(time.monotonic())
+
+    def ended_after(self, moment: float) -> float | None:
+        """Seconds from `moment` until it ended by itself for the first time since."""
+        return next((ended - moment for ended in self._ended if ended >= moment), None)
 
     def remove(self) -> None:
         """Kill it and take away what it left."""
@@ -65,7 +100,7 @@ def kubeconfig(server: str) -> dict[str, object]:
     }
 
 
-def _live(config: str, namespace: str, port: int, log: str) -> None:
+def _live(config: str, namespace: str, port: int, log: str, manner: Manner) -> None:
     from tidemill import app
     from tidemill.children.installation import Installation
     from tidemill.engine.settings import Settings
@@ -80,5 +115,8 @@ def _live(config: str, namespace: str, port: int, log: str) -> None:
         metrics_host="127.0.0.1",
         metrics_port=port,
         namespace=namespace,
+        resync_seconds=manner.resync,
+        leader_elect=manner.elected,
+        identity=manner.identity,
     )
     sys.exit(app.run(settings))

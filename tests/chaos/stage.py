@@ -1,40 +1,67 @@
-"""Where plans are played: one control plane, one kubelet, and for each play a namespace, a proxy and an operator."""
+"""Where plans are played: one control plane, one kubelet, and for each play a namespace, proxies and operators."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from chaos import oracles
-from chaos.kubelet import Kubelet
+from chaos.kubelet import Kubelet, Script
+from chaos.meddler import Meddler
 from chaos.mirror import Mirror
 from chaos.oracles import Ending
-from chaos.plans import FaultPlan
-from chaos.process import Operator
-from chaos.proxy import Proxy, Write, listening
-from chaos.serving import serving
+from chaos.outage import Outages
+from chaos.plans import Deed, FaultPlan
+from chaos.play import Play, Stuck
+from chaos.process import Manner, Operator
+from chaos.proxy import Powers, Proxy, Seen, Write, listening
+from chaos.serving import Serving
 from chaos.truth import Truth
-from chaos.workloads import WORKLOADS, Apply, Delete, Gone, Hold, Pause, Release, Step, Until
+from chaos.workloads import WORKLOADS
 from cluster import Plane, control_plane
 from cluster.places import REPOSITORY
-from tidemill.api import API_VERSION, GROUP
+from tidemill.api import GROUP
 from tidemill.engine.connection import connect
 from tidemill.engine.kinds import WATCHED
-from tidemill.plan.world import Key, Manifest
 
-PATIENCE = 60.0
-"""Seconds that one step of a workload may take."""
-QUIET = 3.0
-"""Seconds without a write after which a run is at rest."""
-RESTLESS = 40.0
-"""Seconds after the last step within which it must have come to rest."""
+FIRST_LOOK = 45.0
+"""Seconds after a start within which everything has been listed again."""
+OWN_ENDS: tuple[Deed, ...] = (
+    "KillApiServer",
+    "KillEtcd",
+    "Partition",
+    "Slow",
+    "Forget",
+    "Answer",
+    "Unelect",
+    "Silence",
+    "Reset",
+)
+"""Faults after which the operator may end by itself, once each, to be started afresh."""
+REPLIES_LOST: tuple[Deed, ...] = (
+    "Answer",
+    "Reset",
+    "Silence",
+    "Slow",
+    "Partition",
+    "Stale",
+    "Lose",
+    "KillApiServer",
+    "KillEtcd",
+)
+"""Faults after which the operator cannot know whether a write arrived, so that saying it again is right."""
+
+BLINDING: tuple[Deed, ...] = ("Stale", "Lose", "Forget", "CutWatches", "Partition", "Slow", "KillApiServer", "KillEtcd")
+"""Faults during which the operator cannot see that an owner is gone."""
 
 
 @dataclass(frozen=True)
@@ -46,151 +73,165 @@ class Outcome:
     writes: tuple[Write, ...]
     ending: Ending | None
     seconds: float
-
-    @property
-    def struck(self) -> int:
-        """How many writes met a fault."""
-        return sum(bool(write.struck) for write in self.writes)
-
-
-class Stuck(Exception):
-    """A workload does not go on."""
+    struck: int
+    """How often a fault happened."""
+    seen: Seen
+    meddled: int = 0
+    """Fields that somebody else changed, and that were healed."""
+    late: bool = False
+    """Whether it took the full look that follows a start to come to the right end."""
+    deposed_after: float | None = None
+    """Seconds until an operator that was cut off from its Lease had ended."""
 
 
 class Stage:
     """A control plane on which several plans can be played at a time, each in a namespace of its own."""
 
     def __init__(self, plane: Plane, mirror: Mirror, kubelet: Kubelet, folder: Path) -> None:
-        self._mirror = mirror
-        self._kubelet = kubelet
-        self._truth = Truth(plane.audit_log)
-        self._folder = folder
+        self.mirror = mirror
+        self.kubelet = kubelet
+        self.truth = Truth(plane.audit_log)
+        self.outages = Outages(plane)
+        self.folder = folder
         self._numbers = itertools.count(1)
 
     async def play(self, plan: FaultPlan, reference: Ending | None = None) -> Outcome:
         """Play a plan and judge it; without a reference, only by the oracles that need none."""
-        began, number = time.monotonic(), next(self._numbers)
-        namespace = f"chaos-{number}"
+        began = time.monotonic()
         workload = WORKLOADS[plan.workload]
-        script = workload.script()
-        # All of 127/8 is loopback: each play has an address of its own, because the port of serving pods is fixed.
-        script.address = f"127.77.{number // 250 % 250 + 1}.{number % 250 + 1}"
-        await self._make_namespace(namespace)
-        self._kubelet.scripts[namespace] = script
-        proxy = Proxy(self._mirror.session, plan.faults, lambda: operator.kill())
         problems: list[str] = []
         found: Ending | None = None
-        async with listening(proxy) as server, serving(self._mirror, namespace, script):
-            operator = Operator(server, namespace, self._folder / "operators")
-            guard = asyncio.create_task(self._keep_alive(operator, problems))
+        late = False
+        async with self.place(workload.script()) as (namespace, script, serving), AsyncExitStack() as open_:
+            proxies, operators = await self._staff(plan, namespace, serving, open_)
+            guards = [asyncio.create_task(_keep_alive(one, plan, problems)) for one in operators]
+            play = Play(self, namespace, script, operators)
+            meddler = Meddler(self.mirror, namespace)
             try:
-                for step in workload.steps:
-                    await self._take(step, namespace)
-                await self._come_to_rest(namespace)
-                objects = await self._left(namespace)
-                found = oracles.ending(objects, self._truth.deeds(namespace), namespace)
-                problems += oracles.no_orphans(objects) + oracles.up_to_date(objects)
-                problems += oracles.one_run_per_window(objects)
-                if reference is not None:
-                    problems += oracles.same_end(reference, found) + oracles.made_once(reference, found)
-                log = operator.log.read_text()
-                if "a bug; again" in log:
-                    problems.append("O5: the operator had a bug:\n" + log[log.index("a bug; again") - 200 :][:3000])
+                await play.take(workload.steps)
+                await play.come_to_rest()
+                for deed in plan.meddling:
+                    problems += await meddler.meddle(deed)
+                    await play.come_to_rest()
+                found, faults = await self._judge(plan, play, namespace, reference)
+                if faults and (wait := FIRST_LOOK - min(one.age for one in operators)) > 0:
+                    # What came and went between a start and its watches is healed by the first full look after it.
+                    late = True
+                    await asyncio.sleep(wait)
+                    await play.come_to_rest()
+                    found, faults = await self._judge(plan, play, namespace, reference)
+                problems += faults
+                problems += [problem for proxy in proxies for problem in oracles.not_in_a_hurry(proxy.seen.refused)]
+                if not plan.deeds(*REPLIES_LOST) and plan.operators == 1 and not plan.meddling:
+                    problems += oracles.nothing_said_twice(proxies[0].seen.idle)
+                problems += await play.ailments()
             except Stuck as problem:
-                problems.append(f"O1: {problem}\n{_tail(operator.log)}")
+                problems.append(f"O1: {problem}\n{_tail(operators[0].log)}")
             finally:
-                guard.cancel()
-                operator.remove()
-                await self._clear(namespace)
-        return Outcome(plan, tuple(problems), tuple(proxy.writes), found, time.monotonic() - began)
+                for guard in guards:
+                    guard.cancel()
+                problems += [bug for one in operators for bug in _bugs(one.log)]
+                for one in operators:
+                    one.remove()
+        return Outcome(
+            plan,
+            tuple(problems),
+            tuple(proxies[0].writes),
+            found,
+            time.monotonic() - began,
+            sum(len(proxy.struck) for proxy in proxies) + len(plan.meddling),
+            proxies[0].seen,
+            meddler.healed,
+            late,
+            operators[0].ended_after(proxies[0].struck_at) if plan.deeds("Unelect") else None,
+        )
 
-    async def _make_namespace(self, namespace: str) -> None:
-        await self._mirror.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    async def _judge(
+        self, plan: FaultPlan, play: Play, namespace: str, reference: Ending | None
+    ) -> tuple[Ending, list[str]]:
+        objects = await play.left()
+        found = oracles.ending(objects, self.truth.deeds(namespace), namespace)
+        faults = [
+            *oracles.no_orphans(objects),
+            *oracles.nothing_held(objects),
+            *oracles.up_to_date(objects),
+            *oracles.one_run_per_window(objects),
+        ]
+        return found, faults + (_compared(plan, reference, found) if reference is not None else [])
+
+    @asynccontextmanager
+    async def place(self, script: Script) -> AsyncIterator[tuple[str, Script, Serving]]:
+        """A namespace of its own, with the pods of `script`; empty again when the body ends."""
+        number = next(self._numbers)
+        namespace = f"chaos-{number}"
+        # All of 127/8 is loopback: each play has an address of its own, because the port of serving pods is fixed.
+        script.address = f"127.{os.getpid() % 200 + 50}.{number // 250 % 250 + 1}.{number % 250 + 1}"
+        await self.mirror.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}}, forgiven=(409,))
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-        await self._mirror.ask("POST", path, {"metadata": {"name": "default"}})
+        await self.mirror.ask("POST", path, {"metadata": {"name": "default"}}, forgiven=(409,))
+        self.kubelet.scripts[namespace] = script
+        serving = Serving(self.mirror, namespace, script)
+        try:
+            async with serving.answering():
+                yield namespace, script, serving
+        finally:
+            del self.kubelet.scripts[namespace]
+            self.truth.forget(namespace)
+            await self.mirror.clear(namespace)
 
-    async def _keep_alive(self, operator: Operator, problems: list[str]) -> None:
-        """What a Deployment does for the operator. An end that nobody ordered is a failure (O5)."""
-        while True:
-            if not operator.alive:
-                if operator.lives and not operator.expected_end:
+    async def _staff(
+        self, plan: FaultPlan, namespace: str, serving: Serving, open_: AsyncExitStack
+    ) -> tuple[list[Proxy], list[Operator]]:
+        """As many operators as the plan says, each behind a proxy of its own."""
+        proxies, operators = [], []
+        for number in range(plan.operators):
+            faults = plan.faults if number == 0 else ()
+            powers = Powers(outage=self.outages.begin, mute=serving.mute)
+            proxy = Proxy(self.mirror.session, faults, powers)
+            server = await open_.enter_async_context(listening(proxy))
+            manner = Manner(("first", "second")[number], plan.elected, plan.resync)
+            operator = Operator(server, namespace, self.folder / "operators", manner)
+            powers.kill = operator.kill
+            proxies.append(proxy)
+            operators.append(operator)
+        return proxies, operators
+
+
+def _compared(plan: FaultPlan, reference: Ending, found: Ending) -> list[str]:
+    if any(deed.kind == "Job" and deed.deed == "Delete" for deed in plan.meddling):
+        return []  # what is over does not come back
+    if plan.meddling:
+        return oracles.same_end(reference, found)
+    once = oracles.made_once(
+        reference,
+        found,
+        log_may_lack=plan.deeds("KillApiServer", "KillEtcd"),
+        owner_may_be_unseen=plan.deeds(*BLINDING),
+    )
+    return oracles.same_end(reference, found) + once
+
+
+async def _keep_alive(operator: Operator, plan: FaultPlan, problems: list[str]) -> None:
+    """What a Deployment does for the operator. An end that nobody ordered is a failure (O5)."""
+    allowed = sum(fault.times for fault in plan.faults if fault.deed in OWN_ENDS)
+    while True:
+        if not operator.alive:
+            if operator.lives and not operator.expected_end:
+                operator.note_end()
+                # Whoever could not renew its Lease in time has to go, whatever kept it from doing so.
+                allowed -= not operator.deposed
+                if allowed < 0:
                     problems.append(f"O5: the operator ended by itself\n{_tail(operator.log)}")
-                operator.start()
-            await asyncio.sleep(0.05)
-
-    async def _take(self, step: Step, namespace: str) -> None:
-        match step:
-            case Apply(manifest):
-                metadata = {**manifest["metadata"], "namespace": namespace}
-                await self._mirror.apply({"apiVersion": API_VERSION, **manifest, "metadata": metadata})
-            case Delete(kind, name):
-                await self._mirror.delete(Key(kind, namespace, name))
-            case Hold(task):
-                self._kubelet.scripts[namespace].held.add(task)
-            case Release(task):
-                self._kubelet.release(namespace, task)
-            case Pause(seconds):
-                await asyncio.sleep(seconds)
-            case Until() | Gone():
-                deadline = time.monotonic() + PATIENCE
-                while not self._holds(step, namespace):
-                    if time.monotonic() > deadline:
-                        raise Stuck(f"within {PATIENCE:.0f} s there was not: {step}")
-                    await asyncio.sleep(0.05)
-
-    def _holds(self, step: Until | Gone, namespace: str) -> bool:
-        named = [one for one in self._mirror.all(namespace, step.kind) if _fits(step.name, one["metadata"]["name"])]
-        if isinstance(step, Gone):
-            return not named
-        return any(not step.path or says(manifest, step.path, step.value) for manifest in named)
-
-    async def _come_to_rest(self, namespace: str) -> None:
-        """O3: return when the operator has written nothing for a while."""
-        deadline = time.monotonic() + RESTLESS
-        count, since = -1, time.monotonic()
-        while time.monotonic() - since < QUIET:
-            now = len(self._truth.writes(namespace))
-            if now != count:
-                count, since = now, time.monotonic()
-            if time.monotonic() > deadline:
-                last = [f"{one.verb} {one.resource} {one.name} {one.code}" for one in self._truth.writes(namespace)]
-                raise Stuck(f"O3: still writing {RESTLESS:.0f} s after the end: {last[-6:]}")
-            await asyncio.sleep(0.2)
-
-    async def _left(self, namespace: str) -> list[Manifest]:
-        """Everything that is there, asked of the API server itself."""
-        found = []
-        for watched in WATCHED:
-            answer = await self._mirror.ask("GET", watched.path(namespace))
-            found += [{**one, "kind": watched.kind, "apiVersion": watched.api_version} for one in answer["items"]]
-        return found
-
-    async def _clear(self, namespace: str) -> None:
-        del self._kubelet.scripts[namespace]
-        self._truth.forget(namespace)
-        for manifest in await self._left(namespace):
-            await self._mirror.delete(Key(manifest["kind"], namespace, manifest["metadata"]["name"]))
+                await asyncio.sleep(0.5)
+            operator.start()
+        await asyncio.sleep(0.05)
 
 
-def says(manifest: Manifest, path: str, value: str) -> bool:
-    """Whether the status says `value` at `path`, and speaks of the newest spec; lists are entered by number or type."""
-    status = manifest.get("status") or {}
-    if (
-        manifest["apiVersion"].startswith(GROUP)
-        and status.get("observedGeneration") != manifest["metadata"]["generation"]
-    ):
-        return False
-    for part in path.split("."):
-        if isinstance(status, list):
-            chosen = status[int(part) : int(part) + 1] if part.isdigit() else [s for s in status if s["type"] == part]
-            status = chosen[0] if chosen else {}
-        else:
-            status = status.get(part) or {}
-    return bool(status == value)
-
-
-def _fits(pattern: str, name: str) -> bool:
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+def _bugs(log: Path) -> list[str]:
+    text = log.read_text() if log.exists() else ""
+    if "a bug; again" not in text:
+        return []
+    return ["O5: the operator had a bug:\n" + text[max(text.index("a bug; again") - 200, 0) :][:3000]]
 
 
 def _tail(log: Path) -> str:
@@ -208,9 +249,12 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
             await _define(mirror)
             kubelet = Kubelet(mirror)
             await mirror.start()
+            made = Stage(plane, mirror, kubelet, folder)
             try:
-                yield Stage(plane, mirror, kubelet, folder)
+                yield made
             finally:
+                with contextlib.suppress(Exception):
+                    await made.outages.over()
                 await kubelet.stop()
                 await mirror.stop()
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from chaos.kubelet import Script
 from stories import script
-from tidemill.contract import RunReport
+from tidemill.contract import Ingested, RunReport
 from tidemill.plan.world import Manifest
 
 
@@ -27,13 +28,23 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """What a user changes of an object: the first whose name begins so, with `*`."""
+
+    kind: str
+    name: str
+    patch: Callable[[list[str]], Manifest]
+    """A merge patch, made of the names of the ModelVersions that there are."""
+
+
+@dataclass(frozen=True)
 class Until:
     """Wait until the object (the first whose name begins so, with `*`) says `value` at `path`, of its newest spec."""
 
     kind: str
     name: str
     path: str = ""
-    value: str = ""
+    value: Any = ""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} {self.path}={self.value}" if self.path else f"{self.kind} {self.name}"
@@ -71,7 +82,7 @@ class Pause:
     seconds: float
 
 
-Step = Apply | Delete | Until | Gone | Hold | Release | Pause
+Step = Apply | Edit | Delete | Until | Gone | Hold | Release | Pause
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,21 @@ class Workload:
 
 def ready(kind: str, name: str) -> Until:
     return Until(kind, name, "conditions.Ready.status", "True")
+
+
+def _moving_source() -> Script:
+    """Another file is another revision."""
+
+    def ingests(order: Manifest) -> RunReport:
+        uri = str(order["source"]["uri"])
+        found = Ingested(
+            digest=script.digest(uri), uri=uri, rows=1000, bytes=4000, columns=5, features=4, target="fraud"
+        )
+        return RunReport(ingested=found)
+
+    made = _quiet()
+    made.reports["Ingest"] = ingests
+    return made
 
 
 def _quiet() -> Script:
@@ -115,9 +141,9 @@ def _with_a_tide() -> Script:
     return made
 
 
-def _service() -> Manifest:
+def _service(replicas: int = 1) -> Manifest:
     """The shop's service with a canary that does not take long."""
-    manifest = script.service(replicas=1)
+    manifest = script.service(replicas=replicas)
     rollout = manifest["spec"]["rollout"]
     rollout["steps"] = [{"weight": 25, "pause": "1s"}, {"weight": 50, "pause": "1s"}]
     rollout["analysis"]["interval"] = "1s"
@@ -149,6 +175,24 @@ SECOND: tuple[Step, ...] = (
 )
 
 
+APPROVED = {"spec": {"approval": {"decisions": [{"user": "ada", "verdict": "Approved"}]}}}
+
+
+def _approved_by_hand() -> Manifest:
+    manifest = script.training_job()
+    manifest["spec"]["version"]["approval"] = {"policy": "Manual"}
+    return manifest
+
+
+def _scaled_to(replicas: int) -> tuple[Step, ...]:
+    return (
+        Apply(_service(replicas)),
+        Until("Deployment", "fraud-stable", "readyReplicas", replicas),
+        Until("InferenceService", "fraud", "replicas", replicas),
+        ready("InferenceService", "fraud"),
+    )
+
+
 def _rollout_ended(outcome: str) -> tuple[Step, ...]:
     return (Until("InferenceService", "fraud", "history.0.outcome", outcome), *NO_CANDIDATE)
 
@@ -157,6 +201,65 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("train_and_serve", IN_SERVICE, _quiet),
+        Workload("scaled", (*IN_SERVICE, *_scaled_to(3), *_scaled_to(1)), _quiet),
+        # As long as a Lease takes to expire, so that somebody else leads when the rest is done.
+        Workload("scaled_after_a_while", (*IN_SERVICE, Pause(20.0), *_scaled_to(2)), _quiet),
+        Workload(
+            "source_edited_while_training",
+            (
+                Hold("Train"),
+                Apply(script.dataset()),
+                Apply(script.training_job()),
+                Until("Pod", "fraud-first*"),
+                Apply(script.dataset(source={"uri": "s3://lake/more.parquet"})),
+                Until("Dataset", "payments", "revision.digest", script.digest("s3://lake/more.parquet")),
+                Release("Train"),
+                ready("TrainingJob", "fraud-first"),
+                ready("ModelVersion", "fraud*"),
+                ready("Dataset", "payments"),
+            ),
+            _moving_source,
+        ),
+        Workload(
+            "deleted_with_all_it_owns",
+            (
+                *IN_SERVICE,
+                Delete("InferenceService", "fraud"),
+                Gone("Deployment", "fraud*"),
+                Gone("Service", "fraud*"),
+                Gone("Pod", "fraud-stable*"),
+                Delete("TrainingJob", "fraud-first"),
+                Gone("Job", "fraud-first*"),
+                Delete("Dataset", "payments"),
+                Gone("Job", "payments*"),
+                Gone("Pod", "*"),
+                ready("ModelVersion", "fraud*"),
+            ),
+            _quiet,
+        ),
+        Workload(
+            "approved_by_a_person",
+            (
+                Apply(script.dataset()),
+                Apply(_approved_by_hand()),
+                Apply(_service()),
+                Until("ModelVersion", "fraud*", "conditions.Approved.reason", "AwaitingApproval"),
+                Edit("ModelVersion", "fraud*", lambda versions: APPROVED),  # noqa: ARG005
+                ready("InferenceService", "fraud"),
+            ),
+            _quiet,
+        ),
+        Workload(
+            "pinned_version",
+            (
+                *IN_SERVICE,
+                Edit("InferenceService", "fraud", lambda versions: {"spec": {"model": {"version": versions[0]}}}),
+                *SECOND,
+                ready("ModelVersion", "fraud*"),
+                Until("InferenceService", "fraud", "conditions.RolloutComplete.status", "True"),
+            ),
+            _quiet,
+        ),
         Workload(
             "deleted_while_training",
             (

@@ -318,6 +318,29 @@ def suspended_and_resumed(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
+def queued_by_kueue(theatre: Theatre) -> None:
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
+    theatre.apply(script.dataset())
+    theatre.run(seconds=30)
+    job = script.training_job()
+    job["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "science"}
+    theatre.apply(job)
+    theatre.run(minutes=5)
+    theatre.admit()
+    theatre.run(minutes=1)
+
+
+def canary_inconclusive(theatre: Theatre) -> None:
+    _in_service(theatre)
+    service = script.service()
+    service["spec"]["rollout"]["onInconclusive"] = "Rollback"
+    theatre.apply(service)
+    theatre.apply(script.training_job("fraud-second"))
+    theatre.run(seconds=8)
+    theatre.measurements = script.measures(_newest(theatre), labelled=3)
+    theatre.run(minutes=3)
+
+
 def pinned_version(theatre: Theatre) -> None:
     _in_service(theatre)
     first = theatre.named("ModelVersion")[0]
@@ -534,6 +557,8 @@ STORIES: dict[str, Story] = {
         split_at_the_gateway,
         a_gateway_where_there_is_none,
         scaled_by_the_load,
+        queued_by_kueue,
+        canary_inconclusive,
     )
 }
 

@@ -82,6 +82,15 @@ class Theatre:
         self.objects[key_of(autoscaler)] = {**autoscaler, "status": {"lastScaleTime": moment}}
         self._nudge(self.objects[key_of(autoscaler)])
 
+    def admit(self) -> None:
+        """The queue lets every Job begin that it holds back."""
+        for key, job in list(self.objects.items()):
+            if key.kind == "Job" and job["spec"].get("suspend"):
+                self.say(f"the queue admits {key.name}")
+                job["spec"]["suspend"] = False
+                self._nudge(job)
+                self._start_job(key, job)
+
     def get(self, kind: str, name: str) -> Manifest:
         return self.objects[Key(kind, "shop", name)]
 
@@ -233,6 +242,10 @@ class Theatre:
         self.objects[key] = manifest
         self._nudge(manifest)
         if key.kind == "Job" and before is None:
+            # What Kueue's webhook does to a Job that names a queue.
+            if "kueue.x-k8s.io/queue-name" in metadata["labels"]:
+                manifest["spec"]["suspend"] = True
+                return
             self._start_job(key, manifest)
         elif key.kind == "Deployment":
             self._roll(key, manifest, before)

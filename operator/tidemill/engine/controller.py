@@ -190,12 +190,13 @@ class Controller:
         live = self._store.world.get(*key)
         if live is None:
             return
+        kind = type(plan.status)
         try:
-            before = Status.model_validate(live.get("status") or {})
+            before = kind.model_validate(live.get("status") or {})
         except ValidationError:
-            before = Status()
+            before = kind()
         generation = live["metadata"].get("generation", 0)
-        status = hindered(plan.status, before, reason, str(refusal), generation=generation, now=now)
+        status = hindered(before, reason, str(refusal), generation=generation, now=now)
         if await self._report(key, status):
             await self._record(key, Notice(reason, str(refusal), "Warning"))
 

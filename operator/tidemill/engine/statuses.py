@@ -35,21 +35,19 @@ def merge_patch(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return patch
 
 
-def hindered(
-    status: AnyStatus, before: Status, reason: str, message: str, *, generation: int, now: datetime
-) -> AnyStatus:
-    """`status`, but not ready and stalled, because the plan could not be carried out.
+def hindered(before: AnyStatus, reason: str, message: str, *, generation: int, now: datetime) -> AnyStatus:
+    """The status as it stood, but not ready and stalled, because the plan could not be carried out.
 
-    `before` is the status as it stands, so that conditions that already said so keep their time.
+    Not the plan's own status: that one records deeds that were not done, and what is recorded is never done again.
     """
     kept = [
         Said(type=one.type, status=one.status, reason=one.reason, message=one.message)
-        for one in status.conditions
+        for one in before.conditions
         if one.type not in ("Ready", "Stalled", "Reconciling")
     ]
     said = [false("Ready", reason, message), true("Stalled", reason, message), *kept]
     conditions = settle(before.conditions, said, generation=generation, now=now)
-    return status.model_copy(update={"conditions": conditions, "observed_generation": generation})
+    return before.model_copy(update={"conditions": conditions, "observed_generation": generation})
 
 
 def unreadable(live: Mapping[str, Any], reason: str, message: str, now: datetime) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """How the world is kept true: watch events, lists and the answers to our own writes become one view that never goes back.
 
 * An entry is never replaced by an older one, whoever brings it.
-* A uid that was seen deleted never comes back.
+* A uid that was seen deleted never comes back; one that left the selection of a watch does when something newer is said of it.
 * The answer to our own write counts at once, so that no visit ever runs on less than the operator itself has done.
 * A full list heals what a watch has lost: changes that never came, and ghosts that are long gone.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ def version_of(manifest: Manifest) -> int:
     """The resource version as a number, which Kubernetes promises to be comparable within a kind; 0 where there is none."""
     text = manifest["metadata"].get("resourceVersion") or "0"
     return int(text) if text.isdecimal() else 0
+
+
+def _left(key: Key, manifest: Manifest) -> float:
+    """The version with which an object left a watch or a list: for ever, unless it may only have lost the label they select."""
+    return version_of(manifest) if BY_KIND[key.kind].selector else math.inf
 
 
 @dataclass(slots=True)
@@ -57,7 +63,8 @@ class Store:
         world.values = Recent(READ_VALUES)
         self._concerned = concerned
         self._clock = clock
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._gone: OrderedDict[str, float] = OrderedDict()
+        """The version with which each uid went; infinite where it cannot come back."""
         self._listings: list[Listing] = []
         self.missed: dict[Key, Missed] = {}
         """Changes that a watch still owes us."""
@@ -73,7 +80,7 @@ class Store:
         self._delivered(key, version_of(manifest))
         self._touch(key)
         if event_type == "DELETED":
-            return self._bury(key, manifest["metadata"].get("uid", ""))
+            return self._bury(key, manifest["metadata"].get("uid", ""), _left(key, manifest))
         return self._put(manifest)
 
     def confirm(self, manifest: Manifest) -> set[Key]:
@@ -127,7 +134,7 @@ class Store:
             ghost = self.world.get(*key)
             if ghost is not None:
                 self.ghosts += 1
-                concerned |= self._bury(key, ghost["metadata"].get("uid", ""))
+                concerned |= self._bury(key, ghost["metadata"].get("uid", ""), _left(key, ghost))
         return concerned
 
     def stale_kinds(self, patience: float) -> list[str]:
@@ -153,8 +160,9 @@ class Store:
     def _put(self, manifest: Manifest) -> set[Key]:
         key = key_of(manifest)
         uid = manifest["metadata"].get("uid", "")
-        if uid in self._gone:
+        if version_of(manifest) <= self._gone.get(uid, -1):
             return set()
+        self._gone.pop(uid, None)
         known = self.world.get(*key)
         if known is not None and version_of(known) >= version_of(manifest):
             return set()
@@ -166,9 +174,9 @@ class Store:
             concerned |= self._concerned(known, self.world)
         return self._with_itself(key, concerned)
 
-    def _bury(self, key: Key, uid: str) -> set[Key]:
+    def _bury(self, key: Key, uid: str, version: float = math.inf) -> set[Key]:
         if uid:
-            self._gone[uid] = None
+            self._gone[uid] = version
             if len(self._gone) > TOMBSTONES:
                 self._gone.popitem(last=False)
         known = self.world.get(*key)

@@ -29,7 +29,8 @@ from tidemill.plan.world import Key, World
 def plan(job: TrainingJob, world: World, installation: Installation, now: datetime) -> Plan:
     """Carry the run on by one step."""
     status = job.status.model_copy(update={"cause": job.status.cause or _cause(job)})
-    if status.is_true("Complete") or status.is_true("Failed"):
+    # The version that was published is the fact; the conditions only say so, and anybody may have taken them away.
+    if status.model_version or status.is_true("Complete") or status.is_true("Failed"):
         return Plan(_settled(job, status, _kept(status), now))
     if refused := unsupported.refusal(job):
         return Plan(_settled(job, status, [*refused], now), notices=unsupported.notices(job.status, refused))
@@ -195,7 +196,7 @@ def _said(job: TrainingJob, progress: Progress) -> list[Said]:
 
 def _kept(status: TrainingJobStatus, *, complete: bool = False) -> list[Said]:
     """What a run that is over says for ever."""
-    if complete or status.is_true("Complete"):
+    if complete or status.model_version or status.is_true("Complete"):
         message = f"published {status.model_version}"
         return [true("Ready", Reason.SUCCEEDED, message), true("Complete", Reason.SUCCEEDED, message)]
     return [Said(type=c.type, status=c.status, reason=c.reason, message=c.message) for c in status.conditions]

@@ -89,3 +89,41 @@ def test_a_status_of_an_older_spec_is_not_up_to_date() -> None:
 
     assert [] == oracles.up_to_date([{**dataset, "status": {"observedGeneration": 2}}])
     assert oracles.up_to_date([{**dataset, "status": {"observedGeneration": 1}}])
+    assert oracles.up_to_date(
+        [{**dataset, "status": {"observedGeneration": 2, "conditions": [{"observedGeneration": 1}]}}]
+    )
+
+
+def test_a_server_that_died_may_have_done_more_than_its_log_says_but_never_less() -> None:
+    once = end(1, deeds=[("create", "jobs", "fraud-1a1b2c3d-1")])
+    never, twice = end(2), end(2, deeds=[("create", "jobs", "fraud-2a1b2c3d-1")] * 2)
+
+    assert [] == oracles.made_once(once, never, log_may_lack=True)
+    assert oracles.made_once(once, twice, log_may_lack=True)
+
+
+def test_a_write_that_changed_nothing_is_told() -> None:
+    assert ["O2: a write that changed nothing: PATCH /a"] == oracles.nothing_said_twice(["PATCH /a"])
+
+
+def test_more_than_five_refused_requests_a_second_for_one_object_are_a_hurry() -> None:
+    steady = [(0.25 * number, "/a") for number in range(100)]
+    hasty = [(0.1 * number, "/a") for number in range(30)]
+
+    assert [] == oracles.not_in_a_hurry(steady)
+    assert oracles.not_in_a_hurry(hasty)
+
+
+def test_a_child_made_once_more_for_an_owner_that_was_gone_is_forgiven_only_if_it_is_gone_too() -> None:
+    once = end(1, deeds=[("create", "jobs", "fraud-1a1b2c3d-1")])
+    gone = end(2, deeds=[("create", "jobs", "fraud-2a1b2c3d-1")] * 2)
+    left = end(2, job(2), deeds=[("create", "jobs", "fraud-2a1b2c3d-1")] * 2)
+
+    assert [] == oracles.made_once(once, gone, owner_may_be_unseen=True)
+    assert oracles.made_once(once, left, owner_may_be_unseen=True)
+
+
+def test_what_has_to_wait_for_the_operator_before_it_may_go_is_held() -> None:
+    assert [] == oracles.nothing_held([job(1)])
+    assert oracles.nothing_held([job(1, finalizers=["tidemill.dev/kopf"])])
+    assert oracles.nothing_held([job(1, annotations={"kopf.zalando.org/last-handled-configuration": "{}"})])

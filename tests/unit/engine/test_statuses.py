@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.api.conditions import Status, settle, true
+from tidemill.api.dataset import Attempt
+from tidemill.api.trainingjob import TrainingJobStatus
 from tidemill.engine.statuses import hindered, merge_patch, unreadable
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -57,11 +59,11 @@ def test_an_empty_structure_is_kept_apart_from_none() -> None:
     assert merge_patch({}, {"retraining": {}}) == {"retraining": {}}
 
 
-def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_is_true() -> None:
+def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_was_true() -> None:
     said = [true("Ready", "Succeeded"), true("Reconciling", "Progressing"), true("Approved", "Approved")]
-    planned = Status(conditions=settle((), said, generation=3, now=NOW))
+    before = Status(conditions=settle((), said, generation=3, now=NOW))
 
-    status = hindered(planned, Status(), "NameConflict", "rename it", generation=4, now=NOW)
+    status = hindered(before, "NameConflict", "rename it", generation=4, now=NOW)
 
     assert {one.type: one.status for one in status.conditions} == {
         "Ready": "False",
@@ -71,11 +73,19 @@ def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_is_true() 
     assert status.observed_generation == 4
 
 
-def test_saying_the_same_hindrance_again_changes_nothing() -> None:
-    planned = Status(conditions=settle((), [true("Ready", "Succeeded")], generation=3, now=NOW))
-    once = hindered(planned, Status(), "NameConflict", "rename it", generation=3, now=NOW)
+def test_a_hindered_plan_records_nothing_that_it_wanted_to_do() -> None:
+    before = TrainingJobStatus(attempt=Attempt(order="a", number=1, outcome="Running"))
 
-    again = hindered(planned, once, "NameConflict", "rename it", generation=3, now=LATER)
+    status = hindered(before, "Refused", "no quota is left", generation=1, now=NOW)
+
+    assert before.to_wire() == {**status.to_wire(), "conditions": [], "observedGeneration": -1}
+
+
+def test_saying_the_same_hindrance_again_changes_nothing() -> None:
+    before = Status(conditions=settle((), [true("Ready", "Succeeded")], generation=3, now=NOW))
+    once = hindered(before, "NameConflict", "rename it", generation=3, now=NOW)
+
+    again = hindered(once, "NameConflict", "rename it", generation=3, now=LATER)
 
     assert merge_patch(once.to_wire(), again.to_wire()) == {}
 

@@ -97,6 +97,27 @@ def test_a_deleted_object_never_comes_back() -> None:
     assert None is known_version(store)
 
 
+def test_an_object_that_left_the_selection_is_seen_again_when_it_is_back() -> None:
+    store, _ = make()
+    pod_key = Key("Pod", "science", "p")
+    store.absorb("ADDED", pod(1, "iris"))
+    # Without our label it leaves the watch, which says the same as of a deletion.
+    store.absorb("DELETED", pod(2, "iris"))
+
+    assert set() == store.absorb("MODIFIED", pod(2, "iris"))
+    assert {IRIS} == store.confirm(pod(3, "iris"))
+    assert {IRIS, Key("Dataset", "science", "wine")} == store.absorb("MODIFIED", pod(4, "wine"))
+    assert store.world.get(*pod_key) is not None
+
+
+def test_what_the_api_server_says_is_gone_is_gone_whatever_selects_it() -> None:
+    store, _ = make()
+    store.absorb("ADDED", pod(1, "iris"))
+    store.bury(Key("Pod", "science", "p"), "p1")
+
+    assert set() == store.absorb("MODIFIED", pod(9, "iris"))
+
+
 def test_another_object_of_the_same_name_is_another_object() -> None:
     store, _ = make()
     store.absorb("ADDED", dataset(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from tidemill.api import InferenceService, ModelVersion
@@ -25,17 +26,30 @@ class Seen:
 
     @property
     def stable_version(self) -> str:
-        return label(self.stable, names.MODEL_VERSION) if self.stable else ""
+        return deployed(self.stable) if self.stable else ""
 
     @property
     def candidate_version(self) -> str:
-        return label(self.candidate, names.MODEL_VERSION) if self.candidate else ""
+        return deployed(self.candidate) if self.candidate else ""
 
     def version(self, name: str) -> ModelVersion | None:
         return next((version for version in self.versions if version.name == name), None)
 
     def of_role(self, role: str) -> list[Manifest]:
         return [pod for pod in self.pods if label(pod, names.ROLE) == role]
+
+
+def deployed(deployment: Manifest) -> str:
+    """The version that a Deployment's pods are ordered to serve.
+
+    The order decides what they load; the label says the same, and speaks for it where somebody has spoilt the order.
+    """
+    try:
+        order = json.loads(dig(deployment, "spec", "template", "metadata", "annotations", names.ORDER) or "")
+    except ValueError:
+        order = None
+    name = dig(order, "version", "name")
+    return name if isinstance(name, str) else label(deployment, names.MODEL_VERSION)
 
 
 def see(service: InferenceService, world: World) -> Seen:

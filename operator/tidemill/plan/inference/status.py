@@ -12,8 +12,8 @@ from tidemill.children import names, serving
 from tidemill.plan import unsupported
 from tidemill.plan.inference.choice import Choice
 from tidemill.plan.inference.course import Course
-from tidemill.plan.inference.sight import Seen
-from tidemill.plan.reading import dig, label
+from tidemill.plan.inference.sight import Seen, deployed
+from tidemill.plan.reading import dig
 from tidemill.plan.world import Manifest
 
 
@@ -50,7 +50,7 @@ def report(
 def _serving(seen: Seen, deployment: Manifest | None, weight: int) -> Serving | None:
     if deployment is None:
         return None
-    name = label(deployment, names.MODEL_VERSION)
+    name = deployed(deployment)
     version = seen.version(name)
     status: dict[str, Any] = deployment.get("status") or {}
     return Serving(
