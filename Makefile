@@ -78,6 +78,13 @@ chaos: .venv/.ready ## Play crashes and API errors against the operator, at most
 soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests while the cluster is disturbed, about half an hour
 	@$(python) -m soak
 
+.venv-clients/.ready: tests/clients/requirements.txt
+	@python3 -m venv .venv-clients && .venv-clients/bin/pip install -q -r $< && touch $@
+
+.PHONY: test-clients
+test-clients: .venv/.ready .venv-clients/.ready ## Try the server with Triton's and KServe's clients, from an environment of their own
+	@$(python) -m pytest tests/unit/runtime/serve/test_clients.py -q
+
 .PHONY: bench-drift
 bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (and Evidently, where EVIDENTLY names a Python that has it)
 	@$(python) tests/benchmarks/drift --rows 1000000 $(if $(EVIDENTLY),--evidently $(EVIDENTLY))

@@ -22,6 +22,7 @@ from typing import Any, Final
 import uvicorn
 
 from tidemill.runtime.objects import Store
+from tidemill.runtime.serve.direct import protocol
 from tidemill.runtime.serve.gate import Gate
 from tidemill.runtime.serve.loading import Loaded, until_loaded
 from tidemill.runtime.serve.log import Log, boot_id
@@ -96,7 +97,7 @@ def serve(
         gate,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=protocol(gate.ways()),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -195,6 +196,8 @@ async def _bring_up(
         work.start(serving.rollout.run())
         work.start(gate.peers.run())
     serving.model = model
+    serving.loaded_at = serving.clock()
+    work.start(gate.explaining.watch())
     serving.state.loaded = True
     logger.info(
         "%s %s answers (%s)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from tidemill.runtime.serve.behind import App
 from tidemill.runtime.serve.log import Log
@@ -13,6 +14,9 @@ from tidemill.runtime.serve.model import Identity, Model
 from tidemill.runtime.serve.requests import Bounds
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.state import State
+
+MOST_WATCHED: Final = 1_000
+"""Requests whose rows are looked at in one go; more are passed over."""
 
 
 @dataclass(slots=True)
@@ -32,6 +36,10 @@ class Serving:
     """The version on trial, in a stable pod."""
     predictions: Log | None = None
     labels: Log | None = None
+    watched: list[Any] = field(default_factory=list)
+    """Rows that were answered lately and not yet looked at for outliers, MOST_WATCHED requests at most."""
+    loaded_at: float = 0.0
+    """When the model was loaded, in seconds since 1970."""
     behind: App | None = None
     """The BentoML service, once it is loaded."""
     metrics: Metrics = field(init=False)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tidemill.api.base import Model
 from tidemill.api.modelversion import Measured
 from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
-from tidemill.runtime import artifact, predictor
+from tidemill.runtime import artifact, predictor, typical
 from tidemill.runtime.encoding import encode, features_of
 from tidemill.runtime.failures import ArtifactCorrupt, InvalidParameters, TrainingFailed
 from tidemill.runtime.objects import Store
@@ -120,6 +120,7 @@ class _Run:
             predictor.MODEL_FILE: self.scratch / predictor.MODEL_FILE,
             predictor.SIGNATURE_FILE: _json(signature),
             predictor.GOLDEN_FILE: golden.to_json(),
+            predictor.TYPICAL_FILE: typical.of(matrix, signature, self.order.seed).to_json(),
             artifact.PROFILE_FILE: profile.to_json(),
             artifact.EVALUATION_FILE: orjson.dumps(
                 [measured.to_wire() for measured in evaluation], option=orjson.OPT_INDENT_2

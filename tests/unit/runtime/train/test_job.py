@@ -89,6 +89,7 @@ def test_a_version_holds_all_that_is_promised_and_no_pickle(folder: Path) -> Non
         "signature.json",
         "golden.json",
         "profile.json",
+        "typical.json",
         "evaluation.json",
         "trained.json",
         "README.md",
