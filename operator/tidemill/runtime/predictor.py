@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
-from pydantic import ValidationError
 
-from tidemill.api.base import Scalar
 from tidemill.runtime.answer import Answer, Matrix, Unanswerable
 from tidemill.runtime.compiled import compiled
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.signature import Signature
+
+if TYPE_CHECKING:
+    from tidemill.api.base import Scalar
 
 __all__ = ["Answer", "Golden", "Matrix", "Predictor", "Unanswerable", "compiled", "difference", "load"]
 
@@ -157,9 +158,9 @@ def _one_by_one(predictor: Predictor, matrix: Matrix) -> Answer:
 
 def _read(folder: Path) -> tuple[Signature, Golden]:
     try:
-        signature = Signature.model_validate_json((folder / SIGNATURE_FILE).read_bytes())
+        signature = Signature.from_json((folder / SIGNATURE_FILE).read_bytes())
         return signature, Golden.from_json((folder / GOLDEN_FILE).read_bytes(), signature)
-    except (OSError, ValidationError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactCorrupt(f"the model in {folder} cannot be read: {error}; train it again") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from tidemill.api.modelversion import Measured
 from tidemill.contract import (
@@ -86,10 +86,10 @@ def load_reference(version: VersionOrder, store: Store) -> Reference:
         return content
 
     try:
-        signature = Signature.model_validate_json(read(SIGNATURE_FILE))
+        signature = Signature.from_json(read(SIGNATURE_FILE))
         profile = Profile.from_json(read(PROFILE_FILE))
         evaluation = _evaluation.validate_json(read(EVALUATION_FILE)) if EVALUATION_FILE in files else ()
-    except (ValidationError, ProfileError) as error:
+    except (ValueError, ProfileError) as error:
         raise ArtifactCorrupt(f"{version.uri} cannot be compared with: {error}; train the version again") from error
     holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
     return Reference.of(signature, profile, holdout)

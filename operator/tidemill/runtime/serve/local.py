@@ -6,14 +6,17 @@ import os
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tidemill.runtime import manifest as manifests
-from tidemill.runtime.objects import Store
 from tidemill.runtime.serve import workers as processes
 from tidemill.runtime.serve.loading import Loaded, from_folder, from_store
 from tidemill.runtime.serve.model import Identity
 from tidemill.runtime.serve.server import Settings, serve
+
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
 
 NO_DIGEST = "sha256:" + "0" * 64
 """Stands for a folder without a manifest, whose content nobody named."""
@@ -67,6 +70,8 @@ def _digest_of(folder: Path) -> str:
 
 
 def _open(uri: str) -> Store:
+    from tidemill.runtime.objects import Store
+
     return Store.open(
         uri,
         endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),

@@ -17,11 +17,10 @@ import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from tidemill.runtime.objects import Store
 from tidemill.runtime.serve.direct import protocol
 from tidemill.runtime.serve.gate import Gate
 from tidemill.runtime.serve.loading import Loaded, until_loaded
@@ -32,6 +31,9 @@ from tidemill.runtime.serve.requests import Bounds
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.serving import Serving
 from tidemill.runtime.serve.stopping import Server, end_after
+
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
 
 logger = logging.getLogger(__name__)
 

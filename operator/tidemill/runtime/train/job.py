@@ -118,7 +118,7 @@ class _Run:
         artifact.write_estimator(model, self.scratch / predictor.MODEL_FILE)
         files: dict[str, bytes | Path] = {
             predictor.MODEL_FILE: self.scratch / predictor.MODEL_FILE,
-            predictor.SIGNATURE_FILE: _json(signature),
+            predictor.SIGNATURE_FILE: orjson.dumps(signature.to_wire(), option=orjson.OPT_INDENT_2),
             predictor.GOLDEN_FILE: golden.to_json(),
             predictor.TYPICAL_FILE: typical.of(matrix, signature, self.order.seed).to_json(),
             artifact.PROFILE_FILE: profile.to_json(),

@@ -18,8 +18,11 @@ CHANCE = np.random.default_rng(5)
 
 def signature(features: int, task: str = "Classification") -> Signature:
     named = tuple(Feature(name=f"f{place}", type="Numerical") for place in range(features))
-    return Signature.model_validate(
-        {"task": task, "features": named, "target": "t", "classes": (0, 1) if task == "Classification" else ()}
+    return Signature(
+        task="Classification" if task == "Classification" else "Regression",
+        features=named,
+        target="t",
+        classes=(0, 1) if task == "Classification" else (),
     )
 
 

@@ -101,7 +101,7 @@ def test_a_version_holds_all_that_is_promised_and_no_pickle(folder: Path) -> Non
 
 
 def test_the_signature_says_what_is_taken_and_given(folder: Path) -> None:
-    signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
+    signature = Signature.from_json((folder / "signature.json").read_bytes())
 
     assert ("benign", "malignant") == signature.classes
     assert 30 == len(signature.features)
