@@ -90,8 +90,8 @@ bench-drift: .venv/.ready ## Time drift statistics beside an expert's script (an
 	@$(python) tests/benchmarks/drift --rows 1000000 $(if $(EVIDENTLY),--evidently $(EVIDENTLY))
 
 .PHONY: bench-serving
-bench-serving: .venv/.ready ## Time the server beside an echo and an expert's server; needs wrk
-	@$(python) tests/benchmarks/serving/compare.py
+bench-serving: .venv/.ready ## Time the server beside an echo and others' servers; needs wrk (SERVING="--rows 100 --binary")
+	@$(python) tests/benchmarks/serving/compare.py --peers fastapi $(SERVING)
 
 .PHONY: clean
 clean: ## Remove what was built here; caches of the user stay

@@ -17,7 +17,7 @@ import orjson
 from tidemill.runtime.serve import reports
 from tidemill.runtime.serve.explaining import Explaining
 from tidemill.runtime.serve.labelling import Labelling
-from tidemill.runtime.serve.model import server_metadata
+from tidemill.runtime.serve.model import Model, server_metadata
 from tidemill.runtime.serve.peers import Peers
 from tidemill.runtime.serve.predicting import INFER, ROWS, Predicting
 from tidemill.runtime.serve.refusal import Refused, shown
@@ -45,6 +45,24 @@ class Gate:
         self._labelling = Labelling(serving, self.bodies, self._responses, self.peers)
         self._server = server_metadata()
         self._acts = self._routes(self._base)
+
+    def swap(self, model: Model) -> None:
+        """Answer with `model` from now on; requests that are under way are answered by the model they began with.
+
+        It has the name and the version's name of the one before, takes the same features and gives the same classes:
+        paths and logs stay as they are. Raises ValueError where it does not.
+        """
+        serving, before = self.serving, self.serving.model
+        if before is not None and (
+            (model.identity.model, model.identity.version) != (before.identity.model, before.identity.version)
+            or model.codec.features.names != before.codec.features.names
+            or model.codec.features.indexes != before.codec.features.indexes
+            or (model.signature.task, model.signature.classes) != (before.signature.task, before.signature.classes)
+        ):
+            raise ValueError("it takes other features or gives other classes than the one that is served; start anew")
+        serving.identity, serving.model = model.identity, model
+        serving.loaded_at = serving.clock()
+        self._responses.serve(model.identity)
 
     def ways(self) -> dict[bytes, AtOnce]:
         """By path: what may be answered at once, without this application."""

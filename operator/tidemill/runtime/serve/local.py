@@ -25,6 +25,8 @@ NO_DIGEST = "sha256:" + "0" * 64
 def serve_model(where: str, *, name: str, version: str, host: str, port: int, workers: int, log: str) -> None:
     """Serve the model in the folder or at the URI `where` until told to stop; rows and labels are logged below `log`.
 
+    Where the files there are replaced by another version's, that version is served once it has given its golden answers.
+
     An `s3://` URI is read with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT_URL`.
     Raises FileNotFoundError where there is no such folder.
     """
@@ -40,14 +42,26 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
         def attempt() -> Loaded:
             return from_folder(folder)
 
+        def newer(served: str) -> tuple[str, Loaded] | None:
+            now = _digest_of(folder)
+            return None if now == served else (now, from_folder(folder))
+
     else:
         path = Path(parts.path)
         store = _open(f"{parts.scheme}://{parts.netloc}")
         uri = where.rstrip("/")
-        digest = manifests.digest_of(store.get(f"{store.key_of(uri)}/{manifests.FILE}"))
+
+        def digest_now() -> str:
+            return manifests.digest_of(store.get(f"{store.key_of(uri)}/{manifests.FILE}"))
+
+        digest = digest_now()
 
         def attempt() -> Loaded:
             return from_store(lambda: store, uri, digest)
+
+        def newer(served: str) -> tuple[str, Loaded] | None:
+            now = digest_now()
+            return None if now == served else (now, from_store(lambda: store, uri, now))
 
     model = name or path.parent.name or "model"
     identity = Identity(
@@ -56,7 +70,13 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
     settings = Settings.from_environment(host=host, port=port, drain_seconds=0.0)
 
     def work(listen: socket.socket | None) -> None:
-        serve(identity, attempt, replace(settings, listen=listen), log_to=lambda _: _open(log) if log else None)
+        serve(
+            identity,
+            attempt,
+            replace(settings, listen=listen),
+            log_to=lambda _: _open(log) if log else None,
+            newer=newer,
+        )
 
     if workers == 1:
         work(None)

@@ -97,7 +97,7 @@ class Predicting:
             metrics.in_flight -= 1
         seconds = time.perf_counter() - started
         compressed = None if forwarded else self._responses.compressed(content, headers)
-        answered = self._responses.head(content if compressed is None else compressed, request, end)
+        answered = self._responses.head(content if compressed is None else compressed, request, end, model.identity)
         if compressed is not None:
             content = compressed
             answered += GZIPPED
@@ -140,7 +140,7 @@ class Predicting:
             return None
         if len(content) >= COMPRESSED_FROM and b"accept-encoding" in headers:
             return None
-        response = self._responses.whole(content, request, end)
+        response = self._responses.whole(content, request, end, model.identity)
         self._own.answered(200, time.perf_counter() - started, len(answer.values))
         self._log(request, asked.rows, answer, model.author)
         return response

@@ -36,39 +36,50 @@ def takes_gzip(accepted: bytes) -> bool:
     return False
 
 
+def _marks(identity: Identity) -> Headers:
+    return [(b"x-model-version", identity.version.encode()), (b"x-model-digest", identity.digest.encode())]
+
+
+def _starts(marks: Headers) -> tuple[bytes, bytes]:
+    """A prediction's status and headers up to its length, as JSON and with bytes."""
+    as_json, with_bytes = (
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % mark for mark in (kind, *marks)) + b"content-length: "
+        for kind in (JSON, BYTES)
+    )
+    return as_json, with_bytes
+
+
 class Responses:
     """Sends what this process answers; once it drains, each answer also ends its connection."""
 
     def __init__(self, identity: Identity, state: State) -> None:
         self._state = state
-        self._marks: Headers = [
-            (b"x-model-version", identity.version.encode()),
-            (b"x-model-digest", identity.digest.encode()),
-        ]
-        self._start, self._start_bytes = (
-            b"HTTP/1.1 200 OK\r\n"
-            + b"".join(b"%b: %b\r\n" % mark for mark in (kind, *self._marks))
-            + b"content-length: "
-            for kind in (JSON, BYTES)
-        )
+        self.serve(identity)
 
-    def whole(self, content: bytes, request: str, end: int | None) -> bytes:
-        """A prediction as it goes over the wire in HTTP/1.1, on a connection that stays."""
+    def serve(self, identity: Identity) -> None:
+        """From now on answers are those of `identity`."""
+        self._identity = identity
+        self._marks = _marks(identity)
+        self._starts = _starts(self._marks)
+
+    def whole(self, content: bytes, request: str, end: int | None, identity: Identity) -> bytes:
+        """A prediction of `identity` as it goes over the wire in HTTP/1.1, on a connection that stays."""
+        start, start_bytes = self._starts if identity is self._identity else _starts(_marks(identity))
         return b"%b%d\r\nx-request-id: %b\r\n%b\r\n%b" % (
-            self._start if end is None else self._start_bytes,
+            start if end is None else start_bytes,
             len(content),
             request.encode(),
             b"" if end is None else b"inference-header-content-length: %d\r\n" % end,
             content,
         )
 
-    def head(self, content: bytes, request: str, end: int | None) -> Headers:
-        """The headers of a prediction; `end` is where its JSON ends, None where all of it is JSON."""
+    def head(self, content: bytes, request: str, end: int | None, identity: Identity) -> Headers:
+        """The headers of a prediction of `identity`; `end` is where its JSON ends, None where all of it is JSON."""
         head: Headers = [
             JSON,
             (b"content-length", str(len(content)).encode()),
             (b"x-request-id", request.encode()),
-            *self._marks,
+            *(self._marks if identity is self._identity else _marks(identity)),
         ]
         if end is not None:
             head[0] = BYTES

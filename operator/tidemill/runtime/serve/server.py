@@ -15,12 +15,13 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.serve.direct import protocol
 from tidemill.runtime.serve.gate import Gate
 from tidemill.runtime.serve.loading import Loaded, until_loaded
@@ -44,6 +45,10 @@ LAST_REQUESTS: Final = 3
 WORK_SECONDS: Final = 1.0
 BREATH: Final = 0.25
 THREADS_SECONDS: Final = 1.0
+FOLLOW_SECONDS: Final = 2.0
+
+Newer = Callable[[str], tuple[str, Loaded] | None]
+"""From the digest that is served to another one with what answers for it, its golden rows included; or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +93,12 @@ def serve(
     *,
     routes: Path | None = None,
     log_to: Callable[[Loaded], Store | None],
+    newer: Newer | None = None,
 ) -> None:
     """Serve what `attempt` loads until told to stop, whereupon the process ends.
 
-    `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to.
+    `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to;
+    `newer` is asked every few seconds for what should take the place of the version with a digest.
     """
     serving = Serving(identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds)
     gate = Gate(serving, log_percent=settings.log_percent)
@@ -113,7 +120,7 @@ def serve(
     )
     server = Server(config, serving.state, settings.drain_seconds, end_after)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_run(server, gate, attempt, settings, routes, log_to))
+        runner.run(_run(server, gate, attempt, settings, routes, log_to, newer))
         # Leaving the runner waits for threads. All that was worth waiting for is over.
         end_after(THREADS_SECONDS)
 
@@ -125,10 +132,11 @@ async def _run(
     settings: Settings,
     routes: Path | None,
     log_to: Callable[[Loaded], Store | None],
+    newer: Newer | None,
 ) -> None:
     work = Work()
     work.start(gate.bodies.sweep())
-    work.start(_bring_up(gate, attempt, settings, routes, log_to, work))
+    work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
     try:
         await server.serve([settings.listen] if settings.listen else None)
     finally:
@@ -178,6 +186,7 @@ async def _bring_up(
     settings: Settings,
     routes: Path | None,
     log_to: Callable[[Loaded], Store | None],
+    newer: Newer | None,
     work: Work,
 ) -> None:
     serving = gate.serving
@@ -197,8 +206,9 @@ async def _bring_up(
         await serving.rollout.look()
         work.start(serving.rollout.run())
         work.start(gate.peers.run())
-    serving.model = model
-    serving.loaded_at = serving.clock()
+    gate.swap(model)
+    if newer is not None:
+        work.start(_follow(gate, newer))
     work.start(gate.explaining.watch())
     serving.state.loaded = True
     logger.info(
@@ -236,6 +246,25 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
     for log in serving.logs().values():
         log.use(store)
         work.start(log.run())
+
+
+async def _follow(gate: Gate, newer: Newer) -> None:
+    """Swap the model whenever there is a newer one; one that cannot be served changes nothing and is logged once."""
+    said = ""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            found = await asyncio.to_thread(newer, gate.serving.identity.digest)
+            if found is not None:
+                digest, loaded = found
+                gate.swap(Model(replace(gate.serving.identity, digest=digest), loaded.predictor))
+                logger.info("%s answers now", digest)
+                settle()
+            said = ""
+        except (RunFailed, OSError, ValueError) as error:
+            if str(error) != said:
+                logger.error("the newer version is not served: %s", error)
+            said = str(error)
 
 
 def settle() -> None:
