@@ -38,6 +38,8 @@ PORT = 8711
 PATIENCE = 120.0
 GAP = 1e-6
 """How far a server's probabilities may lie from scikit-learn's."""
+WARM = 3
+"""Seconds of load before the one that is measured."""
 PAUSE = 0.5
 """Seconds between a start and the load on it, in which the processor comes to rest."""
 
@@ -231,6 +233,8 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
                     else:
                         time.sleep(PAUSE)
                     idle = server.resident()
+                    # What comes with the first requests only, such as the library that writes the log, is not counted.
+                    server.load(script if own else json_script, WARM, chosen.connections)
                     worked = server.worked()
                     count, rate, tail = server.load(script if own else json_script, chosen.seconds, chosen.connections)
                     each = (server.worked() - worked) / count * 1e6

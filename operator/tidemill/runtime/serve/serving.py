@@ -15,7 +15,7 @@ from tidemill.runtime.serve.requests import Bounds
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.state import State
 
-MOST_WATCHED: Final = 1_000
+MOST_WATCHED: Final = 200
 """Requests whose rows are looked at in one go; more are passed over."""
 
 

@@ -16,10 +16,11 @@ import httpx
 import jsonschema
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tidemill.runtime.objects import Store
 
-from .conftest import Pod, pods, publisher
+from .conftest import Pod, pods, publisher, until
 
 ROW = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [2.0, 1.0]}
 BASE = "/v2/models/house"
@@ -315,3 +316,20 @@ def test_more_rows_than_are_explained_at_once_are_refused(house: Pod) -> None:
 
     assert 400 == answer.status_code
     assert "16 are explained at once" in answer.json()["error"]
+
+
+def test_a_scrape_shows_the_models_age_and_how_many_rows_lie_far_out(house: Pod) -> None:
+    def scraped() -> dict[str, float]:
+        families = text_string_to_metric_families(house.client.get("/metrics").text)
+        return {sample.name: sample.value for family in families for sample in family.samples}
+
+    before = scraped()
+    house.ask(1e9)
+    until(
+        lambda: scraped()["tidemill_outlier_rows_total"] > before["tidemill_outlier_rows_total"], "an outlier is seen"
+    )
+
+    after = scraped()
+    assert after["tidemill_outlier_scored_rows_total"] > before["tidemill_outlier_scored_rows_total"]
+    assert after["tidemill_model_age_seconds"] > before["tidemill_model_age_seconds"] > 0
+    assert (0, 1) == (after["tidemill_predictions_in_flight"], after["tidemill_model_info"])
