@@ -85,6 +85,12 @@ soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests whi
 .PHONY: fuzz-specs
 fuzz-specs: .venv/.ready ## Try mutated, misused, poisoned and undone specs on the operator, at most an hour; failing cases land in reports/fuzz
 	@$(python) -m fuzz run --minutes 60 --failures reports/fuzz
+.venv-clients/.ready: tests/clients/requirements.txt
+	@python3 -m venv .venv-clients && .venv-clients/bin/pip install -q -r $< && touch $@
+
+.PHONY: test-clients
+test-clients: .venv/.ready .venv-clients/.ready ## Try the server with Triton's and KServe's clients, from an environment of their own
+	@$(python) -m pytest tests/unit/runtime/serve/test_clients.py -q
 
 .PHONY: bench-drift
 bench-drift: .venv/.ready ## Time drift statistics beside Evidently, NannyML, whylogs, polars, DuckDB and an expert's script, then a long stream
@@ -93,8 +99,8 @@ bench-drift: .venv/.ready ## Time drift statistics beside Evidently, NannyML, wh
 	@$(python) tests/benchmarks/drift --rows 100000 --width 500 --rounds 3
 
 .PHONY: bench-serving
-bench-serving: .venv/.ready ## Time the server beside an echo and an expert's server; needs wrk
-	@$(python) tests/benchmarks/serving/compare.py
+bench-serving: .venv/.ready ## Time the server beside an echo and others' servers; needs wrk (SERVING="--rows 100 --binary")
+	@$(python) tests/benchmarks/serving/compare.py --peers fastapi $(SERVING)
 
 .PHONY: bench-operator
 bench-operator: .venv/.ready ## Time the operator beside an idiomatic one on a real API server; OBJECTS=1000,10000 says how many

@@ -4,95 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from tidemill.api.base import Model, Moment
+from tidemill.api.reasons import Reason as Reason
 
 ConditionStatus = Literal["True", "False", "Unknown"]
-
-
-class Reason(StrEnum):
-    """Why a condition is as it is: stable words that alerts and scripts may match."""
-
-    # any kind
-    RECONCILING = "Reconciling"
-    PROGRESSING = "Progressing"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    SUSPENDED = "Suspended"
-    QUEUED = "Queued"
-    DEPENDENCY_NOT_READY = "DependencyNotReady"
-    RETRYING = "ProgressingWithRetry"
-    UNSUPPORTED = "Unsupported"
-    INVALID_SPEC = "InvalidSpec"
-    NAME_CONFLICT = "NameConflict"
-    REFUSED = "Refused"
-    # what a run reports
-    STORE_CREDENTIALS_MISSING = "StoreCredentialsMissing"
-    STORE_UNREACHABLE = "StoreUnreachable"
-    SOURCE_NOT_FOUND = "SourceNotFound"
-    SOURCE_UNREACHABLE = "SourceUnreachable"
-    SOURCE_EMPTY = "SourceEmpty"
-    SOURCE_UNREADABLE = "SourceUnreadable"
-    SCHEMA_MISMATCH = "SchemaMismatch"
-    QUALITY_FAILED = "QualityFailed"
-    TARGET_MISSING = "TargetMissing"
-    TARGET_UNUSABLE = "TargetUnusable"
-    NOT_NUMERIC = "NotNumeric"
-    UNKNOWN_ESTIMATOR = "UnknownEstimator"
-    INVALID_PARAMETERS = "InvalidParameters"
-    TRAINING_FAILED = "TrainingFailed"
-    ARTIFACT_CORRUPT = "ArtifactCorrupt"
-    NOT_ENOUGH_ROWS = "NotEnoughRows"
-    OUT_OF_MEMORY = "OOMKilled"
-    DEADLINE_EXCEEDED = "DeadlineExceeded"
-    IMAGE_UNAVAILABLE = "ImageUnavailable"
-    UNSCHEDULABLE = "Unschedulable"
-    REPORT_MISSING = "ReportMissing"
-    INTERNAL_ERROR = "InternalError"
-    # model versions
-    VERIFIED = "Verified"
-    GATES_PASSED = "GatesPassed"
-    GATE_FAILED = "GateFailed"
-    APPROVED = "Approved"
-    AWAITING_APPROVAL = "AwaitingApproval"
-    REJECTED = "Rejected"
-    QUARANTINED = "Quarantined"
-    # serving
-    NO_VERSION = "NoApprovedVersion"
-    REPLICAS_READY = "ReplicasReady"
-    REPLICAS_NOT_READY = "ReplicasNotReady"
-    ROLLOUT_COMPLETE = "RolloutComplete"
-    ROLLING_OUT = "RollingOut"
-    PROMOTED = "Promoted"
-    ROLLED_BACK = "RolledBack"
-    PAUSED = "Paused"
-    # monitoring
-    NO_DRIFT = "NoDrift"
-    DRIFT_DETECTED = "DriftDetected"
-    NO_DATA = "NoData"
-    DATA_QUALITY = "DataQuality"
-    TOO_FEW_SAMPLES = "TooFewSamples"
-    TOO_FEW_LABELS = "TooFewLabels"
-    DATA_LATE = "DataLate"
-    FAIRNESS = "FairnessViolated"
-    SCHEDULE_NEVER_FIRES = "ScheduleNeverFires"
-    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
-    RETRAINING_ACTIVE = "RetrainingActive"
-    COOLING_DOWN = "CoolingDown"
-    BUDGET_SPENT = "BudgetSpent"
-    CIRCUIT_OPEN = "CircuitOpen"
-    RETRAINING_OFF = "RetrainingOff"
-    OBSERVING = "Observing"
-    ALLOWED = "Allowed"
-    # notifications
-    ADDRESS_REFUSED = "AddressRefused"
-    RECEIVER_UNREACHABLE = "ReceiverUnreachable"
-    RECEIVER_REFUSED = "ReceiverRefused"
-    SECRET_MISSING = "SecretMissing"
 
 
 class Condition(Model):

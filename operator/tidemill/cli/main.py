@@ -6,8 +6,6 @@ import importlib
 import sys
 from typing import Final
 
-import typer
-
 import tidemill
 
 COMMANDS: Final = {
@@ -45,6 +43,11 @@ def main() -> None:
         raise SystemExit(0 if wants_help else 2)
     command, module_name = arguments[0], COMMANDS[arguments[0]][0]
     module = importlib.import_module(module_name)
+    if hasattr(module, "main"):
+        module.main(arguments[1:])
+        return
+    import typer
+
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(name=command)(getattr(module, command))
     sys.argv = [f"tidemill {command}", *arguments[1:]]

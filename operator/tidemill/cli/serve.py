@@ -1,42 +1,65 @@
-"""`tidemill serve`: the serving process, in a pod or on a laptop."""
+"""`tidemill serve`: the serving process, in a pod or on a laptop.
+
+Read with argparse: typer and what it brings take a fifth of the time to the first answer.
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from tidemill.contract_serving import ROUTES_PATH, STORE_PATH
 
 
-def serve(
-    model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="A model's folder, or its URI: file:///… or s3://bucket/…")
-    ] = None,
-    order: Annotated[Path | None, typer.Option(help="The order of a serving pod, as JSON, instead of MODEL.")] = None,
-    routes: Annotated[Path, typer.Option(help="The routing table that a stable pod follows.")] = Path(ROUTES_PATH),
-    store: Annotated[Path, typer.Option(help="The folder with the store's URI and credentials.")] = Path(STORE_PATH),
-    port: Annotated[int, typer.Option(help="Where to answer.")] = 8080,
-    host: Annotated[str, typer.Option(help="On which address; a laptop answers itself, a pod everyone.")] = "",
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, for MODEL only; a pod runs one.")] = 1,
-    name: Annotated[str, typer.Option(help="The model's name in URLs; by default that of the folder above.")] = "",
-    version: Annotated[str, typer.Option(help="The version's name; by default that of the folder.")] = "",
-    log: Annotated[str, typer.Option(help="Log predictions and labels below this URI, such as file:///tmp/log.")] = "",
-) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Answer the Open Inference Protocol with a model."""
-    if (model is None) == (order is None):
-        raise typer.BadParameter("give either a MODEL or --order")
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if (chosen.model is None) == (chosen.order is None):
+        parser.error("give either a MODEL or --order")
+    if not 1 <= chosen.workers <= 256:
+        parser.error("--workers: must lie between 1 and 256")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if order is not None:
-        if workers != 1:
-            raise typer.BadParameter("a pod runs one process; give it replicas instead of --workers")
+    if chosen.order is not None:
+        if chosen.workers != 1:
+            parser.error("a pod runs one process; give it replicas instead of --workers")
+        from tidemill.contract_serving import ROUTES_PATH, STORE_PATH
         from tidemill.runtime.serve.order import carry_out
 
-        carry_out(order, host=host or "0.0.0.0", port=port, routes=routes, store=store)
+        carry_out(
+            chosen.order,
+            host=chosen.host or "0.0.0.0",
+            port=chosen.port,
+            routes=chosen.routes or Path(ROUTES_PATH),
+            store=chosen.store or Path(STORE_PATH),
+        )
         return
     from tidemill.runtime.serve.local import serve_model
 
-    assert model is not None
-    serve_model(model, name=name, version=version, host=host or "127.0.0.1", port=port, workers=workers, log=log)
+    serve_model(
+        chosen.model,
+        name=chosen.name,
+        version=chosen.version,
+        host=chosen.host or "127.0.0.1",
+        port=chosen.port,
+        workers=chosen.workers,
+        log=chosen.log,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tidemill serve", description="Answer the Open Inference Protocol with a model.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("model", nargs="?", metavar="MODEL", help="a model's folder, or its URI: file:///… or s3://bucket/…")
+    add("--order", type=Path, help="the order of a serving pod, as JSON, instead of MODEL")
+    add("--routes", type=Path, help="the routing table that a stable pod follows; by default where a pod has it")
+    add("--store", type=Path, help="the folder with the store's URI and credentials; by default where a pod has it")
+    add("--port", type=int, default=8080, help="where to answer (default: %(default)s)")
+    add("--host", default="", help="on which address (default: a laptop answers itself, a pod everyone)")
+    add("--workers", type=int, default=1, help="processes, for MODEL only; a pod runs one")
+    add("--name", default="", help="the model's name in URLs; by default that of the folder above")
+    add("--version", default="", help="the version's name; by default that of the folder")
+    add("--log", default="", help="log predictions and labels below this URI, such as file:///tmp/log")
+    return parser

@@ -5,6 +5,7 @@
     signature.json  what it takes, gives   golden.json     rows with the answers they must get
     profile.json    what it should meet    evaluation.json what was measured
     sample.parquet  rows like those it should meet      answers.parquet  what it said to rows it had not learnt from
+    typical.json    rows and values as they were in training, for explanations and outlier scores
     trained.json    the run's answer       README.md, MLmodel, report.html for people and other tools
 
 No pickle is read or written. skops builds only objects of types it is told to trust, and it is told these here: what a

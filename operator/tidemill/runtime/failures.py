@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tidemill.api.conditions import Reason
+from tidemill.api.reasons import Reason
 
 if TYPE_CHECKING:
     from tidemill.contract import Failure

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Any, Final
 
-from pydantic import AfterValidator, Field, ValidationError
-
-from tidemill.api.base import Digest, Model
 from tidemill.runtime.failures import ArtifactCorrupt
 
 FILE: Final = "manifest.json"
+FORMAT: Final = "tidemill.dev/manifest/v1"
+_DIGEST: Final = re.compile("sha256:[0-9a-f]{64}")
 
 
 def _plain(name: str) -> str:
@@ -32,22 +33,48 @@ def _plain(name: str) -> str:
     return name
 
 
-class Entry(Model):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One file."""
 
-    digest: Digest
-    size: int = Field(ge=0)
+    digest: str
+    size: int
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> Entry:
+        """What a manifest says of a file; raises ValueError where it says anything else."""
+        if not isinstance(wire, dict):
+            raise ValueError("a file must be an object")  # noqa: TRY004 - one error for all that a file may be
+        digest, size = wire.get("digest"), wire.get("size")
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise ValueError("digest: must be sha256: and 64 hexadecimal digits")
+        if type(size) is not int or size < 0:
+            raise ValueError("size: must be a whole number from 0")
+        return cls(digest, size)
 
 
-class Manifest(Model):
+@dataclass(frozen=True, slots=True)
+class Manifest:
     """The files of a folder, complete."""
 
-    format: Literal["tidemill.dev/manifest/v1"] = "tidemill.dev/manifest/v1"
-    files: dict[Annotated[str, AfterValidator(_plain)], Entry]
+    files: dict[str, Entry]
 
     def to_json(self) -> bytes:
         """Canonical JSON: equal manifests are equal bytes."""
-        return json.dumps(self.to_wire(), sort_keys=True, separators=(",", ":")).encode()
+        files = {name: {"digest": entry.digest, "size": entry.size} for name, entry in self.files.items()}
+        return json.dumps({"format": FORMAT, "files": files}, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Manifest:
+        """What `to_json` wrote; raises ValueError where it is anything else."""
+        wire = json.loads(text)
+        if (
+            not isinstance(wire, dict)
+            or wire.get("format", FORMAT) != FORMAT
+            or not isinstance(wire.get("files"), dict)
+        ):
+            raise ValueError(f"must be a JSON object with the format {FORMAT} and files")
+        return cls({_plain(name): Entry.from_wire(entry) for name, entry in wire["files"].items()})
 
     @property
     def digest(self) -> str:
@@ -57,7 +84,7 @@ class Manifest(Model):
     @classmethod
     def of(cls, files: Mapping[str, bytes | Path]) -> Manifest:
         """The manifest of files given as bytes or as paths."""
-        return cls(files={name: entry_of(content) for name, content in files.items()})
+        return cls({_plain(name): entry_of(content) for name, content in files.items()})
 
     @classmethod
     def verified(cls, text: bytes, digest: str, where: str) -> Manifest:
@@ -68,9 +95,9 @@ class Manifest(Model):
                 f"{where}/{FILE} has the digest {found}, not {digest}: somebody changed or replaced it; nothing of it was used"
             )
         try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise ArtifactCorrupt(f"{where}/{FILE} is no manifest of Tidemill: {error.errors()[0]['msg']}") from error
+            return cls.from_json(text)
+        except ValueError as error:
+            raise ArtifactCorrupt(f"{where}/{FILE} is no manifest of Tidemill: {error}") from error
 
 
 def digest_of(content: bytes) -> str:

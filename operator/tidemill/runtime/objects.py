@@ -23,7 +23,6 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
-from tidemill.contract_serving import STORE_PATH
 from tidemill.runtime import manifest as manifests
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
 from tidemill.runtime.manifest import Manifest
@@ -111,12 +110,14 @@ class Store:
         return cls(uri, endpoint, store, lambda other: cls.open(other, **access))
 
     @classmethod
-    def from_files(cls, folder: str | Path = STORE_PATH, *, namespace: str = "", secret: str = SECRET) -> Store:
-        """The store whose URI and credentials lie as files in `folder`, as a mounted Secret has them.
+    def from_files(cls, folder: str | Path | None = None, *, namespace: str = "", secret: str = SECRET) -> Store:
+        """The store whose URI and credentials lie as files in `folder`, as a mounted Secret has them; by default where a pod has it.
 
         Raises StoreCredentialsMissing where there is nothing.
         """
-        read = read_secret(Path(folder))
+        from tidemill.contract_serving import STORE_PATH
+
+        read = read_secret(Path(folder or STORE_PATH))
         where = f" in namespace {namespace!r}" if namespace else " in this namespace"
         if "uri" not in read:
             raise StoreCredentialsMissing(

@@ -13,41 +13,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from tidemill.api.base import Scalar
+from tidemill.runtime.answer import Answer, Matrix, Unanswerable
+from tidemill.runtime.compiled import compiled
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.signature import Signature
+
+if TYPE_CHECKING:
+    from tidemill.api.base import Scalar
+
+__all__ = ["Answer", "Golden", "Matrix", "Predictor", "Unanswerable", "compiled", "difference", "load"]
 
 MODEL_FILE: Final = "model.skops"
 COMPILED_FILE: Final = "model.onnx"
 SIGNATURE_FILE: Final = "signature.json"
 GOLDEN_FILE: Final = "golden.json"
+TYPICAL_FILE: Final = "typical.json"
 PROBABILITY_TOLERANCE: Final = 1e-5
 """How far a compiled model's probabilities may lie from the estimator's."""
 VALUE_TOLERANCE: Final = 1e-5
 """How far a compiled regression's answers may lie from the estimator's, as a share of their size and spread."""
-
-Matrix = NDArray[np.float64]
-
-
-class Unanswerable(ValueError):
-    """The model cannot answer these rows; the message is meant for who sent them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model says to a matrix of rows."""
-
-    values: NDArray[Any]
-    """One per row: for classification the index of the label in `Signature.classes` (int64), for regression the number."""
-    probabilities: NDArray[Any] | None = None
-    """For classification: [rows, classes] in the order of `Signature.classes`; None where the model knows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +79,11 @@ class Predictor:
         """Whether ONNX Runtime answers."""
         self.note = note
         """Why the estimator answers although a compiled form is there; empty otherwise."""
+        self.typical = b""
+        """What is typical of the rows it learnt from (`typical.Typical`), as JSON; empty where nobody kept it."""
         self._ask = ask
         self._width = len(signature.features)
+        self._takes_missing = signature.takes_missing
 
     def predict(self, matrix: Matrix) -> Answer:
         """The answers to `matrix`, floats [rows, features] in the order of `signature.features`.
@@ -100,7 +92,7 @@ class Predictor:
         """
         if matrix.ndim != 2 or matrix.shape[1] != self._width:
             raise Unanswerable(f"the model takes rows of {self._width} features, not an array of shape {matrix.shape}")
-        if not self.signature.takes_missing and np.isnan(matrix).any():
+        if not self._takes_missing and np.isnan(matrix).any():
             column = int(np.isnan(matrix).any(axis=0).argmax())
             raise Unanswerable(
                 f"feature {self.signature.features[column].name!r} is missing, and this model cannot answer without it"
@@ -126,9 +118,11 @@ def load(folder: Path) -> Predictor:
     note = ""
     if (folder / COMPILED_FILE).exists():
         predictor = Predictor(signature, compiled(folder / COMPILED_FILE, signature), compiled=True)
-        note = difference(golden.answer, predictor.predict(golden.matrix))
+        note = difference(golden.answer, predictor.predict(golden.matrix)) or difference(
+            golden.answer, _one_by_one(predictor, golden.matrix)
+        )
         if not note:
-            return predictor
+            return _with_typical(predictor, folder)
     if not (folder / MODEL_FILE).exists():
         raise ArtifactCorrupt(
             f"the model in {folder} cannot be used: {note or f'there is neither {COMPILED_FILE} nor {MODEL_FILE}'}; train it again"
@@ -145,51 +139,29 @@ def load(folder: Path) -> Predictor:
         raise ArtifactCorrupt(
             f"the model in {folder} does not answer as it did when it was made: {wrong}; train it again"
         )
+    return _with_typical(predictor, folder)
+
+
+def _with_typical(predictor: Predictor, folder: Path) -> Predictor:
+    file = folder / TYPICAL_FILE
+    if file.is_file():
+        predictor.typical = file.read_bytes()
     return predictor
+
+
+def _one_by_one(predictor: Predictor, matrix: Matrix) -> Answer:
+    """The answers to rows asked one at a time, which takes another way through the runtime."""
+    answers = [predictor.predict(matrix[place : place + 1]) for place in range(len(matrix))]
+    given = [answer.probabilities for answer in answers if answer.probabilities is not None]
+    return Answer(np.concatenate([answer.values for answer in answers]), np.concatenate(given) if given else None)
 
 
 def _read(folder: Path) -> tuple[Signature, Golden]:
     try:
-        signature = Signature.model_validate_json((folder / SIGNATURE_FILE).read_bytes())
+        signature = Signature.from_json((folder / SIGNATURE_FILE).read_bytes())
         return signature, Golden.from_json((folder / GOLDEN_FILE).read_bytes(), signature)
-    except (OSError, ValidationError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactCorrupt(f"the model in {folder} cannot be read: {error}; train it again") from error
-
-
-def compiled(file: Path, signature: Signature) -> Callable[[Matrix], Answer]:
-    """What asks the ONNX model in `file`, on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # One row is answered in microseconds; handing it to another thread would take longer than the work.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own, without a common base but this
-        raise ArtifactCorrupt(f"{file.name} is no ONNX model that can be run here: {error}; train it again") from error
-    name = session.get_inputs()[0].name
-    kind = np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
-    outputs = [output.name for output in session.get_outputs()]
-    run = session.run
-    if signature.task == "Regression":
-
-        def ask(matrix: Matrix) -> Answer:
-            return Answer(run(outputs[:1], {name: matrix.astype(kind, copy=False)})[0].reshape(-1).astype(np.float64))
-
-    elif signature.gives_probabilities:
-
-        def ask(matrix: Matrix) -> Answer:
-            values, probabilities = run(outputs[:2], {name: matrix.astype(kind, copy=False)})
-            return Answer(values, probabilities)
-
-    else:
-
-        def ask(matrix: Matrix) -> Answer:
-            return Answer(run(outputs[:1], {name: matrix.astype(kind, copy=False)})[0])
-
-    return ask
 
 
 def estimated(estimator: Any, signature: Signature) -> Callable[[Matrix], Answer]:

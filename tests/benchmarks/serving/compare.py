@@ -1,10 +1,14 @@
-"""Requests per second of `tidemill serve`, beside an echo of the same bodies and an expert's server, as ratios.
+"""Requests per second of `tidemill serve`, beside an echo of the same bodies and other servers, as ratios.
 
-    python tests/benchmarks/serving/compare.py [MODEL_FOLDER] [--seconds 3] [--rounds 3] [--connections 16] [--rows 1]
+    python tests/benchmarks/serving/compare.py [--models logistic boosting forest] [--seconds 3] [--rounds 5]
+        [--connections 16] [--rows 1] [--binary] [--peers fastapi]
+
+`--binary` sends and takes tensors as bytes; the peers, which cannot, get JSON. Answers are held against scikit-learn's before
+anything is timed.
 
 One server at a time on core 0, wrk on core 1, interleaved; the log and the metrics of Tidemill are on, and BentoML is loaded.
 Nothing is asserted: figures of a busy machine are no figures, and the load average from before and after is printed with
-them. Without a folder the model is a logistic regression of 50 features. Needs `wrk`.
+them. Needs `wrk`.
 """
 
 from __future__ import annotations
@@ -22,16 +26,78 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
-import linear
+import models
 import numpy as np
+import peers
 
 HERE = Path(__file__).parent
 PORT = 8711
 PATIENCE = 120.0
+GAP = 1e-6
+"""How far a server's probabilities may lie from scikit-learn's."""
+WARM = 3
+"""Seconds of load before the one that is measured."""
 PAUSE = 0.5
 """Seconds between a start and the load on it, in which the processor comes to rest."""
+
+
+class Asked(NamedTuple):
+    """A request."""
+
+    body: bytes
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, rows: np.ndarray, *, binary: bool) -> Asked:
+        tensor: dict[str, Any] = {"name": "input", "shape": list(rows.shape), "datatype": "FP32"}
+        if not binary:
+            return cls(
+                json.dumps({"inputs": [{**tensor, "data": rows.tolist()}]}).encode(),
+                {"content-type": "application/json", "accept-encoding": "identity"},
+            )
+        raw = rows.astype("<f4").tobytes()
+        head = json.dumps(
+            {
+                "inputs": [{**tensor, "parameters": {"binary_data_size": len(raw)}}],
+                "parameters": {"binary_data_output": True},
+            }
+        ).encode()
+        return cls(
+            head + raw,
+            {
+                "content-type": "application/octet-stream",
+                "inference-header-content-length": str(len(head)),
+                "accept-encoding": "identity",
+            },
+        )
+
+    def script(self, folder: Path) -> Path:
+        """For wrk: posts this."""
+        body = folder / "body"
+        body.write_bytes(self.body)
+        script = folder / "post.lua"
+        lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in self.headers.items()]
+        script.write_text(
+            "\n".join(['wrk.method = "POST"', *lines, f'wrk.body = io.open("{body}", "rb"):read("*a")', ""])
+        )
+        return script
+
+
+def probabilities_in(answer: httpx.Response) -> np.ndarray:
+    """What a server says the probabilities are."""
+    end = answer.headers.get("inference-header-content-length")
+    document = json.loads(answer.content[: int(end)] if end else answer.content)
+    at = int(end or 0)
+    for output in document["outputs"]:
+        size = output.get("parameters", {}).get("binary_data_size", 0)
+        if output["name"] == "predict_proba":
+            values = np.frombuffer(answer.content[at : at + size], "<f4") if size else np.array(output["data"])
+            return values.reshape(output["shape"]).astype(np.float64)
+        at += size
+    raise SystemExit("an answer without probabilities")
 
 
 class Running:
@@ -48,19 +114,19 @@ class Running:
         )
         self.path = path
 
-    def first_answer(self, body: bytes) -> tuple[float, bytes]:
+    def first_answer(self, asked: Asked) -> tuple[float, httpx.Response]:
         """Seconds from the start to the first answer, and that answer."""
         while True:
             if self.process.poll() is not None:
                 raise SystemExit(f"{self.process.args} ended with {self.process.returncode}")
             try:
                 answer = httpx.post(
-                    f"http://127.0.0.1:{PORT}{self.path}", content=body, headers={"content-type": "application/json"}
+                    f"http://127.0.0.1:{PORT}{self.path}", content=asked.body, headers=asked.headers, timeout=PATIENCE
                 )
             except httpx.TransportError:
                 answer = None
             if answer is not None and answer.status_code == 200:
-                return time.perf_counter() - self.started, answer.content
+                return time.perf_counter() - self.started, answer
             time.sleep(0.005)
 
     def settled(self) -> None:
@@ -110,74 +176,73 @@ class Running:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, nargs="?")
+    parser.add_argument("--models", nargs="+", choices=models.MODELS, default=list(models.MODELS))
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--binary", action="store_true")
+    parser.add_argument("--peers", nargs="*", choices=peers.REQUIREMENTS, default=[])
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        compare(chosen, chosen.model or linear.write(Path(scratch) / "logistic" / "1", features=50, seed=7))
+        for name in chosen.models:
+            compare(chosen, models.write(name, Path(scratch) / name / "1"))
 
 
 def compare(chosen: argparse.Namespace, model: Path) -> None:
     """Measure and print."""
-    features = len(json.loads((model / "signature.json").read_text())["features"])
-    rows = np.random.default_rng(7).normal(size=(chosen.rows, features)).round(6)
-    body = json.dumps(
-        {"inputs": [{"name": "input", "shape": list(rows.shape), "datatype": "FP32", "data": rows.tolist()}]}
-    ).encode()
+    rows = np.random.default_rng(7).normal(size=(chosen.rows, models.FEATURES)).round(6)
+    as_json, as_asked = Asked.of(rows, binary=False), Asked.of(rows, binary=chosen.binary)
+    truth = models.probabilities(model, rows)
     before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as scratch:
-        script = Path(scratch) / "post.lua"
-        script.write_text(
-            f'wrk.method = "POST"\nwrk.headers["content-type"] = "application/json"\nwrk.body = [==[{body.decode()}]==]\n'
-        )
-        ours = [
-            sys.executable,
-            "-m",
-            "tidemill",
-            "serve",
-            str(model),
-            "--name",
-            "m",
-            "--port",
-            str(PORT),
-            "--log",
-            f"file://{scratch}/log",
-        ]
-        warm = Running(ours, "/v2/models/m/infer")
-        _, answer = warm.first_answer(body)
+    with tempfile.TemporaryDirectory() as json_folder, tempfile.TemporaryDirectory() as scratch:
+        json_script = as_json.script(Path(json_folder))
+        script = as_asked.script(Path(scratch))
+        path = "/v2/models/m/infer"
+        ours = [sys.executable, "-m", "tidemill", "serve", str(model), "--name", "m", "--port", str(PORT), "--log", f"file://{scratch}/log"]  # fmt: skip
+        warm = Running(ours, path)
+        _, answer = warm.first_answer(as_asked)
         warm.stop()
+        echoed = Path(scratch) / "answer"
+        echoed.write_bytes(answer.content)
+        sklearn_model = str(model / "model.joblib")
         servers: dict[str, Callable[[], Running]] = {
-            "echo": lambda: Running(
-                [sys.executable, str(HERE / "echo.py"), str(PORT), answer.decode()], "/v2/models/m/infer"
-            ),
+            "echo": lambda: Running([sys.executable, str(HERE / "echo.py"), str(PORT), str(echoed)], path),
             "expert": lambda: Running(
-                [sys.executable, str(HERE / "expert.py"), str(PORT), str(model / "model.onnx")],
-                "/v2/models/m/infer",
+                [sys.executable, str(HERE / "expert.py"), str(PORT), str(model / "model.onnx")], path
             ),
-            "tidemill": lambda: Running(ours, "/v2/models/m/infer"),
+            "tidemill": lambda: Running(ours, path),
         }
+        if "fastapi" in chosen.peers:
+            python = str(peers.python_of("fastapi"))
+            servers["fastapi"] = lambda: Running(
+                [python, str(HERE / "fastapi_sklearn.py"), str(PORT), sklearn_model], path
+            )
         found: dict[str, list[tuple[float, ...]]] = {name: [] for name in servers}
         for _ in range(chosen.rounds):
             for name, start in servers.items():
                 server = start()
                 try:
-                    first, _ = server.first_answer(body)
+                    own = name in ("echo", "tidemill")
+                    first, answer = server.first_answer(as_asked if own else as_json)
+                    gap = 0.0 if name == "echo" else float(np.abs(probabilities_in(answer) - truth).max())
+                    if gap > GAP:
+                        raise SystemExit(f"{name} differs by {gap:.2g} from what scikit-learn says")
                     if name == "tidemill":
                         server.settled()
                     else:
                         time.sleep(PAUSE)
                     idle = server.resident()
+                    # What comes with the first requests only, such as the library that writes the log, is not counted.
+                    server.load(script if own else json_script, WARM, chosen.connections)
                     worked = server.worked()
-                    count, rate, tail = server.load(script, chosen.seconds, chosen.connections)
+                    count, rate, tail = server.load(script if own else json_script, chosen.seconds, chosen.connections)
                     each = (server.worked() - worked) / count * 1e6
                 finally:
                     server.stop()
                 found[name].append((each, rate, tail, first, idle))
     print(
-        f"{model.parent.name}/{model.name}: {chosen.rows} rows x {features}, {chosen.connections} connections, load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"
+        f"{model.parent.name}: {chosen.rows} rows x {models.FEATURES}{' as bytes' if chosen.binary else ''}, {chosen.connections} connections, load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"
     )
     middle = {
         name: [statistics.median(column) for column in zip(*values, strict=True)] for name, values in found.items()
@@ -188,7 +253,7 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
             f"  {name:10} {rate:7.0f} requests/s ({min(spread):.0f} to {max(spread):.0f}), p99 {tail:6.2f} ms, {each:6.1f} us of processor each,"
             f" first answer {first:.2f} s, idle {idle:.0f} MB"
         )
-    for peer in ("echo", "expert"):
+    for peer in [name for name in middle if name != "tidemill"]:
         rates, work = middle["tidemill"][1] / middle[peer][1], middle[peer][0] / middle["tidemill"][0]
         print(
             f"  tidemill / {peer}: {rates:.2f} by requests/s, {work:.2f} by processor time, which a busy machine disturbs less"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-ANSWER = sys.argv[2].encode()
+ANSWER = Path(sys.argv[2]).read_bytes()
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
 
 

@@ -75,10 +75,10 @@ def load_reference(version: VersionOrder, store: Store) -> Reference:
     """What the version learnt from, from those of its files that matter here; each is checked before it is read."""
     files = VersionFiles(version, store)
     try:
-        signature = Signature.model_validate_json(files.read(SIGNATURE_FILE))
+        signature = Signature.from_json(files.read(SIGNATURE_FILE))
         profile = Profile.from_json(files.read(PROFILE_FILE))
         evaluation = _evaluation.validate_json(files.read(EVALUATION_FILE)) if EVALUATION_FILE in files else ()
-    except (ValidationError, ProfileError) as error:
+    except (ValueError, ProfileError) as error:
         raise ArtifactCorrupt(f"{version.uri} cannot be compared with: {error}; train the version again") from error
     holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
     return Reference.of(signature, profile, holdout, sample=files.table(SAMPLE_FILE), answers=files.table(ANSWERS_FILE))

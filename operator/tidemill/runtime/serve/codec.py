@@ -6,6 +6,7 @@ and its response is those bytes joined with the few that are new.
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ PREDICT: Final = "predict"
 PROBABILITIES: Final = "predict_proba"
 NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
 LONGEST_ID: Final = 128
+FLOATS: Final = frozenset({"FP64", "FP32", "FP16"})
 
 
 class Asked(NamedTuple):
@@ -90,6 +92,7 @@ class Codec:
         self._class_json = [orjson.dumps(value) for value in signature.classes]
         self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
         self._predict = b'"outputs":[{"name":"predict","datatype":"%b","shape":[' % self.datatype.encode()
+        self._row = struct.Struct(f"{self.features.count}d").pack
         self._one = [self._predict + b'1],"data":[%b]}' % value for value in self._class_json]
 
     def read(self, body: bytes, header_length: int | None = None) -> Asked:
@@ -97,6 +100,10 @@ class Codec:
         raw = memoryview(b"")
         if header_length is None:
             document = parse(body)
+            row = self._one_row(document.get("inputs"))
+            if row is not None:
+                outputs = self._outputs(document) if "outputs" in document or "parameters" in document else ()
+                return Asked(client_id(document), row, outputs, True)
         else:
             if not 0 < header_length <= len(body):
                 raise bad(f"inference-header-content-length: must lie between 1 and the body's {len(body)} bytes")
@@ -113,6 +120,28 @@ class Codec:
         parameters = document.get("parameters")
         given_keys = parameters.get("keys") if isinstance(parameters, dict) else None
         return Asked(given_id, rows, outputs, positional, row_keys(given_keys, len(rows.matrix), "parameters.keys"))
+
+    def _one_row(self, inputs: Any) -> Rows | None:
+        """One row of numbers in one tensor, which is what most requests hold; None for all else, to be read with care."""
+        if type(inputs) is not list or len(inputs) != 1 or not self.features.numeric or self.features.count < 2:
+            return None
+        tensor = inputs[0]
+        if type(tensor) is not dict or "parameters" in tensor or type(tensor.get("name")) is not str:
+            return None
+        shape, data = tensor.get("shape"), tensor.get("data")
+        if (
+            shape != [1, self.features.count]
+            or type(shape[0]) is not int
+            or type(shape[1]) is not int
+            or type(data) is not list
+            or tensor.get("datatype") not in FLOATS
+        ):
+            return None
+        try:
+            packed = self._row(*(data[0] if len(data) == 1 and type(data[0]) is list else data))
+        except (struct.error, OverflowError, TypeError):
+            return None
+        return Rows(np.frombuffer(packed).reshape(1, -1), NO_CATEGORIES)
 
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
         found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]] = {}

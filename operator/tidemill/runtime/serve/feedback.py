@@ -7,11 +7,13 @@ as if it had been a request of its own.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tidemill.api.base import Scalar
 from tidemill.runtime.serve.codec import checked_id, parse
 from tidemill.runtime.serve.refusal import bad, shown
+
+if TYPE_CHECKING:
+    from tidemill.api.base import Scalar
 
 MOST_LABELS: Final = 100_000
 LONGEST_LABEL: Final = 256

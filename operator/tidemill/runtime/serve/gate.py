@@ -10,12 +10,14 @@ No framework code runs for a request: orjson reads it, and prebuilt bytes go out
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import orjson
 
 from tidemill.runtime.serve import reports
+from tidemill.runtime.serve.explaining import Explaining
 from tidemill.runtime.serve.labelling import Labelling
-from tidemill.runtime.serve.model import server_metadata
+from tidemill.runtime.serve.model import Model, server_metadata
 from tidemill.runtime.serve.peers import Peers
 from tidemill.runtime.serve.predicting import INFER, ROWS, Predicting
 from tidemill.runtime.serve.refusal import Refused, shown
@@ -23,6 +25,7 @@ from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send
 from tidemill.runtime.serve.responses import TEXT, Responses
 from tidemill.runtime.serve.serving import Serving
 
+AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 Act = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -38,18 +41,48 @@ class Gate:
         self.peers = Peers(f"{self._base}/feedback")
         self._responses = Responses(identity, serving.state)
         self.predicting = Predicting(serving, self.bodies, self._responses, log_percent=log_percent)
+        self.explaining = Explaining(serving, self.bodies, self._responses)
         self._labelling = Labelling(serving, self.bodies, self._responses, self.peers)
         self._server = server_metadata()
         self._acts = self._routes(self._base)
+
+    def swap(self, model: Model) -> None:
+        """Answer with `model` from now on; requests that are under way are answered by the model they began with.
+
+        It has the name and the version's name of the one before, takes the same features and gives the same classes:
+        paths and logs stay as they are. Raises ValueError where it does not.
+        """
+        serving, before = self.serving, self.serving.model
+        if before is not None and (
+            (model.identity.model, model.identity.version) != (before.identity.model, before.identity.version)
+            or model.codec.features.names != before.codec.features.names
+            or model.codec.features.indexes != before.codec.features.indexes
+            or (model.signature.task, model.signature.classes) != (before.signature.task, before.signature.classes)
+        ):
+            raise ValueError("it takes other features or gives other classes than the one that is served; start anew")
+        serving.identity, serving.model = model.identity, model
+        serving.loaded_at = serving.clock()
+        self._responses.serve(model.identity)
+
+    def ways(self) -> dict[bytes, AtOnce]:
+        """By path: what may be answered at once, without this application."""
+        at_once = self.predicting.at_once
+        pinned = f"{self._base}/versions/{self.serving.identity.version}"
+        return {
+            f"{base}/{tail}".encode(): partial(at_once, form)
+            for base in (self._base, pinned)
+            for tail, form in (("infer", INFER), ("predict", ROWS))
+        }
 
     def _routes(self, base: str) -> dict[str, Act]:
         predict = self.predicting.answer
         of_model: dict[str, Act] = {
             "": self._model_metadata,
-            "/ready": self._ready,
+            "/ready": self._model_ready,
             "/infer": lambda scope, receive, send: predict(INFER, True, scope, receive, send),
             "/predict": lambda scope, receive, send: predict(ROWS, True, scope, receive, send),
             "/feedback": self._labelling.answer,
+            "/explain": self.explaining.answer,
         }
         pinned: dict[str, Act] = {
             **of_model,
@@ -58,6 +91,7 @@ class Gate:
         }
         return {
             "/v2": self._server_metadata,
+            "/v2/openapi.json": self._openapi,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
             "/livez": self._live,
@@ -107,6 +141,19 @@ class Gate:
     async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
         ready, body = self.serving.state.readiness()
         await self._responses.get(scope, send, 200 if ready else 503, body)
+
+    async def _model_ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ready, body = self.serving.state.readiness(self.serving.identity.model)
+        await self._responses.get(scope, send, 200 if ready else 503, body)
+
+    async def _openapi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.serving.model is None:
+            await self._responses.refuse(send, self.serving.state.refusal())
+        else:
+            from tidemill.runtime.serve.openapi import document
+
+            bounds = self.serving.bounds
+            await self._responses.get(scope, send, 200, orjson.dumps(document(self.serving.model, bounds)))
 
     async def _model_metadata(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.serving.model is None:

@@ -9,14 +9,16 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tidemill.runtime import manifest as manifests
 from tidemill.runtime.failures import ArtifactCorrupt, RunFailed
 from tidemill.runtime.manifest import Manifest
-from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Predictor, load
 from tidemill.runtime.serve.state import State
+
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
 
 logger = logging.getLogger(__name__)
 

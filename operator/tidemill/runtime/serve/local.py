@@ -6,14 +6,17 @@ import os
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tidemill.runtime import manifest as manifests
-from tidemill.runtime.objects import Store
 from tidemill.runtime.serve import workers as processes
 from tidemill.runtime.serve.loading import Loaded, from_folder, from_store
 from tidemill.runtime.serve.model import Identity
 from tidemill.runtime.serve.server import Settings, serve
+
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
 
 NO_DIGEST = "sha256:" + "0" * 64
 """Stands for a folder without a manifest, whose content nobody named."""
@@ -21,6 +24,8 @@ NO_DIGEST = "sha256:" + "0" * 64
 
 def serve_model(where: str, *, name: str, version: str, host: str, port: int, workers: int, log: str) -> None:
     """Serve the model in the folder or at the URI `where` until told to stop; rows and labels are logged below `log`.
+
+    Where the files there are replaced by another version's, that version is served once it has given its golden answers.
 
     An `s3://` URI is read with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT_URL`.
     Raises FileNotFoundError where there is no such folder.
@@ -37,14 +42,26 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
         def attempt() -> Loaded:
             return from_folder(folder)
 
+        def newer(served: str) -> tuple[str, Loaded] | None:
+            now = _digest_of(folder)
+            return None if now == served else (now, from_folder(folder))
+
     else:
         path = Path(parts.path)
         store = _open(f"{parts.scheme}://{parts.netloc}")
         uri = where.rstrip("/")
-        digest = manifests.digest_of(store.get(f"{store.key_of(uri)}/{manifests.FILE}"))
+
+        def digest_now() -> str:
+            return manifests.digest_of(store.get(f"{store.key_of(uri)}/{manifests.FILE}"))
+
+        digest = digest_now()
 
         def attempt() -> Loaded:
             return from_store(lambda: store, uri, digest)
+
+        def newer(served: str) -> tuple[str, Loaded] | None:
+            now = digest_now()
+            return None if now == served else (now, from_store(lambda: store, uri, now))
 
     model = name or path.parent.name or "model"
     identity = Identity(
@@ -53,7 +70,13 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
     settings = Settings.from_environment(host=host, port=port, drain_seconds=0.0)
 
     def work(listen: socket.socket | None) -> None:
-        serve(identity, attempt, replace(settings, listen=listen), log_to=lambda _: _open(log) if log else None)
+        serve(
+            identity,
+            attempt,
+            replace(settings, listen=listen),
+            log_to=lambda _: _open(log) if log else None,
+            newer=newer,
+        )
 
     if workers == 1:
         work(None)
@@ -67,6 +90,8 @@ def _digest_of(folder: Path) -> str:
 
 
 def _open(uri: str) -> Store:
+    from tidemill.runtime.objects import Store
+
     return Store.open(
         uri,
         endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),

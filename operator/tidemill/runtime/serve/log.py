@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tidemill.runtime.objects import Store
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
 
 logger = logging.getLogger(__name__)
 

@@ -77,6 +77,13 @@ HELP: Final = {
         "gauge", "Share of compared rows to which candidate and stable said the same.", _PAIR
     ),
     "tidemill_compared_rows_total": Declared("counter", "Rows that both versions answered in this trial.", _PAIR),
+    "tidemill_outlier_rows_total": Declared(
+        "counter", "Rows further out than 99.9 % of the training rows, among those looked at.", ("service",)
+    ),
+    "tidemill_outlier_scored_rows_total": Declared(
+        "counter", "Rows that were looked at for outliers.", ("service",)
+    ),
+    "tidemill_model_age_seconds": Declared("gauge", "Seconds since this process loaded the version.", _MODEL),
     "tidemill_model_info": Declared("gauge", "The version this process serves.", (*_MODEL, "digest")),
     "tidemill_model_ready": Declared("gauge", "Whether the version is loaded and answers.", _MODEL),
 }
@@ -110,6 +117,8 @@ class Metrics:
         self.feedback = 0
         self.candidate_errors = 0
         self.candidate_skipped = 0
+        self.outliers = 0
+        self.scored = 0
         self._series: dict[tuple[str, str], Series] = {}
 
     def of(self, version: str, role: str) -> Series:
@@ -137,6 +146,8 @@ class Metrics:
         add("tidemill_feedback_total", {}, self.feedback)
         add("tidemill_candidate_errors_total", {}, self.candidate_errors)
         add("tidemill_candidate_skipped_total", {}, self.candidate_skipped)
+        add("tidemill_outlier_rows_total", {}, self.outliers)
+        add("tidemill_outlier_scored_rows_total", {}, self.scored)
         for series in self._series.values():
             who = {"model_version": series.version, "role": series.role}
             for code, count in series.codes.items():

@@ -16,7 +16,7 @@ from tidemill.runtime.serve.labels import Labels
 from tidemill.runtime.serve.records import Author
 from tidemill.runtime.serve.rows import RowCodec
 
-EXTENSIONS: Final = ("binary_tensor_data", "tidemill_predict", "tidemill_feedback")
+EXTENSIONS: Final = ("binary_tensor_data", "tidemill_predict", "tidemill_feedback", "tidemill_explain")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import orjson
 
 from tidemill.runtime.predictor import Answer, Unanswerable
+from tidemill.runtime.serve.aside import Aside
 from tidemill.runtime.serve.candidate import FEATURES, FORWARDED, SECONDS, Reply
 from tidemill.runtime.serve.codec import Asked, Codec, checked_id
 from tidemill.runtime.serve.events import Exchange
@@ -19,9 +18,9 @@ from tidemill.runtime.serve.model import Model
 from tidemill.runtime.serve.records import OVERHEAD, Author, Prediction
 from tidemill.runtime.serve.refusal import Refused, bad
 from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
-from tidemill.runtime.serve.responses import CLOSE, Headers, Responses
+from tidemill.runtime.serve.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
 from tidemill.runtime.serve.rows import RowCodec
-from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.serve.serving import MOST_WATCHED, Serving
 from tidemill.runtime.serve.split import Split
 
 logger = logging.getLogger(__name__)
@@ -32,6 +31,10 @@ INLINE_ROWS: Final = 2_000
 """A compiled model answers this many rows at once on the event loop; more go to a thread, so that probes are answered."""
 INLINE_ROWS_ESTIMATED: Final = 50
 """The same for a scikit-learn estimator."""
+MOST_WAITING: Final = 64
+"""Requests that may wait for a thread; more are told to come again."""
+SLOWER: Final = frozenset({b"content-encoding", b"transfer-encoding", FORWARDED.encode()})
+"""Headers that send a request the long way."""
 
 
 class Predicting:
@@ -44,7 +47,7 @@ class Predicting:
         self._count = 0
         self._sample = Split(log_percent)
         self._logs_all = log_percent >= 100
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="predict")
+        self._threads = Aside("predict", threads=2, most_waiting=MOST_WAITING, seconds=serving.bounds.timeout)
         self._own = serving.metrics.of(serving.identity.version, serving.identity.role)
 
     async def answer(self, form: str, may_forward: bool, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +100,11 @@ class Predicting:
         finally:
             metrics.in_flight -= 1
         seconds = time.perf_counter() - started
-        answered = self._responses.head(content, request, end)
+        compressed = None if forwarded else self._responses.compressed(content, headers)
+        answered = self._responses.head(content if compressed is None else compressed, request, end, model.identity)
+        if compressed is not None:
+            content = compressed
+            answered += GZIPPED
         if forwarded:
             answered.append((SECONDS.encode(), b"%.6f" % seconds))
         await send({"type": "http.response.start", "status": 200, "headers": answered})
@@ -114,15 +121,55 @@ class Predicting:
         if not forwarded and self._log(request, asked, answer, model.author) and serving.events is not None:
             self._tell(request, asked, body, headers, model.author, content, answered)
 
+    def at_once(self, form: str, headers: dict[bytes, bytes], body: bytes) -> bytes | None:
+        """The whole response to a request whose body is there, where nothing has to be waited for.
+
+        None where it must go through `answer`: while a candidate is on trial, where events tell of requests, for models that are asked in a thread, for
+        bodies that are compressed, and for all that is wrong.
+        """
+        serving = self._serving
+        model, rollout = serving.model, serving.rollout
+        if (
+            model is None
+            or not model.predictor.compiled
+            or serving.state.draining
+            or serving.events is not None
+            or (rollout is not None and (rollout.split.percent or rollout.trial is not None))
+            or not SLOWER.isdisjoint(headers)
+        ):
+            return None
+        started = time.perf_counter()
+        codec: Codec | RowCodec = model.codec if form is INFER else model.row_codec
+        try:
+            asked = codec.read(body, accepted_type(headers))
+            if len(asked.rows.matrix) > INLINE_ROWS:
+                return None
+            request = asked.id or self._request_id(headers)
+            answer = model.predictor.predict(asked.rows.matrix)
+            content, end = codec.write(asked, answer, request)
+        except Exception:  # whatever it is, `answer` meets it again and says what it is
+            return None
+        if len(content) >= COMPRESSED_FROM and b"accept-encoding" in headers:
+            return None
+        response = self._responses.whole(content, request, end, model.identity)
+        seconds = time.perf_counter() - started
+        self._own.answered(200, seconds, len(answer.values))
+        if serving.direct is not None:
+            serving.direct.answered(seconds)
+        self._log(request, asked, answer, model.author)
+        return response
+
     async def ask(self, model: Model, rows: Rows) -> Answer:
         """What this process's own version says; raises Refused."""
         predictor = model.predictor
         try:
             if len(rows.matrix) <= (INLINE_ROWS if predictor.compiled else INLINE_ROWS_ESTIMATED):
                 return predictor.predict(rows.matrix)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, predictor.predict, rows.matrix)
+            return await self._threads.ask(predictor.predict, rows.matrix)
         except Unanswerable as error:
             raise bad(str(error)) from None
+        except Refused:
+            raise
         except Exception as error:  # whatever a model raises, the client is told and the server goes on
             logger.exception("the model failed")
             rollout = self._serving.rollout
@@ -178,6 +225,8 @@ class Predicting:
 
     def _log(self, request: str, asked: Asked, answer: Answer, author: Author) -> bool:
         """Keep the answer, if it is of those that are; says whether it is."""
+        if len(self._serving.watched) < MOST_WATCHED:
+            self._serving.watched.append(asked.rows.matrix)
         if not (self._logs_all or self._sample.takes()):
             return False
         log = self._serving.predictions

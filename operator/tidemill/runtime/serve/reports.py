@@ -49,6 +49,8 @@ def gauges(serving: Serving) -> list[Gauge]:
         ("tidemill_model_info", {**who, "digest": identity.digest}, 1),
         ("tidemill_model_ready", who, int(serving.state.readiness()[0])),
     ]
+    if serving.loaded_at:
+        found.append(("tidemill_model_age_seconds", who, max(0.0, serving.clock() - serving.loaded_at)))
     for name, log in serving.logs().items():
         mark = {"log": name}
         found += [

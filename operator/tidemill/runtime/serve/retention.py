@@ -10,9 +10,10 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tidemill.runtime.objects import Store
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
 
 logger = logging.getLogger(__name__)
 

@@ -16,13 +16,14 @@ import os
 import random
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from tidemill.runtime.objects import Store
+from tidemill.runtime.failures import RunFailed
+from tidemill.runtime.serve.direct import protocol
 from tidemill.runtime.serve.events import Events
 from tidemill.runtime.serve.gate import Gate
 from tidemill.runtime.serve.loading import Loaded, until_loaded
@@ -35,6 +36,9 @@ from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.serving import Serving
 from tidemill.runtime.serve.stopping import Server, end_after
 
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
+
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE: Final = 75
@@ -44,6 +48,10 @@ LAST_REQUESTS: Final = 3
 WORK_SECONDS: Final = 1.0
 BREATH: Final = 0.25
 THREADS_SECONDS: Final = 1.0
+FOLLOW_SECONDS: Final = 2.0
+
+Newer = Callable[[str], tuple[str, Loaded] | None]
+"""From the digest that is served to another one with what answers for it, its golden rows included; or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,12 @@ def serve(
     *,
     routes: Path | None = None,
     log_to: Callable[[Loaded], Store | None],
+    newer: Newer | None = None,
 ) -> None:
     """Serve what `attempt` loads until told to stop, whereupon the process ends.
 
-    `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to.
+    `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to;
+    `newer` is asked every few seconds for what should take the place of the version with a digest.
     """
     serving = Serving(identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds)
     gate = Gate(serving, log_percent=settings.log_percent)
@@ -105,7 +115,7 @@ def serve(
         gate,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=protocol(gate.ways()),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -119,7 +129,7 @@ def serve(
     )
     server = Server(config, serving.state, settings.drain_seconds, end_after)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_run(server, gate, attempt, settings, routes, log_to))
+        runner.run(_run(server, gate, attempt, settings, routes, log_to, newer))
         # Leaving the runner waits for threads. All that was worth waiting for is over.
         end_after(THREADS_SECONDS)
 
@@ -131,10 +141,11 @@ async def _run(
     settings: Settings,
     routes: Path | None,
     log_to: Callable[[Loaded], Store | None],
+    newer: Newer | None,
 ) -> None:
     work = Work()
     work.start(gate.bodies.sweep())
-    work.start(_bring_up(gate, attempt, settings, routes, log_to, work))
+    work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
     try:
         await server.serve([settings.listen] if settings.listen else None)
     finally:
@@ -184,6 +195,7 @@ async def _bring_up(
     settings: Settings,
     routes: Path | None,
     log_to: Callable[[Loaded], Store | None],
+    newer: Newer | None,
     work: Work,
 ) -> None:
     serving = gate.serving
@@ -206,7 +218,10 @@ async def _bring_up(
         await serving.rollout.look()
         work.start(serving.rollout.run())
         work.start(gate.peers.run())
-    serving.model = model
+    gate.swap(model)
+    if newer is not None:
+        work.start(_follow(gate, newer))
+    work.start(gate.explaining.watch())
     serving.state.loaded = True
     logger.info(
         "%s %s answers (%s)",
@@ -254,6 +269,25 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
             chance=random.random,
         )
         work.start(serving.retention.run(store))
+
+
+async def _follow(gate: Gate, newer: Newer) -> None:
+    """Swap the model whenever there is a newer one; one that cannot be served changes nothing and is logged once."""
+    said = ""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            found = await asyncio.to_thread(newer, gate.serving.identity.digest)
+            if found is not None:
+                digest, loaded = found
+                gate.swap(Model(replace(gate.serving.identity, digest=digest), loaded.predictor))
+                logger.info("%s answers now", digest)
+                settle()
+            said = ""
+        except (RunFailed, OSError, ValueError) as error:
+            if str(error) != said:
+                logger.error("the newer version is not served: %s", error)
+            said = str(error)
 
 
 def settle() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from tidemill.runtime.serve.behind import App
 from tidemill.runtime.serve.events import Events
@@ -16,6 +17,9 @@ from tidemill.runtime.serve.retention import Retention
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.state import State
 from tidemill.runtime.serve.trial import Tally
+
+MOST_WATCHED: Final = 200
+"""Requests whose rows are looked at in one go; more are passed over."""
 
 
 @dataclass(slots=True)
@@ -40,6 +44,10 @@ class Serving:
     events: Events | None = None
     """Where logged requests are sent too."""
     retention: Retention | None = None
+    watched: list[Any] = field(default_factory=list)
+    """Rows that were answered lately and not yet looked at for outliers, MOST_WATCHED requests at most."""
+    loaded_at: float = 0.0
+    """When the model was loaded, in seconds since 1970."""
     behind: App | None = None
     """The BentoML service, once it is loaded."""
     metrics: Metrics = field(init=False)

@@ -22,13 +22,16 @@ class State:
     """What is missing and what to do, for a person."""
     attempts: int = 0
 
-    def readiness(self) -> tuple[bool, bytes]:
-        """Whether to send requests, and a body that says why not."""
+    def readiness(self, model: str = "") -> tuple[bool, bytes]:
+        """Whether to send requests, and a body that says why not; it names the `model` if one is given."""
+        said: dict[str, Any] = {"name": model} if model else {}
         if self.draining:
-            return False, orjson.dumps({"ready": False, "reason": "Draining", "error": "this process was told to stop"})
+            return False, orjson.dumps(
+                {**said, "ready": False, "reason": "Draining", "error": "this process was told to stop"}
+            )
         if not self.loaded:
-            return False, orjson.dumps({"ready": False, "reason": self.reason, "error": self.message})
-        return True, b'{"ready":true}'
+            return False, orjson.dumps({**said, "ready": False, "reason": self.reason, "error": self.message})
+        return True, orjson.dumps({**said, "ready": True})
 
     def refusal(self) -> Refused:
         """What a request is told that needs the model before it is there."""

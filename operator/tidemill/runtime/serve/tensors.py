@@ -30,6 +30,7 @@ NUMBERS: Final[dict[str, Any]] = {
     "UINT32": np.dtype("<u4"),
     "UINT64": np.dtype("<u8"),
 }
+FLOATS: Final = frozenset({"FP64", "FP32", "FP16", "BF16"})
 DATATYPES: Final = (*NUMBERS, "BF16", "BYTES")
 MOST_DIMENSIONS: Final = 8
 
@@ -64,7 +65,24 @@ def from_json(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], Numb
         texts = _flat_texts(data, where)
         _check_count(len(texts), shape, where)
         return shape, texts
-    return shape, numbers(data, shape, where)
+    found = numbers(data, shape, where)
+    if datatype not in FLOATS:
+        _must_be_of(found, datatype, where)
+    return shape, found
+
+
+def _must_be_of(values: Numbers, datatype: str, where: str) -> None:
+    """Refuse numbers that the tensor's own datatype cannot hold; NaN stands for `null`."""
+    if datatype == "BOOL":
+        wrong, wanted = (values != 0) & (values != 1), "true or false"
+    else:
+        bounds = np.iinfo(NUMBERS[datatype])
+        wrong = (values != np.trunc(values)) | (values < bounds.min) | (values > bounds.max)
+        wanted = f"a whole number from {bounds.min} to {bounds.max}"
+    wrong &= ~np.isnan(values)
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise bad(f"{where}.data[{place}]: must be {wanted} in a tensor of {datatype}, not {values[place]:g}")
 
 
 def numbers(data: list[Any], shape: tuple[int, ...], where: str) -> Numbers:

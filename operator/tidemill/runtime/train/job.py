@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tidemill.api.base import Model
 from tidemill.api.modelversion import Measured
 from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
-from tidemill.runtime import artifact, predictor
+from tidemill.runtime import artifact, predictor, typical
 from tidemill.runtime.encoding import encode, features_of
 from tidemill.runtime.failures import ArtifactCorrupt, InvalidParameters, TrainingFailed
 from tidemill.runtime.objects import Store
@@ -118,8 +118,9 @@ class _Run:
         artifact.write_estimator(model, self.scratch / predictor.MODEL_FILE)
         files: dict[str, bytes | Path] = {
             predictor.MODEL_FILE: self.scratch / predictor.MODEL_FILE,
-            predictor.SIGNATURE_FILE: _json(signature),
+            predictor.SIGNATURE_FILE: orjson.dumps(signature.to_wire(), option=orjson.OPT_INDENT_2),
             predictor.GOLDEN_FILE: golden.to_json(),
+            predictor.TYPICAL_FILE: typical.of(matrix, signature, self.order.seed).to_json(),
             artifact.PROFILE_FILE: profile.to_json(),
             artifact.SAMPLE_FILE: expected.sample(self.rows, signature),
             artifact.ANSWERS_FILE: expected.answers(self.rows, signature, quick),

@@ -21,6 +21,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tidemill.contract import Routes, ServeOrder, VersionOrder
+from tidemill.runtime import typical
 from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Answer, Golden
 from tidemill.runtime.signature import Feature, Signature
@@ -115,6 +116,7 @@ def publisher(store: Store) -> Callable[..., VersionOrder]:
             {
                 "model.onnx": linear_model(weights, classifies=classifies),
                 "signature.json": json.dumps(said.to_wire()).encode(),
+                "typical.json": typical.of(golden(weights).matrix, said, seed=1).to_json(),
                 "golden.json": golden(weights, classifies=classifies).to_json(),
             },
         )

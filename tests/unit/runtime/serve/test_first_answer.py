@@ -13,7 +13,7 @@ ANSWERS = """
 import json, sys
 from pathlib import Path
 import numpy as np
-import tidemill.runtime.serve.local, tidemill.runtime.serve.order
+import tidemill.cli.serve, tidemill.runtime.serve.local
 from tidemill.runtime.serve.gate import Gate
 from tidemill.runtime.serve.loading import from_folder
 from tidemill.runtime.serve.model import Identity, Model
@@ -34,6 +34,8 @@ UNNEEDED = {
     "learning": "sklearn",
     "asking a candidate": "aiohttp",
     "BentoML": "bentoml",
+    "types that check themselves": "pydantic",
+    "the store": "obstore",
 }
 
 

@@ -91,6 +91,7 @@ def test_a_version_holds_all_that_is_promised_and_no_pickle(folder: Path) -> Non
         "profile.json",
         "sample.parquet",
         "answers.parquet",
+        "typical.json",
         "evaluation.json",
         "trained.json",
         "README.md",
@@ -102,7 +103,7 @@ def test_a_version_holds_all_that_is_promised_and_no_pickle(folder: Path) -> Non
 
 
 def test_the_signature_says_what_is_taken_and_given(folder: Path) -> None:
-    signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
+    signature = Signature.from_json((folder / "signature.json").read_bytes())
 
     assert ("benign", "malignant") == signature.classes
     assert 30 == len(signature.features)

@@ -1,0 +1,92 @@
+"""An ONNX model as something to ask: one thread, and for single rows buffers that are bound once and used again.
+
+Handing arrays to ONNX Runtime and taking new ones from it costs more than answering one row. So the input and the outputs
+of a single row lie in memory that is bound when the model is loaded; an answer is a copy in, the run, and a copy out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tidemill.runtime.answer import Answer, Matrix
+from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.signature import Signature
+
+Ask = Callable[[Matrix], Answer]
+
+
+def compiled(file: Path, signature: Signature) -> Ask:
+    """What asks the ONNX model in `file`; raises ArtifactCorrupt where it cannot be run here."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # One row is answered in microseconds; handing it to another thread would take longer than the work.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of its own, without a common base but this
+        raise ArtifactCorrupt(f"{file.name} is no ONNX model that can be run here: {error}; train it again") from error
+    many = _many(session, signature)
+    one = _one(session, signature, many)
+    return many if one is None else one
+
+
+def _outputs(session: Any, signature: Signature) -> list[str]:
+    names = [output.name for output in session.get_outputs()]
+    return names[: 2 if signature.task == "Classification" and signature.gives_probabilities else 1]
+
+
+def _kind(session: Any) -> type[np.floating[Any]]:
+    return np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
+
+
+def _many(session: Any, signature: Signature) -> Ask:
+    name, kind, outputs = session.get_inputs()[0].name, _kind(session), _outputs(session, signature)
+    run = session.run
+    if signature.task == "Regression":
+        return lambda matrix: Answer(
+            run(outputs, {name: matrix.astype(kind, copy=False)})[0].reshape(-1).astype(np.float64)
+        )
+    return lambda matrix: Answer(*run(outputs, {name: matrix.astype(kind, copy=False)}))
+
+
+def _one(session: Any, signature: Signature, many: Ask) -> Ask | None:
+    """`many`, but quicker for a single row; None where the model's outputs are no plain arrays of numbers."""
+    from onnxruntime import OrtValue
+
+    outputs = _outputs(session, signature)
+    row = np.zeros((1, len(signature.features)), _kind(session))
+    try:
+        given = session.run(outputs, {session.get_inputs()[0].name: row})
+        buffers = [np.empty_like(values) for values in given]
+        binding = session.io_binding()
+        binding.bind_ortvalue_input(session.get_inputs()[0].name, OrtValue.ortvalue_from_numpy(row))
+        for output, buffer in zip(outputs, buffers, strict=True):
+            binding.bind_ortvalue_output(output, OrtValue.ortvalue_from_numpy(buffer))
+        session.run_with_iobinding(binding)
+    except Exception:  # whatever cannot be bound is asked the plain way, which says what is wrong if anything is
+        return None
+    regression = signature.task == "Regression"
+    run = session.run_with_iobinding
+    mine = threading.Lock()
+
+    def ask(matrix: Matrix) -> Answer:
+        if len(matrix) != 1 or not mine.acquire(blocking=False):
+            return many(matrix)
+        try:
+            row[:] = matrix
+            run(binding)
+            if regression:
+                return Answer(buffers[0].reshape(-1).astype(np.float64))
+            return Answer(*[buffer.copy() for buffer in buffers])
+        finally:
+            mine.release()
+
+    return ask

@@ -1,0 +1,63 @@
+"""Work that would hold the event loop up, in a few threads with a bounded queue and a bound on its time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from tidemill.runtime.serve.refusal import Refused
+
+T = TypeVar("T")
+
+LOWEST: Final = 19
+
+
+class Aside:
+    """Threads for one sort of work."""
+
+    def __init__(self, name: str, *, threads: int, most_waiting: int, seconds: float, gives_way: bool = False) -> None:
+        """At most `most_waiting` pieces of work wait or are under way; who waits does so for `seconds` at most.
+
+        `gives_way` to whatever else the processor has to do.
+        """
+        self.under_way = 0
+        """Pieces of work that wait or run, also those whose client has gone."""
+        self._name = name
+        self._threads = ThreadPoolExecutor(
+            threads, thread_name_prefix=name, initializer=_give_way if gives_way else None
+        )
+        self._most_waiting = most_waiting
+        self._seconds = seconds
+
+    async def ask(self, work: Callable[..., T], *arguments: Any) -> T:
+        """What `work` gives; raises Refused with 503 where too much waits already, with 504 where it takes too long."""
+        if self.under_way >= self._most_waiting:
+            raise Refused(503, f"{self._name}: {self.under_way} requests wait already; send this one again later")
+        loop = asyncio.get_running_loop()
+        self.under_way += 1
+        future = self._threads.submit(work, *arguments)
+        future.add_done_callback(lambda _: _tell(loop, self._done))
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise Refused(504, f"{self._name}: no answer within {self._seconds:g} s; send fewer rows at once") from None
+
+    def _done(self) -> None:
+        self.under_way -= 1
+
+
+def _give_way() -> None:
+    """Lower this thread's priority; Linux has one for each thread."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, deed: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(deed)

@@ -1,0 +1,134 @@
+"""Why the model answers so, and how unusual a row is: `explain`, and a look at served rows once a second.
+
+Both are done in a thread of the lowest priority, a few requests at most; predictions go on beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from tidemill.runtime import shapley
+from tidemill.runtime.answer import Answer, Matrix, Unanswerable
+from tidemill.runtime.serve.aside import Aside
+from tidemill.runtime.serve.codec import NUMPY, Asked, parse
+from tidemill.runtime.serve.model import Model
+from tidemill.runtime.serve.refusal import Refused, bad
+from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.responses import Responses
+from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.typical import Typical
+
+MOST_ROWS: Final = 16
+"""Rows in one request."""
+MOST_WAITING: Final = 8
+SECONDS: Final = 30.0
+EVERY: Final = 1.0
+FAR_OUT: Final = 0.999
+"""A row is an outlier that lies further out than this share of the training rows."""
+
+
+class Explaining:
+    """Answers `explain`, and counts outliers."""
+
+    def __init__(self, serving: Serving, bodies: Bodies, responses: Responses) -> None:
+        self._serving = serving
+        self._bodies = bodies
+        self._responses = responses
+        self._looked_at: tuple[Model, Typical] | None = None
+
+    @cached_property
+    def _aside(self) -> Aside:
+        return Aside("explain", threads=1, most_waiting=MOST_WAITING, seconds=SECONDS, gives_way=True)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Explain the rows of a request, which looks like one to `infer` or to `predict`."""
+        serving = self._serving
+        try:
+            if scope["method"] != "POST":
+                raise Refused(405, f"method: explain takes POST, not {scope['method']}")
+            headers = dict(scope["headers"])
+            body = await self._bodies.read(headers, receive)
+            model = serving.model
+            if model is None:
+                raise serving.state.refusal()
+            if accepted_type(headers) is not None:
+                raise bad("inference-header-content-length: explain takes JSON")
+            asked = model.row_codec.read(body) if "rows" in parse(body) else model.codec.read(body)
+            if len(asked.rows.matrix) > MOST_ROWS:
+                raise bad(f"inputs: holds {len(asked.rows.matrix)} rows; {MOST_ROWS} are explained at once")
+            try:
+                content = await self._aside.ask(self._explain, model, asked)
+            except Unanswerable as error:
+                raise bad(str(error)) from None
+        except Refused as refusal:
+            await self._responses.refuse(send, refusal)
+            return
+        await self._responses.send(send, 200, content)
+
+    def _explain(self, model: Model, asked: Asked) -> bytes:
+        typical = self._typical(model)
+        if typical is None:
+            raise Refused(501, "this version was made without the rows that explanations need; train it again")
+        rows = np.asarray(asked.rows.matrix, np.float64)
+        ask = shapley.output_of(model.predictor.predict, model.signature)
+        answer = model.predictor.predict(rows)
+        found = shapley.explain(ask, rows, typical.rows)
+        return self._written(model, asked, answer, found, typical.rank(rows, model.signature))
+
+    def _written(self, model: Model, asked: Asked, answer: Answer, found: shapley.Explained, ranks: Any) -> bytes:
+        answered, _ = model.codec.write(Asked("", asked.rows), answer, asked.id)
+        document = orjson.loads(answered)
+        document["parameters"] = {
+            "method": "shapley-sampled" if found.orders else "shapley-exact",
+            "orders": found.orders,
+            "features": list(model.codec.features.names),
+            "outputs": list(model.signature.classes),
+        }
+        for name, values in (
+            ("expected", found.expected),
+            ("attributions", found.attributions),
+            ("outlier_score", ranks),
+        ):
+            document["outputs"].append(
+                {
+                    "name": name,
+                    "datatype": "FP64",
+                    "shape": list(values.shape),
+                    "data": np.ascontiguousarray(values).ravel(),
+                }
+            )
+        return orjson.dumps(document, option=NUMPY)
+
+    def _typical(self, model: Model) -> Typical | None:
+        if not model.predictor.typical:
+            return None
+        if self._looked_at is None or self._looked_at[0] is not model:
+            self._looked_at = (model, Typical.from_json(model.predictor.typical))
+        return self._looked_at[1]
+
+    async def watch(self) -> None:
+        """Look at what was asked, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY)
+            model, watched = self._serving.model, self._serving.watched
+            if model is None or not watched:
+                continue
+            self._serving.watched = []
+            try:
+                await self._aside.ask(self._count, model, watched)
+            except Refused:
+                continue  # explanations are asked for; these rows are passed over
+
+    def _count(self, model: Model, watched: list[Matrix]) -> None:
+        typical = self._typical(model)
+        if typical is None:
+            return
+        rows = np.concatenate(watched, dtype=np.float64)
+        metrics = self._serving.metrics
+        metrics.outliers += int((typical.rank(rows, model.signature) > FAR_OUT).sum())
+        metrics.scored += len(rows)

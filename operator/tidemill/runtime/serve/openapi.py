@@ -1,0 +1,235 @@
+"""The interface of one served version as an OpenAPI 3.1 document: the protocol's paths, with this model's features and classes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import tidemill
+from tidemill.runtime.serve.model import Model
+from tidemill.runtime.serve.requests import Bounds
+from tidemill.runtime.serve.tensors import DATATYPES, MOST_DIMENSIONS
+from tidemill.runtime.signature import Feature, Signature
+
+Schema = dict[str, Any]
+
+ERROR: Final[Schema] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string", "description": "What is wrong, beginning with the field."}},
+}
+PARAMETERS: Final[Schema] = {"type": "object", "additionalProperties": True}
+TENSOR: Final[Schema] = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0},
+            "minItems": 1,
+            "maxItems": MOST_DIMENSIONS,
+        },
+        "datatype": {"type": "string", "enum": list(DATATYPES)},
+        "parameters": PARAMETERS,
+        "data": {"type": "array", "description": "In row-major order, flat or nested; null is a missing number."},
+    },
+}
+REFUSALS: Final = {
+    "400": "The request is malformed; the message names the field.",
+    "405": "Another method is wanted.",
+    "408": "The body did not come in time.",
+    "413": "The body is too long.",
+    "415": "Another content type or coding is wanted.",
+    "503": "The model is not ready, or too many requests wait.",
+    "504": "The model took too long.",
+}
+
+
+def document(model: Model, bounds: Bounds) -> Schema:
+    """The document of `model`, whose requests may take what `bounds` say."""
+    base = f"/v2/models/{model.identity.model}"
+    pinned = f"{base}/versions/{model.identity.version}"
+    answered = _answered(model)
+    of_model: dict[str, Schema] = {}
+    for path in (base, pinned):
+        mark = "" if path == base else "Version"
+        of_model |= {
+            path: _get(f"model{mark}Metadata", "What the model takes and gives.", _ref("Metadata")),
+            f"{path}/ready": _get(f"model{mark}Ready", "Whether the model answers.", _ref("Ready"), unready=True),
+            f"{path}/infer": _post(f"infer{mark}", "Answer tensors.", "InferRequest", answered, binary=True),
+            f"{path}/predict": _post(
+                f"predict{mark}", "Answer rows that name each feature.", "Rows", _ref("Predictions")
+            ),
+            f"{path}/explain": _post(
+                f"explain{mark}", "Attributions and an outlier score for a few rows.", "Explained", answered
+            ),
+            f"{path}/feedback": _post(
+                f"feedback{mark}",
+                "Take the right answers to earlier requests.",
+                "Feedback",
+                {"type": "object", "properties": {"accepted": {"type": "integer"}}},
+            ),
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"{model.identity.model}, version {model.identity.version}",
+            "version": tidemill.__version__,
+            "description": f"The Open Inference Protocol, version 2. A body holds at most {bounds.body_bytes} bytes.",
+        },
+        "paths": {
+            "/v2": _get("serverMetadata", "The server and its extensions.", {"type": "object"}),
+            "/v2/health/live": _get("serverLive", "Whether the server lives.", {"type": "object"}),
+            "/v2/health/ready": _get("serverReady", "Whether the server answers.", _ref("Ready"), unready=True),
+            **of_model,
+        },
+        "components": {"schemas": _schemas(model.signature)},
+    }
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _get(name: str, summary: str, answer: Schema, *, unready: bool = False) -> Schema:
+    responses = {"200": _response("The answer.", answer)}
+    if unready:
+        responses["503"] = _response("Not yet, or not any more.", _ref("Ready"))
+    else:
+        responses["503"] = _response(REFUSALS["503"], _ref("Error"))
+    return {"get": {"operationId": name, "summary": summary, "responses": responses}}
+
+
+def _post(name: str, summary: str, asked: str, answer: Schema, *, binary: bool = False) -> Schema:
+    content: Schema = {"application/json": {"schema": _ref(asked)}}
+    answered = _response("The answer.", answer)
+    if binary:
+        content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+        answered["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        "post": {
+            "operationId": name,
+            "summary": summary,
+            "requestBody": {"required": True, "content": content},
+            "responses": {
+                "200": answered,
+                **{code: _response(meaning, _ref("Error")) for code, meaning in REFUSALS.items()},
+                **(
+                    {"501": _response("The version keeps no rows to explain with.", _ref("Error"))}
+                    if asked == "Explained"
+                    else {}
+                ),
+            },
+        }
+    }
+
+
+def _response(meaning: str, schema: Schema) -> Schema:
+    return {"description": meaning, "content": {"application/json": {"schema": schema}}}
+
+
+def _answered(model: Model) -> Schema:
+    return {
+        "type": "object",
+        "required": ["model_name", "model_version", "id", "outputs"],
+        "properties": {
+            "model_name": {"const": model.identity.model},
+            "model_version": {"type": "string"},
+            "id": {"type": "string"},
+            "parameters": PARAMETERS,
+            "outputs": {"type": "array", "items": _ref("Tensor")},
+        },
+    }
+
+
+def _schemas(signature: Signature) -> Schema:
+    row = {
+        "type": "object",
+        "required": [feature.name for feature in signature.features],
+        "properties": {feature.name: _of(feature) for feature in signature.features},
+        "additionalProperties": True,
+    }
+    rows: Schema = {
+        "type": "object",
+        "required": ["rows"],
+        "properties": {"id": _id(), "rows": {"type": "array", "minItems": 1, "items": row}},
+    }
+    infer: Schema = {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": _id(),
+            "parameters": PARAMETERS,
+            "inputs": {"type": "array", "minItems": 1, "items": _ref("Tensor")},
+            "outputs": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {"name": {"type": "string"}, "parameters": PARAMETERS},
+                },
+            },
+        },
+    }
+    return {
+        "Error": ERROR,
+        "Tensor": TENSOR,
+        "Ready": {
+            "type": "object",
+            "required": ["ready"],
+            "properties": {
+                name: {"type": kind}
+                for name, kind in (("ready", "boolean"), ("name", "string"), ("reason", "string"), ("error", "string"))
+            },
+        },
+        "Metadata": {
+            "type": "object",
+            "required": ["name", "versions", "platform", "inputs", "outputs"],
+            "properties": {"name": {"type": "string"}, "versions": {"type": "array", "items": {"type": "string"}}},
+        },
+        "Rows": rows,
+        "InferRequest": infer,
+        "Explained": {"anyOf": [_ref("Rows"), _ref("InferRequest")]},
+        "Predictions": {
+            "type": "object",
+            "required": ["model_name", "model_version", "id", "predictions"],
+            "properties": {
+                "predictions": {
+                    "type": "array",
+                    "items": {"enum": list(signature.classes)} if signature.classes else {"type": "number"},
+                },
+                "classes": {"type": "array"},
+                "probabilities": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+            },
+        },
+        "Feedback": {
+            "type": "object",
+            "required": ["data"],
+            "properties": {
+                "data": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "required": ["id", "label"],
+                        "properties": {
+                            "id": _id(least=1),
+                            "row": {"type": "integer", "minimum": 0},
+                            "label": {},
+                            "time": {"type": ["string", "number"]},
+                        },
+                    },
+                }
+            },
+        },
+    }
+
+
+def _id(least: int = 0) -> Schema:
+    return {"type": "string", "minLength": least, "maxLength": 128, "pattern": "^[ -~]*$"}
+
+
+def _of(feature: Feature) -> Schema:
+    if feature.type == "Categorical":
+        return {"type": ["string", "number", "null"], "examples": list(feature.categories[:5])}
+    return {"type": ["number", "null"]}

@@ -1,0 +1,64 @@
+"""The models of the comparison, fitted and compiled as a training run does it: 50 features, two classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.datasets import make_classification
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tidemill.runtime import typical
+from tidemill.runtime.predictor import Golden, estimated
+from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.train.compiler import compile_model, golden_rows
+
+FEATURES = 50
+SEED = 7
+
+MODELS: dict[str, Any] = {
+    "logistic": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+    "boosting": lambda: HistGradientBoostingClassifier(max_iter=100, max_leaf_nodes=31, random_state=SEED),
+    "forest": lambda: RandomForestClassifier(100, max_depth=12, random_state=SEED),
+}
+
+
+def write(name: str, folder: Path) -> Path:
+    """One of MODELS in a new folder, as `tidemill serve` takes it; `model.joblib` is for peers that ask scikit-learn."""
+    rows, truth = make_classification(10_000, FEATURES, n_informative=20, random_state=SEED)
+    model = MODELS[name]().fit(rows, truth)
+    signature = Signature(
+        task="Classification",
+        features=tuple(
+            Feature(name=f"f{place}", type="Numerical", minimum=float(column.min()), maximum=float(column.max()))
+            for place, column in enumerate(rows.T)
+        ),
+        target="target",
+        classes=(0, 1),
+        takes_missing=name == "boosting",
+    )
+    folder.mkdir(parents=True)
+    ask = estimated(model, signature)
+    matrix = golden_rows(rows, signature)
+    golden = Golden(matrix, ask(matrix))
+    compiled = compile_model(model, signature, rows[:2_000], ask(rows[:2_000]), folder)
+    if compiled.reason:
+        raise SystemExit(f"{name} is not compiled: {compiled.reason}")
+    (folder / "candidate.onnx").unlink()
+    (folder / "model.onnx").write_bytes(compiled.content)
+    (folder / "signature.json").write_text(json.dumps(signature.to_wire()))
+    (folder / "golden.json").write_bytes(golden.to_json())
+    (folder / "typical.json").write_bytes(typical.of(rows, signature, SEED).to_json())
+    joblib.dump(model, folder / "model.joblib")
+    return folder
+
+
+def probabilities(folder: Path, rows: np.ndarray) -> np.ndarray:
+    """What scikit-learn itself says, to hold every server's answers against."""
+    return np.asarray(joblib.load(folder / "model.joblib").predict_proba(rows), np.float64)

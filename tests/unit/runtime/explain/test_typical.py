@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import ecdf
+
+from tidemill.runtime import typical
+from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.typical import Typical
+
+NUMBERS = Signature(
+    task="Regression", features=tuple(Feature(name=name, type="Numerical") for name in "abc"), target="t"
+)
+MIXED = NUMBERS.model_copy(
+    update={
+        "features": (
+            Feature(name="size", type="Numerical"),
+            Feature(name="city", type="Categorical", categories=("Bonn", "Ulm")),
+        )
+    }
+)
+CHANCE = np.random.default_rng(3)
+ROWS = CHANCE.normal(size=(400, 3))
+
+
+def test_the_score_is_that_of_the_empirical_distributions() -> None:
+    found = typical.of(ROWS, NUMBERS, seed=1).score(ROWS, NUMBERS)
+
+    left = np.stack([ecdf(column).cdf.evaluate(column) for column in ROWS.T], axis=1)
+    right = np.stack([ecdf(-column).cdf.evaluate(-column) for column in ROWS.T], axis=1)
+    sums = [-np.log(tails).sum(axis=1) for tails in (left, right, np.minimum(left, right))]
+    assert np.max(sums, axis=0) == pytest.approx(found)
+
+
+def test_a_row_far_out_ranks_above_all_of_training_and_one_in_the_middle_low() -> None:
+    found = typical.of(ROWS, NUMBERS, seed=1)
+
+    far, middle = found.rank(np.array([[50.0, -50.0, 50.0], [0.0, 0.0, 0.0]]), NUMBERS)
+
+    assert (1.0, True) == (far, bool(middle < 0.1))
+
+
+def test_rare_and_unseen_categories_and_unusual_gaps_are_far_out() -> None:
+    rows = np.column_stack([CHANCE.normal(size=1_000), np.r_[np.zeros(990), np.ones(10)]])
+    found = typical.of(rows, MIXED, seed=1)
+
+    usual, rare, unseen, gap = found.score(np.array([[0.0, 0], [0.0, 1], [0.0, -1], [np.nan, 0]]), MIXED)
+
+    assert usual < rare < unseen
+    assert gap > rare
+
+
+def test_it_is_read_as_it_was_written() -> None:
+    rows = ROWS.copy()
+    rows[::7, 1] = np.nan
+    found = typical.of(rows, NUMBERS, seed=1)
+
+    again = Typical.from_json(found.to_json())
+
+    assert found.to_json() == again.to_json()
+    assert found.rank(rows, NUMBERS).tolist() == again.rank(rows, NUMBERS).tolist()
+
+
+def test_the_same_rows_and_seed_are_the_same_bytes() -> None:
+    assert typical.of(ROWS, NUMBERS, seed=1).to_json() == typical.of(ROWS, NUMBERS, seed=1).to_json()
