@@ -47,6 +47,12 @@ def training_job(name: str = "fraud-first", **spec: Any) -> dict[str, Any]:
     return {"kind": "TrainingJob", "metadata": {"name": name}, "spec": {**base, **spec}}
 
 
+def model_version(name: str = "fraud-brought", **spec: Any) -> dict[str, Any]:
+    """A model that somebody brings along, trained elsewhere."""
+    base = {"modelName": "fraud", "artifact": {"uri": "s3://lake/models/fraud", "digest": digest(name)}}
+    return {"kind": "ModelVersion", "metadata": {"name": name}, "spec": {**base, **spec}}
+
+
 def service(**spec: Any) -> dict[str, Any]:
     base = {
         "model": {"name": "fraud"},

@@ -11,6 +11,7 @@ from tidemill.api.durations import seconds
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
 from tidemill.contract import Ingested, IngestOrder, digest_of
+from tidemill.plan import unsupported
 from tidemill.plan.attempts import Progress, advance
 from tidemill.plan.plan import Notice, Plan
 from tidemill.plan.world import Manifest, World
@@ -19,6 +20,8 @@ from tidemill.plan.world import Manifest, World
 def plan(dataset: Dataset, world: World, installation: Installation, now: datetime) -> Plan:
     """Keep the newest good revision, and look for a newer one when it is time."""
     status = dataset.status
+    if refused := unsupported.refusal(dataset):
+        return Plan(_settled(dataset, status, [*refused], now), notices=unsupported.notices(status, refused))
     if dataset.spec.suspend:
         said = [*_about_revision(status, Reason.SUSPENDED, "spec.suspend is set")]
         return Plan(_settled(dataset, status, said, now))

@@ -20,7 +20,7 @@ from tidemill.api.durations import delta, seconds
 from tidemill.children import jobs, names, serving, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import Checked, CheckOrder, digest_of
-from tidemill.plan import retraining
+from tidemill.plan import retraining, unsupported
 from tidemill.plan.attempts import Progress, advance
 from tidemill.plan.inference.choice import choose
 from tidemill.plan.inference.sight import see
@@ -43,6 +43,10 @@ class Decision:
 
 def plan(monitor: DriftMonitor, world: World, installation: Installation, now: datetime) -> Plan:
     """Check the window that is due, and decide what its verdict calls for."""
+    if refused := unsupported.refusal(monitor):
+        return Plan(
+            _settled(monitor, monitor.status, [*refused], now), notices=unsupported.notices(monitor.status, refused)
+        )
     service = find(InferenceService, world, monitor.namespace, monitor.spec.target.inference_service)
     if monitor.spec.suspend:
         return Plan(_settled(monitor, monitor.status, [false("Ready", Reason.SUSPENDED, "spec.suspend is set")], now))

@@ -10,10 +10,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion
+from tidemill.api.conditions import Reason
 from tidemill.children import names, serving
 from tidemill.children.installation import Installation
 from tidemill.contract import MEASUREMENTS_ROUTE, SERVING_PORT, Routes
-from tidemill.plan.inference.choice import choose
+from tidemill.plan import unsupported
+from tidemill.plan.inference.choice import Choice, choose
 from tidemill.plan.inference.course import Course, decide
 from tidemill.plan.inference.sight import Seen, base_url, candidate, is_ready, see
 from tidemill.plan.inference.status import report
@@ -36,9 +38,11 @@ def plan(
 ) -> Plan:
     """Keep the stable version answering, and carry the rollout on by one step."""
     seen = see(service, world)
-    choice = choose(service, seen)
-    course = decide(service, seen, choice, now, answers)
-    ensure: list[Manifest] = [serving.entry(service)]
+    refused = unsupported.refusal(service)
+    choice = Choice(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else choose(service, seen)
+    # While something unsupported is asked for, nothing new begins, as when suspended; what is under way is brought to its end.
+    course = decide(_suspended(service) if refused else service, seen, choice, now, answers)
+    ensure: list[Manifest] = [serving.entry(service)] if not refused or seen.stable is not None else []
     if course.serve is not None:
         ensure.append(serving.deployment(service, course.serve, "Stable", installation, service.spec.replicas))
     if course.try_out is not None:
@@ -51,15 +55,19 @@ def plan(
         key = Key(ModelVersion.kind_name, service.namespace, course.ended.version)
         marks.append(Mark(key, {names.QUARANTINE: course.quarantine.model_dump_json(by_alias=True)}))
     retire = _retire_candidate(service, seen, world) if course.retire_candidate else ()
-    status = report(service, seen, choice, course, now)
+    status = report(service, seen, choice, course, now, refused)
     return Plan(
         status,
         ensure=tuple(ensure),
         marks=tuple(marks),
         retire=retire,
-        notices=course.notices,
+        notices=(*unsupported.notices(service.status, refused), *course.notices),
         wake=course.wake,
     )
+
+
+def _suspended(service: InferenceService) -> InferenceService:
+    return service.model_copy(update={"spec": service.spec.model_copy(update={"suspend": True})})
 
 
 def _routes(service: InferenceService, seen: Seen, course: Course, installation: Installation) -> list[Mark]:

@@ -11,7 +11,7 @@ from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.modelversion import ModelVersionStatus, Quarantine, ServedBy
 from tidemill.children import names
 from tidemill.children.installation import Installation
-from tidemill.plan import gates
+from tidemill.plan import gates, unsupported
 from tidemill.plan.plan import Notice, Plan
 from tidemill.plan.reading import every
 from tidemill.plan.world import World
@@ -22,7 +22,7 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
     results = gates.judge(version.spec.gates, version.spec.evaluation)
     served_by = _served_by(version, world)
     quarantine = quarantine_of(version)
-    said = _said(version, gates.passed(results), quarantine)
+    said = unsupported.instead(unsupported.refusal(version), _said(version, gates.passed(results), quarantine))
     status = ModelVersionStatus(
         observed_generation=version.metadata.generation,
         conditions=settle(version.status.conditions, said, generation=version.metadata.generation, now=now),

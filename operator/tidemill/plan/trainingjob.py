@@ -19,7 +19,7 @@ from tidemill.api.trainingjob import Cause, PinnedRevision, PinnedVersion, Train
 from tidemill.children import jobs, names, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
-from tidemill.plan import gates
+from tidemill.plan import gates, unsupported
 from tidemill.plan.attempts import Progress, advance
 from tidemill.plan.plan import Notice, Plan, Retirement
 from tidemill.plan.reading import every, find, is_ours
@@ -31,6 +31,8 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     status = job.status.model_copy(update={"cause": job.status.cause or _cause(job)})
     if status.is_true("Complete") or status.is_true("Failed"):
         return Plan(_settled(job, status, _kept(status), now))
+    if refused := unsupported.refusal(job):
+        return Plan(_settled(job, status, [*refused], now), notices=unsupported.notices(job.status, refused))
     if job.spec.suspend:
         said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set"), true("Suspended", Reason.SUSPENDED)]
         return Plan(_settled(job, status, said, now), retire=_running(job, world))

@@ -9,6 +9,7 @@ from tidemill.api import InferenceService
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, Serving
 from tidemill.children import names, serving
+from tidemill.plan import unsupported
 from tidemill.plan.inference.choice import Choice
 from tidemill.plan.inference.course import Course
 from tidemill.plan.inference.sight import Seen
@@ -17,14 +18,19 @@ from tidemill.plan.world import Manifest
 
 
 def report(
-    service: InferenceService, seen: Seen, choice: Choice, course: Course, now: datetime
+    service: InferenceService,
+    seen: Seen,
+    choice: Choice,
+    course: Course,
+    now: datetime,
+    refused: tuple[Said, ...] = (),
 ) -> InferenceServiceStatus:
     weight = course.rollout.weight if course.rollout else 0
     stable = _serving(seen, seen.stable, 100 - weight)
     candidate = _serving(seen, seen.candidate, weight) if course.rollout and not course.retire_candidate else None
     history = (course.ended, *service.status.history)[:20] if course.ended else service.status.history
     generation = service.metadata.generation
-    said = _said(service, seen, choice, course, stable, history)
+    said = unsupported.instead(refused, _said(service, seen, choice, course, stable, history))
     return InferenceServiceStatus(
         observed_generation=generation,
         conditions=settle(service.status.conditions, said, generation=generation, now=now),
