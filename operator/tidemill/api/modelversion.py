@@ -20,6 +20,7 @@ from tidemill.api.base import (
     Scalar,
     Text,
     in_order,
+    unchanged,
 )
 from tidemill.api.conditions import Status
 
@@ -240,10 +241,7 @@ class ModelVersionSpec(Model):
         Rule(
             "self.modelName == oldSelf.modelName && self.artifact == oldSelf.artifact"
             " && self.lineage == oldSelf.lineage"
-            " && has(self.evaluation) == has(oldSelf.evaluation)"
-            " && (!has(self.evaluation) || self.evaluation == oldSelf.evaluation)"
-            " && has(self.gates) == has(oldSelf.gates) && (!has(self.gates) || self.gates == oldSelf.gates)"
-            " && self.?card == oldSelf.?card && self.?exports == oldSelf.?exports",
+            " && " + unchanged("evaluation", "gates", "card", "exports"),
             "a version is immutable: only approval and suspend may change",
             accepts={
                 "modelName": "fraud",

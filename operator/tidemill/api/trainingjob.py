@@ -21,6 +21,7 @@ from tidemill.api.base import (
     Rule,
     Scalar,
     at_least_a_second,
+    unchanged,
 )
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
@@ -70,7 +71,7 @@ class PreprocessingStep(Model):
     """Its import path, such as `sklearn.preprocessing.StandardScaler`."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
     """Constructor arguments."""
-    columns: tuple[ColumnName, ...] = Field(default=(), max_length=2048)
+    columns: tuple[ColumnName, ...] = Field(default=(), max_length=256)
     """Which columns; all that are left where empty."""
 
 
@@ -141,10 +142,6 @@ _TUNING = {
     "objective": {"metric": "roc_auc"},
     "parameters": [{"name": "C", "searchSpace": {"logUniform": {"min": 0.01, "max": 10}}}],
 }
-UNCHANGED = " && ".join(
-    f"self.?{field} == oldSelf.?{field}"
-    for field in ("servedRows", "estimator", "automl", "trainer", "tuning", "startedBy")
-)
 
 
 class TrainingJobSpec(Model):
@@ -188,7 +185,8 @@ class TrainingJobSpec(Model):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "self.modelName == oldSelf.modelName && self.dataset == oldSelf.dataset && self.seed == oldSelf.seed"
-            " && self.task == oldSelf.task && self.evaluation == oldSelf.evaluation && " + UNCHANGED,
+            " && self.task == oldSelf.task && self.evaluation == oldSelf.evaluation && "
+            + unchanged("servedRows", "estimator", "automl", "trainer", "tuning", "startedBy"),
             "a run is immutable: make a new TrainingJob instead",
             accepts={
                 "modelName": "fraud",

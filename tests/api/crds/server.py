@@ -43,6 +43,23 @@ LEAST: dict[str, Manifest] = {
     },
 }
 
+# What must stand around a part that the least does not have, by the path to that part.
+_SEARCH = {"objective": {"metric": "f1"}, "parameters": [{"name": "C"}]}
+AROUND: dict[tuple[str, str], Manifest] = {
+    ("Dataset", ".spec.source.predictions"): {"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}}}},
+    ("TrainingJob", ".spec.automl"): {"modelName": "fraud", "dataset": {"name": "fraud"}, "automl": {}},
+    ("TrainingJob", ".spec.tuning"): {**LEAST["TrainingJob"], "tuning": _SEARCH},
+}
+
+
+def around(kind: str, path: str, name: str = "fraud") -> Manifest:
+    """The least with whatever has to stand around a part at `path`."""
+    manifest = least(kind, name)
+    for (of, prefix), spec in AROUND.items():
+        if of == kind and path.startswith(prefix):
+            manifest["spec"] = yaml.safe_load(yaml.safe_dump(spec))
+    return manifest
+
 
 def least(kind: str, name: str = "fraud", namespace: str = "default") -> Manifest:
     """An object that says no more than it must."""
@@ -100,9 +117,13 @@ class Server:
         )
         return self.ask("PATCH", path, change, Content_Type="application/merge-patch+json")
 
-    def apply(self, manifest: Manifest, manager: str) -> httpx.Response:
-        """Server-side apply, as `manager`."""
-        path = address(manifest) + f"?fieldManager={manager}&fieldValidation=Strict"
+    def apply(self, manifest: Manifest, manager: str, *, force: bool = False, dry: bool = False) -> httpx.Response:
+        """Server-side apply, as `manager`; `force` takes fields over from other managers."""
+        path = (
+            address(manifest)
+            + f"?fieldManager={manager}&fieldValidation=Strict&force={str(force).lower()}"
+            + ("&dryRun=All" if dry else "")
+        )
         return self.ask("PATCH", path, manifest, Content_Type="application/apply-patch+yaml")
 
     def delete(self, manifest: Manifest) -> httpx.Response:
@@ -167,7 +188,7 @@ def _put(inside: Any, steps: list[str], value: Any) -> Any:
         return value
     first, *rest = steps
     if first == "[]":
-        return [_put(None, rest, value)]
+        return [_put(inside[0] if inside and rest else None, rest, value)]
     if first == "{}":
         return {"any": _put(None, rest, value)}
     return {**(inside or {}), first[1:]: _put((inside or {}).get(first[1:]), rest, value)}

@@ -119,7 +119,7 @@ def test_kubectl_explains_every_field(server: Server, kind: str) -> None:
 def test_kubectl_explain_reads_like_the_docstrings(server: Server) -> None:
     said = " ".join(server.kubectl("explain", "trainingjobs.tidemill.dev.spec.estimator").split())
 
-    assert "DESCRIPTION: What learns. FIELDS:" in said
+    assert "DESCRIPTION: What learns: an estimator of scikit-learn. FIELDS:" in said
     assert "enum: Auto, None" in said
     assert "Constructor arguments, as in scikit-learn's documentation." in said
 

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 import pytest
 
-from api.crds.server import BY_KIND, Manifest, Server, least, put
+from api.crds.server import BY_KIND, Manifest, Server, around, least, put
 from tidemill.api.base import Model, Rule
 from tidemill.api.crds import NAME_RULE, model_of, schema
 from tidemill.api.structural import nodes
@@ -54,14 +54,14 @@ def test_the_places_are_those_of_the_schemas() -> None:
 
 @pytest.mark.parametrize(("kind", "path", "rule"), STATELESS)
 def test_the_good_example_passes(server: Server, kind: str, path: str, rule: Rule) -> None:
-    answer = server.create(put(least(kind), path, rule.accepts), dry=True)
+    answer = server.create(put(around(kind, path), path, rule.accepts), dry=True)
 
     assert 201 == answer.status_code, answer.text
 
 
 @pytest.mark.parametrize(("kind", "path", "rule"), STATELESS)
 def test_the_bad_example_is_refused_for_this_reason_alone(server: Server, kind: str, path: str, rule: Rule) -> None:
-    answer = server.create(put(least(kind), path, rule.rejects), dry=True)
+    answer = server.create(put(around(kind, path), path, rule.rejects), dry=True)
 
     assert 422 == answer.status_code, answer.text
     assert [rule.message] == reasons(answer.json())
@@ -69,7 +69,7 @@ def test_the_bad_example_is_refused_for_this_reason_alone(server: Server, kind: 
 
 @pytest.mark.parametrize(("kind", "path", "rule"), TRANSITIONS)
 def test_what_must_not_change_cannot(server: Server, kind: str, path: str, rule: Rule) -> None:
-    before, after = (put(least(kind, name="settled"), path, value) for value in (rule.accepts, rule.rejects))
+    before, after = (put(around(kind, path, name="settled"), path, value) for value in (rule.accepts, rule.rejects))
     assert 201 == server.create(before).status_code
     try:
         same = server.merge(before, {"spec": before["spec"]}, dry=True)
@@ -91,6 +91,15 @@ FROZEN = {
         {"seed": 8},
         {"task": "Regression"},
         {"evaluation": {"metrics": ["f1"]}},
+        {"evaluation": {"slices": ["country"]}},
+        {"estimator": None, "automl": {}},
+        {
+            "tuning": {
+                "objective": {"metric": "f1"},
+                "parameters": [{"name": "C", "searchSpace": {"uniform": {"min": 1, "max": 2}}}],
+            }
+        },
+        {"startedBy": "tidemill-administrator"},
         {"servedRows": {"inferenceService": "fraud", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}},
     ],
     "ModelVersion": [
@@ -99,6 +108,9 @@ FROZEN = {
         {"evaluation": [{"on": "Holdout", "rows": 3}]},
         {"lineage": {"parameters": {"C": 2}}},
         {"gates": [{"metric": "accuracy", "minimum": 0.5}]},
+        {"card": {"license": "MIT"}},
+        {"exports": {"mlflow": {"trackingUri": "https://mlflow.example", "registeredModel": "fraud"}}},
+        {"lineage": {"startedBy": "tidemill-administrator"}},
     ],
 }
 FREE = {
