@@ -58,6 +58,8 @@ class IngestOrder(Model):
     """URI of the current revision, whose schema a new one is compared with."""
     credentials: bool = False
     """Whether `CREDENTIALS_PATH` holds credentials for the source."""
+    report: bool | None = None
+    """Whether the page about the rows is written; it is, unless this says no."""
     tick: int = 0
     """Counts refreshes, so that another look at the same source is another order."""
 
@@ -182,6 +184,7 @@ class Ingested(Model):
     features: int
     target: str = ""
     source_revision: str = ""
+    profile_uri: str = ""
     report_uri: str = ""
 
 

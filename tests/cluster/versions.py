@@ -13,6 +13,8 @@ COREDNS = "1.14.2"
 LOCAL_PATH = "0.0.30"
 VERSITYGW = "1.8.0"
 KIND_COMMAND = "0.33.0"
+# The judge of readiness that Flux and Helm share.
+KSTATUS = "0.37.2-flux.1"
 # The oldest Go that the modules accept, and the toolchain fetched where there is none.
 GO_AT_LEAST = (1, 25)
 GO_FETCHED = "1.26.6"
@@ -50,6 +52,7 @@ KUBECTL = _kubernetes("kubectl", proof=("version", "--client"))
 HELM_CLIENT = Program("helm", "kubernetes", "helm.sh/helm/v4/cmd/helm", HELM, ("version",), f"v{HELM}")
 STORE = Program("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", VERSITYGW, says=VERSITYGW)
 KIND = Program("kind", "kind", "sigs.k8s.io/kind", KIND_COMMAND, ("version",), f"v{KIND_COMMAND}")
+KSTATUS_JUDGE = Program("kstatus", "kstatus", ".", KSTATUS, says="kstatus")
 
 PLANE = (ETCD_SERVER, APISERVER, CONTROLLER_MANAGER)
 NODE = (*PLANE, SCHEDULER, KUBELET, PROXY, COREDNS_SERVER, PROVISIONER)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,42 +23,14 @@ from tidemill.api.base import (
     in_order,
 )
 from tidemill.api.conditions import Status
+from tidemill.api.sources import InlineData, Source
 
-Role = Literal["Feature", "Target", "Protected", "Id", "Timestamp", "Weight", "Ignored"]
+Schedule = Annotated[
+    str, Field(pattern=r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9*/,-]+( [0-9A-Za-z*/,-]+){4})$", max_length=100)
+]
+"""A cron expression of five fields, in UTC."""
+Role = Literal["Feature", "Target", "Protected", "Id", "Entity", "Timestamp", "Weight", "Ignored"]
 ColumnType = Literal["Numerical", "Categorical"]
-
-
-class InlineData(Model):
-    """A small table written into the resource itself."""
-
-    format: Literal["CSV", "JSONLines"] = "CSV"
-    """How `data` is written."""
-    data: str = Field(min_length=1, max_length=65536)
-    """The rows, at most 64 KiB."""
-
-
-class Source(Model):
-    """Where the rows are; exactly one of the fields is set."""
-
-    uri: str | None = Field(default=None, min_length=1, max_length=1024)
-    """A file or a glob: `s3://bucket/path/*.parquet`, or a bundled real set such as `sklearn://breast_cancer`."""
-    inline: InlineData | None = None
-    """A small table, written here."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "has(self.uri) != has(self.inline)",
-            "set exactly one of uri and inline",
-            accepts={"uri": "sklearn://iris"},
-            rejects={"uri": "sklearn://iris", "inline": {"data": "a,b"}},
-        ),
-        Rule(
-            "!has(self.uri) || self.uri.matches('^(s3|sklearn)://[^ ]+$')",
-            "uri must start with s3:// or sklearn://",
-            accepts={"uri": "s3://lake/transactions/*.parquet"},
-            rejects={"uri": "file:///etc/passwd"},
-        ),
-    )
 
 
 class SecretReference(Model):
@@ -76,7 +48,7 @@ class ColumnSpec(Model):
     name: ColumnName
     """The column's name in the source."""
     role: Role = "Feature"
-    """What the column is for."""
+    """What the column is for; an Entity is whom or what a row is about, kept beside the features and never learnt from."""
     type: ColumnType | None = None
     """Inferred when left out."""
     nullable: bool = True
@@ -85,6 +57,8 @@ class ColumnSpec(Model):
     """The smallest value that is believed."""
     maximum: float | None = None
     """The largest value that is believed."""
+    max_categories: int | None = Field(default=None, ge=1, le=100000)
+    """How many different values a categorical column is believed to have at most."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         in_order({"name": "age", "minimum": 0, "maximum": 0}, {"name": "age", "minimum": 1, "maximum": 0}),
@@ -94,12 +68,23 @@ class ColumnSpec(Model):
 class Splits(Model):
     """Which rows are held out from training, for ever: the same row falls on the same side in every revision."""
 
-    strategy: Literal["Random", "Stratified"] = "Stratified"
-    """Stratified keeps the share of each target value; Random does not look at it."""
+    strategy: Literal["Random", "Stratified", "Group", "Time"] = "Stratified"
+    """Stratified keeps the share of each target value; Random does not look at it; Group keeps rows with the same value of `column` on one side; Time holds out the newest rows by `column`."""
+    column: ColumnName | None = None
+    """For Group and Time: the column they go by."""
     test: Share = 0.2
     """The share of rows held out."""
     seed: int = Field(default=7, ge=0, le=2147483647)
     """Another seed is another split."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.column) == (has(self.strategy) && self.strategy in ['Group', 'Time'])",
+            "Group and Time name the column that they go by; Random and Stratified have none",
+            accepts={"strategy": "Group", "column": "customer"},
+            rejects={"strategy": "Group"},
+        ),
+    )
 
 
 class Expectation(Model):
@@ -147,8 +132,48 @@ class Refresh(Model):
 
     interval: Duration | None = None
     """How often; without it the source is read once for each change of the spec."""
+    schedule: Schedule | None = None
+    """When, as a cron expression in UTC such as `0 2 * * *`, instead of `interval`."""
+    on_upstream_change: bool = False
+    """Also whenever what the rows are made from has a new revision."""
+    rate_limit: Duration | None = None
+    """The least time between two looks, whatever asks for them."""
 
-    rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("interval", {"interval": "1s"}, {"interval": "999ms"}),)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        at_least_a_second("interval", {"interval": "1s"}, {"interval": "999ms"}),
+        at_least_a_second("rateLimit", {"rateLimit": "6h"}, {"rateLimit": "5ms"}),
+        Rule(
+            "!has(self.interval) || !has(self.schedule)",
+            "set interval or schedule, not both",
+            accepts={"schedule": "0 2 * * *"},
+            rejects={"schedule": "0 2 * * *", "interval": "1h"},
+        ),
+    )
+
+
+class Transform(Model):
+    """How rows are made from the source's; exactly one of the fields is set."""
+
+    sql: str | None = Field(default=None, min_length=1, max_length=16384)
+    """A SELECT of DuckDB; the source is the table `source`, or one table for each of `source.datasets`."""
+    image: str | None = Field(default=None, pattern="^[^ ]+@sha256:[0-9a-f]{64}$", max_length=1024)
+    """An image, by digest, that reads `/tidemill/input` and writes `/tidemill/output`."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.sql) != has(self.image)",
+            "set exactly one of sql and image",
+            accepts={"sql": "SELECT * FROM source"},
+            rejects={"sql": "SELECT * FROM source", "image": "registry/prepare@sha256:" + "0" * 64},
+        ),
+    )
+
+
+class Report(Model):
+    """The HTML page about each revision."""
+
+    enabled: bool = True
+    """Whether it is written; it shows distributions of the columns, and their most frequent values."""
 
 
 class DatasetSpec(Model):
@@ -170,12 +195,28 @@ class DatasetSpec(Model):
     """What the rows must hold."""
     refresh: Refresh = Refresh()
     """When the source is looked at again."""
+    transform: Transform | None = None
+    """How the rows are made from the source's; without it they are taken as they come."""
+    report: Report = Report()
+    """The page about each revision."""
     resources: Quantities | None = None
     """Of the ingest pod."""
     revision_history_limit: int = Field(default=10, ge=1, le=100)
     """How many revisions the status names."""
     suspend: bool = False
     """Stops new ingest runs; the current revision stays."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.source.datasets) || self.source.datasets.size() < 2 || has(self.transform)",
+            "several datasets need a transform that says how they are put together",
+            accepts={
+                "source": {"datasets": [{"name": "raw"}, {"name": "customers"}]},
+                "transform": {"sql": "SELECT * FROM raw JOIN customers USING (id)"},
+            },
+            rejects={"source": {"datasets": [{"name": "raw"}, {"name": "customers"}]}},
+        ),
+    )
 
 
 class SourceParent(Model):
@@ -206,8 +247,12 @@ class Revision(Model):
     """The column to predict, if the Dataset names one."""
     source_revision: str = Field(default="", max_length=256)
     """What the source was when it was read: an ETag, a commit, a version."""
+    profile_uri: str = Field(default="", max_length=1024)
+    """The distribution of every column, as JSON."""
     report_uri: str = Field(default="", max_length=1024)
     """An HTML page about the rows."""
+    parents: tuple[SourceParent, ...] = Field(default=(), max_length=16)
+    """The revisions of other Datasets that it was made from."""
     created_at: Moment
     """When the revision was first recorded here."""
 
@@ -268,3 +313,21 @@ class Dataset(Resource[DatasetSpec, DatasetStatus]):
     """What is wanted."""
     status: DatasetStatus = DatasetStatus()
     """What is."""
+
+
+__all__ = [
+    "Attempt",
+    "ColumnSpec",
+    "Dataset",
+    "DatasetSpec",
+    "DatasetStatus",
+    "Expectation",
+    "Expectations",
+    "InlineData",
+    "Refresh",
+    "Report",
+    "Revision",
+    "Source",
+    "Splits",
+    "Transform",
+]

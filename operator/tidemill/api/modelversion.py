@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from tidemill.api.base import (
     Column,
+    ColumnName,
     Digest,
     MetricName,
     Model,
@@ -19,9 +20,12 @@ from tidemill.api.base import (
     Scalar,
     Text,
     in_order,
+    unchanged,
 )
 from tidemill.api.conditions import Status
 
+User = Annotated[str, Field(min_length=1, max_length=256)]
+"""A user as the API server knows them."""
 RowSet = Literal["Holdout", "RecentLabelled"]
 
 
@@ -29,7 +33,7 @@ class Gate(Model):
     """A bound that a version must keep before it may be served."""
 
     metric: MetricName
-    """A metric of the evaluation, such as `roc_auc`."""
+    """A metric of the evaluation, such as `roc_auc`; or LatencyP95, the seconds that 95 % of answers keep."""
     # Not `on` in YAML: there the word is a boolean.
     on: RowSet = Field(default="Holdout", alias="rowSet")
     """On the Dataset's frozen hold-out, or on the held-out part of the served rows that came with labels."""
@@ -43,6 +47,10 @@ class Gate(Model):
     """How much worse than the version in service it may be, in units of the metric."""
     minimum_rows: int = Field(default=0, ge=0, le=1000000000)
     """With fewer rows than this the gate is not judged and passes with a note."""
+    slices: ColumnName | None = None
+    """Judge each value of this column by itself: the worst one counts."""
+    column: ColumnName | None = None
+    """For DemographicParityDifference and EqualizedOddsDifference: the column with the groups."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -57,6 +65,12 @@ class Gate(Model):
             accepts={"metric": "accuracy", "against": "Stable", "maximumRegression": 0.01},
             rejects={"metric": "accuracy", "maximumRegression": 0.01},
         ),
+        Rule(
+            "has(self.column) == (self.metric in ['DemographicParityDifference', 'EqualizedOddsDifference'])",
+            "column names the groups of DemographicParityDifference or EqualizedOddsDifference; other metrics have none",
+            accepts={"metric": "DemographicParityDifference", "column": "gender", "maximum": 0.1},
+            rejects={"metric": "accuracy", "column": "gender", "minimum": 0.1},
+        ),
         in_order(
             {"metric": "accuracy", "minimum": 0.9, "maximum": 0.9},
             {"metric": "accuracy", "minimum": 0.9, "maximum": 0.8},
@@ -69,7 +83,7 @@ class Decision(Model):
 
     list_key: ClassVar[str] = "user"
 
-    user: str = Field(min_length=1, max_length=256)
+    user: User
     """The approver, as the API server knows them."""
     verdict: Literal["Approved", "Rejected"]
     """Yes or no."""
@@ -84,6 +98,8 @@ class Approval(Model):
     """Automatic serves what passes its gates; Manual waits for decisions."""
     required_approvals: int = Field(default=1, ge=1, le=10)
     """How many approvals Manual waits for."""
+    separation_of_duties: bool = False
+    """Whether who started the version is kept from approving it; `startedBy` has to be told then."""
     decisions: tuple[Decision, ...] = Field(default=(), max_length=32)
     """What approvers said; needs the RBAC verb `approve` on modelversions."""
 
@@ -93,10 +109,19 @@ class Artifact(Model):
 
     uri: str = Field(min_length=1, max_length=1024)
     """The folder in the store."""
-    digest: Digest
+    digest: Digest = ""
     """Of the folder's manifest, which names the digest of every file."""
-    format: Literal["Skops", "ONNX"] = "Skops"
+    format: Literal["Skops", "ONNX", "MLflow"] = "Skops"
     """How the model is written; a compiled ONNX form may lie beside a Skops one."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.uri.matches('^((s3|gs|az|https|pvc|oci)://|models:/|runs:/)[^ ]+$')",
+            "uri must start with s3://, gs://, az://, https://, pvc://, oci://, models:/ or runs:/",
+            accepts={"uri": "s3://bucket/models/fraud", "digest": "sha256:" + "0" * 64},
+            rejects={"uri": "file:///etc/passwd", "digest": "sha256:" + "0" * 64},
+        ),
+    )
 
 
 class Measured(Model):
@@ -123,6 +148,15 @@ class DatasetUsed(Model):
     """What the rows were used for."""
 
 
+class Code(Model):
+    """The source code that a version was trained with."""
+
+    repo: str = Field(min_length=1, max_length=1024)
+    """The repository."""
+    commit: str = Field(pattern="^[0-9a-f]{7,64}$", max_length=64)
+    """The commit."""
+
+
 class Lineage(Model):
     """Where a version comes from."""
 
@@ -142,6 +176,43 @@ class Lineage(Model):
     """The version it was to replace."""
     monitor: str = Field(default="", max_length=253)
     """The DriftMonitor that asked for it."""
+    code: Code | None = None
+    """The source code it was trained with."""
+    started_by: User | None = None
+    """Who started the run, or brought the model; the API server lets nobody write another's name."""
+
+
+class Card(Model):
+    """What people say about the model."""
+
+    owners: tuple[User, ...] = Field(default=(), max_length=16)
+    """Whom to ask."""
+    intended_use: Text = ""
+    """What it is for."""
+    limitations: Text = ""
+    """What it is not for, and where it is known to fail."""
+    license: str = Field(default="", max_length=256)
+    """Under which licence it may be used, such as an SPDX identifier."""
+    risk_tier: Literal["Minimal", "Limited", "High"] | None = None
+    """How much harm a wrong answer can do."""
+
+
+class MlflowExport(Model):
+    """A registered model in MLflow that follows the versions."""
+
+    tracking_uri: str = Field(pattern="^https?://[^ ]+$", max_length=1024)
+    """The tracking server."""
+    registered_model: str = Field(min_length=1, max_length=256)
+    """The registered model."""
+    alias: str | None = Field(default=None, pattern="^[A-Za-z][A-Za-z0-9_-]*$", max_length=256)
+    """The alias that names the stable version."""
+
+
+class Exports(Model):
+    """Where else a version is made known."""
+
+    mlflow: MlflowExport | None = None
+    """In an MLflow registry."""
 
 
 class ModelVersionSpec(Model):
@@ -159,6 +230,10 @@ class ModelVersionSpec(Model):
     """What it must achieve before it may be served."""
     approval: Approval = Approval()
     """Who must agree, and what they said."""
+    card: Card | None = None
+    """What people say about the model."""
+    exports: Exports | None = None
+    """Where else the version is made known."""
     suspend: bool = False
     """Takes the version out of the choice of services that follow the newest approved one."""
 
@@ -166,9 +241,7 @@ class ModelVersionSpec(Model):
         Rule(
             "self.modelName == oldSelf.modelName && self.artifact == oldSelf.artifact"
             " && self.lineage == oldSelf.lineage"
-            " && has(self.evaluation) == has(oldSelf.evaluation)"
-            " && (!has(self.evaluation) || self.evaluation == oldSelf.evaluation)"
-            " && has(self.gates) == has(oldSelf.gates) && (!has(self.gates) || self.gates == oldSelf.gates)",
+            " && " + unchanged("evaluation", "gates", "card", "exports"),
             "a version is immutable: only approval and suspend may change",
             accepts={
                 "modelName": "fraud",
@@ -177,6 +250,21 @@ class ModelVersionSpec(Model):
             rejects={
                 "modelName": "fraud",
                 "artifact": {"uri": "s3://b/other", "digest": "sha256:" + "0" * 64},
+            },
+        ),
+        Rule(
+            "!self.?approval.separationOfDuties.orValue(false) || has(self.lineage.startedBy)",
+            "separation of duties needs to know who brought the version: set lineage.startedBy to your user name",
+            accepts={
+                "modelName": "fraud",
+                "artifact": {"uri": "s3://b/m", "digest": "sha256:" + "0" * 64},
+                "approval": {"policy": "Manual", "separationOfDuties": True},
+                "lineage": {"startedBy": "tidemill-administrator"},
+            },
+            rejects={
+                "modelName": "fraud",
+                "artifact": {"uri": "s3://b/m", "digest": "sha256:" + "0" * 64},
+                "approval": {"policy": "Manual", "separationOfDuties": True},
             },
         ),
     )
@@ -195,6 +283,17 @@ class GateResult(Model):
     """What it was held against."""
     message: Text = ""
     """In a sentence."""
+
+
+class Approver(Model):
+    """Who agreed, and since when."""
+
+    list_key: ClassVar[str] = "user"
+
+    user: str = Field(max_length=256)
+    """The approver as the API server knows them; `automatic` where policy agreed."""
+    time: Moment
+    """When the operator first saw it."""
 
 
 class ServedBy(Model):
@@ -224,8 +323,10 @@ class ModelVersionStatus(Status):
     """The first metric on the hold-out."""
     gates: tuple[GateResult, ...] = Field(default=(), max_length=32)
     """How each gate was judged."""
-    approved_by: tuple[str, ...] = Field(default=(), max_length=32)
-    """Who approved; `automatic` where policy did."""
+    version: int | None = Field(default=None, ge=1)
+    """Counts the versions of the model, in the order in which they were made."""
+    approved_by: tuple[Approver, ...] = Field(default=(), max_length=33)
+    """Who approved, and since when; `automatic` where policy did."""
     served_by: tuple[ServedBy, ...] = Field(default=(), max_length=32)
     """Where it answers now."""
     role: str = ""
@@ -242,6 +343,7 @@ class ModelVersion(Resource[ModelVersionSpec, ModelVersionStatus]):
     short_name: ClassVar[str] = "tmv"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("Model", ".spec.modelName"),
+        Column("Version", ".status.version", "integer"),
         Column("Score", ".status.score", "number"),
         Column("Gates", ".status.conditions[?(@.type=='GatesPassed')].status"),
         Column("Approved", ".status.conditions[?(@.type=='Approved')].status"),

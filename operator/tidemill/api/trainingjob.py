@@ -8,22 +8,26 @@ from pydantic import Field
 
 from tidemill.api.base import (
     Column,
+    ColumnName,
     Digest,
     Duration,
     MetricName,
     Model,
     Moment,
     Name,
+    Percent,
     Quantities,
     Resource,
     Rule,
     Scalar,
     at_least_a_second,
+    unchanged,
 )
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
-from tidemill.api.modelversion import Approval, Gate
+from tidemill.api.modelversion import Approval, Card, Exports, Gate, User
 from tidemill.api.retraining import RetrainingCause
+from tidemill.api.tuning import Automl, Trainer, Tuning
 
 Task = Literal["Classification", "Regression"]
 
@@ -63,6 +67,32 @@ class ServedRows(Model):
     )
 
 
+class PreprocessingStep(Model):
+    """A transformer of scikit-learn on some of the columns."""
+
+    name: str = Field(min_length=1, max_length=256)
+    """Its import path, such as `sklearn.preprocessing.StandardScaler`."""
+    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
+    """Constructor arguments."""
+    columns: tuple[ColumnName, ...] = Field(default=(), max_length=256)
+    """Which columns; all that are left where empty."""
+
+
+class Fairness(Model):
+    """How differently the model treats the groups of a column."""
+
+    list_key: ClassVar[str] = "column"
+
+    column: ColumnName
+    """The column with the groups, of role Protected."""
+    metrics: tuple[Literal["DemographicParityDifference", "EqualizedOddsDifference"], ...] = Field(
+        min_length=1, max_length=8
+    )
+    """What is compared between the groups."""
+    favorable: str = Field(min_length=1, max_length=256)
+    """The answer that is good for the person."""
+
+
 class Estimator(Model):
     """A scikit-learn estimator by name."""
 
@@ -72,6 +102,8 @@ class Estimator(Model):
     """Constructor arguments, as in scikit-learn's documentation."""
     preprocessing: Literal["Auto", "None"] = "Auto"
     """Auto imputes, encodes and scales by column type, as the estimator needs it."""
+    steps: tuple[PreprocessingStep, ...] | None = Field(default=None, min_length=1, max_length=16)
+    """What is done to the rows before the estimator sees them, in this order, instead of `preprocessing`."""
 
 
 class Evaluation(Model):
@@ -79,6 +111,12 @@ class Evaluation(Model):
 
     metrics: tuple[MetricName, ...] = Field(default=(), max_length=32)
     """scikit-learn's scorer names, such as `roc_auc`; empty means the usual ones for the task."""
+    slices: tuple[ColumnName, ...] = Field(default=(), max_length=32)
+    """Columns by whose values the metrics are also told."""
+    fairness: tuple[Fairness, ...] = Field(default=(), max_length=8)
+    """How differently groups are treated."""
+    explain: Literal["Importance", "Shap"] = "Importance"
+    """Importance tells how much each feature counts, by permutation; Shap also tells which way, row by row."""
 
 
 class VersionTemplate(Model):
@@ -88,6 +126,10 @@ class VersionTemplate(Model):
     """What the version must achieve before it may be served."""
     approval: Approval = Approval()
     """Who must agree."""
+    card: Card | None = None
+    """What people say about the model; it is copied into the version."""
+    exports: Exports | None = None
+    """Where else the version is made known."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -97,6 +139,12 @@ class VersionTemplate(Model):
             rejects={"approval": {"policy": "Manual", "decisions": [{"user": "mallory", "verdict": "Approved"}]}},
         ),
     )
+
+
+_TUNING = {
+    "objective": {"metric": "roc_auc"},
+    "parameters": [{"name": "C", "searchSpace": {"logUniform": {"min": 0.01, "max": 10}}}],
+}
 
 
 class TrainingJobSpec(Model):
@@ -110,12 +158,20 @@ class TrainingJobSpec(Model):
     """Newer rows from a service's log, with their labels; monitors set this when they retrain."""
     task: Literal["Auto", "Classification", "Regression"] = "Auto"
     """Auto goes by the estimator."""
-    estimator: Estimator
-    """What learns."""
+    estimator: Estimator | None = None
+    """What learns: an estimator of scikit-learn."""
+    automl: Automl | None = None
+    """What learns: the best that a search over models finds."""
+    trainer: Trainer | None = None
+    """What learns: an image of yours."""
+    tuning: Tuning | None = None
+    """A search for the estimator's best parameters; without it they are as given."""
     evaluation: Evaluation = Evaluation()
     """What is measured."""
     version: VersionTemplate = VersionTemplate()
     """Gates and approval of the version that comes out."""
+    started_by: User | None = None
+    """Who starts the run; the API server lets nobody write another's name. Needed where duties are separated."""
     resources: Quantities | None = None
     """Of the training pod."""
     seed: int = Field(default=7, ge=0, le=2147483647)
@@ -131,10 +187,9 @@ class TrainingJobSpec(Model):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "self.modelName == oldSelf.modelName && self.dataset == oldSelf.dataset && self.estimator == oldSelf.estimator"
-            " && self.seed == oldSelf.seed && self.task == oldSelf.task && self.evaluation == oldSelf.evaluation"
-            " && has(self.servedRows) == has(oldSelf.servedRows)"
-            " && (!has(self.servedRows) || self.servedRows == oldSelf.servedRows)",
+            "self.modelName == oldSelf.modelName && self.dataset == oldSelf.dataset && self.seed == oldSelf.seed"
+            " && self.task == oldSelf.task && self.evaluation == oldSelf.evaluation && "
+            + unchanged("servedRows", "estimator", "automl", "trainer", "tuning", "startedBy"),
             "a run is immutable: make a new TrainingJob instead",
             accepts={
                 "modelName": "fraud",
@@ -145,6 +200,54 @@ class TrainingJobSpec(Model):
                 "modelName": "other",
                 "dataset": {"name": "fraud"},
                 "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+            },
+        ),
+        Rule(
+            "[has(self.estimator), has(self.automl), has(self.trainer)].filter(one, one).size() == 1",
+            "set exactly one of estimator, automl and trainer",
+            accepts={
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+            },
+            rejects={
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                "automl": {"timeBudget": "30m"},
+            },
+        ),
+        Rule(
+            "!self.?version.approval.separationOfDuties.orValue(false) || has(self.startedBy)",
+            "separation of duties needs to know who starts the run: set startedBy to your user name",
+            accepts={
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                "startedBy": "tidemill-administrator",
+                "version": {"approval": {"policy": "Manual", "separationOfDuties": True}},
+            },
+            rejects={
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                "version": {"approval": {"policy": "Manual", "separationOfDuties": True}},
+            },
+        ),
+        Rule(
+            "!has(self.tuning) || has(self.estimator)",
+            "tuning searches the parameters of an estimator: name one, or leave tuning out",
+            accepts={
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                "tuning": _TUNING,
+            },
+            rejects={
+                "modelName": "fraud",
+                "dataset": {"name": "fraud"},
+                "automl": {"timeBudget": "30m"},
+                "tuning": _TUNING,
             },
         ),
         at_least_a_second(
@@ -187,6 +290,28 @@ class PinnedVersion(Model):
     """The artefact's folder in the store."""
 
 
+class RunProgress(Model):
+    """How far the run is."""
+
+    percentage: Percent = 0
+    """From 0, when its pod runs, to 100."""
+    trials_completed: int = Field(default=0, ge=0)
+    """How many sets of parameters were tried to their end."""
+    trials_pruned: int = Field(default=0, ge=0)
+    """How many were given up before."""
+
+
+class Best(Model):
+    """What the run chose."""
+
+    trial: int = Field(default=1, ge=1)
+    """Which trial it was."""
+    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
+    """With which parameters."""
+    metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
+    """Its metrics on the hold-out."""
+
+
 class Cause(Model):
     """Why this run exists."""
 
@@ -215,6 +340,10 @@ class TrainingJobStatus(Status):
     """Why the run exists."""
     attempt: Attempt | None = None
     """The newest try."""
+    progress: RunProgress | None = None
+    """How far the run is."""
+    best: Best | None = None
+    """What the run chose, and how good that is."""
     score: float | None = None
     """The first metric on the hold-out."""
     metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
@@ -237,6 +366,7 @@ class TrainingJob(Resource[TrainingJobSpec, TrainingJobStatus]):
     short_name: ClassVar[str] = "ttj"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("Model", ".spec.modelName"),
+        Column("Progress", ".status.progress.percentage", "integer", description="From 0, when the pod runs, to 100."),
         Column("Score", ".status.score", "number"),
         Column("Version", ".status.modelVersion"),
         Column("Cause", ".status.cause.kind"),

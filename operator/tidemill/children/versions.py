@@ -19,6 +19,7 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
     """The ModelVersion that a run published."""
     pinned = job.status.dataset
     assert pinned is not None, "a run that published has pinned its revision"
+    estimator = job.spec.estimator
     cause = job.status.cause
     spec = ModelVersionSpec(
         model_name=job.spec.model_name,
@@ -27,15 +28,18 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
         lineage=Lineage(
             training_job=job.name,
             datasets=(DatasetUsed(name=pinned.name, digest=pinned.digest),),
-            estimator=job.spec.estimator.name,
-            parameters=job.spec.estimator.parameters,
+            estimator=estimator.name if estimator else "",
+            parameters=estimator.parameters if estimator else {},
             seed=job.spec.seed,
             image=image,
             parents=(job.status.compared_with.name,) if job.status.compared_with else (),
             monitor=cause.name if cause and cause.kind == DriftMonitor.kind_name else "",
+            started_by=job.spec.started_by,
         ),
         gates=job.spec.version.gates,
         approval=job.spec.version.approval,
+        card=job.spec.version.card,
+        exports=job.spec.version.exports,
     )
     metadata: dict[str, Any] = {
         "name": name,

@@ -26,7 +26,8 @@ Standard `restricted`.
 * **What the operator may do** is in `files/access.yaml`, generated from what it does: no wildcard, no Secrets. With `namespaces`
   set it has Roles there and nothing else.
 * **Who approves.** An admission policy lets only holders of the verb `approve` on `modelversions.tidemill.dev` add a decision, in
-  their own name; the ClusterRole `tidemill-approver` has it.
+  their own name; the ClusterRole `tidemill-approver` has it. Where a run has `approval.separationOfDuties`, who started it is kept
+  from deciding about what comes out; `policies.separateDuties=true` asks that of every run and version.
 * **GitOps.** Charts that are rendered without a cluster cannot look up what was drawn by chance before: set
   `store.embedded.accessKeyId` and `store.embedded.secretAccessKey`, or bring the Secrets with `store.makeSecrets=false`.
 * **Leaving.** `helm uninstall` takes everything but the CustomResourceDefinitions, because your objects would go with them; with

@@ -21,6 +21,9 @@ DEADLINE = 3600
 TTL = 3600
 """Seconds for which a Job that is over is kept."""
 
+MISMATCHES = frozenset({Reason.SCHEMA_MISMATCH, Reason.TARGET_MISSING, Reason.TARGET_UNUSABLE, Reason.NOT_NUMERIC})
+"""The rows came, and their columns are not what was declared."""
+
 
 def plan(dataset: Dataset, world: World, installation: Installation, now: datetime) -> Plan:
     """Keep the newest good revision, and look for a newer one when it is time."""
@@ -93,6 +96,7 @@ def _order(dataset: Dataset, tick: int) -> IngestOrder:
         expectations=spec.expectations,
         previous=dataset.status.revision.uri if dataset.status.revision else "",
         credentials=spec.credentials is not None,
+        report=None if spec.report.enabled else False,
         tick=tick,
     )
 
@@ -121,13 +125,16 @@ def _publish(
 def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[Said]:
     failure, revision = progress.failure, status.revision
     if failure is None and progress.run.phase == "Succeeded":
-        return [*_about_revision(status), true("Fetched", Reason.SUCCEEDED), true("QualityPassed", Reason.SUCCEEDED)]
+        return [
+            *_about_revision(status),
+            *(true(type_, Reason.SUCCEEDED) for type_ in ("Fetched", "SchemaValid", "QualityPassed")),
+        ]
     failed_before = dataset.status.condition("Fetched") if progress.attempt.number > 1 else None
     if failure is None and failed_before is not None and not progress.run.over:
         # While it is tried again, what is wrong stays said: only an end can tell whether it still is.
         message = f"attempt {progress.attempt.number} is under way"
         return [
-            *_repeated(dataset, {"Ready", "Fetched", "QualityPassed"}),
+            *_repeated(dataset, {"Ready", "Fetched", "SchemaValid", "QualityPassed"}),
             true("Reconciling", Reason.RETRYING, message),
         ]
     if failure is None:
@@ -136,8 +143,11 @@ def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[S
     kept = f"; revision {revision.digest[:19]} stays in use" if revision else ""
     message = failure.message + kept
     said = [false("Fetched", failure.reason, message)]
+    if failure.reason in MISMATCHES:
+        said = [true("Fetched", Reason.SUCCEEDED), false("SchemaValid", failure.reason, message)]
     if failure.reason == Reason.QUALITY_FAILED:
-        said = [true("Fetched", Reason.SUCCEEDED), false("QualityPassed", failure.reason, message)]
+        fitting = [true(type_, Reason.SUCCEEDED) for type_ in ("Fetched", "SchemaValid")]
+        said = [*fitting, false("QualityPassed", failure.reason, message)]
     if failure.retryable:
         said.append(true("Reconciling", Reason.RETRYING, "the source is read again until it can be used"))
     else:

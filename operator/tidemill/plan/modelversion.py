@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
-from tidemill.api.modelversion import ModelVersionStatus, Quarantine, ServedBy
+from tidemill.api.modelversion import Approver, ModelVersionStatus, Quarantine, ServedBy
 from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.plan import gates, unsupported
@@ -29,9 +29,10 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
     status = ModelVersionStatus(
         observed_generation=version.metadata.generation,
         conditions=settle(version.status.conditions, said, generation=version.metadata.generation, now=now),
+        version=_number(version, world),
         score=gates.score(version.spec.evaluation),
         gates=results,
-        approved_by=_approvers(version),
+        approved_by=_since(version, now),
         served_by=served_by[:NAMED],
         role=next(
             (served.role for served in served_by if served.role == "Stable"), served_by[0].role if served_by else ""
@@ -59,12 +60,40 @@ def quarantine_of(version: ModelVersion) -> Quarantine | None:
         )
 
 
+def _number(version: ModelVersion, world: World) -> int:
+    """Its place among the versions of the model: one more than those made before it; once given, it stays."""
+    if version.status.version is not None:
+        return version.status.version
+    named = world.referring(ModelVersion.kind_name, version.namespace, ("spec", "modelName"), version.spec.model_name)
+    others = [other for other in every(ModelVersion, world, named) if other.name != version.name]
+    number = 0
+    for other in sorted(others, key=_made):
+        if _made(other) < _made(version):
+            number = max(number + 1, other.status.version or 0)
+    number += 1
+    taken = {other.status.version for other in others if other.status.version is not None}
+    return max(taken) + 1 if number in taken else number
+
+
+def _made(version: ModelVersion) -> tuple[str, str]:
+    moment = version.metadata.creation_timestamp
+    return (moment.isoformat() if moment else "", version.name)
+
+
+def _since(version: ModelVersion, now: datetime) -> tuple[Approver, ...]:
+    """Who agreed; a moment that was told once is not told otherwise."""
+    known = {approver.user: approver.time for approver in version.status.approved_by}
+    return tuple(Approver(user=user, time=known.get(user, now.replace(microsecond=0))) for user in _approvers(version))
+
+
 def _approvers(version: ModelVersion) -> tuple[str, ...]:
-    if version.spec.approval.policy == "Automatic":
+    """The users who agreed; who started the version is not among them where duties are separated."""
+    approval = version.spec.approval
+    if approval.policy == "Automatic":
         return ("automatic",)
-    return tuple(
-        dict.fromkeys(decision.user for decision in version.spec.approval.decisions if decision.verdict == "Approved")
-    )
+    starter = version.spec.lineage.started_by if approval.separation_of_duties else None
+    agreed = (decision.user for decision in approval.decisions if decision.verdict == "Approved")
+    return tuple(dict.fromkeys(user for user in agreed if user != starter))
 
 
 def _said(version: ModelVersion, passed: bool, quarantine: Quarantine | None) -> list[Said]:

@@ -19,6 +19,7 @@ from tidemill.api.driftmonitor import CheckStatus, Retraining, RetrainingOutcome
 from tidemill.api.durations import delta
 from tidemill.api.retraining import RetrainingCause
 from tidemill.children import names
+from tidemill.plan import unsupported
 from tidemill.plan.outcomes import consecutive_rejected, live
 
 
@@ -175,7 +176,10 @@ def circuit_open(case: Case) -> Block | None:
 
 def no_template(case: Case) -> Block | None:
     if case.template is not None:
-        return None
+        refused = unsupported.refusal(case.template)
+        return (
+            Block(Reason.UNSUPPORTED, f"TrainingJob {case.template.name!r}: {refused[0].message}") if refused else None
+        )
     return Block(
         Reason.DEPENDENCY_NOT_READY,
         f"there is no TrainingJob {case.policy.template.training_job!r} to take the spec from",

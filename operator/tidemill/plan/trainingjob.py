@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.durations import seconds
-from tidemill.api.trainingjob import Cause, PinnedRevision, PinnedVersion, TrainingJobStatus
+from tidemill.api.trainingjob import Best, Cause, PinnedRevision, PinnedVersion, RunProgress, TrainingJobStatus
 from tidemill.children import jobs, names, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
@@ -56,6 +56,8 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
         deadline=int(seconds(job.spec.active_deadline)),
         ttl=int(seconds(job.spec.ttl_after_finished)),
     )
+    if progress.run.phase == "Running":
+        status = status.model_copy(update={"progress": RunProgress()})
     notices: tuple[Notice, ...] = ()
     if progress.just_ended and progress.failure:
         notices = (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
@@ -128,6 +130,7 @@ def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
 def _order(job: TrainingJob, status: TrainingJobStatus) -> TrainOrder:
     pinned, stable = status.dataset, status.compared_with
     assert pinned is not None, "the revision is pinned before a run is ordered"
+    assert job.spec.estimator is not None, "whatever else may learn is refused as unsupported"
     return TrainOrder(
         namespace=job.namespace,
         training_job=job.name,
@@ -159,6 +162,8 @@ def _complete(
     status = status.model_copy(
         update={
             "metrics": holdout,
+            "progress": RunProgress(percentage=100, trials_completed=1),
+            "best": Best(parameters=trained.parameters, metrics=holdout),
             "score": gates.score(trained.evaluation),
             "model_version": version,
             "report_uri": trained.report_uri,

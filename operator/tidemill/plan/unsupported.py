@@ -7,12 +7,14 @@ row out of the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tidemill.api import AnyResource, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.conditions import Reason, Said, Status, false, true
+from tidemill.api.dataset import DatasetSpec
+from tidemill.api.modelversion import Gate
 from tidemill.plan.plan import Notice
 
 
@@ -30,36 +32,244 @@ class Limit:
     """Fields of a spec that ask for it, laid over any that does not; None takes a field away."""
 
 
+_S3 = "copy the rows to S3 and name them in spec.source.uri"
+_ESTIMATOR = "name one in spec.estimator"
+_OBJECTIVE = {
+    "objective": {"metric": "roc_auc"},
+    "parameters": [{"name": "C", "searchSpace": {"uniform": {"min": 0.1, "max": 10}}}],
+}
+_REGISTRY = {"mlflow": {"trackingUri": "https://mlflow.example", "registeredModel": "fraud"}}
+_GATE = "leave the gate out, and look at the report"
+
+
+def _source(name: str) -> Callable[[DatasetSpec], bool]:
+    return lambda spec: getattr(spec.source, name) is not None
+
+
+def _judges_latency(gates: Iterable[Gate]) -> bool:
+    return any(gate.metric.startswith("Latency") for gate in gates)
+
+
+DATASET: Final[tuple[Limit, ...]] = (
+    Limit(
+        "spec.source.uri",
+        lambda spec: spec.source.uri is not None and not spec.source.uri.startswith(("s3://", "sklearn://", "file://")),
+        "only s3:// and sklearn:// are read; copy the rows to S3",
+        {"source": {"uri": "gs://lake/payments.parquet"}},
+    ),
+    Limit(
+        "spec.source.dvc",
+        _source("dvc"),
+        f"run dvc pull, then {_S3}",
+        {"source": {"dvc": {"repo": "https://git.example/data.git", "path": "data/payments.parquet"}}},
+    ),
+    Limit(
+        "spec.source.gitLfs",
+        _source("git_lfs"),
+        f"run git lfs pull, then {_S3}",
+        {"source": {"gitLfs": {"repo": "https://git.example/data.git", "path": "payments.csv"}}},
+    ),
+    Limit(
+        "spec.source.pachyderm",
+        _source("pachyderm"),
+        "read its S3 gateway by spec.source.uri, with spec.credentials",
+        {"source": {"pachyderm": {"repo": "payments"}}},
+    ),
+    Limit(
+        "spec.source.mlflow",
+        _source("mlflow"),
+        _S3,
+        {"source": {"mlflow": {"runId": "0" * 32, "artifactPath": "payments.parquet"}}},
+    ),
+    Limit(
+        "spec.source.feast",
+        _source("feast"),
+        f"write the historical features to a file, then {_S3}",
+        {"source": {"feast": {"entities": {"name": "buyers"}, "featureService": "fraud"}}},
+    ),
+    Limit(
+        "spec.source.predictions",
+        _source("predictions"),
+        "learn from served rows by a TrainingJob's spec.servedRows, or a DriftMonitor's retraining",
+        {"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}}}},
+    ),
+    Limit(
+        "spec.source.datasets",
+        _source("datasets"),
+        f"put them together elsewhere, then {_S3}",
+        {"source": {"datasets": [{"name": "raw"}]}},
+    ),
+    Limit(
+        "spec.transform",
+        lambda spec: spec.transform is not None,
+        "make the rows as they should be before they are read",
+        {"transform": {"sql": "SELECT * FROM source"}},
+    ),
+    Limit(
+        "spec.splits.strategy Time",
+        lambda spec: spec.splits.strategy == "Time",
+        "use Random, Stratified or Group",
+        {"splits": {"strategy": "Time", "column": "bought"}},
+    ),
+    Limit(
+        "spec.refresh.schedule",
+        lambda spec: spec.refresh.schedule is not None,
+        "use spec.refresh.interval",
+        {"refresh": {"schedule": "0 2 * * *"}},
+    ),
+    Limit(
+        "spec.refresh.onUpstreamChange",
+        lambda spec: spec.refresh.on_upstream_change,
+        "use spec.refresh.interval: the same rows make no new revision",
+        {"refresh": {"onUpstreamChange": True}},
+    ),
+    Limit(
+        "spec.refresh.rateLimit",
+        lambda spec: spec.refresh.rate_limit is not None,
+        "only spec.refresh.interval asks for another look; make it longer",
+        {"refresh": {"rateLimit": "6h"}},
+    ),
+)
+TRAINING_JOB: Final[tuple[Limit, ...]] = (
+    Limit(
+        "spec.automl",
+        lambda spec: spec.automl is not None,
+        f"{_ESTIMATOR} of another TrainingJob",
+        {"estimator": None, "automl": {"timeBudget": "30m"}},
+    ),
+    Limit(
+        "spec.trainer",
+        lambda spec: spec.trainer is not None,
+        f"{_ESTIMATOR} of another TrainingJob, or bring the model as a ModelVersion",
+        {"estimator": None, "trainer": {"image": "registry/train@sha256:" + "0" * 64}},
+    ),
+    Limit(
+        "spec.tuning",
+        lambda spec: spec.tuning is not None,
+        "set spec.estimator.parameters of another TrainingJob",
+        {"tuning": _OBJECTIVE},
+    ),
+    Limit(
+        "spec.estimator.steps",
+        lambda spec: spec.estimator is not None and spec.estimator.steps is not None,
+        "use spec.estimator.preprocessing of another TrainingJob",
+        {
+            "estimator": {
+                "name": "sklearn.linear_model.LogisticRegression",
+                "steps": [{"name": "sklearn.preprocessing.StandardScaler"}],
+            }
+        },
+    ),
+    Limit(
+        "spec.evaluation.slices",
+        lambda spec: bool(spec.evaluation.slices),
+        "make another TrainingJob without it",
+        {"evaluation": {"slices": ["country"]}},
+    ),
+    Limit(
+        "spec.evaluation.fairness",
+        lambda spec: bool(spec.evaluation.fairness),
+        "make another TrainingJob without it",
+        {
+            "evaluation": {
+                "fairness": [{"column": "gender", "metrics": ["EqualizedOddsDifference"], "favorable": "no"}],
+            }
+        },
+    ),
+    Limit(
+        "spec.evaluation.explain Shap",
+        lambda spec: spec.evaluation.explain == "Shap",
+        "use Importance in another TrainingJob",
+        {"evaluation": {"explain": "Shap"}},
+    ),
+    Limit(
+        "spec.version.gates[].slices",
+        lambda spec: any(gate.slices for gate in spec.version.gates),
+        _GATE,
+        {"version": {"gates": [{"metric": "accuracy", "minimum": 0.9, "slices": "country"}]}},
+    ),
+    Limit(
+        "spec.version.gates[].column",
+        lambda spec: any(gate.column for gate in spec.version.gates),
+        _GATE,
+        {"version": {"gates": [{"metric": "DemographicParityDifference", "column": "gender", "maximum": 0.1}]}},
+    ),
+    Limit(
+        "spec.version.gates[].metric LatencyP95",
+        lambda spec: _judges_latency(spec.version.gates),
+        "judge it while the version is rolled out, by the service's spec.rollout.analysis",
+        {"version": {"gates": [{"metric": "LatencyP95", "maximum": 0.05}]}},
+    ),
+    Limit(
+        "spec.version.exports",
+        lambda spec: spec.version.exports is not None,
+        "register the version by hand",
+        {"version": {"exports": _REGISTRY}},
+    ),
+)
+MODEL_VERSION: Final[tuple[Limit, ...]] = (
+    Limit(
+        "spec.artifact.digest left out",
+        lambda spec: not spec.artifact.digest,
+        "name the digest of the artefact's manifest in another ModelVersion",
+        {"artifact": {"uri": "s3://lake/models/fraud"}},
+    ),
+    Limit(
+        "spec.artifact.uri",
+        lambda spec: not spec.artifact.uri.startswith(("s3://", "file://")),
+        "only s3:// is loaded; copy the artefact there, and make another ModelVersion",
+        {"artifact": {"uri": "models:/fraud@champion", "digest": "sha256:" + "0" * 64}},
+    ),
+    Limit(
+        "spec.artifact.format MLflow",
+        lambda spec: spec.artifact.format == "MLflow",
+        "bring the model as Skops or ONNX, in another ModelVersion",
+        {"artifact": {"uri": "s3://lake/models/fraud", "digest": "sha256:" + "0" * 64, "format": "MLflow"}},
+    ),
+    Limit(
+        "spec.gates[].slices",
+        lambda spec: any(gate.slices for gate in spec.gates),
+        _GATE,
+        {"gates": [{"metric": "accuracy", "minimum": 0.9, "slices": "country"}]},
+    ),
+    Limit(
+        "spec.gates[].column",
+        lambda spec: any(gate.column for gate in spec.gates),
+        _GATE,
+        {"gates": [{"metric": "DemographicParityDifference", "column": "gender", "maximum": 0.1}]},
+    ),
+    Limit(
+        "spec.gates[].metric LatencyP95",
+        lambda spec: _judges_latency(spec.gates),
+        "judge it while the version is rolled out, by the service's spec.rollout.analysis",
+        {"gates": [{"metric": "LatencyP95", "maximum": 0.05}]},
+    ),
+    Limit(
+        "spec.exports",
+        lambda spec: spec.exports is not None,
+        "register the version by hand",
+        {"exports": _REGISTRY},
+    ),
+)
+INFERENCE_SERVICE: Final[tuple[Limit, ...]] = ()
+DRIFT_MONITOR: Final[tuple[Limit, ...]] = (
+    Limit(
+        "spec.target.cloudEvents",
+        lambda spec: spec.target.cloud_events is not None,
+        "watch an InferenceService of Tidemill's",
+        {
+            "target": {"cloudEvents": {"service": "fraud"}},
+            "reference": {"type": "Dataset", "dataset": {"name": "payments"}},
+            "retraining": None,
+        },
+    ),
+)
 LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
-    Dataset.kind_name: (),
-    TrainingJob.kind_name: (),
-    ModelVersion.kind_name: (),
-    InferenceService.kind_name: (
-        Limit(
-            "spec.explain.enabled",
-            lambda spec: spec.explain.enabled,
-            "leave it out; the importance of features is in the model's card",
-            {"explain": {"enabled": True}},
-        ),
-        Limit(
-            "spec.outliers.enabled",
-            lambda spec: spec.outliers.enabled,
-            "leave it out; a DriftMonitor compares what is asked with the training rows",
-            {"outliers": {"enabled": True}},
-        ),
-    ),
-    DriftMonitor.kind_name: (
-        Limit(
-            "spec.target.cloudEvents",
-            lambda spec: spec.target.cloud_events is not None,
-            "watch an InferenceService of Tidemill's",
-            {
-                "target": {"cloudEvents": {"service": "fraud"}},
-                "reference": {"type": "Dataset", "dataset": {"name": "payments"}},
-                "retraining": None,
-            },
-        ),
-    ),
+    Dataset.kind_name: DATASET,
+    TrainingJob.kind_name: TRAINING_JOB,
+    ModelVersion.kind_name: MODEL_VERSION,
+    InferenceService.kind_name: INFERENCE_SERVICE,
+    DriftMonitor.kind_name: DRIFT_MONITOR,
 }
 
 

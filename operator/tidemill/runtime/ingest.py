@@ -50,7 +50,7 @@ def ingest(
 def _ingest(
     order: IngestOrder, store: Store, scratch: Path, credentials: str | Path | None
 ) -> tuple[Ingested, tuple[str, ...]]:
-    texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role == "Id"]
+    texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role in ("Id", "Entity")]
     read = sources.read(
         order.source, order.format, texts, store, credentials=credentials if order.credentials else None
     )
@@ -70,10 +70,9 @@ def _ingest(
     files: dict[str, bytes | Path] = {**_write(table, scratch), schema.FILE: _spell(kept)}
     digest = Manifest.of(files).digest
     profile = profile_table(table, _profiled(rows.table, rows.columns))
-    beside: dict[str, bytes | Path] = {
-        PROFILE: profile.to_json(),
-        REPORT: report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode(),
-    }
+    beside: dict[str, bytes | Path] = {PROFILE: profile.to_json()}
+    if order.report is not False:
+        beside[REPORT] = report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode()
     published = store.publish(
         f"{order.namespace}/datasets/{order.dataset}/{digest.removeprefix('sha256:')}", files, beside
     )
@@ -87,7 +86,8 @@ def _ingest(
         features=len(kept.features),
         target=rows.target,
         source_revision=read.revision[:256],
-        report_uri=f"{published.uri}/{REPORT}",
+        profile_uri=f"{published.uri}/{PROFILE}",
+        report_uri=f"{published.uri}/{REPORT}" if REPORT in beside else "",
     )
     return ingested, warnings
 
@@ -128,7 +128,7 @@ def _profiled(table: pa.Table, kept: tuple[Column, ...]) -> list[ProfiledColumn]
     """The columns whose distribution says something; a target with few values is profiled by value."""
     found = []
     for column in kept:
-        if column.type == "Other" or column.role == "Id":
+        if column.type == "Other" or column.role in ("Id", "Entity"):
             continue
         few = (
             column.role == "Target"

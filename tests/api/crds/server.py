@@ -43,8 +43,12 @@ LEAST: dict[str, Manifest] = {
     },
 }
 
-
+# A search that the schema admits.
+_SEARCH = {"objective": {"metric": "f1"}, "parameters": [{"name": "C"}]}
 AROUND: dict[str, Manifest] = {
+    "Dataset.spec.source.predictions": {"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}}}},
+    "TrainingJob.spec.automl": {"estimator": None, "automl": {}},
+    "TrainingJob.spec.tuning": {"tuning": _SEARCH},
     "DriftMonitor.spec.target": {"reference": {"type": "Window", "window": {"offset": "7d"}}},
     "DriftMonitor.spec.reference.window": {"reference": {"type": "Window"}},
     "DriftMonitor.spec.checks[].rules": {"checks": [{"name": "sound", "type": "DataQuality"}]},
@@ -60,6 +64,7 @@ def around(kind: str, path: str, name: str = "fraud") -> Manifest:
     for place, spec in AROUND.items():
         if f"{kind}{path}".startswith(place):
             found["spec"] |= yaml.safe_load(yaml.safe_dump(spec))
+    found["spec"] = {name: value for name, value in found["spec"].items() if value is not None}
     return found
 
 
@@ -119,9 +124,13 @@ class Server:
         )
         return self.ask("PATCH", path, change, Content_Type="application/merge-patch+json")
 
-    def apply(self, manifest: Manifest, manager: str) -> httpx.Response:
-        """Server-side apply, as `manager`."""
-        path = address(manifest) + f"?fieldManager={manager}&fieldValidation=Strict"
+    def apply(self, manifest: Manifest, manager: str, *, force: bool = False, dry: bool = False) -> httpx.Response:
+        """Server-side apply, as `manager`; `force` takes fields over from other managers."""
+        path = (
+            address(manifest)
+            + f"?fieldManager={manager}&fieldValidation=Strict&force={str(force).lower()}"
+            + ("&dryRun=All" if dry else "")
+        )
         return self.ask("PATCH", path, manifest, Content_Type="application/apply-patch+yaml")
 
     def delete(self, manifest: Manifest) -> httpx.Response:

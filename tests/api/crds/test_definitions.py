@@ -10,6 +10,7 @@ import pytest
 from api.crds.server import BY_KIND, OPERATOR, Manifest, Server, address, full, least
 from tidemill.api import API_VERSION
 from tidemill.api.crds import crds, model_of
+from tidemill.plan.unsupported import LIMITS
 
 KINDS = pytest.mark.parametrize("kind", BY_KIND)
 SCHEMAS: dict[str, Manifest] = {
@@ -119,9 +120,55 @@ def test_kubectl_explains_every_field(server: Server, kind: str) -> None:
 def test_kubectl_explain_reads_like_the_docstrings(server: Server) -> None:
     said = " ".join(server.kubectl("explain", "trainingjobs.tidemill.dev.spec.estimator").split())
 
-    assert "DESCRIPTION: What learns. FIELDS:" in said
+    assert "DESCRIPTION: What learns: an estimator of scikit-learn. FIELDS:" in said
     assert "enum: Auto, None" in said
     assert "Constructor arguments, as in scikit-learn's documentation." in said
+
+
+@KINDS
+def test_kubectl_explains_a_kind_to_its_leaves(server: Server, kind: str) -> None:
+    plural = f"{BY_KIND[kind].plural}.tidemill.dev"
+    top = " ".join(server.kubectl("explain", plural).split())
+    every = server.kubectl("explain", f"{plural}.spec", "--recursive")
+
+    assert " ".join((BY_KIND[kind].__doc__ or "").split()) in top
+    assert "<no description>" not in top + every
+    assert "-required-" in every
+
+
+@KINDS
+def test_applying_twice_changes_nothing(server: Server, kind: str) -> None:
+    """Neither with the least, nor with every default written out, nor by another manager; a dry run says the same."""
+    manifest = least(kind, name="applied")
+    written_out = {**manifest, "spec": model_of(BY_KIND[kind], "spec").model_validate(manifest["spec"]).to_wire()}
+    try:
+        first = server.apply(manifest, "kubectl").json()
+        # What a create leaves out is the status, and the first write after it stores the default: once.
+        second = server.apply(manifest, "kubectl").json()
+        again = server.apply(manifest, "kubectl").json()
+        whole = server.apply(written_out, "kubectl").json()
+        other = server.apply(manifest, "flux")
+        dry = server.apply(written_out, "kubectl", dry=True)
+    finally:
+        server.delete(manifest)
+
+    assert second["metadata"]["resourceVersion"] == again["metadata"]["resourceVersion"]
+    assert first["spec"] == again["spec"] == whole["spec"] == dry.json()["spec"]
+    assert {1} == {one["metadata"]["generation"] for one in (first, again, whole, other.json(), dry.json())}
+    assert (200, 200) == (other.status_code, dry.status_code)
+
+
+def test_what_is_not_done_yet_is_accepted_by_the_server(server: Server) -> None:
+    """A row of that table is about objects that exist: one that the server refuses needs no row."""
+    for kind, limits in LIMITS.items():
+        for limit in limits:
+            manifest = least(kind)
+            for name, value in limit.example.items():
+                manifest["spec"][name] = value
+            manifest["spec"] = {name: value for name, value in manifest["spec"].items() if value is not None}
+            answer = server.create(manifest, dry=True)
+
+            assert 201 == answer.status_code, (kind, limit.path, answer.text)
 
 
 def test_all_kinds_are_listed_together(server: Server) -> None:

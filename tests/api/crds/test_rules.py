@@ -91,6 +91,15 @@ FROZEN = {
         {"seed": 8},
         {"task": "Regression"},
         {"evaluation": {"metrics": ["f1"]}},
+        {"evaluation": {"slices": ["country"]}},
+        {"estimator": None, "automl": {}},
+        {
+            "tuning": {
+                "objective": {"metric": "f1"},
+                "parameters": [{"name": "C", "searchSpace": {"uniform": {"min": 1, "max": 2}}}],
+            }
+        },
+        {"startedBy": "tidemill-administrator"},
         {"servedRows": {"inferenceService": "fraud", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}},
     ],
     "ModelVersion": [
@@ -99,6 +108,9 @@ FROZEN = {
         {"evaluation": [{"on": "Holdout", "rows": 3}]},
         {"lineage": {"parameters": {"C": 2}}},
         {"gates": [{"metric": "accuracy", "minimum": 0.5}]},
+        {"card": {"license": "MIT"}},
+        {"exports": {"mlflow": {"trackingUri": "https://mlflow.example", "registeredModel": "fraud"}}},
+        {"lineage": {"startedBy": "tidemill-administrator"}},
     ],
 }
 FREE = {

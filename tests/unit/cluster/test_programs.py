@@ -7,7 +7,7 @@ import pytest
 
 from cluster import programs, versions
 
-PROGRAMS = [*versions.NODE, *versions.CLIENTS, versions.STORE, versions.KIND]
+PROGRAMS = [*versions.NODE, *versions.CLIENTS, versions.STORE, versions.KIND, versions.KSTATUS_JUDGE]
 # Versions are stated twice: here for people and cache folders, in go.mod for the build.
 SOURCES = {
     "kube-apiserver": "k8s.io/kubernetes",
@@ -17,6 +17,7 @@ SOURCES = {
     "helm": "helm.sh/helm/v4",
     "versitygw": "github.com/versity/versitygw",
     "kind": "sigs.k8s.io/kind",
+    "kstatus": "github.com/fluxcd/cli-utils",
 }
 
 

@@ -1,8 +1,10 @@
 """The Kubernetes API conventions, held over the definitions as they lie in crds/.
 
-The rules are those of kube-api-linter that can be seen in a schema. Two are not held on purpose: numbers that gate are
-`number` (the field's own form), and a description need not begin with the field's name, since both ways of reading it
-print the name in front.
+The rules are those of kube-api-linter that can be seen in a schema: ArrayOfStruct, Conditions, DefaultOrRequired, Defaults,
+Integers, MaxLength, NamingConventions, NoDurations, Nomaps, NoNullable, Nophase, NoReferences, Notimestamp, SSATags,
+StatusOptional and StatusSubresource. The others speak of Go: its tags, its markers, its pointers. Held otherwise, on purpose:
+NoFloats, since numbers that gate are `number`, the field's own form; CommentStart, since both ways of reading a description
+print the field's name in front; NoBools (which is off by default), since a switch is a switch.
 """
 
 from __future__ import annotations
@@ -174,3 +176,88 @@ def test_rules_speak_to_people(name: str) -> None:
         for rule in node.get("x-kubernetes-validations", ()):
             assert len(rule["message"]) > 10, path
             assert "self" not in rule["message"].split(), path
+
+
+@KINDS
+def test_what_lists_hold_is_told_apart_by_something_required(name: str) -> None:
+    vague = [
+        path
+        for path, node in nodes(whole(name))
+        if path.endswith("[]") and "properties" in node and not node.get("required")
+    ]
+
+    assert [] == vague
+
+
+@KINDS
+def test_maps_hold_plain_values(name: str) -> None:
+    """What has a structure is a list with a key, which can be merged and extended."""
+    nested = [
+        path
+        for path, node in nodes(whole(name))
+        if isinstance(inside := node.get("additionalProperties"), dict)
+        and (inside.get("type") in ("array", "object") or "properties" in inside)
+    ]
+
+    assert [] == nested
+
+
+@KINDS
+def test_what_refers_to_an_object_is_called_ref(name: str) -> None:
+    said = [path for path, _ in fields(name) if re.search(r"[a-z]References?$", path)]
+
+    assert [] == said
+
+
+@KINDS
+def test_durations_are_text_with_a_unit_and_never_a_bare_number(name: str) -> None:
+    bare = [
+        path
+        for path, schema in fields(name)
+        if re.search(r"([iI]nterval|[tT]imeout|[wW]indow|[pP]ause|[pP]eriod|[dD]eadline|timeBudget|rateLimit)$", path)
+        and schema.get("type") in ("integer", "number")
+    ]
+
+    assert [] == bare
+    assert [] == [path for path, schema in fields(name) if schema.get("format") == "duration"]
+
+
+@KINDS
+def test_a_status_is_optional_and_conditions_are_not_needed_in_it(name: str) -> None:
+    assert ["spec"] == whole(name)["required"]
+    assert [] == part(name, "status").get("required", [])
+
+
+@KINDS
+def test_a_default_is_a_value_that_the_schema_allows(name: str) -> None:
+    odd = [
+        path
+        for path, schema in fields(name)
+        if "default" in schema
+        and (
+            ("enum" in schema and schema["default"] not in schema["enum"])
+            or ("pattern" in schema and not re.search(schema["pattern"], schema["default"]))
+            or not schema.get("minimum", schema["default"]) <= schema["default"]
+            or not schema["default"] <= schema.get("maximum", schema["default"])
+            if not isinstance(schema.get("default"), dict | list)
+            else False
+        )
+    ]
+
+    assert [] == odd
+
+
+@KINDS
+def test_only_what_waits_for_a_later_version_is_without_a_rule_for_its_choice(name: str) -> None:
+    """A union says that one of its fields is set: an object of optional objects alone has a rule."""
+    unruled = [
+        path
+        for path, node in nodes(part(name, "spec"), ".spec")
+        if len(node.get("properties", {})) > 1
+        and not node.get("required")
+        and all("default" not in inner for inner in node["properties"].values())
+        and all(inner.get("type") == "object" and "properties" in inner for inner in node["properties"].values())
+        and not node.get("x-kubernetes-validations")
+    ]
+
+    assert [] == unruled

@@ -5,74 +5,15 @@ The script runs in Lua 5.1, as in Argo CD, on the statuses that the planners wri
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from lupa.lua51 import LuaRuntime
 
 from stories.test_stories import STORIES
-from stories.theatre import OURS, Theatre
+from support.readiness import MEANS, health, lived
+from support.readiness import by_the_rule as kstatus
 from tidemill.api import KINDS
-from tidemill.plan import Key, Manifest
-
-GITOPS = Path(__file__).parents[3] / "manifests" / "gitops"
-# What a person reads in Argo CD, and what kstatus calls it.
-MEANS = {"Healthy": "Current", "Degraded": "Failed", "Progressing": "InProgress", "Suspended": "InProgress"}
-
-
-@cache
-def argo_cd() -> tuple[LuaRuntime, Any]:
-    """Lua with the script as a function."""
-    configuration = yaml.safe_load((GITOPS / "argocd" / "argocd-cm.yaml").read_text())
-    customizations = yaml.safe_load(configuration["data"]["resource.customizations"])
-    lua = LuaRuntime()
-    return lua, lua.eval(f"function(obj) {customizations['tidemill.dev/*']['health.lua']} end")
-
-
-def health(manifest: Manifest) -> tuple[str, str]:
-    """Argo CD's verdict and its message."""
-    lua, judge = argo_cd()
-    found = judge(lua.table_from(manifest, recursive=True))
-    return found["status"], found["message"]
-
-
-def kstatus(manifest: Manifest) -> str:
-    """The verdict of kstatus, as kubectl, Flux and Helm come to it."""
-    status = manifest.get("status") or {}
-    if manifest["metadata"].get("deletionTimestamp"):
-        return "Terminating"
-    if status.get("observedGeneration", manifest["metadata"]["generation"]) != manifest["metadata"]["generation"]:
-        return "InProgress"
-    for condition in status.get("conditions", ()):
-        if condition["status"] == "True" and condition["type"] in ("Reconciling", "Stalled"):
-            return "InProgress" if condition["type"] == "Reconciling" else "Failed"
-    ready = [condition["status"] for condition in status.get("conditions", ()) if condition["type"] == "Ready"]
-    return "Current" if ready in ([], ["True"]) else "InProgress"
-
-
-@dataclass
-class Recorded(Theatre):
-    """A theatre that keeps every state that an object of ours was ever in."""
-
-    seen: list[Manifest] = field(default_factory=list)
-
-    def _look(self, key: Key) -> None:
-        super()._look(key)
-        found = self.objects.get(key)
-        if found is not None and key.kind in OURS:
-            self.seen.append(copy.deepcopy(found))
-
-
-@cache
-def lived(name: str) -> tuple[Manifest, ...]:
-    theatre = Recorded()
-    STORIES[name](theatre)
-    return tuple(theatre.seen)
+from tidemill.plan import Manifest
 
 
 def of(kind: str, status: Manifest | None = None, **metadata: Any) -> Manifest:

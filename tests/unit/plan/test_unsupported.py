@@ -166,3 +166,22 @@ def test_a_row_names_a_field_and_its_example_asks_for_it() -> None:
         assert limit.path.startswith("spec.")
         assert limit.is_asked(parsed.spec)
         assert limit.example, f"{kind} {limit.path} has an example"
+
+
+def test_a_monitor_does_not_retrain_after_a_template_that_would_stall() -> None:
+    """Such a run would never end, and the monitor would wait for it for ever."""
+    stage = theatre()
+    for manifest in (script.dataset(), script.training_job(), script.service(), script.monitor()):
+        stage.apply(manifest)
+    stage.run(minutes=2)
+    tuned = {
+        "objective": {"metric": "f1"},
+        "parameters": [{"name": "C", "searchSpace": {"uniform": {"min": 1, "max": 2}}}],
+    }
+    stage.apply(script.training_job(tuning=tuned))
+    stage.reports["Check"] = script.checks(inputs="Failing")
+    stage.run(minutes=20)
+    allowed = conditions(stage.get("DriftMonitor", "fraud"))["RetrainingAllowed"]
+
+    assert ["fraud-first"] == stage.named("TrainingJob")
+    assert "spec.tuning" in allowed[2]

@@ -75,7 +75,7 @@ def _convert(spec: ColumnSpec, values: Any, warnings: list[str], *, inferred: bo
     name, role, kind = spec.name, spec.role, values.type
     if role == "Target":
         return _target(spec, values)
-    if role == "Id":
+    if role in ("Id", "Entity"):
         return Column(name=name, role=role, type="Categorical"), as_text(values)
     if role in ("Timestamp", "Ignored"):
         return Column(name=name, role=role, type="Other"), values

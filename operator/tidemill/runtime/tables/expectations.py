@@ -74,6 +74,10 @@ def _declared(table: pa.Table, spec: ColumnSpec) -> list[str]:
         said.append(
             f"column {spec.name!r} is not nullable but misses {column.null_count} values, the first in row {_first(pc.is_null(column))}"
         )
+    if spec.max_categories is not None:
+        distinct = pc.count_distinct(column, mode="only_valid").as_py()
+        if distinct > spec.max_categories:
+            said.append(f"column {spec.name!r} holds {distinct} different values, more than {spec.max_categories}")
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         for bound, outside, word in (
             (spec.minimum, pc.less, "below its minimum"),

@@ -30,7 +30,7 @@ class Column(Model):
 class SplitRule(Model):
     """How rows are held out: a row whose hash lies below the threshold of its class is, in this and every later revision."""
 
-    strategy: Literal["Random", "Stratified"]
+    strategy: Literal["Random", "Stratified", "Group"]
     test: float
     seed: int
     keys: tuple[str, ...]

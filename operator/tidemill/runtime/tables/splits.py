@@ -8,6 +8,8 @@ class in the first revision that has it, at the rank where exactly the wanted sh
 the schema, and every later revision takes it over: exact at first, close to it ever after, and no row changes sides. The
 price is a little memory: a Dataset that is made anew from grown content may draw the line elsewhere.
 
+`Group` draws by one column alone, so that all rows about one customer or one device are on the same side.
+
 Where the Dataset has an Id, the hash is that of the Id alone, and a row stays on its side when it is corrected.
 """
 
@@ -22,6 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tidemill.api.dataset import Splits
+from tidemill.runtime.failures import SchemaMismatch
 from tidemill.runtime.tables.columns import Understood
 from tidemill.runtime.tables.rowhash import shares
 from tidemill.runtime.tables.schema import Schema, SplitRule
@@ -51,9 +54,11 @@ def hold_out(
             )
             earlier = None
     keys = earlier.keys if earlier else _keys(rows)
+    if wanted.strategy == "Group":
+        keys = _group(rows, wanted)
     drawn = shares(rows.table, keys, wanted.seed)
-    if wanted.strategy == "Random":
-        rule = SplitRule(strategy="Random", test=wanted.test, seed=wanted.seed, keys=keys)
+    if wanted.strategy in ("Random", "Group"):
+        rule = SplitRule(strategy=wanted.strategy, test=wanted.test, seed=wanted.seed, keys=keys)
         return drawn < wanted.test, rule, warnings
     classes = _classes(rows, keys)
     thresholds = dict(earlier.thresholds) if earlier else {}
@@ -90,6 +95,15 @@ def threshold(drawn: NDArray[np.float64], test: float) -> float:
     high = values[place] if place < len(values) else 1.0
     middle = float(test if low < test <= high else (low + high) / 2)
     return min(max(middle, test / 2), min(1.5 * test, 1.0))
+
+
+def _group(rows: Understood, wanted: Splits) -> tuple[str, ...]:
+    """The column by which rows belong together."""
+    if wanted.column is None or wanted.column not in rows.table.column_names:
+        raise SchemaMismatch(
+            f"spec.splits goes by column {wanted.column!r}, which is not among {', '.join(rows.table.column_names[:20])}; correct it"
+        )
+    return (wanted.column,)
 
 
 def _keys(rows: Understood) -> tuple[str, ...]:

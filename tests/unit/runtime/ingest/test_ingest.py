@@ -246,3 +246,16 @@ def test_parquet_is_kept_as_what_it_means(bucket: Store, tmp_path: Path) -> None
     assert ["Numerical", "Categorical", "Categorical"] == [
         column["type"] for column in json.loads((folder / "schema.json").read_bytes())["columns"]
     ]
+
+
+def test_a_page_that_is_not_wanted_is_not_written_and_the_revision_is_the_same(store: Store, tmp_path: Path) -> None:
+    without, _ = ingest(ordered(report=False), store, tmp_path)
+    files = {entry.key.rpartition("/")[2] for entry in store.list(store.key_of(without.uri))}
+    usual, _ = ingest(ordered(dataset="others"), store, tmp_path)
+
+    assert "" == without.report_uri
+    assert "report.html" not in files
+    assert without.profile_uri == f"{without.uri}/profile.json"
+    assert "profile.json" in files
+    assert without.digest == usual.digest
+    assert usual.report_uri.endswith("/report.html")

@@ -121,3 +121,11 @@ def test_there_is_one_target() -> None:
         understand(
             pa.table({"a": [1], "b": [1]}), [ColumnSpec(name="a", role="Target"), ColumnSpec(name="b", role="Target")]
         )
+
+
+def test_an_entity_is_kept_as_text_and_is_no_feature() -> None:
+    rows = understand(pa.table({"customer": [1, 2], "age": [3.0, 4.0]}), [ColumnSpec(name="customer", role="Entity")])
+    (customer,) = (column for column in rows.columns if column.name == "customer")
+
+    assert ("Entity", "Categorical") == (customer.role, customer.type)
+    assert ["1", "2"] == rows.table.column("customer").to_pylist()

@@ -61,3 +61,8 @@ def test_what_a_column_declares_of_itself_is_expected_too() -> None:
         "column 'age' holds 1 values below its minimum 15, the first (10) in row 1",
         "column 'age' holds 2 values above its maximum 19, the first (20) in row 2",
     ] == broken(TABLE, [], declared)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(2, []), (1, ["column 'city' holds 2 different values, more than 1"])])
+def test_a_column_has_no_more_categories_than_it_is_believed_to_have(most: int, expected: list[str]) -> None:
+    assert expected == broken(TABLE, [], [ColumnSpec(name="city", type="Categorical", max_categories=most)])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tidemill.api.dataset import ColumnSpec, Splits
+from tidemill.runtime.failures import SchemaMismatch
 from tidemill.runtime.tables import bundled
 from tidemill.runtime.tables.columns import Understood, understand
 from tidemill.runtime.tables.schema import Schema
@@ -135,3 +136,37 @@ def test_a_class_of_few_rows_draws_no_line_for_thousands() -> None:
     held_out, _, _ = sides(understand(many, []), STRATIFIED, schema)
 
     assert 0.09 < held_out.mean() < 0.31
+
+
+def test_rows_of_one_group_are_on_one_side() -> None:
+    customers = [f"customer-{number % 40}" for number in range(400)]
+    table = pa.table({"customer": customers, "amount": np.arange(400.0), "fraud": ["no", "yes"] * 200})
+    declared = [ColumnSpec(name="customer", role="Entity"), ColumnSpec(name="fraud", role="Target")]
+    held_out, schema, _ = sides(understand(table, declared), Splits(strategy="Group", column="customer", test=0.3))
+    of_group: dict[str, set[bool]] = {}
+    for customer, side in zip(customers, held_out, strict=True):
+        of_group.setdefault(customer, set()).add(bool(side))
+
+    assert {1} == {len(found) for found in of_group.values()}
+    assert 0.1 < held_out.mean() < 0.5
+    assert ("Group", ("customer",)) == (schema.split.strategy, schema.split.keys)
+
+
+def test_a_group_s_side_is_the_same_in_the_next_revision() -> None:
+    first = pa.table({"customer": ["a", "b", "c", "d"] * 5, "amount": np.arange(20.0)})
+    later = pa.table({"customer": ["d", "c", "b", "a", "e"] * 5, "amount": np.arange(100.0, 125.0)})
+    by_customer = Splits(strategy="Group", column="customer", test=0.5)
+    before, schema, _ = sides(understand(first, []), by_customer)
+    after, _, _ = sides(understand(later, []), by_customer, schema)
+    known = dict(zip(first.column("customer").to_pylist(), before.tolist(), strict=True))
+
+    assert known == {
+        customer: side
+        for customer, side in zip(later.column("customer").to_pylist(), after.tolist(), strict=True)
+        if customer in known
+    }
+
+
+def test_a_group_by_a_column_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(SchemaMismatch, match="goes by column 'customer'"):
+        sides(understand(CANCER, []), Splits(strategy="Group", column="customer"))

@@ -1,0 +1,64 @@
+"""What a Dataset says of a run, beyond what the stories tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stories import script
+from stories.theatre import Theatre
+from tidemill.api.conditions import Reason
+from tidemill.children import names
+from tidemill.contract import Failure, RunReport
+
+
+def said(answer: Any, **spec: Any) -> dict[str, tuple[str, str]]:
+    stage = Theatre(reports={"Ingest": answer})
+    stage.apply(script.dataset(**spec))
+    stage.run(seconds=8)
+    conditions = stage.get("Dataset", "payments")["status"]["conditions"]
+    return {one["type"]: (one["status"], one["reason"]) for one in conditions}
+
+
+def fails(reason: Reason) -> Any:
+    return lambda _: RunReport(failure=Failure(reason=reason, message="the column is gone"))
+
+
+def test_rows_that_came_and_fit_and_are_good_are_said_to_be_all_three() -> None:
+    found = said(script.ingests)
+
+    assert {"Ready", "Fetched", "SchemaValid", "QualityPassed"} == found.keys()
+    assert {"True"} == {status for status, _ in found.values()}
+
+
+@pytest.mark.parametrize("reason", ["SchemaMismatch", "TargetMissing", "TargetUnusable", "NotNumeric"])
+def test_rows_that_came_with_other_columns_were_fetched_and_do_not_fit(reason: str) -> None:
+    found = said(fails(Reason(reason)))
+
+    assert ("True", "Succeeded") == found["Fetched"]
+    assert ("False", reason) == found["SchemaValid"]
+    assert "QualityPassed" not in found
+
+
+def test_rows_that_are_not_good_enough_were_fetched_and_fit() -> None:
+    found = said(fails(Reason.QUALITY_FAILED))
+
+    assert ("True", "True", "False") == tuple(found[name][0] for name in ("Fetched", "SchemaValid", "QualityPassed"))
+
+
+def test_rows_that_did_not_come_say_nothing_of_their_columns() -> None:
+    found = said(fails(Reason.SOURCE_NOT_FOUND))
+
+    assert ("False", "SourceNotFound") == found["Fetched"]
+    assert "SchemaValid" not in found
+
+
+@pytest.mark.parametrize(("enabled", "told"), [(True, False), (False, True)])
+def test_a_run_is_told_where_the_page_is_not_wanted(enabled: bool, told: bool) -> None:
+    stage = Theatre(reports={"Ingest": script.ingests})
+    stage.apply(script.dataset(report={"enabled": enabled}))
+    stage.run(seconds=1)
+    (pod,) = (manifest for key, manifest in stage.objects.items() if key.kind == "Pod")
+
+    assert told == ('"report":false' in pod["metadata"]["annotations"][names.ORDER])
