@@ -14,7 +14,7 @@ from typing import Any
 from chaos.kubelet import Script
 from chaos.mirror import Mirror, Refused
 from chaos.process import Operator
-from chaos.serving import serving
+from chaos.serving import Serving
 from cluster import Plane, control_plane
 from fuzz import schemas
 from fuzz.ground import Account, Sceptic
@@ -287,7 +287,7 @@ async def laboratory(folder: Path) -> AsyncIterator[Laboratory]:
             operator = Operator(plane.server, NAMESPACE, folder / "operators")
             (folder / "operators" / f"{NAMESPACE}.kubeconfig").write_text(plane.kubeconfig.read_text())
             try:
-                async with serving(mirror, NAMESPACE, story):
+                async with Serving(mirror, NAMESPACE, story).answering():
                     operator.start()
                     made = Laboratory(plane, mirror, kubelet, operator)
                     await made.furnish()

@@ -10,7 +10,7 @@ from tidemill.api.analysis import Analysis, AnalysisMetric, AnalysisResult, Verd
 from tidemill.api.base import Column, Model, Name, Percent, Quantities, Resource, Rule
 from tidemill.api.conditions import Status
 from tidemill.api.rollout import Outcome, Rollout, RolloutStatus, Shadow, Step
-from tidemill.api.serving import Autoscaling, Explain, Objectives, Outliers, Predictions, Protocol, Traffic
+from tidemill.api.serving import Autoscaling, Objectives, Predictions, Protocol, Traffic
 
 __all__ = [
     "Analysis",
@@ -60,10 +60,6 @@ class InferenceServiceSpec(Model):
     """Who splits requests between the versions."""
     predictions: Predictions = Predictions()
     """The log of what was asked and answered."""
-    explain: Explain = Explain()
-    """Attributions of an answer to the features of its row."""
-    outliers: Outliers = Outliers()
-    """A score that says how unlike the training rows a request's row is."""
     slo: Objectives = Objectives()
     """What the service owes its clients."""
     suspend: bool = False

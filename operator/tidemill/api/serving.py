@@ -104,20 +104,6 @@ class Traffic(Model):
     )
 
 
-class Explain(Model):
-    """Attributions of an answer to the features of its row."""
-
-    enabled: bool = False
-    """Whether the service answers `explain`."""
-
-
-class Outliers(Model):
-    """A score that says how unlike the training rows a request's row is."""
-
-    enabled: bool = False
-    """Whether answered rows are scored, off the way of the answer."""
-
-
 class Objectives(Model):
     """What the service owes its clients: metrics, which the chart's alerts compare with what is measured."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from tidemill.api.modelversion import Measured
 from tidemill.contract import CheckOrder, LogColumn, TimeRange, VersionOrder, prediction_folder

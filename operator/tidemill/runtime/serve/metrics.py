@@ -80,9 +80,7 @@ HELP: Final = {
     "tidemill_outlier_rows_total": Declared(
         "counter", "Rows further out than 99.9 % of the training rows, among those looked at.", ("service",)
     ),
-    "tidemill_outlier_scored_rows_total": Declared(
-        "counter", "Rows that were looked at for outliers.", ("service",)
-    ),
+    "tidemill_outlier_scored_rows_total": Declared("counter", "Rows that were looked at for outliers.", ("service",)),
     "tidemill_model_age_seconds": Declared("gauge", "Seconds since this process loaded the version.", _MODEL),
     "tidemill_model_info": Declared("gauge", "The version this process serves.", (*_MODEL, "digest")),
     "tidemill_model_ready": Declared("gauge", "Whether the version is loaded and answers.", _MODEL),
