@@ -19,7 +19,7 @@ LEAST_MEMORY = Decimal(16 * 2**20)
 MOST_PODS = 4
 """Pods that one Deployment gets, however many it wants."""
 _SCALE = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9.]+)?)([numkMGTPE]?)(i?)")
+_QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9.]+)?)([numkKMGTPE]?)(i?)")
 
 
 def amount(quantity: Any) -> Decimal:

@@ -91,7 +91,9 @@ def advance(
     if recorded.outcome == "Succeeded":
         return Progress(recorded, Run("Succeeded"))
     if recorded.outcome == "Failed":
-        failure = Failure(reason=Reason(recorded.reason), message=recorded.message, retryable=recorded.retryable)
+        # Anybody who may write the status may have written another word.
+        reason = Reason(recorded.reason) if recorded.reason in set(Reason) else Reason.INTERNAL_ERROR
+        failure = Failure(reason=reason, message=recorded.message, retryable=recorded.retryable)
         due = (recorded.finished_at or now) + timedelta(seconds=pause(recorded.number))
         on_other_terms = bool(terms) and recorded.terms not in ("", terms)
         if not on_other_terms and not may_repeat(failure, recorded.number, limit):

@@ -34,6 +34,11 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
         return Plan(_settled(job, status, _kept(status), now))
     if refused := unsupported.refusal(job):
         return Plan(_settled(job, status, [*refused], now), notices=unsupported.notices(job.status, refused))
+    if job.spec.estimator is None:
+        # A rule of the schema forbids it; where the rule is missing, the run must not be one that nobody can explain.
+        message = "nothing learns: set spec.estimator"
+        said = [false("Ready", Reason.INVALID_SPEC, message), true("Stalled", Reason.INVALID_SPEC, message)]
+        return Plan(_settled(job, status, said, now))
     if job.spec.suspend:
         said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set"), true("Suspended", Reason.SUSPENDED)]
         return Plan(_settled(job, status, said, now), retire=_running(job, world))

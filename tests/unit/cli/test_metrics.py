@@ -19,19 +19,46 @@ DIGEST = "sha256:" + "1" * 64
 
 def told(kind: str, spec: dict[str, Any], status: dict[str, Any]) -> Manifest:
     ready = {"type": "Ready", "status": "True"}
-    metadata = {"name": "iris", "namespace": "science"}
+    metadata = {
+        "name": "iris-1" if kind == "ModelVersion" else "iris",
+        "namespace": "science",
+        "creationTimestamp": "2026-01-02T03:04:05Z",
+    }
     return {"kind": kind, "metadata": metadata, "spec": spec, "status": {"conditions": [ready], **status}}
 
 
 def everything() -> Iterator[Manifest]:
     """Objects whose statuses say all that can be said."""
     serving = {"version": "iris-1", "digest": DIGEST, "ready": 1, "weight": 100}
-    check = {"name": "inputs", "type": "FeatureDrift", "value": 0.4, "threshold": 0.2}
-    window = {"verdict": "Failing", "samples": 500, "labelled": 50}
+    interval = {"lower": 0.3, "upper": 0.5}
+    checks = [
+        {"name": "inputs", "type": "FeatureDrift", "value": 0.4, "threshold": 0.2, **interval},
+        {"name": "quality", "type": "Performance", "value": 0.9},
+        {"name": "fair", "type": "Fairness", "value": 0.1},
+    ]
+    asked = [
+        {"name": "quality", "metric": "accuracy"},
+        {"name": "fair", "metric": "DemographicParityDifference", "column": "gender"},
+    ]
+    window = {"verdict": "Failing", "samples": 500, "labelled": 50, "reportUri": "s3://tidemill/report.html"}
+    promoted = {
+        "outcome": "Promoted",
+        "gain": {"accuracy": 0.1},
+        "since": "2026-01-02T03:04:05Z",
+        "endedAt": "2026-01-02T04:04:05Z",
+    }
+    monitored = {
+        "checks": checks,
+        "lastRun": window,
+        "retraining": {"blocked": ["CoolingDown"], "due": ["Drift"]},
+        "health": {"score": 80, "parts": [{"name": "Drift", "score": 80}]},
+        "history": [promoted],
+    }
+    slo = {"availability": 0.99, "latencyP95": "50ms", "maximumModelAge": "30d"}
     yield told("Dataset", {}, {"revision": {"rows": 150}})
     yield told("ModelVersion", {"modelName": "iris"}, {"score": 0.9})
-    yield told("InferenceService", {}, {"stable": serving})
-    yield told("DriftMonitor", {}, {"checks": [check], "lastRun": window, "retraining": {"blocked": ["CoolingDown"]}})
+    yield told("InferenceService", {"slo": slo}, {"stable": serving})
+    yield told("DriftMonitor", {"checks": asked}, monitored)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what is known of the process depends on the system")

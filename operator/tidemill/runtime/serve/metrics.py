@@ -52,10 +52,10 @@ HELP: Final = {
     ),
     "tidemill_log_failures_total": Declared("counter", "Attempts to write to the store that failed.", _LOG),
     "tidemill_log_expired_parts_total": Declared(
-        "counter", "Parts of the log that were removed because they were too old.", _LOG
+        "counter", "Parts of the log that were removed because they were too old.", ("service",)
     ),
     "tidemill_log_expiry_failures_total": Declared(
-        "counter", "Looks for old parts that the store did not answer.", _LOG
+        "counter", "Looks for old parts that the store did not answer.", ("service",)
     ),
     "tidemill_events_total": Declared(
         "counter",
