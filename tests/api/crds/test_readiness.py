@@ -20,9 +20,7 @@ from cluster.commands import CommandFailed, run
 from support.readiness import MEANS, STATES, by_the_rule, health, states
 from tidemill.api import API_VERSION
 
-# A monitor waits for its service for as long as it takes: nothing in these stories brings one to a stop for good.
-NEVER = {("DriftMonitor", "failed")}
-PLACES = [(kind, state) for kind in BY_KIND for state in STATES if (kind, state) not in NEVER]
+PLACES = [(kind, state) for kind in BY_KIND for state in STATES]
 KINDS = pytest.mark.parametrize("kind", BY_KIND)
 
 
