@@ -58,6 +58,10 @@ class Cells:
         pods = self.api.all("Pod", ROLLOUTS, selector)
         return [pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
+    def judges(self) -> list[str]:
+        jobs = self.api.all("Job", ROLLOUTS)
+        return [job["metadata"]["name"] for job in jobs if "-judge-" in job["metadata"]["name"]]
+
     def weights(self) -> set[int]:
         """What the stable pods' own tables say now."""
         states = (
@@ -165,8 +169,9 @@ def test_pinning_the_previous_version_brings_it_back_without_replacing_a_pod(cel
     assert cells.only_answered_by(cells.first)
     assert pods == cells.stable_pods()
     cells.until("the rollout being over", lambda: cells.service.status.rollout is None)
-    assert cells.api.get("Deployment", ROLLOUTS, names.candidate(SERVICE)) is None
-    assert [] == [job for job in cells.api.all("Job", ROLLOUTS) if "-judge-" in job["metadata"]["name"]]
+    # What is over is said first and cleared away then.
+    cells.until("the candidate gone", lambda: not cells.api.get("Deployment", ROLLOUTS, names.candidate(SERVICE)))
+    cells.until("its judges gone", lambda: not cells.judges())
 
 
 def test_unpinned_it_is_rolled_out_again_and_a_person_may_end_the_waiting(cells: Cells, second: str) -> None:

@@ -163,7 +163,8 @@ class Soak:
         def published() -> ModelVersion | None:
             job = self.api.read(TrainingJob, self.namespace, run)
             assert job is None or not job.status.is_true("Failed"), f"{run} failed: {job.status.condition('Failed')}"
-            return self.api.read(ModelVersion, self.namespace, job.status.model_version) if job else None
+            name = job.status.model_version if job else ""
+            return self.api.read(ModelVersion, self.namespace, name) if name else None
 
         return until(f"{run} publishing a version", published, seconds=180, explain=self.grounds.operator_log)
 

@@ -1,4 +1,7 @@
-"""The operator's rights are those it uses: the audit log of everything the tests made it do, held against its role."""
+"""The operator's rights are those it uses: the audit log of everything the tests made it do, held against its role.
+
+It is named to come after them: scaling, gateways and rollouts use rights that the loop alone does not.
+"""
 
 import pytest
 
