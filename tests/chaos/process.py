@@ -28,13 +28,16 @@ class Manner:
 class Operator:
     """One operator of one namespace, which may be killed at any moment and begin anew."""
 
-    def __init__(self, server: str, namespace: str, folder: Path, manner: Manner | None = None) -> None:
+    def __init__(
+        self, server: str, namespace: str, folder: Path, manner: Manner | None = None, config: str = ""
+    ) -> None:
+        """`config` is the kubeconfig where `server` alone does not say who we are."""
         folder.mkdir(parents=True, exist_ok=True)
         self.manner = manner or Manner()
         stem = f"{namespace}-{self.manner.identity}"
         self.log = folder / f"{stem}.log"
         self._kubeconfig = folder / f"{stem}.kubeconfig"
-        self._kubeconfig.write_text(json.dumps(kubeconfig(server)))
+        self._kubeconfig.write_text(config or json.dumps(kubeconfig(server)))
         self._namespace = namespace
         self.lives = 0
         self.expected_end = False

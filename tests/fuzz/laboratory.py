@@ -284,8 +284,8 @@ async def laboratory(folder: Path) -> AsyncIterator[Laboratory]:
             story = Script({"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()})
             story.address = "127.78.1.1"
             kubelet.scripts[NAMESPACE] = story
-            operator = Operator(plane.server, NAMESPACE, folder / "operators")
-            (folder / "operators" / f"{NAMESPACE}.kubeconfig").write_text(plane.kubeconfig.read_text())
+            config = plane.kubeconfig.read_text()
+            operator = Operator(plane.server, NAMESPACE, folder / "operators", config=config)
             try:
                 async with Serving(mirror, NAMESPACE, story).answering():
                     operator.start()

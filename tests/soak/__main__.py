@@ -27,7 +27,13 @@ def main(
             cluster = ensure(name)
             with connected(cluster) as api:
                 grounds = prepare(cluster, api)
-                terms = Terms(rollouts, rate=requests / (minutes * 60) * 1.05, most=requests, seconds=minutes * 60)
+                terms = Terms(
+                    rollouts,
+                    rate=requests / (minutes * 60) * 1.05,
+                    most=2 * requests,
+                    seconds=minutes * 60,
+                    least=requests,
+                )
                 ledger = Soak(grounds, SOAK, terms, _say).play()
                 installation.uninstall(cluster)
                 installation.remove_namespaces(api, installation.leftovers(api, installation.NAMESPACE))

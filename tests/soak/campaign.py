@@ -35,6 +35,8 @@ class Terms:
     """Requests at the most."""
     seconds: float
     """After which no further version is brought."""
+    least: int = 0
+    """Requests that are waited for at the end."""
 
 
 def programme(count: int) -> list[tuple[Breed, Disturbance]]:
@@ -123,11 +125,11 @@ class Soak:
                 + (f", with {disturbance}" if disturbance is not Disturbance.NOTHING else "")
                 + f"; {counted.answered} answered, {counted.failed} failed"
             )
-        left = self.terms.most - traffic.counters().sent
+        left = self.terms.least - traffic.counters().answered
         if left > 0 and len(rollouts) == self.terms.rollouts:
             self.say(f"{left} requests to go")
             enough = 1.5 * left / self.terms.rate + 30
-            until("the last requests", lambda: traffic.counters().answered >= self.terms.most, seconds=enough, poll=2)
+            until("the last requests", lambda: traffic.counters().answered >= self.terms.least, seconds=enough, poll=2)
         return Ledger(rollouts, traffic.counters(), digests)
 
     def _await_end(
