@@ -52,8 +52,6 @@ class Ledger:
         ]
         if self.counted.failed:
             found.append(f"{self.counted.failed} requests failed: {list(self.counted.failures)[:5]}")
-        if self.counted.sent != self.counted.answered:
-            found.append(f"{self.counted.sent} requests were sent, {self.counted.answered} answered")
         found += [f"{version} answered as {', '.join(seen)}" for version, seen in self.misnamed.items()]
         return found
 
