@@ -42,6 +42,12 @@ test-cluster: .venv/.ready ## Run the tests that need an API server or pods, on 
 test-unit: .venv/.ready ## Run the tests that need only Python
 	@$(python) -m pytest -m "not api and not e2e" -n 2 -q
 
+.PHONY: search
+search: .venv/.ready ## Try the properties on examples that nobody has tried before, ROUNDS times
+	@for round in $$(seq $(or $(ROUNDS),5)); do \
+		TIDEMILL_SEARCH=1 $(python) -m pytest $$(grep -rl "^@given" tests) -n 2 -q; \
+	done
+
 .PHONY: test-api
 test-api: .venv/.ready ## Run the tests on a real API server without a node
 	@$(python) -m pytest -m api -q

@@ -162,9 +162,9 @@ class AnalysisResult(Model):
     """The candidate's value."""
     reference: float | None = None
     """The stable version's value."""
-    samples: int = 0
+    samples: int = Field(default=0, ge=0)
     """How many requests, pairs or labels it rests on."""
-    failures: int = 0
+    failures: int = Field(default=0, ge=0)
     """Failed judgements in a row."""
     message: Text = ""
     """In a sentence."""

@@ -232,7 +232,7 @@ class CheckStatus(Model):
     """Lower end of the interval around the value, where the check has one."""
     upper: float | None = None
     """Upper end of it."""
-    consecutive: int = 0
+    consecutive: int = Field(default=0, ge=0)
     """Windows in a row that failed."""
     failing_since: Moment | None = None
     """End of the last window that did not fail: the tide came in after it."""
@@ -322,9 +322,9 @@ class RetrainingStatus(Model):
     """When the newest retraining was ordered."""
     next_eligible: Moment | None = None
     """Not before then."""
-    runs_in_budget: int = 0
+    runs_in_budget: int = Field(default=0, ge=0)
     """Retrainings within the budget's time."""
-    consecutive_rejected: int = 0
+    consecutive_rejected: int = Field(default=0, ge=0)
     """Versions in a row that were not taken into service."""
     blocked: tuple[str, ...] = Field(default=(), max_length=16)
     """What holds a retraining back now."""

@@ -98,9 +98,9 @@ class Serving(Model):
     """The ModelVersion."""
     digest: str = Field(default="", pattern="^(sha256:[0-9a-f]{64})?$", max_length=71)
     """Of its artefact."""
-    replicas: int = 0
+    replicas: int = Field(default=0, ge=0)
     """Pods wanted."""
-    ready: int = 0
+    ready: int = Field(default=0, ge=0)
     """Pods that answer."""
     weight: Percent = 0
     """Its share of the traffic, in percent."""
@@ -119,7 +119,7 @@ class InferenceServiceStatus(Status):
     """The rollout under way."""
     history: tuple[Outcome, ...] = Field(default=(), max_length=20)
     """Rollouts that ended, newest first."""
-    replicas: int = 0
+    replicas: int = Field(default=0, ge=0)
     """Stable pods, for the scale subresource."""
     selector: str = ""
     """Selects the stable pods, for the scale subresource."""

@@ -77,7 +77,7 @@ class Delivery(Model):
     """Whether the receiver took it."""
     message: str = Field(default="", max_length=512)
     """Why it was not taken."""
-    attempts: int = 0
+    attempts: int = Field(default=0, ge=0)
     """Runs that tried."""
     attempt: Attempt | None = None
     """The newest of them, until it is over."""

@@ -73,7 +73,7 @@ class RolloutStatus(Model):
     """Where it stands: Shadowing is judged on copies, Switched answers everything while the previous version is kept warm."""
     version: str
     """The candidate."""
-    step: int = 0
+    step: int = Field(default=0, ge=0)
     """Index of the current stage."""
     weight: Percent = 0
     """The candidate's share now."""
@@ -89,7 +89,7 @@ class RolloutStatus(Model):
     """The newest judgement."""
     waits_since: Moment | None = None
     """Since when it waits for a person."""
-    waited_seconds: int = 0
+    waited_seconds: int = Field(default=0, ge=0)
     """How long it waited for people before; the deadline moves by that much."""
     message: Text = ""
     """In a sentence."""

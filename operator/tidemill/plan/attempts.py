@@ -68,7 +68,8 @@ def pause(number: int) -> float:
     >>> [pause(number) for number in (1, 2, 3, 10)]
     [5.0, 10.0, 20.0, 300.0]
     """
-    return min(FIRST_PAUSE * 2.0 ** (number - 1), LONGEST_PAUSE)
+    # Anybody who may write the status may have written a number whose power no float can hold.
+    return min(FIRST_PAUSE * 2.0 ** min(number - 1, 30), LONGEST_PAUSE)
 
 
 def advance(

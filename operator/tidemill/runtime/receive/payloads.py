@@ -75,7 +75,8 @@ def understand(source: str, body: bytes, received_at: Moment) -> Signal:
 
 def _alertmanager(payload: Mapping[str, Any], received_at: Moment) -> Signal:
     """A group of alerts: as bad as the worst that fires."""
-    alerts = [alert for alert in payload.get("alerts") or () if isinstance(alert, dict)]
+    listed = payload.get("alerts")
+    alerts = [alert for alert in listed if isinstance(alert, dict)] if isinstance(listed, list) else []
     group = str(payload.get("groupKey") or "")
     if payload.get("version", "4") != "4" or not group or not alerts:
         raise PayloadError("the body is not Alertmanager's version 4: groupKey and alerts are needed")
