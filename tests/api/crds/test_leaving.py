@@ -20,13 +20,22 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of our own, with nothing installed."""
     with control_plane(tmp_path_factory.mktemp("bare"), controllers=True) as plane, asking(plane) as server:
         server.kubectl("create", "namespace", SYSTEM)
-        until(
-            "the namespace's own objects",
-            lambda: server.ask("GET", f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/default").status_code == 200,
-            seconds=30,
-            poll=0.1,
-        )
+        until("what every namespace is given", lambda: furnished(server), seconds=60, poll=0.1)
         yield server
+
+
+def furnished(server: Server) -> bool:
+    """Whether the controllers have put into each namespace what each gets."""
+    spaces = {item["metadata"]["name"] for item in server.ask("GET", "/api/v1/namespaces").json()["items"]}
+    return all(
+        spaces
+        == {
+            item["metadata"]["namespace"]
+            for item in server.ask("GET", f"/api/v1/{plural}").json()["items"]
+            if item["metadata"]["name"] == name
+        }
+        for plural, name in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt"))
+    )
 
 
 def everything(server: Server) -> set[str]:
