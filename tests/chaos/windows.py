@@ -31,8 +31,12 @@ from tidemill.plan.world import Manifest
 
 LONGEST = 120.0
 """Seconds in which a window must have come to its end."""
+REST = 20.0
+"""Seconds in which what was decided must have been done; the operator may have been killed in between."""
 WRITES = 14
 """Writes of a window without a crash; the crash is around one of them."""
+ENOUGH = 10
+"""Problems after which nothing more is to be learnt."""
 LIVES = 15
 """Windows after which a fresh monitor in a fresh namespace goes on, below what any brake counts to."""
 
@@ -82,7 +86,7 @@ async def windows(stage: Stage, count: int, *, seed: int, at_once: int, say: Cal
     chance = random.Random(seed)
 
     async def work() -> None:
-        while told.crashed < count:
+        while told.crashed < count and len(told.problems) < ENOUGH:
             await _live(stage, told, count, random.Random(chance.random()))
             say(f"{told.crashed:5} windows crashed, {told.calm} calm, {len(told.problems)} failures")
 
@@ -119,7 +123,8 @@ async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) 
                 if told.crashed >= count:
                     break
                 await _window(stage, namespace, proxy, executioner, told)
-            told.problems += await _audited(stage, namespace)
+            await play.take((Apply(_monitor(suspend=True)),))
+            told.problems += await _at_rest(stage, namespace)
         except Exception as problem:
             told.problems.append(f"{namespace}: {problem!r}\n{_tail(operator.log)}")
         finally:
@@ -162,6 +167,17 @@ def _ended(stage: Stage, namespace: str) -> set[str]:
     return {entry["trainingJob"] for entry in history if entry["outcome"] in {"Rejected", "Promoted", "Failed"}}
 
 
+async def _at_rest(stage: Stage, namespace: str) -> list[str]:
+    """What is wrong once what was decided before the monitor was suspended has had its time."""
+    problems = await _audited(stage, namespace)
+    for _ in range(int(REST / TURN)):
+        if not problems:
+            break
+        await asyncio.sleep(TURN)
+        problems = await _audited(stage, namespace)
+    return problems
+
+
 async def _audited(stage: Stage, namespace: str) -> list[str]:
     """By the audit log: which windows the monitor decided to answer, and which TrainingJobs were made for them."""
     created = Counter(
@@ -180,7 +196,7 @@ async def _audited(stage: Stage, namespace: str) -> list[str]:
     recorded = {
         entry["trainingJob"]
         for event in stage.truth.writes(namespace)
-        if (event.resource, event.subresource) == ("driftmonitors", "status")
+        if (event.resource, event.subresource) == ("driftmonitors", "status") and event.code < 300
         for entry in ((event.response or {}).get("status") or {}).get("history") or ()
     }
     problems += [f"{namespace}: {name} was decided on and never made" for name in sorted(recorded - jobs.keys())]
@@ -192,16 +208,16 @@ def _window_of(job: Manifest) -> str:
     return str(json.loads(job["metadata"]["annotations"][names.CAUSE]).get("at"))
 
 
-def _monitor() -> dict[str, Any]:
+def _monitor(**spec: Any) -> dict[str, Any]:
     retraining = {
         "template": {"trainingJob": "fraud-first"},
         "minimumInterval": "1s",
         "trigger": {"consecutive": 1},
-        "budget": {"runs": 1000, "per": "30d"},
-        "circuitBreaker": {"rejected": 100},
+        "budget": {"runs": 20, "per": "30d"},
+        "circuitBreaker": {"rejected": 20},
     }
     window = {"size": "10s", "minimumSamples": 100, "minimumLabels": 50}
-    return script.monitor(interval="1s", window=window, retraining=retraining)
+    return script.monitor(interval="1s", window=window, retraining=retraining, **spec)
 
 
 def _resource(path: str) -> str:
