@@ -42,6 +42,20 @@ REPORT_PATH: Final = "/dev/termination-log"
 REPORT_LIMIT: Final = 4096
 
 
+class TimeRange(Model):
+    """Moments from `start` up to, and without, `end`."""
+
+    start: Moment
+    end: Moment
+
+
+class AnsweredOrder(Model):
+    """Which part of a service's log a Dataset reads, and the version that says what its columns are."""
+
+    window: TimeRange
+    version: VersionOrder
+
+
 class IngestOrder(Model):
     """Read a source, check it, and publish it as a revision."""
 
@@ -60,6 +74,8 @@ class IngestOrder(Model):
     """Whether `CREDENTIALS_PATH` holds credentials for the source."""
     report: bool | None = None
     """Whether the page about the rows is written; it is, unless this says no."""
+    answered: AnsweredOrder | None = None
+    """For `source.predictions`: what to read."""
     tick: int = 0
     """Counts refreshes, so that another look at the same source is another order."""
 
@@ -84,13 +100,6 @@ class TrainOrder(Model):
     stable: VersionOrder | None = None
     """The version in service, to be measured on the same rows."""
     seed: int = 7
-
-
-class TimeRange(Model):
-    """Moments from `start` up to, and without, `end`."""
-
-    start: Moment
-    end: Moment
 
 
 class ReferenceOrder(Model):
@@ -295,6 +304,7 @@ __all__ = [
     "ROUTES_PATH",
     "SERVING_PORT",
     "STORE_PATH",
+    "AnsweredOrder",
     "AnyOrder",
     "Arm",
     "CheckOrder",

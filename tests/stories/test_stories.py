@@ -298,6 +298,27 @@ def a_source_that_comes_back(theatre: Theatre) -> None:
     theatre.run(minutes=2)
 
 
+def answers_become_a_dataset(theatre: Theatre) -> None:
+    answered = script.dataset(
+        source={"predictions": {"inferenceServiceRef": {"name": "fraud"}, "window": "1h"}}, refresh={"interval": "2m"}
+    )
+    answered["metadata"]["name"] = "answered"
+    theatre.apply(answered)
+    theatre.run(seconds=30)
+    theatre.reports |= {"Ingest": script.ingests_unlabelled, "Train": script.trains()}
+    for manifest in (script.dataset(), script.training_job(), script.service()):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.say("the first labels come back")
+    theatre.reports["Ingest"] = script.ingests
+    theatre.run(minutes=2)
+    theatre.say("more rows have labels")
+    theatre.reports["Ingest"] = script.ingests_anew
+    theatre.run(minutes=2)
+    theatre.delete("InferenceService", "fraud")
+    theatre.run(minutes=5)
+
+
 def deleted_while_training(theatre: Theatre) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     theatre.apply(script.dataset())
@@ -535,6 +556,7 @@ STORIES: dict[str, Story] = {
         approval_by_a_person,
         training_that_runs_out_of_memory,
         a_source_that_comes_back,
+        answers_become_a_dataset,
         deleted_while_training,
         suspended_and_resumed,
         pinned_version,

@@ -216,6 +216,12 @@ class DatasetSpec(Model):
             },
             rejects={"source": {"datasets": [{"name": "raw"}, {"name": "customers"}]}},
         ),
+        Rule(
+            "!has(self.source.predictions) || (!has(self.credentials) && (!has(self.format) || self.format == 'Auto'))",
+            "a service's log lies in the namespace's own store, in a format of its own: leave out credentials and format",
+            accepts={"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}, "count": 1000}}},
+            rejects={"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}}}, "format": "CSV"},
+        ),
     )
 
 

@@ -79,14 +79,16 @@ class FeastSource(Model):
 
 
 class PredictionsSource(Model):
-    """Rows that a service answered."""
+    """Rows that a service answered, with the features of the version in service and its target as the label that came back."""
 
     inference_service_ref: LocalReference
-    """The InferenceService whose log is read."""
+    """The InferenceService of this namespace whose log is read."""
     window: Duration = "7d"
-    """How far back."""
+    """How far back rows are taken, from the moment a run is ordered; their labels count however late they came in."""
+    count: int | None = Field(default=None, ge=1, le=100000000)
+    """Only the newest rows of the window, at most this many; all of them where left out."""
     labels: Literal["Required", "Optional"] = "Required"
-    """Required takes the rows whose label has come in; Optional takes all."""
+    """Required takes the rows whose label has come in; Optional takes all, with a gap in place of a label."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second(

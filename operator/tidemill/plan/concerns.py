@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.api import DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.children import names
 from tidemill.plan.reading import dig, label
 from tidemill.plan.world import Key, Manifest, World, key_of
@@ -41,6 +41,8 @@ def concerned(manifest: Manifest, world: World) -> set[Key]:
             model = str(dig(manifest, "spec", "model", "name"))
             found = _referring(world, ModelVersion.kind_name, key.namespace, model, "spec", "modelName")
             found |= _watching(world, {key})
+            path = ("spec", "source", "predictions", "inferenceServiceRef", "name")
+            found |= _referring(world, Dataset.kind_name, key.namespace, key.name, *path)
         case "DriftMonitor":
             pass
         case _:

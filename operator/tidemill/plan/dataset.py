@@ -1,4 +1,8 @@
-"""What a Dataset needs: an ingest run for each change of its spec and for each refresh, and the newest good revision kept."""
+"""What a Dataset needs: an ingest run for each change of its spec and for each refresh, and the newest good revision kept.
+
+What a service answered is read in a window that ends when the run is ordered: the end is no part of the order's identity, so
+a second visit finds the Job by its name, and a run that is repeated later sees what has come in since.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from tidemill.api.durations import seconds
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
 from tidemill.contract import Ingested, IngestOrder, digest_of
-from tidemill.plan import unsupported
+from tidemill.plan import answered, unsupported
 from tidemill.plan.attempts import Progress, advance, outdated
 from tidemill.plan.plan import Notice, Plan
 from tidemill.plan.world import World
@@ -40,6 +44,11 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     at = datetime.fromtimestamp(tick, UTC) if tick else None
     terms = jobs.terms(dataset.spec.resources, DEADLINE, TTL)
     progress = advance(dataset, digest, status.attempt, world, now, at=at, terms=terms)
+    if progress.order_job and dataset.spec.source.predictions is not None:
+        found = answered.order(dataset.namespace, dataset.spec.source.predictions, world, now)
+        if isinstance(found, str):
+            return Plan(_settled(dataset, status, _unfetched(dataset, Reason.DEPENDENCY_NOT_READY, found), now))
+        order = order.model_copy(update={"answered": found})
     status = status.model_copy(update={"attempt": progress.attempt})
     notices: tuple[Notice, ...] = ()
     if progress.just_ended and progress.report and progress.report.ingested:
@@ -152,16 +161,32 @@ def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[S
         said.append(true("Reconciling", Reason.RETRYING, "the source is read again until it can be used"))
     else:
         said.append(true("Stalled", failure.reason, message))
+    return [_still_ready(dataset, failure.reason, message), *said]
+
+
+def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[Said]:
+    """What is said while there is nothing yet that rows could be read from."""
+    revision = dataset.status.revision
+    message += f"; revision {revision.digest[:19]} stays in use" if revision else ""
+    return [
+        _still_ready(dataset, reason, message),
+        false("Fetched", reason, message),
+        true("Reconciling", reason, message),
+    ]
+
+
+def _still_ready(dataset: Dataset, reason: Reason, message: str) -> Said:
+    """Whether the Dataset can be used although its source cannot."""
     was_ready = dataset.status.condition("Ready")
     spec_was_good = (
         was_ready is not None
         and was_ready.status == "True"
         and was_ready.observed_generation == dataset.metadata.generation
     )
-    if spec_was_good and revision:
+    if spec_was_good and dataset.status.revision:
         # A source that vanished later takes nothing away.
-        return [true("Ready", Reason.SUCCEEDED, message), *said]
-    return [false("Ready", failure.reason, message), *said]
+        return true("Ready", Reason.SUCCEEDED, message)
+    return false("Ready", reason, message)
 
 
 def _repeated(dataset: Dataset, types: set[str]) -> list[Said]:

@@ -88,12 +88,6 @@ DATASET: Final[tuple[Limit, ...]] = (
         {"source": {"feast": {"entities": {"name": "buyers"}, "featureService": "fraud"}}},
     ),
     Limit(
-        "spec.source.predictions",
-        _source("predictions"),
-        "learn from served rows by a TrainingJob's spec.servedRows, or a DriftMonitor's retraining",
-        {"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}}}},
-    ),
-    Limit(
         "spec.source.datasets",
         _source("datasets"),
         f"put them together elsewhere, then {_S3}",

@@ -35,6 +35,7 @@ INDEXED_LABELS = ("tidemill.dev/model", "tidemill.dev/owner-uid", "tidemill.dev/
 
 # References from one object to another, by the path where the other's name stands: whoever follows one needs them all.
 INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "Dataset": (("spec", "source", "predictions", "inferenceServiceRef", "name"),),
     "TrainingJob": (("spec", "dataset", "name"),),
     "ModelVersion": (("spec", "modelName"),),
     "InferenceService": (("spec", "model", "name"),),

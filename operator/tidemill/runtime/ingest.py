@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from tidemill.api.dataset import ColumnSpec
 from tidemill.contract import Ingested, IngestOrder
 from tidemill.runtime.failures import QualityFailed, RunFailed
 from tidemill.runtime.manifest import Manifest
 from tidemill.runtime.objects import Store
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 from tidemill.runtime.reports import dataset as report
-from tidemill.runtime.tables import columns, expectations, schema, sources, splits
+from tidemill.runtime.tables import columns, expectations, predictions, schema, sources, splits
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
 logger = logging.getLogger(__name__)
@@ -50,12 +51,10 @@ def ingest(
 def _ingest(
     order: IngestOrder, store: Store, scratch: Path, credentials: str | Path | None
 ) -> tuple[Ingested, tuple[str, ...]]:
-    texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role in ("Id", "Entity")]
-    read = sources.read(
-        order.source, order.format, texts, store, credentials=credentials if order.credentials else None
-    )
-    rows = columns.understand(read.table, order.columns)
+    read, declared, found = _read(order, store, credentials)
+    rows = columns.understand(read.table, declared)
     before, warnings = _previous(order, store)
+    warnings = (*found, *warnings)
     if before:
         schema.compare(before.columns, rows.columns, order.evolution)
     broken = expectations.broken(rows.table, order.expectations.rules_, order.columns)
@@ -90,6 +89,19 @@ def _ingest(
         report_uri=f"{published.uri}/{REPORT}" if REPORT in beside else "",
     )
     return ingested, warnings
+
+
+def _read(
+    order: IngestOrder, store: Store, credentials: str | Path | None
+) -> tuple[sources.Read, tuple[ColumnSpec, ...], tuple[str, ...]]:
+    """The rows as they came, what is known of their columns, and what there is to warn of."""
+    if order.source.predictions is not None and order.answered is not None:
+        return predictions.read(order.source.predictions, order.answered, order.namespace, order.columns, store)
+    texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role in ("Id", "Entity")]
+    read = sources.read(
+        order.source, order.format, texts, store, credentials=credentials if order.credentials else None
+    )
+    return read, order.columns, ()
 
 
 def _previous(order: IngestOrder, store: Store) -> tuple[Schema | None, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -62,3 +63,56 @@ def test_a_run_is_told_where_the_page_is_not_wanted(enabled: bool, told: bool) -
     (pod,) = (manifest for key, manifest in stage.objects.items() if key.kind == "Pod")
 
     assert told == ('"report":false' in pod["metadata"]["annotations"][names.ORDER])
+
+
+def reads_answers(**predictions: Any) -> dict[str, Any]:
+    answered = script.dataset(source={"predictions": {"inferenceServiceRef": {"name": "fraud"}, **predictions}})
+    answered["metadata"]["name"] = "answered"
+    return answered
+
+
+def ordered(stage: Theatre) -> list[dict[str, Any]]:
+    """What the runs that read answers were told, in their order."""
+    pods = sorted(key.name for key in stage.objects if key.kind == "Pod" and key.name.startswith("answered-"))
+    return [json.loads(stage.get("Pod", name)["metadata"]["annotations"][names.ORDER]) for name in pods]
+
+
+def in_service() -> Theatre:
+    stage = Theatre(reports={"Ingest": script.ingests_unlabelled, "Train": script.trains()})
+    for manifest in (script.dataset(), script.training_job(), script.service()):
+        stage.apply(manifest)
+    stage.run(minutes=1)
+    return stage
+
+
+def test_a_run_that_reads_answers_is_told_the_window_and_the_version_in_service() -> None:
+    stage = in_service()
+    stage.apply(reads_answers(window="36h"))
+    stage.run(seconds=1)
+
+    (order,) = ordered(stage)
+    (version,) = stage.named("ModelVersion")
+    artifact = stage.get("ModelVersion", version)["spec"]["artifact"]
+    assert {"start": "2026-01-03T21:01:00Z", "end": "2026-01-05T09:01:00Z"} == order["answered"]["window"]
+    assert {"name": version, "uri": artifact["uri"], "digest": artifact["digest"]} == order["answered"]["version"]
+
+
+def test_a_run_that_is_repeated_reads_what_was_answered_since() -> None:
+    stage = in_service()
+    stage.apply(reads_answers())
+    stage.run(seconds=30)
+
+    ends = [order["answered"]["window"]["end"] for order in ordered(stage)]
+    assert ["2026-01-05T09:01:00Z", "2026-01-05T09:01:10Z", "2026-01-05T09:01:25Z"] == ends
+
+
+def test_answers_of_a_service_without_a_version_are_waited_for() -> None:
+    stage = Theatre()
+    stage.apply(script.service())
+    stage.apply(reads_answers())
+    stage.run(minutes=1)
+
+    conditions = {one["type"]: one for one in stage.get("Dataset", "answered")["status"]["conditions"]}
+    assert ("False", "DependencyNotReady") == (conditions["Ready"]["status"], conditions["Ready"]["reason"])
+    assert "it serves no version yet; have a version approved" in conditions["Ready"]["message"]
+    assert [] == stage.named("Job")

@@ -53,7 +53,10 @@ class Labelling:
 
     def _keep(self, batch: LabelBatch) -> None:
         log = self._serving.labels
-        self._serving.metrics.feedback += len(batch.labels)
+        metrics = self._serving.metrics
+        metrics.feedback += len(batch.labels)
+        if self._serving.predictions is not None:
+            metrics.lags.came(batch.labels)
         if log is not None and not log.append(batch, len(batch.labels), OVERHEAD * len(batch.labels)):
             raise Refused(
                 503, "data: the store does not take labels at present and no more can wait here; send them again later"

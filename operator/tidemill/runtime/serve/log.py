@@ -70,13 +70,18 @@ class Log:
         *,
         every: float,
         most_bytes: int,
+        written: Callable[[Sequence[Any]], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Parts are named `<folder>/<partition>/<writer>-<number>.parquet`; `encode` turns records into a file's bytes."""
+        """Parts are named `<folder>/<partition>/<writer>-<number>.parquet`; `encode` turns records into a file's bytes.
+
+        `written` is told of the records that were taken, each time and also of none, in the thread that writes.
+        """
         self.state = LogState()
         self._folder = folder
         self._writer = writer
         self._encode = encode
+        self._written = written
         self._every = every
         self._most_bytes = most_bytes
         self._clock = clock
@@ -153,7 +158,7 @@ class Log:
             # Only the event loop touches what waits as records; the thread has its own list.
             records, rows, size = self._records, self._rows, self._bytes
             self._records = []
-            if records:
+            if records or self._written is not None:
                 await asyncio.to_thread(self._seal_all, records)
             self._rows -= rows
             self._bytes -= size
@@ -165,6 +170,8 @@ class Log:
             hours.setdefault(partition(record.time), []).append(record)
         for hour, together in hours.items():
             self._seal(hour, together)
+        if self._written is not None:
+            self._written(records)
 
     def _put_all(self) -> bool:
         while self._parts:

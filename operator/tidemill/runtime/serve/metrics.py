@@ -8,9 +8,12 @@ handful of codes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from tidemill.runtime.serve.lag import BOUNDS as LAG_BOUNDS
+from tidemill.runtime.serve.lag import Lags
 
 BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MOST_VERSIONS: Final = 20
@@ -44,6 +47,11 @@ HELP: Final = {
         "gauge", "Requests for predictions that are being answered.", ("service",)
     ),
     "tidemill_feedback_total": Declared("counter", "Labels that clients sent back.", ("service",)),
+    "tidemill_label_lag_seconds": Declared(
+        "histogram",
+        "Seconds from an answer to the label that came back for it, estimated from a sample of the rows this process logged.",
+        _PAIR,
+    ),
     "tidemill_log_backlog_rows": Declared("gauge", "Rows that wait to be written to the store.", _LOG),
     "tidemill_log_backlog_bytes": Declared("gauge", "Memory these rows take.", _LOG),
     "tidemill_log_written_rows_total": Declared("counter", "Rows written to the store.", _LOG),
@@ -117,6 +125,7 @@ class Metrics:
         self.candidate_skipped = 0
         self.outliers = 0
         self.scored = 0
+        self.lags = Lags()
         self._series: dict[tuple[str, str], Series] = {}
 
     def of(self, version: str, role: str) -> Series:
@@ -140,6 +149,16 @@ class Metrics:
                 else f"{name}{suffix}{{{marks}}} {int(value)}"
             )
 
+        def histogram(
+            name: str, labels: dict[str, str], bounds: Sequence[float], buckets: Sequence[int], seconds: float
+        ) -> None:
+            total = 0
+            for bound, count in zip((*(f"{bound:g}" for bound in bounds), "+Inf"), buckets, strict=True):
+                total += count
+                add(name, {**labels, "le": bound}, total, "_bucket")
+            add(name, labels, seconds, "_sum")
+            add(name, labels, total, "_count")
+
         add("tidemill_predictions_in_flight", {}, self.in_flight)
         add("tidemill_feedback_total", {}, self.feedback)
         add("tidemill_candidate_errors_total", {}, self.candidate_errors)
@@ -151,12 +170,10 @@ class Metrics:
             for code, count in series.codes.items():
                 add("tidemill_predictions_total", {**who, "code": str(code)}, count)
             add("tidemill_predicted_rows_total", who, series.rows)
-            total = 0
-            for bound, count in zip((*(f"{bound:g}" for bound in BOUNDS), "+Inf"), series.buckets, strict=True):
-                total += count
-                add("tidemill_prediction_duration_seconds", {**who, "le": bound}, total, "_bucket")
-            add("tidemill_prediction_duration_seconds", who, series.seconds, "_sum")
-            add("tidemill_prediction_duration_seconds", who, total, "_count")
+            histogram("tidemill_prediction_duration_seconds", who, BOUNDS, series.buckets, series.seconds)
+        for version, lag in tuple(self.lags.of.items()):
+            pair = {"model_version": version}
+            histogram("tidemill_label_lag_seconds", pair, LAG_BOUNDS, lag.buckets, lag.seconds)
         for name, labels, value in gauges:
             add(name, labels, value)
         lines: list[str] = []

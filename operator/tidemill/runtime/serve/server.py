@@ -247,6 +247,7 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
         PredictionFile(model.codec.features, classifies=model.codec.classifies, redact=settings.redact),
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
+        written=serving.metrics.lags.written,
     )
     serving.labels = Log(
         label_folder(identity.namespace, identity.service),

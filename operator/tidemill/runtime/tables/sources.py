@@ -37,7 +37,7 @@ class Read(NamedTuple):
 
 def is_outside(source: Source) -> bool:
     """Whether the source may be mended without a change of the order."""
-    return source.uri is not None and not source.uri.startswith(bundled.SCHEME)
+    return source.predictions is not None or (source.uri is not None and not source.uri.startswith(bundled.SCHEME))
 
 
 def read(

@@ -1,0 +1,133 @@
+"""How long labels take: from an answer that this process gave to the label that came back for it.
+
+Labels take minutes or weeks, and a pod cannot remember every row until then. It remembers a fair sample: rows whose hash
+ends in `level` zero bits. When there are too many, the level rises and about half of them go, whatever their age; a row
+that stayed counts for all those it was drawn from, so that the histogram estimates that of all rows. A label whose row
+another pod answered, or that was not drawn, is known by nobody here: as requests and labels come to pods by chance, what
+is left is fair too.
+
+Nothing of this happens on the way of a request: rows are learnt of when the log writes them, in the thread that writes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from tidemill.runtime.serve.feedback import Label
+    from tidemill.runtime.serve.records import Prediction
+
+BOUNDS: Final = (1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
+"""Upper bounds of the buckets, in seconds: up to 30 days."""
+MOST_ROWS: Final = 50_000
+MOST_LOOKED_AT: Final = 1_000
+"""Requests of one part of the log; where there are more, every second, third … of them: a row takes some microseconds."""
+PARTS: Final = 4
+"""Rows of one request, in the same way: the first of each quarter."""
+MOST_WAITING: Final = 100_000
+MOST_VERSIONS: Final = 20
+OTHER: Final = "(other)"
+
+
+@dataclass(slots=True)
+class Lag:
+    """The histogram of one version."""
+
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    seconds: float = 0.0
+
+    def add(self, seconds: float, rows: int) -> None:
+        """So many rows had their label after `seconds`."""
+        self.buckets[bisect_left(BOUNDS, seconds)] += rows
+        self.seconds += seconds * rows
+
+
+@dataclass(slots=True)
+class Drawn:
+    """A row that is remembered."""
+
+    time: float
+    version: str
+    level: int
+    passed_over: int = 1
+    """It stands for so many rows, times 2 ** level."""
+    labelled: bool = False
+    """A label that is sent again changes nothing."""
+
+
+class Lags:
+    """What this process knows of its labels' lag."""
+
+    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+        self.of: dict[str, Lag] = {}
+        """By version."""
+        self.level = 0
+        self._most_rows = most_rows
+        self._rows: dict[int, Drawn] = {}
+        self._arrived: list[Label] = []
+        self._unknown: list[Label] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def came(self, labels: Iterable[Label]) -> None:
+        """Labels came in; they are matched when the log is written next, since their rows may wait there too."""
+        room = MOST_WAITING - len(self._arrived)
+        if room > 0:
+            self._arrived.extend(list(labels)[:room])
+
+    def written(self, records: Sequence[Prediction]) -> None:
+        """The log has taken `records`, perhaps none: remember a sample of them, and match the labels that wait."""
+        step = 1 + len(records) // MOST_LOOKED_AT
+        for record in records[::step]:
+            rows = record.rows
+            ends = [rows] if rows == 1 else [rows * part // PARTS for part in range(1, PARTS + 1)]
+            row = 0
+            for end in ends:
+                if end > row:
+                    name, place = (record.keys[row], 0) if record.keys else (record.request, row)
+                    self._draw(name, place, record, step * (end - row))
+                row = end
+        if len(self._rows) < self._most_rows // 4 and self.level:
+            self.level -= 1
+        arrived, self._arrived = self._arrived, []
+        # What was not known the last time is looked for once more: the row may have been written just now.
+        again, self._unknown = self._unknown, []
+        for label in again:
+            self._match(label)
+        self._unknown = [label for label in arrived if not self._match(label)]
+
+    def _draw(self, name: str, row: int, record: Prediction, passed_over: int) -> None:
+        place = _hash(name, row)
+        if place & ((1 << self.level) - 1):
+            return
+        self._rows[place] = Drawn(record.time, record.author.version, self.level, passed_over)
+        while len(self._rows) > self._most_rows:
+            self.level += 1
+            self._rows = {
+                place: drawn
+                for place, drawn in self._rows.items()
+                if drawn.level >= self.level or not place & ((1 << self.level) - 1)
+            }
+            for drawn in self._rows.values():
+                drawn.level = max(drawn.level, self.level)
+
+    def _match(self, label: Label) -> bool:
+        drawn = self._rows.get(_hash(label.request, label.row))
+        if drawn is None:
+            return False
+        if not drawn.labelled:
+            drawn.labelled = True
+            version = drawn.version if drawn.version in self.of or len(self.of) < MOST_VERSIONS else OTHER
+            # Clients say when a label became known, by clocks of their own.
+            self.of.setdefault(version, Lag()).add(max(0.0, label.time - drawn.time), drawn.passed_over << drawn.level)
+        return True
+
+
+def _hash(name: str, row: int) -> int:
+    """Which row it is, as 32 bits: enough to draw by, and to mistake one row for another too seldom to matter."""
+    return crc32(f"{name}/{row}".encode())
