@@ -9,13 +9,16 @@ No framework code runs for a request: orjson reads it, and prebuilt bytes go out
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
+from typing import Any
 
 import orjson
 
 from tidemill.runtime.serve import reports
+from tidemill.runtime.serve.behind import App
 from tidemill.runtime.serve.explaining import Explaining
+from tidemill.runtime.serve.heads import Heads
 from tidemill.runtime.serve.labelling import Labelling
 from tidemill.runtime.serve.model import Model, server_metadata
 from tidemill.runtime.serve.peers import Peers
@@ -37,6 +40,7 @@ class Gate:
         identity = serving.identity
         self.serving = serving
         self.bodies = Bodies(serving.bounds.body_bytes, serving.bounds.body_seconds)
+        self.heads = Heads(serving.bounds.body_seconds, serving.bounds.body_bytes)
         self._base = f"/v2/models/{identity.model}"
         self.peers = Peers(f"{self._base}/feedback")
         self._responses = Responses(identity, serving.state)
@@ -116,11 +120,26 @@ class Gate:
         elif path.startswith(("/v2/", "/tidemill/")):
             await self._responses.refuse(send, Refused(404, self._unknown(path)))
         elif self.serving.behind is not None:
-            await self.serving.behind(scope, receive, send)
+            await self._behind(self.serving.behind, scope, receive, send)
         else:
             await self._responses.refuse(
                 send, Refused(404, "nothing is here, or not yet: this part of the server is still being loaded")
             )
+
+    async def _behind(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on with its body, for which the application behind knows no bounds."""
+        headers = {name: value for name, value in scope["headers"] if name != b"content-encoding"}
+        try:
+            body = await self.bodies.read(headers, receive)
+        except Refused as refusal:
+            await self._responses.refuse(send, refusal)
+            return
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive_again() -> MutableMapping[str, Any]:
+            return messages.pop() if messages else await receive()
+
+        await app(scope, receive_again, send)
 
     def _unknown(self, path: str) -> str:
         parts = path.split("/")

@@ -20,6 +20,8 @@ SWEEP_EVERY: Final = 1.0
 DISCARDED_BYTES: Final = 64 * 1024 * 1024
 DISCARDED_SECONDS: Final = 2.0
 BODY_SECONDS: Final = 30.0
+MOST_AT_ONCE: Final = 4
+"""As many of the longest bodies may be under way at once; beside them there is room for many short ones, which come whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ class Bodies:
         self._most_seconds = most_seconds
         self._waiting: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
+        self._most_held = MOST_AT_ONCE * most_bytes
+        self._held = 0
+        """Bytes of bodies that have come in part."""
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, decompressed; raises Refused with 408, 413 or 415."""
@@ -57,15 +62,7 @@ class Bodies:
             message = await receive()
             body: bytes = message.get("body", b"")
             if message.get("more_body"):
-                parts, size = [body], len(body)
-                while message.get("more_body"):
-                    message = await receive()
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > most:
-                        await _discard(receive)
-                        raise self._too_long()
-                body = b"".join(parts)
+                body = await self._in_parts(body, receive)
             elif len(body) > most:
                 raise self._too_long()
             if message["type"] == "http.disconnect":
@@ -80,6 +77,30 @@ class Bodies:
             del self._waiting[task]
         coding = headers.get(b"content-encoding")
         return body if coding is None else self._decompressed(body, coding)
+
+    async def _in_parts(self, first: bytes, receive: Receive) -> bytes:
+        parts, size = [first], len(first)
+        self._held += size
+        try:
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(400, "body: the connection ended before it")
+                more = bool(message.get("more_body"))
+                part = message.get("body", b"")
+                parts.append(part)
+                size += len(part)
+                self._held += len(part)
+                if size > self._most_bytes:
+                    parts.clear()
+                    await _discard(receive)
+                    raise self._too_long()
+                if self._held > self._most_held:
+                    raise Refused(503, "body: too many long ones are being sent at once; send this one again later")
+            return b"".join(parts)
+        finally:
+            self._held -= size
 
     def _too_long(self) -> Refused:
         return Refused(413, f"body: is longer than {self._most_bytes} bytes; send fewer rows at once")

@@ -115,7 +115,7 @@ def serve(
         gate,
         host=settings.host,
         port=settings.port,
-        http=protocol(gate.ways()),
+        http=protocol(gate.ways(), gate.heads),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -145,6 +145,7 @@ async def _run(
 ) -> None:
     work = Work()
     work.start(gate.bodies.sweep())
+    work.start(gate.heads.sweep())
     work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
     try:
         await server.serve([settings.listen] if settings.listen else None)
