@@ -31,6 +31,7 @@ from tidemill.contract_serving import (
     Routes,
     ServeOrder,
     VersionOrder,
+    counts_folder,
     label_folder,
     prediction_folder,
 )
@@ -132,6 +133,8 @@ class CheckOrder(Model):
     """The window that checks which need labels look at, where labels take time; the window itself where left out."""
     reference: ReferenceOrder | None = None
     """What to compare with; the version's own profile where left out."""
+    labels: bool | None = None
+    """False where nobody asks how many rows have labels, which only the rows themselves can tell."""
 
 
 class NotifyOrder(Model):
@@ -234,7 +237,8 @@ class Checked(Model):
     """What a check run found."""
 
     samples: int
-    labelled: int
+    labelled: int | None
+    """None where nobody asked."""
     verdict: CheckVerdict
     checks: tuple[CheckOutcome, ...] = ()
     report_uri: str = ""
@@ -328,6 +332,7 @@ __all__ = [
     "TrainOrder",
     "Trained",
     "VersionOrder",
+    "counts_folder",
     "digest_of",
     "label_folder",
     "prediction_folder",

@@ -131,3 +131,8 @@ def prediction_folder(namespace: str, service: str) -> str:
 def label_folder(namespace: str, service: str) -> str:
     """Where a service's labels lie below the store's URI, in the same partitions."""
     return f"{namespace}/labels/{service}"
+
+
+def counts_folder(namespace: str, service: str) -> str:
+    """Where serving pods put what they count of the log's rows below the store's URI, in the same partitions."""
+    return f"{namespace}/counts/{service}"

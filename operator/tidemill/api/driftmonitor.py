@@ -158,7 +158,7 @@ class DriftMonitorSpec(Model):
     target: Target
     """What is watched."""
     interval: Duration | None = None
-    """How often windows are checked; 15m where there is neither an interval nor a schedule."""
+    """How often windows are checked; 15m where there is neither an interval nor a schedule. With a multiple of 10s, checks of single columns add up what the pods have counted and read no row."""
     schedule: Cron | None = None
     """When windows are checked, in place of an interval: cron, in UTC."""
     window: Window = Window()
@@ -253,8 +253,8 @@ class WindowRun(Model):
     """The version in service."""
     samples: int
     """Rows served in it."""
-    labelled: int
-    """Rows of these with labels."""
+    labelled: int | None = None
+    """Rows of these with labels; not counted where no check and no retraining rests on labels."""
     verdict: CheckVerdict
     """The worst of the checks that had data."""
     report_uri: str = Field(default="", max_length=1024)

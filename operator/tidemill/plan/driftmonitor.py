@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion
+from tidemill.api.checks import LABELLED_TYPES
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.dataset import Revision
 from tidemill.api.driftmonitor import DriftMonitorStatus
@@ -183,6 +184,16 @@ def _order(
         count=monitor.spec.window.count,
         labelled=windows.labelled(monitor, end, since),
         reference=references.order(monitor, window, revision),
+        labels=None if rests_on_labels(monitor) else False,
+    )
+
+
+def rests_on_labels(monitor: DriftMonitor) -> bool:
+    """Whether a check or a brake of the retraining rests on how many rows have labels."""
+    spec = monitor.spec
+    return spec.retraining is not None or any(
+        check.type in LABELLED_TYPES or (check.type == "Timeliness" and check.subject == "Labels")
+        for check in spec.checks
     )
 
 

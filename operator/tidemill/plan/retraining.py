@@ -102,11 +102,11 @@ def too_few_samples(case: Case) -> Block | None:
 
 def too_few_labels(case: Case) -> Block | None:
     needed = case.monitor.spec.window.minimum_labels
-    if case.last_run is None or case.last_run.labelled >= needed:
+    if case.last_run is None or (case.last_run.labelled or 0) >= needed:
         return None
     return Block(
         Reason.TOO_FEW_LABELS,
-        f"{case.last_run.labelled} labelled rows in the window, {needed} needed; send labels to /feedback",
+        f"{case.last_run.labelled or 0} labelled rows in the window, {needed} needed; send labels to /feedback",
     )
 
 

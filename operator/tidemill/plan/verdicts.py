@@ -39,6 +39,11 @@ def record(
     return status.model_copy(update={"checks": checks[:32], "last_run": run}), notices
 
 
+def _rows(run: WindowRun) -> str:
+    labelled = "" if run.labelled is None else f", {run.labelled} with labels"
+    return f"{run.samples} rows{labelled}"
+
+
 def _count(found: CheckOutcome, earlier: CheckStatus | None, previous_end: datetime, on_demand: bool) -> CheckStatus:
     before = earlier.consecutive if earlier else 0
     since = earlier.failing_since if earlier else None
@@ -84,5 +89,5 @@ def say(status: DriftMonitorStatus, minimum_samples: int) -> list[Said]:
         message = f"{run.samples} rows in the window, {minimum_samples} needed"
         said.append(false("DataAvailable", Reason.NO_DATA, message))
     elif run is not None:
-        said.append(true("DataAvailable", Reason.SUCCEEDED, f"{run.samples} rows, {run.labelled} with labels"))
+        said.append(true("DataAvailable", Reason.SUCCEEDED, _rows(run)))
     return said

@@ -36,7 +36,7 @@ def run(order: CheckOrder, store: Store) -> RunReport:
     store.put(f"{folder}/report.html", page.encode())
     checked = Checked(
         samples=evidence.samples,
-        labelled=evidence.labels,
+        labelled=evidence.labels if evidence.labels_counted else None,
         verdict=verdict,
         checks=outcomes,
         report_uri=store.uri_of(f"{folder}/report.html"),
@@ -54,7 +54,7 @@ def to_json(
             "order": order.to_wire(),
             "samples": evidence.samples,
             "answered": evidence.answered,
-            "labelled": evidence.labels,
+            "labelled": evidence.labels if evidence.labels_counted else None,
             "verdict": worst(outcome.verdict for outcome in outcomes),
             "checks": [outcome.to_wire() for outcome in outcomes],
             "columns": gathering.statistics_of(evidence),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
@@ -14,11 +14,12 @@ from tidemill.runtime.monitor.embedding import Discrepancy
 from tidemill.runtime.monitor.performance import Classified, Predicted
 from tidemill.runtime.monitor.reconstruction import Shift
 from tidemill.runtime.monitor.space import Space
+from tidemill.runtime.profile.counts import OUTPUTS, as_logged
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.profile.profile import Profile
 from tidemill.runtime.signature import Feature, Signature
 
-OUTPUTS = (LogColumn.PREDICTION, LogColumn.SCORE)
+__all__ = ["OUTPUTS", "Evidence", "Joint", "Labelled", "Reference", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,8 @@ class Reference:
         answers: pa.Table | None = None,
     ) -> Reference:
         """From a version's files; a feature's column may be named with or without the log's prefix."""
-        features = []
-        for feature in signature.features:
-            logged = LogColumn.FEATURE + feature.name
-            column = profile.column(logged) or profile.column(feature.name)
-            if column is not None:
-                features.append(replace(column, name=logged))
-        taken = {column.name for column in features}
-        outputs = tuple(column for column in profile.columns if column.name in OUTPUTS and column.name not in taken)
-        return cls(
-            signature, Profile(profile.rows, tuple(features)), Profile(profile.rows, outputs), metrics, sample, answers
-        )
+        features, outputs = as_logged(profile, [feature.name for feature in signature.features])
+        return cls(signature, features, outputs, metrics, sample, answers)
 
     def feature(self, logged: str) -> Feature:
         """The feature behind a column of the log."""
@@ -119,6 +111,8 @@ class Evidence:
     """Some rows that the monitored version answered, with features, predictions and scores."""
     groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     """Per feature whose groups are compared: group → answer → rows."""
+    labels_counted: bool = True
+    """False where nobody asked for labels, and none were looked for."""
     newest_row: datetime | None = None
     newest_labelled: datetime | None = None
     """When the newest row with a label was answered."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.contract import CheckOrder, LogColumn, TimeRange, label_folder, prediction_folder
-from tidemill.runtime.monitor import ordered, window
+from tidemill.runtime.monitor import counted, ordered, window
 from tidemill.runtime.monitor.comparison import compare
 from tidemill.runtime.monitor.duplicates import Duplicates
 from tidemill.runtime.monitor.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
@@ -20,8 +20,9 @@ from tidemill.runtime.monitor.performance import Predicted, classified
 from tidemill.runtime.monitor.sampling import Sample
 from tidemill.runtime.monitor.together import TOGETHER, Together
 from tidemill.runtime.objects import Store
-from tidemill.runtime.profile import Counter
+from tidemill.runtime.profile import Counter, Profile
 from tidemill.runtime.profile.categorical import CategoricalProfile
+from tidemill.runtime.profile.counts import SLOT, Counts
 from tidemill.runtime.profile.numerical import NumericalProfile
 
 SAMPLED: Final = 5_000
@@ -77,20 +78,27 @@ class _Gathering:
         start = order.start
         if order.count:
             start = window.start_of_newest(store, parts, start, order.end, order.count)
-        since = order.start if order.labelled is None else min(order.start, order.labelled.start)
-        label_parts = window.keys(store, label_folder(order.namespace, order.service), since, None)
-        labels = window.labels(store, label_parts, self.label_skipped)
-        for batch in window.rows(store, parts, lambda names: [name for name in names if name in wanted], self.skipped):
+        known = counted.read(order, self.reference, store, parts) if counted.suffices(order) else None
+        held = frozenset(known.parts) if known else frozenset()
+        labels = self._labels()
+        unread = [part for part in parts if part not in held]
+        for batch in window.rows(store, unread, lambda names: [name for name in names if name in wanted], self.skipped):
             self._add(window.within(batch, start, order.end))
             if order.labelled is None:
                 self._match(window.within(batch, start, order.end), labels)
         if order.labelled is not None:
             self._match_earlier(order.labelled, labels)
+        elif held and len(labels.keys):
+            self._match_parts(sorted(held), TimeRange(start=start, end=order.end), labels)
+        if known is not None:
+            self._add_counts(known.counts)
         labelled, newest_labelled = self._labelled()
         evidence = Evidence(
             reference=self.reference,
-            features=compare(self.reference.features, self.features.profile()),
-            outputs=compare(self.reference.outputs, self.outputs.profile()),
+            features=compare(
+                self.reference.features, self._whole(self.features, known.counts.features if known else None)
+            ),
+            outputs=compare(self.reference.outputs, self._whole(self.outputs, known.counts.outputs if known else None)),
             samples=self.samples,
             answered=self.answered,
             labelled=labelled,
@@ -104,8 +112,36 @@ class _Gathering:
             groups=self.groups,
             newest_row=None if self.newest is None else _moment(self.newest),
             newest_labelled=newest_labelled,
+            labels_counted=order.labels is not False,
         )
         return evidence, self._warnings(labels, start)
+
+    def _labels(self) -> window.Labels:
+        """All labels that may belong to the order's rows; none are looked for where nobody asks."""
+        order = self.order
+        if order.labels is False:
+            return window.NO_LABELS
+        since = order.start if order.labelled is None else min(order.start, order.labelled.start)
+        parts = window.keys(self.store, label_folder(order.namespace, order.service), since, None)
+        return window.labels(self.store, parts, self.label_skipped)
+
+    def _add_counts(self, found: Counts) -> None:
+        """What pods have counted, where `_add` and `_look_at_types` have not seen the rows."""
+        self.samples += found.features.rows
+        self.answered += found.outputs.rows
+        self.newest = max(found.newest, self.newest or 0)
+        self._note(found.slots)
+
+    def _note(self, rows: Mapping[int, int]) -> None:
+        """Rows by when the slot in which pods count begins; when within it they were served does not matter, none of it is a gap."""
+        first = self.order.start.timestamp()
+        width = max(1e-6, (self.order.end - self.order.start).total_seconds() / _SLOTS)
+        for slot, count in rows.items():
+            begin, end = int((slot - first) // width), int((slot + SLOT - first - 1e-6) // width)
+            self.slots[max(0, begin) : min(_SLOTS, end + 1)] += count
+
+    def _whole(self, counter: Counter, more: Profile | None) -> Profile:
+        return counter.profile().merge(more) if more is not None else counter.profile()
 
     def _add(self, table: pa.Table) -> None:
         if not table.num_rows:
@@ -114,9 +150,8 @@ class _Gathering:
         self.features.add(table)
         times = table.column(LogColumn.TIME).cast(pa.int64()).to_numpy()
         self.newest = max(int(times.max()), self.newest or 0)
-        first, last = (int(moment.timestamp() * 1e6) for moment in (self.order.start, self.order.end))
-        slots = np.clip((times - first) * _SLOTS // max(1, last - first), 0, _SLOTS - 1)
-        self.slots += np.bincount(slots, minlength=_SLOTS)
+        slots, counts = np.unique(times // (SLOT * 1_000_000) * SLOT, return_counts=True)
+        self._note(dict(zip(slots.tolist(), counts.tolist(), strict=True)))
         if self.sample is not None:
             self.sample.add(table)
         for joint in self.together.values():
@@ -158,10 +193,12 @@ class _Gathering:
 
     def _match_earlier(self, span: TimeRange, labels: window.Labels) -> None:
         """Labels take time: of the rows they are for, only what is needed is read again."""
+        folder = prediction_folder(self.order.namespace, self.order.service)
+        self._match_parts(window.keys(self.store, folder, span.start, span.end), span, labels)
+
+    def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: window.Labels) -> None:
         wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *OUTPUTS}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
-        folder = prediction_folder(self.order.namespace, self.order.service)
-        parts = window.keys(self.store, folder, span.start, span.end)
         for batch in window.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
             self._match(window.within(batch, span.start, span.end), labels)
 

@@ -42,7 +42,7 @@ def of_check(
                 ("Version", order.version.name),
                 ("Rows served", f"{evidence.samples:,}"),
                 ("Answered by the version", f"{evidence.answered:,}"),
-                ("With labels", f"{evidence.labels:,}"),
+                ("With labels", f"{evidence.labels:,}" if evidence.labels_counted else "not counted"),
                 ("Rows it learnt from", f"{evidence.reference.features.rows:,}"),
             )
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tidemill.contract import LogColumn
+from tidemill.runtime.profile import counts
 
 _AT_ONCE = 16
 """Parts fetched ahead; each is some thousand rows."""
 _BATCH_ROWS = 1 << 16
 """Parts are small; so many rows are counted in one go."""
 _TIME = pa.timestamp("us", tz="UTC")
+_SLOT = timedelta(seconds=counts.SLOT)
+_SLOT_NAME = re.compile(r"/date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/(\d{4})_[^/_]*-\d+\.parquet$")
 
 
 class Listed(Protocol):
@@ -74,9 +78,21 @@ def keys(store: Store, folder: str, start: datetime, end: datetime | None) -> li
     for entry in store.list(folder, after=first):
         if last is not None and entry.key >= last:
             break
-        if entry.key.endswith(".parquet"):
+        if entry.key.endswith(".parquet") and _reaches_into(entry.key, start, end):
             found.append(entry.key)
     return found
+
+
+def _reaches_into(key: str, start: datetime, end: datetime | None) -> bool:
+    """Whether a part may hold rows of the window; where its name tells its slot of time, that decides."""
+    named = _SLOT_NAME.search(key)
+    if named is None:
+        return True
+    try:
+        slot = datetime.fromisoformat(f"{named[1]}T{named[2]}:00:00+00:00") + timedelta(seconds=int(named[3]))
+    except ValueError:
+        return True
+    return slot + _SLOT > start and (end is None or slot < end)
 
 
 def rows(
@@ -167,6 +183,9 @@ class Labels:
         return found, self.values.take(known), self.times[known.to_numpy(zero_copy_only=False)]
 
 
+NO_LABELS = Labels(pa.array([], pa.string()), pa.array([], pa.string()), np.zeros(0, np.int64), 0)
+
+
 def _row_keys(table: pa.Table) -> Any:
     request = pc.cast(table.column(LogColumn.REQUEST), pa.string())
     row = pc.cast(pc.cast(table.column(LogColumn.ROW), pa.int64()), pa.string())
@@ -184,7 +203,7 @@ def labels(store: Store, parts: Sequence[str], skipped: Skipped) -> Labels:
             text = pc.cast(table.column(LogColumn.LABEL), pa.string())
             tables.append(table.select(list(wanted[:3])).append_column(LogColumn.LABEL, text))
     if not tables:
-        return Labels(pa.array([], pa.string()), pa.array([], pa.string()), np.zeros(0, np.int64), 0)
+        return NO_LABELS
     together = [
         pa.table(
             {

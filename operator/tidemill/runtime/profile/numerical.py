@@ -140,12 +140,10 @@ class NumericalCounter:
         grid.locate(values, cells, inside=inside)
         if len(values) <= _FEW:
             held = cells if inside else cells[(cells > 0) & (cells <= grid.cells)]
-            bins = np.searchsorted(starts, held - 1, side="right") - 1
-            self._counts[self._body] += times * np.bincount(bins, minlength=len(starts))
-            # Sums of whole numbers below 2^53: exact in floating point.
-            sums = np.bincount(bins, held - 1 - starts[bins], minlength=len(starts))
-            self._sums[self._body] += times * sums.astype(np.int64)
             outside = len(held) < len(values)
+            counts, sums = _in_bins(held - 1, starts)
+            self._counts[self._body] += times * counts
+            self._sums[self._body] += times * sums
         else:
             per_cell = np.bincount(cells, minlength=grid.cells + 2)
             counts = np.add.reduceat(per_cell[1:-1], starts)
@@ -192,6 +190,21 @@ class NumericalCounter:
             minimum=self._minimum if self._minimum <= self._maximum else None,
             maximum=self._maximum if self._minimum <= self._maximum else None,
         )
+
+
+def _in_bins(cells: Integers, starts: Integers) -> tuple[Integers, Integers]:
+    """How many cells lie in each bin, and the sums of their places counted from its first cell; reorders `cells`."""
+    if len(cells) <= len(starts) // 2:
+        bins = np.searchsorted(starts, cells, side="right") - 1
+        # Sums of whole numbers below 2^53: exact in floating point.
+        sums = np.bincount(bins, cells - starts[bins], minlength=len(starts))
+        return np.bincount(bins, minlength=len(starts)), sums.astype(np.int64)
+    # Where each bin begins among sorted cells is sooner found than the bin of each cell.
+    cells.sort()
+    first = np.append(np.searchsorted(cells, starts), len(cells))
+    counts = np.diff(first)
+    before = np.append(0, np.cumsum(cells))
+    return counts, np.diff(before[first]) - counts * starts
 
 
 def frozen(array: Integers) -> Integers:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from tidemill.runtime.objects import Store
@@ -28,6 +28,19 @@ LONGEST_PAUSE: Final = 30.0
 """Seconds between attempts while the store does not take parts."""
 
 Encode = Callable[[Sequence[Any]], bytes]
+
+
+class Beside(Protocol):
+    """What goes on beside a log, in its thread: rows of one slot of time share a part, and every part is told of."""
+
+    def slot(self, moment: float) -> int:
+        """When the slot of a moment begins, in seconds since 1970; no slot reaches over a full hour."""
+
+    def sealed(self, number: int, slot: int) -> None:
+        """What was encoded last is the part of this number."""
+
+    def put(self, store: Store) -> None:
+        """All parts so far are in the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +85,12 @@ class Log:
         most_bytes: int,
         written: Callable[[Sequence[Any]], None] | None = None,
         clock: Callable[[], float] = time.time,
+        beside: Beside | None = None,
     ) -> None:
         """Parts are named `<folder>/<partition>/<writer>-<number>.parquet`; `encode` turns records into a file's bytes.
 
         `written` is told of the records that were taken, each time and also of none, in the thread that writes.
+        With something `beside`, the name tells the slot too: `<folder>/<partition>/<second of the hour>_<writer>-<number>.parquet`.
         """
         self.state = LogState()
         self._folder = folder
@@ -85,6 +100,7 @@ class Log:
         self._every = every
         self._most_bytes = most_bytes
         self._clock = clock
+        self._beside = beside
         self._store: Store | None = None
         self._records: list[Any] = []
         self._rows = 0
@@ -165,13 +181,28 @@ class Log:
             return await asyncio.to_thread(self._put_all)
 
     def _seal_all(self, records: list[Any]) -> None:
+        if self._beside is None:
+            self._seal_hours(records)
+        else:
+            self._seal_slots(records, self._beside)
+        if self._written is not None:
+            self._written(records)
+
+    def _seal_hours(self, records: list[Any]) -> None:
         hours: dict[str, list[Any]] = {}
         for record in records:
             hours.setdefault(partition(record.time), []).append(record)
         for hour, together in hours.items():
-            self._seal(hour, together)
-        if self._written is not None:
-            self._written(records)
+            self._seal(f"{hour}/", together)
+
+    def _seal_slots(self, records: list[Any], beside: Beside) -> None:
+        slots: dict[int, list[Any]] = {}
+        for record in records:
+            slots.setdefault(beside.slot(record.time), []).append(record)
+        for slot, together in slots.items():
+            number = self._seal(f"{partition(slot)}/{slot % 3600:04d}_", together)
+            if number:
+                beside.sealed(number, slot)
 
     def _put_all(self) -> bool:
         while self._parts:
@@ -181,19 +212,23 @@ class Log:
             self._parts.popleft()
             self._parts_bytes -= len(part.data)
             self.state.written += part.rows
+        if self._beside is not None and self._store is not None:
+            self._beside.put(self._store)
         return True
 
-    def _seal(self, hour: str, records: list[Any]) -> None:
+    def _seal(self, where: str, records: list[Any]) -> int:
+        """Make a part whose name begins with `where`; its number, or 0 where there is none."""
         rows = sum(record.rows for record in records)
         try:
             data = self._encode(records)
         except Exception:  # a row that Parquet cannot hold must not end the log
             logger.exception("%d rows cannot be written and are dropped", rows)
             self.state.dropped += rows
-            return
+            return 0
         self._number += 1
-        self._parts.append(Part(f"{self._folder}/{hour}/{self._writer}-{self._number:06d}.parquet", data, rows))
+        self._parts.append(Part(f"{self._folder}/{where}{self._writer}-{self._number:06d}.parquet", data, rows))
         self._parts_bytes += len(data)
+        return self._number
 
     def _put(self, part: Part) -> bool:
         if self._store is None:

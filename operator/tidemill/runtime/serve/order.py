@@ -31,6 +31,7 @@ def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Pa
         log_percent=order.log_percent,
         retention_seconds=order.retention_seconds,
         redact=order.redact,
+        version_uri=version.uri,
         events_url=order.events_url,
         bounds=Bounds(
             body_bytes=order.max_body_bytes,

@@ -69,6 +69,10 @@ class PredictionFile:
         self._classifies = classifies
 
     def __call__(self, records: Sequence[Prediction]) -> bytes:
+        return to_parquet(self.table(records))
+
+    def table(self, records: Sequence[Prediction]) -> Any:
+        """The rows as an Arrow table."""
         import pyarrow as pa
 
         from tidemill.contract_serving import LogColumn
@@ -107,7 +111,7 @@ class PredictionFile:
             else:
                 said = [word for record in records for word in record.asked.categories[place]]
                 columns[LogColumn.FEATURE + name] = pa.array(said, pa.string())
-        return _to_parquet(pa.table(columns))
+        return pa.table(columns)
 
     def _predictions(self, records: Sequence[Prediction]) -> Any:
         import pyarrow as pa
@@ -159,7 +163,7 @@ class LabelFile:
         else:
             given = pa.array([float(label.label) for label in labels], pa.float64())
         times = (np.array([label.time for label in labels]) * 1e6).astype(np.int64)
-        return _to_parquet(
+        return to_parquet(
             pa.table(
                 {
                     LogColumn.REQUEST: pa.array([label.request for label in labels], pa.string()),
@@ -171,7 +175,8 @@ class LabelFile:
         )
 
 
-def _to_parquet(table: Any) -> bytes:
+def to_parquet(table: Any) -> bytes:
+    """A table of either log as a file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -22,6 +22,7 @@ FIRST: Final = 60.0
 """Seconds after the start of the first look: a pod that has just started has better things to do."""
 MOST: Final = 5_000
 """Parts removed at a time; what is left over waits for the next look."""
+_KEPT: Final = (".parquet", ".counts")
 _DATE: Final = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 
 
@@ -54,7 +55,7 @@ class Retention:
             for folder in self._folders:
                 for entry in store.list(folder):
                     found = _DATE.search(entry.key)
-                    if found is None or not entry.key.endswith(".parquet"):
+                    if found is None or not entry.key.endswith(_KEPT):
                         continue
                     if found[1] >= first_kept:
                         break  # the keys come in order of their dates

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from tidemill.runtime.failures import RunFailed
+from tidemill.runtime.serve.counters import Counters
 from tidemill.runtime.serve.direct import protocol
 from tidemill.runtime.serve.events import Events
 from tidemill.runtime.serve.gate import Gate
@@ -70,6 +71,8 @@ class Settings:
     """How long the log is kept; 0 for ever."""
     redact: tuple[str, ...] = ()
     """Features whose values are not logged."""
+    version_uri: str = ""
+    """Where the version lies in the log's store; what is logged is counted on the bins of its profile. Nothing is counted where left out."""
     events_url: str = ""
     """Where logged requests are sent as CloudEvents."""
     bentoml: bool = True
@@ -238,17 +241,24 @@ async def _bring_up(
 
 
 def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings, work: Work) -> None:
-    from tidemill.contract_serving import label_folder, prediction_folder
+    from tidemill.contract_serving import counts_folder, label_folder, prediction_folder
 
     identity = serving.identity
     writer = f"{settings.pod or 'local'}-{serving.boot}"
+    file = PredictionFile(model.codec.features, classifies=model.codec.classifies, redact=settings.redact)
+    counters = None
+    if settings.version_uri:
+        folder = counts_folder(identity.namespace, identity.service)
+        counters = Counters(folder, writer, identity.digest, file, clock=serving.clock)
+        work.start(counters.bring_up(store, settings.version_uri))
     serving.predictions = Log(
         prediction_folder(identity.namespace, identity.service),
         writer,
-        PredictionFile(model.codec.features, classifies=model.codec.classifies, redact=settings.redact),
+        counters or file,
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
         written=serving.metrics.lags.written,
+        beside=counters,
     )
     serving.labels = Log(
         label_folder(identity.namespace, identity.service),
@@ -265,6 +275,7 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
             (
                 prediction_folder(identity.namespace, identity.service),
                 label_folder(identity.namespace, identity.service),
+                counts_folder(identity.namespace, identity.service),
             ),
             settings.retention_seconds,
             clock=serving.clock,

@@ -1,0 +1,109 @@
+"""A window from what serving pods have counted of it: the longest spans that fit, and which parts of the log they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tidemill.contract import CheckOrder, counts_folder
+from tidemill.runtime.monitor import window
+from tidemill.runtime.monitor.evidence import Reference
+from tidemill.runtime.profile import ProfileError
+from tidemill.runtime.profile.counts import SLOT, SUFFIX, Counts, Named, parse, short
+
+OF_COLUMNS: Final = frozenset({"DataQuality", "FeatureDrift", "PredictionDrift", "External"})
+"""Checks that look at columns one by one, for which counts are all there is to know."""
+OF_LABELS: Final = frozenset({"Performance", "Timeliness", "ConceptDrift"})
+"""Checks that look at labelled answers beside: of the rows they need only those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What need not be read."""
+
+    counts: Counts
+    parts: tuple[str, ...]
+    """The parts of the log whose rows are all counted, by their keys."""
+
+
+def suffices(order: CheckOrder) -> bool:
+    """Whether counts on the version's bins can answer the order's checks; otherwise every row is looked at."""
+    rules = {rule.metric for check in order.checks for rule in check.rules_}
+    types = {check.type for check in order.checks}
+    return (
+        order.reference is None
+        and order.count is None
+        and "DuplicateRequestShare" not in rules
+        and types <= OF_COLUMNS | OF_LABELS
+    )
+
+
+def read(order: CheckOrder, reference: Reference, store: window.Store, parts: Sequence[str]) -> Counted | None:
+    """What pods have counted of the window on this version's bins; None where that is nothing.
+
+    Counts that cannot be read are left out, and so are those of other bins: then the rows of their parts are read.
+    """
+    keys = {(named.writer, named.start, named.span): key for key, named in _listed(order, store)}
+    chosen = [
+        keys[one.writer, one.start, one.span] for one in fitting(map(_named, keys.values()), order.start, order.end)
+    ]
+    if not chosen:
+        return None
+    by_name = {part.rpartition("/")[2][5:]: part for part in parts}
+    found: list[Counts] = []
+    held: list[str] = []
+    with ThreadPoolExecutor(8) as pool:
+        for key, content in zip(chosen, pool.map(lambda key: _get(store, key), chosen), strict=True):
+            try:
+                counts = Counts.from_bytes(content, reference.features, reference.outputs)
+            except ProfileError:
+                continue
+            names = [f"{_named(key).writer}-{number:06d}.parquet" for number in counts.parts]
+            if all(name in by_name for name in names):
+                found.append(counts)
+                held += [by_name[name] for name in names]
+    return Counted(found[0].merge(*found[1:]), tuple(held)) if found else None
+
+
+def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Named]:
+    """Of each writer the longest spans that lie within the window, none of them within another."""
+    first, last = start.timestamp(), end.timestamp()
+    within = [one for one in listed if one.start >= first and one.end <= last]
+    within.sort(key=lambda one: (one.writer, -one.span, one.start))
+    taken: set[tuple[str, int]] = set()
+    chosen = []
+    for one in within:
+        slots = {(one.writer, slot) for slot in range(one.start, one.end, SLOT)}
+        if taken.isdisjoint(slots):
+            taken |= slots
+            chosen.append(one)
+    return chosen
+
+
+def _listed(order: CheckOrder, store: window.Store) -> list[tuple[str, Named]]:
+    folder = counts_folder(order.namespace, order.service)
+    first, last = f"{folder}/{window.partition(order.start)}/", f"{folder}/{window.partition(order.end)}0"
+    found = []
+    for entry in store.list(folder, after=first):
+        if entry.key >= last:
+            break
+        named = parse(entry.key) if entry.key.endswith(SUFFIX) else None
+        if named is not None and named.version == short(order.version.digest):
+            found.append((entry.key, named))
+    return found
+
+
+def _named(key: str) -> Named:
+    named = parse(key)
+    assert named is not None, "only keys that parse are listed"
+    return named
+
+
+def _get(store: window.Store, key: str) -> bytes:
+    try:
+        return store.get(key)
+    except FileNotFoundError:
+        return b""

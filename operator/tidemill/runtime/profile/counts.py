@@ -1,0 +1,233 @@
+"""Counts of a stretch of time on the bins of a version's profile: what a serving pod writes beside its log for monitors.
+
+A file holds no bins, since whoever adds it up has the version's profile; of a column only the bins that hold something
+are written. Spans nest: what a long span holds is the sum of the short ones within it, so a window is the sum of the
+longest spans that fit into it.
+
+    span   | 3600 s                                              |
+           | 300 s | 300 s | 300 s | …                           |
+           |10|10|10|…
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from tidemill.contract_serving import LogColumn
+from tidemill.runtime.profile import categorical, numerical
+from tidemill.runtime.profile.categorical import CategoricalProfile
+from tidemill.runtime.profile.grid import Integers
+from tidemill.runtime.profile.profile import ColumnProfile, Profile, ProfileError
+
+FORMAT: Final = "tidemill.dev/counts/v1"
+SUFFIX: Final = ".counts"
+SLOT: Final = 10
+"""Seconds of the shortest span; windows that begin and end at multiples of it need no row."""
+SPANS: Final = (SLOT, 300, 3600)
+"""Seconds, each a multiple of the one before; the last divides a day."""
+LARGEST: Final = 256 * 1024 * 1024
+"""Bytes that a file may unpack to."""
+OUTPUTS: Final = (LogColumn.PREDICTION, LogColumn.SCORE)
+_NAME: Final = re.compile(
+    r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/(\d{4})-(\d{4})-([0-9a-f]{16})-([^/]+)" + re.escape(SUFFIX) + "$"
+)
+_CODEC: Final = pa.Codec("zstd", compression_level=1)
+_SIZE: Final = 8
+"""Bytes in front that tell how large the text behind is."""
+_COUNTED: Final = ("missing", "negative_infinities", "positive_infinities", "invalid", "between")
+
+
+class Named(NamedTuple):
+    """What the name of a file says: whose counts of which moments on which version's bins."""
+
+    start: int
+    """In seconds since 1970."""
+    span: int
+    version: str
+    """The first digits of the version's digest."""
+    writer: str
+
+    @property
+    def end(self) -> int:
+        return self.start + self.span
+
+
+def name(named: Named) -> str:
+    """The name of a file, below the folder of a service's counts.
+
+    >>> name(Named(600, 10, "0" * 16, "pod-1"))
+    'date=1970-01-01/hour=00/0600-0010-0000000000000000-pod-1.counts'
+    """
+    hour = datetime.fromtimestamp(named.start, UTC).strftime("date=%Y-%m-%d/hour=%H")
+    return f"{hour}/{named.start % 3600:04d}-{named.span:04d}-{named.version}-{named.writer}{SUFFIX}"
+
+
+def parse(key: str) -> Named | None:
+    """What the name of a file says; None where it is not one of counts.
+
+    >>> parse("ns/counts/fraud/date=1970-01-01/hour=01/0600-0010-0000000000000000-pod-1.counts")
+    Named(start=4200, span=10, version='0000000000000000', writer='pod-1')
+    """
+    found = _NAME.search(key)
+    if found is None or int(found[4]) not in SPANS:
+        return None
+    try:
+        hour = datetime.fromisoformat(f"{found[1]}T{found[2]}:00:00+00:00")
+    except ValueError:
+        return None
+    return Named(int(hour.timestamp()) + int(found[3]), int(found[4]), found[5], found[6])
+
+
+def short(digest: str) -> str:
+    """A version's digest as names of files have it."""
+    return digest.removeprefix("sha256:")[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was counted in one stretch of time."""
+
+    features: Profile
+    """Inputs of all rows, whichever version answered."""
+    outputs: Profile
+    """Answers of the version whose bins these are."""
+    parts: tuple[int, ...]
+    """The numbers of the parts of the log whose rows, all of them, are counted here."""
+    slots: Mapping[int, int]
+    """Rows by the start of their slot, in seconds since 1970."""
+    newest: int
+    """When the newest row was answered, in microseconds since 1970."""
+
+    def merge(self, *others: Counts) -> Counts:
+        """All counts as one; the order does not matter."""
+        return reduce(_merge, others, self)
+
+    def to_bytes(self) -> bytes:
+        """These counts without their bins."""
+        text = orjson.dumps(
+            {
+                "format": FORMAT,
+                "parts": self.parts,
+                "slots": list(self.slots.items()),
+                "newest": self.newest,
+                "features": _profile(self.features),
+                "outputs": _profile(self.outputs),
+            },
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+        packed: bytes = _CODEC.compress(text, asbytes=True)
+        return len(text).to_bytes(_SIZE, "big") + packed
+
+    @classmethod
+    def from_bytes(cls, content: bytes, features: Profile, outputs: Profile) -> Counts:
+        """What `to_bytes` wrote, on the bins of these profiles; raises ProfileError where it does not fit them."""
+        size = int.from_bytes(content[:_SIZE], "big")
+        if not 0 < size <= LARGEST:
+            raise ProfileError("damaged counts: they are empty, or too large")
+        try:
+            wire = orjson.loads(_CODEC.decompress(content[_SIZE:], size, asbytes=True))
+            if wire.get("format") != FORMAT:
+                raise ProfileError(f"not counts of format {FORMAT}")
+            return cls(
+                _counted(features, wire["features"]),
+                _counted(outputs, wire["outputs"]),
+                tuple(int(part) for part in wire["parts"]),
+                {int(slot): int(rows) for slot, rows in wire["slots"]},
+                int(wire["newest"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, OSError) as error:
+            raise ProfileError(f"damaged counts: {error!r}") from error
+
+
+def as_logged(profile: Profile, features: Sequence[str]) -> tuple[Profile, Profile]:
+    """A version's profile in two, named as in the log: its features, whose columns may lack the prefix, and its answers."""
+    found = []
+    for feature in features:
+        logged = LogColumn.FEATURE + feature
+        column = profile.column(logged) or profile.column(feature)
+        if column is not None:
+            found.append(replace(column, name=logged))
+    taken = {column.name for column in found}
+    outputs = tuple(column for column in profile.columns if column.name in OUTPUTS and column.name not in taken)
+    return Profile(profile.rows, tuple(found)), Profile(profile.rows, outputs)
+
+
+def _merge(first: Counts, second: Counts) -> Counts:
+    slots = dict(first.slots)
+    for slot, rows in second.slots.items():
+        slots[slot] = slots.get(slot, 0) + rows
+    return Counts(
+        first.features.merge(second.features),
+        first.outputs.merge(second.outputs),
+        first.parts + second.parts,
+        slots,
+        max(first.newest, second.newest),
+    )
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    return {"rows": profile.rows, "columns": [_column(column) for column in profile.columns]}
+
+
+def _column(column: ColumnProfile) -> dict[str, Any]:
+    held = np.flatnonzero(column.counts)
+    said: dict[str, Any] = {
+        "name": column.name,
+        "rows": column.rows,
+        "bins": np.diff(held, prepend=0),
+        "counts": column.counts[held],
+    }
+    if isinstance(column, CategoricalProfile):
+        return {**said, "missing": column.missing, "others": column.others, "examples": column.examples}
+    others = {field: getattr(column, field) for field in _COUNTED}
+    return {**said, **others, "sums": column.sums[held], "minimum": column.minimum, "maximum": column.maximum}
+
+
+def _counted(like: Profile, wire: Mapping[str, Any]) -> Profile:
+    columns = wire["columns"]
+    if [column["name"] for column in columns] != [column.name for column in like.columns]:
+        raise ProfileError("counts of other columns")
+    found = tuple(_counted_column(one, column) for one, column in zip(like.columns, columns, strict=True))
+    return Profile(_whole(wire["rows"]), found)
+
+
+def _counted_column(like: ColumnProfile, wire: Mapping[str, Any]) -> ColumnProfile:
+    held = np.cumsum(np.array(wire["bins"], np.int64))
+    if len(held) and (held.min() < 0 or held.max() >= len(like.counts)):
+        raise ProfileError(f"column {like.name!r}: counts of other bins")
+
+    def spread(field: str) -> Integers:
+        values = np.array(wire[field], np.int64)
+        if len(values) != len(held) or (len(values) and values.min() < 0):
+            raise ProfileError(f"column {like.name!r}: damaged {field}")
+        whole = np.zeros(len(like.counts), np.int64)
+        whole[held] = values
+        return numerical.frozen(whole)
+
+    if isinstance(like, CategoricalProfile):
+        return replace(
+            like,
+            counts=spread("counts"),
+            rows=_whole(wire["rows"]),
+            missing=_whole(wire["missing"]),
+            others=_whole(wire["others"]),
+            examples=tuple(str(example) for example in wire["examples"])[: categorical.EXAMPLES],
+        )
+    others: dict[str, Any] = {field: _whole(wire[field]) for field in _COUNTED}
+    others |= {field: None if wire[field] is None else float(wire[field]) for field in ("minimum", "maximum")}
+    return replace(like, counts=spread("counts"), sums=spread("sums"), rows=_whole(wire["rows"]), **others)
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise TypeError(f"{value!r} is not a count")
+    return value
