@@ -32,6 +32,7 @@ def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Pa
         retention_seconds=order.retention_seconds,
         redact=order.redact,
         events_url=order.events_url,
+        batch_rows=order.batch_rows,
         bounds=Bounds(
             body_bytes=order.max_body_bytes,
             timeout=order.timeout_seconds,
