@@ -42,6 +42,8 @@ class ServeOrder(Model):
     """Where logged requests are sent as CloudEvents; empty for nowhere."""
     timeout_seconds: float = 5.0
     max_body_bytes: int = 10 * 1024 * 1024
+    batch_rows: int = 64
+    """Rows of waiting requests that are asked together at most; 1 for each by itself."""
 
 
 class Routes(Model):

@@ -9,6 +9,13 @@ from pydantic import Field
 from tidemill.api.base import ColumnName, Duration, Model, Percent, Rule, at_least_a_second
 
 
+class Batcher(Model):
+    """Requests that wait at the same moment are asked of the model together; nothing waits for company."""
+
+    max_batch_size: int = Field(default=64, ge=1, le=4096)
+    """The most rows that are put together, 1 for none; models that answer rows in company otherwise than alone are left alone."""
+
+
 class Protocol(Model):
     """Bounds of one request."""
 
@@ -16,6 +23,8 @@ class Protocol(Model):
     """A candidate that takes longer is answered for by the stable version."""
     max_body_bytes: int = Field(default=10485760, ge=1024, le=1073741824)
     """A larger body is refused."""
+    batcher: Batcher = Batcher()
+    """How requests are put together for the model."""
 
 
 class CloudEvents(Model):

@@ -106,6 +106,7 @@ def serve_order(service: InferenceService, version: ModelVersion, role: str) -> 
         events_url=service.spec.predictions.cloud_events.url if service.spec.predictions.cloud_events else "",
         timeout_seconds=seconds(service.spec.protocol.timeout),
         max_body_bytes=service.spec.protocol.max_body_bytes,
+        batch_rows=service.spec.protocol.batcher.max_batch_size,
     )
 
 

@@ -35,8 +35,8 @@ Act = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Gate:
     """Answers clients with one version of a model."""
 
-    def __init__(self, serving: Serving, *, log_percent: int = 100) -> None:
-        """`log_percent` of the predictions are logged."""
+    def __init__(self, serving: Serving, *, log_percent: int = 100, batch_rows: int = 1) -> None:
+        """`log_percent` of the predictions are logged; of requests that wait, up to `batch_rows` rows are asked together."""
         identity = serving.identity
         self.serving = serving
         self.bodies = Bodies(serving.bounds.body_bytes, serving.bounds.body_seconds)
@@ -45,6 +45,7 @@ class Gate:
         self.peers = Peers(f"{self._base}/feedback")
         self._responses = Responses(identity, serving.state)
         self.predicting = Predicting(serving, self.bodies, self._responses, log_percent=log_percent)
+        self._batch_rows = batch_rows
         self.explaining = Explaining(serving, self.bodies, self._responses)
         self._labelling = Labelling(serving, self.bodies, self._responses, self.peers)
         self._server = server_metadata()
@@ -64,6 +65,7 @@ class Gate:
             or (model.signature.task, model.signature.classes) != (before.signature.task, before.signature.classes)
         ):
             raise ValueError("it takes other features or gives other classes than the one that is served; start anew")
+        model.batch(self._batch_rows)
         serving.identity, serving.model = model.identity, model
         serving.loaded_at = serving.clock()
         self._responses.serve(model.identity)

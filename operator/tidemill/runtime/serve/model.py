@@ -11,6 +11,7 @@ import orjson
 
 import tidemill
 from tidemill.runtime.predictor import Predictor
+from tidemill.runtime.serve.batching import Batcher
 from tidemill.runtime.serve.codec import PREDICT, PROBABILITIES, Codec
 from tidemill.runtime.serve.labels import Labels
 from tidemill.runtime.serve.records import Author
@@ -46,7 +47,14 @@ class Model:
         self.author = Author(identity.version, identity.digest, identity.role, self.labels)
         self.features_digest = hashlib.sha256("\n".join(self.codec.features.names).encode()).hexdigest()[:16]
         """Names the features and their order, for values that come without names."""
+        self.batcher: Batcher | None = None
+        """Where requests that wait are asked together."""
         self.metadata = orjson.dumps(self._metadata())
+
+    def batch(self, most_rows: int) -> None:
+        """Ask for waiting requests together from now on, where that pays and changes no answer."""
+        in_company = most_rows > 1 and self.predictor.in_company
+        self.batcher = Batcher(self.predictor, most_rows) if in_company else None
 
     def _metadata(self) -> dict[str, Any]:
         features, codec = self.signature.features, self.codec

@@ -33,6 +33,7 @@ def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Pa
         redact=order.redact,
         version_uri=version.uri,
         events_url=order.events_url,
+        batch_rows=order.batch_rows,
         bounds=Bounds(
             body_bytes=order.max_body_bytes,
             timeout=order.timeout_seconds,

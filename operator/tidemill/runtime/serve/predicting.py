@@ -164,6 +164,8 @@ class Predicting:
         predictor = model.predictor
         try:
             if len(rows.matrix) <= (INLINE_ROWS if predictor.compiled else INLINE_ROWS_ESTIMATED):
+                if model.batcher is not None:
+                    return await model.batcher.ask(rows.matrix)
                 return predictor.predict(rows.matrix)
             return await self._threads.ask(predictor.predict, rows.matrix)
         except Unanswerable as error:

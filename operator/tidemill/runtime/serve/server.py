@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from tidemill.runtime.failures import RunFailed
+from tidemill.runtime.serve.batching import MOST_ROWS
 from tidemill.runtime.serve.counters import Counters
 from tidemill.runtime.serve.direct import protocol
 from tidemill.runtime.serve.events import Events
@@ -75,6 +76,8 @@ class Settings:
     """Where the version lies in the log's store; what is logged is counted on the bins of its profile. Nothing is counted where left out."""
     events_url: str = ""
     """Where logged requests are sent as CloudEvents."""
+    batch_rows: int = MOST_ROWS
+    """Rows of waiting requests that are asked of the model together at most; 1 for each by itself."""
     bentoml: bool = True
     bounds: Bounds = field(default_factory=Bounds)
     listen: socket.socket | None = None
@@ -82,13 +85,14 @@ class Settings:
 
     @classmethod
     def from_environment(cls, **others: Any) -> Settings:
-        """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS`, `TIDEMILL_LOG_BYTES` and
-        `TIDEMILL_BENTOML` (yes or no); raises ValueError where one does not parse."""
+        """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS`, `TIDEMILL_LOG_BYTES`,
+        `TIDEMILL_BATCH_ROWS` and `TIDEMILL_BENTOML` (yes or no); raises ValueError where one does not parse."""
         read: dict[str, Callable[[str], Any]] = {
             "pod": str,
             "drain_seconds": float,
             "log_seconds": float,
             "log_bytes": int,
+            "batch_rows": int,
         }
         found = {
             name: kind(os.environ[variable])
@@ -113,7 +117,7 @@ def serve(
     `newer` is asked every few seconds for what should take the place of the version with a digest.
     """
     serving = Serving(identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds)
-    gate = Gate(serving, log_percent=settings.log_percent)
+    gate = Gate(serving, log_percent=settings.log_percent, batch_rows=settings.batch_rows)
     config = uvicorn.Config(
         gate,
         host=settings.host,
