@@ -154,12 +154,35 @@ class NotifyOrder(Model):
     """Whether private and link-local addresses may be called."""
 
 
+OUTSIDE_DIGEST: Final = "sha256:" + "0" * 64
+"""Stands for the version of a service that is not Tidemill's, which has no artefact here."""
+PAYLOADS: Final = "_payloads"
+"""The folder of the Secret for events, among those of checks, none of which can be named so."""
+
+
+class PayloadOrder(Model):
+    """Take the payload log of a service that is not Tidemill's."""
+
+    log: str
+    """Whose prediction log is written."""
+    service: str = ""
+    """Only events of this service; all where empty."""
+    columns: tuple[str, ...] = ()
+    """Names for values that have none."""
+    secured: bool = False
+    """Whether only calls with the token in `PAYLOADS` are taken."""
+    retention_seconds: float
+    """How long the log is kept."""
+
+
 class ReceiveOrder(Model):
-    """Take what other systems say for a monitor's External checks; of a receiver, which runs until it is told to stop."""
+    """Take what other systems say for a monitor's External checks, and the payloads of a service that is not Tidemill's; of
+    a receiver, which runs until it is told to stop."""
 
     namespace: str
     monitor: str
     checks: tuple[Check, ...]
+    payloads: PayloadOrder | None = None
 
 
 def signal_folder(namespace: str, monitor: str, check: str) -> str:
@@ -303,6 +326,8 @@ __all__ = [
     "CREDENTIALS_PATH",
     "MEASUREMENTS_ROUTE",
     "ORDER_PATH",
+    "OUTSIDE_DIGEST",
+    "PAYLOADS",
     "REPORT_LIMIT",
     "REPORT_PATH",
     "ROUTES_PATH",
@@ -322,6 +347,7 @@ __all__ = [
     "Measurements",
     "Notified",
     "NotifyOrder",
+    "PayloadOrder",
     "ReceiveOrder",
     "ReferenceOrder",
     "Routes",

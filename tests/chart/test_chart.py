@@ -16,6 +16,7 @@ from tidemill.api.crds import crds
 from tidemill.engine import metrics
 from tidemill.runtime.serve import metrics as serving
 
+COMPONENT = "app.kubernetes.io/component"
 EVERYTHING: Manifest = {
     "controller.replicas": 2,
     "networkPolicies.enabled": True,
@@ -251,3 +252,16 @@ def test_alerts_and_dashboards_speak_of_series_that_exist(render: Render) -> Non
 
     assert len(asked) > 15
     assert set() == {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked} - known
+
+
+def test_receivers_of_monitors_may_be_called_on_one_port_and_other_runs_not_at_all(render: Render) -> None:
+    """A policy that selects a pod closes it, so every component that listens needs one that opens its port."""
+    policies = of_kind(render(EVERYTHING), "NetworkPolicy")
+    closed = policies["tidemill-runs"]["spec"]
+    opened = policies["tidemill-receivers"]["spec"]
+
+    assert [{"key": COMPONENT, "operator": "NotIn", "values": ["server", "receiver"]}] == closed["podSelector"][
+        "matchExpressions"
+    ]
+    assert "receiver" == opened["podSelector"]["matchLabels"][COMPONENT]
+    assert [{"ports": [{"protocol": "TCP", "port": "http"}]}] == opened["ingress"]

@@ -262,6 +262,24 @@ def another_system_calls_in(theatre: Theatre) -> None:
     theatre.run(minutes=1, seconds=30)
 
 
+def a_service_that_is_not_ours_is_watched(theatre: Theatre) -> None:
+    theatre.reports |= {"Ingest": script.ingests, "Check": script.checks("Passing")}
+    theatre.apply(script.dataset())
+    theatre.apply(
+        script.monitor(
+            target={"cloudEvents": {"service": "sklearn-iris", "columns": ["a", "b"]}},
+            reference={"type": "Dataset", "dataset": {"name": "payments"}},
+            retraining=None,
+        )
+    )
+    theatre.run(minutes=3)
+    theatre.say("what it is asked has moved")
+    theatre.reports["Check"] = script.checks("Failing")
+    theatre.run(minutes=2)
+    theatre.delete("DriftMonitor", "fraud")
+    theatre.run(minutes=1)
+
+
 def approval_by_a_person(theatre: Theatre) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     job = script.training_job()
@@ -553,6 +571,7 @@ STORIES: dict[str, Story] = {
         others_are_told,
         a_receiver_that_is_down_holds_nothing_up,
         another_system_calls_in,
+        a_service_that_is_not_ours_is_watched,
         approval_by_a_person,
         training_that_runs_out_of_memory,
         a_source_that_comes_back,

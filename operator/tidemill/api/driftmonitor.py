@@ -203,6 +203,20 @@ class DriftMonitorSpec(Model):
             rejects={**_EXAMPLE, "target": {"cloudEvents": {}}},
         ),
         Rule(
+            "!has(self.target.cloudEvents) || self.checks.all(check, !(check.type in ['Performance',"
+            " 'EstimatedPerformance', 'ConceptDrift']) && (check.type != 'Timeliness' || (has(check.subject)"
+            " && check.subject == 'Predictions')))",
+            "nobody sends labels for a service that is not Tidemill's, and it carries no hold-out: no check may rest on them",
+            accepts={
+                **_OUTSIDE,
+                "checks": [{"name": "late", "type": "Timeliness", "subject": "Predictions", "maximumLag": "1h"}],
+            },
+            rejects={
+                **_OUTSIDE,
+                "checks": [{"name": "right", "type": "Performance", "metric": "accuracy", "minimum": 0.9}],
+            },
+        ),
+        Rule(
             "!has(self.retraining) || !has(self.retraining.trigger) || !has(self.retraining.trigger.checks)"
             " || self.retraining.trigger.checks.all(name, self.checks.exists(check, check.name == name))",
             "retraining.trigger.checks names a check that is not in checks",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from tidemill.api import DriftMonitor
 from tidemill.api.checks import Check
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract import CREDENTIALS_PATH, SERVING_PORT, ReceiveOrder
+from tidemill.contract import CREDENTIALS_PATH, PAYLOADS, SERVING_PORT, PayloadOrder, ReceiveOrder
 
 COMPONENT = "receiver"
 
@@ -16,6 +17,25 @@ COMPONENT = "receiver"
 def external(monitor: DriftMonitor) -> tuple[Check, ...]:
     """The checks that other systems answer; one without a Secret, which a rule of the schema forbids, believes nobody."""
     return tuple(check for check in monitor.spec.checks if check.type == "External" and check.secret_ref is not None)
+
+
+def is_needed(monitor: DriftMonitor) -> bool:
+    """Whether anyone calls in: for an External check, or with the payloads of a service that is not Tidemill's."""
+    return bool(external(monitor)) or monitor.spec.target.cloud_events is not None
+
+
+def payloads(monitor: DriftMonitor, kept: timedelta) -> PayloadOrder | None:
+    """What the receiver does with payloads, whose log is kept for `kept`; None where it takes none."""
+    events = monitor.spec.target.cloud_events
+    if events is None:
+        return None
+    return PayloadOrder(
+        log=monitor.log,
+        service=events.service,
+        columns=events.columns,
+        secured=events.secret_ref is not None,
+        retention_seconds=kept.total_seconds(),
+    )
 
 
 def service(monitor: DriftMonitor) -> dict[str, Any]:
@@ -28,24 +48,32 @@ def service(monitor: DriftMonitor) -> dict[str, Any]:
     }
 
 
-def deployment(monitor: DriftMonitor, installation: Installation) -> dict[str, Any]:
-    """The Deployment of the receiver; each check's Secret is mounted under the check's name."""
+def deployment(monitor: DriftMonitor, installation: Installation, kept: timedelta) -> dict[str, Any]:
+    """The Deployment of the receiver; each check's Secret is mounted under the check's name. Its log is kept for `kept`."""
     checks = external(monitor)
-    order = ReceiveOrder(namespace=monitor.namespace, monitor=monitor.name, checks=checks)
+    taken = payloads(monitor, kept)
+    order = ReceiveOrder(namespace=monitor.namespace, monitor=monitor.name, checks=checks, payloads=taken)
     container = {
         "name": COMPONENT,
         "image": installation.server_image,
         "args": ["receive", "--port", str(SERVING_PORT)],
         "ports": [{"name": "http", "containerPort": SERVING_PORT}],
-        "resources": {"requests": {"cpu": "10m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "96Mi"},
+            "limits": {"memory": "512Mi" if taken else "256Mi"},
+        },
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": SERVING_PORT}, "periodSeconds": 5},
     }
     pod = pods.pod(installation, container, told={"order.json": names.ORDER}, scratch="64Mi")
-    for index, check in enumerate(checks):
-        assert check.secret_ref is not None, "an External check names its Secret"
+    secrets = {check.name: check.secret_ref for check in checks}
+    if taken is not None and monitor.spec.target.cloud_events is not None:
+        secrets[PAYLOADS] = monitor.spec.target.cloud_events.secret_ref
+    for index, (folder, secret) in enumerate(secrets.items()):
+        if secret is None:
+            continue
         volume = f"secret-{index}"
-        pod["volumes"].append({"name": volume, "secret": {"secretName": check.secret_ref.name, "optional": True}})
-        mount = {"name": volume, "mountPath": f"{CREDENTIALS_PATH}/{check.name}", "readOnly": True}
+        pod["volumes"].append({"name": volume, "secret": {"secretName": secret.name, "optional": True}})
+        mount = {"name": volume, "mountPath": f"{CREDENTIALS_PATH}/{folder}", "readOnly": True}
         pod["containers"][0]["volumeMounts"].append(mount)
     labels = names.labels(monitor, COMPONENT)
     return {

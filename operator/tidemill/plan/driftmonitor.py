@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion
@@ -10,9 +10,9 @@ from tidemill.api.checks import LABELLED_TYPES
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.dataset import Revision
 from tidemill.api.driftmonitor import DriftMonitorStatus
-from tidemill.children import jobs, names, receiving, serving, versions
+from tidemill.children import jobs, names, receiving, versions
 from tidemill.children.installation import Installation
-from tidemill.contract import CheckOrder, digest_of
+from tidemill.contract import CheckOrder, VersionOrder, digest_of
 from tidemill.plan import notifying, policy, references, unsupported, verdicts, windows
 from tidemill.plan.attempts import Progress, advance, outdated
 from tidemill.plan.health import health
@@ -42,6 +42,8 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
         )
     if monitor.spec.suspend:
         return Plan(_settled(monitor, monitor.status, [false("Ready", Reason.SUSPENDED, "spec.suspend is set")], now))
+    if monitor.spec.target.cloud_events is not None:
+        return _guarded(monitor, None, None, world, installation, now)
     service = find(InferenceService, world, monitor.namespace, monitor.log)
     if service is None:
         # What was seen of another service, or of one that is gone, says nothing about the next.
@@ -53,10 +55,24 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
     )
     if version is None:
         return _waiting(monitor, f"InferenceService {service.name!r} has no stable version yet", now)
+    return _guarded(monitor, service, version, world, installation, now)
+
+
+def _guarded(
+    monitor: DriftMonitor,
+    service: InferenceService | None,
+    version: ModelVersion | None,
+    world: World,
+    installation: Installation,
+    now: datetime,
+) -> Plan:
+    """Watch a service, or without one the payloads of one that is not Tidemill's; what only the user can mend is said."""
     try:
         return _watch(monitor, service, version, world, installation, now)
     except MissingReferenceError as missing:
-        return _waiting(monitor, str(missing), now)
+        # Payloads that nobody takes are lost: their receiver does not wait for what they are compared with.
+        receiver = _receiver(monitor, world, installation)[0] if monitor.spec.target.cloud_events else ()
+        return replace(_waiting(monitor, str(missing), now), ensure=receiver)
     except NeverFiresError as never:
         return _stalled(monitor, Reason.SCHEDULE_NEVER_FIRES, str(never), now)
     except UnusableScheduleError as unusable:
@@ -65,27 +81,30 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
 
 def _watch(
     monitor: DriftMonitor,
-    service: InferenceService,
-    version: ModelVersion,
+    service: InferenceService | None,
+    version: ModelVersion | None,
     world: World,
     installation: Installation,
     now: datetime,
 ) -> Plan:
     revision = references.revision_of(monitor, world)
-    status = references.rebase(monitor, version, revision, now)
+    pinned = references.pin(monitor, version)
+    status = references.rebase(monitor, pinned, revision, now)
     notices: tuple[Notice, ...] = ()
     before = monitor.status.reference
     if status.reference != before and before is not None:
-        to = (
-            version.name if before.version != version.name else f"revision {(revision.digest if revision else '')[:19]}"
-        )
+        to = pinned.name if before.version != pinned.name else f"revision {(revision.digest if revision else '')[:19]}"
         notices = (Notice("ReferenceMoved", f"windows are now compared with {to}"),)
     due = windows.due(monitor, now)
-    checking = _check(monitor, status, version, revision, due, world, installation, now)
+    checking = _check(monitor, status, pinned, revision, due, world, installation, now)
     status, progress = checking.status, checking.progress
-    decision = policy.decide(monitor, status, service, version, world, now)
+    decision = (
+        policy.decide(monitor, status, service, version, world, now)
+        if service is not None and version is not None
+        else policy.undecided(status)
+    )
     trouble = progress.failure.message if progress is not None and progress.failure is not None else ""
-    stable = service.status.stable
+    stable = service.status.stable if service is not None else None
     status = status.model_copy(
         update={
             "retraining": decision.status,
@@ -127,7 +146,7 @@ def _watch(
 def _check(
     monitor: DriftMonitor,
     status: DriftMonitorStatus,
-    version: ModelVersion,
+    version: VersionOrder,
     revision: Revision | None,
     due: Due,
     world: World,
@@ -168,7 +187,7 @@ def _check(
 
 
 def _order(
-    monitor: DriftMonitor, since: datetime, version: ModelVersion, revision: Revision | None, end: datetime
+    monitor: DriftMonitor, since: datetime, version: VersionOrder, revision: Revision | None, end: datetime
 ) -> CheckOrder:
     window = windows.held(monitor, end, since)
     return CheckOrder(
@@ -177,7 +196,7 @@ def _order(
         service=monitor.log,
         start=window.start,
         end=window.end,
-        version=serving.pin(version),
+        version=version,
         checks=monitor.spec.checks,
         minimum_samples=monitor.spec.window.minimum_samples,
         minimum_labels=monitor.spec.window.minimum_labels,
@@ -201,8 +220,8 @@ def _receiver(
     monitor: DriftMonitor, world: World, installation: Installation
 ) -> tuple[tuple[Manifest, ...], tuple[Retirement, ...]]:
     """The pod that takes what other systems say, while a check asks for it; one that no check asks for any more goes."""
-    if receiving.external(monitor):
-        return (receiving.service(monitor), receiving.deployment(monitor, installation)), ()
+    if receiving.is_needed(monitor):
+        return (receiving.service(monitor), receiving.deployment(monitor, installation, windows.reach(monitor))), ()
     name = names.receiver(monitor.name)
     found = [world.get(kind, monitor.namespace, name) for kind in ("Deployment", "Service")]
     ours = [manifest for manifest in found if manifest is not None and is_ours(manifest, monitor.metadata.uid)]

@@ -59,8 +59,8 @@ class Told:
     wake: float | None = None
 
 
-def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: InferenceService) -> Iterator[Event]:
-    """What happened between two statuses of a monitor of `service`."""
+def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: InferenceService | None) -> Iterator[Event]:
+    """What happened between two statuses of a monitor of `service`; None where that is not Tidemill's, and nothing is retrained."""
     was = before.last_run.verdict if before.last_run else ""
     run = after.last_run
     if run is not None and run.verdict == "Failing" and was != "Failing":
@@ -68,6 +68,8 @@ def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: Infer
         yield Event("Fired", to_rfc3339(run.end), f"{failing} failed in the window up to {to_rfc3339(run.end)}")
     if run is not None and was == "Failing" and run.verdict in {"Passing", "Warning"}:
         yield Event("Recovered", to_rfc3339(run.end), f"nothing failed in the window up to {to_rfc3339(run.end)}")
+    if service is None:
+        return
     held, holds = _held(before), _held(after)
     if holds and not held:
         yield Event("Blocked", service.name, f"a retraining is asked for and held back: {', '.join(holds)}")
@@ -98,7 +100,7 @@ def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: Infer
 def deliver(
     monitor: DriftMonitor,
     status: DriftMonitorStatus,
-    service: InferenceService,
+    service: InferenceService | None,
     world: World,
     installation: Installation,
     now: datetime,

@@ -37,6 +37,11 @@ class Decision:
     wake: datetime | None = None
 
 
+def undecided(status: DriftMonitorStatus) -> Decision:
+    """Where nothing can be retrained, because what is watched is not Tidemill's."""
+    return Decision(RetrainingStatus(), status.history)
+
+
 def decide(
     monitor: DriftMonitor,
     status: DriftMonitorStatus,

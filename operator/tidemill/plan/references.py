@@ -7,7 +7,8 @@ from datetime import datetime
 from tidemill.api import Dataset, DriftMonitor, ModelVersion
 from tidemill.api.dataset import Revision
 from tidemill.api.driftmonitor import DriftMonitorStatus, Reference
-from tidemill.contract import ReferenceOrder, TimeRange
+from tidemill.children import serving
+from tidemill.contract import OUTSIDE_DIGEST, ReferenceOrder, TimeRange, VersionOrder
 from tidemill.plan import windows
 from tidemill.plan.reading import find
 from tidemill.plan.world import World
@@ -17,11 +18,19 @@ class MissingReferenceError(Exception):
     """The Dataset or the revision to compare with is not there."""
 
 
+def pin(monitor: DriftMonitor, version: ModelVersion | None) -> VersionOrder:
+    """The version that is watched; a stand-in where the service is not Tidemill's."""
+    if version is not None:
+        return serving.pin(version)
+    events = monitor.spec.target.cloud_events
+    return VersionOrder(name=(events.service if events else "") or "outside", uri="", digest=OUTSIDE_DIGEST)
+
+
 def rebase(
-    monitor: DriftMonitor, version: ModelVersion, revision: Revision | None, now: datetime
+    monitor: DriftMonitor, version: VersionOrder, revision: Revision | None, now: datetime
 ) -> DriftMonitorStatus:
     """The status with what windows are compared with now; counts that spoke of another reference are forgotten."""
-    status, digest = monitor.status, version.spec.artifact.digest
+    status, digest = monitor.status, version.digest
     dataset_digest = revision.digest if revision else ""
     before = status.reference
     if before is not None and before.digest == digest and before.dataset_digest == dataset_digest:

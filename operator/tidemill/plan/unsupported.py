@@ -246,18 +246,7 @@ MODEL_VERSION: Final[tuple[Limit, ...]] = (
     ),
 )
 INFERENCE_SERVICE: Final[tuple[Limit, ...]] = ()
-DRIFT_MONITOR: Final[tuple[Limit, ...]] = (
-    Limit(
-        "spec.target.cloudEvents",
-        lambda spec: spec.target.cloud_events is not None,
-        "watch an InferenceService of Tidemill's",
-        {
-            "target": {"cloudEvents": {"service": "fraud"}},
-            "reference": {"type": "Dataset", "dataset": {"name": "payments"}},
-            "retraining": None,
-        },
-    ),
-)
+DRIFT_MONITOR: Final[tuple[Limit, ...]] = ()
 LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
     Dataset.kind_name: DATASET,
     TrainingJob.kind_name: TRAINING_JOB,

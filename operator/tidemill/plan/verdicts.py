@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tidemill.api import ModelVersion
 from tidemill.api.checks import DRIFT_TYPES
 from tidemill.api.conditions import Reason, Said, false, true
 from tidemill.api.driftmonitor import CheckStatus, DriftMonitorStatus, WindowRun
-from tidemill.contract import Checked, CheckOrder, CheckOutcome
+from tidemill.contract import Checked, CheckOrder, CheckOutcome, VersionOrder
 from tidemill.plan.plan import Notice
 
 
 def record(
-    status: DriftMonitorStatus, order: CheckOrder, version: ModelVersion, checked: Checked, *, on_demand: bool = False
+    status: DriftMonitorStatus, order: CheckOrder, version: VersionOrder, checked: Checked, *, on_demand: bool = False
 ) -> tuple[DriftMonitorStatus, tuple[Notice, ...]]:
     """The verdicts of a window, with the windows in a row that failed counted on.
 

@@ -21,6 +21,7 @@ from tidemill.contract import TimeRange
 
 LONGEST_RUN: Final = 900.0
 """Seconds after which a check run is given up."""
+_SPARE: Final = timedelta(days=7)
 REQUEST_LAPSES: Final = timedelta(days=1)
 # A hash or a random number in place of a value would not mean the same moment twice.
 _CHANCE: Final = re.compile(r"(^|[ ,])[hHrR]([ ,/]|$)")
@@ -130,6 +131,16 @@ def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
 def held(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange:
     """The window that ends at `end`, of which nothing before `since` counts."""
     return TimeRange(start=max(end - delta(monitor.spec.window.size), since), end=end)
+
+
+def reach(monitor: DriftMonitor) -> timedelta:
+    """How far back a check looks, and some days more for who looks again: for so long a log of the monitor's own is kept."""
+    size, source = delta(monitor.spec.window.size), monitor.spec.reference.window
+    if source is None:
+        return size + _SPARE
+    if source.offset is not None:
+        return size + delta(source.offset) + _SPARE
+    return size + timedelta(days=source.periods * (1 if source.seasonal == "SameHour" else 7)) + _SPARE
 
 
 def labelled(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange | None:

@@ -16,7 +16,7 @@ from tidemill.contract import CheckOrder, LogColumn, TimeRange, VersionOrder, pr
 from tidemill.runtime import manifest
 from tidemill.runtime.artifact import ANSWERS_FILE, EVALUATION_FILE, PROFILE_FILE, SAMPLE_FILE
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.monitor import window
+from tidemill.runtime.monitor import outside, window
 from tidemill.runtime.monitor.evidence import OUTPUTS, Reference
 from tidemill.runtime.monitor.sampling import Sample
 from tidemill.runtime.objects import Store
@@ -86,7 +86,7 @@ def load_reference(version: VersionOrder, store: Store) -> Reference:
 
 def of_order(order: CheckOrder, store: Store) -> tuple[Reference, tuple[str, ...]]:
     """What the order compares its window with, and what there is to warn of."""
-    reference = load_reference(order.version, store)
+    reference = outside.of_order(order, store) if outside.is_outside(order) else load_reference(order.version, store)
     other = order.reference
     if other is None:
         return reference, ()

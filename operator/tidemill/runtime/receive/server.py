@@ -1,11 +1,13 @@
-"""The receiver of a monitor: a small web server that takes signals for its External checks, and nothing else."""
+"""The receiver of a monitor: a small web server that takes signals for its External checks, and payloads of a service that
+is not ours."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -16,7 +18,7 @@ from tidemill.api.durations import delta
 from tidemill.contract import CREDENTIALS_PATH, STORE_PATH, ReceiveOrder, signal_folder
 from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.objects import Store
-from tidemill.runtime.receive import signals
+from tidemill.runtime.receive import events, signals
 from tidemill.runtime.receive.payloads import PayloadError, understand
 from tidemill.runtime.receive.verification import SIGNATURE, standing
 
@@ -32,7 +34,7 @@ def application(
     credentials: Path = Path(CREDENTIALS_PATH),
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
-    """The web application: `POST /signals/<check>`, and `GET /healthz`."""
+    """The web application: `POST /signals/<check>`, `POST /` for CloudEvents of inference where the order asks for them, and `GET /healthz`."""
     checks = {check.name: check for check in order.checks}
 
     async def receive(request: web.Request) -> web.Response:
@@ -40,6 +42,8 @@ def application(
         if check is None:
             return _answer(404, "the monitor has no External check of this name")
         body = await request.read()
+        if len(body) > MOST_BYTES:
+            return _answer(413, f"the body is larger than {MOST_BYTES} bytes")
         headers = {name.lower(): value for name, value in request.headers.items()}
         now = clock()
         stands = standing(headers, body, credentials / check.name, now)
@@ -75,8 +79,25 @@ def application(
     async def healthy(_: web.Request) -> web.Response:
         return _answer(200, "ok")
 
-    app = web.Application(client_max_size=MOST_BYTES)
+    app = web.Application(client_max_size=events.MOST_BYTES if order.payloads else MOST_BYTES)
     app.router.add_post("/signals/{check}", receive)
+    if order.payloads is not None:
+        taking = events.Events(order, order.payloads, credentials=credentials, clock=clock)
+
+        async def take(request: web.Request) -> web.Response:
+            body = await request.read()
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            return _answer(*taking.take(headers, body))
+
+        async def write(_: web.Application) -> AsyncIterator[None]:
+            writing = asyncio.create_task(taking.run(open_store))
+            yield
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+
+        app.router.add_post("/", take)
+        app.cleanup_ctx.append(write)
     app.router.add_get("/healthz", healthy)
     return app
 

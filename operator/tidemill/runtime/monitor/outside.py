@@ -1,0 +1,71 @@
+"""What a service that is not Tidemill's is compared with: it has no version here, so features are those of the reference itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from tidemill.contract import OUTSIDE_DIGEST, CheckOrder, LogColumn, prediction_folder
+from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.monitor import window
+from tidemill.runtime.monitor.evidence import Reference
+from tidemill.runtime.objects import Store
+from tidemill.runtime.profile import Profile
+from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.tables import schema
+
+MOST_FEATURES = 1_024
+
+
+def is_outside(order: CheckOrder) -> bool:
+    """Whether the order is about a service that is not Tidemill's."""
+    return order.version.digest == OUTSIDE_DIGEST
+
+
+def of_order(order: CheckOrder, store: Store) -> Reference:
+    """The features that are compared, without counts: of the Dataset's revision, or those that the log held at the time."""
+    assert order.reference is not None, "a service without a version is compared with a Dataset or a window"
+    signature = _of_log(order, store) if order.reference.ranges else _of_revision(order.reference.dataset_uri, store)
+    return Reference(signature, Profile(0, ()), Profile(0, ()))
+
+
+def _of_revision(uri: str, store: Store) -> Signature:
+    try:
+        read = schema.Schema.model_validate_json(store.get(f"{store.key_of(uri)}/{schema.FILE}"))
+    except (FileNotFoundError, ValidationError) as error:
+        raise ArtifactCorrupt(
+            f"{uri} has no {schema.FILE} that can be read; have the Dataset ingested again"
+        ) from error
+    features = tuple(
+        Feature(column.name, "Numerical" if column.type == "Numerical" else "Categorical")
+        for column in read.features
+        if column.type != "Other"
+    )
+    return Signature("Classification", features, read.target)
+
+
+def _of_log(order: CheckOrder, store: Store) -> Signature:
+    """The columns of the earlier windows; one that held text in any part is a category."""
+    kinds: dict[str, bool] = {}
+    classes = True
+    for table in _parts(order, store):
+        for field in table.schema:
+            if field.name.startswith(LogColumn.FEATURE) and not pa.types.is_null(field.type):
+                kinds[field.name] = kinds.get(field.name, False) or pa.types.is_string(field.type)
+        if LogColumn.PREDICTION in table.schema.names:
+            classes = pa.types.is_string(table.schema.field(LogColumn.PREDICTION).type)
+    features = tuple(
+        Feature(name.removeprefix(LogColumn.FEATURE), "Categorical" if texts else "Numerical")
+        for name, texts in sorted(kinds.items())[:MOST_FEATURES]
+    )
+    return Signature("Classification" if classes else "Regression", features, "")
+
+
+def _parts(order: CheckOrder, store: Store) -> Iterator[pa.Table]:
+    assert order.reference is not None
+    folder = prediction_folder(order.namespace, order.service)
+    for span in order.reference.ranges:
+        parts = window.keys(store, folder, span.start, span.end)
+        yield from window.rows(store, parts, lambda names: names, window.Skipped([]))

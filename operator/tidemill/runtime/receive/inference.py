@@ -1,0 +1,178 @@
+"""Bodies of inference requests and responses as columns: KServe's V1 protocol and the Open Inference Protocol (V2).
+
+Whoever sends them is not ours, so everything is checked: nothing here is larger than the body was, except for bounded names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+
+from tidemill.runtime.serve import tensors
+from tidemill.runtime.serve.refusal import Refused
+
+Value = float | str | None
+MOST_ROWS: Final = 10_000
+MOST_COLUMNS: Final = 1_024
+LONGEST_TEXT: Final = 256
+LONGEST_NAME: Final = 128
+
+
+class UnreadableError(ValueError):
+    """A body from which no rows or answers can be taken."""
+
+
+class Answers(NamedTuple):
+    """What a response says, row by row."""
+
+    predictions: list[Value]
+    scores: list[float | None]
+    """The probability of what was predicted, where the response has one."""
+
+
+def asked(body: bytes, header_length: int | None, columns: Sequence[str]) -> dict[str, list[Value]]:
+    """The values of a request's rows by column; `columns` are names for values that have none. Raises UnreadableError."""
+    document, raw = _document(body, header_length)
+    if isinstance(document.get("instances"), list):
+        found = _instances(document["instances"], columns)
+    elif isinstance(document.get("inputs"), list):
+        found = _inputs(_tensors(document["inputs"], raw, "inputs"), columns)
+    else:
+        raise UnreadableError("the request has neither instances nor inputs")
+    sizes = {len(values) for values in found.values()}
+    if len(sizes) != 1 or not 0 < max(sizes) <= MOST_ROWS or len(found) > MOST_COLUMNS:
+        raise UnreadableError(f"the request is not a table of at most {MOST_ROWS} rows and {MOST_COLUMNS} columns")
+    return found
+
+
+def answered(body: bytes, header_length: int | None) -> Answers:
+    """What a response says; raises UnreadableError."""
+    document, raw = _document(body, header_length)
+    if isinstance(document.get("predictions"), list):
+        return _predictions(document["predictions"])
+    if isinstance(document.get("outputs"), list):
+        return _outputs(_tensors(document["outputs"], raw, "outputs"))
+    raise UnreadableError("the response has neither predictions nor outputs")
+
+
+def _document(body: bytes, header_length: int | None) -> tuple[dict[str, Any], memoryview]:
+    end = len(body) if header_length is None else header_length
+    try:
+        document = orjson.loads(memoryview(body)[:end])
+    except orjson.JSONDecodeError as error:
+        raise UnreadableError(f"the body is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise UnreadableError("the body is not a JSON object")
+    return document, memoryview(body)[end:]
+
+
+def _instances(rows: list[Any], columns: Sequence[str]) -> dict[str, list[Value]]:
+    if len(rows) > MOST_ROWS:
+        raise UnreadableError(f"more than {MOST_ROWS} rows in one request")
+    if rows and all(isinstance(row, dict) for row in rows):
+        names = dict.fromkeys(name for row in rows for name in row)
+        if len(names) > MOST_COLUMNS:
+            raise UnreadableError(f"more than {MOST_COLUMNS} columns")
+        return {name[:LONGEST_NAME]: [_value(row.get(name)) for row in rows] for name in names}
+    if not rows or not all(isinstance(row, list) for row in rows):
+        raise UnreadableError("instances are neither objects nor lists of values")
+    _must_fit(len(rows[0]), columns)
+    if any(len(row) != len(columns) for row in rows):
+        raise UnreadableError("instances are of different lengths")
+    return {name: [_value(row[place]) for row in rows] for place, name in enumerate(columns)}
+
+
+def _must_fit(width: int, columns: Sequence[str]) -> None:
+    if not columns:
+        raise UnreadableError("the rows name no columns: set spec.target.cloudEvents.columns of the monitor")
+    if width != len(columns):
+        raise UnreadableError(
+            f"a row has {width} values, and spec.target.cloudEvents.columns of the monitor names {len(columns)}"
+        )
+
+
+Tensors = Mapping[str, tuple[tuple[int, ...], Any]]
+
+
+def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
+    found: dict[str, tuple[tuple[int, ...], Any]] = {}
+    at = 0
+    if len(listed) > MOST_COLUMNS:
+        raise UnreadableError(f"more than {MOST_COLUMNS} {where}")
+    try:
+        for tensor in listed:
+            size = (tensor.get("parameters") or {}).get("binary_data_size")
+            if size is not None:
+                found[tensor["name"]] = tensors.from_bytes(tensor, raw[at : at + size], where)
+                at += size
+            else:
+                found[tensor["name"]] = tensors.from_json(tensor, where)
+    except (Refused, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableError(f"{where} holds what is no tensor: {error}") from None
+    return found
+
+
+def _inputs(inputs: Tensors, columns: Sequence[str]) -> dict[str, list[Value]]:
+    found: dict[str, list[Value]] = {}
+    for name, (shape, values) in inputs.items():
+        if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
+            found[str(name)[:LONGEST_NAME]] = _listed(values)
+        elif len(shape) == 2 and len(inputs) == 1:
+            _must_fit(shape[1], columns)
+            flat = _listed(values)
+            found |= {column: flat[place :: shape[1]] for place, column in enumerate(columns)}
+        else:
+            raise UnreadableError(f"input {str(name)[:80]!r} of shape {list(shape)} is no column")
+    return found
+
+
+def _predictions(listed: list[Any]) -> Answers:
+    if listed and all(isinstance(entry, list) and entry for entry in listed):
+        matrix = [[_number(value) for value in entry] for entry in listed]
+        best = [max(range(len(row)), key=row.__getitem__) for row in matrix]
+        return Answers([str(place) for place in best], [row[place] for row, place in zip(matrix, best, strict=True)])
+    return Answers([_value(entry) for entry in listed], [None] * len(listed))
+
+
+def _outputs(outputs: Tensors) -> Answers:
+    plain = {name: _listed(values) for name, (shape, values) in outputs.items() if math.prod(shape[1:]) == 1}
+    wide = [
+        np.asarray(values, np.float64).reshape(shape)
+        for shape, values in outputs.values()
+        if len(shape) == 2 and shape[1] > 1 and isinstance(values, np.ndarray)
+    ]
+    scores = wide[0].max(axis=1).tolist() if wide and wide[0].size else None
+    if plain:
+        said = plain.get("predict") or next(iter(plain.values()))
+        return Answers(said, scores if scores is not None and len(scores) == len(said) else [None] * len(said))
+    if scores is None:
+        raise UnreadableError("no output says one thing for each row")
+    return Answers([str(place) for place in wide[0].argmax(axis=1).tolist()], scores)
+
+
+def _listed(values: Any) -> list[Value]:
+    return [_value(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
+
+
+def _value(value: Any) -> Value:
+    if value is None or isinstance(value, str):
+        return value if value is None else value[:LONGEST_TEXT]
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, (int, float)):
+        number = _number(value)
+        return None if math.isnan(number) else number
+    raise UnreadableError("a value is neither a number nor a text")
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UnreadableError("a probability is not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise UnreadableError("a number is too large") from None

@@ -1,0 +1,125 @@
+"""What a retraining's data selection makes of the rows: which are learnt from, and how much each counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from support import revisions
+from tidemill.api.trainingjob import ServedRows
+from tidemill.contract import Ingested
+from tidemill.runtime import predictor
+from tidemill.runtime.objects import Store
+from tidemill.runtime.train.rows import Material, gather
+
+ROWS, SERVED = 800, 300
+
+
+def table(rows: int, share: float, seed: int) -> tuple[np.ndarray, list[str]]:
+    """One number that tells a little of the label, which is `yes` for a share of the rows."""
+    chance = np.random.default_rng(seed)
+    labels = chance.random(rows) < share
+    return chance.normal(size=rows) + 0.5 * labels, ["yes" if label else "no" for label in labels]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+
+
+@pytest.fixture(scope="module")
+def rows(store: Store) -> Ingested:
+    """A Dataset with one `yes` in ten rows, and served rows with labels of which nine in ten are `yes`."""
+    values, labels = table(ROWS, 0.1, 1)
+    lines = ["a,label", *(f"{value:.6f},{label}" for value, label in zip(values, labels, strict=True))]
+    found = revisions.revision(store, data="\n".join(lines) + "\n", columns=[{"name": "label", "role": "Target"}])
+    served, said = table(SERVED, 0.9, 2)
+    revisions.served(store, pa.table({"a": served}), said)
+    return found
+
+
+def wanted(**selection: Any) -> dict[str, Any]:
+    return {
+        "inferenceService": "answers",
+        "start": revisions.NOON.isoformat(),
+        "end": (revisions.NOON + timedelta(hours=3)).isoformat(),
+        **selection,
+    }
+
+
+def gathered(store: Store, rows: Ingested, into: Path, **selection: Any) -> Material:
+    folder = store.fetch(rows.uri, rows.digest, into / "revision")
+    return gather(folder, "Classification", ServedRows.model_validate(wanted(**selection)), "team", store, 7)
+
+
+def shares(material: Material) -> list[float]:
+    """The share of all weight that each answer has."""
+    weights = np.bincount(material.learnt.truth, weights=material.learnt.weight)
+    return [round(float(share), 9) for share in weights / weights.sum()]
+
+
+def weight_of_sources(material: Material) -> tuple[float, float]:
+    weight = material.learnt.weight
+    return float(weight[: -material.served].sum()), float(weight[-material.served :].sum())
+
+
+@pytest.mark.parametrize("combine", ["Append", "Replace"])
+def test_balance_classes_gives_every_answer_the_same_weight_and_all_rows_as_much_as_before(
+    store: Store, rows: Ingested, tmp_path: Path, combine: str
+) -> None:
+    plain = gathered(store, rows, tmp_path / "plain", combine=combine)
+    balanced = gathered(store, rows, tmp_path / "balanced", combine=combine, balance="Classes")
+
+    assert [0.5, 0.5] == shares(balanced)
+    assert abs(shares(plain)[0] - 0.5) > 0.1
+    assert plain.learnt.weight.sum() == pytest.approx(balanced.learnt.weight.sum())
+    assert plain.learnt.truth.tolist() == balanced.learnt.truth.tolist()
+
+
+def test_balance_sources_weighs_the_served_rows_as_much_as_the_datasets(
+    store: Store, rows: Ingested, tmp_path: Path
+) -> None:
+    plain = weight_of_sources(gathered(store, rows, tmp_path / "plain"))
+    balanced = weight_of_sources(gathered(store, rows, tmp_path / "balanced", balance="Sources"))
+
+    assert plain[0] > 2 * plain[1]
+    assert balanced[0] == pytest.approx(balanced[1]) == pytest.approx(plain[0])
+
+
+def test_without_balance_every_row_counts_once(store: Store, rows: Ingested, tmp_path: Path) -> None:
+    assert {1.0} == set(gathered(store, rows, tmp_path).learnt.weight.tolist())
+
+
+def test_replace_learns_from_the_served_rows_of_the_window_alone(store: Store, rows: Ingested, tmp_path: Path) -> None:
+    minute = (revisions.NOON + timedelta(seconds=100)).isoformat()
+
+    whole = gathered(store, rows, tmp_path / "whole", combine="Replace")
+    shorter = gathered(store, rows, tmp_path / "shorter", combine="Replace", end=minute)
+
+    assert (whole.served, shorter.served) == (len(whole.learnt), len(shorter.learnt))
+    assert 0 < len(shorter.learnt) <= 100 < len(whole.learnt)
+
+
+def test_a_model_learns_by_these_weights(store: Store, rows: Ingested, tmp_path: Path) -> None:
+    """With the answers alike, a weak feature leaves a logistic regression undecided; without, it leans to the frequent one."""
+    means = {}
+    for balance in ("None", "Classes"):
+        order = revisions.training(
+            rows,
+            "LogisticRegression",
+            version=f"balanced-{balance.lower()}",
+            servedRows=wanted(combine="Replace", balance=balance),
+        )
+        trained, _ = revisions.trained(order, store)
+        model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path / balance))
+        answer = model.predict(np.linspace(-1.0, 1.5, 51)[:, None])
+        assert answer.probabilities is not None
+        means[balance] = float(answer.probabilities[:, 1].mean())
+
+    assert means["None"] > 0.8
+    assert 0.4 < means["Classes"] < 0.6
