@@ -444,11 +444,12 @@ def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_
             codes = Counter(sent)
 
         assert {200} == set(quick)
-        assert {503, 504} == {code for code, _ in codes}
-        assert {
+        # On a busy machine the requests may come so far apart that there is always room for one more.
+        assert (504, "predict: no answer within 0.5 s; send fewer rows at once") in codes
+        assert codes.keys() <= {
             (503, "predict: 64 requests wait already; send this one again later"),
             (504, "predict: no answer within 0.5 s; send fewer rows at once"),
-        } == codes.keys()
+        }
         until(lambda: one.ask(1.0, id="after").status_code == 200, "it answers afterwards")
 
 
