@@ -90,8 +90,8 @@ def _figure(place: int, name: str, points: Sequence[tuple[Run, Point]]) -> str:
 
     parts = [
         f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}" stroke="var(--line)"/>',
-        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end">{high:.3g}</text>',
-        f'<text x="{_LEFT - 6}" y="{floor + 4}" text-anchor="end">{low:.3g}</text>',
+        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end">{_short(high)}</text>',
+        f'<text x="{_LEFT - 6}" y="{floor + 4}" text-anchor="end">{_short(low)}</text>',
     ]
     # A window without data was held against nothing; the limit is that of the newest one with some.
     limits = [point.threshold for _, point in points if point.threshold is not None]
@@ -140,6 +140,17 @@ def _figure(place: int, name: str, points: Sequence[tuple[Run, Point]]) -> str:
         )
         + "</details></figure>"
     )
+
+
+def _short(value: float) -> str:
+    """A number that has room beside the picture.
+
+    >>> _short(3600.0), _short(0.12345), _short(86400000.0)
+    ('3,600', '0.123', '8.6e+07')
+    """
+    if abs(value) >= 100_000:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _mark(x: float, y: float, verdict: CheckVerdict) -> str:
