@@ -55,7 +55,9 @@ def install(name: str) -> None:
     peer, folder = PEERS[name], _folder(name)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     command = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, *peer.packages], check=True)
+    # Ours is not to be seen there: its requirements would be held against what a peer brings.
+    alone = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([*command, *peer.packages], check=True, env=alone)
     (folder / ".ready").write_text(repr(peer.packages))
 
 
