@@ -104,6 +104,10 @@ bench-drift: .venv/.ready ## Time drift statistics beside Evidently, NannyML, wh
 	@$(python) tests/benchmarks/drift --rows 1000000 --rounds 3 --stream 10000000
 	@$(python) tests/benchmarks/drift --rows 100000 --width 500 --rounds 3
 
+.PHONY: bench-drift-peers
+bench-drift-peers: .venv/.ready ## Install whom drift is timed beside, each in an environment of its own in the cache (PEERS="evidently nannyml")
+	@$(python) tests/benchmarks/drift/peers.py $(PEERS)
+
 .PHONY: bench-serving
 bench-serving: .venv/.ready ## Time the server beside an echo and others' servers; needs wrk (SERVING="--rows 100 --binary")
 	@$(python) tests/benchmarks/serving/compare.py --peers fastapi $(SERVING)

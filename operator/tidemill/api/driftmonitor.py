@@ -305,7 +305,7 @@ class Health(Model):
     """How well the service is, in one number and its parts."""
 
     score: int = Field(ge=0, le=100)
-    """The weighted mean of the parts, never above the worst of them by more than 40."""
+    """The weighted mean of the parts, never above the worst of them by more than 40, and below 80 while a check fails."""
     grade: Literal["Good", "Warning", "Critical"]
     """Good from 80, Warning from 50, Critical below."""
     parts: tuple[HealthPart, ...] = Field(default=(), max_length=5)

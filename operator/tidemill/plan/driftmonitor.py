@@ -13,9 +13,9 @@ from tidemill.api.driftmonitor import DriftMonitorStatus
 from tidemill.children import jobs, names, receiving, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import CheckOrder, VersionOrder, digest_of
+from tidemill.contract_health import health
 from tidemill.plan import notifying, policy, references, unsupported, verdicts, windows
 from tidemill.plan.attempts import Progress, advance, outdated
-from tidemill.plan.health import health
 from tidemill.plan.plan import Notice, Plan, Retirement
 from tidemill.plan.reading import find, is_leaving, is_ours
 from tidemill.plan.references import MissingReferenceError

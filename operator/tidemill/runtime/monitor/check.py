@@ -48,6 +48,8 @@ def to_json(
     order: CheckOrder, evidence: Evidence, outcomes: tuple[CheckOutcome, ...], warnings: tuple[str, ...]
 ) -> bytes:
     """Everything that was found, for programs."""
+    found = worst(outcome.verdict for outcome in outcomes)
+    scored = report.health_of(order, evidence, outcomes, found)
     return orjson.dumps(
         {
             "format": "tidemill.dev/check/v1",
@@ -55,9 +57,10 @@ def to_json(
             "samples": evidence.samples,
             "answered": evidence.answered,
             "labelled": evidence.labels if evidence.labels_counted else None,
-            "verdict": worst(outcome.verdict for outcome in outcomes),
+            "verdict": found,
             "checks": [outcome.to_wire() for outcome in outcomes],
             "columns": gathering.statistics_of(evidence),
+            "health": scored.to_wire() if scored else None,
             "warnings": warnings,
         },
         option=orjson.OPT_INDENT_2,

@@ -152,6 +152,8 @@ def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     order = sorted(told, key=lambda column: (-moved[column.name], column.name))
     worst = tuple(_moved(column, method, moved[column.name]) for column in order[:WORST])
     message = f"{failing:.0%} of the features, by weight, have moved by {method} {check.failing:g} or more; {check.share:.0%} is the limit"
+    if verdict == "Warning":
+        message += f"; {warned:.0%} have moved by {check.warning:g} or more, which is worth a warning"
     if silent:
         message += f"; not compared for want of values: {', '.join(silent[:3])}{' …' if len(silent) > 3 else ''}"
     gaps = [column for column in told if column.statistics["MissingShareShift"] > 0.1]

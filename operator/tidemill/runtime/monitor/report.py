@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.api.driftmonitor import CheckStatus, CheckVerdict, Health, WindowRun
 from tidemill.contract import CheckOrder, CheckOutcome
+from tidemill.contract_health import ABOVE_THE_WORST, GOOD, WARNING, health
 from tidemill.runtime.monitor import charts
 from tidemill.runtime.monitor.comparison import Comparison, missing_share
 from tidemill.runtime.monitor.evidence import Evidence, plain
@@ -32,10 +33,12 @@ def of_check(
     past: Sequence[Run] = (),
 ) -> str:
     """The report of a check run as one HTML page; `past` are the monitor's earlier runs, oldest first."""
+    scored = health_of(order, evidence, outcomes, found)
     parts = [
         verdict(TONES[found], sentence(found, outcomes), *reasons(found, outcomes)),
         facts(
             (
+                *((("Health", f"{scored.score} of 100: {scored.grade}"),) if scored else ()),
                 ("From (UTC)", f"{order.start:%Y-%m-%d %H:%M:%S}"),
                 ("To (UTC)", f"{order.end:%Y-%m-%d %H:%M:%S}"),
                 ("Service", order.service),
@@ -43,15 +46,20 @@ def of_check(
                 ("Rows served", f"{evidence.samples:,}"),
                 ("Answered by the version", f"{evidence.answered:,}"),
                 ("With labels", f"{evidence.labels:,}" if evidence.labels_counted else "not counted"),
-                ("Rows it learnt from", f"{evidence.reference.features.rows:,}"),
+                (
+                    "Rows it learnt from" if order.reference is None else "Rows compared with",
+                    f"{evidence.reference.features.rows:,}",
+                ),
             )
         ),
     ]
     if warnings:
         parts.append(section("Take care", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in warnings) + "</ul>"))
     parts.append(section("Checks", checks_table(outcomes)))
+    if scored:
+        parts.append(health_section(scored))
     columns = (*evidence.features, *evidence.outputs)
-    parts.append(moved_section(columns))
+    parts.append(moved_section(columns, "what the version learnt from" if order.reference is None else "the reference"))
     if past:
         now = Run(order.end, order.version.name, {outcome.name: point_of(outcome) for outcome in outcomes})
         parts.append(timeline_section([*past, now], [outcome.name for outcome in outcomes]))
@@ -61,6 +69,53 @@ def of_check(
         parts,
         footer=f"Tidemill drift check of {order.namespace}/{order.service}, version {order.version.name}.",
     )
+
+
+def health_of(
+    order: CheckOrder, evidence: Evidence, outcomes: Sequence[CheckOutcome], found: CheckVerdict
+) -> Health | None:
+    """How well the service is by what this window tells; its replicas are not known here."""
+    checks = [
+        CheckStatus(
+            name=outcome.name,
+            type=outcome.type,
+            verdict=outcome.verdict,
+            value=outcome.value,
+            threshold=outcome.threshold,
+        )
+        for outcome in outcomes
+    ]
+    run = WindowRun(
+        start=order.start, end=order.end, version=order.version.name, samples=evidence.samples, verdict=found
+    )
+    return health(checks, run)
+
+
+def health_section(scored: Health) -> str:
+    """What the score is made of, part by part."""
+    rows = (
+        (
+            part.name,
+            badge(_tone(part.score), f"{part.score} of 100"),
+            f"{part.weight:.0%}",
+            escape(part.message),
+        )
+        for part in scored.parts
+    )
+    explained = (
+        f"{scored.score} of 100 is the mean of the parts by their weights, at most {ABOVE_THE_WORST} above the worst of "
+        f"them, and below {GOOD} while a check fails. Parts of which this window says nothing are left out; whether the service's pods are ready, which a check "
+        "run does not see, is part of the monitor's own status.health."
+    )
+    return section(
+        "Health of the service",
+        f'<p class="soft">{escape(explained)}</p>',
+        table("What the health score is made of", ("Part", "Score", "Weight", "In words"), rows, numbers=(2,)),
+    )
+
+
+def _tone(score: int) -> Tone:
+    return "good" if score >= GOOD else "warning" if score >= WARNING else "bad"
 
 
 def sentence(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
@@ -112,7 +167,7 @@ def checks_table(outcomes: Sequence[CheckOutcome]) -> str:
     )
 
 
-def moved_section(columns: Sequence[Comparison]) -> str:
+def moved_section(columns: Sequence[Comparison], before: str) -> str:
     """The columns that moved most, before and now, as pictures."""
     comparable = sorted(
         (column for column in columns if column.comparable), key=lambda column: -column.statistics["PSI"]
@@ -135,7 +190,7 @@ def moved_section(columns: Sequence[Comparison]) -> str:
         )
     return section(
         "What moved most",
-        '<p class="soft">Filled bars: what the version learnt from. Outline: this window. Farthest first, by the stability index (PSI); before them columns that have lost values.</p>',
+        f'<p class="soft">Filled bars: {before}. Outline: this window. Farthest first, by the stability index (PSI); before them columns that have lost values.</p>',
         '<div class="pictures">' + "\n".join(figures) + "</div>",
     )
 
@@ -163,8 +218,8 @@ def columns_section(columns: Sequence[Comparison]) -> str:
                 number(column.statistics.get(name))
                 for name in ("PSI", "JensenShannon", "KolmogorovSmirnov", "WassersteinNormalised", "MeanShift")
             ),
-            f"{missing_share(column.reference):.1%}",
-            f"{missing_share(column.current):.1%}",
+            f"{missing_share(column.reference):.1%}" if column.reference.rows else "–",
+            f"{missing_share(column.current):.1%}" if column.current.rows else "–",
         )
         for column in order[:LISTED]
     )

@@ -159,7 +159,7 @@ def to_html(found: Drift, before: str, now: str) -> str:
                 f"<p>{escape(', '.join(found.identifiers))}: hardly a value comes twice, as in an identifier.</p>",
             )
         )
-    parts += [report.moved_section(comparisons), report.columns_section(comparisons)]
+    parts += [report.moved_section(comparisons, "before"), report.columns_section(comparisons)]
     return page(f"From {before} to {now}", parts, footer="Made by tidemill drift.")
 
 

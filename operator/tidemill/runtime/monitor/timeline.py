@@ -16,7 +16,7 @@ from tidemill.runtime.objects import Store
 from tidemill.runtime.reports.page import section, table
 
 MOST: Final = 40
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 150, 48, 8, 16, 26
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 440, 150, 48, 8, 16, 26
 _COLOUR: Final[Mapping[str, str]] = {"Passing": "good", "Warning": "warning", "Failing": "bad", "NoData": "soft"}
 
 
@@ -71,7 +71,7 @@ def timeline_section(runs: Sequence[Run], names: Sequence[str]) -> str:
     return section(
         "How it came to this",
         '<p class="soft">Each point is a window: a dot passes, a triangle warns, a cross fails, a dash on the floor had too little data. The dashed line is the limit; a dotted upright one is where another version took over.</p>',
-        *figures,
+        '<div class="pictures">' + "\n".join(figures) + "</div>",
     )
 
 
@@ -90,10 +90,13 @@ def _figure(place: int, name: str, points: Sequence[tuple[Run, Point]]) -> str:
 
     parts = [
         f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}" stroke="var(--line)"/>',
-        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end">{high:.3g}</text>',
-        f'<text x="{_LEFT - 6}" y="{floor + 4}" text-anchor="end">{low:.3g}</text>',
+        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end">{_short(high)}</text>',
+        f'<text x="{_LEFT - 6}" y="{floor + 4}" text-anchor="end">{_short(low)}</text>',
     ]
-    if points and (limit := points[-1][1].threshold) is not None:
+    # A window without data was held against nothing; the limit is that of the newest one with some.
+    limits = [point.threshold for _, point in points if point.threshold is not None]
+    if limits:
+        limit = limits[-1]
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}" stroke="var(--soft)" stroke-dasharray="6 4"/>'
         )
@@ -137,6 +140,17 @@ def _figure(place: int, name: str, points: Sequence[tuple[Run, Point]]) -> str:
         )
         + "</details></figure>"
     )
+
+
+def _short(value: float) -> str:
+    """A number that has room beside the picture.
+
+    >>> _short(3600.0), _short(0.12345), _short(86400000.0)
+    ('3,600', '0.123', '8.6e+07')
+    """
+    if abs(value) >= 100_000:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _mark(x: float, y: float, verdict: CheckVerdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -139,3 +140,70 @@ def test_a_result_that_was_spoilt_is_left_out_of_the_timeline(life: Any) -> None
     life.serve(rows)
 
     assert "Passing" == life.check(INPUTS).verdict
+
+
+def of_window(life: Any, *checks: Check) -> Page:
+    return Page(life.store.get(life.store.key_of(life.check(*checks).report_uri)).decode())
+
+
+def words_of(page: Page) -> str:
+    return " ".join(" ".join(page.texts).split())
+
+
+def test_the_health_score_is_shown_with_its_parts_and_is_not_good_while_a_check_fails(life: Any) -> None:
+    rows, labels = life.draw(250)
+    rows[:170, 3] = np.nan
+    life.serve(rows, labels=labels)
+    sound = {"name": "sound", "type": "DataQuality", "rules": [{"metric": "MissingShare", "maximum": 0.1}]}
+    right = {"name": "right", "type": "Performance", "metric": "accuracy", "minimum": 0.5}
+    checks = [Check.model_validate(one) for one in (sound, right)]
+
+    words = words_of(of_window(life, *checks))
+
+    assert life.result()["health"]["grade"] == "Warning"
+    assert f"Health {life.result()['health']['score']} of 100: Warning" in words
+    assert {"Performance", "Freshness"} == {part["name"] for part in life.result()["health"]["parts"]}
+    assert "sound is Failing (0.68, bound 0.1)" in words
+
+
+def test_a_warning_says_what_is_worth_one(life: Any) -> None:
+    rows, _ = life.draw(250, scaled=1.25)
+    life.serve(rows)
+
+    words = words_of(of_window(life, INPUTS.model_copy(update={"warning": 0.2, "failing": 5.0})))
+
+    assert "0% of the features, by weight, have moved by PSI 5 or more" in words
+    assert "have moved by 0.2 or more, which is worth a warning" in words
+
+
+def test_nothing_is_said_of_the_values_of_rows_that_are_not_there(life: Any) -> None:
+    words = words_of(of_window(life, INPUTS))
+
+    assert "mean radius – – – – – 0.0% –" in words
+
+
+def test_headings_do_not_skip_a_level_and_every_cell_has_a_heading_of_its_own(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in {"h1", "h2", "h3", "h4"}]
+
+    assert 1 == levels.count(1) and levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert all(cell.get("scope") in {"col", "row"} for cell in page.all("th"))
+    assert len(page.all("table")) == len(page.all("caption")) > 0
+
+
+def test_texts_keep_a_contrast_of_four_and_a_half_on_every_ground() -> None:
+    import re
+
+    from tidemill.runtime.reports.page import _STYLE
+
+    def light(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+    for scheme in re.findall(r":root \{(.*?)\}", _STYLE, re.DOTALL):
+        colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", scheme))
+        for ground in ("ground", "panel"):
+            for text in ("ink", "soft", "before-ink", "after", "good", "warning", "bad", "link"):
+                high, low = sorted((light(colours[ground]), light(colours[text])), reverse=True)
+                assert (high + 0.05) / (low + 0.05) >= 4.5, f"--{text} on --{ground}"

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import monitors as make
+from tidemill import contract_health as module
 from tidemill.api.checks import _FITTING
 from tidemill.api.driftmonitor import CheckStatus
-from tidemill.plan import health as module
+from tidemill.contract_health import health
 from tidemill.plan import notifying
-from tidemill.plan.health import health
 
 CHECKS = st.builds(
     lambda type_, verdict, value, threshold, index: CheckStatus(
@@ -52,11 +52,22 @@ def test_a_window_without_rows_is_not_a_healthy_one() -> None:
 
 
 def test_more_drift_is_never_better() -> None:
-    scores = [health([make.check(value=value / 10, threshold=0.2)], None, wanted=1, ready=1) for value in range(8)]
+    verdicts = ["Passing" if value < 2 else "Failing" for value in range(8)]
+    checks = [make.check(verdict=verdict, value=value / 10, threshold=0.2) for value, verdict in enumerate(verdicts)]
+    scores = [health([check], None, wanted=1, ready=1) for check in checks]
     values = [score.score for score in scores if score is not None]
 
     assert values == sorted(values, reverse=True)
     assert values[0] == 100
+
+
+def test_a_service_is_not_good_while_a_check_fails() -> None:
+    sound = [make.check(type_, verdict="Passing", name=type_) for type_ in ("Performance", "Fairness", "Timeliness")]
+
+    found = health([*sound, make.check("DataQuality", verdict="Failing")], None, wanted=2, ready=2)
+
+    assert found is not None
+    assert ("Warning", 79) == (found.grade, found.score)
 
 
 def test_a_check_that_cannot_run_is_told() -> None:

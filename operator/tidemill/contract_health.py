@@ -8,7 +8,11 @@
     Infrastructure   0.15     replicas that are ready, and whether the check itself ran
 
 A part that nothing is known of is left out, and the others' weights grow in proportion. A service is never much better
-than the worst of its parts: the mean of four perfect parts and a useless model is not a good service.
+than the worst of its parts: the mean of four perfect parts and a useless model is not a good service. Nor is one good
+while a check fails.
+
+Both sides of the pod boundary score alike: a check run for its report, and the operator, who knows the replicas too, for
+the monitor's status.
 """
 
 from __future__ import annotations
@@ -94,6 +98,8 @@ def health(
     )
     mean = sum(part.score * part.weight for part in parts)
     score = min(round(mean), min(part.score for part in parts) + ABOVE_THE_WORST, 100)
+    if any(check.verdict == "Failing" for check in known):
+        score = min(score, GOOD - 1)
     grade: Literal["Good", "Warning", "Critical"] = (
         "Good" if score >= GOOD else "Warning" if score >= WARNING else "Critical"
     )
@@ -112,7 +118,16 @@ def _of_checks(name: Part, known: Sequence[CheckStatus]) -> HealthPart | None:
 def _say(check: CheckStatus) -> str:
     if check.value is None or check.threshold is None:
         return f"{check.name} is {check.verdict}"
-    return f"{check.name} is {check.verdict} ({check.value:.3g}, bound {check.threshold:.3g})"
+    return f"{check.name} is {check.verdict} ({_short(check.value)}, bound {_short(check.threshold)})"
+
+
+def _short(value: float) -> str:
+    """A number in few digits, without powers of ten where a person would write none.
+
+    >>> _short(0.12345), _short(3600.0)
+    ('0.123', '3,600')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _infrastructure(wanted: int, ready: int, trouble: str) -> HealthPart:
