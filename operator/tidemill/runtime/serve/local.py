@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tidemill.runtime import manifest as manifests
+from tidemill.runtime.failures import RunFailed
+from tidemill.runtime.serve import service
 from tidemill.runtime.serve import workers as processes
 from tidemill.runtime.serve.loading import Loaded, from_folder, from_store
 from tidemill.runtime.serve.model import Identity
@@ -17,6 +21,8 @@ from tidemill.runtime.serve.server import Settings, serve
 
 if TYPE_CHECKING:
     from tidemill.runtime.objects import Store
+
+logger = logging.getLogger(__name__)
 
 NO_DIGEST = "sha256:" + "0" * 64
 """Stands for a folder without a manifest, whose content nobody named."""
@@ -55,6 +61,7 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
             return manifests.digest_of(store.get(f"{store.key_of(uri)}/{manifests.FILE}"))
 
         digest = digest_now()
+        folder = None
 
         def attempt() -> Loaded:
             return from_store(lambda: store, uri, digest)
@@ -80,8 +87,23 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
 
     if workers == 1:
         work(None)
-    else:
-        processes.run(workers, host, port, work)
+        return
+    if folder is not None:
+        # The store's own threads would not come along, so only a model on disk is loaded before the processes part.
+        try:
+            loaded = attempt()
+        except RunFailed as error:
+            logger.warning("each process loads the model by itself: %s", error)
+        else:
+            attempt = partial(_first, loaded)
+        if settings.bentoml:
+            service.prepare()
+        processes.share()
+    processes.run(workers, host, port, work)
+
+
+def _first(loaded: Loaded) -> Loaded:
+    return loaded
 
 
 def _digest_of(folder: Path) -> str:

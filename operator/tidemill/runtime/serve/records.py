@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve.arrow import arrow
 from tidemill.runtime.serve.features import Features, Rows
 from tidemill.runtime.serve.feedback import Label
 from tidemill.runtime.serve.labels import Labels
@@ -73,7 +74,7 @@ class PredictionFile:
 
     def table(self, records: Sequence[Prediction]) -> Any:
         """The rows as an Arrow table."""
-        import pyarrow as pa
+        pa = arrow()
 
         from tidemill.contract_serving import LogColumn
 
@@ -152,7 +153,7 @@ class LabelFile:
         self._labels = labels
 
     def __call__(self, records: Sequence[LabelBatch]) -> bytes:
-        import pyarrow as pa
+        pa = arrow()
 
         from tidemill.contract_serving import LogColumn
 

@@ -17,16 +17,25 @@ App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 Ask = Callable[[list[dict[str, Any]]], Awaitable[dict[str, Any]]]
 
 
-def build(identity: Identity, ask: Ask) -> App:
-    """The service's ASGI application; `ask` answers rows as the gate does. Takes seconds: BentoML is imported here."""
+def prepare() -> Any:
+    """BentoML, imported, which takes seconds; processes that are forked afterwards share what it takes."""
     # Its root is read-only in a pod, and nobody is told what runs here.
     os.environ.setdefault("BENTOML_HOME", str(Path(tempfile.gettempdir()) / "bentoml"))
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="tidemill-metrics-"))
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tidemill-metrics-")
     with warnings.catch_warnings():
         # Its own dependencies use what others have deprecated; there is nothing to do about it here.
         warnings.simplefilter("ignore")
         import bentoml
+    return bentoml
+
+
+def build(identity: Identity, ask: Ask) -> App:
+    """The service's ASGI application; `ask` answers rows as the gate does. Takes seconds: BentoML is imported here."""
+    bentoml = prepare()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
 
         class Served:
             """One version of a model, behind the Open Inference Protocol at /v2."""

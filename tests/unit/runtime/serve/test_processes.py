@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -289,4 +291,32 @@ def test_a_folder_is_served_without_a_cluster_by_several_processes(
     answer = one.ready().ask(2.0)
 
     assert ("house-7", version.digest) == (answer.headers["x-model-version"], answer.headers["x-model-digest"])
+    assert 0 == one.stop()
+
+
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_share(
+    publish: Publish, store: Store, tmp_path: Path, pod: MakePod
+) -> None:
+    version = publish("house-1")
+    one = pod(version)
+    folder = tmp_path / "copies" / "house" / "house-7"
+    shutil.copytree(version.uri.removeprefix("file://"), folder)
+    one.command = [*one.command[:3], "serve", str(folder), "--port", str(one.port), "--workers", "2"]
+    one.ready()
+    assert one.process is not None
+    before = children(one.process.pid)
+    # Nobody reads it again: the model was loaded before the processes parted.
+    shutil.rmtree(folder)
+
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
+    one.client.close()
+    one.client = httpx.Client(base_url=one.url, timeout=30, headers={"connection": "close"})
+
+    assert [200] * 20 == [until(lambda: one.ask(2.0), "it answers").status_code for _ in range(20)]
     assert 0 == one.stop()

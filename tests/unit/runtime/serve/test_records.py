@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -164,3 +166,32 @@ def test_a_redacted_feature_keeps_its_column_and_none_of_its_values() -> None:
         file.schema.field("feature:size").type,
         file.schema.field("feature:town").type,
     )
+
+
+def test_the_log_is_written_without_pandas_which_stays_to_be_had() -> None:
+    program = """
+import sys
+import numpy as np
+from tidemill.runtime.predictor import Answer
+from tidemill.runtime.serve.features import Features, Rows
+from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.serve.records import Author, Prediction, PredictionFile
+from tidemill.runtime.signature import Feature, Signature
+
+said = Signature(
+    task="Classification",
+    features=(Feature("size", "Numerical"), Feature("city", "Categorical", ("Bonn",))),
+    target="sold",
+    classes=(0, 1),
+)
+rows = Rows(np.zeros((1, 2)), {1: ["Bonn"]})
+asked = Prediction("r", 1.0, rows, Answer(np.array([1]), np.array([[0.1, 0.9]])), Author("v", "d", "Stable", Labels((0, 1))))
+assert PredictionFile(Features(said), classifies=True)([asked]).startswith(b"PAR1")
+assert "pandas" not in sys.modules
+import pandas
+print(pandas.Series([1.0]).sum())
+"""
+
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (0, "1.0\n") == (said.returncode, said.stdout), said.stderr

@@ -1,0 +1,34 @@
+"""pyarrow, loaded when it is first needed, and without pandas.
+
+The first array that pyarrow makes lets it look whether pandas can be imported, which where it is installed takes 66 MB and
+half a second of every process that logs, for objects that nobody hands over here.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+
+class _WithoutPandas:
+    """Says that there is no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, *_: Any) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("not looked for on behalf of pyarrow", name=name)
+
+
+@cache
+def arrow() -> Any:
+    """The module; whoever else wants pandas gets it."""
+    import pyarrow as pa
+
+    finder: Any = _WithoutPandas
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.array([0])
+    finally:
+        sys.meta_path.remove(finder)
+    return pa
