@@ -123,7 +123,8 @@ async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) 
                 if told.crashed >= count:
                     break
                 await _window(stage, namespace, proxy, executioner, told)
-            await play.take((Apply(_monitor(suspend=True)),))
+            # It orders nothing more, and follows what it has ordered.
+            await play.take((Apply(_monitor("Observe")),))
             told.problems += await _at_rest(stage, namespace)
         except Exception as problem:
             told.problems.append(f"{namespace}: {problem!r}\n{_tail(operator.log)}")
@@ -168,7 +169,7 @@ def _ended(stage: Stage, namespace: str) -> set[str]:
 
 
 async def _at_rest(stage: Stage, namespace: str) -> list[str]:
-    """What is wrong once what was decided before the monitor was suspended has had its time."""
+    """What is wrong once what was decided so far has had its time."""
     problems = await _audited(stage, namespace)
     for _ in range(int(REST / TURN)):
         if not problems:
@@ -198,6 +199,7 @@ async def _audited(stage: Stage, namespace: str) -> list[str]:
         for event in stage.truth.writes(namespace)
         if (event.resource, event.subresource) == ("driftmonitors", "status") and event.code < 300
         for entry in ((event.response or {}).get("status") or {}).get("history") or ()
+        if entry["outcome"] != "Observed"
     }
     problems += [f"{namespace}: {name} was decided on and never made" for name in sorted(recorded - jobs.keys())]
     problems += [f"{namespace}: {name} was made and never recorded" for name in sorted(jobs.keys() - recorded)]
@@ -208,8 +210,9 @@ def _window_of(job: Manifest) -> str:
     return str(json.loads(job["metadata"]["annotations"][names.CAUSE]).get("at"))
 
 
-def _monitor(**spec: Any) -> dict[str, Any]:
+def _monitor(mode: str = "Act") -> dict[str, Any]:
     retraining = {
+        "mode": mode,
         "template": {"trainingJob": "fraud-first"},
         "minimumInterval": "1s",
         "trigger": {"consecutive": 1},
@@ -217,7 +220,7 @@ def _monitor(**spec: Any) -> dict[str, Any]:
         "circuitBreaker": {"rejected": 20},
     }
     window = {"size": "10s", "minimumSamples": 100, "minimumLabels": 50}
-    return script.monitor(interval="1s", window=window, retraining=retraining, **spec)
+    return script.monitor(interval="1s", window=window, retraining=retraining)
 
 
 def _resource(path: str) -> str:

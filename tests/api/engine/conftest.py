@@ -27,8 +27,11 @@ AGENT = "tidemill/"
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
-def eventually(claim: Callable[[], Any], *, seconds: float = 30) -> Any:
-    """What `claim` answers as soon as that is true; its last answer is in the error."""
+def eventually(claim: Callable[[], Any], *, seconds: float = 90) -> Any:
+    """What `claim` answers as soon as that is true; its last answer is in the error.
+
+    A change between an operator's first list and its watches is seen by the list that comes 30 s after the start.
+    """
     deadline = time.monotonic() + seconds
     while True:
         answer = claim()
