@@ -260,9 +260,9 @@ class Checked(Model):
     """What a check run found."""
 
     samples: int
-    labelled: int | None
-    """None where nobody asked."""
     verdict: CheckVerdict
+    labelled: int | None = None
+    """None where nobody asked."""
     checks: tuple[CheckOutcome, ...] = ()
     report_uri: str = ""
 
