@@ -64,8 +64,7 @@ def disagreements(ours: dict[str, Any], exact: dict[str, Any]) -> list[str]:
         mine = ours[column]
         spread = mine["Wasserstein"] / mine["WassersteinNormalised"]
         rooms = {
-            # Beside a reference of whole numbers the place of others within a bin is not known: there the certified bound holds.
-            "KolmogorovSmirnov": max(KS_TOLERANCE, mine["KolmogorovSmirnovUpper"] - mine["KolmogorovSmirnov"] + 1e-9),
+            "KolmogorovSmirnov": KS_TOLERANCE,
             "Wasserstein": max(SHARE_OF_WASSERSTEIN * values.get("Wasserstein", 0.0), SPREADS * spread),
         }
         found += [
