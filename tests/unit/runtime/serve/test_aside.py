@@ -1,0 +1,37 @@
+"""Work beside the event loop: so much may wait, and no longer than it may take."""
+
+import asyncio
+import threading
+
+import pytest
+
+from tidemill.runtime.serve.aside import Aside
+from tidemill.runtime.serve.refusal import Refused
+
+
+async def test_what_comes_when_enough_waits_is_refused_at_once_and_the_rest_is_answered() -> None:
+    aside = Aside("predict", threads=1, most_waiting=3, seconds=30.0)
+    gate = threading.Event()
+    waiting = [asyncio.create_task(aside.ask(gate.wait)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Refused) as refusal:
+        await aside.ask(gate.wait)
+
+    gate.set()
+    assert [True] * 3 == await asyncio.gather(*waiting)
+    assert (503, "predict: 3 requests wait already; send this one again later") == (
+        refusal.value.status,
+        refusal.value.message,
+    )
+
+
+async def test_what_takes_too_long_is_given_up() -> None:
+    aside = Aside("predict", threads=1, most_waiting=3, seconds=0.05)
+    gate = threading.Event()
+
+    with pytest.raises(Refused) as refusal:
+        await aside.ask(gate.wait, 30.0)
+
+    gate.set()
+    assert 504 == refusal.value.status
