@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from support.biopsies import SAMPLES as FOLDER
-from support.grounds import SAMPLES, Grounds
+from support.grounds import RECEIVER, Grounds
 from support.guest import FOLDER as MOUNTED
 from support.guest import Guest, Recipe
 from support.kubectl import apply
@@ -24,10 +24,10 @@ MONITOR = "sklearn-iris"
 
 @pytest.fixture(scope="module")
 def sidecar(grounds: Grounds) -> Iterator[Guest]:
-    apply(grounds.cluster, SAMPLES, FOLDER / "kserve")
+    apply(grounds.cluster, RECEIVER, FOLDER / "kserve")
     files = {"sidecar": {"sidecar.py": PROGRAM.read_text()}}
     command = ("python", f"{MOUNTED}/sidecar/sidecar.py")
-    guest = Guest.start(grounds.api, SAMPLES, Recipe("sidecar", grounds.images["workload"], command, files, PORT))
+    guest = Guest.start(grounds.api, RECEIVER, Recipe("sidecar", grounds.images["workload"], command, files, PORT))
     until(
         "the receiver listening",
         lambda: set(send(guest, "probe", load_iris().data[:1])) == {200},
@@ -51,7 +51,7 @@ def send(sidecar: Guest, name: str, rows: np.ndarray, **more: object) -> list[in
 
 
 def verdicts(grounds: Grounds) -> dict[str, str]:
-    monitor = grounds.api.read(DriftMonitor, SAMPLES, MONITOR)
+    monitor = grounds.api.read(DriftMonitor, RECEIVER, MONITOR)
     return {check.name: check.verdict for check in monitor.status.checks} if monitor else {}
 
 

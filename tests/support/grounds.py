@@ -14,12 +14,13 @@ BAD = "tidemill-bad"
 CANDIDATES = "tidemill-candidates"
 ROLLOUTS = "tidemill-rollouts"
 SAMPLES = "tidemill-samples"
+RECEIVER = "tidemill-receiver"
 SOAK = "tidemill-soak"
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, ROLLOUTS, SAMPLES, SOAK)
+STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stories.test_stories import first_training
 from stories.theatre import Theatre
+from stories.training import first_training
 from tidemill.plan.world import Key
 
 RUN = Key("TrainingJob", "shop", "fraud-first")

@@ -278,15 +278,21 @@ def test_a_body_that_never_ends_is_given_up(strict: Pod) -> None:
     assert strict.answers("/v2/health/ready")
 
 
+def served_by_two(pod: MakePod, version: VersionOrder, folder: Path) -> Pod:
+    """A server of two processes for a copy of the version in this folder, as `tidemill serve` makes one; not yet started."""
+    one = pod(version)
+    shutil.copytree(version.uri.removeprefix("file://"), folder)
+    one.command = [*one.command[:3], "serve", str(folder), "--port", str(one.port), "--workers", "2"]
+    return one
+
+
 @pytest.mark.slow
 def test_a_folder_is_served_without_a_cluster_by_several_processes(
     publish: Publish, store: Store, tmp_path: Path, pod: MakePod
 ) -> None:
     version = publish("house-1")
-    one = pod(version)
     folder = tmp_path / "copies" / "house" / "house-7"
-    shutil.copytree(version.uri.removeprefix("file://"), folder)
-    one.command = [*one.command[:3], "serve", str(folder), "--port", str(one.port), "--workers", "2"]
+    one = served_by_two(pod, version, folder)
 
     answer = one.ready().ask(2.0)
 
@@ -303,10 +309,8 @@ def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_sh
     publish: Publish, store: Store, tmp_path: Path, pod: MakePod
 ) -> None:
     version = publish("house-1")
-    one = pod(version)
     folder = tmp_path / "copies" / "house" / "house-7"
-    shutil.copytree(version.uri.removeprefix("file://"), folder)
-    one.command = [*one.command[:3], "serve", str(folder), "--port", str(one.port), "--workers", "2"]
+    one = served_by_two(pod, version, folder)
     one.ready()
     assert one.process is not None
     before = children(one.process.pid)

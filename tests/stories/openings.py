@@ -1,0 +1,43 @@
+"""How many stories begin, and what several of them say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stories import script
+from stories.theatre import Theatre
+
+
+def in_service(theatre: Theatre) -> None:
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+    for manifest in (script.dataset(), script.training_job(), script.service()):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+
+
+def second_version(theatre: Theatre, right: int = 97, **rollout: Any) -> dict[str, Any]:
+    """A service with this rollout, and another version that has just been trained."""
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+    service = script.rolled_out(**rollout)
+    for manifest in (script.dataset(), script.training_job(), service):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.apply(script.training_job("fraud-second"))
+    theatre.run(seconds=8)
+    theatre.measurements = script.measures(newest(theatre), right=right)
+    return service
+
+
+def policy(**changes: Any) -> dict[str, Any]:
+    return {"template": {"trainingJob": "fraud-first"}, "minimumInterval": "10m", **changes}
+
+
+def annotated(manifest: dict[str, Any], name: str, value: str) -> dict[str, Any]:
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": {name: value}}}
+
+
+def newest(theatre: Theatre) -> str:
+    versions = [manifest for key, manifest in theatre.objects.items() if key.kind == "ModelVersion"]
+    if not versions:
+        return ""
+    return str(max(versions, key=lambda manifest: manifest["metadata"]["creationTimestamp"])["metadata"]["name"])
