@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from api.crds import people as tried_by
 from api.crds.server import CHART, SYSTEM, Server, asking
 from cluster import control_plane
 
@@ -22,3 +23,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.helm("install", "tidemill", CHART, "--namespace", SYSTEM, "--create-namespace")
         server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         yield server
+
+
+@pytest.fixture(scope="session")
+def people(server: Server) -> None:
+    """An editor, a viewer and an approver, each with the cluster's own roles."""
+    tried_by.bind(server)
