@@ -9,7 +9,7 @@ from cluster import clients, engines, programs, versions
 from cluster.choice import Provider
 from cluster.commands import answers, run
 from cluster.places import REPOSITORY, Places
-from cluster.progress import step
+from cluster.progress import note, step
 
 CONFIGURATION = REPOSITORY / "kind-config.yaml"
 
@@ -90,9 +90,14 @@ class Kind:
             archive.unlink(missing_ok=True)
 
     def _remove(self) -> None:
-        if self.places.state.exists():
+        if not self.places.state.exists():
+            return
+        if engines.answering():
             self._kind("delete", "cluster", "--kubeconfig", str(self.places.kubeconfig))
-            shutil.rmtree(self.places.state)
+        else:
+            # An engine that is gone took its containers along; one that is only stopped may still have them.
+            note(f"no container engine answers; if one comes back, `kind delete cluster --name {self.name}`")
+        shutil.rmtree(self.places.state)
 
     def _kind(self, *words: str) -> str:
         return run([_command(), *words, "--name", self.name], env=engines.environment(self.engine))

@@ -6,6 +6,7 @@ import pytest
 
 from cluster import clusters
 from cluster.choice import NoCluster, Provider
+from cluster.kind import Kind
 
 
 @pytest.mark.parametrize("name", ["Tidemill", "kind-tidemill", "a" * 31, "../etc", "", "ends-"])
@@ -40,3 +41,17 @@ def test_where_there_is_no_cluster_one_is_told_how_to_get_it(tmp_path: Path, mon
 
     with pytest.raises(NoCluster, match="make cluster-up"):
         clusters.existing("never-made")
+
+
+def test_what_is_left_of_a_kind_cluster_is_cleared_away_when_its_engine_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    left = Kind.named("left").places.state
+    left.mkdir(parents=True)
+
+    clusters.down("left", Provider.KIND)
+
+    assert not left.exists()
+    assert "kind delete cluster --name left" in " ".join(capsys.readouterr().err.split())
