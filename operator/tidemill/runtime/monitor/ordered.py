@@ -30,9 +30,10 @@ def _cumulated(bins: Bins) -> Floats:
 def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
     """The largest difference of both distribution functions; 0 to 1.
 
-    The value is the difference at the edges of bins, where it is exact, so the true one is never smaller. Within a bin it
-    can be larger by no more than what the bin holds, unless all its values are known to lie on its left edge. On 1,024
-    equi-depth bins that is about 0.001. (Smirnov, 1939)
+    At the edges of bins the difference is exact, so the true one is never smaller. Within a bin it can be larger by no
+    more than what the bin holds, unless all its values are known to lie on its left edge. On 1,024 equi-depth bins that is
+    about 0.001. Where one side's values lie on the edge, as whole numbers do, and the other's do not, the difference just
+    right of the edge counts too. (Smirnov, 1939)
 
     >>> from tidemill.runtime.profile.numerical import Bins
     >>> edges, means = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0])
@@ -41,12 +42,22 @@ def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
     """
     f, g = _cumulated(reference), _cumulated(current)
     # Rounded, because 0.8 - 0.5 is not 0.3 in binary and a bound must not be missed by that.
-    value = round(float(np.abs(f - g).max()), 12)
+    lower = round(float(np.abs(f - g).max()), 12)
+    value = max(lower, _beside_edges(reference, f, current, g), _beside_edges(current, g, reference, f))
     # Within a bin F rises from f[i] to f[i+1] and G from g[i] to g[i+1], in any order.
     inside = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])
     loose = ~(reference.sharp & current.sharp)
     upper = max(value, round(float(inside[loose].max()), 12)) if loose.any() else value
-    return Bounded(value, value, min(1.0, upper))
+    return Bounded(value, lower, min(1.0, upper))
+
+
+def _beside_edges(edged: Bins, f: Floats, spread: Bins, g: Floats) -> float:
+    """The largest difference just right of edges on which `edged` has whole bins of values, and `spread` only its share."""
+    beside = edged.sharp & ~spread.sharp & (edged.counts > 0)
+    if not beside.any():
+        return 0.0
+    risen = g[:-1] + spread.on_edges * np.diff(g)
+    return round(float(np.abs(f[1:] - risen)[beside].max()), 12)
 
 
 def kolmogorov_smirnov_tail(distance: float, reference: int, current: int) -> float:
@@ -91,7 +102,10 @@ def wasserstein(reference: Bins, current: Bins) -> Bounded:
     upper = np.where(sharp, lower, upper)
     straight = _area_between(reference, current, f, g)
     value = np.where(one_above | sharp, lower, np.clip(straight, lower, upper))
-    return Bounded(float(value.sum()), float(lower.sum()), float(upper.sum()))
+    # Of values that left a lattice only the cell is known, and cells are wide there. They were taken to lie in the middle,
+    # half the blur from the edge, and may all lie elsewhere.
+    room = 1.5 * (reference.blur + current.blur)
+    return Bounded(float(value.sum()), max(0.0, float(lower.sum()) - room), float(upper.sum()) + room)
 
 
 def _area_between(reference: Bins, current: Bins, f: Floats, g: Floats) -> Floats:

@@ -24,6 +24,10 @@ class Bins(NamedTuple):
     means: Floats
     sharp: np.ndarray[Any, np.dtype[np.bool_]]
     """Where all values of a bin are known to equal its left edge."""
+    on_edges: float = 0.0
+    """Where not all do: the share of the column's values that lie on left edges of cells, as far as is known."""
+    blur: float = 0.0
+    """By how much at most values that left a lattice lie right of where their cells begin, averaged over the column."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,15 +81,16 @@ class NumericalProfile:
 
     def bins(self) -> Bins:
         """The distribution of the finite numbers, from the leftmost octave to the rightmost."""
+        on_edges = 1.0 - self.between / max(self.present, 1) if self.lattice else 0.0
         inner = self.grid.edge(np.append(self.starts, self.grid.cells))
         outer = self.grid.octave_edges()
         edges = np.concatenate((self.grid.low - outer[:0:-1], inner, self.grid.high + outer[1:]))
         widths = np.diff(np.append(self.starts, self.grid.cells)).astype(np.float64)
         resolution = np.concatenate((np.full(OCTAVES, POSITIONS), widths, np.full(OCTAVES, POSITIONS)))
         with np.errstate(invalid="ignore", divide="ignore"):
-            # On average a value lies in the middle of its cell, unless all are known to lie on its left edge.
+            # On average a value lies in the middle of its cell, unless it is known to lie on its left edge.
             middle = np.full(len(resolution), 0.5)
-            middle[OCTAVES:-OCTAVES] = 0.0 if self.exact else 0.5
+            middle[OCTAVES:-OCTAVES] *= 1.0 - on_edges
             place = (self.sums / self.counts + middle) / resolution
         place = np.where(self.counts > 0, place, 0.5)
         place[:OCTAVES] = 1.0 - place[:OCTAVES]
@@ -93,7 +98,8 @@ class NumericalProfile:
         sharp = (self.sums == 0) & self.exact
         sharp[:OCTAVES] = sharp[-OCTAVES:] = False
         sharp |= self.counts == 0
-        return Bins(edges, self.counts, means, sharp)
+        blur = (1.0 - on_edges) * self.grid.step if self.lattice else 0.0
+        return Bins(edges, self.counts, means, sharp, on_edges, blur)
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,14 @@ SAMPLES: dict[str, tuple[Any, Any]] = {
     "skewed": (_random.lognormal(0, 2, 50_000), _random.lognormal(0.2, 2, 20_000)),
     "far outside": (_random.uniform(0, 1, 50_000), _random.uniform(40, 50, 20_000)),
     "whole numbers": (_random.poisson(3, 50_000).astype(float), _random.poisson(4, 20_000).astype(float)),
+    "whole numbers that were scaled": (
+        _random.integers(0, 100, 50_000).astype(float),
+        _random.integers(0, 100, 20_000) * 1.3 + 0.1,
+    ),
+    "whole numbers of which some were scaled": (
+        _random.integers(0, 100, 50_000).astype(float),
+        _random.integers(0, 100, 20_000) * np.where(_random.random(20_000) < 0.5, 1.0, 1.3037),
+    ),
     "many zeros": (
         _random.exponential(1, 50_000) * (_random.random(50_000) < 0.4),
         _random.exponential(1, 20_000) * (_random.random(20_000) < 0.6),
