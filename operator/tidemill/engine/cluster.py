@@ -116,6 +116,8 @@ class Cluster:
         self._granted.pop(key, None)
 
     async def _make(self, key: Key, wanted: Manifest, why: Key) -> bool:
+        if self._is_surprising(key, why):
+            await self._confirm_owner(wanted, why)
         try:
             # Without force: should an object exist that we do not see, its fields stay as they are.
             answer = await self._client.apply(wanted, force=False)
@@ -129,6 +131,25 @@ class Cluster:
         self._wrote("make", key, answer)
         self._remember(key, wanted, answer)
         return True
+
+    def _is_surprising(self, key: Key, why: Key) -> bool:
+        """Whether an object that is missing was there before: so its owner may be gone too, and its watch late to say so."""
+        return self._store.has_lost(key) or is_true(self._store.world.get(*why), "Ready")
+
+    async def _confirm_owner(self, wanted: Manifest, why: Key) -> None:
+        """Missing where `why` is not the owner any more that `wanted` names: what it made must not come back."""
+        uids = {owner["uid"] for owner in wanted["metadata"].get("ownerReferences") or ()}
+        known = self._store.world.get(*why)
+        if known is None or known["metadata"]["uid"] not in uids:
+            return
+        try:
+            live = await self._client.read(why)
+        except errors.Missing:
+            self._nudge(self._store.bury(why, known["metadata"]["uid"]))
+            raise
+        self._nudge(self._store.confirm(live))
+        if live["metadata"].get("deletionTimestamp") or live["metadata"]["uid"] not in uids:
+            raise errors.Missing(f"{why} that was to have {key_of(wanted)} is going or gone")
 
     async def _adjust(self, key: Key, wanted: Manifest, live: Manifest, why: Key) -> bool:
         found = [one for one in differences(wanted, live) if str(one) not in self._granted.get(key, ())]
@@ -201,6 +222,13 @@ def is_ours(wanted: Manifest, live: Manifest) -> bool:
     """
     owners = _owners(wanted)
     return not owners or bool(owners & _owners(live))
+
+
+def is_true(manifest: Manifest | None, condition: str) -> bool:
+    """Whether the object says so of itself."""
+    status = (manifest or {}).get("status")
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    return any(one.get("type") == condition and one.get("status") == "True" for one in conditions or ())
 
 
 def _owners(manifest: Manifest) -> set[str]:

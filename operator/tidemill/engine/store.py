@@ -65,6 +65,8 @@ class Store:
         self._clock = clock
         self._gone: OrderedDict[str, float] = OrderedDict()
         """The version with which each uid went; infinite where it cannot come back."""
+        self._lost: OrderedDict[Key, None] = OrderedDict()
+        """Where an object was that went, until one is there again."""
         self._listings: list[Listing] = []
         self.missed: dict[Key, Missed] = {}
         """Changes that a watch still owes us."""
@@ -137,6 +139,10 @@ class Store:
                 concerned |= self._bury(key, ghost["metadata"].get("uid", ""), _left(key, ghost))
         return concerned
 
+    def has_lost(self, key: Key) -> bool:
+        """Whether an object of this name went, and none has come since."""
+        return key in self._lost
+
     def stale_kinds(self, patience: float) -> list[str]:
         """Kinds whose watch has owed us a change for longer than `patience` seconds."""
         now = self._clock()
@@ -169,6 +175,7 @@ class Store:
         # Almost half of what watches bring are echoes of our own writes; only what is news is worth the work.
         manifest = pruned(manifest)
         self.world.put(manifest)
+        self._lost.pop(key, None)
         concerned = self._concerned(manifest, self.world)
         if known is not None and known["metadata"].get("labels") != manifest["metadata"].get("labels"):
             concerned |= self._concerned(known, self.world)
@@ -185,6 +192,9 @@ class Store:
             return set()
         self.world.remove(key)
         self.missed.pop(key, None)
+        self._lost[key] = None
+        if len(self._lost) > TOMBSTONES:
+            self._lost.popitem(last=False)
         return self._with_itself(key, self._concerned(known, self.world))
 
     def _with_itself(self, key: Key, concerned: set[Key]) -> set[Key]:

@@ -1,4 +1,7 @@
-"""When the operator reads a single object: only after somebody else wrote first. Its right to `get` rests on this."""
+"""When the operator reads a single object: after somebody else wrote first, and before it makes anew what was there.
+
+Its right to `get` rests on this.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,45 @@ from typing import Any
 import pytest
 
 from cluster import Plane
+from tidemill.api import API_VERSION
 from tidemill.children import names
 from tidemill.engine import errors
 from tidemill.engine.budget import Budget
 from tidemill.engine.client import Client
 from tidemill.engine.cluster import Cluster
 from tidemill.engine.connection import connect
-from tidemill.engine.kinds import WATCHED, Watched
+from tidemill.engine.kinds import BY_KIND, WATCHED, Watched
 from tidemill.engine.store import Store
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 from .conftest import AGENT, Kube
+from .toy import service
 
 pytestmark = [pytest.mark.api, pytest.mark.slow, pytest.mark.timeout(120)]
 
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Succeeded",
+    "message": "",
+    "observedGeneration": 1,
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
 READ = tuple(watched for watched in WATCHED if "get" in watched.verbs)
 OURS = pytest.mark.parametrize("watched", [one for one in READ if one.ours], ids=lambda one: one.kind)
 CHILDREN = pytest.mark.parametrize("watched", [one for one in READ if not one.ours], ids=lambda one: one.kind)
 
 
 @pytest.fixture
-async def cluster(plane: Plane) -> AsyncIterator[Cluster]:
+def store() -> Store:
+    """Knows what it is told, and nobody watches for it."""
+    return Store(World(), lambda _manifest, _world: set(), time.monotonic)
+
+
+@pytest.fixture
+async def cluster(plane: Plane, store: Store) -> AsyncIterator[Cluster]:
     """The engine's hands, and nothing that tells them what the cluster holds."""
     async with connect(str(plane.kubeconfig)).session() as session:
-        store = Store(World(), lambda _manifest, _world: set(), time.monotonic)
         yield Cluster(Client(session, Budget(100.0, 100, time.monotonic)), store, lambda _keys: None)
 
 
@@ -101,3 +119,64 @@ async def test_an_object_that_is_in_the_way_is_looked_at_and_left_alone(
     assert reads(plane, key, watched) == 1
     found = kube.http.get(f"{path}/iris").raise_for_status().json()
     assert found["metadata"]["labels"] == {"app": "theirs"}
+
+
+ENDS = pytest.mark.parametrize("end", ["gone", "made anew", "leaving"])
+
+
+@ENDS
+@pytest.mark.parametrize("doubt", ["the child was seen to go", "the owner says that it was ready"])
+async def test_what_went_with_its_owner_is_not_made_anew_by_whoever_has_not_heard_of_it(
+    end: str, doubt: str, store: Store, cluster: Cluster, kube: Kube, plane: Plane
+) -> None:
+    finalizers = ["example.com/held"] if end == "leaving" else []
+    new = {
+        "apiVersion": API_VERSION,
+        "kind": "Dataset",
+        "metadata": {"name": "iris", "finalizers": finalizers},
+        "spec": {},
+    }
+    owner = kube.create(new)
+    wanted = service(owner, 0)
+    child = kube.create(wanted)
+    store.confirm(owner)
+    if doubt == "the child was seen to go":
+        store.confirm(child)
+        store.bury(key_of(child), child["metadata"]["uid"])
+    else:
+        kube.patch("Dataset", "iris", {"status": {"conditions": [READY]}}, "status")
+        store.confirm(kube.get("Dataset", "iris") or {})
+    kube.delete("Service", "iris-0")
+    kube.delete("Dataset", "iris")
+    if end == "made anew":
+        kube.create(new)
+
+    with pytest.raises(errors.Missing):
+        await cluster.ensure(wanted, key_of(owner))
+
+    assert kube.get("Service", "iris-0") is None
+    assert reads(plane, key_of(owner), BY_KIND["Dataset"]) == 1
+    known = store.world.get(*key_of(owner))
+    assert known is None if end == "gone" else known is not None
+    if finalizers:
+        kube.patch("Dataset", "iris", {"metadata": {"finalizers": None}})
+
+
+async def test_what_went_while_its_owner_stays_is_made_anew_after_one_look(
+    store: Store, cluster: Cluster, kube: Kube, plane: Plane
+) -> None:
+    owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
+    wanted = service(owner, 0)
+    store.confirm(owner)
+
+    assert await cluster.ensure(wanted, key_of(owner))
+    assert reads(plane, key_of(owner), BY_KIND["Dataset"]) == 0
+    made = kube.get("Service", "iris-0")
+    assert made is not None
+    kube.delete("Service", "iris-0")
+    store.bury(key_of(made), made["metadata"]["uid"])
+
+    assert await cluster.ensure(wanted, key_of(owner))
+
+    assert kube.get("Service", "iris-0") is not None
+    assert reads(plane, key_of(owner), BY_KIND["Dataset"]) == 1

@@ -241,3 +241,17 @@ def test_the_first_list_is_no_reproach_to_a_watch_that_has_not_begun() -> None:
     clock.now = 1000.0
 
     assert store.stale_kinds(180.0) == []
+
+
+def test_an_object_that_went_is_lost_until_another_of_its_name_is_there() -> None:
+    store, _ = make()
+    store.absorb("ADDED", dataset(1))
+    assert not store.has_lost(IRIS)
+
+    store.absorb("DELETED", dataset(2))
+    assert store.has_lost(IRIS)
+    store.absorb("MODIFIED", dataset(1))
+    assert store.has_lost(IRIS), "an echo of the one that went"
+
+    store.absorb("ADDED", dataset(3, uid="u2"))
+    assert not store.has_lost(IRIS)
