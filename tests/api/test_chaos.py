@@ -71,7 +71,7 @@ async def test_whatever_goes_wrong_the_end_is_the_same(scene: Stage, name: str) 
     outcomes = await played(scene, plans[: HOW_MANY[name]])
     await scene.outages.over()
 
-    assert not problems(outcomes)
+    assert not problems(outcomes), problems(outcomes)
     # A life whose writes fall together, as on a busy machine, may be over before the write at which its fault was to come.
     assert sum(bool(outcome.struck) for outcome in outcomes) >= len(outcomes) // 3, "faults came"
 
@@ -97,5 +97,5 @@ async def test_what_is_refused_for_a_while_is_not_forgotten(scene: Stage, worklo
 
     outcomes = await played(scene, [FaultPlan(workload, (fault,), series="C6")])
 
-    assert not problems(outcomes)
+    assert not problems(outcomes), problems(outcomes)
     assert all(outcome.struck for outcome in outcomes)

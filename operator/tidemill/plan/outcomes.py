@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pydantic import ValidationError
+
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.driftmonitor import Counterfactual, RetrainingOutcome
+from tidemill.api.trainingjob import Cause
+from tidemill.children import names
 from tidemill.plan.gates import regression
 
 UNSEEN_FOR: Final = timedelta(seconds=120)
@@ -66,16 +70,28 @@ def consecutive_rejected(history: Sequence[RetrainingOutcome], reset: datetime |
     return count
 
 
+def cause_of(run: TrainingJob) -> Cause:
+    """Why the run exists, from the annotation its maker left; it is there as soon as the run is."""
+    text = run.metadata.annotations.get(names.CAUSE, "")
+    if text and names.MONITOR in run.metadata.labels:
+        try:
+            return Cause.model_validate_json(text)
+        except ValidationError:
+            return Cause(kind=DriftMonitor.kind_name, name=run.metadata.labels[names.MONITOR])
+    return Cause(kind="User")
+
+
 def _read(run: TrainingJob, earlier: RetrainingOutcome | None) -> RetrainingOutcome:
     """What a run says of itself, with what was recorded of it before."""
-    cause = run.status.cause
+    # Not from its status, which a run that has just been made does not have yet.
+    cause = cause_of(run)
     base = earlier or RetrainingOutcome(
         training_job=run.name,
         outcome="Running",
         at=run.metadata.creation_timestamp or _EPOCH,
-        cause=(cause.trigger if cause else None) or "Drift",
-        checks=cause.checks if cause else (),
-        since=cause.since if cause else None,
+        cause=cause.trigger or "Drift",
+        checks=cause.checks,
+        since=cause.since,
     )
     outcome = "Failed" if run.status.is_true("Failed") else "Waiting" if run.status.is_true("Complete") else "Running"
     return base.model_copy(

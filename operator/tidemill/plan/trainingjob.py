@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import ValidationError
-
-from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api import Dataset, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.durations import seconds
-from tidemill.api.trainingjob import Best, Cause, PinnedRevision, PinnedVersion, RunProgress, TrainingJobStatus
+from tidemill.api.trainingjob import Best, PinnedRevision, PinnedVersion, RunProgress, TrainingJobStatus
 from tidemill.children import jobs, names, versions
 from tidemill.children.installation import Installation
 from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
 from tidemill.plan import gates, unsupported
 from tidemill.plan.attempts import Progress, advance, outdated
+from tidemill.plan.outcomes import cause_of
 from tidemill.plan.plan import Notice, Plan, Retirement
 from tidemill.plan.reading import every, find, is_ours
 from tidemill.plan.world import Key, World
@@ -28,7 +27,7 @@ from tidemill.plan.world import Key, World
 
 def plan(job: TrainingJob, world: World, installation: Installation, now: datetime) -> Plan:
     """Carry the run on by one step."""
-    status = job.status.model_copy(update={"cause": job.status.cause or _cause(job)})
+    status = job.status.model_copy(update={"cause": job.status.cause or cause_of(job)})
     # The version that was published is the fact; the conditions only say so, and anybody may have taken them away.
     if status.model_version or status.is_true("Complete") or status.is_true("Failed"):
         return Plan(_settled(job, status, _kept(status), now))
@@ -210,17 +209,6 @@ def _kept(status: TrainingJobStatus, *, complete: bool = False) -> list[Said]:
         message = f"published {status.model_version}"
         return [true("Ready", Reason.SUCCEEDED, message), true("Complete", Reason.SUCCEEDED, message)]
     return [Said(type=c.type, status=c.status, reason=c.reason, message=c.message) for c in status.conditions]
-
-
-def _cause(job: TrainingJob) -> Cause:
-    """Why the run exists, from the annotation its maker left."""
-    text = job.metadata.annotations.get(names.CAUSE, "")
-    if text and names.MONITOR in job.metadata.labels:
-        try:
-            return Cause.model_validate_json(text)
-        except ValidationError:
-            return Cause(kind=DriftMonitor.kind_name, name=job.metadata.labels[names.MONITOR])
-    return Cause(kind="User")
 
 
 def _running(job: TrainingJob, world: World) -> tuple[Retirement, ...]:

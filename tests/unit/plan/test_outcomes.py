@@ -44,6 +44,17 @@ def test_a_run_that_is_not_over_is_running() -> None:
     assert "Running" == one(runs=(job(),)).outcome
 
 
+def test_a_run_whose_maker_crashed_before_recording_it_says_itself_why_it_is_there() -> None:
+    cause = (
+        '{"kind":"DriftMonitor","name":"fraud","checks":["inputs"],"trigger":"Drift","since":"2026-01-01T11:00:00Z"}'
+    )
+    made = make.training_job("r", labels={"tidemill.dev/monitor": "fraud"}, annotations={"tidemill.dev/cause": cause})
+
+    found = one(runs=(made,))
+
+    assert ("Drift", ("inputs",), datetime(2026, 1, 1, 11, tzinfo=UTC)) == (found.cause, found.checks, found.since)
+
+
 def test_a_failed_run_failed_and_says_when() -> None:
     found = one(runs=(job("Failed"),))
 
