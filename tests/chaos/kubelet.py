@@ -121,12 +121,12 @@ class Kubelet:
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
         pod = self._mirror.get(*pod_key)
         if pod is None:
-            await self._mirror.create(_pod(job, pod_key.name))
+            await self._mirror.create(pod_of(job, pod_key.name))
             return
         order = json.loads(pod["metadata"]["annotations"][names.ORDER])
         if order["task"] in script.held:
             return
-        now = _now()
+        now = moment()
         if not (pod.get("status") or {}).get("containerStatuses"):
             await asyncio.sleep(RUN_SECONDS)
             if order["task"] in script.held or self._mirror.get(*key) is None:
@@ -148,12 +148,12 @@ class Kubelet:
         fresh = {f"{key.name}-{template}-{number}" for number in range(wanted)}
         pods = {pod["metadata"]["name"]: pod for pod in self._mirror.all(key.namespace, "Pod") if _is_of(pod, uid)}
         for name in sorted(fresh - pods.keys()):
-            await self._mirror.create(_pod(deployment, name))
+            await self._mirror.create(pod_of(deployment, name))
         unready = sorted(name for name in fresh & pods.keys() if not _is_ready(pods[name]))
         if unready:
             await asyncio.sleep(START_SECONDS)
         for name in unready:
-            ready = {"type": "Ready", "status": "True", "lastTransitionTime": _now()}
+            ready = {"type": "Ready", "status": "True", "lastTransitionTime": moment()}
             status = {"phase": "Running", "podIP": script.address, "conditions": [ready]}
             await self._mirror.report(Key("Pod", key.namespace, name), status)
         ready_ones = [name for name in fresh & pods.keys() if _is_ready(pods[name])]
@@ -172,7 +172,7 @@ class Kubelet:
             await self._mirror.report(key, counts)
 
 
-def _pod(owner: Manifest, name: str) -> Manifest:
+def pod_of(owner: Manifest, name: str) -> Manifest:
     template, metadata = owner["spec"]["template"], owner["metadata"]
     reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": metadata["name"]}
     return {
@@ -210,5 +210,5 @@ def _is_ready(pod: Manifest) -> bool:
     )
 
 
-def _now() -> str:
+def moment() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from chaos.kubelet import Kubelet, _now
-from chaos.kubelet import _pod as pod_of
+from chaos.kubelet import Kubelet, moment, pod_of
 from tidemill.plan.world import Key, Manifest, key_of
 
 ROOM = {"cpu": Decimal(64), "memory": Decimal(2**40)}
@@ -94,7 +94,7 @@ class Sceptic(Kubelet):
         if self._mirror.get(*pod_key) is None:
             await self._mirror.create(pod_of(job, pod_key.name))
             return
-        ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": _now(), "finishedAt": _now()}
+        ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": moment(), "finishedAt": moment()}
         container = job["spec"]["template"]["spec"]["containers"][0]
         told = {
             "name": container["name"],
@@ -107,10 +107,10 @@ class Sceptic(Kubelet):
             pod_key, {"phase": "Failed", "containerStatuses": [{**told, "state": {"terminated": ended}}]}
         )
         failed = [
-            {"type": one, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": _now()}
+            {"type": one, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": moment()}
             for one in ("FailureTarget", "Failed")
         ]
-        await self._mirror.report(key, {"startTime": _now(), "failed": 1, "conditions": failed})
+        await self._mirror.report(key, {"startTime": moment(), "failed": 1, "conditions": failed})
 
     async def _roll(self, deployment: Manifest) -> None:
         room = MOST_PODS if has_room(deployment["spec"]["template"]) else 0
@@ -159,6 +159,4 @@ class Account:
 
 
 def _inode(file: BinaryIO) -> int:
-    import os
-
     return os.fstat(file.fileno()).st_ino

@@ -1,0 +1,109 @@
+"""More slow work than there is time for: some is refused, some given up, and quick requests go on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from tidemill.contract import VersionOrder
+from tidemill.runtime.objects import Store
+from tidemill.runtime.predictor import Answer, Golden
+
+from .conftest import pods, signature, until
+from .hostility import BASE, connected, head, rest, watched
+
+
+def slow_version(store: Store) -> VersionOrder:
+    """A model that goes round as often as the largest `size` says before it answers 1 where size is above zero."""
+    number, vector = TensorProto.FLOAT, [None, 2]
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["goes"]),
+            helper.make_node("Mul", ["held", "same"], ["kept"]),
+        ],
+        "round",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("held", number, vector),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("kept", number, vector),
+        ],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["same"], value_float=1.0),
+            helper.make_node("Constant", [], ["yes"], value=helper.make_tensor("yes", TensorProto.BOOL, [], [True])),
+            helper.make_node("Constant", [], ["weights"], value=helper.make_tensor("w", number, [2, 2], [0, 1, 0, 0])),
+            helper.make_node("Relu", ["rows"], ["positive"]),
+            helper.make_node("ReduceMax", ["positive"], ["largest"], keepdims=0),
+            helper.make_node("Cast", ["largest"], ["turns"], to=TensorProto.INT64),
+            helper.make_node("Loop", ["turns", "yes", "rows"], ["after"], body=body),
+            helper.make_node("MatMul", ["after", "weights"], ["scores"]),
+            helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+            helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
+        ],
+        "slow",
+        [helper.make_tensor_value_info("rows", number, vector)],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
+            helper.make_tensor_value_info("probabilities", number, vector),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.checker.check_model(model)
+    rows = np.array([[1.0, 2.0], [-3.0, 1.0]])
+    powers = np.exp(rows @ np.array([[0.0, 1.0], [0.0, 0.0]]))
+    golden = Golden(rows, Answer(np.array([1, 0]), powers / powers.sum(axis=1, keepdims=True)))
+    published = store.publish(
+        "ns/models/house/slow",
+        {
+            "model.onnx": bytes(model.SerializeToString()),
+            "signature.json": json.dumps(signature().to_wire()).encode(),
+            "golden.json": golden.to_json(),
+        },
+    )
+    return VersionOrder(name="slow", uri=published.uri, digest=published.digest)
+
+
+def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_path: Path) -> None:
+    store = Store.open(f"file://{tmp_path}/store")
+    with pods(tmp_path, store) as prepare:
+        one = prepare(slow_version(store), timeoutSeconds=0.5).ready()
+        rows = np.ones((2_001, 2), "<f4")
+        rows[0, 0] = 400_000
+        described = {"name": "input", "shape": [2_001, 2], "datatype": "FP32"}
+        start = json.dumps({"inputs": [{**described, "parameters": {"binary_data_size": rows.nbytes}}]}).encode()
+        request = head(
+            f"{BASE}/infer", b"connection: close", b"inference-header-content-length: %d" % len(start),
+            b"content-length: %d" % (len(start) + rows.nbytes),
+        )  # fmt: skip
+
+        def send(_: int) -> tuple[int, str]:
+            with connected(one) as connection:
+                connection.sendall(request + start + rows.tobytes())
+                said = rest(connection)
+            return int(said[9:12]), json.loads(said.partition(b"\r\n\r\n")[2]).get("error", "")
+
+        with watched(one), ThreadPoolExecutor(100) as clients:
+            sent = clients.map(send, range(100))
+            quick = [one.ask(1.0).status_code for _ in range(20)]
+            codes = Counter(sent)
+
+        assert {200} == set(quick)
+        # On a busy machine the requests may come so far apart that there is always room for one more.
+        assert (504, "predict: no answer within 0.5 s; send fewer rows at once") in codes
+        assert codes.keys() <= {
+            (503, "predict: 64 requests wait already; send this one again later"),
+            (504, "predict: no answer within 0.5 s; send fewer rows at once"),
+        }
+        until(lambda: one.ask(1.0, id="after").status_code == 200, "it answers afterwards")
