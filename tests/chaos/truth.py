@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from pathlib import Path
+from typing import BinaryIO
 
 from cluster.audit import Event, parse
 
@@ -16,24 +18,34 @@ class Truth:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._offset = 0
+        self._open: BinaryIO | None = None
+        self._begun = b""
+        """The first part of a line whose end was not written yet."""
         self._writes: dict[str, list[Event]] = defaultdict(list)
 
     def writes(self, namespace: str) -> list[Event]:
         """Every write of the operator in a namespace so far that the API server has answered."""
-        if self._log.stat().st_size < self._offset:
-            self._offset = 0  # the log was rotated
-        with self._log.open("rb") as log:
-            log.seek(self._offset)
-            for line in log:
-                if not line.endswith(b"\n"):
-                    break
-                self._offset += len(line)
-                if b'"userAgent":"tidemill/' in line:
-                    event = parse(json.loads(line))
-                    if event.verb in WRITES:
-                        self._writes[event.namespace].append(event)
+        if self._open is None:
+            self._open = self._log.open("rb")
+        self._read()
+        if os.fstat(self._open.fileno()).st_ino != self._log.stat().st_ino:
+            # The log was rotated, and what was written before that has been read from the file that we have kept open.
+            self._read()
+            self._open.close()
+            self._open = self._log.open("rb")
+            self._read()
         return self._writes[namespace]
+
+    def _read(self) -> None:
+        assert self._open is not None
+        for line in self._open:
+            whole, self._begun = self._begun + line, b""
+            if not whole.endswith(b"\n"):
+                self._begun = whole
+            elif b'"userAgent":"tidemill/' in whole:
+                event = parse(json.loads(whole))
+                if event.verb in WRITES:
+                    self._writes[event.namespace].append(event)
 
     def deeds(self, namespace: str) -> list[tuple[str, str, str]]:
         """What was created or deleted: verb, resource, name. Events and statuses are not things."""

@@ -17,9 +17,12 @@ from tidemill.plan.inference.choice import Choice
 from tidemill.plan.inference.sight import Seen, candidate, rolled_out
 from tidemill.plan.modelversion import quarantine_of
 from tidemill.plan.plan import Answers, Notice
+from tidemill.plan.reading import dig
 
 ROUTES_SETTLE = 4.0
 """Seconds until every pod has read a new routing table; a rejected candidate is kept that long."""
+UNSEEN_FOR = 30.0
+"""Seconds within which the first full look after a start has shown everything that was there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
         return Course(current, rollout=rollout)
     if wanted is None or wanted.name == seen.stable_version:
         if rollout is None:
+            if (left := _benefit_of_doubt(service, seen, now)) > 0:
+                return Course(current, wake=left)
             # Its Service too, of which nothing else tells when only its Deployment could be deleted.
             return Course(current, retire_candidate=True)
         return _withdraw(current, rollout, seen, now, "the candidate is no longer wanted")
@@ -193,6 +198,17 @@ def _promoting(service: InferenceService, seen: Seen, rollout: RolloutStatus, no
     ended = _outcome(rollout, seen, "Promoted", Reason.PROMOTED, "every stable pod answers with it", now)
     notice = Notice("Promoted", f"{rollout.version} answers every request")
     return Course(version, ended=ended, retire_candidate=seen.candidate is not None, notices=(notice,))
+
+
+def _benefit_of_doubt(service: InferenceService, seen: Seen, now: datetime) -> float:
+    """Seconds for which a candidate stays that no status speaks of, since its version may not be seen yet.
+
+    Whoever made it crashed before saying so, and the next life may first see an older world than it left.
+    """
+    if any(ended.version == seen.candidate_version for ended in service.status.history):
+        return 0.0
+    born = dig(seen.candidate, "metadata", "creationTimestamp")
+    return UNSEEN_FOR - (now - datetime.fromisoformat(born)).total_seconds() if born else 0.0
 
 
 def _withdraw(current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, now: datetime, message: str) -> Course:
