@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,8 @@ class Mirror:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
         self.objects: dict[Key, Manifest] = {}
+        self._there: dict[str, dict[Key, Manifest]] = defaultdict(dict)
+        """The same by namespace, of which there are thousands in a long campaign."""
         self.listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,8 +53,8 @@ class Mirror:
         return self.objects.get(Key(kind, namespace, name))
 
     def all(self, namespace: str, kind: str = "") -> list[Manifest]:
-        found = [(k, m) for k, m in list(self.objects.items()) if k.namespace == namespace and kind in ("", k.kind)]
-        return [manifest for _, manifest in sorted(found, key=lambda entry: entry[0])]
+        there = self._there.get(namespace, {})
+        return [there[key] for key in sorted(there) if kind in ("", key.kind)]
 
     async def create(self, manifest: Manifest) -> None:
         """Create the object, unless it is there."""
@@ -93,9 +96,9 @@ class Mirror:
 
     async def clear(self, namespace: str) -> None:
         """Delete everything in a namespace, and the namespace as far as that goes without its controller."""
-        for watched in WATCHED:
-            if any(key.namespace == namespace and key.kind == watched.kind for key in self.objects):
-                await self.ask("DELETE", watched.path(namespace), {"gracePeriodSeconds": 0}, forgiven=(404, 405))
+        for kind in sorted({key.kind for key in self._there.get(namespace, ())}):
+            path = resource_of(kind).path(namespace)
+            await self.ask("DELETE", path, {"gracePeriodSeconds": 0}, forgiven=(404, 405))
 
     async def ask(
         self,
@@ -168,8 +171,12 @@ class Mirror:
         key = key_of(manifest)
         if happened == "DELETED":
             self.objects.pop(key, None)
+            self._there[key.namespace].pop(key, None)
+            if not self._there[key.namespace]:
+                del self._there[key.namespace]
         else:
             self.objects[key] = manifest
+            self._there[key.namespace][key] = manifest
         for listener in self.listeners:
             listener(happened, manifest)
 
