@@ -68,20 +68,20 @@ class Pods:
                 status = response.status
                 body = await _whole(response)
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as problem:
-            return _not_checked(request, "Unheard", f"it does not answer: {type(problem).__name__}")
+            return _not_checked(request, "Unheard", f"does not answer: {type(problem).__name__}")
         if status == 202:
             return CheckResponse(request.run, "Running")
         if status != 200:
             told = " ".join(body.decode(errors="replace").split())[:300]
-            return _not_checked(request, "Unheard" if status in NOT_NOW else "Refused", f"it answers {status}: {told}")
+            return _not_checked(request, "Unheard" if status in NOT_NOW else "Refused", f"answers {status}: {told}")
         try:
             report = RunReport.model_validate_json(body)
         except ValidationError:
             return _not_checked(
-                request, "Refused", "its report cannot be read; operator and image may be of different releases"
+                request, "Refused", "gave a report that cannot be read; operator and image may be of different releases"
             )
         if report.checked is None and report.failure is None:
-            return _not_checked(request, "Refused", "its report says nothing of a check")
+            return _not_checked(request, "Refused", "gave a report that says nothing of a check")
         return CheckResponse(request.run, "Reported", report)
 
 

@@ -52,11 +52,11 @@ def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, no
     status, ready = monitor.status.worker, address(monitor, world)
     if status is None or status.run != run:
         status = WorkerStatus(run=run, at=now.replace(microsecond=0))
-        return Asking(status, wake=0.0) if ready else _given_up(status, "it is not ready", type_="Normal")
+        return Asking(status, wake=0.0) if ready else _given_up(status, "is not ready", type_="Normal")
     if status.given_up:
         return Asking(status)
     if not ready:
-        return _given_up(status, "it is not ready any more")
+        return _given_up(status, "is not ready any more")
     waited = (now - status.at).total_seconds()
     said = next((one for one in answers if isinstance(one, CheckResponse) and one.run == run), None)
     if said is not None and said.report is not None:
@@ -64,7 +64,7 @@ def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, no
     if said is not None and (said.outcome == "Refused" or (said.outcome == "Unheard" and waited > UNHEARD_FOR)):
         return _given_up(status, said.message)
     if waited > LONGEST_RUN:
-        return _given_up(status, f"it has not come to an end within {LONGEST_RUN:.0f} s")
+        return _given_up(status, f"has not come to an end within {LONGEST_RUN:.0f} s")
     return Asking(status, wake=_AGAIN if said is not None else 0.0)
 
 
@@ -97,5 +97,6 @@ def _pods(monitor: DriftMonitor, world: World) -> list[Manifest]:
 
 
 def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> Asking:
-    notice = Notice("CheckedByJob", f"{status.run} is a Job, for the warm worker fails: {why}", type_)
-    return Asking(status.model_copy(update={"given_up": why[:512]}), notices=(notice,))
+    why = f"the warm worker {why}"[:512]
+    notice = Notice("CheckedByJob", f"{status.run} is run by a Job: {why}", type_)
+    return Asking(status.model_copy(update={"given_up": why}), notices=(notice,))

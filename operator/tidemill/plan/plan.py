@@ -108,7 +108,7 @@ class CheckResponse:
     report: RunReport | None = None
     """Where it is Reported."""
     message: str = ""
-    """Why it is Unheard or Refused."""
+    """What the worker does where it is Unheard or Refused: `does not answer: TimeoutError`."""
 
 
 Answers = tuple[Measurements | Queried | CheckResponse, ...]
