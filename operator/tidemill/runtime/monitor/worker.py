@@ -177,7 +177,7 @@ def _read(body: bytes) -> CheckOrder:
         return CheckOrder.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "its body"
         message = f"this is no check order: {where}: {first['msg']}; operator and image may be of different releases"
         raise Refusal(HTTPStatus.BAD_REQUEST, message) from None
 
