@@ -254,6 +254,7 @@ def test_a_process_that_is_killed_is_told_and_does_not_take_the_worker_along(lif
     manifest.unlink()
 
 
+@pytest.mark.slow
 def test_a_hundred_checks_leave_no_memory_behind(life: Life, start: Start) -> None:
     rows, labels = life.draw(2000)
     life.serve(rows, labels=labels)
