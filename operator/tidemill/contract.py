@@ -41,6 +41,10 @@ CREDENTIALS_PATH: Final = "/tidemill/credentials"
 """A Dataset's own credentials, where it names some."""
 REPORT_PATH: Final = "/dev/termination-log"
 REPORT_LIMIT: Final = 4096
+CHECKS_ROUTE: Final = "/checks"
+"""Where a warm worker is asked: `POST /checks/<run>` with a check order; 200 is its report, 202 says that it is under way."""
+CHECK_HOLD_SECONDS: Final = 1.0
+"""How long a worker holds its answer back for a run that may end in a moment."""
 
 
 class TimeRange(Model):
@@ -135,6 +139,17 @@ class CheckOrder(Model):
     """What to compare with; the version's own profile where left out."""
     labels: bool | None = None
     """False where nobody asks how many rows have labels, which only the rows themselves can tell."""
+
+
+class WorkerOrder(Model):
+    """Carry out the check orders of one monitor as they are asked for; of a warm worker, which runs until it is told to stop."""
+
+    namespace: str
+    monitor: str
+    service: str
+    """Whose log is read."""
+    deadline_seconds: float
+    """When a run is given up."""
 
 
 class NotifyOrder(Model):
@@ -323,6 +338,8 @@ class RunReport(Model):
 
 
 __all__ = [
+    "CHECKS_ROUTE",
+    "CHECK_HOLD_SECONDS",
     "CREDENTIALS_PATH",
     "MEASUREMENTS_ROUTE",
     "ORDER_PATH",
@@ -358,6 +375,7 @@ __all__ = [
     "TrainOrder",
     "Trained",
     "VersionOrder",
+    "WorkerOrder",
     "counts_folder",
     "digest_of",
     "label_folder",

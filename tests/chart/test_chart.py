@@ -260,8 +260,24 @@ def test_receivers_of_monitors_may_be_called_on_one_port_and_other_runs_not_at_a
     closed = policies["tidemill-runs"]["spec"]
     opened = policies["tidemill-receivers"]["spec"]
 
-    assert [{"key": COMPONENT, "operator": "NotIn", "values": ["server", "receiver"]}] == closed["podSelector"][
-        "matchExpressions"
-    ]
+    assert [{"key": COMPONENT, "operator": "NotIn", "values": ["server", "receiver", "worker"]}] == closed[
+        "podSelector"
+    ]["matchExpressions"]
     assert "receiver" == opened["podSelector"]["matchLabels"][COMPONENT]
     assert [{"ports": [{"protocol": "TCP", "port": "http"}]}] == opened["ingress"]
+
+
+def test_warm_workers_may_be_called_by_the_operator_alone(render: Render) -> None:
+    objects = render(EVERYTHING)
+    found = of_kind(objects, "NetworkPolicy")["tidemill-workers"]["spec"]
+    [opened] = found["ingress"]
+    [caller] = opened["from"]
+    operator = of_kind(objects, "Deployment")["tidemill"]
+    labels = operator["spec"]["template"]["metadata"]["labels"]
+
+    assert "worker" == found["podSelector"]["matchLabels"][COMPONENT]
+    assert [{"protocol": "TCP", "port": "http"}] == opened["ports"]
+    assert {"kubernetes.io/metadata.name": operator["metadata"]["namespace"]} == caller["namespaceSelector"][
+        "matchLabels"
+    ]
+    assert caller["podSelector"]["matchLabels"].items() <= labels.items()

@@ -200,6 +200,58 @@ def a_service_that_is_not_ours_is_watched(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
+def checked_by_a_warm_worker(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.apply(script.monitor(execution="WarmWorker"))
+    theatre.run(minutes=3)
+    theatre.say("the tide comes in")
+    theatre.reports["Check"] = script.checks("Failing")
+    theatre.run(minutes=2, seconds=30)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.reports["Check"] = script.checks("Passing")
+    theatre.run(minutes=4)
+    theatre.delete("DriftMonitor", "fraud")
+
+
+def a_warm_worker_that_falls_silent_holds_nothing_up(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.apply(script.monitor(execution="WarmWorker"))
+    theatre.run(minutes=1, seconds=30)
+    theatre.say("the worker hangs")
+    theatre.worker_answers = False
+    theatre.run(minutes=1)
+    theatre.say("its pod is replaced while the tide comes in, and does not get ready")
+    theatre.reports["Check"] = script.checks("Failing")
+    theatre.worker_answers = True
+    theatre.start_pod = lambda pod: pod["metadata"]["labels"]["app.kubernetes.io/component"] != "worker"
+    theatre.apply(script.monitor(execution="WarmWorker", resources={"requests": {"cpu": "1"}}))
+    theatre.run(minutes=1)
+    theatre.say("it gets ready after all")
+    theatre.start_pod = lambda _: True
+    theatre.apply(script.monitor(execution="WarmWorker", resources={"requests": {"cpu": "500m"}}))
+    theatre.run(minutes=1)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.reports["Check"] = script.checks("Passing")
+    theatre.run(minutes=3)
+    theatre.say("each check is a Job again")
+    theatre.apply(script.monitor())
+    theatre.run(minutes=2)
+
+
+def performance_that_falls_without_drift_retrains_once(theatre: Theatre) -> None:
+    in_service(theatre)
+    quality = {"name": "quality", "type": "Performance", "metric": "accuracy", "maximumRegression": 0.05}
+    theatre.apply(script.monitor(checks=[*script.monitor()["spec"]["checks"], quality]))
+    theatre.reports["Check"] = script.checks(quality="Passing")
+    theatre.run(minutes=3)
+    theatre.say("what is right has changed, while what is asked has not")
+    theatre.reports["Check"] = script.checks(quality="Failing")
+    theatre.run(minutes=2, seconds=30)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.reports["Check"] = script.checks(quality="Passing")
+    theatre.run(minutes=12)
+
+
 STORIES = (
     drift_retrains_once,
     a_leak_is_not_a_tide,
@@ -217,4 +269,7 @@ STORIES = (
     a_receiver_that_is_down_holds_nothing_up,
     another_system_calls_in,
     a_service_that_is_not_ours_is_watched,
+    checked_by_a_warm_worker,
+    a_warm_worker_that_falls_silent_holds_nothing_up,
+    performance_that_falls_without_drift_retrains_once,
 )

@@ -184,14 +184,17 @@ def trains(accuracy: float = 0.96) -> Any:
     return report
 
 
-def checks(inputs: str = "Passing", integrity: str = "Passing", *, samples: int = 500, labelled: int = 400) -> Any:
+def checks(
+    inputs: str = "Passing", integrity: str = "Passing", *, quality: str = "", samples: int = 500, labelled: int = 400
+) -> Any:
+    """What a check run finds; of the quality of answers only where it is named."""
+
     def report(order: dict[str, Any]) -> RunReport:
-        worst = (
-            "Failing"
-            if "Failing" in (inputs, integrity)
-            else "NoData"
-            if "NoData" in (inputs, integrity)
-            else "Passing"
+        found = (inputs, integrity, quality)
+        worst = "Failing" if "Failing" in found else "NoData" if "NoData" in found else "Passing"
+        value = 0.81 if quality == "Failing" else 0.95
+        right = CheckOutcome(
+            name="quality", type="Performance", verdict=quality or "Passing", value=value, threshold=0.9
         )
         return RunReport(
             checked=Checked(
@@ -206,6 +209,7 @@ def checks(inputs: str = "Passing", integrity: str = "Passing", *, samples: int 
                         message="amount: 0.45 missing" if integrity == "Failing" else "",
                     ),
                     CheckOutcome(name="inputs", type="FeatureDrift", verdict=inputs, value=0.4, threshold=0.2),
+                    *([right] if quality else []),
                 ),
             )
         )

@@ -22,10 +22,12 @@ from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.contract import RunReport
 from tidemill.plan import Key, Manifest, World, key_of
+from tidemill.plan.plan import CheckRequest, CheckResponse
 
 START = datetime(2026, 1, 5, 9, 0, 0, tzinfo=UTC)
 INSTALLATION = Installation(workload_image="tidemill/workload:1", server_image="tidemill/server:1")
 OURS = {kind.kind_name for kind in KINDS}
+WORKER_SECONDS = 2.0
 Report = Callable[[dict[str, Any]], RunReport | str]
 
 
@@ -43,6 +45,8 @@ class Theatre:
     """Whether a serving pod gets ready; otherwise it crashes."""
     passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
     """Whether a user's Job that judges a candidate succeeds."""
+    worker_answers: bool = True
+    """Whether warm workers can be heard."""
     installation: Installation = INSTALLATION
     run_seconds: float = 5.0
     now: datetime = START
@@ -54,6 +58,8 @@ class Theatre:
         self.world = World()
         self.numbers = itertools.count(1)
         self.wakes: dict[Key, datetime] = {}
+        self.checks_begun: dict[str, datetime] = {}
+        self.checks_ended: dict[str, RunReport] = {}
         self.dirty: dict[Key, None] = {}
         self.pending: list[tuple[datetime, int, Callable[[], None]]] = []
 
@@ -155,9 +161,9 @@ class Theatre:
         world = self.world
         if world.get(*key) is None:
             return
-        question = plan.questions(key, world)
-        decided = plan.visit(key, world, self.installation, self.now, self.measurements() if question else ())
-        again = plan.visit(key, world, self.installation, self.now, self.measurements() if question else ())
+        answers = self._answer(plan.questions(key, world))
+        decided = plan.visit(key, world, self.installation, self.now, answers)
+        again = plan.visit(key, world, self.installation, self.now, answers)
         assert decided == again, "the same world makes the same plan"
         if decided is None:
             return
@@ -176,6 +182,27 @@ class Theatre:
                 self._remove(retirement.key)
         if decided.wake is not None:
             self.wakes[key] = self.now + timedelta(seconds=max(decided.wake, 0.001))
+
+    def _answer(self, question: plan.Question | None) -> plan.Answers:
+        """What is said to the operator before it decides."""
+        if question is None:
+            return ()
+        measured = self.measurements() if question.urls or question.queries else ()
+        return (*measured, *map(self._check, question.checks))
+
+    def _check(self, request: CheckRequest) -> CheckResponse:
+        """What a warm worker does: a run begins when it is asked for first, and is remembered while its pod lives."""
+        if not self.worker_answers:
+            return CheckResponse(request.run, "Unheard", message="does not answer: TimeoutError")
+        began = self.checks_begun.setdefault(request.url, self.now)
+        if self.now < began + timedelta(seconds=WORKER_SECONDS):
+            return CheckResponse(request.run, "Running")
+        if request.url not in self.checks_ended:
+            answer = self.reports["Check"](json.loads(request.order))
+            assert isinstance(answer, RunReport)
+            self.checks_ended[request.url] = RunReport.model_validate_json(answer.to_message())
+            self.lines.append(f"{self.now:%H:%M:%S} the warm worker ends {request.run}")
+        return CheckResponse(request.run, "Reported", self.checks_ended[request.url])
 
     def _ensure(self, manifest: Manifest) -> None:
         key = key_of(manifest)
@@ -353,7 +380,8 @@ class Theatre:
                 }
                 fresh.append((pod_key, pod, works))
             works = all(ready for _, _, ready in fresh)
-            if works or before is None or "candidate" in key.name:
+            recreated = (deployment["spec"].get("strategy") or {}).get("type") == "Recreate"
+            if works or before is None or recreated or "candidate" in key.name:
                 for old in [k for k, m in self.objects.items() if k.kind == "Pod" and _owned(m, deployment)]:
                     self._remove(old)
             for pod_key, pod, _ in fresh:

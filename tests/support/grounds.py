@@ -16,11 +16,12 @@ ROLLOUTS = "tidemill-rollouts"
 SAMPLES = "tidemill-samples"
 RECEIVER = "tidemill-receiver"
 SOAK = "tidemill-soak"
+WARM = "tidemill-warm"
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK)
+STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

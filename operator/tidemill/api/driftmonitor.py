@@ -171,8 +171,10 @@ class DriftMonitorSpec(Model):
     """What happens when it fires; nothing where left out."""
     notify: tuple[Notification, ...] = Field(default=(), max_length=8)
     """Who is told what happened."""
+    execution: Literal["Job", "WarmWorker"] = "Job"
+    """How a check is run. Job starts a pod for each, which takes seconds; WarmWorker asks a pod that is kept running for it, and a Job takes over while that pod is not ready or does not answer."""
     resources: Quantities | None = None
-    """Of the check pod."""
+    """Of the check pod, and of the warm worker."""
     suspend: bool = False
     """No checks, no retraining."""
 
@@ -273,6 +275,17 @@ class WindowRun(Model):
     """The worst of the checks that had data."""
     report_uri: str = Field(default="", max_length=1024)
     """An HTML page about the window."""
+
+
+class WorkerStatus(Model):
+    """The newest check run that was meant for the warm worker."""
+
+    run: str = Field(max_length=63)
+    """Its name, which a Job that takes it over has too."""
+    at: Moment
+    """When it was asked for."""
+    given_up: str = Field(default="", max_length=512)
+    """Why a Job took it over; empty where none did."""
 
 
 class Reference(Model):
@@ -386,6 +399,8 @@ class DriftMonitorStatus(Status):
     """How each check stands."""
     attempt: Attempt | None = None
     """The newest check run."""
+    worker: WorkerStatus | None = None
+    """What was asked of the warm worker; left out where there is none."""
     health: Health | None = None
     """How well the service is."""
     deliveries: tuple[Delivery, ...] = Field(default=(), max_length=32)
@@ -447,4 +462,5 @@ __all__ = [
     "RetrainingOutcome",
     "RetrainingStatus",
     "WindowRun",
+    "WorkerStatus",
 ]

@@ -11,7 +11,7 @@ class Installation:
     """How this Tidemill was installed; the chart fills it in."""
 
     workload_image: str
-    """Runs ingest, training and check Jobs."""
+    """Runs ingest, training and check Jobs, and warm workers."""
     server_image: str
     """Runs serving pods."""
     image_pull_policy: str = "IfNotPresent"

@@ -117,6 +117,11 @@ def judge(service: str, service_uid: str, version: str, metric: str) -> str:
     return child(service, "judge", short(f"{service_uid}/{version}/{metric}"))
 
 
+def worker(monitor: str) -> str:
+    """The Deployment that carries a monitor's checks out without starting a pod for each."""
+    return child(monitor, "worker")
+
+
 def receiver(monitor: str) -> str:
     """The Deployment and the Service that take what other systems say for a monitor."""
     return child(monitor, "receiver")

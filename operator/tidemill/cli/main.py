@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "check": ("tidemill.cli.monitor", "Have a DriftMonitor check the window that ends now."),
     "retrain": ("tidemill.cli.monitor", "Have a DriftMonitor retrain."),
     "reset": ("tidemill.cli.monitor", "Close a DriftMonitor's circuit again."),
+    "work": ("tidemill.cli.work", "Carry out the checks of a DriftMonitor as they are asked for."),
     "receive": ("tidemill.cli.receive", "Take what other systems say for a DriftMonitor's External checks."),
     "profile": ("tidemill.cli.profile", "Profile a table."),
     "promote": ("tidemill.cli.rollout", "Let a candidate go on to its next stage, or to the end."),

@@ -1,20 +1,26 @@
-"""Measurements, asked of the serving pods and of Prometheus before a plan is made; a pod that does not answer is left out."""
+"""What is asked before a plan is made: measurements of serving pods and of Prometheus, check runs of warm workers.
+
+A serving pod that does not answer is left out; of a worker it is told that it does not.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Literal
 
 import aiohttp
 from pydantic import ValidationError
 
-from tidemill.contract import Measurements
+from tidemill.contract import CHECK_HOLD_SECONDS, Measurements, RunReport
 from tidemill.engine.prometheus import Prometheus
-from tidemill.plan.plan import Answers, Question
+from tidemill.plan.plan import Answers, CheckRequest, CheckResponse, Question
 
 log = logging.getLogger(__name__)
 
 LARGEST_ANSWER = 1 << 20
+NOT_NOW = frozenset({409, 429, 503})
+"""What a worker answers that has another run to end, or is about to stop."""
 
 
 class Pods:
@@ -27,23 +33,68 @@ class Pods:
         self._session = session
         self._prometheus = prometheus or Prometheus(session)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
+        # On a busy node a worker that counts rows answers late.
+        self._patience = aiohttp.ClientTimeout(total=CHECK_HOLD_SECONDS + 4 * timeout)
 
     async def answer(self, question: Question | None) -> Answers:
-        """What the pods said, in the order in which they were asked, without those that failed; then what came of the queries."""
+        """What the pods said, in the order in which they were asked, without those that failed; then what came of the
+        queries, and of the check runs."""
         if question is None:
             return ()
-        said, queried = await asyncio.gather(
+        said, queried, checked = await asyncio.gather(
             asyncio.gather(*(self._ask(url) for url in question.urls)),
             asyncio.gather(*(self._prometheus.ask(query) for query in question.queries)),
+            asyncio.gather(*(self._check(request) for request in question.checks)),
         )
-        return (*(answer for answer in said if answer is not None), *queried)
+        return (*(answer for answer in said if answer is not None), *queried, *checked)
 
     async def _ask(self, url: str) -> Measurements | None:
         try:
             async with self._session.get(url, timeout=self._timeout, allow_redirects=False) as response:
                 response.raise_for_status()
-                body = await response.content.read(LARGEST_ANSWER)
+                body = await _whole(response)
             return Measurements.model_validate_json(body)
         except (aiohttp.ClientError, TimeoutError, ConnectionError, ValidationError) as problem:
             log.info("no measurements from %s: %s %s", url, type(problem).__name__, str(problem)[:200])
             return None
+
+    async def _check(self, request: CheckRequest) -> CheckResponse:
+        """Ask for a run: the first time it begins, from then on the worker tells how it stands."""
+        headers = {"content-type": "application/json"}
+        try:
+            async with self._session.post(
+                request.url, data=request.order, headers=headers, timeout=self._patience, allow_redirects=False
+            ) as response:
+                status = response.status
+                body = await _whole(response)
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as problem:
+            return _not_checked(request, "Unheard", f"does not answer: {type(problem).__name__}")
+        if status == 202:
+            return CheckResponse(request.run, "Running")
+        if status != 200:
+            told = " ".join(body.decode(errors="replace").split())[:300]
+            return _not_checked(request, "Unheard" if status in NOT_NOW else "Refused", f"answers {status}: {told}")
+        try:
+            report = RunReport.model_validate_json(body)
+        except ValidationError:
+            return _not_checked(
+                request, "Refused", "gave a report that cannot be read; operator and image may be of different releases"
+            )
+        if report.checked is None and report.failure is None:
+            return _not_checked(request, "Refused", "gave a report that says nothing of a check")
+        return CheckResponse(request.run, "Reported", report)
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body, which comes in as many pieces as the network makes of it."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > LARGEST_ANSWER:
+            raise aiohttp.ClientPayloadError(f"an answer of more than {LARGEST_ANSWER} bytes")
+    return bytes(body)
+
+
+def _not_checked(request: CheckRequest, outcome: Literal["Unheard", "Refused"], message: str) -> CheckResponse:
+    log.info("no check by %s: %s", request.url, message)
+    return CheckResponse(request.run, outcome, message=message)

@@ -32,7 +32,7 @@ def visit(key: Key, world: World, installation: Installation, now: datetime, ans
         case "InferenceService":
             return inferenceservice.plan(_known(InferenceService, world, key), world, installation, now, answers)
         case "DriftMonitor":
-            return driftmonitor.plan(_known(DriftMonitor, world, key), world, installation, now)
+            return driftmonitor.plan(_known(DriftMonitor, world, key), world, installation, now, answers)
     raise KeyError(f"no planner for {key.kind}")
 
 
@@ -43,11 +43,16 @@ def _known(kind: type[Kind], world: World, key: Key) -> Kind:
 
 
 def questions(key: Key, world: World) -> Question | None:
-    """What has to be measured before the object under `key` can be planned."""
+    """What has to be asked before the object under `key` can be planned."""
     manifest = world.get(*key)
-    if key.kind != InferenceService.kind_name or manifest is None or is_leaving(manifest):
+    if manifest is None or is_leaving(manifest):
         return None
-    return inferenceservice.questions(_known(InferenceService, world, key), world)
+    match key.kind:
+        case "InferenceService":
+            return inferenceservice.questions(_known(InferenceService, world, key), world)
+        case "DriftMonitor":
+            return driftmonitor.questions(_known(DriftMonitor, world, key), world)
+    return None
 
 
 __all__ = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdict
 from tidemill.contract import Arm, Latencies
 from tidemill.plan.gates import regression
-from tidemill.plan.plan import Answers, Queried
+from tidemill.plan.plan import Answers, CheckResponse, Queried
 from tidemill.plan.scores import population_stability
 
 NOISE_SECONDS = 0.01
@@ -44,6 +44,8 @@ def add_up(answers: Answers, candidate_digest: str, told: Mapping[str, Told] | N
     compared = agreed = 0
     said = dict(told or {})
     for one in answers:
+        if isinstance(one, CheckResponse):
+            continue
         if isinstance(one, Queried):
             said[one.metric] = Told(one.value, message=one.problem)
             continue

@@ -115,12 +115,17 @@ def advance(
         return Progress(recorded, run, order_job=True)
     if not run.over:
         # A pod that is looked for is given up by the clock, not by an event.
-        ended = dig(job or {}, "status", "completionTime")
-        return Progress(recorded, run, wake=UNSEEN_FOR if ended and not pods else None)
+        completed = dig(job or {}, "status", "completionTime")
+        return Progress(recorded, run, wake=UNSEEN_FOR if completed and not pods else None)
+    return ended(recorded, run, now, limit=limit)
+
+
+def ended(recorded: Attempt, run: Run, now: datetime, *, limit: int | None = None) -> Progress:
+    """The attempt, whose end is seen now for the first time: how `run` ended."""
     if run.failure is None:
-        ended = recorded.model_copy(update={"outcome": "Succeeded", "finished_at": now.replace(microsecond=0)})
-        return Progress(ended, run, just_ended=True)
-    ended = recorded.model_copy(
+        over = recorded.model_copy(update={"outcome": "Succeeded", "finished_at": now.replace(microsecond=0)})
+        return Progress(over, run, just_ended=True)
+    over = recorded.model_copy(
         update={
             "outcome": "Failed",
             "reason": str(run.failure.reason),
@@ -129,8 +134,8 @@ def advance(
             "finished_at": now.replace(microsecond=0),
         }
     )
-    wake = pause(ended.number) if may_repeat(run.failure, ended.number, limit) else None
-    return Progress(ended, run, wake=wake, just_ended=True)
+    wake = pause(over.number) if may_repeat(run.failure, over.number, limit) else None
+    return Progress(over, run, wake=wake, just_ended=True)
 
 
 def may_repeat(failure: Failure, number: int, limit: int | None) -> bool:

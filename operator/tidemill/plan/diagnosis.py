@@ -78,8 +78,8 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | Non
     if dig(job, "spec", "suspend"):
         return Run("Waiting", message="held back by its queue", queued=True)
     for pod in pods:
-        if trouble := _trouble(pod):
-            return Run("Waiting", message=trouble)
+        if wrong := trouble(pod):
+            return Run("Waiting", message=wrong)
         if dig(pod, "status", "phase") == "Running":
             return Run("Running")
     return Run("Waiting", message="the pod is being started")
@@ -133,7 +133,7 @@ def _failed(reason: Reason, message: str, *, retryable: bool = False) -> Run:
     return Run("Failed", failure=Failure(reason=reason, message=message, retryable=retryable))
 
 
-def _trouble(pod: Manifest) -> str:
+def trouble(pod: Manifest) -> str:
     """What keeps a pod from starting, with the remedy; empty where nothing is known to."""
     for condition in dig(pod, "status", "conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
@@ -144,6 +144,8 @@ def _trouble(pod: Manifest) -> str:
             return f"the image {container.get('image')} cannot be had ({waiting.get('reason')}); check the chart's image values"
         if waiting.get("reason") in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
             return f"the container cannot be started: {waiting.get('message')}"
+        if waiting.get("reason") == "CrashLoopBackOff":
+            return "the container ends again and again; see its log"
     return ""
 
 

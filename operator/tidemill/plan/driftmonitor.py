@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion
 from tidemill.api.checks import LABELLED_TYPES
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.dataset import Revision
 from tidemill.api.driftmonitor import DriftMonitorStatus
-from tidemill.children import jobs, names, receiving, versions
+from tidemill.children import jobs, names, versions, worker
 from tidemill.children.installation import Installation
-from tidemill.contract import CheckOrder, VersionOrder, digest_of
+from tidemill.contract import CheckOrder, RunReport, VersionOrder, digest_of
 from tidemill.contract_health import health
-from tidemill.plan import notifying, policy, references, unsupported, verdicts, windows
-from tidemill.plan.attempts import Progress, advance, outdated
-from tidemill.plan.plan import Notice, Plan, Retirement
-from tidemill.plan.reading import find, is_leaving, is_ours
+from tidemill.plan import asking, companions, notifying, policy, references, unsupported, verdicts, windows
+from tidemill.plan.attempts import Progress, advance, ended, outdated
+from tidemill.plan.diagnosis import Run
+from tidemill.plan.plan import Answers, Notice, Plan, Question, Retirement
+from tidemill.plan.reading import find
 from tidemill.plan.references import MissingReferenceError
 from tidemill.plan.windows import Due, NeverFiresError, UnusableScheduleError
-from tidemill.plan.world import Manifest, World, key_of
+from tidemill.plan.world import Manifest, World
+
+MOST_ATTEMPTS: Final = 2
+"""How often the check of a window is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +39,59 @@ class Checking:
     notices: tuple[Notice, ...] = ()
 
 
-def plan(monitor: DriftMonitor, world: World, installation: Installation, now: datetime) -> Plan:
+def questions(monitor: DriftMonitor, world: World) -> Question | None:
+    """The check run to ask the warm worker for, where the status says that it is asked."""
+    attempt = monitor.status.attempt
+    if not worker.is_needed(monitor) or monitor.status.worker is None:
+        return None
+    if attempt is None or attempt.outcome != "Running" or attempt.at is None:
+        return None
+    _, version = _served(monitor, world)
+    if version is None and monitor.spec.target.cloud_events is None:
+        return None
+    try:
+        revision = references.revision_of(monitor, world)
+    except MissingReferenceError:
+        return None
+    pinned = references.pin(monitor, version)
+    status = references.rebase(monitor, pinned, revision, attempt.at)
+    if status.reference is None or status.attempt is None:
+        return None
+    order = _order(monitor, status.reference.since, pinned, revision, attempt.at)
+    run = names.run(monitor.name, digest_of(order), attempt.number)
+    asked = asking.request(monitor, run, jobs.spell(order), world)
+    return Question(checks=(asked,)) if asked else None
+
+
+def plan(monitor: DriftMonitor, world: World, installation: Installation, now: datetime, answers: Answers = ()) -> Plan:
     """Check the window that is due, and decide what its verdict calls for."""
     if refused := unsupported.refusal(monitor):
         return Plan(
             _settled(monitor, monitor.status, [*refused], now), notices=unsupported.notices(monitor.status, refused)
         )
     if monitor.spec.suspend:
-        return Plan(_settled(monitor, monitor.status, [false("Ready", Reason.SUSPENDED, "spec.suspend is set")], now))
+        said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set")]
+        cooled = companions.warm(monitor, world, installation).retire
+        return Plan(_settled(monitor, monitor.status, said, now), retire=cooled)
     if monitor.spec.target.cloud_events is not None:
-        return _guarded(monitor, None, None, world, installation, now)
-    service = find(InferenceService, world, monitor.namespace, monitor.log)
+        return _guarded(monitor, None, None, world, installation, now, answers)
+    service, version = _served(monitor, world)
     if service is None:
         # What was seen of another service, or of one that is gone, says nothing about the next.
         forgotten = {"reference": None, "checks": (), "last_run": None, "attempt": None}
         monitor = monitor.model_copy(update={"status": monitor.status.model_copy(update=forgotten)})
         return _waiting(monitor, f"there is no InferenceService {monitor.log!r} in this namespace", now)
-    version = (
-        find(ModelVersion, world, monitor.namespace, service.status.stable.version) if service.status.stable else None
-    )
     if version is None:
         return _waiting(monitor, f"InferenceService {service.name!r} has no stable version yet", now)
-    return _guarded(monitor, service, version, world, installation, now)
+    return _guarded(monitor, service, version, world, installation, now, answers)
+
+
+def _served(monitor: DriftMonitor, world: World) -> tuple[InferenceService | None, ModelVersion | None]:
+    """The service that is watched and the version that it serves; None for what is not there."""
+    service = find(InferenceService, world, monitor.namespace, monitor.log)
+    if service is None or service.status.stable is None:
+        return service, None
+    return service, find(ModelVersion, world, monitor.namespace, service.status.stable.version)
 
 
 def _guarded(
@@ -65,13 +101,14 @@ def _guarded(
     world: World,
     installation: Installation,
     now: datetime,
+    answers: Answers,
 ) -> Plan:
     """Watch a service, or without one the payloads of one that is not Tidemill's; what only the user can mend is said."""
     try:
-        return _watch(monitor, service, version, world, installation, now)
+        return _watch(monitor, service, version, world, installation, now, answers)
     except MissingReferenceError as missing:
         # Payloads that nobody takes are lost: their receiver does not wait for what they are compared with.
-        receiver = _receiver(monitor, world, installation)[0] if monitor.spec.target.cloud_events else ()
+        receiver = companions.receiver(monitor, world, installation).ensure if monitor.spec.target.cloud_events else ()
         return replace(_waiting(monitor, str(missing), now), ensure=receiver)
     except NeverFiresError as never:
         return _stalled(monitor, Reason.SCHEDULE_NEVER_FIRES, str(never), now)
@@ -86,6 +123,7 @@ def _watch(
     world: World,
     installation: Installation,
     now: datetime,
+    answers: Answers,
 ) -> Plan:
     revision = references.revision_of(monitor, world)
     pinned = references.pin(monitor, version)
@@ -96,7 +134,7 @@ def _watch(
         to = pinned.name if before.version != pinned.name else f"revision {(revision.digest if revision else '')[:19]}"
         notices = (Notice("ReferenceMoved", f"windows are now compared with {to}"),)
     due = windows.due(monitor, now)
-    checking = _check(monitor, status, pinned, revision, due, world, installation, now)
+    checking = _check(monitor, status, pinned, revision, due, world, installation, now, answers)
     status, progress = checking.status, checking.progress
     decision = (
         policy.decide(monitor, status, service, version, world, now)
@@ -124,6 +162,7 @@ def _watch(
     said = [
         *_about_checks(status, progress),
         *verdicts.say(status, monitor.spec.window.minimum_samples),
+        *asking.say(monitor, world),
         *policy.say(monitor, decision),
     ]
     wakes = [
@@ -133,11 +172,11 @@ def _watch(
         (decision.wake - now).total_seconds() if decision.wake else None,
         told.wake,
     ]
-    receiver, retired = _receiver(monitor, world, installation)
+    receiver, warm = companions.receiver(monitor, world, installation), companions.warm(monitor, world, installation)
     return Plan(
         _settled(monitor, status, said, now),
-        ensure=(*receiver, *checking.ensure, *decision.ensure, *told.ensure),
-        retire=(*retired, *checking.retire),
+        ensure=(*receiver.ensure, *warm.ensure, *checking.ensure, *decision.ensure, *told.ensure),
+        retire=(*receiver.retire, *warm.retire, *checking.retire),
         notices=(*notices, *checking.notices, *decision.notices, *told.notices),
         wake=max(min(wake for wake in wakes if wake is not None), 0.0),
     )
@@ -152,6 +191,7 @@ def _check(
     world: World,
     installation: Installation,
     now: datetime,
+    answers: Answers,
 ) -> Checking:
     """Carry the run of the newest window on, and record what it found."""
     assert status.reference is not None, "a monitor with a stable version has a reference"
@@ -161,7 +201,18 @@ def _check(
     order = _order(monitor, status.reference.since, version, revision, end)
     # A change of the checks is another order, so that an edit is answered with the window at hand.
     digest = digest_of(order)
-    progress = advance(monitor, digest, status.attempt, world, now, at=end, limit=2)
+    progress = advance(monitor, digest, status.attempt, world, now, at=end, limit=MOST_ATTEMPTS)
+    notices: tuple[Notice, ...] = ()
+    if not worker.is_needed(monitor):
+        status = status.model_copy(update={"worker": None})
+    elif progress.order_job:
+        run = names.run(monitor.name, digest, progress.attempt.number)
+        asked = asking.carry_on(monitor, run, world, answers, now)
+        status, notices = status.model_copy(update={"worker": asked.status}), asked.notices
+        if asked.report is not None:
+            progress = ended(progress.attempt, _over(asked.report), now, limit=MOST_ATTEMPTS)
+        elif not asked.by_job:
+            progress = replace(progress, order_job=False, wake=asked.wake)
     status = status.model_copy(update={"attempt": progress.attempt})
     period = (due.next_at - due.end).total_seconds()
     job = jobs.run(
@@ -175,7 +226,7 @@ def _check(
         ttl=min(int(max(600.0, 4 * period)), 3600),
     )
     if progress.order_job:
-        return Checking(status, progress, ensure=(job,), retire=outdated(job, progress, world))
+        return Checking(status, progress, ensure=(job,), retire=outdated(job, progress, world), notices=notices)
     if progress.just_ended and progress.report and progress.report.checked:
         on_demand = windows.is_on_demand(monitor, end, now)
         status, notices = verdicts.record(status, order, version, progress.report.checked, on_demand=on_demand)
@@ -207,29 +258,17 @@ def _order(
     )
 
 
+def _over(report: RunReport) -> Run:
+    """How a run ended that left this report."""
+    return Run("Failed" if report.failure else "Succeeded", report=report, failure=report.failure)
+
+
 def rests_on_labels(monitor: DriftMonitor) -> bool:
     """Whether a check or a brake of the retraining rests on how many rows have labels."""
     spec = monitor.spec
     return spec.retraining is not None or any(
         check.type in LABELLED_TYPES or (check.type == "Timeliness" and check.subject == "Labels")
         for check in spec.checks
-    )
-
-
-def _receiver(
-    monitor: DriftMonitor, world: World, installation: Installation
-) -> tuple[tuple[Manifest, ...], tuple[Retirement, ...]]:
-    """The pod that takes what other systems say, while a check asks for it; one that no check asks for any more goes."""
-    if receiving.is_needed(monitor):
-        return (receiving.service(monitor), receiving.deployment(monitor, installation, windows.reach(monitor))), ()
-    name = names.receiver(monitor.name)
-    found = [world.get(kind, monitor.namespace, name) for kind in ("Deployment", "Service")]
-    ours = [manifest for manifest in found if manifest is not None and is_ours(manifest, monitor.metadata.uid)]
-    reason = "no check of type External is left"
-    return (), tuple(
-        Retirement(key_of(manifest), manifest["metadata"]["uid"], reason)
-        for manifest in ours
-        if not is_leaving(manifest)
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tidemill.api.conditions import Status
-from tidemill.contract import Measurements
+from tidemill.contract import Measurements, RunReport
 from tidemill.plan.world import Key, Manifest
 
 
@@ -68,11 +68,24 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Measurements that a planner needs: where to ask for them before planning."""
+class CheckRequest:
+    """A check run to ask of a warm worker; asked again under the same name, it is the same run."""
 
-    urls: tuple[str, ...]
+    run: str
+    """Its name: that of the Job that would carry it out."""
+    url: str
+    order: str
+    """As JSON, as it would stand in the Job's pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a planner needs to know: where to ask for it before planning."""
+
+    urls: tuple[str, ...] = ()
+    """Of measurements."""
     queries: tuple[Query, ...] = ()
+    checks: tuple[CheckRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +98,17 @@ class Queried:
     """Why there is no value."""
 
 
-Answers = tuple[Measurements | Queried, ...]
+@dataclass(frozen=True, slots=True)
+class CheckResponse:
+    """What a warm worker says of a run."""
+
+    run: str
+    outcome: Literal["Reported", "Running", "Unheard", "Refused"]
+    """Unheard may be otherwise in a moment; Refused will not."""
+    report: RunReport | None = None
+    """Where it is Reported."""
+    message: str = ""
+    """What the worker does where it is Unheard or Refused: `does not answer: TimeoutError`."""
+
+
+Answers = tuple[Measurements | Queried | CheckResponse, ...]

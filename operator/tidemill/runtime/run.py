@@ -64,6 +64,11 @@ def _report(order_path: Path, store_path: Path, credentials_path: Path) -> RunRe
             Reason.INVALID_SPEC,
             f"the order does not say what to do: {where}: {first['msg']}; operator and image may be of different releases",
         )
+    return report_on(order, store_path, credentials_path)
+
+
+def report_on(order: AnyOrder, store_path: Path, credentials_path: Path = Path(CREDENTIALS_PATH)) -> RunReport:
+    """Do what `order` says and tell what came of it; never an exception."""
     try:
         return carry_out(order, store_path, credentials_path)
     except RunFailed as error:

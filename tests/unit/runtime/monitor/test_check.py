@@ -154,6 +154,15 @@ def test_labels_that_say_the_answers_are_wrong_fail_performance(life: Life) -> N
     assert life.model.accuracy - 0.05 == pytest.approx(found.threshold)
 
 
+def test_what_is_right_may_change_while_nothing_that_is_asked_or_answered_does(life: Life) -> None:
+    rows, labels = life.draw(250)
+    life.serve(rows, labels=np.where(np.arange(250) % 4 == 0, 1 - labels, labels))
+
+    checked = life.check(INPUTS, ANSWERS, QUALITY, SOUND)
+
+    assert ["Passing", "Passing", "Failing", "Passing"] == [outcome.verdict for outcome in checked.checks]
+
+
 def test_an_error_fails_when_it_rises(life: Life) -> None:
     rows, labels = life.draw(200)
     life.serve(rows, labels=[1 - label for label in labels])

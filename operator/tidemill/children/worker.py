@@ -1,0 +1,58 @@
+"""The warm worker of a monitor: one pod that is as a check Job's, and stays to be asked for the next check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidemill.api import DriftMonitor
+from tidemill.children import names, pods
+from tidemill.children.installation import Installation
+from tidemill.contract import SERVING_PORT, WorkerOrder
+
+COMPONENT = "worker"
+
+
+def is_needed(monitor: DriftMonitor) -> bool:
+    """Whether the monitor asks for one, and there is anything to check."""
+    return monitor.spec.execution == "WarmWorker" and not monitor.spec.suspend
+
+
+def deployment(monitor: DriftMonitor, installation: Installation, deadline: float) -> dict[str, Any]:
+    """The Deployment of the worker, which gives a run up after `deadline` seconds, as a Job would.
+
+    Nobody needs two of them: the old pod goes before the new one comes, and Jobs stand in for a moment.
+    """
+    order = WorkerOrder(
+        namespace=monitor.namespace, monitor=monitor.name, service=monitor.log, deadline_seconds=deadline
+    )
+    container = {
+        "name": COMPONENT,
+        "image": installation.workload_image,
+        "args": ["work", "--port", str(SERVING_PORT)],
+        "ports": [{"name": "http", "containerPort": SERVING_PORT}],
+        "resources": pods.resources(monitor.spec.resources, cpu="250m", memory="512Mi"),
+        "readinessProbe": {
+            "httpGet": {"path": "/healthz", "port": "http"},
+            "periodSeconds": 2,
+            "timeoutSeconds": 5,
+            "failureThreshold": 2,
+        },
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": names.owned_by(monitor, names.worker(monitor.name), COMPONENT),
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {names.OWNER_UID: monitor.metadata.uid, names.COMPONENT: COMPONENT}},
+            "strategy": {"type": "Recreate"},
+            "revisionHistoryLimit": 2,
+            "template": {
+                "metadata": {
+                    "labels": names.labels(monitor, COMPONENT),
+                    "annotations": {names.ORDER: order.model_dump_json(by_alias=True, exclude_none=True)},
+                },
+                "spec": pods.pod(installation, container, told={"order.json": names.ORDER}),
+            },
+        },
+    }

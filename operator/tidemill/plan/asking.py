@@ -1,0 +1,102 @@
+"""A check run asked of a monitor's warm worker: when it is asked for, what came of it, and when a Job takes it over.
+
+    not asked ──▶ asked ──▶ reported
+        │           │
+        └───────────┴─────▶ given up: a Job carries the run out
+
+The status says that a run is asked for before anybody asks, and the run has the name that its Job would have. So whoever
+asks, and however often, means the same run, and one run is counted once: when the status turns from Running.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from tidemill.api import DriftMonitor
+from tidemill.api.conditions import Reason, Said, false, true
+from tidemill.api.driftmonitor import WorkerStatus
+from tidemill.children import names, worker
+from tidemill.contract import CHECKS_ROUTE, RunReport
+from tidemill.plan.diagnosis import trouble
+from tidemill.plan.inference.sight import base_url, is_ready
+from tidemill.plan.plan import Answers, CheckRequest, CheckResponse, Notice
+from tidemill.plan.reading import is_leaving, label
+from tidemill.plan.windows import LONGEST_RUN
+from tidemill.plan.world import Manifest, World
+
+UNHEARD_FOR: Final = 10.0
+"""Seconds after which a worker that cannot be heard is given up."""
+_AGAIN: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Where a run stands with the worker after this visit."""
+
+    status: WorkerStatus
+    report: RunReport | None = None
+    """What came of the run, once it is over."""
+    wake: float | None = None
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def by_job(self) -> bool:
+        """Whether a Job is to carry the run out."""
+        return bool(self.status.given_up)
+
+
+def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, now: datetime) -> Asking:
+    """Ask for `run`, wait for it, or give it up; for a run that has no Job."""
+    status, ready = monitor.status.worker, address(monitor, world)
+    if status is None or status.run != run:
+        status = WorkerStatus(run=run, at=now.replace(microsecond=0))
+        return Asking(status, wake=0.0) if ready else _given_up(status, "is not ready", type_="Normal")
+    if status.given_up:
+        return Asking(status)
+    if not ready:
+        return _given_up(status, "is not ready any more")
+    waited = (now - status.at).total_seconds()
+    said = next((one for one in answers if isinstance(one, CheckResponse) and one.run == run), None)
+    if said is not None and said.report is not None:
+        return Asking(status, said.report)
+    if said is not None and (said.outcome == "Refused" or (said.outcome == "Unheard" and waited > UNHEARD_FOR)):
+        return _given_up(status, said.message)
+    if waited > LONGEST_RUN:
+        return _given_up(status, f"has not come to an end within {LONGEST_RUN:.0f} s")
+    return Asking(status, wake=_AGAIN if said is not None else 0.0)
+
+
+def request(monitor: DriftMonitor, run: str, order: str, world: World) -> CheckRequest | None:
+    """What to ask the worker; None where the status does not say that it is asked for `run`."""
+    status, ready = monitor.status.worker, address(monitor, world)
+    if status is None or status.run != run or status.given_up or not ready:
+        return None
+    return CheckRequest(run, f"{ready}{CHECKS_ROUTE}/{run}", order)
+
+
+def address(monitor: DriftMonitor, world: World) -> str:
+    """Where the worker listens; empty while it is not ready."""
+    return next((base_url(pod) for pod in _pods(monitor, world) if is_ready(pod)), "")
+
+
+def say(monitor: DriftMonitor, world: World) -> list[Said]:
+    """Whether the worker is ready, where there is to be one; checks do not wait for it."""
+    if not worker.is_needed(monitor):
+        return []
+    if address(monitor, world):
+        return [true("WorkerReady", Reason.REPLICAS_READY)]
+    wrong = next(filter(None, map(trouble, _pods(monitor, world))), "its pod is being started")
+    return [false("WorkerReady", Reason.REPLICAS_NOT_READY, f"{wrong}; until it is ready, each check is a Job")]
+
+
+def _pods(monitor: DriftMonitor, world: World) -> list[Manifest]:
+    found = world.labelled("Pod", monitor.namespace, names.OWNER_UID, monitor.metadata.uid)
+    return [pod for pod in found if label(pod, names.COMPONENT) == worker.COMPONENT and not is_leaving(pod)]
+
+
+def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> Asking:
+    why = f"the warm worker {why}"[:512]
+    notice = Notice("CheckedByJob", f"{status.run} is run by a Job: {why}", type_)
+    return Asking(status.model_copy(update={"given_up": why}), notices=(notice,))

@@ -1,0 +1,258 @@
+"""Check runs asked of a warm worker: when, by which name, until when, and counted once whatever is lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from stories import script
+from stories.openings import in_service, newest
+from stories.theatre import INSTALLATION, OURS, Theatre
+from support import monitors as make
+from support.monitors import NOW, ago
+from tidemill import plan
+from tidemill.api import DriftMonitor
+from tidemill.api.conditions import Reason
+from tidemill.api.driftmonitor import WorkerStatus
+from tidemill.children import names
+from tidemill.contract import Checked, Failure, RunReport
+from tidemill.plan import Key, World, asking
+from tidemill.plan.plan import CheckResponse
+
+RUN = "fraud-0a1b2c3d-1"
+REPORT = RunReport(checked=Checked(samples=500, verdict="Passing"))
+
+
+def pod(*, ready: bool = True, address: str = "10.0.0.7", owner: str = "u-1", leaving: bool = False) -> dict[str, Any]:
+    labels = {names.OWNER_UID: owner, names.COMPONENT: "worker"}
+    metadata: dict[str, Any] = {"name": f"w-{owner}", "namespace": "shop", "uid": "p-1", "labels": labels}
+    if leaving:
+        metadata["deletionTimestamp"] = "2026-01-05T11:59:59Z"
+    status = {"podIP": address, "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}
+    return {"kind": "Pod", "metadata": metadata, "status": status}
+
+
+def monitor(asked: WorkerStatus | None = None) -> DriftMonitor:
+    watched = make.monitor(execution="WarmWorker")
+    return watched.model_copy(update={"status": watched.status.model_copy(update={"worker": asked})})
+
+
+def said(outcome: str, **more: Any) -> tuple[CheckResponse]:
+    return (CheckResponse(RUN, outcome, **more),)  # type: ignore[arg-type]
+
+
+WARM = World([pod()])
+ASKED = WorkerStatus(run=RUN, at=ago(seconds=2))
+
+
+def test_before_anybody_asks_the_status_says_so() -> None:
+    begun = asking.carry_on(monitor(), RUN, WARM, (), NOW)
+
+    assert (WorkerStatus(run=RUN, at=NOW), 0.0, False) == (begun.status, begun.wake, begun.by_job)
+    assert asking.request(monitor(), RUN, "{}", WARM) is None
+    asked = asking.request(monitor(begun.status), RUN, "{}", WARM)
+    assert asked is not None
+    assert (RUN, f"http://10.0.0.7:8080/checks/{RUN}", "{}") == (asked.run, asked.url, asked.order)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        World(),
+        World([pod(ready=False)]),
+        World([pod(address="")]),
+        World([pod(leaving=True)]),
+        World([pod(owner="u-2")]),
+    ],
+    ids=["no pod", "not ready", "no address", "leaving", "another monitor's"],
+)
+def test_a_worker_that_is_not_ready_is_not_waited_for(found: World) -> None:
+    begun = asking.carry_on(monitor(), RUN, found, (), NOW)
+    later = asking.carry_on(monitor(ASKED), RUN, found, (), NOW)
+
+    assert [True, True] == [begun.by_job, later.by_job]
+    assert ["Normal", "Warning"] == [notice.type for notice in (*begun.notices, *later.notices)]
+    assert asking.request(monitor(ASKED), RUN, "{}", found) is None
+
+
+def test_a_report_ends_the_run() -> None:
+    assert REPORT == asking.carry_on(monitor(ASKED), RUN, WARM, said("Reported", report=REPORT), NOW).report
+
+
+def test_the_answer_to_another_run_says_nothing_of_this_one() -> None:
+    heard = asking.carry_on(monitor(ASKED), "fraud-99999999-1", WARM, said("Reported", report=REPORT), NOW)
+
+    assert (None, "fraud-99999999-1", NOW) == (heard.report, heard.status.run, heard.status.at)
+
+
+PATIENCE = {
+    "a run under way is waited for": ("Running", 899, False),
+    "but not longer than for a Job": ("Running", 901, True),
+    "a worker that cannot be heard is asked again": ("Unheard", 9, False),
+    "for some seconds": ("Unheard", 11, True),
+    "one that refuses is not": ("Refused", 1, True),
+}
+
+
+@pytest.mark.parametrize("case", PATIENCE)
+def test_how_long_a_worker_is_waited_for(case: str) -> None:
+    outcome, seconds, by_job = PATIENCE[case]
+    asked = ASKED.model_copy(update={"at": ago(seconds=seconds)})
+
+    heard = asking.carry_on(monitor(asked), RUN, WARM, said(outcome, message="answers 400: odd"), NOW)
+
+    assert by_job == heard.by_job
+    assert by_job == bool(heard.notices)
+    assert by_job or heard.wake == 1.0
+
+
+def test_a_run_that_was_given_up_stays_a_jobs() -> None:
+    given_up = ASKED.model_copy(update={"given_up": "the warm worker is not ready"})
+
+    heard = asking.carry_on(monitor(given_up), RUN, WARM, said("Reported", report=REPORT), NOW)
+
+    assert (True, None, ()) == (heard.by_job, heard.report, heard.notices)
+    assert asking.request(monitor(given_up), RUN, "{}", WARM) is None
+
+
+# The whole planner, in a pretend cluster
+
+
+def watched(theatre: Theatre, **spec: Any) -> Theatre:
+    """A service with a monitor whose first window has been checked by a warm worker."""
+    in_service(theatre)
+    theatre.apply(script.monitor(execution="WarmWorker", **spec))
+    theatre.run(minutes=1, seconds=30)
+    return theatre
+
+
+def test_what_is_asked_is_what_the_job_would_be_told() -> None:
+    key = Key("DriftMonitor", "shop", "fraud")
+    warm, cold = watched(Theatre()), Theatre()
+    in_service(cold)
+    cold.apply(script.monitor())
+    cold.run(minutes=1, seconds=1)
+    warm.run(seconds=31)
+
+    question = plan.questions(key, warm.world)
+
+    assert question is not None
+    [asked] = question.checks
+    [pod_of_job] = [
+        one
+        for found, one in cold.objects.items()
+        if found.kind == "Pod" and one["metadata"]["labels"][names.COMPONENT] == "check"
+    ]
+    before = dict(cold.objects)
+    assert f"{asked.run}-pod" != pod_of_job["metadata"]["name"]
+    cold.run(minutes=1)
+    told = {
+        one["metadata"]["name"]: one["metadata"]["annotations"][names.ORDER]
+        for found, one in cold.objects.items()
+        if found not in before and found.kind == "Pod"
+    }
+    assert {f"{asked.run}-pod": asked.order} == told
+
+
+def test_a_check_of_a_warm_worker_is_no_job() -> None:
+    made = watched(Theatre())
+
+    assert [] == [
+        name for name in made.named("Job") if made.get("Job", name)["metadata"]["labels"][names.COMPONENT] == "check"
+    ]
+    assert "Passing" == made.get("DriftMonitor", "fraud")["status"]["lastRun"]["verdict"]
+
+
+def test_what_may_be_otherwise_next_time_is_asked_for_again_as_another_run() -> None:
+    made = watched(Theatre())
+    failure = Failure(reason=Reason.INTERNAL_ERROR, message="a fault of Tidemill", retryable=True)
+    made.reports["Check"] = lambda _: RunReport(failure=failure)
+    made.run(seconds=34)
+    first = made.get("DriftMonitor", "fraud")["status"]
+
+    made.reports["Check"] = script.checks("Passing")
+    made.run(seconds=20)
+    second = made.get("DriftMonitor", "fraud")["status"]
+
+    assert ("Failed", 1) == (first["attempt"]["outcome"], first["attempt"]["number"])
+    assert ("Succeeded", 2) == (second["attempt"]["outcome"], second["attempt"]["number"])
+    assert "" == second["worker"]["givenUp"]
+
+
+@pytest.mark.parametrize("change", [{"suspend": True}, {"execution": "Job"}])
+def test_a_worker_goes_when_nobody_is_to_ask_it(change: dict[str, Any]) -> None:
+    made = watched(Theatre())
+    assert "fraud-worker" in made.named("Deployment")
+
+    made.apply(script.monitor(**{"execution": "WarmWorker", **change}))
+    made.run(seconds=10)
+
+    assert "fraud-worker" not in made.named("Deployment")
+
+
+class Forgetful(Theatre):
+    """The operator dies before the n-th write of the monitor's status, having asked and heard already."""
+
+    dies_before = 0
+    written = 0
+
+    def _write_status(self, key: Key, status: dict[str, Any]) -> bool:
+        if key.kind == "DriftMonitor" and self.objects[key].get("status") != status:
+            self.written += 1
+            if self.written == self.dies_before:
+                self.wakes.clear()
+                self.dirty |= dict.fromkeys(one for one in self.objects if one.kind in OURS)
+                return False
+        return super()._write_status(key, status)
+
+
+def tide(theatre: Theatre) -> tuple[list[str], Any, Any]:
+    """The retrainings that a tide brings, what became of them, and how the monitor's checks stand then."""
+    watched(theatre)
+    theatre.reports["Check"] = script.checks("Failing")
+    theatre.run(minutes=2, seconds=30)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.run(minutes=2)
+    status = theatre.get("DriftMonitor", "fraud")["status"]
+    retrained = [name for name in theatre.named("TrainingJob") if "-retrain-" in name]
+    return retrained, status["history"], status["checks"]
+
+
+def test_whichever_write_is_lost_a_window_counts_once_and_a_tide_retrains_once() -> None:
+    told = Forgetful()
+    expected = tide(told)
+    assert 1 == len(expected[0])
+    assert told.written > 15
+
+    for number in range(1, told.written + 1):
+        forgetful = Forgetful()
+        forgetful.dies_before = number
+        assert expected == tide(forgetful), number
+
+
+def test_a_worker_that_forgets_between_two_questions_is_asked_anew() -> None:
+    made = watched(Theatre())
+    made.run(seconds=31)
+    assert len(made.checks_begun) == 2
+
+    made.checks_begun.clear()
+    made.run(seconds=5)
+
+    status = made.get("DriftMonitor", "fraud")["status"]
+    assert ("Succeeded", "2026-01-05T09:03:00Z") == (status["attempt"]["outcome"], status["lastRun"]["end"])
+
+
+def test_a_visit_without_answers_neither_waits_for_ever_nor_spins() -> None:
+    key = Key("DriftMonitor", "shop", "fraud")
+    made = watched(Theatre())
+    made.run(seconds=31)
+
+    unasked = plan.visit(key, made.world, INSTALLATION, made.now)
+
+    assert unasked is not None
+    assert 0.0 == unasked.wake
+    later = plan.visit(key, made.world, INSTALLATION, made.now + timedelta(seconds=901))
+    assert later is not None
+    assert ["CheckedByJob"] == [notice.reason for notice in later.notices]
