@@ -257,6 +257,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
                     await made.outages.over()
                 await kubelet.stop()
                 await mirror.stop()
+                made.truth.close()
 
 
 async def _define(mirror: Mirror) -> None:

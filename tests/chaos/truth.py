@@ -59,5 +59,9 @@ class Truth:
                 said.append(("delete", event.resource, event.name))
         return said
 
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+
     def forget(self, namespace: str) -> None:
         self._writes.pop(namespace, None)

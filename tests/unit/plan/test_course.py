@@ -1,5 +1,6 @@
 """The course of a rollout, where a crash came between two writes of one visit."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -126,3 +127,33 @@ def test_a_service_of_a_candidate_whose_deployment_is_gone_is_removed_too() -> N
     sight = Seen(deployment("v3"), None, (), (version("v3", 3),))
 
     assert decide(at_rest(), sight, choose(at_rest(), sight), NOW, ()).retire_candidate
+
+
+def deployed_at(of: str, moment: str) -> dict[str, Any]:
+    made = deployment(of)
+    return {**made, "metadata": {**made["metadata"], "creationTimestamp": moment}}
+
+
+def test_a_candidate_that_no_status_speaks_of_stays_until_everything_must_have_been_seen() -> None:
+    service = at_rest(stable={"version": "v1", "digest": "sha256:" + "1" * 64})
+    just_made = Seen(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
+    of_old = replace(just_made, candidate=deployed_at("v3", "2026-01-05T08:59:20Z"))
+
+    first = decide(service, just_made, choose(service, just_made), NOW, ())
+    later = decide(service, of_old, choose(service, of_old), NOW, ())
+
+    assert (False, 20.0) == (first.retire_candidate, first.wake)
+    assert (True, None) == (later.retire_candidate, later.wake)
+
+
+def test_a_candidate_whose_end_is_on_record_goes_at_once() -> None:
+    ended = {
+        "version": "v3",
+        "outcome": "RolledBack",
+        "startedAt": "2026-01-05T08:58:00Z",
+        "at": "2026-01-05T08:59:55Z",
+    }
+    service = at_rest(stable={"version": "v1", "digest": "sha256:" + "1" * 64}, history=[ended])
+    sight = Seen(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
+
+    assert decide(service, sight, choose(service, sight), NOW, ()).retire_candidate
