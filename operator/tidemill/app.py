@@ -201,7 +201,13 @@ class Operator:
         enough = asyncio.Event()
         registry = shell.register(self._store, self._controller.nudge, self._connection, self._kinds)
         watch = asyncio.create_task(
-            shell.run(registry, namespaces=self._settings.namespaces, stop=enough, on_signal=self._told.set),
+            shell.run(
+                registry,
+                namespaces=self._settings.namespaces,
+                stop=enough,
+                on_signal=self._told.set,
+                listed=self._resync.hasten,
+            ),
             name="watch",
         )
         await asyncio.wait({watch, *workers, *others}, return_when=asyncio.FIRST_COMPLETED)

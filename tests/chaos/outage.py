@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import Counter
 
 from cluster import Plane
@@ -19,6 +21,8 @@ class Outages:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self.counted: Counter[str] = Counter()
+        self.ended = -math.inf
+        """When the last one was over, by the monotonic clock; in an outage, now or later."""
 
     def begin(self, deed: str) -> None:
         """SIGKILL to the server; it is back some seconds later."""
@@ -33,6 +37,7 @@ class Outages:
     async def _pass(self, deed: str) -> None:
         component = self._plane.apiserver if deed == "KillApiServer" else self._plane.etcd
         async with self._turn:
+            self.ended = math.inf
             self.counted[deed] += 1
             component.kill()
             await asyncio.sleep(DOWN)
@@ -40,3 +45,4 @@ class Outages:
             # An API server that lost its store for long ends by itself.
             self._plane.apiserver.start()
             await asyncio.to_thread(self._plane.wait_ready, seconds=120)
+            self.ended = time.monotonic()

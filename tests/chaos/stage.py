@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from tidemill.engine.connection import connect
 from tidemill.engine.kinds import WATCHED
 
 FIRST_LOOK = 45.0
-"""Seconds after a start within which everything has been listed again."""
+"""Seconds after a start, or after the servers came back, within which everything has been listed again."""
 OWN_ENDS: tuple[Deed, ...] = (
     "KillApiServer",
     "KillEtcd",
@@ -114,10 +114,11 @@ class Stage:
                     problems += await meddler.meddle(deed)
                     await play.come_to_rest()
                 found, faults = await self._judge(plan, play, namespace, reference)
-                if faults and (wait := FIRST_LOOK - min(one.age for one in operators)) > 0:
-                    # What came and went between a start and its watches is healed by the first full look after it.
+                if faults and self._wait_for_a_look(operators) > 0:
+                    # What came and went before a watch began, or began anew, is healed by the full look after it.
                     late = True
-                    await asyncio.sleep(wait)
+                    await self.outages.over()
+                    await asyncio.sleep(self._wait_for_a_look(operators))
                     await play.come_to_rest()
                     found, faults = await self._judge(plan, play, namespace, reference)
                 problems += faults
@@ -145,6 +146,10 @@ class Stage:
             late,
             operators[0].ended_after(proxies[0].struck_at) if plan.deeds("Unelect") else None,
         )
+
+    def _wait_for_a_look(self, operators: Sequence[Operator]) -> float:
+        """Seconds until everybody must have listed everything since it started, and since the servers last came back."""
+        return FIRST_LOOK - min(time.monotonic() - self.outages.ended, *(one.age for one in operators))
 
     async def _judge(
         self, plan: FaultPlan, play: Play, namespace: str, reference: Ending | None

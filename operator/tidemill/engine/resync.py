@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,11 @@ log = logging.getLogger(__name__)
 
 PERIOD = 300.0
 SOON = 30.0
-"""The first look after the start comes early: it closes the gap between the first list and the beginning of the watches."""
+"""The first look after the start comes early, and so does the one after a look that failed."""
+HASTE = 5.0
+"""Seconds after a watch has begun anew until everything is looked at, when no other has begun anew meanwhile."""
+PATIENCE = 60.0
+"""Seconds that a look waits for, at most, while one watch after the other begins anew."""
 ATTEMPTS = 5
 
 
@@ -46,6 +51,7 @@ class Resync:
         self._period = period
         self.kinds: Sequence[Watched] = WATCHED
         """What is listed."""
+        self._doubt = asyncio.Event()
         self.last: float | None = None
         """When the newest full look ended, by the clock."""
 
@@ -63,16 +69,32 @@ class Resync:
             self._nudge(set(self._store.world.keys(kind)), False)
         log.info("listed %d objects in %.1f s", len(self._store.world), ended - began)
 
+    def hasten(self) -> None:
+        """A watch has begun anew with a list: what was deleted in the gap before it, nothing but a look will tell."""
+        self._doubt.set()
+
     async def keep_looking(self) -> None:
         """Look again and again, for ever."""
         delay = min(SOON, self._period)
         while True:
-            await asyncio.sleep(delay)
+            await self._pause(delay)
             try:
                 await self.look()
+                delay = self._period * (0.9 + 0.2 * self._chance())
             except errors.OperatorError as problem:
                 log.warning("the full look failed: %s", problem)
-            delay = self._period * (0.9 + 0.2 * self._chance())
+                delay = min(SOON, self._period)
+
+    async def _pause(self, delay: float) -> None:
+        """Wait for so long, or until the watches that began anew have all done so."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._doubt.wait()
+        end = self._clock() + PATIENCE
+        while self._doubt.is_set() and self._clock() < end:
+            self._doubt.clear()
+            await asyncio.sleep(min(HASTE, self._period))
+        self._doubt.clear()
 
     async def _list(self, watched: Watched, place: str | None, *, first: bool) -> None:
         for attempt in range(1, ATTEMPTS + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import signal
@@ -40,9 +41,12 @@ async def feed(
     namespace: str | None,
     processor: Any,
     operator_paused: Any = None,
+    listed: Callable[[], None],
     **_: Any,
 ) -> None:
     """Follow one kind for ever, and give each event to the handlers of `kopf.on.event` at once, in the order of the watch.
+
+    `listed` is told whenever the watch has begun, or begun anew, with a list: of what went before it there is no event.
 
     It stands in for kopf's `queueing.watcher`, which makes a task and a queue for every object, and for every event a
     dozen views, loggers and causes for handlers of changes that we do not have: more work than all of our own.
@@ -55,7 +59,10 @@ async def feed(
     )
     async with contextlib.aclosing(events):
         async for event in events:
-            if isinstance(event, watching.Bookmark) or event["type"] == "BOOKMARK":
+            if isinstance(event, watching.Bookmark):
+                listed()
+                continue
+            if event["type"] == "BOOKMARK":
                 continue
             for handler in handlers:
                 try:
@@ -124,13 +131,14 @@ async def run(
     namespaces: Sequence[str],
     stop: asyncio.Event,
     on_signal: Callable[[], None],
+    listed: Callable[[], None],
 ) -> None:
-    """Watch until `stop` is set; raises what made kopf give up.
+    """Watch until `stop` is set, and tell `listed` of each watch that begins; raises what made kopf give up.
 
     Signals go to `on_signal`, not to kopf: the visits that are under way are ended before the watches.
     """
     # No handler of ours needs more than the events as they come.
-    queueing.watcher = feed
+    queueing.watcher = functools.partial(feed, listed=listed)
     # kopf cancels every task it does not know when it ends; those that are there already end by themselves.
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

@@ -47,7 +47,13 @@ async def test_an_event_that_a_handler_fails_on_does_not_end_the_watch(
     monkeypatch.setattr(watching, "infinite_watch", watch)
     processor = functools.partial(print, registry=registry)
 
-    await shell.feed(settings=shell.settings(), resource=JOBS, namespace=None, processor=processor)
+    await shell.feed(
+        settings=shell.settings(),
+        resource=JOBS,
+        namespace=None,
+        processor=processor,
+        listed=lambda: seen.append("the list is complete"),
+    )
 
-    assert ["listed", "poisoned", "last"] == seen
+    assert ["listed", "the list is complete", "poisoned", "last"] == seen
     assert "the next full look heals it" in caplog.text
