@@ -137,7 +137,10 @@ class Cluster:
         return self._store.has_lost(key) or is_true(self._store.world.get(*why), "Ready")
 
     async def _confirm_owner(self, wanted: Manifest, why: Key) -> None:
-        """Missing where `why` is not the owner any more that `wanted` names: what it made must not come back."""
+        """Missing where `why` is not the owner any more that `wanted` names: what it made must not come back.
+
+        Conflict where its spec is another one by now than that which was planned for.
+        """
         uids = {owner["uid"] for owner in wanted["metadata"].get("ownerReferences") or ()}
         known = self._store.world.get(*why)
         if known is None or known["metadata"]["uid"] not in uids:
@@ -150,6 +153,8 @@ class Cluster:
         self._nudge(self._store.confirm(live))
         if live["metadata"].get("deletionTimestamp") or live["metadata"]["uid"] not in uids:
             raise errors.Missing(f"{why} that was to have {key_of(wanted)} is going or gone")
+        if live["metadata"].get("generation") != known["metadata"].get("generation"):
+            raise errors.Conflict(f"{why} asks for something else since {key_of(wanted)} was planned")
 
     async def _adjust(self, key: Key, wanted: Manifest, live: Manifest, why: Key) -> bool:
         found = [one for one in differences(wanted, live) if str(one) not in self._granted.get(key, ())]

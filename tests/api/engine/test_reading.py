@@ -162,6 +162,23 @@ async def test_what_went_with_its_owner_is_not_made_anew_by_whoever_has_not_hear
         kube.patch("Dataset", "iris", {"metadata": {"finalizers": None}})
 
 
+async def test_nothing_is_made_for_a_spec_that_is_another_one_by_now(
+    store: Store, cluster: Cluster, kube: Kube
+) -> None:
+    owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
+    kube.patch("Dataset", "iris", {"status": {"conditions": [READY]}}, "status")
+    store.confirm(kube.get("Dataset", "iris") or {})
+    kube.patch("Dataset", "iris", {"spec": {"newer": True}})
+
+    with pytest.raises(errors.Conflict):
+        await cluster.ensure(service(owner, 0), key_of(owner))
+
+    assert kube.get("Service", "iris-0") is None
+    newest = store.world.get(*key_of(owner))
+    assert newest is not None
+    assert newest["spec"] == {"newer": True}, "the next plan is for this one"
+
+
 async def test_what_went_while_its_owner_stays_is_made_anew_after_one_look(
     store: Store, cluster: Cluster, kube: Kube, plane: Plane
 ) -> None:
