@@ -102,6 +102,8 @@ class Cluster:
             self._nudge(self._store.bury(key, retirement.uid))
             return False
         except errors.Conflict:
+            if await self._is_still_there(retirement):
+                raise  # somebody wrote at the same moment: again, and soon
             log.info("%s: %s is another object by now", why, key)
             return False
         metrics.WRITES.labels(key.kind, "delete").inc()
@@ -110,6 +112,16 @@ class Cluster:
         else:
             self._nudge(self._store.confirm(answer))  # it is leaving
         return True
+
+    async def _is_still_there(self, retirement: Retirement) -> bool:
+        """Whether what was to be deleted is what has the name now."""
+        try:
+            live = await self._client.read(retirement.key)
+        except errors.Missing:
+            self._nudge(self._store.bury(retirement.key, retirement.uid))
+            return False
+        self._nudge(self._store.confirm(live))
+        return bool(live["metadata"]["uid"] == retirement.uid)
 
     def forget(self, key: Key) -> None:
         """The object at `key` is gone."""

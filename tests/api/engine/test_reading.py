@@ -21,6 +21,7 @@ from tidemill.engine.cluster import Cluster
 from tidemill.engine.connection import connect
 from tidemill.engine.kinds import BY_KIND, WATCHED, Watched
 from tidemill.engine.store import Store
+from tidemill.plan.plan import Retirement
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 from .conftest import AGENT, Kube
@@ -197,3 +198,49 @@ async def test_what_went_while_its_owner_stays_is_made_anew_after_one_look(
 
     assert kube.get("Service", "iris-0") is not None
     assert reads(plane, key_of(owner), BY_KIND["Dataset"]) == 1
+
+
+class Contended(Client):
+    """To the first delete it says what the API server says where somebody else writes at the same moment."""
+
+    conflicts = 1
+
+    async def delete(self, key: Key, *, uid: str) -> Manifest:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise errors.Conflict("the object has been modified")
+        return await super().delete(key, uid=uid)
+
+
+async def test_a_delete_that_met_somebody_elses_write_is_not_given_up(store: Store, kube: Kube, plane: Plane) -> None:
+    owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
+    child = kube.create(service(owner, 0))
+    store.confirm(child)
+    retirement = Retirement(key_of(child), child["metadata"]["uid"], "surplus")
+    async with connect(str(plane.kubeconfig)).session() as session:
+        client = Contended(session, Budget(100.0, 100, time.monotonic))
+        cluster = Cluster(client, store, lambda _keys: None)
+
+        with pytest.raises(errors.Conflict):
+            await cluster.retire(retirement, key_of(owner))
+        assert await cluster.retire(retirement, key_of(owner))
+
+    assert kube.get("Service", "iris-0") is None
+
+
+async def test_whoever_has_taken_the_name_meanwhile_is_seen_and_left_alone(
+    store: Store, cluster: Cluster, kube: Kube
+) -> None:
+    owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
+    old = kube.create(service(owner, 0))
+    store.confirm(old)
+    kube.delete("Service", "iris-0")
+    new = kube.create(service(owner, 0))
+
+    retirement = Retirement(key_of(old), old["metadata"]["uid"], "surplus")
+    assert not await cluster.retire(retirement, key_of(owner))
+
+    assert kube.get("Service", "iris-0") == new
+    known = store.world.get(*key_of(old))
+    assert known is not None
+    assert known["metadata"]["uid"] == new["metadata"]["uid"]
