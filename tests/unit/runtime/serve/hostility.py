@@ -45,9 +45,10 @@ def watched(one: Pod) -> Iterator[None]:
 
     def look() -> None:
         with httpx.Client(base_url=one.url, timeout=60) as client:
-            while not over.is_set():
+            while True:
                 codes[client.get("/v2/health/ready").status_code] += 1
-                over.wait(0.1)
+                if over.wait(0.1):
+                    return
 
     looking = threading.Thread(target=look)
     looking.start()
