@@ -7,15 +7,20 @@ from stories.openings import annotated, in_service, newest, policy
 from stories.theatre import Theatre
 
 
-def drift_retrains_once(theatre: Theatre) -> None:
-    in_service(theatre)
-    theatre.apply(script.monitor())
+def the_tide_comes_and_is_answered(theatre: Theatre) -> None:
+    """A check begins to fail, and passes again once a version is on trial that learnt from it."""
     theatre.run(minutes=3)
     theatre.say("the tide comes in")
     theatre.reports["Check"] = script.checks("Failing")
     theatre.run(minutes=2, seconds=30)
     theatre.measurements = script.measures(newest(theatre), right=97)
     theatre.reports["Check"] = script.checks("Passing")
+
+
+def drift_retrains_once(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.apply(script.monitor())
+    the_tide_comes_and_is_answered(theatre)
     theatre.run(minutes=12)
 
 
@@ -203,12 +208,7 @@ def a_service_that_is_not_ours_is_watched(theatre: Theatre) -> None:
 def checked_by_a_warm_worker(theatre: Theatre) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(execution="WarmWorker"))
-    theatre.run(minutes=3)
-    theatre.say("the tide comes in")
-    theatre.reports["Check"] = script.checks("Failing")
-    theatre.run(minutes=2, seconds=30)
-    theatre.measurements = script.measures(newest(theatre), right=97)
-    theatre.reports["Check"] = script.checks("Passing")
+    the_tide_comes_and_is_answered(theatre)
     theatre.run(minutes=4)
     theatre.delete("DriftMonitor", "fraud")
 

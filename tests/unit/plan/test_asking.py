@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -39,8 +39,8 @@ def monitor(asked: WorkerStatus | None = None) -> DriftMonitor:
     return watched.model_copy(update={"status": watched.status.model_copy(update={"worker": asked})})
 
 
-def said(outcome: str, **more: Any) -> tuple[CheckResponse]:
-    return (CheckResponse(RUN, outcome, **more),)  # type: ignore[arg-type]
+def said(outcome: Literal["Reported", "Running", "Unheard", "Refused"], **more: Any) -> tuple[CheckResponse]:
+    return (CheckResponse(RUN, outcome, **more),)
 
 
 WARM = World([pod()])
