@@ -35,7 +35,7 @@ test-cluster: .venv/.ready ## Run the tests that need an API server or pods, on 
 	$(python) -m cluster up; \
 	$(python) -m cluster images; \
 	TIDEMILL_HELM="$$($(python) -m cluster tools)/helm" $(python) -m tidemill generate --check; \
-	$(python) -m pytest -m api -q --ignore tests/api/test_fuzz.py --ignore tests/api/test_chaos.py; \
+	$(python) -m pytest -m api -q; \
 	$(python) -m pytest -m e2e -q
 
 .PHONY: test-unit

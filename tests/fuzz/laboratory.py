@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -70,7 +71,7 @@ class Laboratory:
     # requests of a user
 
     async def ask(self, method: str, path: str, body: Any = None, content: str = "application/json") -> Answer:
-        data = json.dumps(body) if body is not None else None
+        data = io.BytesIO(json.dumps(body).encode()) if body is not None else None
         async with self.mirror.session.request(method, path, data=data, headers={"Content-Type": content}) as answer:
             text = await answer.text()
         try:

@@ -267,6 +267,13 @@ class Check(Model):
             accepts=fitting("PredictionDrift", method="JensenShannon"),
             rejects=fitting("PredictionDrift", method="MMD"),
         ),
+        # Validation of schemas cuts a bound of whole numbers to a whole number, and would take 0 for at least 0.5.
+        Rule(
+            "!has(self.confidence) || self.confidence >= 0.5",
+            "confidence must be at least 0.5",
+            accepts=fitting("Performance", confidence=0.9),
+            rejects=fitting("Performance", confidence=0),
+        ),
         _methods("Multivariate", "PCA", "MMD", "PCA"),
         _methods("ConceptDrift", "PageHinkley", "ADWIN", "PageHinkley"),
         _only("warning", 0.0, "FeatureDrift", "PredictionDrift", "DomainClassifier", "Multivariate"),

@@ -391,6 +391,8 @@ class RetrainingOutcome(Model):
 class DriftMonitorStatus(Status):
     """What was seen, and what is being done."""
 
+    target: str = ""
+    """Whose predictions it speaks of; what was seen of another target is forgotten."""
     reference: Reference | None = None
     """What windows are compared with."""
     last_run: WindowRun | None = None

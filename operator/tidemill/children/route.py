@@ -23,17 +23,15 @@ def route(service: InferenceService, *, weight: int, answering: bool) -> dict[st
             {"matches": [tester], "backendRefs": [_backend(candidate, 1)]},
             {"backendRefs": [_backend(stable, 100 - weight), _backend(candidate, weight)]},
         ]
-    spec: dict[str, Any] = {
-        "parentRefs": [_parent(parent.to_wire()) for parent in service.spec.traffic.parent_refs],
-        "rules": rules,
-    }
-    if service.spec.traffic.hostnames:
-        spec["hostnames"] = list(service.spec.traffic.hostnames)
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": names.owned_by(service, names.service(service.name), serving.COMPONENT),
-        "spec": spec,
+        "spec": {
+            "parentRefs": [_parent(parent.to_wire()) for parent in service.spec.traffic.parent_refs],
+            "hostnames": list(service.spec.traffic.hostnames),
+            "rules": rules,
+        },
     }
 
 

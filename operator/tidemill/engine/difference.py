@@ -1,14 +1,16 @@
 """Whether a live object already is as a manifest says, and where it is not.
 
 A manifest says only what we care about, so everything it does not mention may be as it likes: API defaults, fields of other
-managers, injected containers. The comparison knows how the API server rewrites what it stores: it drops what is empty,
-spells quantities its own way, and merges some lists by a key.
+managers, injected containers. A few maps say all there is, so that what a user took out of a spec goes. The comparison
+knows how the API server rewrites what it stores: it drops what is empty, spells quantities its own way, and merges some
+lists by a key.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_UP
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -67,6 +69,8 @@ _OMITTED_WHEN_ZERO: Final = frozenset(
 _OMITTED_WHEN_EMPTY: Final = frozenset(
     {"labels", "annotations", "nodeSelector", "matchLabels", "requests", "limits", "data"}
 )
+# Maps that hold what a user says and no default: what we do not mention there is what we no longer want.
+_EXACT: Final = frozenset({"resources", "requests", "limits", "parentRefs"})
 _QUANTITIES: Final = frozenset({"requests", "limits", "capacity", "hard", "overhead"})
 _QUANTITY_FIELDS: Final = frozenset({"sizeLimit", "divisor", "storage"})
 
@@ -120,6 +124,10 @@ def _mapping(wanted: Mapping[str, Any], live: Mapping[str, Any], path: Path) -> 
                 yield Difference(here, value, ABSENT)
         else:
             yield from _value(value, live[key], here)
+    if path and path[-1].partition("[")[0] in _EXACT:
+        for key in live.keys() - wanted.keys():
+            if not _same_as_absent(key, live[key]):
+                yield Difference((*path, key), ABSENT, live[key])
 
 
 def _value(wanted: Any, live: Any, path: Path) -> Iterator[Difference]:
@@ -180,7 +188,8 @@ def _equal(wanted: Any, live: Any, path: Path) -> bool:
 
 @lru_cache(maxsize=1024)
 def _quantity(text: str | int | float) -> Any:
-    return parse_quantity(str(text))
+    """In thousandths, which is as fine as the API server stores them: it rounds up."""
+    return (parse_quantity(str(text)) * 1000).to_integral_value(ROUND_UP)
 
 
 def _is_list(value: Any) -> bool:

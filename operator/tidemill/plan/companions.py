@@ -37,6 +37,11 @@ def warm(monitor: DriftMonitor, world: World, installation: Installation) -> Com
     return _retired(monitor, world, ("Deployment",), names.worker(monitor.name), "no warm worker is wanted")
 
 
+def unwanted(monitor: DriftMonitor, world: World, installation: Installation) -> tuple[Retirement, ...]:
+    """What of both goes because the monitor does not ask for it, whatever else it waits for."""
+    return (*receiver(monitor, world, installation).retire, *warm(monitor, world, installation).retire)
+
+
 def _retired(monitor: DriftMonitor, world: World, kinds: tuple[str, ...], name: str, reason: str) -> Companion:
     """Those of the monitor's own objects of this name go that are there."""
     found = [world.get(kind, monitor.namespace, name) for kind in kinds]

@@ -69,21 +69,38 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
         return Plan(
             _settled(monitor, monitor.status, [*refused], now), notices=unsupported.notices(monitor.status, refused)
         )
+    monitor = _of_this_target(monitor)
     if monitor.spec.suspend:
         said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set")]
-        cooled = companions.warm(monitor, world, installation).retire
-        return Plan(_settled(monitor, monitor.status, said, now), retire=cooled)
+        return Plan(
+            _settled(monitor, monitor.status, said, now), retire=companions.unwanted(monitor, world, installation)
+        )
     if monitor.spec.target.cloud_events is not None:
         return _guarded(monitor, None, None, world, installation, now, answers)
     service, version = _served(monitor, world)
     if service is None:
-        # What was seen of another service, or of one that is gone, says nothing about the next.
-        forgotten = {"reference": None, "checks": (), "last_run": None, "attempt": None}
-        monitor = monitor.model_copy(update={"status": monitor.status.model_copy(update=forgotten)})
-        return _waiting(monitor, f"there is no InferenceService {monitor.log!r} in this namespace", now)
+        # What was seen of a service that is gone says nothing about the next of its name.
+        monitor = _forgetting(monitor)
+        missing = f"there is no InferenceService {monitor.log!r} in this namespace"
+        return _waiting(monitor, missing, world, installation, now)
     if version is None:
-        return _waiting(monitor, f"InferenceService {service.name!r} has no stable version yet", now)
+        missing = f"InferenceService {service.name!r} has no stable version yet"
+        return _waiting(monitor, missing, world, installation, now)
     return _guarded(monitor, service, version, world, installation, now, answers)
+
+
+def _of_this_target(monitor: DriftMonitor) -> DriftMonitor:
+    """The monitor without what its status says of a target that it had before."""
+    if monitor.status.target == monitor.log:
+        return monitor
+    kept = _forgetting(monitor) if monitor.status.target else monitor
+    return kept.model_copy(update={"status": kept.status.model_copy(update={"target": monitor.log})})
+
+
+def _forgetting(monitor: DriftMonitor) -> DriftMonitor:
+    """The monitor as if it had not seen anything of its target yet."""
+    forgotten = dict.fromkeys(("reference", "last_run", "attempt", "health", "next_check")) | {"checks": ()}
+    return monitor.model_copy(update={"status": monitor.status.model_copy(update=forgotten)})
 
 
 def _served(monitor: DriftMonitor, world: World) -> tuple[InferenceService | None, ModelVersion | None]:
@@ -109,7 +126,7 @@ def _guarded(
     except MissingReferenceError as missing:
         # Payloads that nobody takes are lost: their receiver does not wait for what they are compared with.
         receiver = companions.receiver(monitor, world, installation).ensure if monitor.spec.target.cloud_events else ()
-        return replace(_waiting(monitor, str(missing), now), ensure=receiver)
+        return replace(_waiting(monitor, str(missing), world, installation, now), ensure=receiver)
     except NeverFiresError as never:
         return _stalled(monitor, Reason.SCHEDULE_NEVER_FIRES, str(never), now)
     except UnusableScheduleError as unusable:
@@ -272,12 +289,12 @@ def rests_on_labels(monitor: DriftMonitor) -> bool:
     )
 
 
-def _waiting(monitor: DriftMonitor, message: str, now: datetime) -> Plan:
+def _waiting(monitor: DriftMonitor, message: str, world: World, installation: Installation, now: datetime) -> Plan:
     said = [
         false("Ready", Reason.DEPENDENCY_NOT_READY, message),
         true("Reconciling", Reason.DEPENDENCY_NOT_READY, message),
     ]
-    return Plan(_settled(monitor, monitor.status, said, now))
+    return Plan(_settled(monitor, monitor.status, said, now), retire=companions.unwanted(monitor, world, installation))
 
 
 def _stalled(monitor: DriftMonitor, reason: Reason, message: str, now: datetime) -> Plan:

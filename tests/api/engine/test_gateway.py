@@ -116,6 +116,14 @@ def test_a_route_is_written_once_and_goes_when_the_stable_pods_split_again(
     with Process(plane, kube.namespace, tmp_path / "log"):
         [written] = eventually(lambda: routes(kube), seconds=60)
         writes = [line for line in ledger.settled(kube.namespace, quiet=3) if "httproutes" in line]
+        # What is taken out of the spec goes: host names, and parts of a reference to a Gateway.
+        kube.patch("InferenceService", "fraud", {"spec": {"traffic": {"parentRefs": [{"name": "edge"}]}}})
+        eventually(
+            lambda: parents(kube) == [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}],
+            seconds=60,
+        )
+        kube.patch("InferenceService", "fraud", {"spec": {"traffic": {"hostnames": None}}})
+        eventually(lambda: not routes(kube)[0]["spec"].get("hostnames"), seconds=60)
         kube.patch("InferenceService", "fraud", {"spec": {"traffic": {"provider": "Builtin", "parentRefs": None}}})
         eventually(lambda: not routes(kube), seconds=60)
 
@@ -124,6 +132,11 @@ def test_a_route_is_written_once_and_goes_when_the_stable_pods_split_again(
         "backendRefs"
     ]
     assert 1 == len(writes), writes
+
+
+def parents(kube: Kube) -> Any:
+    [found] = routes(kube)
+    return found["spec"]["parentRefs"]
 
 
 def apply(http: httpx.Client, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -72,6 +72,19 @@ def test_choices_are_words_in_pascal_case(name: str) -> None:
 
 
 @KINDS
+def test_a_rule_stands_by_each_fractional_bound_which_the_api_server_cuts_for_whole_numbers(name: str) -> None:
+    alone = [
+        f"{path}.{field}"
+        for path, node in nodes(part(name, "spec"))
+        for field, schema in node.get("properties", {}).items()
+        if not float(schema.get("minimum", 0)).is_integer()
+        and not any(f"self.{field} >=" in rule["rule"] for rule in node.get("x-kubernetes-validations", ()))
+    ]
+
+    assert [] == alone
+
+
+@KINDS
 def test_integers_have_a_width(name: str) -> None:
     bare = [
         path

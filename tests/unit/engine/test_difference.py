@@ -93,7 +93,8 @@ def container(**fields: Any) -> dict[str, Any]:
 AS_WE_SAY: dict[str, dict[str, Any]] = {
     "a default that we do not mention": container(image="tidemill/server:1"),
     "a quantity in another spelling": container(resources={"requests": {"cpu": "0.5", "memory": "1024Mi"}}),
-    "a quantity as a number": container(resources={"requests": {"cpu": 0.5}}),
+    "a quantity as a number": container(resources={"requests": {"cpu": 0.5, "memory": 2**30}}),
+    "a quantity finer than what is stored": container(resources={"requests": {"cpu": "0.4999001", "memory": "1Gi"}}),
     "a port without its default protocol": container(ports=[{"containerPort": 8080, "name": "http"}]),
     "an empty value, which is not stored": container(env=[{"name": "B", "value": ""}]),
     "an empty list, which is not stored": deployment(tolerations=[]),
@@ -115,6 +116,14 @@ AS_WE_SAY: dict[str, dict[str, Any]] = {
 }
 
 NOT_AS_WE_SAY: dict[str, tuple[dict[str, Any], str]] = {
+    "a request that a user took back": (
+        container(resources={"requests": {"cpu": "500m"}}),
+        "spec.template.spec.containers[server].resources.requests.memory: 1Gi → absent",
+    ),
+    "all requests that a user took back": (
+        container(resources={}),
+        "spec.template.spec.containers[server].resources.requests: {'cpu': '500m', 'memory': '1Gi'} → absent",
+    ),
     "another image": (
         container(image="tidemill/server:2"),
         "spec.template.spec.containers[server].image: tidemill/server:1 → tidemill/server:2",
