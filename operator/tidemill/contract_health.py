@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from tidemill.api.checks import DRIFT_TYPES
-from tidemill.api.driftmonitor import CheckStatus, Health, HealthPart, WindowRun
+from tidemill.api.monitorstatus import CheckStatus, Health, HealthPart, WindowRun
 
 Part = Literal["Drift", "Performance", "Fairness", "Freshness", "Infrastructure"]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tidemill.api import API_VERSION, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
-from tidemill.api.driftmonitor import CheckStatus, Reference, RetrainingOutcome, WindowRun
+from tidemill.api.monitorstatus import CheckStatus, Reference, RetrainingOutcome, WindowRun
 from tidemill.plan.causes import Situation
 from tidemill.plan.retraining import Case
 

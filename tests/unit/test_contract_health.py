@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support import monitors as make
 from tidemill import contract_health as module
 from tidemill.api.checks import _FITTING
-from tidemill.api.driftmonitor import CheckStatus
+from tidemill.api.monitorstatus import CheckStatus
 from tidemill.contract_health import health
 from tidemill.plan import notifying
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, get_args
 
 import typer
 
-from tidemill.api.driftmonitor import CheckVerdict, Method
+from tidemill.api.checks import CheckVerdict, Method
 from tidemill.runtime.monitor import tables
 from tidemill.runtime.profile.files import Unreadable, profile_file
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
-from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.api.checks import CheckVerdict
 from tidemill.api.durations import seconds
 from tidemill.engine.kinds import OURS, WATCHED
 from tidemill.plan.world import Key, Manifest, World

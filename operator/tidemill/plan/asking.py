@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from tidemill.api import DriftMonitor
 from tidemill.api.conditions import Reason, Said, false, true
-from tidemill.api.driftmonitor import WorkerStatus
+from tidemill.api.monitorstatus import WorkerStatus
 from tidemill.children import names, worker
 from tidemill.contract import CHECKS_ROUTE, RunReport
 from tidemill.plan.diagnosis import trouble

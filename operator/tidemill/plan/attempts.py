@@ -14,7 +14,7 @@ from tidemill.api.conditions import Reason
 from tidemill.api.dataset import Attempt
 from tidemill.children import names
 from tidemill.contract import Failure, RunReport
-from tidemill.plan.diagnosis import UNSEEN_FOR, Run, diagnose
+from tidemill.plan.diagnosis import POD_UNSEEN_FOR, Run, diagnose
 from tidemill.plan.plan import Retirement
 from tidemill.plan.reading import annotation, dig, is_leaving, is_ours
 from tidemill.plan.world import Manifest, World, key_of
@@ -116,7 +116,7 @@ def advance(
     if not run.over:
         # A pod that is looked for is given up by the clock, not by an event.
         completed = dig(job or {}, "status", "completionTime")
-        return Progress(recorded, run, wake=UNSEEN_FOR if completed and not pods else None)
+        return Progress(recorded, run, wake=POD_UNSEEN_FOR if completed and not pods else None)
     return ended(recorded, run, now, limit=limit)
 
 

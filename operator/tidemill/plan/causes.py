@@ -14,8 +14,8 @@ from typing import Final
 from tidemill.api import Dataset, DriftMonitor, ModelVersion, TrainingJob
 from tidemill.api.base import to_rfc3339
 from tidemill.api.checks import SOUNDNESS_TYPES
-from tidemill.api.driftmonitor import CheckStatus, Reference, Retraining, RetrainingOutcome, WindowRun
-from tidemill.api.retraining import RetrainingCause
+from tidemill.api.monitorstatus import CheckStatus, Reference, RetrainingOutcome, WindowRun
+from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
 from tidemill.plan import windows
 

@@ -10,7 +10,7 @@ from tidemill.api import DriftMonitor, InferenceService, ModelVersion
 from tidemill.api.checks import LABELLED_TYPES
 from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.dataset import Revision
-from tidemill.api.driftmonitor import DriftMonitorStatus
+from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.children import jobs, names, versions, worker
 from tidemill.children.installation import Installation
 from tidemill.contract import CheckOrder, RunReport, VersionOrder, digest_of

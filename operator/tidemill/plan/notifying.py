@@ -15,7 +15,7 @@ from typing import Final
 from tidemill.api import DriftMonitor, InferenceService
 from tidemill.api.base import to_rfc3339
 from tidemill.api.conditions import Reason
-from tidemill.api.driftmonitor import DriftMonitorStatus
+from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.api.notifications import Delivery, MonitorEvent, Notification
 from tidemill.children import jobs
 from tidemill.children.installation import Installation

@@ -8,8 +8,9 @@ from typing import Final
 
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.conditions import Reason, Said, false, true
-from tidemill.api.driftmonitor import DriftMonitorStatus, Retraining, RetrainingOutcome, RetrainingStatus
 from tidemill.api.durations import delta
+from tidemill.api.monitorstatus import DriftMonitorStatus, RetrainingOutcome, RetrainingStatus
+from tidemill.api.retraining import Retraining
 from tidemill.children import names, versions
 from tidemill.plan import outcomes, retraining
 from tidemill.plan.causes import Occasion, Situation, occasions

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tidemill.api import Dataset, DriftMonitor, ModelVersion
 from tidemill.api.dataset import Revision
-from tidemill.api.driftmonitor import DriftMonitorStatus, Reference
+from tidemill.api.monitorstatus import DriftMonitorStatus, Reference
 from tidemill.children import serving
 from tidemill.contract import OUTSIDE_DIGEST, ReferenceOrder, TimeRange, VersionOrder
 from tidemill.plan import windows

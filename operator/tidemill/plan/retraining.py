@@ -15,9 +15,9 @@ from typing import Final
 from tidemill.api import DriftMonitor, InferenceService, TrainingJob
 from tidemill.api.base import to_rfc3339
 from tidemill.api.conditions import Reason
-from tidemill.api.driftmonitor import CheckStatus, Retraining, RetrainingOutcome, WindowRun
 from tidemill.api.durations import delta
-from tidemill.api.retraining import RetrainingCause
+from tidemill.api.monitorstatus import CheckStatus, RetrainingOutcome, WindowRun
+from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
 from tidemill.plan import unsupported
 from tidemill.plan.outcomes import consecutive_rejected, live

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tidemill.api.checks import DRIFT_TYPES
 from tidemill.api.conditions import Reason, Said, false, true
-from tidemill.api.driftmonitor import CheckStatus, DriftMonitorStatus, WindowRun
+from tidemill.api.monitorstatus import CheckStatus, DriftMonitorStatus, WindowRun
 from tidemill.contract import Checked, CheckOrder, CheckOutcome, VersionOrder
 from tidemill.plan.plan import Notice
 

@@ -15,7 +15,7 @@ from support.monitors import NOW, ago
 from tidemill import plan
 from tidemill.api import DriftMonitor
 from tidemill.api.conditions import Reason
-from tidemill.api.driftmonitor import WorkerStatus
+from tidemill.api.monitorstatus import WorkerStatus
 from tidemill.children import names
 from tidemill.contract import Checked, Failure, RunReport
 from tidemill.plan import Key, World, asking

@@ -6,7 +6,7 @@ from typing import Any
 from support import monitors as make
 from support.monitors import NOW, ago
 from tidemill.api import TrainingJob
-from tidemill.api.driftmonitor import RetrainingOutcome
+from tidemill.api.monitorstatus import RetrainingOutcome
 from tidemill.plan.outcomes import consecutive_rejected, counterfactual, gain, outcomes
 
 MEASURED = [

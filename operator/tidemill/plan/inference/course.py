@@ -21,7 +21,7 @@ from tidemill.plan.reading import dig
 
 ROUTES_SETTLE = 4.0
 """Seconds until every pod has read a new routing table; a rejected candidate is kept that long."""
-UNSEEN_FOR = 30.0
+FIRST_LOOK = 30.0
 """Seconds within which the first full look after a start has shown everything that was there."""
 
 
@@ -208,7 +208,7 @@ def _benefit_of_doubt(service: InferenceService, seen: Seen, now: datetime) -> f
     if any(ended.version == seen.candidate_version for ended in service.status.history):
         return 0.0
     born = dig(seen.candidate, "metadata", "creationTimestamp")
-    return UNSEEN_FOR - (now - datetime.fromisoformat(born)).total_seconds() if born else 0.0
+    return FIRST_LOOK - (now - datetime.fromisoformat(born)).total_seconds() if born else 0.0
 
 
 def _withdraw(current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, now: datetime, message: str) -> Course:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tidemill.api.driftmonitor import Check, CheckVerdict, Moved
+from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.durations import delta
 from tidemill.contract import CheckOutcome, LogColumn
 from tidemill.runtime.monitor import concept, estimation, fairness

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
-from tidemill.api.driftmonitor import Check, CheckVerdict, Moved, QualityRule
+from tidemill.api.checks import Check, CheckVerdict, Moved, QualityRule
 from tidemill.contract import CheckOutcome
 from tidemill.runtime.monitor import answers, joint
 from tidemill.runtime.monitor.comparison import Comparison, distance, missing_share, out_of_range_share

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.api.driftmonitor import Method
+from tidemill.api.checks import Method
 from tidemill.runtime.monitor import ordered, shares, significance
 from tidemill.runtime.monitor.grouping import groups
 from tidemill.runtime.profile.grid import Integers

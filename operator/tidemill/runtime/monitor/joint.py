@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from tidemill.api.driftmonitor import Check, Moved
+from tidemill.api.checks import Check, Moved
 from tidemill.contract import CheckOutcome
 from tidemill.runtime.monitor import classifier, outliers
 from tidemill.runtime.monitor.confidence import z_of

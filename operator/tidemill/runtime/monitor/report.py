@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from tidemill.api.driftmonitor import CheckStatus, CheckVerdict, Health, WindowRun
+from tidemill.api.checks import CheckVerdict
+from tidemill.api.monitorstatus import CheckStatus, Health, WindowRun
 from tidemill.contract import CheckOrder, CheckOutcome
 from tidemill.contract_health import ABOVE_THE_WORST, GOOD, WARNING, health
 from tidemill.runtime.monitor import charts

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from tidemill.api.driftmonitor import CheckVerdict, Method
+from tidemill.api.checks import CheckVerdict, Method
 from tidemill.runtime.monitor import report
 from tidemill.runtime.monitor.comparison import Comparison, compare, distance, missing_share
 from tidemill.runtime.monitor.thresholds import Threshold

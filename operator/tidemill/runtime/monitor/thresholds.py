@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tidemill.api.driftmonitor import Check, CheckVerdict
+from tidemill.api.checks import Check, CheckVerdict
 from tidemill.contract import CheckOutcome
 
 _GRAVITY: Final[dict[CheckVerdict, int]] = {"NoData": 0, "Passing": 1, "Warning": 2, "Failing": 3}

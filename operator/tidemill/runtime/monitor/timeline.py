@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from tidemill.api.driftmonitor import CheckVerdict
+from tidemill.api.checks import CheckVerdict
 from tidemill.contract import CheckOutcome
 from tidemill.runtime.objects import Store
 from tidemill.runtime.reports.page import section, table

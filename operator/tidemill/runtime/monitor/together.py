@@ -7,7 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from tidemill.api.driftmonitor import Check
+from tidemill.api.checks import Check
 from tidemill.contract import LogColumn
 from tidemill.runtime.monitor import embedding, reconstruction
 from tidemill.runtime.monitor.evidence import Joint

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tidemill.api.driftmonitor import Check
+from tidemill.api.checks import Check
 from tidemill.contract import Checked, CheckOrder, LogColumn, RunReport, VersionOrder, label_folder, prediction_folder
 from tidemill.runtime.monitor import check
 from tidemill.runtime.objects import Store

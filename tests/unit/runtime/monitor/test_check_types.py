@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidemill.api.driftmonitor import Check
+from tidemill.api.checks import Check
 from tidemill.contract import CheckOutcome, ReferenceOrder, TimeRange
 
 Life = Any  # the builder of conftest.py

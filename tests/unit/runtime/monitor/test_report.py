@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidemill.api.driftmonitor import Check
+from tidemill.api.checks import Check
 
 INPUTS = Check(name="inputs", type="FeatureDrift", failing=0.2, share=0.15)
 _VOID = {"meta", "line", "rect", "path", "br", "img", "link", "input"}

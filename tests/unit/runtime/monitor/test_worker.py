@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from cluster.plane import free_ports
-from tidemill.api.driftmonitor import Check
+from tidemill.api.checks import Check
 from tidemill.contract import RunReport, WorkerOrder
 from tidemill.runtime import run as runs
 from tidemill.runtime.monitor.worker import MOST_BYTES

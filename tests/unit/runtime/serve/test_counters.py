@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from support import gateway
-from tidemill.api.driftmonitor import Check
+from tidemill.api.checks import Check
 from tidemill.contract import CheckOrder, LogColumn, VersionOrder, counts_folder, prediction_folder
 from tidemill.runtime import typical
 from tidemill.runtime.monitor import check
