@@ -34,17 +34,21 @@ def main(arguments: Sequence[str]) -> None:
             store=chosen.store or Path(STORE_PATH),
         )
         return
+    from tidemill.runtime.failures import RunFailed
     from tidemill.runtime.serve.local import serve_model
 
-    serve_model(
-        chosen.model,
-        name=chosen.name,
-        version=chosen.version,
-        host=chosen.host or "127.0.0.1",
-        port=chosen.port,
-        workers=chosen.workers,
-        log=chosen.log,
-    )
+    try:
+        serve_model(
+            chosen.model,
+            name=chosen.name,
+            version=chosen.version,
+            host=chosen.host or "127.0.0.1",
+            port=chosen.port,
+            workers=chosen.workers,
+            log=chosen.log,
+        )
+    except (OSError, RunFailed) as failure:
+        parser.exit(2, f"tidemill serve: {failure}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

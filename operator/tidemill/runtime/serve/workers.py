@@ -30,6 +30,34 @@ def sockets(host: str, port: int, count: int) -> list[socket.socket]:
     return opened
 
 
+def apart(work: Callable[[], bytes]) -> bytes:
+    """What `work` answers in a process of its own, with which the threads end that it needed.
+
+    Forked before anything else has threads, so that this process can be forked again. Raises ChildProcessError, with what
+    `work` said, where it comes to nothing.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        code = 1
+        try:
+            try:
+                said, code = work(), 0
+            except Exception as error:
+                said = str(error).encode()
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(said)
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise ChildProcessError(said.decode(errors="replace") or "a process ended before it could say why")
+    return said
+
+
 def share() -> None:
     """What is loaded by now stays as it is, so that processes forked from this one need no copy of it."""
     gc.collect()

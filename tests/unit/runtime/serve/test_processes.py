@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from support import gateway
 from tidemill.contract import VersionOrder
 from tidemill.runtime.objects import Store
 
@@ -302,6 +305,58 @@ def test_a_folder_is_served_without_a_cluster_by_several_processes(
 
 def children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    {"/nowhere": "there is no folder /nowhere", "s3://tidemill/nothing": "s3://tidemill at http://127.0.0.1:9"}.items(),
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_where_there_is_no_model_the_command_says_so_and_ends(where: str, said: str, workers: str) -> None:
+    command = [sys.executable, "-m", "tidemill", "serve", where, "--port", "0", "--workers", workers]
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+
+    ended = subprocess.run(command, env={**os.environ, **credentials}, capture_output=True, text=True, timeout=60)
+
+    assert 2 == ended.returncode
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[str]:
+    with gateway.gateway(tmp_path / "gateway") as running:
+        yield running
+
+
+@pytest.mark.slow
+def test_processes_share_a_model_that_one_of_them_fetched(endpoint: str, pod: MakePod) -> None:
+    store = Store.open(
+        f"s3://{gateway.BUCKET}", endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=gateway.SECRET
+    )
+    version = publisher(store)("house-1")
+    credentials = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": gateway.KEY,
+        "AWS_SECRET_ACCESS_KEY": gateway.SECRET,
+    }
+    one = pod(version, environment=credentials)
+    one.command = [*one.command[:3], "serve", version.uri, "--name", "house", "--port", str(one.port), "--workers", "2"]
+    one.ready()
+    assert one.process is not None
+    before = children(one.process.pid)
+    # A process that fetched for itself would find nothing any more.
+    for entry in list(store.list("ns/models/house/house-1")):
+        store.delete(entry.key)
+
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
+    one.client.close()
+    one.client = httpx.Client(base_url=one.url, timeout=30, headers={"connection": "close"})
+
+    answers = [until(lambda: one.ask(2.0), "it answers") for _ in range(20)]
+    assert {(200, version.digest)} == {(answer.status_code, answer.headers["x-model-digest"]) for answer in answers}
+    assert 0 == one.stop()
 
 
 @pytest.mark.slow

@@ -1,0 +1,120 @@
+"""Where a model lies that is served without a cluster: a folder, or the URI of a store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import unquote, urlsplit
+
+from tidemill.runtime import manifest as manifests
+from tidemill.runtime.predictor import load
+from tidemill.runtime.serve import workers
+from tidemill.runtime.serve.loading import Loaded, from_folder, from_store
+
+if TYPE_CHECKING:
+    from tidemill.runtime.objects import Store
+
+NO_DIGEST: Final = "sha256:" + "0" * 64
+"""Stands for a folder without a manifest, whose content nobody named."""
+
+
+class Place(Protocol):
+    """Where a model lies."""
+
+    path: Path
+    """Its last part is the version's name, the one above it the model's."""
+
+    def digest(self) -> str:
+        """What lies there now; of several processes, only those that serve may ask. Raises RunFailed."""
+
+    def load(self, digest: str) -> Loaded:
+        """The version of this digest. Raises RunFailed."""
+
+    def load_shared(self) -> tuple[str, Loaded]:
+        """What lies there now with its digest, loaded so that this process can be forked; raises RunFailed or ChildProcessError."""
+
+
+class Folder:
+    """A folder, with or without a manifest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        if not self.path.is_dir():
+            raise FileNotFoundError(
+                f"there is no folder {self.path}; give the one that holds signature.json and model.onnx or model.skops"
+            )
+
+    def digest(self) -> str:
+        """That of the manifest, NO_DIGEST where there is none."""
+        file = self.path / manifests.FILE
+        return manifests.digest_of(file.read_bytes()) if file.is_file() else NO_DIGEST
+
+    def load(self, digest: str) -> Loaded:
+        """What lies there now, whatever its digest."""
+        return from_folder(self.path)
+
+    def load_shared(self) -> tuple[str, Loaded]:
+        """A folder is read without threads."""
+        return self.digest(), from_folder(self.path)
+
+
+class Uri:
+    """A published folder in a store."""
+
+    def __init__(self, uri: str) -> None:
+        parts = urlsplit(uri)
+        self.path = Path(parts.path)
+        self._uri = uri.rstrip("/")
+        self._root = f"{parts.scheme}://{parts.netloc}"
+
+    @cached_property
+    def _store(self) -> Store:
+        return open_store(self._root)
+
+    def digest(self) -> str:
+        """That of the manifest."""
+        store = self._store
+        return manifests.digest_of(store.get(f"{store.key_of(self._uri)}/{manifests.FILE}"))
+
+    def load(self, digest: str) -> Loaded:
+        """The version, fetched."""
+        return from_store(lambda: self._store, self._uri, digest)
+
+    def load_shared(self) -> tuple[str, Loaded]:
+        """The version, fetched by a process of its own: the threads of a store do not come along into one that is forked."""
+        folder = Path(tempfile.mkdtemp(prefix="tidemill-model-"))
+
+        def fetch() -> bytes:
+            digest = self.digest()
+            self._store.fetch(self._uri, digest, folder)
+            return digest.encode()
+
+        try:
+            return workers.apart(fetch).decode(), Loaded(load(folder), None)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def place(where: str) -> Place:
+    """A folder by its path or as `file://`, anything else as the URI of a store; raises FileNotFoundError where there is no such folder."""
+    parts = urlsplit(where)
+    if parts.scheme in ("", "file"):
+        return Folder(Path(unquote(parts.path) if parts.scheme else where))
+    return Uri(where)
+
+
+def open_store(uri: str) -> Store:
+    """A store with the credentials of the environment, by the names that AWS's tools know."""
+    from tidemill.runtime.objects import Store
+
+    return Store.open(
+        uri,
+        endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
+        region=os.environ.get("AWS_REGION", ""),
+        access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", ""),
+        secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+    )
