@@ -1,6 +1,7 @@
 """`python -m chaos`: faults on purpose, and whether everything ends as it would have without them."""
 
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -99,4 +100,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # To be ended is to be interrupted: what was started ends too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

@@ -1,6 +1,7 @@
 """`python -m fuzz`: specs on purpose wrong, odd or extreme, and whether anybody but their owner notices."""
 
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -80,4 +81,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # To be ended is to be interrupted: what was started ends too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

@@ -1,5 +1,6 @@
 """`python -m soak`: fifty rollouts under a hundred thousand requests, and a ledger of what was lost."""
 
+import signal
 import sys
 from typing import Annotated
 
@@ -51,4 +52,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    # To be ended is to be interrupted: what was started ends too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.run(main)

@@ -75,6 +75,18 @@ def disagreements(ours: dict[str, Any], exact: dict[str, Any]) -> list[str]:
     return found
 
 
+def agreement(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """By statistic, how far a contender's figures lie from ours: the largest gap, and the largest figure there is."""
+    gaps: dict[str, list[tuple[float, float]]] = {}
+    for column, values in theirs.items():
+        for name in values.keys() & ours[column].keys():
+            gaps.setdefault(name, []).append((abs(ours[column][name] - values[name]), abs(values[name])))
+    return [
+        f"{name} of {len(found)} columns within {max(gap for gap, _ in found):.2g} (up to {max(size for _, size in found):.2g})"
+        for name, found in sorted(gaps.items())
+    ]
+
+
 def decode(path: Path) -> float:
     """Seconds to read the file and do nothing with it."""
     start = time.perf_counter()
@@ -151,6 +163,9 @@ def main() -> None:
         print(
             f"{name:16}{wall:>16}{compute:>18}{statistics.median(cells[2]):8.2f}{statistics.median(cells[3]):8.0f}{statistics.median(cells[1]) / own:10.1f}"
         )
+    for name in runs:
+        if name != "tidemill" and (close := agreement(runs["tidemill"][0]["columns"], runs[name][0]["columns"])):
+            print(f"agreement with {name}: {'; '.join(close)}")
     for name, wrong in differing.items():
         # Some peers estimate from bins of their own: where scipy on the raw rows agrees with ours, theirs is the difference.
         print(f"{name} differs in {len(wrong)} distances that {JUDGE} confirms, such as {wrong[0]} by it")

@@ -27,13 +27,15 @@ def main(reference: str, current: str, out: str) -> None:
     calculator.fit(before)
     found = calculator.calculate(now).filter(period="analysis").to_df()
     done = time.perf_counter()
-    columns = {}
-    for name in before.columns:
-        if name.startswith("n"):
-            columns[name] = {
-                "KolmogorovSmirnov": float(found[(name, "kolmogorov_smirnov", "value")].iloc[0]),
-                "Wasserstein": float(found[(name, "wasserstein", "value")].iloc[0]),
-            }
+    numbers = {"KolmogorovSmirnov": "kolmogorov_smirnov", "Wasserstein": "wasserstein"}
+    categories = {"JensenShannon": "jensen_shannon", "ChiSquare": "chi2"}
+    columns = {
+        name: {
+            ours: float(found[(name, theirs, "value")].iloc[0])
+            for ours, theirs in (numbers if name.startswith("n") else categories).items()
+        }
+        for name in before.columns
+    }
     with open(out, "w") as file:
         json.dump({"load": loaded - start, "compute": done - loaded, "columns": columns}, file)
 
