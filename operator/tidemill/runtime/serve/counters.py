@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tidemill.runtime.objects import Store
     from tidemill.runtime.profile import Counter, Profile
     from tidemill.runtime.profile.counts import Counts
-    from tidemill.runtime.serve.records import Prediction, PredictionFile
+    from tidemill.runtime.serve.records import Logged, PredictionFile
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Counters:
         """When the slot of a moment begins, in seconds since 1970."""
         return int(moment // SLOT) * SLOT
 
-    def __call__(self, records: Sequence[Prediction]) -> bytes:
+    def __call__(self, records: Sequence[Logged]) -> bytes:
         """Predictions as a Parquet file, whose rows are at hand for `sealed`."""
         self._table = self._file.table(records)
         return to_parquet(self._table)

@@ -12,14 +12,14 @@ Nothing of this happens on the way of a request: rows are learnt of when the log
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 if TYPE_CHECKING:
     from tidemill.runtime.serve.feedback import Label
-    from tidemill.runtime.serve.records import Prediction
+    from tidemill.runtime.serve.records import Logged
 
 BOUNDS: Final = (1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
 """Upper bounds of the buckets, in seconds: up to 30 days."""
@@ -80,18 +80,10 @@ class Lags:
         if room > 0:
             self._arrived.extend(list(labels)[:room])
 
-    def written(self, records: Sequence[Prediction]) -> None:
+    def written(self, records: Sequence[Logged]) -> None:
         """The log has taken `records`, perhaps none: remember a sample of them, and match the labels that wait."""
-        step = 1 + len(records) // MOST_LOOKED_AT
-        for record in records[::step]:
-            rows = record.rows
-            ends = [rows] if rows == 1 else [rows * part // PARTS for part in range(1, PARTS + 1)]
-            row = 0
-            for end in ends:
-                if end > row:
-                    name, place = (record.keys[row], 0) if record.keys else (record.request, row)
-                    self._draw(name, place, record, step * (end - row))
-                row = end
+        for name, row, time, version, passed_over in _looked_at(records):
+            self._draw(name, row, time, version, passed_over)
         if len(self._rows) < self._most_rows // 4 and self.level:
             self.level -= 1
         arrived, self._arrived = self._arrived, []
@@ -101,11 +93,11 @@ class Lags:
             self._match(label)
         self._unknown = [label for label in arrived if not self._match(label)]
 
-    def _draw(self, name: str, row: int, record: Prediction, passed_over: int) -> None:
+    def _draw(self, name: str, row: int, time: float, version: str, passed_over: int) -> None:
         place = _hash(name, row)
         if place & ((1 << self.level) - 1):
             return
-        self._rows[place] = Drawn(record.time, record.author.version, self.level, passed_over)
+        self._rows[place] = Drawn(time, version, self.level, passed_over)
         while len(self._rows) > self._most_rows:
             self.level += 1
             self._rows = {
@@ -126,6 +118,26 @@ class Lags:
             # Clients say when a label became known, by clocks of their own.
             self.of.setdefault(version, Lag()).add(max(0.0, label.time - drawn.time), drawn.passed_over << drawn.level)
         return True
+
+
+def _looked_at(records: Sequence[Logged]) -> Iterator[tuple[str, int, float, str, int]]:
+    """A sample of rows: request, place in it, when it was answered, by which version, and how many rows it stands for."""
+    step = 1 + sum(record.requests for record in records) // MOST_LOOKED_AT
+    passed = 0
+    for record in records:
+        author, first = record.author.version, -passed % step
+        passed += record.requests
+        if record.requests > 1:
+            for row in range(first, record.requests, step):
+                yield record.keys[row], 0, record.times[row], author, step
+        elif not first:
+            rows, row = record.rows, 0
+            for part in range(1, PARTS + 1):
+                end = rows * part // PARTS
+                if end > row:
+                    name, place = (record.keys[row], 0) if record.keys else (record.request, row)
+                    yield name, place, record.time, author, step * (end - row)
+                row = end
 
 
 def _hash(name: str, row: int) -> int:

@@ -114,15 +114,26 @@ class Log:
 
     def append(self, record: Any, rows: int, size: int) -> bool:
         """Take a record in that holds `rows` rows and about `size` bytes; False where there is no room for it."""
+        if not self.grow(rows, size):
+            return False
+        self._records.append(record)
+        return True
+
+    def grow(self, rows: int, size: int) -> bool:
+        """Make room for so much more in the newest record; False where there is none."""
         if self._bytes + self._parts_bytes + size > self._most_bytes:
             self.state.dropped += rows
             return False
-        self._records.append(record)
         self._bytes += size
         self._rows += rows
         if self._rows >= PART_ROWS and self._due is not None:
             self._due.set()
         return True
+
+    @property
+    def newest(self) -> Any:
+        """The record that was appended last and still waits; None where none does."""
+        return self._records[-1] if self._records else None
 
     @property
     def backlog(self) -> int:

@@ -21,6 +21,7 @@ from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accept
 from tidemill.runtime.serve.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
 from tidemill.runtime.serve.rows import RowCodec
 from tidemill.runtime.serve.serving import MOST_WATCHED, Serving
+from tidemill.runtime.serve.singles import SinglesLog
 from tidemill.runtime.serve.split import Split
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Predicting:
         self._count = 0
         self._sample = Split(log_percent)
         self._logs_all = log_percent >= 100
+        self._singles = SinglesLog()
         self._threads = Aside("predict", threads=2, most_waiting=MOST_WAITING, seconds=serving.bounds.timeout)
         self._own = serving.metrics.of(serving.identity.version, serving.identity.role)
 
@@ -233,9 +235,12 @@ class Predicting:
             return False
         log = self._serving.predictions
         if log is not None:
-            rows = asked.rows
-            record = Prediction(request, self._serving.clock(), rows, answer, author, asked.keys)
-            log.append(record, len(rows.matrix), rows.matrix.nbytes + OVERHEAD)
+            rows, now = asked.rows, self._serving.clock()
+            if len(rows.matrix) == 1 and not rows.categories and not asked.keys:
+                self._singles.append(log, author, request, now, rows.matrix, answer)
+            else:
+                record = Prediction(request, now, rows, answer, author, asked.keys)
+                log.append(record, len(rows.matrix), rows.matrix.nbytes + OVERHEAD)
         return True
 
     def _tell(

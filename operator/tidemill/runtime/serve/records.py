@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from itertools import chain, groupby
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -48,6 +49,39 @@ class Prediction(NamedTuple):
     def rows(self) -> int:
         return len(self.asked.matrix)
 
+    @property
+    def times(self) -> Sequence[float]:
+        """When each row was answered."""
+        return (self.time,) * len(self.asked.matrix)
+
+    @property
+    def requests(self) -> int:
+        """How many it holds."""
+        return 1
+
+
+class Logged(Protocol):
+    """What the log keeps of answers: one request, or several of one row each."""
+
+    @property
+    def request(self) -> str: ...
+    @property
+    def time(self) -> float: ...
+    @property
+    def times(self) -> Sequence[float]: ...
+    @property
+    def asked(self) -> Rows: ...
+    @property
+    def answer(self) -> Answer: ...
+    @property
+    def author(self) -> Author: ...
+    @property
+    def keys(self) -> Sequence[str]: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def requests(self) -> int: ...
+
 
 class LabelBatch(NamedTuple):
     """Labels that came in one request."""
@@ -69,10 +103,10 @@ class PredictionFile:
         self._redact = frozenset(redact)
         self._classifies = classifies
 
-    def __call__(self, records: Sequence[Prediction]) -> bytes:
+    def __call__(self, records: Sequence[Logged]) -> bytes:
         return to_parquet(self.table(records))
 
-    def table(self, records: Sequence[Prediction]) -> Any:
+    def table(self, records: Sequence[Logged]) -> Any:
         """The rows as an Arrow table."""
         pa = arrow()
 
@@ -86,7 +120,7 @@ class PredictionFile:
         for record in records:
             authors.setdefault(id(record.author), (len(authors), record.author))
         wrote = np.fromiter((authors[id(record.author)][0] for record in records), np.int32, len(records))[whose]
-        times = np.fromiter((record.time for record in records), np.float64, len(records))
+        times = np.fromiter(chain.from_iterable(record.times for record in records), np.float64, len(whose))
         spoken = [author for _, author in authors.values()]
 
         def by_author(texts: list[str]) -> Any:
@@ -95,7 +129,7 @@ class PredictionFile:
         columns: dict[str, Any] = {
             LogColumn.REQUEST: _requests(records, whose),
             LogColumn.ROW: pa.array(np.where(keyed[whose], 0, np.arange(len(whose)) - starts[whose]).astype(np.int32)),
-            LogColumn.TIME: pa.array((times * 1e6).astype(np.int64)[whose]).cast(pa.timestamp("us", tz="UTC")),
+            LogColumn.TIME: pa.array((times * 1e6).astype(np.int64)).cast(pa.timestamp("us", tz="UTC")),
             LogColumn.VERSION: by_author([author.version for author in spoken]),
             LogColumn.DIGEST: by_author([author.digest for author in spoken]),
             LogColumn.ROLE: by_author([author.role for author in spoken]),
@@ -114,18 +148,18 @@ class PredictionFile:
                 columns[LogColumn.FEATURE + name] = pa.array(said, pa.string())
         return pa.table(columns)
 
-    def _predictions(self, records: Sequence[Prediction]) -> Any:
+    def _predictions(self, records: Sequence[Logged]) -> Any:
         import pyarrow as pa
 
         if not self._classifies:
             return pa.array(np.concatenate([record.answer.values for record in records]).astype(np.float64))
-        texts: list[str] = []
-        for record in records:
-            classes = record.author.labels.texts if record.author.labels else ()
-            texts.extend([classes[index] for index in record.answer.values.tolist()])
-        return pa.array(texts, pa.string())
+        pieces = []
+        for labels, together in groupby(records, key=lambda record: record.author.labels):
+            indexes = np.concatenate([record.answer.values for record in together])
+            pieces.append(pa.array(labels.texts if labels else (), pa.string()).take(pa.array(indexes)))
+        return pa.chunked_array(pieces, pa.string())
 
-    def _scores(self, records: Sequence[Prediction]) -> Any:
+    def _scores(self, records: Sequence[Logged]) -> Any:
         import pyarrow as pa
 
         scores = [
@@ -137,7 +171,7 @@ class PredictionFile:
         return pa.array(np.concatenate(scores), from_pandas=True)
 
 
-def _requests(records: Sequence[Prediction], whose: Any) -> Any:
+def _requests(records: Sequence[Logged], whose: Any) -> Any:
     import pyarrow as pa
 
     if not any(record.keys for record in records):

@@ -1,0 +1,103 @@
+"""Requests of one row of numbers each, which most are, kept for the log as columns instead of one by one.
+
+A record of its own for each request would be a dozen objects that live for seconds, which costs as much as answering.
+Here a row is copied into arrays that are there already, and what it came in is free for the next request.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from tidemill.runtime.answer import Answer
+from tidemill.runtime.serve.features import NO_CATEGORIES, Matrix, Rows
+from tidemill.runtime.serve.log import Log
+from tidemill.runtime.serve.records import OVERHEAD, Author
+
+MOST_ROWS: Final = 256
+MOST_BYTES: Final = 1 << 17
+SLOT: Final = 10.0
+"""Seconds; what is logged is put into files by slots of this length, so no records reach over its end."""
+
+
+class Singles:
+    """Up to MOST_ROWS rows that one version answered within one slot, as one record of the log (see `Prediction`)."""
+
+    __slots__ = ("_matrix", "_most", "_probabilities", "_slot", "_values", "author", "keys", "times")
+
+    def __init__(self, author: Author, matrix: Matrix, answer: Answer, now: float) -> None:
+        """Room for rows and answers like these."""
+        self._most = max(1, min(MOST_ROWS, MOST_BYTES // (8 * matrix.shape[1])))
+        self._slot = now // SLOT
+        self._matrix = np.empty((self._most, matrix.shape[1]))
+        self._values = np.empty(self._most, answer.values.dtype)
+        said = answer.probabilities
+        self._probabilities = None if said is None else np.empty((self._most, said.shape[1]), said.dtype)
+        self.author = author
+        self.keys: list[str] = []
+        """The requests' ids: a row with a key is logged as a request of its own."""
+        self.times: list[float] = []
+
+    def takes(self, author: Author, now: float) -> bool:
+        """Whether there is room for an answer that `author` gives now."""
+        return author is self.author and len(self.keys) < self._most and now // SLOT == self._slot
+
+    def add(self, request: str, now: float, matrix: Matrix, answer: Answer) -> None:
+        """Keep one row."""
+        place = len(self.keys)
+        self._matrix[place] = matrix[0]
+        self._values[place] = answer.values[0]
+        if self._probabilities is not None and answer.probabilities is not None:
+            self._probabilities[place] = answer.probabilities[0]
+        self.keys.append(request)
+        self.times.append(now)
+
+    @property
+    def rows(self) -> int:
+        return len(self.keys)
+
+    @property
+    def requests(self) -> int:
+        return len(self.keys)
+
+    @property
+    def time(self) -> float:
+        """Of the first one."""
+        return self.times[0]
+
+    @property
+    def request(self) -> str:
+        """Of the first one."""
+        return self.keys[0]
+
+    @property
+    def asked(self) -> Rows:
+        return Rows(self._matrix[: self.rows], NO_CATEGORIES)
+
+    @property
+    def answer(self) -> Answer:
+        said = self._probabilities
+        return Answer(self._values[: self.rows], None if said is None else said[: self.rows])
+
+
+class SinglesLog:
+    """Puts single rows into a log, each with those that came just before it where that can be."""
+
+    __slots__ = ("_newest",)
+
+    def __init__(self) -> None:
+        self._newest: Singles | None = None
+
+    def append(self, log: Log, author: Author, request: str, now: float, matrix: Matrix, answer: Answer) -> None:
+        """Keep one row; the log counts it where it has no room."""
+        size = matrix.nbytes + OVERHEAD
+        newest = self._newest
+        # Only what waits as the log's last record may still grow: what comes before it, or is being written, stays as it is.
+        if newest is not None and log.newest is newest and newest.takes(author, now):
+            if log.grow(1, size):
+                newest.add(request, now, matrix, answer)
+            return
+        made = Singles(author, matrix, answer, now)
+        made.add(request, now, matrix, answer)
+        self._newest = made if log.append(made, 1, size) else None
