@@ -91,6 +91,7 @@ soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests whi
 .PHONY: fuzz-specs
 fuzz-specs: .venv/.ready ## Try mutated, misused, poisoned and undone specs on the operator, at most an hour; failing cases land in reports/fuzz
 	@$(python) -m fuzz run --minutes 60 --failures reports/fuzz
+
 .venv-clients/.ready: tests/clients/requirements.txt
 	@python3 -m venv .venv-clients && .venv-clients/bin/pip install -q -r $< && touch $@
 
@@ -109,8 +110,8 @@ bench-drift-peers: .venv/.ready ## Install whom drift is timed beside, each in a
 	@$(python) tests/benchmarks/drift/peers.py $(PEERS)
 
 .PHONY: bench-serving
-bench-serving: .venv/.ready ## Time the server beside an echo and others' servers; needs wrk (SERVING="--rows 100 --binary")
-	@$(python) tests/benchmarks/serving/compare.py --peers fastapi $(SERVING)
+bench-serving: .venv/.ready ## Time the server beside an echo, MLServer, KServe, BentoML, MLflow and FastAPI; needs wrk (SERVING="--rows 100 --binary")
+	@$(python) tests/benchmarks/serving/compare.py --peers fastapi mlserver kserve bentoml mlflow $(SERVING)
 
 .PHONY: bench-operator
 bench-operator: .venv/.ready ## Time the operator beside an idiomatic one on a real API server; OBJECTS=1000,10000 says how many

@@ -1,10 +1,10 @@
 """Requests per second of `tidemill serve`, beside an echo of the same bodies and other servers, as ratios.
 
     python tests/benchmarks/serving/compare.py [--models logistic boosting forest] [--seconds 3] [--rounds 5]
-        [--connections 16] [--rows 1] [--binary] [--peers fastapi]
+        [--connections 16] [--rows 1] [--binary] [--peers fastapi mlserver kserve bentoml mlflow]
 
-`--binary` sends and takes tensors as bytes; the peers, which cannot, get JSON. Answers are held against scikit-learn's before
-anything is timed.
+`--binary` sends and takes tensors as bytes; the peers get JSON. Answers are held against scikit-learn's before anything is
+timed. Half load is half of what a server can do, over HALF_CONNECTIONS that each pause between requests.
 
 One server at a time on core 0, wrk on core 1, interleaved; the log and the metrics of Tidemill are on, and BentoML is loaded.
 Nothing is asserted: figures of a busy machine are no figures, and the load average from before and after is printed with
@@ -14,6 +14,7 @@ them. Needs `wrk`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -40,6 +41,7 @@ GAP = 1e-6
 """How far a server's probabilities may lie from scikit-learn's."""
 WARM = 3
 """Seconds of load before the one that is measured."""
+HALF_CONNECTIONS = 64
 PAUSE = 0.5
 """Seconds between a start and the load on it, in which the processor comes to rest."""
 
@@ -74,12 +76,16 @@ class Asked(NamedTuple):
             },
         )
 
-    def script(self, folder: Path) -> Path:
-        """For wrk: posts this."""
+    def script(self, folder: Path, pause: float = 0.0) -> Path:
+        """For wrk: posts this, with pauses of about so many seconds before each request of a connection."""
+        folder.mkdir(parents=True, exist_ok=True)
         body = folder / "body"
         body.write_bytes(self.body)
         script = folder / "post.lua"
         lines = [f'wrk.headers["{name}"] = "{value}"' for name, value in self.headers.items()]
+        if pause:
+            # wrk counts from when it writes a request; whole milliseconds, by chance, so that requests do not come in step.
+            lines.append(f"function delay() return math.random({round(500 * pause)}, {round(1500 * pause)}) end")
         script.write_text(
             "\n".join(['wrk.method = "POST"', *lines, f'wrk.body = io.open("{body}", "rb"):read("*a")', ""])
         )
@@ -89,15 +95,23 @@ class Asked(NamedTuple):
 def probabilities_in(answer: httpx.Response) -> np.ndarray:
     """What a server says the probabilities are."""
     end = answer.headers.get("inference-header-content-length")
-    document = json.loads(answer.content[: int(end)] if end else answer.content)
+    document = json.loads(answer.content if end is None else answer.content[: int(end)])
     at = int(end or 0)
+    if end is None:
+        return peers.probabilities(document)
     for output in document["outputs"]:
         size = output.get("parameters", {}).get("binary_data_size", 0)
         if output["name"] == "predict_proba":
-            values = np.frombuffer(answer.content[at : at + size], "<f4") if size else np.array(output["data"])
+            values = np.frombuffer(answer.content[at : at + size], "<f4")
             return values.reshape(output["shape"]).astype(np.float64)
         at += size
     raise SystemExit("an answer without probabilities")
+
+
+def tree(process: int) -> list[int]:
+    """The process and those it started."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process, *(other for child in children for other in tree(int(child)))]
 
 
 class Running:
@@ -155,23 +169,29 @@ class Running:
         return int(count[1]), float(rate[1]), float(tail[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[tail[2]]
 
     def worked(self) -> float:
-        """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time so far, of all its processes."""
+        fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in tree(self.process.pid)]
+        return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
 
     def resident(self) -> float:
-        """Megabytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        assert found is not None
-        return int(found[1]) / 1024
+        """Megabytes of all its processes."""
+        found = [
+            re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{one}/status").read_text()) for one in tree(self.process.pid)
+        ]
+        return sum(int(one[1]) for one in found if one) / 1024
 
     def stop(self) -> None:
+        all_of_it = tree(self.process.pid)
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+        for one in all_of_it[1:]:
+            # Some peers leave their workers behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
 
 
 def main() -> None:
@@ -182,7 +202,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--binary", action="store_true")
-    parser.add_argument("--peers", nargs="*", choices=peers.REQUIREMENTS, default=[])
+    parser.add_argument("--peers", nargs="*", choices=peers.PEERS, default=[])
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for name in chosen.models:
@@ -195,10 +215,8 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
     as_json, as_asked = Asked.of(rows, binary=False), Asked.of(rows, binary=chosen.binary)
     truth = models.probabilities(model, rows)
     before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as json_folder, tempfile.TemporaryDirectory() as scratch:
-        json_script = as_json.script(Path(json_folder))
-        script = as_asked.script(Path(scratch))
-        path = "/v2/models/m/infer"
+    with tempfile.TemporaryDirectory() as scratch:
+        path = peers.V2
         ours = [sys.executable, "-m", "tidemill", "serve", str(model), "--name", "m", "--port", str(PORT), "--log", f"file://{scratch}/log"]  # fmt: skip
         warm = Running(ours, path)
         _, answer = warm.first_answer(as_asked)
@@ -206,58 +224,68 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
         echoed = Path(scratch) / "answer"
         echoed.write_bytes(answer.content)
         sklearn_model = str(model / "model.joblib")
-        servers: dict[str, Callable[[], Running]] = {
-            "echo": lambda: Running([sys.executable, str(HERE / "echo.py"), str(PORT), str(echoed)], path),
-            "expert": lambda: Running(
-                [sys.executable, str(HERE / "expert.py"), str(PORT), str(model / "model.onnx")], path
+        servers: dict[str, tuple[Callable[[], Running], Asked]] = {
+            "echo": (lambda: Running([sys.executable, str(HERE / "echo.py"), str(PORT), str(echoed)], path), as_asked),
+            "expert": (
+                lambda: Running([sys.executable, str(HERE / "expert.py"), str(PORT), str(model / "model.onnx")], path),
+                as_json,
             ),
-            "tidemill": lambda: Running(ours, path),
+            "tidemill": (lambda: Running(ours, path), as_asked),
         }
-        if "fastapi" in chosen.peers:
-            python = str(peers.python_of("fastapi"))
-            servers["fastapi"] = lambda: Running(
-                [python, str(HERE / "fastapi_sklearn.py"), str(PORT), sklearn_model], path
-            )
+        for name in chosen.peers:
+            peer, python = peers.PEERS[name], str(peers.python_of(name))
+            command = [python, str(HERE / peer.script), str(PORT), sklearn_model]
+            asked = Asked(peer.body(rows), as_json.headers)
+            servers[name] = (lambda command=command, peer=peer: Running(command, peer.path)), asked
         found: dict[str, list[tuple[float, ...]]] = {name: [] for name in servers}
         for _ in range(chosen.rounds):
-            for name, start in servers.items():
-                server = start()
-                try:
-                    own = name in ("echo", "tidemill")
-                    first, answer = server.first_answer(as_asked if own else as_json)
-                    gap = 0.0 if name == "echo" else float(np.abs(probabilities_in(answer) - truth).max())
-                    if gap > GAP:
-                        raise SystemExit(f"{name} differs by {gap:.2g} from what scikit-learn says")
-                    if name == "tidemill":
-                        server.settled()
-                    else:
-                        time.sleep(PAUSE)
-                    idle = server.resident()
-                    # What comes with the first requests only, such as the library that writes the log, is not counted.
-                    server.load(script if own else json_script, WARM, chosen.connections)
-                    worked = server.worked()
-                    count, rate, tail = server.load(script if own else json_script, chosen.seconds, chosen.connections)
-                    each = (server.worked() - worked) / count * 1e6
-                finally:
-                    server.stop()
-                found[name].append((each, rate, tail, first, idle))
+            for name, (start, asked) in servers.items():
+                found[name].append(measure(name, start(), asked, truth, chosen, Path(scratch) / name))
     print(
         f"{model.parent.name}: {chosen.rows} rows x {models.FEATURES}{' as bytes' if chosen.binary else ''}, {chosen.connections} connections, load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"
     )
     middle = {
         name: [statistics.median(column) for column in zip(*values, strict=True)] for name, values in found.items()
     }
-    for name, (each, rate, tail, first, idle) in middle.items():
+    for name, (each, rate, tail, half, first, idle) in middle.items():
         spread = [value[1] for value in found[name]]
         print(
-            f"  {name:10} {rate:7.0f} requests/s ({min(spread):.0f} to {max(spread):.0f}), p99 {tail:6.2f} ms, {each:6.1f} us of processor each,"
-            f" first answer {first:.2f} s, idle {idle:.0f} MB"
+            f"  {name:10} {rate:7.0f} requests/s ({min(spread):.0f} to {max(spread):.0f}), p99 {tail:6.2f} ms, {half:6.2f} ms at half load,"
+            f" {each:6.1f} us of processor each, first answer {first:.2f} s, idle {idle:.0f} MB"
         )
     for peer in [name for name in middle if name != "tidemill"]:
         rates, work = middle["tidemill"][1] / middle[peer][1], middle[peer][0] / middle["tidemill"][0]
         print(
             f"  tidemill / {peer}: {rates:.2f} by requests/s, {work:.2f} by processor time, which a busy machine disturbs less"
         )
+
+
+def measure(
+    name: str, server: Running, asked: Asked, truth: np.ndarray, chosen: argparse.Namespace, scratch: Path
+) -> tuple[float, ...]:
+    """Microseconds of processor for each request, requests per second, p99 and that at half load in milliseconds, seconds to
+    the first answer, idle megabytes; the server is stopped after it."""
+    try:
+        first, answer = server.first_answer(asked)
+        gap = 0.0 if name == "echo" else float(np.abs(probabilities_in(answer) - truth).max())
+        if gap > GAP:
+            raise SystemExit(f"{name} differs by {gap:.2g} from what scikit-learn says")
+        if name == "tidemill":
+            server.settled()
+        else:
+            time.sleep(PAUSE)
+        idle = server.resident()
+        script = asked.script(scratch / "full")
+        # What comes with the first requests only, such as the library that writes the log, is not counted.
+        server.load(script, WARM, chosen.connections)
+        worked = server.worked()
+        count, rate, tail = server.load(script, chosen.seconds, chosen.connections)
+        each = (server.worked() - worked) / count * 1e6
+        pausing = asked.script(scratch / "half", pause=HALF_CONNECTIONS / (rate / 2))
+        _, _, half = server.load(pausing, chosen.seconds, HALF_CONNECTIONS)
+        return each, rate, tail, half, first, idle
+    finally:
+        server.stop()
 
 
 if __name__ == "__main__":

@@ -16,13 +16,7 @@ from pathlib import Path
 
 import models
 import numpy as np
-from compare import PORT, Asked, Running
-
-
-def tree(process: int) -> list[int]:
-    """The process and those it started."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [process, *(other for child in children for other in tree(int(child)))]
+from compare import PORT, Asked, Running, tree
 
 
 def megabytes(process: int) -> dict[str, float]:
