@@ -111,9 +111,10 @@ class Admission:
                 path, node = chance.choice([(p, n) for p, n in schemas.walk(schema) if p])
                 try:
                     valid = specimens.at(spec, path)
-                except (KeyError, IndexError, StopIteration, TypeError):
-                    continue
-                name, value = chance.choice(list(mutations.mutations(Place(kind, path, node), valid, chance)))
+                    ways = list(mutations.mutations(Place(kind, path, node), valid, chance))
+                except (KeyError, IndexError, StopIteration, TypeError, AttributeError):
+                    continue  # nothing is there, or what an earlier change has put there instead
+                name, value = chance.choice(ways)
                 spec = specimens.put(spec, path, value)
                 changed.append(f"{schemas.spelled(path)}: {name}")
                 self.ways.setdefault(f"{kind} {schemas.spelled(path)}", set()).add(name)

@@ -17,11 +17,12 @@ SAMPLES = "tidemill-samples"
 RECEIVER = "tidemill-receiver"
 SOAK = "tidemill-soak"
 WARM = "tidemill-warm"
+CHANGED = "tidemill-changed"
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM)
+STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM, CHANGED)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

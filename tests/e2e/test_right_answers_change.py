@@ -1,0 +1,153 @@
+"""What is asked stays as it was and what is right changes: no drift, and still one retraining, which learns the new answers."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from support.biopsies import SAMPLES as FOLDER
+from support.grounds import CHANGED, Grounds
+from support.kubectl import apply, apply_manifests
+from support.waiting import until
+from tidemill.api import API_VERSION, Dataset, DriftMonitor, InferenceService
+from tidemill.children import names
+from tidemill.contract import SERVING_PORT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+NAME = "iris"
+COLUMNS = ("sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm")
+MONITOR = {
+    "apiVersion": API_VERSION,
+    "kind": "DriftMonitor",
+    "metadata": {"name": NAME},
+    "spec": {
+        "target": {"inferenceService": NAME},
+        "interval": "10s",
+        "window": {"size": "5m", "minimumSamples": 100, "minimumLabels": 50},
+        "checks": [
+            {"name": "inputs", "type": "FeatureDrift", "failing": 0.25},
+            {"name": "quality", "type": "Performance", "metric": "accuracy", "minimum": 0.8},
+        ],
+        "retraining": {
+            "template": {"trainingJob": NAME, "data": {"combine": "Replace"}},
+            "minimumInterval": "24h",
+        },
+    },
+}
+
+
+class Clients:
+    """Who asks the service, and learns later what was right."""
+
+    def __init__(self, grounds: Grounds) -> None:
+        self.grounds, self.api = grounds, grounds.api
+        self._asked = 0
+
+    @property
+    def monitor(self) -> DriftMonitor:
+        found = self.api.read(DriftMonitor, CHANGED, NAME)
+        assert found is not None, "nobody deletes it"
+        return found
+
+    @property
+    def service(self) -> InferenceService:
+        found = self.api.read(InferenceService, CHANGED, NAME)
+        assert found is not None, "nobody deletes it"
+        return found
+
+    def verdicts(self) -> dict[str, str]:
+        return {check.name: check.verdict for check in self.monitor.status.checks}
+
+    def ask(self, turn: int, *, count: int) -> float:
+        """Ask rows of the set, and say that each answer is `turn` classes further on; the share of answers that are right."""
+        self._asked += 1
+        iris, chosen = load_iris(), np.random.default_rng(self._asked).integers(0, 150, count)
+        request = f"asked-{self._asked}"
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in iris.data[chosen].tolist()]
+        predicted = self._post("predict", {"id": request, "rows": rows})["predictions"]
+        right = [str(iris.target_names[(target + turn) % 3]) for target in iris.target[chosen]]
+        data = [{"id": request, "row": row, "label": label} for row, label in enumerate(right)]
+        self._post("feedback", {"data": data})
+        return float(np.mean([one == other for one, other in zip(predicted, right, strict=True)]))
+
+    def _post(self, what: str, body: object) -> dict[str, list[str]]:
+        found = self.api.all("Pod", CHANGED, f"{names.ROLE}=stable")
+        [pod] = [one["metadata"]["name"] for one in found if not one["metadata"].get("deletionTimestamp")]
+        path = f"/v2/models/{NAME}/{what}"
+        answer = self.api.ask_pod(CHANGED, pod, SERVING_PORT, path, method="POST", body=json.dumps(body).encode())
+        return json.loads(answer) if answer else {}  # type: ignore[no-any-return]
+
+    def explain(self) -> str:
+        return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.grounds.operator_log()}"
+
+
+@pytest.fixture(scope="module")
+def clients(grounds: Grounds) -> Iterator[Clients]:
+    apply(grounds.cluster, CHANGED, FOLDER / "iris-quickstart")
+
+    def serving() -> bool:
+        found = grounds.api.read(InferenceService, CHANGED, NAME)
+        return found is not None and found.status.is_true("Ready")
+
+    until("the service answering", serving, seconds=180, explain=grounds.operator_log)
+    apply_manifests(grounds.cluster, CHANGED, [MONITOR])
+    made = Clients(grounds)
+    yield made
+    grounds.api.delete("DriftMonitor", CHANGED, NAME)
+
+
+def test_while_answers_are_right_nothing_is_retrained(clients: Clients) -> None:
+    assert clients.ask(0, count=100) > 0.9
+
+    wanted = {"inputs": "Passing", "quality": "Passing"}
+    until("both checks passing", lambda: clients.verdicts() == wanted, seconds=120, explain=clients.explain)
+    assert () == clients.monitor.status.history
+
+
+def test_when_what_is_right_changes_one_retraining_learns_it(clients: Clients) -> None:
+    old = clients.service.status.stable
+    assert old is not None
+    assert clients.ask(1, count=900) < 0.1
+
+    def promoted() -> bool:
+        history = clients.monitor.status.history
+        return bool(history) and history[0].outcome == "Promoted"
+
+    until("the retraining being promoted", promoted, seconds=240, explain=clients.explain)
+
+    [outcome] = clients.monitor.status.history
+    assert ("Drift", ("quality",)) == (outcome.cause, outcome.checks)
+    assert clients.service.status.stable is not None
+    assert outcome.model_version == clients.service.status.stable.version != old.version
+    assert outcome.counterfactual is not None, clients.explain()
+    assert outcome.counterfactual.before < 0.3 < 0.7 < outcome.counterfactual.after
+
+
+def test_the_new_version_gives_the_new_answers_and_is_not_retrained_again(clients: Clients) -> None:
+    assert clients.ask(1, count=300) > 0.8
+
+    def passing() -> bool:
+        return clients.verdicts() == {"inputs": "Passing", "quality": "Passing"}
+
+    until("both checks passing", passing, seconds=120, explain=clients.explain)
+    assert 1 == len(clients.monitor.status.history)
+    assert 2 == len(clients.api.all("TrainingJob", CHANGED, ""))
+
+
+def test_rows_that_were_served_and_labelled_are_a_dataset(clients: Clients) -> None:
+    """After all the others: every row that was asked above has its label by now."""
+    source = {"predictions": {"inferenceServiceRef": {"name": NAME}, "window": "1h"}}
+    dataset = {"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "served"}, "spec": {"source": source}}
+    apply_manifests(clients.grounds.cluster, CHANGED, [dataset])
+
+    def ready() -> Dataset | None:
+        found = clients.api.read(Dataset, CHANGED, "served")
+        return found if found is not None and found.status.is_true("Ready") else None
+
+    made = until("the Dataset getting ready", ready, seconds=120, explain=clients.grounds.operator_log)
+
+    assert made.status.revision is not None
+    assert 1300 == made.status.revision.rows
+    assert (4, "target") == (made.status.revision.features, made.status.revision.target)
