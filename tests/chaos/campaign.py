@@ -17,6 +17,8 @@ from chaos.series import EXCLUSIVE, SERIES, Lesson
 from chaos.stage import Outcome, Stage
 
 Say = Callable[[str], None]
+APART_AT_ONCE = 10
+"""Plans side by side that kill servers: each waits for all the others' outages."""
 
 
 @dataclass
@@ -149,12 +151,12 @@ async def campaign(
             said = "FAILED" if outcome.problems else "ok" if outcome.struck or not plan.faults else "ok, no fault came"
             say(f"{sum(tally.plans.values()):5} {plan}: {said}, {outcome.seconds:.1f} s")
 
-    async def all_of(plans: Iterable[FaultPlan]) -> None:
+    async def all_of(plans: Iterable[FaultPlan], lanes: int = at_once) -> None:
         shared = iter(plans)
-        await asyncio.gather(*(work(shared) for _ in range(at_once)))
+        await asyncio.gather(*(work(shared) for _ in range(lanes)))
 
     # What kills servers comes first, so that the time for it is certain; then everything once, then further pairs.
-    await all_of(series.plans(lessons, apart, chance))
+    await all_of(series.plans(lessons, apart, chance), min(at_once, APART_AT_ONCE))
     await stage.outages.over()
     await all_of(itertools.chain(series.plans(lessons, together, chance), _further(lessons, together, chance)))
     tally.outages = stage.outages.counted
