@@ -22,6 +22,7 @@ from tidemill.plan.world import Key, Manifest, key_of
 RUN_SECONDS = 0.15
 START_SECONDS = 0.15
 ADOPTION_SECONDS = 1.0
+LEAVING_SECONDS = 0.1
 """How long an object whose owner is nowhere to be seen is left alone: the owner may only be late."""
 
 
@@ -123,13 +124,15 @@ class Kubelet:
         if pod is None:
             await self._mirror.create(pod_of(job, pod_key.name))
             return
+        if await self._is_anothers(pod, job):
+            return
         order = json.loads(pod["metadata"]["annotations"][names.ORDER])
         if order["task"] in script.held:
             return
         now = moment()
         if not (pod.get("status") or {}).get("containerStatuses"):
             await asyncio.sleep(RUN_SECONDS)
-            if order["task"] in script.held or self._mirror.get(*key) is None:
+            if order["task"] in script.held or not self._is_there(job):
                 return
             await self._mirror.report(pod_key, _ended(script.reports[order["task"]](order), pod, now))
         done = [
@@ -137,7 +140,21 @@ class Kubelet:
             for condition in ("SuccessCriteriaMet", "Complete")
         ]
         status = {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": done}
-        await self._mirror.report(key, status)
+        if self._is_there(job):
+            await self._mirror.report(key, status)
+
+    def _is_there(self, job: Manifest) -> bool:
+        """Whether the Job is still the one of its name."""
+        found = self._mirror.get(*key_of(job))
+        return found is not None and bool(found["metadata"]["uid"] == job["metadata"]["uid"])
+
+    async def _is_anothers(self, pod: Manifest, job: Manifest) -> bool:
+        """Whether the pod is that of an earlier Job of the same name, which goes soon; the Job is looked at again then."""
+        if _is_of(pod, job["metadata"]["uid"]):
+            return False
+        await asyncio.sleep(LEAVING_SECONDS)
+        self._again.add(key_of(job))
+        return True
 
     async def _roll(self, deployment: Manifest) -> None:
         """A Deployment has its pods; old ones go when the new ones are ready."""

@@ -74,7 +74,10 @@ class Sceptic(Kubelet):
             return
         key = key_of(job)
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
-        if self._mirror.get(*pod_key) is None and not (job.get("status") or {}).get("conditions"):
+        pod = self._mirror.get(*pod_key)
+        if pod is not None and await self._is_anothers(pod, job):
+            return
+        if pod is None and not (job.get("status") or {}).get("conditions"):
             await self._mirror.create(pod_of(job, pod_key.name))
             if not has_room(job["spec"]["template"]):
                 waits = {
@@ -91,8 +94,11 @@ class Sceptic(Kubelet):
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
         if (job.get("status") or {}).get("conditions"):
             return
-        if self._mirror.get(*pod_key) is None:
+        pod = self._mirror.get(*pod_key)
+        if pod is None:
             await self._mirror.create(pod_of(job, pod_key.name))
+            return
+        if await self._is_anothers(pod, job):
             return
         ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": moment(), "finishedAt": moment()}
         container = job["spec"]["template"]["spec"]["containers"][0]

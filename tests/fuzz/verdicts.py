@@ -35,7 +35,8 @@ def verdict(schema: Schema, value: Any) -> Verdict:
 
 def _judged(schema: Schema, value: Any) -> Iterator[Verdict]:
     if value is None:
-        yield "Admit" if schema.get("nullable") else "Refuse"
+        # Where a schema names no type, Kubernetes lets null be an item of a list; what reads the object has to refuse it.
+        yield "Admit" if schema.get("nullable") else "Refuse" if "type" in schema else "Either"
     elif schema.get("x-kubernetes-int-or-string"):
         yield from _int_or_string(schema, value)
     elif schema.get("type") is None:

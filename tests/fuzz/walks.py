@@ -2,8 +2,7 @@
 
 A run's own past stays in its status (revisions, outcomes, how often it was tried), and so do Jobs that are over until their
 time to live ends, on the terms (resources, deadlines) on which they ran; everything else must be as if the other specs had
-never been. Where the last spec is refused or suspends, what was there before stays, and only what sums the object up must be
-the same.
+never been. Where the last spec is refused or suspends, what was there before stays, and only that it says so must be the same.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import copy
 import difflib
 import json
 import random
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,8 +33,6 @@ HISTORY = ("revisions", "history", "startedAt", "completedAt")
 """What a status tells of the past."""
 UNSETTLED_WALK = -1.0
 STEPS = 20
-RUN = re.compile(r"NAME-[0-9a-f]{8}-\d+")
-"""The name of a run of an object whose own name has been taken out."""
 
 
 @dataclass
@@ -132,14 +128,11 @@ def portrait(laboratory: Laboratory, of: Key) -> list[str]:
 
 
 def summary(laboratory: Laboratory, of: Key) -> list[str]:
-    """What an object says of itself as a whole, line by line."""
-    said = ((laboratory.mirror.get(*of) or {}).get("status") or {}).get("conditions") or ()
-    lines = [f"{one['type']} {one['status']} {one['reason']}: {one['message']}" for one in said]
-    return sorted(
-        RUN.sub("RUN", line.replace(of.name, "NAME"))
-        for line in lines
-        if line.startswith(("Ready", "Reconciling", "Stalled"))
-    )
+    """That an object refuses its spec, or is suspended; who has a past may have more than one reason to refuse it."""
+    manifest = laboratory.mirror.get(*of)
+    if is_true(manifest, "Stalled"):
+        return ["Stalled"]
+    return [laboratory.ready(of)[1]]
 
 
 def _is_held(manifest: Manifest | None) -> bool:
@@ -154,6 +147,9 @@ def _plain(manifest: Manifest, of: Key) -> str:
         status.pop(name, None)
     if status.get("attempt"):
         status["attempt"].pop("number", None)
+    if manifest["kind"] == "Dataset" and not is_true(manifest, "Ready"):
+        # A revision stays in use where no newer one can be made.
+        status.pop("revision", None)
     if manifest["kind"] == "ModelVersion":
         # Versions of a model are counted.
         status.pop("version", None)

@@ -75,7 +75,7 @@ class Packed(MutableMapping[Key, Manifest]):
 
     def __setitem__(self, key: Key, manifest: Manifest) -> None:
         # A copy, because orjson leaves its answer in a buffer of twice the size or more.
-        self._texts[key] = bytes(memoryview(orjson.dumps(manifest)))
+        self._texts[key] = bytes(memoryview(_spelled(manifest)))
 
     def __delitem__(self, key: Key) -> None:
         del self._texts[key]
@@ -108,3 +108,19 @@ class Recent(OrderedDict[Any, Any]):
         self.move_to_end(key)
         if len(self) > self._limit:
             self.popitem(last=False)
+
+
+def _spelled(manifest: Manifest) -> bytes:
+    try:
+        return orjson.dumps(manifest)
+    except TypeError:
+        return orjson.dumps(_in_range(manifest))
+
+
+def _in_range(value: Any) -> Any:
+    """`value` with whole numbers of more than 64 bits as floats, which is how the API server reads them too."""
+    if isinstance(value, dict):
+        return {name: _in_range(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_in_range(inner) for inner in value]
+    return float(value) if isinstance(value, int) and not -(2**63) <= value < 2**64 else value

@@ -11,7 +11,7 @@ from pydantic import Field
 from tidemill.api import KINDS
 from tidemill.api.base import Model, Quantities, Rule, Scalar
 from tidemill.api.crds import model_of
-from tidemill.api.structural import UnfitModel, nodes, structural
+from tidemill.api.structural import MOMENT_PATTERN, UnfitModel, nodes, structural
 
 EVERY_SPEC_AND_STATUS = [
     pytest.param(kind, part, id=f"{kind.kind_name}.{part}") for kind in KINDS for part in ("spec", "status")
@@ -74,6 +74,7 @@ def test_what_is_optional_is_left_out_and_never_null() -> None:
     assert {
         "description": "Since when.",
         "format": "date-time",
+        "pattern": MOMENT_PATTERN,
         "type": "string",
     } == field("opened")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tidemill.engine.pruning import Packed, pruned
 from tidemill.plan.world import Key, World
 
@@ -61,3 +63,12 @@ def test_a_packed_world_knows_what_is_there_and_what_is_gone() -> None:
     assert (1, [KEY], [KEY]) == (len(world), list(world), world.keys("Pod"))
     assert pod() == world.remove(KEY)
     assert (0, None, None) == (len(world), world.get(*KEY), world.remove(KEY))
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**30])
+def test_a_whole_number_of_more_than_64_bits_is_kept_as_the_api_server_reads_it(number: int) -> None:
+    kept, key = Packed(), Key("Dataset", "shop", "rows")
+
+    kept[key] = {"spec": {"rules": [{"minimum": number, "maximum": 2**63}]}}
+
+    assert {"spec": {"rules": [{"minimum": float(number), "maximum": 2**63}]}} == kept[key]
