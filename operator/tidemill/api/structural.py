@@ -148,6 +148,10 @@ class _Dialect(GenerateJsonSchema):
         described = super().tuple_schema(schema)
         if "prefixItems" in described or "items" not in described:
             raise UnfitModel("a tuple of fixed length has no structural schema: make it a model, or a list")
+        if "x-kubernetes-preserve-unknown-fields" in described["items"]:
+            # Null is let into such a list in any case. Where it is not nullable too, no rule of the object can be evaluated
+            # any more, and nobody could write its status; so it is let in, and refused by whoever reads the object.
+            described["items"] = {**described["items"], "nullable": True}
         return described
 
     def union_schema(self, schema: core_schema.UnionSchema) -> JsonSchemaValue:

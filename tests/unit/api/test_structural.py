@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from tidemill.api import KINDS
 from tidemill.api.base import Model, Quantities, Rule, Scalar
 from tidemill.api.crds import model_of
 from tidemill.api.structural import MOMENT_PATTERN, UnfitModel, nodes, structural
+from tidemill.api.tuning import Choices
 
 EVERY_SPEC_AND_STATUS = [
     pytest.param(kind, part, id=f"{kind.kind_name}.{part}") for kind in KINDS for part in ("spec", "status")
@@ -212,3 +213,11 @@ def test_schemas_are_structural(kind: Any, part: str) -> None:
         assert (
             "type" in node or node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields")
         ), path
+
+
+def test_items_of_any_type_may_be_null_for_the_api_server_lets_them_in_anyway() -> None:
+    choices = structural(Choices)["properties"]["choices"]
+
+    assert choices["items"]["nullable"] is True
+    with pytest.raises(ValidationError):
+        Choices.model_validate({"choices": ["balanced", None]})
