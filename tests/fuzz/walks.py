@@ -99,6 +99,9 @@ class Walks:
         while True:
             await asyncio.sleep(0.5)
             ended = not laboratory.unsettled(walked) and not laboratory.unsettled(fresh)
+            if ended and _failed(laboratory.mirror.get(*fresh)) and is_true(laboratory.mirror.get(*walked), "Ready"):
+                # The same run succeeded on the terms of an earlier spec, and is not begun again on worse ones.
+                return ""
             drawn = summary if _is_held(laboratory.mirror.get(*fresh)) else portrait
             ways = [drawn(laboratory, one) for one in (fresh, walked)]
             if ended and ways[0] == ways[1]:
@@ -133,6 +136,12 @@ def summary(laboratory: Laboratory, of: Key) -> list[str]:
     if is_true(manifest, "Stalled"):
         return ["Stalled"]
     return [laboratory.ready(of)[1]]
+
+
+def _failed(manifest: Manifest | None) -> bool:
+    """Whether the object's own run came to nothing."""
+    attempt = ((manifest or {}).get("status") or {}).get("attempt") or {}
+    return is_true(manifest, "Stalled") and attempt.get("outcome") == "Failed"
 
 
 def _is_held(manifest: Manifest | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,9 @@ class DatasetReference(Model):
     """`Latest` when the run starts, or a digest; it is pinned in the status either way."""
 
 
+_A_DAY: Final = {"inferenceService": "fraud", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
+
+
 class ServedRows(Model):
     """Rows that a service answered, joined with the labels that came back for them."""
 
@@ -61,8 +64,14 @@ class ServedRows(Model):
         Rule(
             "self.start < self.end",
             "start must be before end",
-            accepts={"inferenceService": "fraud", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"},
+            accepts=_A_DAY,
             rejects={"inferenceService": "fraud", "start": "2026-01-02T00:00:00Z", "end": "2026-01-01T00:00:00Z"},
+        ),
+        Rule(
+            "!has(self.recentStart) || (self.start <= self.recentStart && self.recentStart <= self.end)",
+            "recentStart must lie between start and end",
+            accepts={**_A_DAY, "recentStart": "2026-01-01T12:00:00Z"},
+            rejects={**_A_DAY, "recentStart": "2026-01-03T00:00:00Z"},
         ),
     )
 

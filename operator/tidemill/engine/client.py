@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -21,6 +22,9 @@ PAGE: Final = 100
 
 # JSON is YAML, so an apply patch may be sent as either.
 _APPLY: Final = "application/apply-patch+yaml"
+# What YAML refuses in a text, or takes for the end of a line: DEL, U+0080 to U+009F, line and paragraph separators, byte order marks.
+_UNPRINTED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_UNPRINTED_BYTES: Final = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
 _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 
@@ -113,6 +117,8 @@ class Client:
         await self._budget.spend()
         headers = {"Content-Type": content} if content else None
         data = orjson.dumps(body) if body is not None else None
+        if data is not None and content == _APPLY:
+            data = _as_yaml(data)
         began = time.perf_counter()
         try:
             async with self._session.request(method, path, params=params, data=data, headers=headers) as response:
@@ -134,3 +140,10 @@ class Client:
             raise errors.Unavailable(
                 f"{what}: the answer is not JSON; something stands between us and the API server"
             ) from failure
+
+
+def _as_yaml(text: bytes) -> bytes:
+    """JSON that YAML reads as what it says."""
+    if not _UNPRINTED_BYTES.search(text):
+        return text
+    return _UNPRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
