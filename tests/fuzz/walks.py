@@ -99,7 +99,7 @@ class Walks:
         while True:
             await asyncio.sleep(0.5)
             ended = not laboratory.unsettled(walked) and not laboratory.unsettled(fresh)
-            if ended and _failed(laboratory.mirror.get(*fresh)) and is_true(laboratory.mirror.get(*walked), "Ready"):
+            if ended and self._comes_to_nothing(fresh) and is_true(laboratory.mirror.get(*walked), "Ready"):
                 # The same run succeeded on the terms of an earlier spec, and is not begun again on worse ones.
                 return ""
             drawn = summary if _is_held(laboratory.mirror.get(*fresh)) else portrait
@@ -110,6 +110,13 @@ class Walks:
                 difference = difflib.unified_diff(ways[0], ways[1], "fresh", "walked", lineterm="", n=3)
                 said = [f"{one}: {laboratory.unsettled(one)}" for one in (fresh, walked) if laboratory.unsettled(one)]
                 return "another end than that of a fresh object\n" + "\n".join([*said, *list(difference)[:70]])
+
+    def _comes_to_nothing(self, of: Key) -> bool:
+        """Whether the object's own run failed, or may not be made on the terms of its spec."""
+        manifest = self.laboratory.mirror.get(*of) or {}
+        attempt = (manifest.get("status") or {}).get("attempt") or {}
+        refused = self.laboratory.ready(of)[1] == "Refused"
+        return is_true(manifest, "Stalled") and (refused or attempt.get("outcome") == "Failed")
 
 
 def portrait(laboratory: Laboratory, of: Key) -> list[str]:
@@ -136,12 +143,6 @@ def summary(laboratory: Laboratory, of: Key) -> list[str]:
     if is_true(manifest, "Stalled"):
         return ["Stalled"]
     return [laboratory.ready(of)[1]]
-
-
-def _failed(manifest: Manifest | None) -> bool:
-    """Whether the object's own run came to nothing."""
-    attempt = ((manifest or {}).get("status") or {}).get("attempt") or {}
-    return is_true(manifest, "Stalled") and attempt.get("outcome") == "Failed"
 
 
 def _is_held(manifest: Manifest | None) -> bool:
