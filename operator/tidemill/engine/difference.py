@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from kubernetes.utils.quantity import parse_quantity
 
+from tidemill.engine.statuses import same
 from tidemill.plan.world import Manifest
 
 Path = tuple[str, ...]
@@ -174,9 +175,7 @@ def _same_as_absent(key: str, value: Any) -> bool:
 
 
 def _equal(wanted: Any, live: Any, path: Path) -> bool:
-    if isinstance(wanted, bool) or isinstance(live, bool):
-        return wanted is live
-    if wanted == live:
+    if same(live, wanted):
         return True
     if path[-1] in _QUANTITY_FIELDS or (len(path) > 1 and path[-2] in _QUANTITIES):
         try:

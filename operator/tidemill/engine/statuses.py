@@ -26,13 +26,29 @@ def merge_patch(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
             nested = merge_patch(before, value)
             if nested:
                 patch[name] = nested
-        elif before != value or isinstance(before, bool) is not isinstance(value, bool):
-            # 1.0 comes back as 1, and is the same number; true is none.
+        elif not same(before, value):
             patch[name] = value
     for name in known:
         if name not in wanted:
             patch[name] = None
     return patch
+
+
+def same(live: Any, wanted: Any) -> bool:
+    """Whether two values are the same to the API server, which keeps numbers as doubles.
+
+    >>> same([1], [1.0]), same(9223372036854776000, 9.223372036854775808e18), same(1, True)
+    (True, True, False)
+    """
+    if isinstance(live, bool) or isinstance(wanted, bool):
+        return live is wanted
+    if isinstance(live, Mapping) and isinstance(wanted, Mapping):
+        return live.keys() == wanted.keys() and all(same(live[name], wanted[name]) for name in wanted)
+    if isinstance(live, list | tuple) and isinstance(wanted, list | tuple):
+        return len(live) == len(wanted) and all(map(same, live, wanted))
+    if isinstance(live, float) or isinstance(wanted, float):
+        return isinstance(live, int | float) and isinstance(wanted, int | float) and float(live) == float(wanted)
+    return bool(live == wanted)
 
 
 def hindered(before: AnyStatus, reason: str, message: str, *, generation: int, now: datetime) -> AnyStatus:
