@@ -77,7 +77,8 @@ class Clients:
         [pod] = [one["metadata"]["name"] for one in found if not one["metadata"].get("deletionTimestamp")]
         path = f"/v2/models/{NAME}/{what}"
         answer = self.api.ask_pod(CHANGED, pod, SERVING_PORT, path, method="POST", body=json.dumps(body).encode())
-        return json.loads(answer) if answer else {}  # type: ignore[no-any-return]
+        found: dict[str, list[str]] = json.loads(answer) if answer else {}
+        return found
 
     def explain(self) -> str:
         return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.grounds.operator_log()}"

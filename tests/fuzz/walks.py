@@ -31,6 +31,8 @@ PATIENCE = 60.0
 AT_ONCE = 10
 HISTORY = ("revisions", "history", "startedAt", "completedAt")
 """What a status tells of the past."""
+RUNS = ("Dataset", "TrainingJob")
+"""Kinds whose one run, once it has succeeded, is a fact."""
 UNSETTLED_WALK = -1.0
 STEPS = 20
 
@@ -99,7 +101,8 @@ class Walks:
         while True:
             await asyncio.sleep(0.5)
             ended = not laboratory.unsettled(walked) and not laboratory.unsettled(fresh)
-            if ended and self._comes_to_nothing(fresh) and is_true(laboratory.mirror.get(*walked), "Ready"):
+            succeeded = walked.kind in RUNS and is_true(laboratory.mirror.get(*walked), "Ready")
+            if ended and succeeded and self._comes_to_nothing(fresh):
                 # The same run succeeded on the terms of an earlier spec, and is not begun again on worse ones.
                 return ""
             drawn = summary if _is_held(laboratory.mirror.get(*fresh)) else portrait

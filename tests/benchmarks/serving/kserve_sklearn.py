@@ -17,7 +17,7 @@ sys.argv[1:] = []
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer  # noqa: E402
 
 
-class Served(Model):  # type: ignore[misc]
+class Served(Model):
     """The estimator."""
 
     def __init__(self) -> None:

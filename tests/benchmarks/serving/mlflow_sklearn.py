@@ -17,7 +17,7 @@ def main(port: str, model: str) -> None:
     import joblib
     import mlflow.sklearn
 
-    folder = Path(tempfile.mkdtemp(prefix="mlflow-")) / "model"
+    folder = Path(tempfile.mkdtemp(prefix="mlflow-", dir=Path(model).parent)) / "model"
     mlflow.sklearn.save_model(joblib.load(model), folder, pyfunc_predict_fn="predict_proba", pip_requirements=[])
     command = Path(sys.executable).parent / "mlflow"
     os.environ["PATH"] = f"{command.parent}:{os.environ['PATH']}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def main(port: str, model: str) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="mlserver-"))
+    folder = Path(tempfile.mkdtemp(prefix="mlserver-", dir=Path(model).parent))
     settings = {
         "debug": False,
         "host": "127.0.0.1",

@@ -15,7 +15,8 @@ SWEEP_EVERY: Final = 1.0
 MOST_HEAD: Final = 64 * 1024
 """Bytes of a head that comes in pieces; what comes in one is bounded by how much is read at once."""
 MOST_DISCARDED: Final = 64 * 1024 * 1024
-MOST_AROUND: Final = 1024 * 1024
+MOST_AROUND: Final = 256 * 1024
+"""Bytes of a message that are neither head nor body nor what frames its chunks: each trailer is kept until the message ends."""
 PER_BYTE: Final = 8
 """A body in chunks of one byte each is six times as long on its way."""
 

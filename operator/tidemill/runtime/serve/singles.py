@@ -11,18 +11,20 @@ from typing import Final
 import numpy as np
 
 from tidemill.runtime.answer import Answer
+from tidemill.runtime.serve.counters import SLOT
 from tidemill.runtime.serve.features import NO_CATEGORIES, Matrix, Rows
 from tidemill.runtime.serve.log import Log
 from tidemill.runtime.serve.records import OVERHEAD, Author
 
 MOST_ROWS: Final = 256
 MOST_BYTES: Final = 1 << 17
-SLOT: Final = 10.0
-"""Seconds; what is logged is put into files by slots of this length, so no records reach over its end."""
 
 
 class Singles:
-    """Up to MOST_ROWS rows that one version answered within one slot, as one record of the log (see `Prediction`)."""
+    """Up to MOST_ROWS rows that one version answered within one slot of time, as one record of the log (see `Prediction`).
+
+    A file of the log holds rows of one slot, so no record reaches over its end.
+    """
 
     __slots__ = ("_matrix", "_most", "_probabilities", "_slot", "_values", "author", "keys", "times")
 
