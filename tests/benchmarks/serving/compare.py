@@ -130,7 +130,8 @@ class Running:
 
     def first_answer(self, asked: Asked) -> tuple[float, httpx.Response]:
         """Seconds from the start to the first answer, and that answer."""
-        while True:
+        answer = None
+        while time.perf_counter() - self.started < PATIENCE:
             if self.process.poll() is not None:
                 raise SystemExit(f"{self.process.args} ended with {self.process.returncode}")
             try:
@@ -138,10 +139,13 @@ class Running:
                     f"http://127.0.0.1:{PORT}{self.path}", content=asked.body, headers=asked.headers, timeout=PATIENCE
                 )
             except httpx.TransportError:
-                answer = None
-            if answer is not None and answer.status_code == 200:
+                time.sleep(0.005)
+                continue
+            if answer.status_code == 200:
                 return time.perf_counter() - self.started, answer
             time.sleep(0.005)
+        said = "nothing" if answer is None else f"{answer.status_code} {answer.text[:500]}"
+        raise SystemExit(f"{self.process.args} says {said} after {PATIENCE:g} s")
 
     def settled(self) -> None:
         """Wait until everything is loaded that a server of ours loads after its first answer."""

@@ -15,6 +15,7 @@ PORT, MODEL = sys.argv[1:]
 sys.argv[1:] = []
 
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer  # noqa: E402
+from kserve.utils.utils import generate_uuid  # noqa: E402
 
 
 class Served(Model):
@@ -31,7 +32,7 @@ class Served(Model):
         output = InferOutput(
             name="predict_proba", shape=list(given.shape), datatype="FP64", data=given.ravel().tolist()
         )
-        return InferResponse(response_id=payload.id, model_name="m", infer_outputs=[output])
+        return InferResponse(response_id=payload.id or generate_uuid(), model_name="m", infer_outputs=[output])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Aside:
         """Pieces of work that wait or run, also those whose client has gone."""
         self._name = name
         self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=_give_way if gives_way else None
+            threads, thread_name_prefix=name, initializer=give_way if gives_way else None
         )
         self._most_waiting = most_waiting
         self._seconds = seconds
@@ -52,7 +52,7 @@ class Aside:
         self.under_way -= 1
 
 
-def _give_way() -> None:
+def give_way() -> None:
     """Lower this thread's priority; Linux has one for each thread."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)

@@ -1,17 +1,21 @@
 """Requests that need nothing but an answer are answered as they are read, without an ASGI application and its task.
 
-    bytes ─ httptools ─┬─ POST …/infer, complete in what was read ─ Predicting.at_once ─┬─ response, in one write
-                       │                                                                └─ None ─┐
-                       └─ everything else ───────────────────────────────────────────────────────┴─ uvicorn ─ Gate
+    bytes ─┬─ httptools ─┬─ POST …/infer, complete in what was read ─┬─ Predicting.at_once ─┬─ response, in one write
+           │             │                                           │                      └─ None ─┐
+           └─ a head that was answered at once before ───────────────┘                               │
+                         └─ everything else ─────────────────────────────────────────────────────────┴─ uvicorn ─ Gate
 
 uvicorn makes a scope, two objects and a task for each request, and more for each message of the answer; for a small model
 that is most of the work. What is not plain and quick takes uvicorn's way, from its first byte on.
+
+Clients send the same head with every request. One that was parsed and answered at once is known by its bytes from then on,
+and what follows it is its body where the length is the one that the head says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,11 +25,26 @@ from tidemill.runtime.serve.heads import MOST_HEAD, Heads
 AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 
 MOST_HEADERS: Final = 100
+HEAD_END: Final = b"\r\n\r\n"
+MOST_KNOWN: Final = 256
+"""Heads that are known at once; where there are more, it begins anew."""
+LONGEST_KNOWN: Final = 2048
+ONCE_ONLY: Final = frozenset({b"x-request-id", b"traceparent", b"x-b3-traceid", b"x-routing-key"})
+"""Headers that are another one with each request: their heads are not worth knowing."""
+
+
+class Known(NamedTuple):
+    """What a head says."""
+
+    way: AtOnce
+    headers: dict[bytes, bytes]
+    length: int
+    """Bytes of the head and its body."""
 
 
 def protocol(ways: dict[bytes, AtOnce], heads: Heads) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, with a short way for POSTs to the paths in `ways`, and within the bounds of `heads`."""
-    return type("Direct", (Direct,), {"ways": ways, "heads": heads})
+    return type("Direct", (Direct,), {"ways": ways, "heads": heads, "known": {}})
 
 
 class Direct(HttpToolsProtocol):  # type: ignore[misc]
@@ -33,6 +52,7 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
 
     ways: dict[bytes, AtOnce]
     heads: Heads
+    known: dict[bytes, Known]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -45,6 +65,12 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
         """How many came since the piece with which the message began."""
         self._body = 0
         """How many of them are its body."""
+        self._between = True
+        """Whether the parser has come to the end of a message, and of no other one's beginning."""
+        self._read = b""
+        """What is being parsed, where it began between two messages."""
+        self._used = False
+        """Whether a request came by a known head since uvicorn's timer of idle connections was set."""
 
     def connection_made(self, transport: Any) -> None:
         """A client is there; it is waited for no longer than for a head that has begun."""
@@ -58,11 +84,17 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         """Bytes came. A request that is not complete with them is uvicorn's: it waits, bounds, and gives up."""
+        if self._between and (self.cycle is None or self.cycle.response_complete):
+            # The first head of a connection is waited for, which ends by the long way.
+            if not self._watched and self._answers_by_known_head(data):
+                return
+            self._read = data
         self._bytes += len(data)
         if self._bytes > MOST_HEAD and (self._in_head or self.heads.exceeded(self._bytes, self._body)):
             self.give_up(b"431 Request Header Fields Too Large", f"headers: are longer than {MOST_HEAD} bytes")
             return
         super().data_received(data)
+        self._read = b""
         if self._held is not None:
             self._hand_over(complete=False)
         if self._in_head is not self._watched:
@@ -71,6 +103,46 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
                 self.heads.begin(self)
             else:
                 self.heads.end(self)
+
+    def _answers_by_known_head(self, data: bytes) -> bool:
+        """Answer what is one whole request whose head is known, past the parser; says whether it was."""
+        end = data.find(HEAD_END, 0, LONGEST_KNOWN) + len(HEAD_END)
+        head = data[:end]
+        known = self.known.get(head)
+        if known is None or len(data) != known.length or self.transport.is_closing() or self.flow.write_paused:
+            return False
+        response = known.way(known.headers, data[end:])
+        if response is None:
+            # It is asked for again by the long way, and would be each time.
+            del self.known[head]
+            return False
+        self.transport.write(response)
+        self._used = True
+        return True
+
+    def _know(self, way: AtOnce, headers: dict[bytes, bytes], body: bytes) -> None:
+        """Know the head of a request that was answered at once, where it and its body are all that was read."""
+        data = self._read
+        end = data.find(HEAD_END, 0, LONGEST_KNOWN) + len(HEAD_END)
+        if (
+            end >= len(HEAD_END)
+            and len(data) == end + len(body)
+            and headers.get(b"content-length") == b"%d" % len(body)
+            and ONCE_ONLY.isdisjoint(headers)
+        ):
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
+            self.known[data[:end]] = Known(way, headers, len(data))
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection was idle for long, as far as uvicorn has seen."""
+        if self._used and not self.transport.is_closing():
+            self._used = False
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
 
     def give_up(self, status: bytes, message: str) -> None:
         """End the connection, and say why where no answer is under way that it would break into."""
@@ -87,6 +159,7 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._in_head = True
+        self._between = False
         self._bytes = self._body = 0
         super().on_message_begin()
 
@@ -118,16 +191,19 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
 
     def on_message_complete(self) -> None:
         """All of the body is there."""
+        self._between = True
         held = self._held
         if held is None:
             super().on_message_complete()
             return
-        response = self.ways[self.url](dict(self.headers), held[0] if len(held) == 1 else b"".join(held))
+        way, headers, body = self.ways[self.url], dict(self.headers), held[0] if len(held) == 1 else b"".join(held)
+        response = way(headers, body)
         if response is None:
             self._hand_over(complete=True)
             return
         self._held = None
         if not self.transport.is_closing():
+            self._know(way, headers, body)
             self.transport.write(response)
         self.on_response_complete()
 

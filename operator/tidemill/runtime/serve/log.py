@@ -13,9 +13,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tidemill.runtime.serve.aside import give_way
 
 if TYPE_CHECKING:
     from tidemill.runtime.objects import Store
@@ -109,6 +112,8 @@ class Log:
         self._parts_bytes = 0
         self._number = 0
         self._writing = asyncio.Lock()
+        # Answers come first: at the same priority, who asks while a part is encoded would wait for it.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log", initializer=give_way)
         self._flushing: set[asyncio.Task[bool]] = set()
         self._due: asyncio.Event | None = None
 
@@ -181,15 +186,16 @@ class Log:
         return await asyncio.shield(flushing)
 
     async def _flush(self) -> bool:
+        loop = asyncio.get_running_loop()
         async with self._writing:
             # Only the event loop touches what waits as records; the thread has its own list.
             records, rows, size = self._records, self._rows, self._bytes
             self._records = []
             if records or self._written is not None:
-                await asyncio.to_thread(self._seal_all, records)
+                await loop.run_in_executor(self._thread, self._seal_all, records)
             self._rows -= rows
             self._bytes -= size
-            return await asyncio.to_thread(self._put_all)
+            return await loop.run_in_executor(self._thread, self._put_all)
 
     def _seal_all(self, records: list[Any]) -> None:
         if self._beside is None:
