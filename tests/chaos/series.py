@@ -18,7 +18,7 @@ from chaos.plans import WRITES, Deed, Fault, FaultPlan, Meddling
 
 LEADERS = "scaled_after_a_while"
 """The workload that goes on for longer than a Lease lasts; only for two leaders, because it takes long."""
-CANARIES = ("canary_promoted", "canary_rolled_back", "drift_retrains")
+CANARIES = ("canary_promoted", "canary_rolled_back", "drift_retrains", "drift_found_by_a_worker")
 
 
 @dataclass(frozen=True)

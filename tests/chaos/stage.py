@@ -126,6 +126,7 @@ class Stage:
                 if not plan.deeds(*REPLIES_LOST) and plan.operators == 1 and not plan.meddling:
                     problems += oracles.nothing_said_twice(proxies[0].seen.idle)
                 problems += await play.ailments()
+                problems += serving.problems
             except Stuck as problem:
                 problems.append(f"O1: {problem}\n{_tail(operators[0].log)}")
             finally:
@@ -161,6 +162,7 @@ class Stage:
             *oracles.nothing_held(objects),
             *oracles.up_to_date(objects),
             *oracles.one_run_per_window(objects),
+            *oracles.each_run_counted_once(self.truth.statuses(namespace, "driftmonitors")),
         ]
         return found, faults + (_compared(plan, reference, found) if reference is not None else [])
 

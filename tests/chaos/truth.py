@@ -6,7 +6,7 @@ import json
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cluster.audit import Event, parse
 
@@ -58,6 +58,14 @@ class Truth:
             elif event.verb == "delete" and event.code in (200, 202):
                 said.append(("delete", event.resource, event.name))
         return said
+
+    def statuses(self, namespace: str, resource: str) -> list[dict[str, Any]]:
+        """What the operator made of the statuses of a resource, in order of time; of workloads that have one such object."""
+        return [
+            (event.response or {}).get("status") or {}
+            for event in self.writes(namespace)
+            if (event.resource, event.subresource) == (resource, "status") and event.code < 300
+        ]
 
     def close(self) -> None:
         if self._open is not None:

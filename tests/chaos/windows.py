@@ -2,7 +2,8 @@
 
 The windows of a monitor follow one another each second or two, and each of them fails. What is trained is not good enough,
 so that nothing is rolled out and the next window may call for the next training. In each window a real operator process is
-killed before or after a write by chance, anywhere between the order to check and the end of the training.
+killed before or after a write by chance, anywhere between the order to check and the end of the training. Half of the
+monitors have their windows checked by a warm worker.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ async def windows(stage: Stage, count: int, *, seed: int, at_once: int, say: Cal
 async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) -> None:
     """One namespace with one monitor, for some windows."""
     executioner = Executioner(chance)
+    execution = chance.choice(("Job", "WarmWorker"))
     scripted = Script({"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks("Failing")})
     async with stage.place(scripted) as (namespace, pods, _), AsyncExitStack() as open_:
         powers = Powers()
@@ -118,13 +120,13 @@ async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) 
                 )
             )
             pods.reports["Train"] = script.trains(0.5)
-            await play.take((Apply(_monitor()),))
+            await play.take((Apply(_monitor(execution)),))
             for _ in range(LIVES):
                 if told.crashed >= count:
                     break
                 await _window(stage, namespace, proxy, executioner, told)
             # It orders nothing more, and follows what it has ordered.
-            await play.take((Apply(_monitor("Observe")),))
+            await play.take((Apply(_monitor(execution, "Observe")),))
             told.problems += await _at_rest(stage, namespace)
         except Exception as problem:
             told.problems.append(f"{namespace}: {problem!r}\n{_tail(operator.log)}")
@@ -210,7 +212,7 @@ def _window_of(job: Manifest) -> str:
     return str(json.loads(job["metadata"]["annotations"][names.CAUSE]).get("at"))
 
 
-def _monitor(mode: str = "Act") -> dict[str, Any]:
+def _monitor(execution: str, mode: str = "Act") -> dict[str, Any]:
     retraining = {
         "mode": mode,
         "template": {"trainingJob": "fraud-first"},
@@ -220,7 +222,7 @@ def _monitor(mode: str = "Act") -> dict[str, Any]:
         "circuitBreaker": {"rejected": 20},
     }
     window = {"size": "10s", "minimumSamples": 100, "minimumLabels": 50}
-    return script.monitor(interval="1s", window=window, retraining=retraining)
+    return script.monitor(interval="1s", window=window, retraining=retraining, execution=execution)
 
 
 def _resource(path: str) -> str:

@@ -150,9 +150,9 @@ def _service(replicas: int = 1) -> Manifest:
     return manifest
 
 
-def _monitor(*, suspend: bool = False) -> Manifest:
+def _monitor(**spec: Any) -> Manifest:
     window = {"size": "10s", "minimumSamples": 100, "minimumLabels": 50}
-    return script.monitor(interval="2s", window=window, suspend=suspend)
+    return script.monitor(interval="2s", window=window, **spec)
 
 
 IN_SERVICE: tuple[Step, ...] = (
@@ -304,6 +304,22 @@ WORKLOADS = {
                 Until("DriftMonitor", "fraud", "lastRun.verdict", "Passing"),
                 Apply(_monitor(suspend=True)),
                 Until("DriftMonitor", "fraud", "conditions.Ready.reason", "Suspended"),
+            ),
+            _with_a_tide,
+        ),
+        Workload(
+            "drift_found_by_a_worker",
+            (
+                *IN_SERVICE,
+                Apply(_monitor(execution="WarmWorker")),
+                Until("DriftMonitor", "fraud", "conditions.WorkerReady.status", "True"),
+                Until("DriftMonitor", "fraud", "history.0.outcome", "Promoted"),
+                *_rollout_ended("Promoted"),
+                Until("DriftMonitor", "fraud", "lastRun.verdict", "Passing"),
+                Apply(_monitor(execution="WarmWorker", suspend=True)),
+                Until("DriftMonitor", "fraud", "conditions.Ready.reason", "Suspended"),
+                Gone("Deployment", "fraud-worker"),
+                Gone("Pod", "fraud-worker*"),
             ),
             _with_a_tide,
         ),

@@ -42,6 +42,8 @@ GAP = 1e-6
 WARM = 3
 """Seconds of load before the one that is measured."""
 HALF_CONNECTIONS = 64
+LEAVING = 5.0
+"""Seconds that a server's processes may take to be gone after they were killed."""
 PAUSE = 0.5
 """Seconds between a start and the load on it, in which the processor comes to rest."""
 
@@ -109,19 +111,32 @@ def probabilities_in(answer: httpx.Response) -> np.ndarray:
 
 
 def tree(process: int) -> list[int]:
-    """The process and those it started."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    """The process and those that any of its threads started."""
+    children = [one for path in Path(f"/proc/{process}/task").glob("*/children") for one in path.read_text().split()]
     return [process, *(other for child in children for other in tree(int(child)))]
+
+
+def is_free() -> bool:
+    """Whether nobody listens where servers do."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", PORT))
+        except OSError:
+            return False
+    return True
 
 
 class Running:
     """A server on core 0."""
 
     def __init__(self, command: list[str], path: str) -> None:
-        with socket.socket() as free:
-            # A server that was left behind would answer in the place of the one that is measured.
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            free.bind(("127.0.0.1", PORT))
+        # A server that was left behind would answer in the place of the one that is measured.
+        end = time.monotonic() + LEAVING
+        while not is_free():
+            if time.monotonic() > end:
+                raise SystemExit(f"somebody listens on port {PORT}; end it first")
+            time.sleep(0.05)
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             ["taskset", "-c", "0", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -155,6 +170,12 @@ class Running:
                 raise SystemExit(f"BentoML is not loaded after {PATIENCE:g} s; look at what the server says")
             time.sleep(0.1)
         time.sleep(PAUSE)
+
+    def must_have_logged(self) -> None:
+        """A server of ours that lost rows of its log has not done all its work."""
+        log = httpx.get(f"http://127.0.0.1:{PORT}/tidemill/v1/state", timeout=PATIENCE).json()["logs"]["predictions"]
+        if log["dropped"] or log["error"]:
+            raise SystemExit(f"the log is behind: {log}")
 
     def load(self, script: Path, seconds: float, connections: int) -> tuple[int, float, float]:
         """Requests, requests per second, and the 99th percentile in milliseconds."""
@@ -287,6 +308,8 @@ def measure(
         each = (server.worked() - worked) / count * 1e6
         pausing = asked.script(scratch / "half", pause=HALF_CONNECTIONS / (rate / 2))
         _, _, half = server.load(pausing, chosen.seconds, HALF_CONNECTIONS)
+        if name == "tidemill":
+            server.must_have_logged()
         return each, rate, tail, half, first, idle
     finally:
         server.stop()

@@ -77,13 +77,13 @@ def _instances(rows: list[Any], columns: Sequence[str]) -> dict[str, list[Value]
         names = dict.fromkeys(name for row in rows for name in row)
         if len(names) > MOST_COLUMNS:
             raise UnreadableError(f"more than {MOST_COLUMNS} columns")
-        return {name[:LONGEST_NAME]: [_value(row.get(name)) for row in rows] for name in names}
+        return {name[:LONGEST_NAME]: [_input(row.get(name)) for row in rows] for name in names}
     if not rows or not all(isinstance(row, list) for row in rows):
         raise UnreadableError("instances are neither objects nor lists of values")
     _must_fit(len(rows[0]), columns)
     if any(len(row) != len(columns) for row in rows):
         raise UnreadableError("instances are of different lengths")
-    return {name: [_value(row[place]) for row in rows] for place, name in enumerate(columns)}
+    return {name: [_input(row[place]) for row in rows] for place, name in enumerate(columns)}
 
 
 def _must_fit(width: int, columns: Sequence[str]) -> None:
@@ -156,6 +156,11 @@ def _outputs(outputs: Tensors) -> Answers:
 
 def _listed(values: Any) -> list[Value]:
     return [_value(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
+
+
+def _input(value: Any) -> Value:
+    """A truth value among what is asked is a number, as in a BOOL tensor and in a Dataset; among answers it is a class."""
+    return float(value) if isinstance(value, bool) else _value(value)
 
 
 def _value(value: Any) -> Value:

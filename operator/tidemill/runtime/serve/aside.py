@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from tidemill.runtime.serve.refusal import Refused
@@ -15,6 +16,8 @@ from tidemill.runtime.serve.refusal import Refused
 T = TypeVar("T")
 
 LOWEST: Final = 19
+LATER: Final = 10
+"""A tenth of a busy processor, where there is anything else to do."""
 
 
 class Aside:
@@ -29,7 +32,7 @@ class Aside:
         """Pieces of work that wait or run, also those whose client has gone."""
         self._name = name
         self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=give_way if gives_way else None
+            threads, thread_name_prefix=name, initializer=partial(give_way, LOWEST) if gives_way else None
         )
         self._most_waiting = most_waiting
         self._seconds = seconds
@@ -52,10 +55,10 @@ class Aside:
         self.under_way -= 1
 
 
-def give_way() -> None:
+def give_way(priority: int) -> None:
     """Lower this thread's priority; Linux has one for each thread."""
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), priority)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, deed: Callable[[], None]) -> None:

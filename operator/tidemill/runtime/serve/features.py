@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from tidemill.runtime.signature import Signature
 Matrix = NDArray[Any]
 """[rows, features], float64 or, from the binary extension, as the client sent it."""
 UNSEEN: Final = -1.0
+EXACT: Final = 2**53
+"""Whole numbers below this are floats of their own."""
 
 
 class Rows(NamedTuple):
@@ -45,6 +48,7 @@ class Features:
             for feature in signature.features
         )
         """For each feature that is a category: its index by name."""
+        self._spelling = tuple(_numbers_among(feature.categories) for feature in signature.features)
         self.numeric = all(lookup is None for lookup in self.indexes)
         self._pack = struct.Struct(f"{self.count}d").pack
         self._values = itemgetter(*self.names)
@@ -91,11 +95,26 @@ class Features:
             raise bad(f"{where(column, row)}: is too large a number") from None
 
     def _word(self, value: Any, column: int, row: int, where: Any) -> str | None:
-        if value is None or isinstance(value, str):
+        """A category as the Dataset spells it: JSON knows truth values and numbers, of which it keeps texts."""
+        if value is None or value == "":
+            return None
+        if isinstance(value, str):
             return value
+        if isinstance(value, bool):
+            return "true" if value else "false"
         if isinstance(value, (int, float)):
-            return str(value)
+            whole = abs(value) < EXACT and value == value // 1
+            return self._spelling[column].get(value) or str(int(value) if whole else value)
         raise bad(f"{where(column, row)}: must be a string or null, not {shown(value)}")
+
+
+def _numbers_among(categories: Sequence[str]) -> dict[float, str]:
+    """Categories that are numbers, by their value; who sends `1.0` means the category `1`."""
+    found: dict[float, str] = {}
+    for category in categories:
+        with contextlib.suppress(ValueError):
+            found.setdefault(float(category), category)
+    return found
 
 
 def must_be_finite(matrix: Matrix, names: Sequence[str]) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tidemill.runtime.serve.aside import give_way
+from tidemill.runtime.serve.aside import LATER, give_way
 
 if TYPE_CHECKING:
     from tidemill.runtime.objects import Store
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 PART_ROWS: Final = 20_000
 """A part is sealed at this many rows even before its time."""
+MANY_ROWS: Final = 2 * PART_ROWS
+"""Where more wait than this, the log no longer lets answers go first."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds between attempts while the store does not take parts."""
 
@@ -113,7 +116,7 @@ class Log:
         self._number = 0
         self._writing = asyncio.Lock()
         # Answers come first: at the same priority, who asks while a part is encoded would wait for it.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log", initializer=give_way)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log", initializer=partial(give_way, LATER))
         self._flushing: set[asyncio.Task[bool]] = set()
         self._due: asyncio.Event | None = None
 
@@ -191,11 +194,12 @@ class Log:
             # Only the event loop touches what waits as records; the thread has its own list.
             records, rows, size = self._records, self._rows, self._bytes
             self._records = []
+            thread = None if rows > MANY_ROWS else self._thread
             if records or self._written is not None:
-                await loop.run_in_executor(self._thread, self._seal_all, records)
+                await loop.run_in_executor(thread, self._seal_all, records)
             self._rows -= rows
             self._bytes -= size
-            return await loop.run_in_executor(self._thread, self._put_all)
+            return await loop.run_in_executor(thread, self._put_all)
 
     def _seal_all(self, records: list[Any]) -> None:
         if self._beside is None:

@@ -17,6 +17,10 @@ ERROR: Final[Schema] = {
     "required": ["error"],
     "properties": {"error": {"type": "string", "description": "What is wrong, beginning with the field."}},
 }
+NUMBER: Final[Schema] = {
+    "type": ["number", "null"],
+    "description": "null where the model gives no number, as for values beyond what it can reckon with.",
+}
 PARAMETERS: Final[Schema] = {"type": "object", "additionalProperties": True}
 TENSOR: Final[Schema] = {
     "type": "object",
@@ -196,10 +200,10 @@ def _schemas(signature: Signature) -> Schema:
             "properties": {
                 "predictions": {
                     "type": "array",
-                    "items": {"enum": list(signature.classes)} if signature.classes else {"type": "number"},
+                    "items": {"enum": list(signature.classes)} if signature.classes else NUMBER,
                 },
                 "classes": {"type": "array"},
-                "probabilities": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+                "probabilities": {"type": "array", "items": {"type": "array", "items": NUMBER}},
             },
         },
         "Feedback": {
@@ -226,10 +230,11 @@ def _schemas(signature: Signature) -> Schema:
 
 
 def _id(least: int = 0) -> Schema:
-    return {"type": "string", "minLength": least, "maxLength": 128, "pattern": "^[ -~]*$"}
+    text = {"type": "string", "minLength": least, "maxLength": 128, "pattern": "^[ -~]*$"}
+    return text if least else {**text, "type": ["string", "null"]}
 
 
 def _of(feature: Feature) -> Schema:
     if feature.type == "Categorical":
-        return {"type": ["string", "number", "null"], "examples": list(feature.categories[:5])}
-    return {"type": ["number", "null"]}
+        return {"type": ["string", "number", "boolean", "null"], "examples": list(feature.categories[:5])}
+    return {"type": ["number", "boolean", "null"]}

@@ -180,6 +180,15 @@ async def test_a_request_and_its_response_become_rows_of_the_log(receiver: Recei
         assert [0.9, 0.7] == [first["score"], second["score"]]
 
 
+async def test_truth_values_among_what_is_asked_are_numbers_as_in_a_dataset(receiver: Receiver) -> None:
+    await receiver.exchange("said", {"instances": [[True, 2, False, 4]]}, {"predictions": [True]})
+    await receiver.stop()
+
+    (row,) = receiver.rows()
+    assert [1.0, 2.0, 0.0, 4.0] == [row[LogColumn.FEATURE + name] for name in COLUMNS]
+    assert "True" == row["prediction"]
+
+
 async def test_binary_tensors_are_read_where_the_event_tells_how_long_the_json_is(receiver: Receiver) -> None:
     raw = np.array([[6.8, 2.8, 4.8, 1.4]], "<f4").tobytes()
     tensor = {"name": "input-0", "shape": [1, 4], "datatype": "FP32", "parameters": {"binary_data_size": len(raw)}}
