@@ -1,6 +1,5 @@
 """A monitor whose checks are asked of a warm worker: its pod is replaced under way, and no window is missed for long."""
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -11,15 +10,13 @@ from sklearn.datasets import load_iris
 
 from support.biopsies import SAMPLES as FOLDER
 from support.grounds import WARM, Grounds
+from support.irises import NAME, Irises
 from support.kubectl import apply
 from support.waiting import until
-from tidemill.api import DriftMonitor, InferenceService
+from tidemill.api import DriftMonitor
 from tidemill.children import names
-from tidemill.contract import SERVING_PORT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-NAME = "iris"
-COLUMNS = ("sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm")
 
 
 class Watch:
@@ -27,6 +24,7 @@ class Watch:
 
     def __init__(self, grounds: Grounds) -> None:
         self.grounds, self.api = grounds, grounds.api
+        self.irises = Irises(grounds, WARM)
 
     @property
     def monitor(self) -> DriftMonitor:
@@ -49,10 +47,7 @@ class Watch:
         """Have the service answer rows of the set, moved by `shift`, through the API server."""
         moved = np.array([0, 0, shift, shift / 2])
         rows = load_iris().data[np.random.default_rng(7).integers(0, 150, count)] + moved
-        body = json.dumps({"rows": [dict(zip(COLUMNS, row, strict=True)) for row in rows.tolist()]})
-        [pod] = self.pods("server")
-        path = f"/v2/models/{NAME}/predict"
-        self.api.ask_pod(WARM, pod, SERVING_PORT, path, method="POST", body=body.encode())
+        self.irises.predict(rows.tolist())
 
     def explain(self) -> str:
         return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.grounds.operator_log()}"
@@ -63,15 +58,8 @@ class Watch:
 
 @pytest.fixture(scope="module")
 def watch(grounds: Grounds) -> Iterator[Watch]:
-    apply(grounds.cluster, WARM, FOLDER / "iris-quickstart")
-
-    def serving() -> bool:
-        found = grounds.api.read(InferenceService, WARM, NAME)
-        return found is not None and found.status.is_true("Ready")
-
-    until("the service answering", serving, seconds=180, explain=grounds.operator_log)
-    apply(grounds.cluster, WARM, FOLDER / "warm-worker")
     made = Watch(grounds)
+    apply(grounds.cluster, WARM, FOLDER / "warm-worker")
     made.until("the worker getting ready", lambda: made.monitor.status.is_true("WorkerReady"))
     yield made
 

@@ -1,23 +1,18 @@
 """What is asked stays as it was and what is right changes: no drift, and still one retraining, which learns the new answers."""
 
-import json
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from support.biopsies import SAMPLES as FOLDER
 from support.grounds import CHANGED, Grounds
-from support.kubectl import apply, apply_manifests
+from support.irises import NAME, Irises
+from support.kubectl import apply_manifests
 from support.waiting import until
-from tidemill.api import API_VERSION, Dataset, DriftMonitor, InferenceService
-from tidemill.children import names
-from tidemill.contract import SERVING_PORT
+from tidemill.api import API_VERSION, Dataset, DriftMonitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-NAME = "iris"
-COLUMNS = ("sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm")
 MONITOR = {
     "apiVersion": API_VERSION,
     "kind": "DriftMonitor",
@@ -43,17 +38,12 @@ class Clients:
 
     def __init__(self, grounds: Grounds) -> None:
         self.grounds, self.api = grounds, grounds.api
+        self.irises = Irises(grounds, CHANGED)
         self._asked = 0
 
     @property
     def monitor(self) -> DriftMonitor:
         found = self.api.read(DriftMonitor, CHANGED, NAME)
-        assert found is not None, "nobody deletes it"
-        return found
-
-    @property
-    def service(self) -> InferenceService:
-        found = self.api.read(InferenceService, CHANGED, NAME)
         assert found is not None, "nobody deletes it"
         return found
 
@@ -65,20 +55,10 @@ class Clients:
         self._asked += 1
         iris, chosen = load_iris(), np.random.default_rng(self._asked).integers(0, 150, count)
         request = f"asked-{self._asked}"
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in iris.data[chosen].tolist()]
-        predicted = self._post("predict", {"id": request, "rows": rows})["predictions"]
+        predicted = self.irises.predict(iris.data[chosen].tolist(), id=request)
         right = [str(iris.target_names[(target + turn) % 3]) for target in iris.target[chosen]]
-        data = [{"id": request, "row": row, "label": label} for row, label in enumerate(right)]
-        self._post("feedback", {"data": data})
+        self.irises.tell(request, right)
         return float(np.mean([one == other for one, other in zip(predicted, right, strict=True)]))
-
-    def _post(self, what: str, body: object) -> dict[str, list[str]]:
-        found = self.api.all("Pod", CHANGED, f"{names.ROLE}=stable")
-        [pod] = [one["metadata"]["name"] for one in found if not one["metadata"].get("deletionTimestamp")]
-        path = f"/v2/models/{NAME}/{what}"
-        answer = self.api.ask_pod(CHANGED, pod, SERVING_PORT, path, method="POST", body=json.dumps(body).encode())
-        found: dict[str, list[str]] = json.loads(answer) if answer else {}
-        return found
 
     def explain(self) -> str:
         return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.grounds.operator_log()}"
@@ -86,15 +66,8 @@ class Clients:
 
 @pytest.fixture(scope="module")
 def clients(grounds: Grounds) -> Iterator[Clients]:
-    apply(grounds.cluster, CHANGED, FOLDER / "iris-quickstart")
-
-    def serving() -> bool:
-        found = grounds.api.read(InferenceService, CHANGED, NAME)
-        return found is not None and found.status.is_true("Ready")
-
-    until("the service answering", serving, seconds=180, explain=grounds.operator_log)
-    apply_manifests(grounds.cluster, CHANGED, [MONITOR])
     made = Clients(grounds)
+    apply_manifests(grounds.cluster, CHANGED, [MONITOR])
     yield made
     grounds.api.delete("DriftMonitor", CHANGED, NAME)
 
@@ -108,7 +81,7 @@ def test_while_answers_are_right_nothing_is_retrained(clients: Clients) -> None:
 
 
 def test_when_what_is_right_changes_one_retraining_learns_it(clients: Clients) -> None:
-    old = clients.service.status.stable
+    old = clients.irises.service.status.stable
     assert old is not None
     assert clients.ask(1, count=900) < 0.1
 
@@ -120,8 +93,8 @@ def test_when_what_is_right_changes_one_retraining_learns_it(clients: Clients) -
 
     [outcome] = clients.monitor.status.history
     assert ("Drift", ("quality",)) == (outcome.cause, outcome.checks)
-    assert clients.service.status.stable is not None
-    assert outcome.model_version == clients.service.status.stable.version != old.version
+    assert clients.irises.service.status.stable is not None
+    assert outcome.model_version == clients.irises.service.status.stable.version != old.version
     assert outcome.counterfactual is not None, clients.explain()
     assert outcome.counterfactual.before < 0.3 < 0.7 < outcome.counterfactual.after
 

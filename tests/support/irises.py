@@ -1,0 +1,60 @@
+"""The irises of the samples in service: the sample is applied, and the pod that answers is asked through the API server."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from support.biopsies import SAMPLES as FOLDER
+from support.grounds import Grounds
+from support.kubectl import apply
+from support.waiting import until
+from tidemill.api import InferenceService
+from tidemill.children import names
+from tidemill.contract import SERVING_PORT
+
+NAME = "iris"
+"""Of the model, the service and the TrainingJob."""
+COLUMNS = ("sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm")
+
+
+class Irises:
+    """The service in one namespace."""
+
+    def __init__(self, grounds: Grounds, namespace: str) -> None:
+        """Bring it into service; returns when it answers."""
+        self._api, self._namespace = grounds.api, namespace
+        apply(grounds.cluster, namespace, FOLDER / "iris-quickstart")
+        until(
+            "the service answering",
+            lambda: (found := self.found()) is not None and found.status.is_true("Ready"),
+            seconds=180,
+            explain=grounds.operator_log,
+        )
+
+    def found(self) -> InferenceService | None:
+        return self._api.read(InferenceService, self._namespace, NAME)
+
+    @property
+    def service(self) -> InferenceService:
+        found = self.found()
+        assert found is not None, "nobody deletes it"
+        return found
+
+    def predict(self, rows: Iterable[Iterable[float]], **more: Any) -> list[str]:
+        """What it says of rows; `more` goes into the body."""
+        named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        predictions: list[str] = json.loads(self._post("predict", {**more, "rows": named}))["predictions"]
+        return predictions
+
+    def tell(self, request: str, labels: Iterable[str]) -> None:
+        """Say what was right for the rows of a request."""
+        data = [{"id": request, "row": row, "label": label} for row, label in enumerate(labels)]
+        self._post("feedback", {"data": data})
+
+    def _post(self, what: str, body: object) -> bytes:
+        pods = self._api.all("Pod", self._namespace, f"{names.ROLE}=stable")
+        [pod] = [one["metadata"]["name"] for one in pods if not one["metadata"].get("deletionTimestamp")]
+        path = f"/v2/models/{NAME}/{what}"
+        return self._api.ask_pod(
+            self._namespace, pod, SERVING_PORT, path, method="POST", body=json.dumps(body).encode()
+        )
