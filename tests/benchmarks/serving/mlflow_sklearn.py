@@ -17,8 +17,12 @@ def main(port: str, model: str) -> None:
     import joblib
     import mlflow.sklearn
 
+    # MLflow refuses to write what skops does not know; this file was written a moment ago.
+    trusted = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
     folder = Path(tempfile.mkdtemp(prefix="mlflow-", dir=Path(model).parent)) / "model"
-    mlflow.sklearn.save_model(joblib.load(model), folder, pyfunc_predict_fn="predict_proba", pip_requirements=[])
+    mlflow.sklearn.save_model(
+        joblib.load(model), folder, pyfunc_predict_fn="predict_proba", pip_requirements=[], skops_trusted_types=trusted
+    )
     command = Path(sys.executable).parent / "mlflow"
     os.environ["PATH"] = f"{command.parent}:{os.environ['PATH']}"
     words = ["models", "serve", "-m", str(folder), "-h", "127.0.0.1", "-p", port, "--env-manager", "local", "-w", "1"]
