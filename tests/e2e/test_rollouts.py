@@ -1,6 +1,8 @@
 """Blue-green on real pods: judged on copies and by a Job, switched at once, and back at once, without a failed request."""
 
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster import clients, versions
+from cluster.commands import run
 from support import biopsies
 from support.biopsies import SAMPLES
 from support.grounds import ROLLOUTS, Grounds
-from support.kubectl import apply, apply_manifests
+from support.kubectl import apply, apply_manifests, kubectl
 from support.waiting import until
-from tidemill.api import InferenceService, TrainingJob
+from tidemill.api import API_VERSION, GROUP, InferenceService, TrainingJob
 from tidemill.children import names
 from tidemill.contract import SERVING_PORT
 from traffic.client import Course
@@ -86,10 +90,12 @@ class Cells:
         spec = {**self.manifest["spec"], "model": model}
         apply_manifests(self.grounds.cluster, ROLLOUTS, [{**self.manifest, "spec": spec}])
 
-    def say(self, annotation: str, value: str | None) -> None:
-        self.api.patch(
-            InferenceService.kind_name, ROLLOUTS, SERVICE, {"metadata": {"annotations": {annotation: value}}}
-        )
+    def say(self, *words: str) -> str:
+        """`kubectl tidemill` as a person runs it."""
+        folder = clients.locate(versions.KUBECTL).parent
+        environment = {**self.grounds.cluster.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
+        command = [sys.executable, "-m", "tidemill", *words, SERVICE, "--namespace", ROLLOUTS]
+        return run(command, env=environment, timeout=60)
 
 
 def version_of(grounds: Grounds, run: str) -> str:
@@ -178,12 +184,32 @@ def test_unpinned_it_is_rolled_out_again_and_a_person_may_end_the_waiting(cells:
     cells.pin(None)
     cells.until("the switch", lambda: cells.phase() == "Switched", seconds=240)
 
-    cells.say(names.PROMOTE, second)
+    assert f"{second} is promoted" in cells.say("promote", "--full")
     cells.until("the promotion", lambda: cells.phase() == "" and cells.only_answered_by(second), seconds=240)
 
     outcomes = [outcome.outcome for outcome in cells.service.status.history]
     assert ["Promoted", "Superseded"] == outcomes
     assert (0, []) == (cells.traffic.counters().failed, list(cells.traffic.counters().failures))
+
+
+def test_a_person_holds_a_candidate_and_ends_its_trial(cells: Cells, second: str) -> None:
+    """Pinned back after the promotion, the old version is a candidate like any other."""
+    pods = cells.stable_pods()
+    cells.pin(cells.first)
+    cells.until("the old version on trial", lambda: cells.phase() == "Shadowing", seconds=180)
+
+    assert "is held" in cells.say("pause")
+    cells.until("the trial being held", lambda: cells.phase() == "Paused")
+    assert "go on" in cells.say("resume")
+    cells.until("the trial going on", lambda: cells.phase() == "Shadowing")
+    assert f"{cells.first} is rolled back" in cells.say("abort")
+    cells.until("the trial being over", lambda: cells.phase() == "", seconds=60)
+
+    outcome = cells.service.status.history[0]
+    assert (cells.first, "RolledBack") == (outcome.version, outcome.outcome)
+    assert pods == cells.stable_pods()
+    assert cells.only_answered_by(second)
+    cells.pin(None)
 
 
 def test_two_pods_may_be_drained_one_at_a_time(cells: Cells) -> None:
@@ -217,4 +243,20 @@ def test_the_number_of_pods_may_be_left_to_the_load_and_taken_back(cells: Cells)
 
     scaled_by(replicas=1)
     cells.until("one pod and nothing that scales it", lambda: there() == set() and len(cells.stable_pods()) == 1)
+    assert 0 == cells.traffic.counters().failed
+
+
+def test_whoever_scales_by_the_subresource_is_obeyed_and_finds_the_pods(cells: Cells) -> None:
+    """As `kubectl scale`, an autoscaler of one's own, and KEDA do."""
+    kubectl(cells.grounds.cluster, "scale", f"inferenceservices.{GROUP}/{SERVICE}", "-n", ROLLOUTS, "--replicas=2")
+    cells.until("two pods", lambda: len(cells.stable_pods()) == 2)
+
+    def scale() -> dict[str, Any]:
+        path = f"/apis/{API_VERSION}/namespaces/{ROLLOUTS}/inferenceservices/{SERVICE}/scale"
+        found: dict[str, Any] = json.loads(kubectl(cells.grounds.cluster, "get", "--raw", path))
+        return found
+
+    cells.until("both counted", lambda: scale()["status"]["replicas"] == 2)
+    found = cells.api.all("Pod", ROLLOUTS, scale()["status"]["selector"])
+    assert set(cells.stable_pods()) == {pod["metadata"]["name"] for pod in found}
     assert 0 == cells.traffic.counters().failed

@@ -8,7 +8,8 @@ import typer
 
 from cluster import clusters, down, ensure
 from cluster.progress import note
-from soak.campaign import Soak, Terms
+from soak.campaign import Soak
+from soak.terms import Terms, programme
 from support import installation
 from support.api import connected
 from support.grounds import SOAK, prepare
@@ -29,7 +30,7 @@ def main(
             with connected(cluster) as api:
                 grounds = prepare(cluster, api)
                 terms = Terms(
-                    rollouts,
+                    programme(rollouts),
                     rate=requests / (minutes * 60) * 1.05,
                     most=2 * requests,
                     seconds=minutes * 60,

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from soak.disturbances import Disturbance, Disturber
 from soak.ledger import Ledger, Rollout
+from soak.terms import Terms
 from soak.versions import Breed, Nursery, Trained
 from support import biopsies
 from support.api import Manifest
@@ -22,44 +22,6 @@ from traffic.remote import Orders, Traffic
 
 MODEL = "soaked"
 MIXED_UP = "sources/soak-mixed-up.csv"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How long and how hard."""
-
-    rollouts: int
-    rate: float
-    """Requests in a second."""
-    most: int
-    """Requests at the most."""
-    seconds: float
-    """After which no further version is brought."""
-    least: int = 0
-    """Requests that are waited for at the end."""
-
-
-def programme(count: int) -> list[tuple[Breed, Disturbance]]:
-    """What is brought, and what is disturbed meanwhile: all that is bad early, and again after every ten that are good.
-
-    A version that cannot become ready is waited for three minutes, so it comes once, and only in a long soak.
-
-    >>> [str(breed) for breed, _ in programme(6)]
-    ['good', 'wrong', 'crashing', 'good', 'slow', 'hungry']
-    """
-    cycle = (Breed.GOOD, Breed.WRONG, Breed.CRASHING, Breed.GOOD, Breed.SLOW, Breed.HUNGRY, *[Breed.GOOD] * 8)
-    hands = [what for what in Disturbance if what is not Disturbance.NOTHING]
-    planned: list[tuple[Breed, Disturbance]] = []
-    disturbed = 0
-    for number in range(count):
-        breed = Breed.NEVER_READY if number == 20 else cycle[number % len(cycle)]
-        # A bad version is to fail by its own fault; only what must succeed is made harder.
-        disturbance = Disturbance.NOTHING
-        if breed is Breed.GOOD and number:
-            disturbance = hands[disturbed % len(hands)]
-            disturbed += 1
-        planned.append((breed, disturbance))
-    return planned
 
 
 class Soak:
@@ -111,9 +73,9 @@ class Soak:
         digests = {nursery.good.version.name: nursery.good.version.spec.artifact.digest}
         rollouts: list[Rollout] = []
         began = time.monotonic()
-        for serial, (breed, disturbance) in enumerate(programme(self.terms.rollouts)):
+        for serial, (breed, disturbance) in enumerate(self.terms.programme):
             if time.monotonic() - began > self.terms.seconds:
-                self.say(f"time is up after {len(rollouts)} of {self.terms.rollouts} rollouts")
+                self.say(f"time is up after {len(rollouts)} of {len(self.terms.programme)} rollouts")
                 break
             brought, started = nursery.bring(breed, serial), time.monotonic()
             digests[brought.name] = brought.spec.artifact.digest
@@ -126,11 +88,11 @@ class Soak:
                 + f"; {counted.answered} answered, {counted.failed} failed"
             )
         left = self.terms.least - traffic.counters().answered
-        if left > 0 and len(rollouts) == self.terms.rollouts:
+        if left > 0 and len(rollouts) == len(self.terms.programme):
             self.say(f"{left} requests to go")
             enough = 1.5 * left / self.terms.rate + 30
             until("the last requests", lambda: traffic.counters().answered >= self.terms.least, seconds=enough, poll=2)
-        return Ledger(rollouts, traffic.counters(), digests)
+        return Ledger(self.terms, rollouts, traffic.counters(), digests)
 
     def _await_end(
         self, version: ModelVersion, breed: Breed, disturbance: Disturbance, disturber: Disturber, reaper: Reaper

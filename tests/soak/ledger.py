@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from soak.disturbances import Disturbance
+from soak.terms import Terms
 from soak.versions import Breed
 from tidemill.api.inferenceservice import Outcome
 from traffic.remote import Counters
@@ -28,6 +29,7 @@ class Rollout:
 class Ledger:
     """All of a soak."""
 
+    terms: Terms
     rollouts: Sequence[Rollout]
     counted: Counters
     digests: Mapping[str, str]
@@ -50,6 +52,10 @@ class Ledger:
             for rollout in self.rollouts
             if not rollout.as_expected
         ]
+        if len(self.rollouts) < len(self.terms.programme):
+            found.append(f"{len(self.rollouts)} rollouts of {len(self.terms.programme)} came to an end in time")
+        if self.counted.answered < self.terms.least:
+            found.append(f"{self.counted.answered} requests were answered, and {self.terms.least} were to be")
         if self.counted.failed:
             found.append(f"{self.counted.failed} requests failed: {list(self.counted.failures)[:5]}")
         found += [f"{version} answered as {', '.join(seen)}" for version, seen in self.misnamed.items()]

@@ -127,3 +127,24 @@ def test_what_has_to_wait_for_the_operator_before_it_may_go_is_held() -> None:
     assert [] == oracles.nothing_held([job(1)])
     assert oracles.nothing_held([job(1, finalizers=["tidemill.dev/kopf"])])
     assert oracles.nothing_held([job(1, annotations={"kopf.zalando.org/last-handled-configuration": "{}"})])
+
+
+def looked_at(end: int, hits: int) -> dict[str, Any]:
+    """The status of a monitor that has looked at the window of this minute."""
+    return {"lastRun": {"end": f"2026-01-01T00:0{end}:00Z"}, "checks": [{"name": "inputs", "consecutive": hits}]}
+
+
+def test_windows_that_follow_one_another_are_counted_once_each() -> None:
+    assert [] == oracles.each_run_counted_once([{}, looked_at(1, 1), looked_at(1, 1), looked_at(2, 2), looked_at(3, 0)])
+
+
+def test_a_window_that_is_counted_again_is_told() -> None:
+    [problem] = oracles.each_run_counted_once([looked_at(1, 1), looked_at(1, 2)])
+
+    assert "counted again: {'inputs': 1}, then {'inputs': 2}" in problem
+
+
+def test_a_window_that_is_forgotten_is_told() -> None:
+    [problem] = oracles.each_run_counted_once([looked_at(2, 2), looked_at(1, 1)])
+
+    assert "forgotten" in problem
