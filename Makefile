@@ -102,8 +102,9 @@ test-clients: .venv/.ready .venv-clients/.ready ## Try the server with Triton's 
 .PHONY: bench-drift
 bench-drift: .venv/.ready ## Time drift statistics beside Evidently, NannyML, whylogs, polars, DuckDB and an expert's script, then a long stream
 	@$(python) tests/benchmarks/drift --rows 200000 --rounds 3
-	@$(python) tests/benchmarks/drift --rows 1000000 --rounds 3 --stream 10000000
+	@$(python) tests/benchmarks/drift --rows 1000000 --rounds 3 --stream 2000000 10000000
 	@$(python) tests/benchmarks/drift --rows 100000 --width 500 --rounds 3
+	@$(python) tests/benchmarks/drift --rows 100000 --width 2000 --rounds 3 --peers "numpy + scipy"
 
 .PHONY: bench-drift-peers
 bench-drift-peers: .venv/.ready ## Install whom drift is timed beside, each in an environment of its own in the cache (PEERS="evidently nannyml")

@@ -1,7 +1,7 @@
 """How quick and how right drift is against others, interleaved: `python tests/benchmarks/drift --rows 200000`.
 
 Accuracy first: every column's statistics agree with scipy's on the raw rows before a time is printed. Peers have an
-environment each, which `make bench-drift-peers` makes; who is absent is said and left out. With `--stream`, a table of so many rows is counted too, for time and memory.
+environment each, which `make bench-drift-peers` makes; who is absent is said and left out. With `--stream`, tables of so many rows are counted too, for time and memory.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "tidemill-bench-drift")
     parser.add_argument("--width", type=int, default=data.NUMBERS + data.CATEGORIES)
     parser.add_argument("--peers", default=",".join(PEERS), help="who takes part, separated by commas")
-    parser.add_argument("--stream", type=int, default=0, help="rows of a stream that ours alone counts")
+    parser.add_argument("--stream", type=int, nargs="*", default=[], help="rows of streams that ours alone counts")
     given = parser.parse_args()
     if JUDGE not in given.peers.split(","):
         parser.error(f"--peers must have {JUDGE}, by whose distances ours are judged")
@@ -155,6 +155,9 @@ def main() -> None:
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; reading alone takes {read:.2f} s; distances agree with scipy's"
     )
+    # For each value, so that tables of different widths can be compared.
+    each = statistics.median(found["read_and_count"] + found["statistics"] for found in runs["tidemill"]) / given.width
+    print(f"reading, counting and comparing take {1e9 * each / given.rows:.1f} ns for each value")
     print(f"{'':16}{'wall s':>16}{'compute s':>18}{'CPU s':>8}{'RSS MB':>8}{'compute ×':>10}")
     own = statistics.median(found["compute"] for found in runs["tidemill"])
     for name, found in runs.items():
@@ -171,8 +174,8 @@ def main() -> None:
         print(f"{name} differs in {len(wrong)} distances that {JUDGE} confirms, such as {wrong[0]} by it")
     for name, why in absent.items():
         print(f"{name:16}{why}")
-    if given.stream:
-        table = data.write(given.folder / f"stream-{given.stream}.parquet", given.stream, seed=3, moved=True)
+    for rows in given.stream:
+        table = data.write(given.folder / f"stream-{rows}.parquet", rows, seed=3, moved=True)
         found = run(sys.executable, "stream.py", profile, table)
         print(f"a stream of {found['rows']:,} rows: {found['seconds']:.1f} s, at most {found['rss']} MB")
 

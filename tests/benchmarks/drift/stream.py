@@ -1,4 +1,4 @@
-"""Tidemill alone on a long stream and on wide tables: time, memory, and that shards add up to one pass.
+"""Tidemill alone on a long stream: time and memory.
 
 python stream.py REFERENCE.profile.json CURRENT OUT.json
 """
