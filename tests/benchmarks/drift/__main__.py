@@ -48,10 +48,11 @@ def run(python: str, script: str, *arguments: Path) -> dict[str, Any]:
         raise Broken(f"{script} ended with {process.returncode}")
     found: dict[str, Any] = json.loads(out.read_text())
     out.unlink()
-    return found | {
+    return {
         "wall": time.perf_counter() - start,
         "cpu": usage.ru_utime + usage.ru_stime,
         "rss": usage.ru_maxrss // 1024,
+        **found,
     }
 
 
@@ -110,8 +111,8 @@ def main() -> None:
         parser.error(f"--peers must have {JUDGE}, by whose distances ours are judged")
     given.folder.mkdir(parents=True, exist_ok=True)
     size = f"{given.rows}x{given.width}"
-    before = data.write(given.folder / f"before-{size}.parquet", given.rows, seed=1, moved=False, width=given.width)
-    now = data.write(given.folder / f"now-{size}.parquet", given.rows, seed=2, moved=True, width=given.width)
+    before = data.written(given.folder / f"before-{size}.parquet", given.rows, seed=1, moved=False, width=given.width)
+    now = data.written(given.folder / f"now-{size}.parquet", given.rows, seed=2, moved=True, width=given.width)
     profile = before.with_suffix(".profile.json")
     subprocess.run(
         [sys.executable, "-m", "tidemill", "profile", str(before), "-o", str(profile)],
@@ -175,7 +176,7 @@ def main() -> None:
     for name, why in absent.items():
         print(f"{name:16}{why}")
     for rows in given.stream:
-        table = data.write(given.folder / f"stream-{rows}.parquet", rows, seed=3, moved=True)
+        table = data.written(given.folder / f"stream-{rows}.parquet", rows, seed=3, moved=True)
         found = run(sys.executable, "stream.py", profile, table)
         print(f"a stream of {found['rows']:,} rows: {found['seconds']:.1f} s, at most {found['rss']} MB")
 

@@ -6,7 +6,6 @@ python stream.py REFERENCE.profile.json CURRENT OUT.json
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -21,7 +20,8 @@ def main(reference: str, current: str, out: str) -> None:
     now = profile_file(Path(current), before).profile
     columns = compare(before, now)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
     with open(out, "w") as file:
         json.dump({"seconds": seconds, "rss": peak, "rows": now.rows, "columns": len(columns)}, file)
 
