@@ -17,7 +17,8 @@ from tidemill.runtime.profile.profile import Counter, Profile, ProfiledColumn, P
 SAMPLE_ROWS = 1 << 18
 """Bins are fitted to about so many rows, taken from all over the file."""
 _CSV_BLOCK = 1 << 22
-_BATCH_ROWS = 1 << 17
+_BATCH_BYTES, _LEAST_ROWS = 1 << 24, 1 << 12
+"""How much is decoded at a time, so that a wide table takes no more memory than a narrow one."""
 _BUFFER = 1 << 16
 """Bytes of a column chunk that are read at a time; whole chunks would be hundreds of megabytes."""
 
@@ -96,7 +97,8 @@ class _Parquet:
         return self._file.read_row_groups(spread, columns=list(columns))
 
     def batches(self, columns: Sequence[str], *, as_text: bool = False) -> Iterator[pa.RecordBatch]:
-        yield from self._file.iter_batches(_BATCH_ROWS, columns=list(columns))
+        rows = max(_BATCH_BYTES // (8 * max(1, len(columns))), _LEAST_ROWS)
+        yield from self._file.iter_batches(rows, columns=list(columns))
 
 
 class _Csv:
