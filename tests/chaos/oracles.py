@@ -145,16 +145,19 @@ def one_run_per_window(objects: Sequence[Manifest]) -> list[str]:
 
 
 def each_run_counted_once(statuses: Iterable[Manifest]) -> list[str]:
-    """O2: a monitor counts a window once, whoever checked it and however often it was told; `statuses` in order of time."""
+    """O2: a monitor counts a window once, whoever checked it and however often it was told; `statuses` in order of time.
+
+    With a new reference it begins anew.
+    """
     problems = []
     counted: dict[str, int] = {}
     window: Manifest = {}
     for status in statuses:
         now = {check["name"]: check.get("consecutive", 0) for check in status.get("checks") or ()}
         last = status.get("lastRun") or {}
-        if window and last.get("end", "") < window["end"]:
-            problems.append(f"O2: the window of {window['end']} was forgotten for that of {last.get('end')}")
-        elif last == window and now != counted:
+        if last and window and last["end"] < window["end"]:
+            problems.append(f"O2: the window of {window['end']} was forgotten for that of {last['end']}")
+        elif last and last == window and now != counted:
             problems.append(f"O2: the window of {last['end']} was counted again: {counted}, then {now}")
         window, counted = last, now
     return problems
