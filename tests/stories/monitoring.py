@@ -194,6 +194,21 @@ def others_are_told(theatre: Theatre) -> None:
     theatre.run(minutes=4)
 
 
+def a_drift_that_lasts_until_another_version_answers_is_told_as_over(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.reports |= {"Notify": script.notifies, "Check": script.checks("Failing")}
+    calls = {"name": "calls", "webhook": {"url": "https://calls.example.com/x"}, "events": ["Fired", "Recovered"]}
+    theatre.apply(script.monitor(notify=[calls]))
+    theatre.run(minutes=2, seconds=30)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.run(minutes=1)
+    theatre.say("what is asked stays as it is; the version that is about to answer has learnt it")
+    theatre.reports["Check"] = script.checks("Passing")
+    theatre.run(minutes=3)
+    told = [call["event"] for call in theatre.get("DriftMonitor", "fraud")["status"]["deliveries"]]
+    assert told == ["Recovered", "Fired"]
+
+
 def a_receiver_that_is_down_holds_nothing_up(theatre: Theatre) -> None:
     in_service(theatre)
     theatre.reports["Notify"] = script.cannot_notify
@@ -301,6 +316,7 @@ STORIES = (
     a_schedule_that_always_fires_spends_its_budget,
     compared_with_a_dataset,
     others_are_told,
+    a_drift_that_lasts_until_another_version_answers_is_told_as_over,
     a_receiver_that_is_down_holds_nothing_up,
     another_system_calls_in,
     a_service_that_is_not_ours_is_watched,

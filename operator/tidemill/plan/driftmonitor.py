@@ -99,7 +99,7 @@ def _of_this_target(monitor: DriftMonitor) -> DriftMonitor:
 
 def _forgetting(monitor: DriftMonitor) -> DriftMonitor:
     """The monitor as if it had not seen anything of its target yet."""
-    forgotten = dict.fromkeys(("reference", "last_run", "attempt", "health", "next_check")) | {"checks": ()}
+    forgotten = dict.fromkeys(("reference", "last_run", "fired_at", "attempt", "health", "next_check")) | {"checks": ()}
     return monitor.model_copy(update={"status": monitor.status.model_copy(update=forgotten)})
 
 

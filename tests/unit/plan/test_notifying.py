@@ -64,6 +64,16 @@ HAPPENED: dict[str, tuple[DriftMonitorStatus, DriftMonitorStatus, list[tuple[str
         status("Warning"),
         [("Recovered", AT, f"nothing failed in the window up to {AT}")],
     ),
+    "it is over, where nothing was known in between": (
+        status("NoData", fired_at=ago(hours=2)),
+        status("Passing"),
+        [("Recovered", AT, f"nothing failed in the window up to {AT}")],
+    ),
+    "it is over, where the first window of another version is in order": (
+        status(fired_at=ago(hours=2)),
+        status("Passing"),
+        [("Recovered", AT, f"nothing failed in the window up to {AT}")],
+    ),
     "bad data hold a retraining back": (
         retraining(due=()),
         retraining("DataQuality", "TooFewLabels"),
@@ -113,6 +123,9 @@ SILENT: dict[str, tuple[DriftMonitorStatus, DriftMonitorStatus]] = {
     "a check goes on passing": (status("Passing"), status("Passing")),
     "a check begins to warn": (status("Passing"), status("Warning")),
     "nobody asks, so that nothing is known": (status("Failing"), status("NoData")),
+    "a check that fails on after a gap": (status("NoData", fired_at=ago(hours=2)), status("Failing")),
+    "another version, of which nothing is known yet": (status("Failing", fired_at=ago(hours=2)), status()),
+    "another version, which fails as well": (status(fired_at=ago(hours=2)), status("Failing")),
     "what holds a retraining back that nothing asks for": (retraining(due=()), retraining("DataQuality", due=())),
     "a brake that lets go by itself": (retraining(due=()), retraining("CoolingDown", "RolloutInProgress")),
     "another brake beside the first": (retraining("DataQuality"), retraining("DataQuality", "TooFewLabels")),
