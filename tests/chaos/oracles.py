@@ -25,7 +25,7 @@ _SHORT = re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{8}\b|\b[a-f]{8}\b")
 _ADDRESS = re.compile(r"\b127(?:\.\d+){3}\b")
 _METADATA = ("uid", "resourceVersion", "managedFields", "creationTimestamp", "generation", "namespace", "selfLink")
 # How many windows were looked at is a matter of time, not of faults.
-_OF_TIME = ("checks", "lastRun", "attempt")
+_OF_TIME = ("checks", "lastRun", "firedAt", "attempt")
 Count = Counter[str]
 BURST, WITHIN = 25, 5.0
 

@@ -129,6 +129,38 @@ def a_gap_is_not_an_end_of_drift(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
+def a_warning_is_an_end_of_failing(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.apply(script.monitor())
+    theatre.run(minutes=1)
+    for _ in range(3):
+        theatre.say("a window fails")
+        theatre.reports["Check"] = script.checks("Failing")
+        theatre.run(minutes=1)
+        theatre.say("the next one only warns")
+        theatre.reports["Check"] = script.checks("Warning")
+        theatre.run(minutes=1)
+    theatre.run(minutes=5)
+
+
+def a_schedule_that_always_fires_waits_for_the_cooldown(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.apply(script.monitor(retraining=policy(schedule="* * * * *", minimumInterval="1h")))
+    theatre.run(minutes=1, seconds=30)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.run(minutes=30)
+
+
+def a_schedule_that_always_fires_spends_its_budget(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.apply(
+        script.monitor(retraining=policy(schedule="* * * * *", minimumInterval="1s", budget={"runs": 1, "per": "1d"}))
+    )
+    theatre.run(minutes=1, seconds=30)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.run(minutes=30)
+
+
 def compared_with_a_dataset(theatre: Theatre) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(reference={"type": "Dataset", "dataset": {"name": "yardstick"}}))
@@ -160,6 +192,21 @@ def others_are_told(theatre: Theatre) -> None:
     theatre.measurements = script.measures(newest(theatre), right=97)
     theatre.reports["Check"] = script.checks("Passing")
     theatre.run(minutes=4)
+
+
+def a_drift_that_lasts_until_another_version_answers_is_told_as_over(theatre: Theatre) -> None:
+    in_service(theatre)
+    theatre.reports |= {"Notify": script.notifies, "Check": script.checks("Failing")}
+    calls = {"name": "calls", "webhook": {"url": "https://calls.example.com/x"}, "events": ["Fired", "Recovered"]}
+    theatre.apply(script.monitor(notify=[calls]))
+    theatre.run(minutes=2, seconds=30)
+    theatre.measurements = script.measures(newest(theatre), right=97)
+    theatre.run(minutes=1)
+    theatre.say("what is asked stays as it is; the version that is about to answer has learnt it")
+    theatre.reports["Check"] = script.checks("Passing")
+    theatre.run(minutes=3)
+    told = [call["event"] for call in theatre.get("DriftMonitor", "fraud")["status"]["deliveries"]]
+    assert told == ["Recovered", "Fired"]
 
 
 def a_receiver_that_is_down_holds_nothing_up(theatre: Theatre) -> None:
@@ -264,8 +311,12 @@ STORIES = (
     observing_does_everything_but_retrain,
     a_schedule_that_never_fires,
     a_gap_is_not_an_end_of_drift,
+    a_warning_is_an_end_of_failing,
+    a_schedule_that_always_fires_waits_for_the_cooldown,
+    a_schedule_that_always_fires_spends_its_budget,
     compared_with_a_dataset,
     others_are_told,
+    a_drift_that_lasts_until_another_version_answers_is_told_as_over,
     a_receiver_that_is_down_holds_nothing_up,
     another_system_calls_in,
     a_service_that_is_not_ours_is_watched,

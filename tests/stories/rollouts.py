@@ -77,6 +77,23 @@ def pinned_version(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
+def pinned_back_after_the_promotion(theatre: Theatre) -> None:
+    service = second_version(theatre)
+    theatre.run(minutes=3)
+    second = newest(theatre)
+    first = next(name for name in theatre.named("ModelVersion") if name != second)
+    untouched = theatre.get("ModelVersion", second)
+    theatre.say("somebody takes the newer version back in Git")
+    theatre.measurements = script.measures(first, right=90)
+    theatre.apply({**service, "spec": {**service["spec"], "model": {"name": "fraud", "version": first}}})
+    theatre.run(minutes=3)
+    status = theatre.get("InferenceService", "fraud")["status"]
+    assert (status["stable"]["version"], "rollout" in status) == (first, False)
+    after = theatre.get("ModelVersion", second)
+    assert untouched["spec"] == after["spec"]
+    assert "tidemill.dev/quarantine" not in after["metadata"].get("annotations", {})
+
+
 def shadow_promoted(theatre: Theatre) -> None:
     second_version(theatre, strategy="Shadow", shadow={"percent": 50, "duration": "60s"})
     theatre.run(minutes=3)
@@ -231,6 +248,7 @@ STORIES = (
     canary_aborted_by_hand,
     canary_inconclusive,
     pinned_version,
+    pinned_back_after_the_promotion,
     shadow_promoted,
     shadow_rolled_back_before_it_answers_anybody,
     shadow_then_canary,

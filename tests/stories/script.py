@@ -191,7 +191,7 @@ def checks(
 
     def report(order: dict[str, Any]) -> RunReport:
         found = (inputs, integrity, quality)
-        worst = "Failing" if "Failing" in found else "NoData" if "NoData" in found else "Passing"
+        worst = next((verdict for verdict in ("Failing", "NoData", "Warning") if verdict in found), "Passing")
         value = 0.81 if quality == "Failing" else 0.95
         right = CheckOutcome(
             name="quality", type="Performance", verdict=quality or "Passing", value=value, threshold=0.9

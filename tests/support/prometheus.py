@@ -1,4 +1,4 @@
-"""A real Prometheus server on loopback: Debian's program, unpacked into the cache and never installed."""
+"""A real Prometheus server on loopback, and its tool for rules: Debian's programs, unpacked into the cache and never installed."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ scrape_configs:
 """
 
 
-def program() -> Path:
-    """The one on the PATH, or one from Debian's archive."""
-    found = shutil.which("prometheus")
+def program(name: str = "prometheus") -> Path:
+    """The one on the PATH, or one from Debian's archive: `prometheus` or `promtool`; raises CommandFailed."""
+    found = shutil.which(name)
     if found:
         return Path(found)
     home = places.cache() / "prometheus"
-    binary = home / "usr" / "bin" / "prometheus"
+    binary = home / "usr" / "bin" / name
     with exclusive("prometheus"):
         if not binary.exists():
             with tempfile.TemporaryDirectory() as folder:
-                run(["apt-get", "update", "-qq"])
-                run(["apt-get", "download", "prometheus"], cwd=Path(folder))
+                run(["apt-get", "update", "-qq"], timeout=120)
+                run(["apt-get", "download", "prometheus"], cwd=Path(folder), timeout=300)
                 [package] = Path(folder).glob("prometheus_*.deb")
                 run(["dpkg-deb", "-x", package, home])
     return binary

@@ -57,10 +57,10 @@ class Target(Model):
 
 
 class Window(Model):
-    """Which served rows one check looks at."""
+    """Which served rows one check looks at: those up to a tick of the interval or schedule, some seconds later, when all of them lie in the store."""
 
     size: Duration = "24h"
-    """How far back it reaches from the moment of the check; longer than the interval means that windows overlap."""
+    """How far back it reaches; longer than the interval means that windows overlap."""
     count: int | None = Field(default=None, ge=1, le=100000000)
     """Only the newest rows of these, at most this many."""
     minimum_samples: int = Field(default=200, ge=1, le=100000000)

@@ -180,6 +180,8 @@ class DriftMonitorStatus(Status):
     """What windows are compared with."""
     last_run: WindowRun | None = None
     """The newest window."""
+    fired_at: Moment | None = None
+    """End of the first window that failed, while none has passed since; promotions and windows without data do not end it."""
     checks: tuple[CheckStatus, ...] = Field(default=(), max_length=32)
     """How each check stands."""
     attempt: Attempt | None = None

@@ -99,7 +99,7 @@ def _of_this_target(monitor: DriftMonitor) -> DriftMonitor:
 
 def _forgetting(monitor: DriftMonitor) -> DriftMonitor:
     """The monitor as if it had not seen anything of its target yet."""
-    forgotten = dict.fromkeys(("reference", "last_run", "attempt", "health", "next_check")) | {"checks": ()}
+    forgotten = dict.fromkeys(("reference", "last_run", "fired_at", "attempt", "health", "next_check")) | {"checks": ()}
     return monitor.model_copy(update={"status": monitor.status.model_copy(update=forgotten)})
 
 
@@ -231,7 +231,6 @@ def _check(
         elif not asked.by_job:
             progress = replace(progress, order_job=False, wake=asked.wake)
     status = status.model_copy(update={"attempt": progress.attempt})
-    period = (due.next_at - due.end).total_seconds()
     job = jobs.run(
         monitor,
         order,
@@ -240,7 +239,7 @@ def _check(
         digest=digest,
         resources=monitor.spec.resources,
         deadline=int(windows.LONGEST_RUN),
-        ttl=min(int(max(600.0, 4 * period)), 3600),
+        ttl=min(int(max(600.0, 4 * due.period)), 3600),
     )
     if progress.order_job:
         return Checking(status, progress, ensure=(job,), retire=outdated(job, progress, world), notices=notices)

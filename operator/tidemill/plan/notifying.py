@@ -61,12 +61,13 @@ class Told:
 
 def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: InferenceService | None) -> Iterator[Event]:
     """What happened between two statuses of a monitor of `service`; None where that is not Tidemill's, and nothing is retrained."""
-    was = before.last_run.verdict if before.last_run else ""
+    # Not the window before: another version may answer since, or nobody may have asked, and what fired is to be told as over.
+    fired = before.fired_at is not None or (before.last_run is not None and before.last_run.verdict == "Failing")
     run = after.last_run
-    if run is not None and run.verdict == "Failing" and was != "Failing":
+    if run is not None and run.verdict == "Failing" and not fired:
         failing = ", ".join(check.name for check in after.checks if check.verdict == "Failing")
         yield Event("Fired", to_rfc3339(run.end), f"{failing} failed in the window up to {to_rfc3339(run.end)}")
-    if run is not None and was == "Failing" and run.verdict in {"Passing", "Warning"}:
+    if run is not None and fired and run.verdict in {"Passing", "Warning"}:
         yield Event("Recovered", to_rfc3339(run.end), f"nothing failed in the window up to {to_rfc3339(run.end)}")
     if service is None:
         return

@@ -35,7 +35,19 @@ def record(
     if checked.verdict == "Failing" and (status.last_run is None or status.last_run.verdict != "Failing"):
         failing = ", ".join(check.name for check in checks if check.verdict == "Failing")
         notices = (Notice(Reason.DRIFT_DETECTED, f"failing: {failing}; report {checked.report_uri}", "Warning"),)
-    return status.model_copy(update={"checks": checks[:32], "last_run": run}), notices
+    fired_at = _fired_at(status, run)
+    return status.model_copy(update={"checks": checks[:32], "last_run": run, "fired_at": fired_at}), notices
+
+
+def _fired_at(before: DriftMonitorStatus, run: WindowRun) -> datetime | None:
+    """End of the first window that failed, until one is in order again; a gap is no answer here either."""
+    match run.verdict:
+        case "Failing":
+            return before.fired_at or run.end
+        case "NoData":
+            return before.fired_at
+        case _:
+            return None
 
 
 def _rows(run: WindowRun) -> str:

@@ -1,7 +1,9 @@
 """When a window is due, and which moments it holds: a function of the schedule, the requests and the time that is given.
 
 Windows end at multiples of the interval since the epoch, or at the ticks of the cron schedule, so that every visit and
-every replica means the same ones. A person's request is one more moment at which a window ends.
+every replica means the same ones. A person's request is one more moment at which a window ends. A window is due a little
+later than it ends, once the rows that were served in it lie in the store: the next one may begin where this one ends, and
+rows that came too late would be in neither.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from tidemill.contract import TimeRange
 
 LONGEST_RUN: Final = 900.0
 """Seconds after which a check run is given up."""
+SETTLING: Final = timedelta(seconds=4)
+"""How long after its end a window is due: serving pods write their log every two seconds, and that takes a moment too."""
 _SPARE: Final = timedelta(days=7)
 REQUEST_LAPSES: Final = timedelta(days=1)
 # A hash or a random number in place of a value would not mean the same moment twice.
@@ -93,20 +97,24 @@ class Due:
 
     end: datetime
     next_at: datetime
+    period: float
+    """Seconds from one tick to the next."""
 
 
 def due(monitor: DriftMonitor, now: datetime) -> Due:
-    """The newest moment at which a window ends; raises UnusableScheduleError."""
+    """The newest window whose rows lie in the store by now; raises UnusableScheduleError."""
+    settled = now - SETTLING
     if monitor.spec.schedule is not None:
-        tick, following = newest_tick(monitor.spec.schedule, now), next_tick(monitor.spec.schedule, now)
+        tick, following = newest_tick(monitor.spec.schedule, settled), next_tick(monitor.spec.schedule, settled)
     else:
         period = max(seconds(monitor.spec.every), 1.0)
-        tick = datetime.fromtimestamp(now.timestamp() // period * period, UTC)
+        tick = datetime.fromtimestamp(settled.timestamp() // period * period, UTC)
         following = tick + timedelta(seconds=period)
+    apart = (following - tick).total_seconds()
     asked = asked_at(monitor.metadata.annotations, names.CHECK, now)
-    if asked is not None and asked > tick:
-        return Due(asked, following)
-    return Due(tick, following)
+    if asked is not None and asked > settled:
+        return Due(tick, min(asked, following) + SETTLING, apart)
+    return Due(max(tick, asked or tick), following + SETTLING, apart)
 
 
 def is_on_demand(monitor: DriftMonitor, end: datetime, now: datetime) -> bool:
@@ -122,8 +130,7 @@ def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
     """The end of the window to look at: an attempt that runs is carried on before a newer window is begun."""
     if attempt is None or attempt.at is None:
         return latest.end
-    period = max((latest.next_at - latest.end).total_seconds(), 1.0)
-    if attempt.outcome == "Running" and (now - attempt.at).total_seconds() < LONGEST_RUN + period:
+    if attempt.outcome == "Running" and (now - attempt.at).total_seconds() < LONGEST_RUN + max(latest.period, 1.0):
         return attempt.at
     return max(latest.end, attempt.at)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from cluster.commands import CommandFailed, run
+from support import prometheus
 from tidemill.engine.metrics import PREFIX, TABLE
 
 ROOT = Path(__file__).parents[3]
@@ -18,12 +20,7 @@ ALERTS = ROOT / "charts/tidemill/files/alerts.yaml"
 RULES: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
 }
-PROMTOOL = shutil.which("promtool")
 OF_A_MONITOR = [name for name, rule in RULES.items() if "$labels.monitor" in rule["annotations"]["summary"]]
-
-WITH_PROMTOOL = pytest.mark.skipif(
-    PROMTOOL is None, reason="needs promtool, which comes with Prometheus (Debian: prometheus)"
-)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -50,71 +47,182 @@ def test_an_alert_about_a_monitor_names_its_report(name: str) -> None:
     assert "tidemill_drift_report_info" in RULES[name]["annotations"]["report"]
 
 
-LABELS = 'namespace="shop",monitor="fraud"'
+Promtool = Callable[..., str]
+MONITOR = 'namespace="shop",monitor="fraud"'
+SERVICE = 'namespace="shop",service="fraud"'
 REPORT = "s3://tidemill/shop/monitors/fraud/report.html"
-SCENES: dict[str, tuple[str, dict[str, str]]] = {
-    "TidemillDrift": (f'tidemill_drift_verdict{{{LABELS},verdict="Failing"}}', {"verdict": "Failing"}),
-    "TidemillPerformanceDegraded": (
-        f'tidemill_check_verdict{{{LABELS},check="quality",type="Performance",verdict="Failing"}}',
-        {"check": "quality", "type": "Performance", "verdict": "Failing"},
+HAS_REPORT = {f'tidemill_drift_report_info{{{MONITOR},uri="{REPORT}"}}': "1x60"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What Prometheus sees for an hour, minute by minute, and what the alert then carries."""
+
+    alert: str
+    series: dict[str, str]
+    labels: dict[str, str]
+    """Of the alert beside its namespace and its monitor or service."""
+    report: str | None = None
+    filled: dict[str, str] = field(default_factory=dict)
+    """What a template of the summary becomes, where it is no label."""
+
+    @property
+    def whole(self) -> dict[str, str]:
+        watched = "monitor" if self.alert in OF_A_MONITOR else "service"
+        return {"namespace": "shop", watched: "fraud", **self.labels}
+
+
+def watched(alert: str, series: str, report: str = REPORT, value: str = "1", **labels: str) -> Scene:
+    """A scene about a monitor."""
+    seen = {series: f"{value}x60", f'tidemill_retraining_due{{{MONITOR},cause="Drift"}}': "1x60"}
+    return Scene(alert, seen | (HAS_REPORT if report else {}), labels, report, {"{{ $value }}": value})
+
+
+def latencies(objective: float) -> Scene:
+    """Half of the answers within 0.1 s, the others within half a second."""
+    bucket = f"tidemill_prediction_duration_seconds_bucket{{{SERVICE},role=%s,le=%s}}"
+    return Scene(
+        "TidemillLatencyObjectiveMissed",
+        {
+            bucket % ('"stable"', '"0.1"'): "0+600x60",
+            bucket % ('"stable"', '"0.5"'): "0+1200x60",
+            bucket % ('"stable"', '"+Inf"'): "0+1200x60",
+            f"tidemill_slo_latency_p95_seconds{{{SERVICE}}}": f"{objective}x60",
+            # What another service owes is nobody else's measure.
+            'tidemill_slo_latency_p95_seconds{namespace="shop",service="other"}': "0.001x60",
+        },
+        {},
+    )
+
+
+def answers(errors: int, objective: float) -> Scene:
+    """So many of a thousand requests fail."""
+    return Scene(
+        "TidemillAvailabilityObjectiveMissed",
+        {
+            f'tidemill_predictions_total{{{SERVICE},role="stable",code="200"}}': f"0+{1000 - errors}x60",
+            f'tidemill_predictions_total{{{SERVICE},role="stable",code="503"}}': f"0+{errors}x60",
+            f"tidemill_slo_availability_ratio{{{SERVICE}}}": f"{objective}x60",
+        },
+        {},
+    )
+
+
+def aged(objective: int, role: str = "stable") -> Scene:
+    """A version made when the clock began, and one on trial, or at its side, that is new."""
+    other = "candidate" if role == "stable" else "stable"
+    return Scene(
+        "TidemillModelTooOld",
+        {
+            f'tidemill_model_created_timestamp_seconds{{{SERVICE},role="{role}"}}': "0x60",
+            f'tidemill_model_created_timestamp_seconds{{{SERVICE},role="{other}"}}': "2400x60",
+            f"tidemill_slo_model_age_seconds{{{SERVICE}}}": f"{objective}x60",
+        },
+        {},
+    )
+
+
+def verdict(alert: str, type_: str, found: str = "Failing") -> Scene:
+    series = f'tidemill_check_verdict{{{MONITOR},check="mine",type="{type_}",verdict="{found}"}}'
+    return watched(alert, series, check="mine", type=type_, verdict=found)
+
+
+FIRING: dict[str, Scene] = {
+    "a drift, with a link to its report": watched(
+        "TidemillDrift", f'tidemill_drift_verdict{{{MONITOR},verdict="Failing"}}', verdict="Failing"
     ),
-    "TidemillUnfair": (
-        f'tidemill_check_verdict{{{LABELS},check="fair",type="Fairness",verdict="Failing"}}',
-        {"check": "fair", "type": "Fairness", "verdict": "Failing"},
+    "a drift whose report is not there": watched(
+        "TidemillDrift", f'tidemill_drift_verdict{{{MONITOR},verdict="Failing"}}', report="", verdict="Failing"
     ),
-    "TidemillHealthCritical": (f'tidemill_health_score{{{LABELS},part="Total"}}', {"part": "Total"}),
-    "TidemillRetrainingBlocked": (
-        f'tidemill_retraining_blocked{{{LABELS},reason="DataQuality"}}',
-        {"reason": "DataQuality"},
+    "answers that are less right": verdict("TidemillPerformanceDegraded", "Performance"),
+    "answers that are likely less right": verdict("TidemillPerformanceDegraded", "EstimatedPerformance"),
+    "groups treated less alike": verdict("TidemillUnfair", "Fairness"),
+    "bad health": watched(
+        "TidemillHealthCritical", f'tidemill_health_score{{{MONITOR},part="Total"}}', value="49", part="Total"
     ),
+    "a retraining that a person must let go": watched(
+        "TidemillRetrainingBlocked",
+        f'tidemill_retraining_blocked{{{MONITOR},reason="DataQuality"}}',
+        reason="DataQuality",
+    ),
+    "answers that come late": latencies(objective=0.25),
+    "too many failures": answers(errors=10, objective=0.999),
+    "a model too old": aged(objective=600),
+}
+SILENT: dict[str, Scene] = {
+    "a drift that only warns": watched("TidemillDrift", f'tidemill_drift_verdict{{{MONITOR},verdict="Warning"}}'),
+    "a drift that is over": watched(
+        "TidemillDrift", f'tidemill_drift_verdict{{{MONITOR},verdict="Failing"}}', value="0"
+    ),
+    "inputs that moved, of performance": verdict("TidemillPerformanceDegraded", "FeatureDrift"),
+    "fairness that warns": verdict("TidemillUnfair", "Fairness", "Warning"),
+    "fair health": watched("TidemillHealthCritical", f'tidemill_health_score{{{MONITOR},part="Total"}}', value="50"),
+    "one part's bad health": watched(
+        "TidemillHealthCritical", f'tidemill_health_score{{{MONITOR},part="Freshness"}}', value="0"
+    ),
+    "a retraining that cools down by itself": watched(
+        "TidemillRetrainingBlocked", f'tidemill_retraining_blocked{{{MONITOR},reason="CoolingDown"}}'
+    ),
+    "answers in time": latencies(objective=0.5),
+    "few failures": answers(errors=10, objective=0.98),
+    "no failures": answers(errors=0, objective=0.999),
+    "a model young enough": aged(objective=7200),
+    "a candidate that is old": aged(objective=600, role="candidate"),
 }
 
 
-@WITH_PROMTOOL
-@pytest.mark.parametrize("name", SCENES)
-def test_an_alert_fires_with_a_link_to_the_report(name: str, tmp_path: Path) -> None:
-    series, labels = SCENES[name]
-    rule = RULES[name]
-    summary = rule["annotations"]["summary"]
-    for label, value in {"namespace": "shop", "monitor": "fraud", **labels}.items():
-        summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
-    annotations = {**rule["annotations"], "summary": summary.replace("{{ $value }}", "1"), "report": REPORT}
-    annotations["description"] = (
-        annotations["description"].replace("{{ $labels.namespace }}", "shop").replace("{{ $labels.monitor }}", "fraud")
-    )
+@pytest.fixture(scope="module")
+def promtool() -> Promtool:
+    try:
+        program = prometheus.program("promtool")
+    except CommandFailed as failed:
+        pytest.skip(f"promtool, which comes with Prometheus, cannot be had: {failed}")
+    return lambda *words: run([program, *words], timeout=60)
+
+
+@pytest.mark.parametrize("what", FIRING)
+def test_it_fires_for(what: str, promtool: Promtool, tmp_path: Path) -> None:
+    scene = FIRING[what]
+    rule = RULES[scene.alert]
+
+    def filled(text: str) -> str:
+        for label, value in scene.whole.items():
+            text = text.replace(f"{{{{ $labels.{label} }}}}", value)
+        for template, value in scene.filled.items():
+            text = text.replace(template, value)
+        return text
+
+    annotations = {name: filled(text) for name, text in rule["annotations"].items() if name != "report"}
+    if scene.report is not None:
+        annotations["report"] = scene.report
+    assert rule["annotations"].keys() == annotations.keys()
     expected = {
-        "exp_labels": {"namespace": "shop", "monitor": "fraud", **labels, "severity": rule["labels"]["severity"]},
+        "exp_labels": {**scene.whole, "severity": rule["labels"]["severity"]},
         "exp_annotations": annotations,
     }
-    scene = {
-        "rule_files": [str(ALERTS)],
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [
-                    {"series": series, "values": "1x60"},
-                    {"series": f'tidemill_drift_report_info{{{LABELS},uri="{REPORT}"}}', "values": "1x60"},
-                    {"series": f'tidemill_retraining_due{{{LABELS},cause="Drift"}}', "values": "1x60"},
-                ],
-                "alert_rule_test": [
-                    {"eval_time": "1m", "alertname": name, "exp_alerts": []},
-                    {"eval_time": "45m", "alertname": name, "exp_alerts": [expected]},
-                ],
-            }
+
+    play(scene, promtool, tmp_path, at_first=[], in_the_end=[expected])
+
+
+@pytest.mark.parametrize("what", SILENT)
+def test_it_does_not_fire_for(what: str, promtool: Promtool, tmp_path: Path) -> None:
+    play(SILENT[what], promtool, tmp_path, at_first=[], in_the_end=[])
+
+
+def test_prometheus_can_read_the_rules(promtool: Promtool) -> None:
+    promtool("check", "rules", ALERTS)
+
+
+def play(scene: Scene, promtool: Promtool, folder: Path, *, at_first: list[Any], in_the_end: list[Any]) -> None:
+    """Have Prometheus's own tool look after a minute and after three quarters of an hour; raises CommandFailed."""
+    file = folder / "scene.yaml"
+    looks = {"1m": at_first, "45m": in_the_end}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": values} for series, values in scene.series.items()],
+        "alert_rule_test": [
+            {"eval_time": moment, "alertname": scene.alert, "exp_alerts": alerts} for moment, alerts in looks.items()
         ],
     }
-    file = tmp_path / "scene.yaml"
-    file.write_text(yaml.safe_dump(scene))
-
-    assert_succeeds("test", "rules", str(file))
-
-
-@WITH_PROMTOOL
-def test_prometheus_can_read_the_rules() -> None:
-    assert_succeeds("check", "rules", str(ALERTS))
-
-
-def assert_succeeds(*arguments: str) -> None:
-    assert PROMTOOL is not None
-    done = subprocess.run([PROMTOOL, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": [test]}))
+    promtool("test", "rules", file)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tidemill.api import API_VERSION, KINDS
+from tidemill.api import API_VERSION, KINDS, InferenceService
 from tidemill.children import names
+from tidemill.runtime.serve.metrics import HELP
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 FOLDERS = ("gitops", "monitoring")
@@ -65,3 +67,24 @@ def test_prometheus_finds_pods_by_the_labels_that_they_carry() -> None:
         "__meta_kubernetes_pod_label_" + name.translate(str.maketrans("./-", "___"))
         for name in (names.MANAGED_BY, names.COMPONENT)
     }
+
+
+def test_keda_moves_what_can_be_moved_by_a_metric_that_there_is() -> None:
+    (scaled,) = documents(MANIFESTS / "monitoring" / "keda.yaml")
+    target, [trigger] = scaled["spec"]["scaleTargetRef"], scaled["spec"]["triggers"]
+    query = trigger["metadata"]["query"]
+    asked = re.fullmatch(r"sum\((\w+)\{(.*)\}\)", query)
+    assert asked is not None
+    metric, labels = asked.groups()
+
+    assert (API_VERSION, "InferenceService") == (target["apiVersion"], target["kind"])
+    assert InferenceService.scale is not None
+    assert {"namespace", *HELP[metric].labels} == set(re.findall(r"(\w+)=", labels))
+    assert (target["name"], scaled["metadata"]["namespace"]) == (read(labels, "service"), read(labels, "namespace"))
+    assert scaled["spec"]["minReplicaCount"] >= 1
+
+
+def read(labels: str, name: str) -> str:
+    found = re.search(rf'{name}="([^"]*)"', labels)
+    assert found is not None
+    return found[1]

@@ -134,6 +134,26 @@ def test_the_quantile_of_nothing_is_nothing() -> None:
     assert math.isnan(quantile(Latencies(bounds=(0.1,), counts=(0, 0)), 0.95))
 
 
+AGREEMENT = AnalysisMetric(name="agreement", type="PredictionAgreement", minimum=0.9, minimum_samples=200)
+COMPARED = {
+    "enough of them alike pass": (200, 180, "Successful"),
+    "fewer alike fail": (200, 179, "Failed"),
+    "none alike fail": (200, 0, "Failed"),
+    "too few are no verdict, though all are alike": (199, 199, "Inconclusive"),
+    "too few are no verdict, though none are alike": (199, 0, "Inconclusive"),
+    "none at all are no verdict": (0, 0, "Inconclusive"),
+}
+
+
+@pytest.mark.parametrize("case", COMPARED)
+def test_of_the_rows_that_both_versions_answered(case: str) -> None:
+    compared, agreed, expected = COMPARED[case]
+
+    [result] = judge([AGREEMENT], pair(arm(), compared=compared, agreed=agreed), ())
+
+    assert (expected, compared) == (result.verdict, result.samples)
+
+
 DRIFT = AnalysisMetric(name="scores", type="PredictionDrift", maximum=0.25, minimum_samples=100)
 
 

@@ -133,8 +133,8 @@ def test_what_is_asked_is_what_the_job_would_be_told() -> None:
     warm, cold = watched(Theatre()), Theatre()
     in_service(cold)
     cold.apply(script.monitor())
-    cold.run(minutes=1, seconds=1)
-    warm.run(seconds=31)
+    cold.run(minutes=1, seconds=5)
+    warm.run(seconds=35)
 
     question = plan.questions(key, warm.world)
 
@@ -169,7 +169,7 @@ def test_what_may_be_otherwise_next_time_is_asked_for_again_as_another_run() -> 
     made = watched(Theatre())
     failure = Failure(reason=Reason.INTERNAL_ERROR, message="a fault of Tidemill", retryable=True)
     made.reports["Check"] = lambda _: RunReport(failure=failure)
-    made.run(seconds=34)
+    made.run(seconds=38)
     first = made.get("DriftMonitor", "fraud")["status"]
 
     made.reports["Check"] = script.checks("Passing")
@@ -234,7 +234,7 @@ def test_whichever_write_is_lost_a_window_counts_once_and_a_tide_retrains_once()
 
 def test_a_worker_that_forgets_between_two_questions_is_asked_anew() -> None:
     made = watched(Theatre())
-    made.run(seconds=31)
+    made.run(seconds=35)
     assert len(made.checks_begun) == 2
 
     made.checks_begun.clear()
@@ -247,7 +247,7 @@ def test_a_worker_that_forgets_between_two_questions_is_asked_anew() -> None:
 def test_a_visit_without_answers_neither_waits_for_ever_nor_spins() -> None:
     key = Key("DriftMonitor", "shop", "fraud")
     made = watched(Theatre())
-    made.run(seconds=31)
+    made.run(seconds=35)
 
     unasked = plan.visit(key, made.world, INSTALLATION, made.now)
 

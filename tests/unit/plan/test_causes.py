@@ -31,6 +31,10 @@ def test_unsound_data_never_asks(type_: str) -> None:
     assert [] == asked(**drifting(checks=(make.check(type_, hits=9),)))
 
 
+def test_a_warning_never_asks_however_often_it_comes() -> None:
+    assert [] == asked(**drifting(checks=(make.check(verdict="Warning", hits=9),)))
+
+
 @pytest.mark.parametrize("type_", ["Performance", "Fairness", "External", "ConceptDrift", "DomainClassifier"])
 def test_every_other_check_can_ask(type_: str) -> None:
     assert ["Drift"] == asked(**drifting(checks=(make.check(type_),)))

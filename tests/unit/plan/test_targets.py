@@ -27,7 +27,7 @@ def status(theatre: Theatre) -> dict[str, Any]:
     return found
 
 
-SEEN = ("reference", "lastRun", "attempt", "health", "nextCheck")
+SEEN = ("reference", "lastRun", "firedAt", "attempt", "health", "nextCheck")
 
 
 def test_a_monitor_of_a_service_that_is_not_there_speaks_of_none() -> None:

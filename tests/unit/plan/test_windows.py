@@ -11,7 +11,9 @@ from support.monitors import NOW, ago
 from tidemill.api.dataset import Attempt
 from tidemill.contract import TimeRange
 from tidemill.plan import windows
-from tidemill.plan.windows import NeverFiresError, UnusableScheduleError, due
+from tidemill.plan.windows import SETTLING, NeverFiresError, UnusableScheduleError, due
+from tidemill.runtime.receive.events import EVERY
+from tidemill.runtime.serve.server import Settings
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 NEVER = ["0 0 30 2 *", "0 0 31 4 *", "0 0 31 2,4,6,9,11 *"]
@@ -24,8 +26,8 @@ def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interv
 ) -> None:
     found = due(make.monitor(interval=f"{period}s"), now)
 
-    assert found.end <= now < found.next_at
-    assert timedelta(seconds=period) == found.next_at - found.end
+    assert found.end <= now - SETTLING < found.next_at - SETTLING
+    assert timedelta(seconds=period) == found.next_at - SETTLING - found.end
     assert 0 == found.end.timestamp() % period
 
 
@@ -37,11 +39,39 @@ def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interv
 )
 def test_a_tick_is_the_newest_and_none_lies_between_it_and_the_next(now: datetime, schedule: str) -> None:
     found = due(make.monitor(schedule=schedule), now)
+    following = found.next_at - SETTLING
 
-    assert found.end <= now < found.next_at
-    assert found.next_at == windows.next_tick(schedule, found.end)
-    assert found.end == windows.newest_tick(schedule, found.next_at - timedelta(seconds=1))
+    assert found.end <= now - SETTLING < following
+    assert following == windows.next_tick(schedule, found.end)
+    assert found.end == windows.newest_tick(schedule, following - timedelta(seconds=1))
     assert found.end == windows.newest_tick(schedule, found.end)
+    assert (following - found.end).total_seconds() == found.period
+
+
+@pytest.mark.parametrize("when", [{"interval": "10s"}, {"schedule": "* * * * *"}])
+def test_a_window_is_due_once_pods_have_written_what_was_served_in_it(when: dict[str, str]) -> None:
+    watched = make.monitor(**when)
+
+    assert NOW > due(watched, NOW).end
+    assert (NOW + SETTLING) == due(watched, NOW).next_at
+    assert NOW == due(watched, NOW + SETTLING).end
+
+
+def test_pods_write_their_log_well_before() -> None:
+    written = max(Settings().log_seconds, EVERY)
+
+    assert timedelta(seconds=2 * written) <= SETTLING
+    assert timedelta(seconds=10) > SETTLING
+
+
+def test_every_window_of_ten_seconds_has_its_turn() -> None:
+    watched, ends, now = make.monitor(interval="10s"), [], NOW + SETTLING
+    for _ in range(4):
+        found = due(watched, now)
+        ends.append(found.end)
+        now = found.next_at
+
+    assert [NOW + timedelta(seconds=10 * turn) for turn in range(4)] == ends
 
 
 @pytest.mark.parametrize("schedule", NEVER)
@@ -63,7 +93,7 @@ def test_a_person_can_ask_for_a_window_between_two_ticks() -> None:
 
     found = due(watched, now)
 
-    assert (asked, NOW + timedelta(minutes=15)) == (found.end, found.next_at)
+    assert (asked, NOW + timedelta(minutes=15) + SETTLING) == (found.end, found.next_at)
     assert windows.is_on_demand(watched, asked, now)
     assert not windows.is_on_demand(watched, NOW, now)
 
@@ -71,14 +101,28 @@ def test_a_person_can_ask_for_a_window_between_two_ticks() -> None:
 def test_a_request_older_than_the_newest_tick_was_answered_by_it() -> None:
     watched = make.monitor(interval="15m", annotations={"tidemill.dev/check": ago(minutes=3).isoformat()})
 
-    assert due(watched, NOW).end == NOW
+    assert due(watched, NOW + SETTLING).end == NOW
+
+
+@pytest.mark.parametrize("second", [-2, 0, 2])
+def test_a_request_right_beside_a_tick_waits_for_its_rows_and_takes_no_turn_from_the_tick(second: int) -> None:
+    asked = NOW + timedelta(seconds=second)
+    watched = make.monitor(interval="15m", annotations={"tidemill.dev/check": asked.isoformat()})
+    looks = sorted({asked, asked + SETTLING, NOW + SETTLING})
+
+    ends = [due(watched, look).end for look in looks if look >= asked]
+    wakes = [due(watched, look).next_at for look in looks]
+
+    assert ends[0] == ago(minutes=15)
+    assert {asked, NOW} <= set(ends)
+    assert wakes[0] == min(asked, NOW) + SETTLING
 
 
 def test_a_run_under_way_is_carried_on_before_a_newer_window_is_begun() -> None:
     running = Attempt(order="o", number=1, outcome="Running", at=ago(minutes=20))
     given_up = running.model_copy(update={"at": ago(hours=1)})
     ended = running.model_copy(update={"outcome": "Succeeded"})
-    latest = due(make.monitor(interval="15m"), NOW)
+    latest = due(make.monitor(interval="15m"), NOW + SETTLING)
 
     assert ago(minutes=20) == windows.end_of(running, latest, NOW)
     assert [NOW, NOW, NOW] == [windows.end_of(attempt, latest, NOW) for attempt in (given_up, ended, None)]

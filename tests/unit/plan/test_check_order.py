@@ -1,0 +1,96 @@
+"""What a check run is told: the window, and of the spec whatever the run cannot know by itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stories import script
+from stories.openings import in_service
+from stories.theatre import Theatre
+from tidemill.children import names
+
+UNSAID: dict[str, Any] = {"minimumSamples": 100, "minimumLabels": 50}
+
+
+def told(minutes: int = 4, **spec: Any) -> dict[str, Any]:
+    """The newest order of a check, once a monitor with this spec has watched since 09:01."""
+    theatre = Theatre()
+    in_service(theatre)
+    theatre.apply(script.monitor(**spec))
+    theatre.run(minutes=minutes, seconds=30)
+    orders = [
+        json.loads(job["spec"]["template"]["metadata"]["annotations"][names.ORDER])
+        for key, job in theatre.objects.items()
+        if key.kind == "Job" and job["metadata"]["labels"][names.COMPONENT] == "check"
+    ]
+    newest: dict[str, Any] = max(orders, key=lambda order: order["end"])
+    return newest
+
+
+def at(minute: int) -> str:
+    return f"2026-01-05T09:{minute:02}:00Z"
+
+
+def test_a_run_is_told_the_window_that_has_just_ended() -> None:
+    order = told(window={"size": "2m"})
+
+    assert (at(3), at(5)) == (order["start"], order["end"])
+    assert ("shop", "fraud", "fraud") == (order["namespace"], order["monitor"], order["service"])
+
+
+def test_it_is_told_how_much_it_needs() -> None:
+    order = told(window={"minimumSamples": 7, "minimumLabels": 3})
+
+    assert (7, 3) == (order["minimumSamples"], order["minimumLabels"])
+
+
+def test_it_is_told_how_many_of_the_newest_rows_count() -> None:
+    assert 4321 == told(window={"count": 4321})["count"]
+    assert "count" not in told(window=UNSAID)
+
+
+def test_where_labels_take_time_it_is_told_of_an_earlier_window_for_them() -> None:
+    order = told(window={"size": "1m", "labelDelay": "2m"})
+
+    assert {"start": at(2), "end": at(3)} == order["labelled"]
+    assert "labelled" not in told(window=UNSAID)
+
+
+EARLIER = {
+    "the window that ended some time before": ({"offset": "2h"}, [("2026-01-05T07:04:00Z", "2026-01-05T07:05:00Z")]),
+    "the same hour of the days before": (
+        {"seasonal": "SameHour", "periods": 2},
+        [("2026-01-04T09:04:00Z", "2026-01-04T09:05:00Z"), ("2026-01-03T09:04:00Z", "2026-01-03T09:05:00Z")],
+    ),
+    "the same weekday of the week before": (
+        {"seasonal": "SameWeekday", "periods": 1},
+        [("2025-12-29T09:04:00Z", "2025-12-29T09:05:00Z")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_the_reference_it_is_told_of_is(name: str) -> None:
+    source, expected = EARLIER[name]
+    order = told(window={"size": "1m"}, reference={"type": "Window", "window": source})
+
+    assert expected == [(one["start"], one["end"]) for one in order["reference"]["ranges"]]
+
+
+def test_the_reference_may_be_the_revision_of_a_dataset() -> None:
+    order = told(reference={"type": "Dataset", "dataset": {"name": "payments"}})
+
+    uri = "s3://tidemill/shop/datasets/payments/a"
+    assert {"datasetUri": uri, "datasetDigest": script.REVISION, "ranges": []} == order["reference"]
+
+
+def test_the_version_s_own_profile_needs_no_word() -> None:
+    assert "reference" not in told()
+
+
+def test_it_is_told_not_to_look_for_labels_that_nothing_rests_on() -> None:
+    assert False is told(retraining=None)["labels"]
+    assert "labels" not in told()

@@ -1,0 +1,76 @@
+"""What a window is counted on to: failures in a row, since when they last, and when the monitor fired."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from support import monitors as make
+from support.monitors import NOW
+from tidemill.api.checks import CheckVerdict
+from tidemill.api.monitorstatus import DriftMonitorStatus
+from tidemill.contract import Checked, CheckOrder, CheckOutcome, VersionOrder
+from tidemill.plan.verdicts import record
+
+VERSION = VersionOrder(name="fraud-1", uri="s3://b/m", digest=make.DIGEST)
+
+
+def end(window: int) -> datetime:
+    return NOW + timedelta(hours=window)
+
+
+def order(window: int) -> CheckOrder:
+    watched = make.monitor()
+    return CheckOrder(
+        namespace="shop",
+        monitor="fraud",
+        service="fraud",
+        start=end(window - 1),
+        end=end(window),
+        version=VERSION,
+        checks=watched.spec.checks,
+        minimum_samples=1,
+        minimum_labels=1,
+    )
+
+
+def after(*verdicts: CheckVerdict, asked_for: tuple[int, ...] = ()) -> DriftMonitorStatus:
+    """The status after these windows, of which somebody asked for some between two ticks."""
+    status = DriftMonitorStatus()
+    for window, verdict in enumerate(verdicts, 1):
+        found = CheckOutcome(name="inputs", type="FeatureDrift", verdict=verdict)
+        checked = Checked(samples=500, verdict=verdict, checks=(found,))
+        status, _ = record(status, order(window), VERSION, checked, on_demand=window in asked_for)
+    return status
+
+
+COUNTED: dict[str, tuple[tuple[CheckVerdict, ...], int, int | None, int | None]] = {
+    "one that passes": (("Passing",), 0, None, None),
+    "one that fails": (("Passing", "Failing"), 1, 1, 2),
+    "two that fail in a row": (("Passing", "Failing", "Failing"), 2, 1, 2),
+    "one that warns after one that failed": (("Failing", "Warning"), 0, None, None),
+    "one that fails after one that only warned": (("Failing", "Warning", "Failing"), 1, 2, 3),
+    "any that only warn": (("Warning", "Warning", "Warning"), 0, None, None),
+    "a gap, which is no answer": (("Passing", "Failing", "NoData"), 1, 1, 2),
+    "one that fails after a gap": (("Passing", "Failing", "NoData", "Failing"), 2, 1, 2),
+    "one that passes after a gap": (("Passing", "Failing", "NoData", "Passing"), 0, None, None),
+}
+"""The windows; how many in a row failed, up to which window none had, and in which the monitor fired."""
+
+
+@pytest.mark.parametrize("what", COUNTED)
+def test_it_is_counted_on_after(what: str) -> None:
+    verdicts, consecutive, since, fired = COUNTED[what]
+
+    status = after(*verdicts)
+
+    [check] = status.checks
+    assert (consecutive, None if since is None else end(since)) == (check.consecutive, check.failing_since)
+    assert status.fired_at == (None if fired is None else end(fired))
+
+
+def test_a_window_that_somebody_asked_for_brings_no_retraining_nearer() -> None:
+    [check] = after("Failing", "Failing", "Failing", asked_for=(2, 3)).checks
+
+    assert 1 == check.consecutive
