@@ -18,7 +18,7 @@ def main(port: str, model: str) -> None:
     import mlflow.sklearn
 
     # MLflow refuses to write what skops does not know; this file was written a moment ago.
-    trusted = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+    trusted = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor", "sklearn.tree._tree.Tree"]
     folder = Path(tempfile.mkdtemp(prefix="mlflow-", dir=Path(model).parent)) / "model"
     mlflow.sklearn.save_model(
         joblib.load(model), folder, pyfunc_predict_fn="predict_proba", pip_requirements=[], skops_trusted_types=trusted
