@@ -168,6 +168,25 @@ def test_the_run_refuses_before_it_reads_any_row(store: Store, irises: Ingested)
         run(store, gone, STUMP, wanted({**DEPTH, "name": "max_deph"}))
 
 
+def test_a_trial_is_judged_by_rows_that_it_did_not_learn(store: Store) -> None:
+    """A deep tree knows labels that mean nothing by heart, and still cannot guess others."""
+    chance = np.random.default_rng(0)
+    lines = [f"{chance.normal():.4f},{chance.integers(2)}" for _ in range(300)]
+    noise = revisions.revision(
+        store,
+        data="amount,fraud\n" + "\n".join(lines) + "\n",
+        dataset="noise",
+        columns=[{"name": "fraud", "role": "Target"}],
+    )
+
+    trained, _ = run(
+        store, noise, "DecisionTreeClassifier", wanted({**DEPTH, "searchSpace": {"categorical": {"choices": [50]}}})
+    )
+
+    assert trained.search is not None
+    assert trained.search.score < 0.65
+
+
 def test_the_hold_out_has_no_say(store: Store, tmp_path: Path) -> None:
     """Two Datasets that differ only in the labels of what is held out are searched alike."""
     lines = revisions.text_of(300).splitlines()
