@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from support import revisions
@@ -17,9 +20,10 @@ from tidemill.api.tuning import Tuning
 from tidemill.contract import Ingested, RunReport, Trained, TrainOrder
 from tidemill.runtime.failures import InvalidParameters, RunFailed, TrainingFailed
 from tidemill.runtime.objects import Store
+from tidemill.runtime.tables.schema import HOLDOUT
 from tidemill.runtime.train import estimators, tuning
 from tidemill.runtime.train.folds import folds
-from tidemill.runtime.train.rows import gather
+from tidemill.runtime.train.rows import gather, read_revision
 
 STUMP = {"name": "DecisionTreeClassifier", "parameters": {"max_depth": 1, "min_samples_leaf": 2}}
 """Too shallow for three kinds of irises."""
@@ -99,6 +103,26 @@ def test_the_same_order_finds_the_same(store: Store, order: TrainOrder, found: T
     store.delete(*(entry.key for entry in store.list("team/models/model/tuned")))
 
     assert found == revisions.trained(order, store)[0]
+
+
+def test_rows_that_were_served_are_searched_with(store: Store, irises: Ingested, tmp_path: Path) -> None:
+    """As a retraining does that retunes: the search also sees what the service answered."""
+    _, rows = read_revision(store.fetch(irises.uri, irises.digest, tmp_path / "rows"))
+    learnt = rows.filter(pc.invert(rows.column(HOLDOUT)))
+    features = learnt.select([name for name in learnt.column_names if name not in (HOLDOUT, "target")])
+    moved = pa.table({name: pc.add(features.column(name), 30.0) for name in features.column_names})
+    revisions.served(store, moved, learnt.column("target").to_pylist())
+    end = revisions.NOON + timedelta(hours=3)
+    window = {"inferenceService": "answers", "start": revisions.NOON.isoformat(), "end": end.isoformat()}
+
+    wide = {**DEPTH, "searchSpace": {"categorical": {"choices": [2, 6]}}}
+    order = revisions.training(irises, STUMP, "retuned", tuning=wanted(wide), servedRows=window)
+    trained, _ = revisions.trained(order, store)
+
+    assert trained.served_rows > 50
+    assert trained.search is not None
+    assert {"max_depth": 6} == trained.search.parameters
+    assert trained.search.score > 0.85
 
 
 def test_an_error_is_minimised(store: Store, irises: Ingested) -> None:
@@ -213,9 +237,6 @@ def test_the_hold_out_has_no_say(store: Store, tmp_path: Path) -> None:
 
 
 def held_out_ids(store: Store, of: Ingested, into: Path) -> list[float]:
-    from tidemill.runtime.tables.schema import HOLDOUT
-    from tidemill.runtime.train.rows import read_revision
-
     _, rows = read_revision(store.fetch(of.uri, of.digest, into / "rows"))
     return [float(row["id"]) for row in rows.select(["id", HOLDOUT]).to_pylist() if row[HOLDOUT]]
 
