@@ -19,6 +19,7 @@ from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
 from tidemill.api.modelversion import Measured
 from tidemill.api.notifications import MonitorEvent, Webhook
 from tidemill.api.trainingjob import Estimator, ServedRows
+from tidemill.api.tuning import Tuning
 from tidemill.contract_serving import (
     MEASUREMENTS_ROUTE,
     ROUTES_PATH,
@@ -104,6 +105,8 @@ class TrainOrder(Model):
     metrics: tuple[str, ...] = ()
     stable: VersionOrder | None = None
     """The version in service, to be measured on the same rows."""
+    tuning: Tuning | None = None
+    """A search for parameters before the estimator is fitted; those of `estimator` are taken where left out."""
     seed: int = 7
 
 
@@ -238,6 +241,23 @@ class Ingested(Model):
     report_uri: str = ""
 
 
+class Searched(Model):
+    """What a search for parameters came to."""
+
+    metric: str
+    """The objective."""
+    trial: int
+    """The best one, counted from 1."""
+    score: float
+    """The metric's mean over the folds in that trial."""
+    parameters: dict[str, Scalar]
+    """What the search chose; the others are as ordered."""
+    completed: int
+    failed: int = 0
+    pruned: int = 0
+    """Given up before their end, because time was up."""
+
+
 class Trained(Model):
     """What a training run published."""
 
@@ -253,6 +273,9 @@ class Trained(Model):
     served_rows: int = 0
     """How many of these came from the service's log."""
     parameters: dict[str, Scalar] = Field(default_factory=dict)
+    """With which parameters; left out where the report would be too long, since what was ordered and `search` say the same."""
+    search: Searched | None = None
+    """None where nothing was searched for."""
     report_uri: str = ""
 
 
@@ -370,6 +393,7 @@ __all__ = [
     "Routes",
     "RunOrder",
     "RunReport",
+    "Searched",
     "ServeOrder",
     "TimeRange",
     "TrainOrder",

@@ -299,6 +299,23 @@ def performance_that_falls_without_drift_retrains_once(theatre: Theatre) -> None
     theatre.run(minutes=12)
 
 
+def retuned_and_then_kept(theatre: Theatre) -> None:
+    """The template searches; a retraining that retunes searches anew, and one with the same parameters takes what it found."""
+    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+    for manifest in (script.dataset(), script.training_job(tuning=script.TUNING), script.service()):
+        theatre.apply(manifest)
+    theatre.run(minutes=1)
+    theatre.apply(script.monitor(retraining=policy(strategy="Retune")))
+    the_tide_comes_and_is_answered(theatre)
+    theatre.run(minutes=10)
+    theatre.say("once more, with what was found")
+    kept = script.monitor(retraining=policy(strategy="SameParameters"))
+    theatre.apply(annotated(kept, "tidemill.dev/retrain", "2026-01-05T09:16:00Z"))
+    theatre.run(seconds=45)
+    theatre.measurements = script.measures(newest(theatre), right=98)
+    theatre.run(minutes=4)
+
+
 STORIES = (
     drift_retrains_once,
     a_leak_is_not_a_tide,
@@ -323,4 +340,5 @@ STORIES = (
     checked_by_a_warm_worker,
     a_warm_worker_that_falls_silent_holds_nothing_up,
     performance_that_falls_without_drift_retrains_once,
+    retuned_and_then_kept,
 )

@@ -308,6 +308,8 @@ class RunProgress(Model):
     """How many sets of parameters were tried to their end."""
     trials_pruned: int = Field(default=0, ge=0)
     """How many were given up before."""
+    trials_failed: int = Field(default=0, ge=0)
+    """How many the estimator would not have, or gave up on."""
 
 
 class Best(Model):
@@ -317,6 +319,8 @@ class Best(Model):
     """Which trial it was."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
     """With which parameters."""
+    objective: float | None = None
+    """The objective of the search: its mean over the folds of the cross-validation, where a search was made."""
     metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
     """Its metrics on the hold-out."""
 

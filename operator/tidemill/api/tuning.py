@@ -15,16 +15,16 @@ class Validation(Model):
     """How a trial is judged, on training rows alone."""
 
     folds: int = Field(default=5, ge=2, le=20)
-    """Into how many parts the rows are cut for cross-validation."""
+    """Into how many parts the rows are cut for cross-validation; rows that the Dataset's split holds together stay in one."""
 
 
 class Objective(Model):
     """What the search is for."""
 
     metric: MetricName
-    """A scorer of scikit-learn, such as `roc_auc`."""
+    """A scorer of scikit-learn, such as `roc_auc`, or an error, such as `log_loss` or `rmse`."""
     direction: Literal["Maximize", "Minimize"] = "Maximize"
-    """Whether more or less of it is better."""
+    """Whether more or less of it is better: Minimize for errors, Maximize for scorers."""
     validation: Validation = Validation()
     """How a trial is judged."""
 
@@ -103,7 +103,7 @@ class Tuning(Model):
     objective: Objective
     """What the search is for."""
     algorithm: Literal["Random", "Grid", "TPE", "CMAES", "Hyperopt"] = "TPE"
-    """How the next trial is chosen."""
+    """How the next trial is chosen. TPE is the tree-structured Parzen estimator, which looks where earlier trials were good; Grid goes through evenly spread values, as many as `numTrials` allows."""
     parameters: tuple[TunedParameter, ...] = Field(min_length=1, max_length=32)
     """What may be chosen; what is not named stays as `estimator.parameters` says."""
     num_trials: int = Field(default=50, ge=1, le=10000)
@@ -115,7 +115,7 @@ class Tuning(Model):
     early_stopping: Literal["MedianStop", "Hyperband", "None"] = "None"
     """Which trials are given up before their end."""
     timeout: Duration | None = None
-    """When the search ends with what it has."""
+    """When the search ends with what it has; keep it below `activeDeadline`, which ends the whole run."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tidemill.api import API_VERSION, DriftMonitor, ModelVersion, TrainingJob
-from tidemill.api.base import to_rfc3339
+from tidemill.api.base import Scalar, to_rfc3339
 from tidemill.api.modelversion import Artifact, DatasetUsed, Lineage, ModelVersionSpec
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.api.trainingjob import Cause, ServedRows
@@ -29,7 +29,7 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
             training_job=job.name,
             datasets=(DatasetUsed(name=pinned.name, digest=pinned.digest),),
             estimator=estimator.name if estimator else "",
-            parameters=estimator.parameters if estimator else {},
+            parameters=parameters(job, trained),
             seed=job.spec.seed,
             image=image,
             parents=(job.status.compared_with.name,) if job.status.compared_with else (),
@@ -53,6 +53,12 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
     if monitor := job.metadata.labels.get(names.MONITOR):
         metadata["labels"][names.MONITOR] = monitor
     return {"apiVersion": API_VERSION, "kind": ModelVersion.kind_name, "metadata": metadata, "spec": spec.to_wire()}
+
+
+def parameters(job: TrainingJob, trained: Trained) -> dict[str, Scalar]:
+    """What a run's estimator was fitted with: as the spec says, but for what a search chose."""
+    estimator, search = job.spec.estimator, trained.search
+    return {**(estimator.parameters if estimator else {}), **(search.parameters if search else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def _parameters(policy: Retraining, template: TrainingJob, version: ModelVersion
     found = version.spec.lineage
     if (
         policy.strategy == "Retune"
-        or not getattr(template.spec, "tuning", None)
+        or template.spec.tuning is None
         or template.spec.estimator is None
         or found.estimator != template.spec.estimator.name
     ):

@@ -187,7 +187,7 @@ def no_template(case: Case) -> Block | None:
 
 
 def nothing_to_tune(case: Case) -> Block | None:
-    if case.policy.strategy != "Retune" or case.template is None or getattr(case.template.spec, "tuning", None):
+    if case.policy.strategy != "Retune" or case.template is None or case.template.spec.tuning is not None:
         return None
     return Block(
         Reason.INVALID_SPEC,

@@ -148,6 +148,7 @@ def _order(job: TrainingJob, status: TrainingJobStatus) -> TrainOrder:
         estimator=job.spec.estimator,
         metrics=job.spec.evaluation.metrics,
         stable=VersionOrder(name=stable.name, uri=stable.uri, digest=stable.digest) if stable else None,
+        tuning=job.spec.tuning,
         seed=job.spec.seed,
     )
 
@@ -166,8 +167,8 @@ def _complete(
     status = status.model_copy(
         update={
             "metrics": holdout,
-            "progress": RunProgress(percentage=100, trials_completed=1),
-            "best": Best(parameters=trained.parameters, metrics=holdout),
+            "progress": _tried(trained),
+            "best": _best(job, trained, holdout),
             "score": gates.score(trained.evaluation),
             "model_version": version,
             "report_uri": trained.report_uri,
@@ -178,11 +179,34 @@ def _complete(
     # Made once and never again: a version that somebody deletes stays deleted.
     exists = world.get(ModelVersion.kind_name, job.namespace, version) is not None
     ensure = () if exists else (versions.model_version(job, version, trained, installation.workload_image),)
-    notice = Notice(
-        "ModelVersionPublished",
-        f"{version}: " + ", ".join(f"{name} {value:.3f}" for name, value in list(holdout.items())[:3]),
-    )
+    told = ", ".join(f"{name} {value:.3f}" for name, value in list(holdout.items())[:3])
+    notice = Notice("ModelVersionPublished", f"{version}: {told}{_found(trained)}")
     return Plan(_settled(job, status, said, now), ensure=ensure, notices=(notice,))
+
+
+def _tried(trained: Trained) -> RunProgress:
+    """A run that searches for nothing is a single trial."""
+    if (search := trained.search) is None:
+        return RunProgress(percentage=100, trials_completed=1)
+    return RunProgress(
+        percentage=100, trials_completed=search.completed, trials_failed=search.failed, trials_pruned=search.pruned
+    )
+
+
+def _found(trained: Trained) -> str:
+    """What a search chose, after what its version achieves."""
+    if (search := trained.search) is None:
+        return ""
+    tried = search.completed + search.failed + search.pruned
+    chosen = ", ".join(f"{name} {value}" for name, value in list(search.parameters.items())[:3])
+    return f"; {chosen} in trial {search.trial} of {tried}"
+
+
+def _best(job: TrainingJob, trained: Trained, holdout: dict[str, float]) -> Best:
+    parameters = versions.parameters(job, trained)
+    if (search := trained.search) is None:
+        return Best(parameters=parameters, metrics=holdout)
+    return Best(trial=search.trial, parameters=parameters, objective=search.score, metrics=holdout)
 
 
 def _said(job: TrainingJob, progress: Progress) -> list[Said]:

@@ -34,7 +34,7 @@ class Limit:
 
 _S3 = "copy the rows to S3 and name them in spec.source.uri"
 _ESTIMATOR = "name one in spec.estimator"
-_OBJECTIVE = {
+_SEARCH = {
     "objective": {"metric": "roc_auc"},
     "parameters": [{"name": "C", "searchSpace": {"uniform": {"min": 0.1, "max": 10}}}],
 }
@@ -138,10 +138,28 @@ TRAINING_JOB: Final[tuple[Limit, ...]] = (
         {"estimator": None, "trainer": {"image": "registry/train@sha256:" + "0" * 64}},
     ),
     Limit(
-        "spec.tuning",
-        lambda spec: spec.tuning is not None,
-        "set spec.estimator.parameters of another TrainingJob",
-        {"tuning": _OBJECTIVE},
+        "spec.tuning.algorithm CMAES and Hyperopt",
+        lambda spec: spec.tuning is not None and spec.tuning.algorithm in ("CMAES", "Hyperopt"),
+        "use TPE, Random or Grid in another TrainingJob",
+        {"tuning": {**_SEARCH, "algorithm": "CMAES"}},
+    ),
+    Limit(
+        "spec.tuning.parallelTrials",
+        lambda spec: spec.tuning is not None and spec.tuning.parallel_trials > 1,
+        "leave it out of another TrainingJob: trials follow one another, and many estimators use all processors by n_jobs",
+        {"tuning": {**_SEARCH, "parallelTrials": 2}},
+    ),
+    Limit(
+        "spec.tuning.workers",
+        lambda spec: spec.tuning is not None and spec.tuning.workers > 1,
+        "leave it out of another TrainingJob: one pod makes all trials; give it more by spec.resources",
+        {"tuning": {**_SEARCH, "workers": 2}},
+    ),
+    Limit(
+        "spec.tuning.earlyStopping",
+        lambda spec: spec.tuning is not None and spec.tuning.early_stopping != "None",
+        "leave it out of another TrainingJob, and bound the search by numTrials and timeout",
+        {"tuning": {**_SEARCH, "earlyStopping": "MedianStop"}},
     ),
     Limit(
         "spec.estimator.steps",

@@ -6,6 +6,7 @@
     profile.json    what it should meet    evaluation.json what was measured
     sample.parquet  rows like those it should meet      answers.parquet  what it said to rows it had not learnt from
     typical.json    rows and values as they were in training, for explanations and outlier scores
+    trials.json     what a search for parameters tried, where there was one
     trained.json    the run's answer       README.md, MLmodel, report.html for people and other tools
 
 No pickle is read or written. skops builds only objects of types it is told to trust, and it is told these here: what a
@@ -28,6 +29,7 @@ SAMPLE_FILE: Final = "sample.parquet"
 ANSWERS_FILE: Final = "answers.parquet"
 EVALUATION_FILE: Final = "evaluation.json"
 TRAINED_FILE: Final = "trained.json"
+TRIALS_FILE: Final = "trials.json"
 CARD_FILE: Final = "README.md"
 MLMODEL_FILE: Final = "MLmodel"
 REPORT_FILE: Final = "report.html"

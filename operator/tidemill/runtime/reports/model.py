@@ -18,9 +18,11 @@ from tidemill.runtime.signature import Signature
 if TYPE_CHECKING:
     from tidemill.runtime.train.estimators import Known
     from tidemill.runtime.train.finished import Finished
+    from tidemill.runtime.train.tuning import Search
 
 _MOST_FEATURES = 20
 _MOST_CLASSES = 20
+_MOST_TRIALS = 20
 _ON = {"Holdout": "the Dataset's hold-out", "RecentLabelled": "recent served rows with labels"}
 
 
@@ -32,6 +34,7 @@ def page(
     truth: NDArray[Any],
     answer: Answer,
     not_compiled: str,
+    search: Search | None = None,
 ) -> str:
     """The whole page; `truth` and `answer` are of the hold-out."""
     trained, warnings = finished.trained, finished.warnings
@@ -73,13 +76,38 @@ def page(
             frame.section(
                 "Parameters",
                 frame.table(
-                    "As the run was given them",
+                    "As the search found them, and as the run was given them"
+                    if search
+                    else "As the run was given them",
                     ("Parameter", "Value"),
                     [(escape(name), escape(str(value))) for name, value in trained.parameters.items()],
                 ),
             )
         )
+    if search is not None:
+        parts.append(frame.section("What was tried", _trials(search)))
     return frame.page(f"Version {order.version}", parts)
+
+
+def _trials(search: Search) -> str:
+    ranked, folds = search.ranked(), search.objective.validation.folds
+    rows = [
+        (
+            str(trial.number),
+            escape(", ".join(f"{name} {value}" for name, value in trial.parameters.items())),
+            "–" if trial.score is None else spell(trial.score),
+            f"{spell(min(trial.scores))} to {spell(max(trial.scores))}" if trial.scores else "–",
+            escape(trial.message or trial.state),
+        )
+        for trial in ranked[:_MOST_TRIALS]
+    ]
+    which = f"The best {len(rows)} of {len(ranked)} trials" if len(rows) < len(ranked) else f"{len(ranked)} trials"
+    return frame.table(
+        f"{which}, each judged in cross-validation over {folds} folds of the rows learnt from",
+        ("Trial", "Parameters", search.objective.metric, "By fold", "How it ended"),
+        rows,
+        numbers=(2,),
+    )
 
 
 def _verdict(evaluation: tuple[Measured, ...]) -> str:

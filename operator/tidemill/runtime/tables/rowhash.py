@@ -23,7 +23,7 @@ def hashes(table: pa.Table, names: Sequence[str], seed: int) -> Hashes:
     """
     mixed = np.full(table.num_rows, seed, np.uint64)
     for name in sorted(names):
-        mixed = _mix(mixed ^ _mix(_bits(table.column(name)) + _text_bits(name)))
+        mixed = mix(mixed ^ mix(_bits(table.column(name)) + _text_bits(name)))
     return mixed
 
 
@@ -50,8 +50,8 @@ def _text_bits(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little"))
 
 
-def _mix(bits: Hashes) -> Hashes:
-    """The finaliser of splitmix64 (Steele, Lea and Flood, 2014): each bit of the input moves about half of the output's."""
+def mix(bits: Hashes) -> Hashes:
+    """Other bits for each number, as if drawn: the finaliser of splitmix64 (Steele, Lea and Flood, 2014): each bit of the input moves about half of the output's."""
     bits = bits + np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from tidemill.contract import TrainOrder
+from tidemill.runtime.artifact import TRIALS_FILE
 from tidemill.runtime.predictor import COMPILED_FILE, MODEL_FILE
 from tidemill.runtime.signature import Signature
 from tidemill.runtime.train.estimators import Known
 
 if TYPE_CHECKING:
     from tidemill.runtime.train.finished import Finished
+    from tidemill.runtime.train.tuning import Search
+
+_MOST_TRIALS: Final = 5
 
 
-def readme(order: TrainOrder, known: Known, signature: Signature, finished: Finished, not_compiled: str) -> str:
+def readme(
+    order: TrainOrder,
+    known: Known,
+    signature: Signature,
+    finished: Finished,
+    not_compiled: str,
+    search: Search | None = None,
+) -> str:
     """A model card in Markdown; its front matter is what model hubs read."""
     trained = finished.trained
     task = "tabular-classification" if signature.task == "Classification" else "tabular-regression"
@@ -55,6 +66,8 @@ def readme(order: TrainOrder, known: Known, signature: Signature, finished: Fini
         if trained.parameters
         else []
     )
+    if search is not None:
+        lines += _searched(search)
     if finished.warnings:
         lines += ["\n## Limits\n", *(f"* {warning}" for warning in finished.warnings)]
     lines += [
@@ -68,6 +81,20 @@ def readme(order: TrainOrder, known: Known, signature: Signature, finished: Fini
         f"`{MODEL_FILE}` holds the scikit-learn estimator; load it with `skops.io.load` and an explicit list of trusted types. There is no pickle in this folder.\n",
     ]
     return "\n".join(lines)
+
+
+def _searched(search: Search) -> list[str]:
+    """The best trials of a search."""
+    found, folds = search.searched(), search.objective.validation.folds
+    lines = [
+        "\n## How the parameters were found\n",
+        f"By {len(search.trials)} trials, each judged by its {found.metric} in cross-validation over {folds} folds of the rows learnt from; the hold-out had no say. All trials are in `{TRIALS_FILE}`.\n",
+        f"| trial | parameters | {found.metric} |\n|---:|---|---:|",
+    ]
+    for trial in search.ranked()[:_MOST_TRIALS]:
+        told = ", ".join(f"`{name}` {value}" for name, value in trial.parameters.items())
+        lines.append(f"| {trial.number} | {told} | {'' if trial.score is None else f'{trial.score:.4f}'} |")
+    return lines
 
 
 def mlmodel(order: TrainOrder, signature: Signature, *, compiled: bool) -> str:

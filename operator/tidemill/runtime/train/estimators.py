@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from tidemill.api.base import Scalar
@@ -133,15 +133,22 @@ def find(path: str) -> Known:
 
 def make(known: Known, parameters: Mapping[str, Scalar], seed: int) -> Any:
     """The estimator with its parameters, checked by scikit-learn's own rules, and seeded; raises InvalidParameters."""
+    accepted = accepting(known, parameters)
     kind = getattr(importlib.import_module(known.module), known.name)
-    accepted = list(inspect.signature(kind).parameters)
-    for name in parameters:
+    seeded: dict[str, Any] = {"random_state": seed, **parameters} if "random_state" in accepted else dict(parameters)
+    return _checked(known, kind, seeded)
+
+
+def accepting(known: Known, names: Iterable[str]) -> tuple[str, ...]:
+    """What the estimator can be given; raises InvalidParameters where one of the `names` is not among it."""
+    kind = getattr(importlib.import_module(known.module), known.name)
+    accepted = tuple(inspect.signature(kind).parameters)
+    for name in names:
         if name not in accepted:
             near = difflib.get_close_matches(name, accepted, 1)
             meant = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(accepted)}"
             raise InvalidParameters(f"{known.name} has no parameter {name!r}{meant}")
-    seeded: dict[str, Any] = {"random_state": seed, **parameters} if "random_state" in accepted else dict(parameters)
-    return _checked(known, kind, seeded)
+    return accepted
 
 
 def _checked(known: Known, kind: Any, parameters: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import orjson
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from tidemill.api.base import Model
 from tidemill.api.modelversion import Measured
@@ -25,11 +25,12 @@ from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Golden, Matrix, Predictor
 from tidemill.runtime.reports import model as report
 from tidemill.runtime.signature import Feature, Signature
-from tidemill.runtime.train import card, estimators, expected, finished, importance, measures
+from tidemill.runtime.train import card, estimators, expected, finished, fitting, importance, measures, tuning
 from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
 from tidemill.runtime.train.estimators import Known
-from tidemill.runtime.train.preprocessing import prepare
+from tidemill.runtime.train.judging import Judging
 from tidemill.runtime.train.rows import LEAST_MET, Labelled, Material, gather
+from tidemill.runtime.train.tuning import Search
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tupl
         return before
     estimator = estimators.make(known, order.estimator.parameters, order.seed)
     names = measures.chosen(order.metrics, known.task)
+    if order.tuning is not None:
+        tuning.check(order.tuning, known)
     revision = store.fetch(order.dataset_uri, order.dataset_digest, scratch / "dataset")
     rows = gather(revision, known.task, order.served_rows, order.namespace, store, order.seed)
     with _threads(rows):
@@ -81,8 +84,15 @@ class _Run:
             )
         matrix = encode(self.rows.learnt.table, features)
         self.warnings += importance.know_too_much(matrix, self.rows.learnt.truth, features)
+        self._must_take_gaps(estimator, features, matrix)
+        found = self._search(features, matrix)
+        parameters = dict(self.order.estimator.parameters)
+        if found is not None:
+            parameters |= found.best.parameters
+            estimator = estimators.make(self.known, parameters, self.order.seed)
         model = self._fit(estimator, features, matrix)
-        signature = self._signature(features, model)
+        spread = float(np.std(self.rows.held_out.truth)) if self.known.task == "Regression" else 0.0
+        signature = fitting.signature(self.order, self.known, self.rows.target, features, model, spread)
         if not signature.takes_missing:
             self._leave_gaps_out(features)
         held_out = encode(self.rows.held_out.table, features)
@@ -110,7 +120,8 @@ class _Run:
             evaluation=evaluation,
             rows=len(self.rows.learnt),
             served_rows=self.rows.served,
-            parameters=dict(self.order.estimator.parameters),
+            parameters=parameters,
+            search=found.searched() if found else None,
         )
         kept = finished.Finished(
             order=digest_of(self.order), trained=trained, warnings=tuple(self.warnings[:_MOST_WARNINGS])
@@ -128,38 +139,45 @@ class _Run:
                 [measured.to_wire() for measured in evaluation], option=orjson.OPT_INDENT_2
             ),
             artifact.TRAINED_FILE: _json(kept),
-            artifact.CARD_FILE: card.readme(self.order, self.known, signature, kept, compiled.reason).encode(),
+            artifact.CARD_FILE: card.readme(self.order, self.known, signature, kept, compiled.reason, found).encode(),
             artifact.MLMODEL_FILE: card.mlmodel(self.order, signature, compiled=bool(compiled.content)).encode(),
         }
         if compiled.content:
             files[predictor.COMPILED_FILE] = compiled.content
+        if found is not None:
+            files[artifact.TRIALS_FILE] = _json(found)
         answer = quick(held_out)
-        page = report.page(self.order, self.known, signature, kept, self.rows.held_out.truth, answer, compiled.reason)
+        page = report.page(
+            self.order, self.known, signature, kept, self.rows.held_out.truth, answer, compiled.reason, found
+        )
         published = self.store.publish(folder, files, {artifact.REPORT_FILE: page.encode()})
         logger.info("published %s, learnt from %d rows, as %s", self.order.version, trained.rows, published.uri)
         return finished.located(trained, published.uri, published.digest), kept.warnings
 
+    def _search(self, features: tuple[Feature, ...], matrix: Matrix) -> Search | None:
+        """The best parameters, where the order asks to look for them; only rows that are learnt from have a say."""
+        wanted = self.order.tuning
+        if wanted is None:
+            return None
+        judge = Judging(self.order, wanted, self.known, self.rows.target, features, matrix, self.rows.learnt)
+        found = tuning.search(wanted, self.order.seed, judge, time.monotonic)
+        self.warnings += found.warnings
+        return found
+
     def _fit(self, estimator: Any, features: tuple[Feature, ...], matrix: Matrix) -> Any:
-        rows = self.rows.learnt
-        if self.order.estimator.preprocessing == "Auto":
-            model = prepare(self.known, estimator, features)
-        else:
-            model = estimator
-            gaps = np.isnan(matrix).any() or np.isnan(encode(self.rows.held_out.table, features)).any()
-            if gaps and not takes_missing(model):
-                raise TrainingFailed(
-                    f"{self.known.name} takes no missing values, there are some, and spec.estimator.preprocessing is None; set it to Auto, or fill the gaps"
-                )
-        weighted = _weights(model, rows)
+        model = fitting.prepared(self.order, self.known, estimator, features)
         with self._noting():
-            try:
-                model.fit(matrix, rows.truth, **weighted)
-            except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError) as error:
-                said = str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__
-                raise TrainingFailed(
-                    f"{self.known.name} gave up: {said}; change its parameters, or the rows"
-                ) from error
+            fitting.fit(self.known, model, matrix, self.rows.learnt)
         return model
+
+    def _must_take_gaps(self, estimator: Any, features: tuple[Feature, ...], matrix: Matrix) -> None:
+        """Raises TrainingFailed where nothing fills gaps that the estimator does not take."""
+        if self.order.estimator.preprocessing == "Auto" or fitting.takes_missing(estimator):
+            return
+        if np.isnan(matrix).any() or np.isnan(encode(self.rows.held_out.table, features)).any():
+            raise TrainingFailed(
+                f"{self.known.name} takes no missing values, there are some, and spec.estimator.preprocessing is None; set it to Auto, or fill the gaps"
+            )
 
     def _leave_gaps_out(self, features: tuple[Feature, ...]) -> None:
         """Served rows with missing values are nothing that such a model can be measured on, or will ever answer."""
@@ -183,18 +201,6 @@ class _Run:
             str(warning.message).strip().splitlines()[0][:300] for warning in caught if str(warning.message).strip()
         ):
             self.warnings.append(f"{self.known.name}: {message}")
-
-    def _signature(self, features: tuple[Feature, ...], model: Any) -> Signature:
-        target, held_out = self.rows.target, self.rows.held_out
-        return Signature(
-            task=self.known.task,
-            features=features,
-            target=target.name,
-            classes=target.classes,
-            target_spread=float(np.std(held_out.truth)) if self.known.task == "Regression" else 0.0,
-            gives_probabilities=self.known.task == "Classification" and hasattr(model, "predict_proba"),
-            takes_missing=self.order.estimator.preprocessing == "Auto" or takes_missing(model),
-        )
 
     def _compile(self, model: Any, signature: Signature, matrix: Matrix, ask: Any) -> Compiled:
         rows = matrix if signature.takes_missing else matrix[~np.isnan(matrix).any(axis=1)]
@@ -252,27 +258,6 @@ class _Run:
             )
             return None
         return found
-
-
-def takes_missing(model: Any) -> bool:
-    """Whether scikit-learn says that the estimator takes NaN."""
-    from sklearn.utils import get_tags
-
-    return bool(get_tags(model).input_tags.allow_nan)
-
-
-def _weights(model: Any, rows: Labelled) -> dict[str, NDArray[np.float64]]:
-    from sklearn.pipeline import Pipeline
-    from sklearn.utils.validation import has_fit_parameter
-
-    if (rows.weight == 1.0).all():
-        return {}
-    inner = model.steps[-1][1] if isinstance(model, Pipeline) else model
-    if not has_fit_parameter(inner, "sample_weight"):
-        raise InvalidParameters(
-            f"{type(inner).__name__} takes no weights, but a column with the role Weight, or spec.servedRows.balance, asks for them; take another estimator"
-        )
-    return {"model__sample_weight" if isinstance(model, Pipeline) else "sample_weight": rows.weight}
 
 
 @contextmanager

@@ -48,6 +48,12 @@ _OF_MANY: Final = {
 
 def chosen(wanted: Sequence[str], task: Task) -> tuple[str, ...]:
     """The metrics to take: those wanted first, then the usual ones; raises InvalidParameters for one that nobody knows."""
+    must_be_known(wanted, "spec.evaluation.metrics")
+    return tuple(dict.fromkeys((*wanted, *USUAL[task])))
+
+
+def must_be_known(wanted: Sequence[str], field: str) -> None:
+    """Raises InvalidParameters for a metric that nobody knows, with the `field` to correct."""
     from sklearn.metrics import get_scorer_names
 
     known = {*get_scorer_names(), *ERRORS}
@@ -59,8 +65,7 @@ def chosen(wanted: Sequence[str], task: Task) -> tuple[str, ...]:
                 if near
                 else "; take a name from sklearn.metrics.get_scorer_names()"
             )
-            raise InvalidParameters(f"there is no metric {name!r}{meant} Correct spec.evaluation.metrics")
-    return tuple(dict.fromkeys((*wanted, *USUAL[task])))
+            raise InvalidParameters(f"there is no metric {name!r}{meant} Correct {field}")
 
 
 def measure(

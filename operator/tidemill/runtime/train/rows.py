@@ -12,7 +12,7 @@ A served row that the frozen hold-out has too is never learnt from: the hold-out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from tidemill.runtime import served
 from tidemill.runtime.failures import ArtifactCorrupt, NotEnoughRows, TargetMissing
 from tidemill.runtime.objects import Store
 from tidemill.runtime.tables import rowhash, schema
-from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
+from tidemill.runtime.tables.schema import HOLDOUT, Schema
 from tidemill.runtime.train.estimators import Task
 from tidemill.runtime.train.target import Target, understand
 
@@ -48,17 +48,22 @@ class Labelled:
     truth: NDArray[Any]
     """Indices of classes, or numbers."""
     weight: NDArray[np.float64]
+    kin: NDArray[np.uint64]
+    """Rows with the same number belong together: copies, and those of one Id or one group."""
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def take(self, chosen: NDArray[np.bool_]) -> Labelled:
-        return Labelled(self.table.filter(pa.array(chosen)), self.truth[chosen], self.weight[chosen])
+        return Labelled(self.table.filter(pa.array(chosen)), self.truth[chosen], self.weight[chosen], self.kin[chosen])
 
     def append(self, other: Labelled) -> Labelled:
         together = pa.concat_tables([self.table, other.table.select(self.table.column_names)]).combine_chunks()
         return Labelled(
-            together, np.concatenate([self.truth, other.truth]), np.concatenate([self.weight, other.weight])
+            together,
+            np.concatenate([self.truth, other.truth]),
+            np.concatenate([self.weight, other.weight]),
+            np.concatenate([self.kin, other.kin]),
         )
 
 
@@ -116,7 +121,7 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
     recent, met, unseen, added = None, None, None, 0
     if wanted is not None:
         found = served.read(store, namespace, wanted.inference_service, wanted.start, wanted.end, kept.features)
-        newer, recent, met, unseen, said = _newer(found, wanted, target, kept.features, measured, seed)
+        newer, recent, met, unseen, said = _newer(found, wanted, target, kept, measured, seed)
         warnings += (*found.warnings, *said)
         added = len(newer)
         if wanted.balance == "Sources":
@@ -136,7 +141,7 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
 def _as_heavy_as(base: Labelled, newer: Labelled) -> Labelled:
     """`newer` with weights that add up to those of `base`."""
     total = newer.weight.sum()
-    return Labelled(newer.table, newer.truth, newer.weight * (base.weight.sum() / total)) if total > 0 else newer
+    return replace(newer, weight=newer.weight * (base.weight.sum() / total)) if total > 0 else newer
 
 
 def _classes_alike(rows: Labelled) -> Labelled:
@@ -146,7 +151,7 @@ def _classes_alike(rows: Labelled) -> Labelled:
     if present == 0:
         return rows
     share = np.divide(weight_of.sum() / present, weight_of, out=np.zeros_like(weight_of), where=weight_of > 0)
-    return Labelled(rows.table, rows.truth, rows.weight * share[rows.truth])
+    return replace(rows, weight=rows.weight * share[rows.truth])
 
 
 def _labelled(table: pa.Table, target: Target, kept: Schema) -> Labelled:
@@ -154,16 +159,26 @@ def _labelled(table: pa.Table, target: Target, kept: Schema) -> Labelled:
     weight = np.ones(table.num_rows)
     if weights:
         weight = np.nan_to_num(table.column(weights).to_numpy(), nan=0.0).clip(min=0.0)
-    return Labelled(
-        table.select([column.name for column in kept.features]), target.encode(table.column(target.name)), weight
+    features = [column.name for column in kept.features]
+    kin = rowhash.hashes(table, _kin_keys(kept, table.column_names), 0)
+    return Labelled(table.select(features), target.encode(table.column(target.name)), weight, kin)
+
+
+def _kin_keys(kept: Schema, there: Sequence[str]) -> tuple[str, ...]:
+    """The columns by which rows belong together, of those that are `there`: the group's or the Id's, else all features."""
+    features = tuple(column.name for column in kept.features)
+    keys = kept.split.keys
+    told_apart_by_content = not set(keys) <= set(there) or (
+        kept.split.strategy != "Group" and set(features) <= set(keys)
     )
+    return features if told_apart_by_content else keys
 
 
 def _newer(
-    found: served.Served, wanted: ServedRows, target: Target, features: Sequence[Column], held_out: Labelled, seed: int
+    found: served.Served, wanted: ServedRows, target: Target, kept: Schema, held_out: Labelled, seed: int
 ) -> tuple[Labelled, Labelled, pa.Table | None, NDArray[np.bool_] | None, tuple[str, ...]]:
     """Served rows to learn from, to be measured on, and to expect, with warnings."""
-    names = [column.name for column in features]
+    names = [column.name for column in kept.features]
     table = found.table.select(names)
     since = wanted.recent_start or wanted.start
     is_recent = pc.greater_equal(
@@ -186,7 +201,8 @@ def _newer(
     learnt = usable & ~known & ~np.isin(content, content[measured])
     if known.any():
         warnings += (f"{int(known.sum())} served rows are in the Dataset's hold-out too and are not learnt from",)
-    labelled = Labelled(table, truth, np.ones(table.num_rows))
+    kin = rowhash.hashes(table, _kin_keys(kept, names), 0)
+    labelled = Labelled(table, truth, np.ones(table.num_rows), kin)
     met, unseen = None, None
     if int(is_recent.sum()) >= LEAST_MET:
         met, unseen = table.filter(pa.array(is_recent)), ~learnt[is_recent]

@@ -1,0 +1,68 @@
+"""An estimator fitted to encoded rows, behind what it needs, and what is known of it then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.contract import TrainOrder
+from tidemill.runtime.failures import InvalidParameters, TrainingFailed
+from tidemill.runtime.predictor import Matrix
+from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.preprocessing import prepare
+from tidemill.runtime.train.rows import Labelled
+from tidemill.runtime.train.target import Target
+
+
+def prepared(order: TrainOrder, known: Known, estimator: Any, features: tuple[Feature, ...]) -> Any:
+    """`estimator` behind whatever it needs, where the order asks for that."""
+    return prepare(known, estimator, features) if order.estimator.preprocessing == "Auto" else estimator
+
+
+def fit(known: Known, model: Any, matrix: Matrix, rows: Labelled) -> None:
+    """Fit `model` to `rows`, whose features are in `matrix`; raises TrainingFailed where the estimator gives up."""
+    weighted = _weights(model, rows)
+    try:
+        model.fit(matrix, rows.truth, **weighted)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError) as error:
+        said = str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__
+        raise TrainingFailed(f"{known.name} gave up: {said}; change its parameters, or the rows") from error
+
+
+def signature(
+    order: TrainOrder, known: Known, target: Target, features: tuple[Feature, ...], model: Any, spread: float = 0.0
+) -> Signature:
+    """What the fitted `model` takes and gives; `spread` is that of a number to predict."""
+    return Signature(
+        task=known.task,
+        features=features,
+        target=target.name,
+        classes=target.classes,
+        target_spread=spread,
+        gives_probabilities=known.task == "Classification" and hasattr(model, "predict_proba"),
+        takes_missing=order.estimator.preprocessing == "Auto" or takes_missing(model),
+    )
+
+
+def takes_missing(model: Any) -> bool:
+    """Whether scikit-learn says that the estimator takes NaN."""
+    from sklearn.utils import get_tags
+
+    return bool(get_tags(model).input_tags.allow_nan)
+
+
+def _weights(model: Any, rows: Labelled) -> dict[str, NDArray[np.float64]]:
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import has_fit_parameter
+
+    if (rows.weight == 1.0).all():
+        return {}
+    inner = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if not has_fit_parameter(inner, "sample_weight"):
+        raise InvalidParameters(
+            f"{type(inner).__name__} takes no weights, but a column with the role Weight, or spec.servedRows.balance, asks for them; take another estimator"
+        )
+    return {"model__sample_weight" if isinstance(model, Pipeline) else "sample_weight": rows.weight}

@@ -1,0 +1,73 @@
+"""How good parameters are, by cross-validation on the rows that are learnt from; the hold-out has no say."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from tidemill.api.base import Scalar
+from tidemill.api.tuning import Tuning
+from tidemill.contract import TrainOrder
+from tidemill.runtime import predictor
+from tidemill.runtime.failures import TrainingFailed
+from tidemill.runtime.predictor import Matrix
+from tidemill.runtime.signature import Feature
+from tidemill.runtime.train import estimators, fitting, measures
+from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.folds import folds
+from tidemill.runtime.train.rows import Labelled
+from tidemill.runtime.train.target import Target
+
+
+class Judging:
+    """The judge of a run's trials; every trial is judged on the same folds."""
+
+    def __init__(
+        self,
+        order: TrainOrder,
+        tuning: Tuning,
+        known: Known,
+        target: Target,
+        features: tuple[Feature, ...],
+        matrix: Matrix,
+        rows: Labelled,
+    ) -> None:
+        self.order, self.known, self.target = order, known, target
+        self.features, self.matrix, self.rows = features, matrix, rows
+        self.metric = tuning.objective.metric
+        count = tuning.objective.validation.folds
+        self.folds = folds(rows.kin, rows.truth, known.task, count, order.seed)
+
+    def __call__(self, parameters: dict[str, Scalar]) -> Iterator[float]:
+        """The metric on one fold after another; raises InvalidParameters or TrainingFailed."""
+        unknown: tuple[str, ...] = ()
+        measured = False
+        for number in np.unique(self.folds[self.folds >= 0]):
+            score, said = self._score(parameters, self.folds == number)
+            unknown += said
+            if score is not None:
+                measured = True
+                yield score
+        if not measured:
+            why = unknown[0] if unknown else "no fold has rows to judge by"
+            raise TrainingFailed(f"{why}; take another metric or estimator, or fewer folds")
+
+    def _score(
+        self, parameters: dict[str, Scalar], judged: np.typing.NDArray[np.bool_]
+    ) -> tuple[float | None, tuple[str, ...]]:
+        given = {**self.order.estimator.parameters, **parameters}
+        estimator = estimators.make(self.known, given, self.order.seed)
+        model = fitting.prepared(self.order, self.known, estimator, self.features)
+        with warnings.catch_warnings():
+            # The fit of the best parameters to all rows says what there is to say; hundreds of fits would only repeat it.
+            warnings.simplefilter("ignore")
+            fitting.fit(self.known, model, self.matrix[~judged], self.rows.take(~judged))
+            signature = fitting.signature(self.order, self.known, self.target, self.features, model)
+            try:
+                answer = predictor.estimated(model, signature)(self.matrix[judged])
+            except ValueError as error:
+                raise TrainingFailed(f"{self.known.name} cannot answer: {str(error).splitlines()[0][:200]}") from error
+        found, unknown = measures.measure((self.metric,), self.rows.truth[judged], answer, signature)
+        return found.get(self.metric), unknown

@@ -1,0 +1,317 @@
+"""Searches in training runs: real fits on small real data, and what comes of trials that fail or take too long."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from support import revisions
+from tidemill.api.conditions import Reason
+from tidemill.api.tuning import Tuning
+from tidemill.contract import Ingested, RunReport, Trained, TrainOrder
+from tidemill.runtime.failures import InvalidParameters, RunFailed, TrainingFailed
+from tidemill.runtime.objects import Store
+from tidemill.runtime.tables.schema import HOLDOUT
+from tidemill.runtime.train import estimators, tuning
+from tidemill.runtime.train.folds import folds
+from tidemill.runtime.train.rows import gather, read_revision
+
+STUMP = {"name": "DecisionTreeClassifier", "parameters": {"max_depth": 1, "min_samples_leaf": 2}}
+"""Too shallow for three kinds of irises."""
+DEPTH = {"name": "max_depth", "searchSpace": {"uniform": {"min": 1, "max": 6, "type": "Int"}}}
+C = {"name": "C", "searchSpace": {"logUniform": {"min": 1e-5, "max": 100}}}
+
+
+def wanted(*parameters: dict[str, Any], metric: str = "accuracy", **fields: Any) -> dict[str, Any]:
+    objective = {"metric": metric, "validation": {"folds": 3}, **fields.pop("objective", {})}
+    return {"objective": objective, "parameters": list(parameters), "numTrials": 6, **fields}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+
+
+@pytest.fixture(scope="module")
+def irises(store: Store) -> Ingested:
+    return revisions.revision(store, "sklearn://iris")
+
+
+@pytest.fixture(scope="module")
+def order(irises: Ingested) -> TrainOrder:
+    return revisions.training(irises, STUMP, "tuned", tuning=wanted(DEPTH))
+
+
+@pytest.fixture(scope="module")
+def found(store: Store, order: TrainOrder) -> Trained:
+    return revisions.trained(order, store)[0]
+
+
+def run(store: Store, of: Ingested, estimator: str | dict[str, Any], search: dict[str, Any]) -> Any:
+    """A run whose version nobody has."""
+    return revisions.trained(revisions.training(of, estimator, f"run-{next(NUMBERS)}", tuning=search), store)
+
+
+NUMBERS = itertools.count()
+
+
+def test_a_search_finds_a_tree_that_is_deep_enough(store: Store, irises: Ingested, found: Trained) -> None:
+    shallow, _ = revisions.trained(revisions.training(irises, STUMP, "shallow"), store)
+
+    assert found.search is not None
+    assert found.search.score > 0.9
+    assert found.evaluation[0].metrics["accuracy"] > shallow.evaluation[0].metrics["accuracy"] + 0.15
+
+
+def test_what_was_found_is_reported_beside_what_was_given(found: Trained) -> None:
+    assert found.search is not None
+    assert found.search.parameters.keys() == {"max_depth"}
+    assert {"min_samples_leaf": 2, **found.search.parameters} == found.parameters
+    assert (6, 0, 0) == (found.search.completed, found.search.failed, found.search.pruned)
+
+
+def test_the_version_holds_all_trials_and_the_best_is_the_best_of_them(
+    store: Store, found: Trained, tmp_path: Path
+) -> None:
+    folder = store.fetch(found.uri, found.digest, tmp_path / "model")
+    trials = json.loads((folder / "trials.json").read_bytes())["trials"]
+
+    assert found.search is not None
+    assert [1, 2, 3, 4, 5, 6] == [trial["number"] for trial in trials]
+    assert found.search.score == max(trial["score"] for trial in trials)
+    assert all(3 == len(trial["scores"]) for trial in trials)
+    assert "How the parameters were found" in (folder / "README.md").read_text()
+
+
+def test_the_page_tells_what_was_tried(store: Store, found: Trained) -> None:
+    page = store.get("team/models/model/tuned/report.html").decode()
+
+    assert "What was tried" in page
+    assert "6 trials, each judged in cross-validation over 3 folds" in page
+
+
+def test_the_same_order_finds_the_same(store: Store, order: TrainOrder, found: Trained) -> None:
+    store.delete(*(entry.key for entry in store.list("team/models/model/tuned")))
+
+    assert found == revisions.trained(order, store)[0]
+
+
+def test_rows_that_were_served_are_searched_with(store: Store, irises: Ingested, tmp_path: Path) -> None:
+    """As a retraining does that retunes: the search also sees what the service answered."""
+    _, rows = read_revision(store.fetch(irises.uri, irises.digest, tmp_path / "rows"))
+    learnt = rows.filter(pc.invert(rows.column(HOLDOUT)))
+    features = learnt.select([name for name in learnt.column_names if name not in (HOLDOUT, "target")])
+    moved = pa.table({name: pc.add(features.column(name), 30.0) for name in features.column_names})
+    revisions.served(store, moved, learnt.column("target").to_pylist())
+    end = revisions.NOON + timedelta(hours=3)
+    window = {"inferenceService": "answers", "start": revisions.NOON.isoformat(), "end": end.isoformat()}
+
+    wide = {**DEPTH, "searchSpace": {"categorical": {"choices": [2, 6]}}}
+    order = revisions.training(irises, STUMP, "retuned", tuning=wanted(wide), servedRows=window)
+    trained, _ = revisions.trained(order, store)
+
+    assert trained.served_rows > 50
+    assert trained.search is not None
+    assert {"max_depth": 6} == trained.search.parameters
+    assert trained.search.score > 0.85
+
+
+def test_an_error_is_minimised(store: Store, irises: Ingested) -> None:
+    search = wanted(C, metric="log_loss", objective={"direction": "Minimize"}, algorithm="Grid")
+
+    trained, _ = run(store, irises, "LogisticRegression", search)
+
+    assert trained.search is not None
+    assert 0 < trained.search.score < 0.3
+    assert trained.search.parameters["C"] > 1
+
+
+def test_a_regression_is_tuned_too(store: Store) -> None:
+    diabetes = revisions.revision(store, "sklearn://diabetes", dataset="diabetes")
+    strength = {"name": "alpha", "searchSpace": {"logUniform": {"min": 1e-3, "max": 1e5}}}
+
+    trained, _ = run(store, diabetes, "Ridge", wanted(strength, metric="r2", algorithm="Random"))
+
+    assert trained.search is not None
+    assert trained.search.score > 0.4
+    assert trained.search.parameters["alpha"] < 1e4
+
+
+def test_a_trial_that_fails_is_told_and_does_not_end_the_search(store: Store, irises: Ingested) -> None:
+    penalty = {"name": "solver", "searchSpace": {"categorical": {"choices": ["lbfgs", "nonsense"]}}}
+
+    trained, warnings = run(store, irises, "LogisticRegression", wanted(penalty))
+
+    assert trained.search is not None
+    assert ({"solver": "lbfgs"}, 1, 1) == (trained.search.parameters, trained.search.completed, trained.search.failed)
+    assert any(warning.startswith("1 of 2 trials failed; the first: ") for warning in warnings)
+
+
+def test_where_all_trials_fail_the_run_says_why_and_what_to_do(store: Store, irises: Ingested) -> None:
+    penalty = {"name": "solver", "searchSpace": {"categorical": {"choices": ["nonsense"]}}}
+
+    with pytest.raises(
+        RunFailed, match=r"not one of the search's trials \(1\) could be judged; .*solver.*correct spec\.tuning"
+    ) as refused:
+        run(store, irises, "LogisticRegression", wanted(penalty))
+    assert Reason.INVALID_PARAMETERS == refused.value.reason
+
+
+def test_a_metric_that_the_estimator_cannot_be_judged_by_fails_the_run(store: Store, irises: Ingested) -> None:
+    with pytest.raises(TrainingFailed, match=r"roc_auc cannot be measured.*take another metric or estimator"):
+        run(store, irises, "RidgeClassifier", wanted({**C, "name": "alpha"}, metric="roc_auc"))
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        (wanted({**DEPTH, "name": "max_deph"}), r"no parameter 'max_deph'; did you mean 'max_depth'\?.*spec\.tuning"),
+        (wanted(DEPTH, metric="acuracy"), r"no metric 'acuracy'; .*Correct spec\.tuning\.objective\.metric"),
+        (wanted(DEPTH, metric="log_loss"), r"of log_loss, less is better.*set it to Minimize"),
+        (wanted(DEPTH, objective={"direction": "Minimize"}), r"of accuracy, more is better.*set it to Maximize"),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_refused_with_the_name(search: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidParameters, match=said):
+        tuning.check(Tuning.model_validate(search), estimators.find("DecisionTreeClassifier"))
+
+
+def test_the_run_refuses_before_it_reads_any_row(store: Store, irises: Ingested) -> None:
+    gone = irises.model_copy(update={"uri": "file:///nowhere"})
+
+    with pytest.raises(InvalidParameters, match="has no parameter 'max_deph'"):
+        run(store, gone, STUMP, wanted({**DEPTH, "name": "max_deph"}))
+
+
+def test_a_trial_is_judged_by_rows_that_it_did_not_learn(store: Store) -> None:
+    """A deep tree knows labels that mean nothing by heart, and still cannot guess others."""
+    chance = np.random.default_rng(0)
+    lines = [f"{chance.normal():.4f},{chance.integers(2)}" for _ in range(300)]
+    noise = revisions.revision(
+        store,
+        data="amount,fraud\n" + "\n".join(lines) + "\n",
+        dataset="noise",
+        columns=[{"name": "fraud", "role": "Target"}],
+    )
+
+    trained, _ = run(
+        store, noise, "DecisionTreeClassifier", wanted({**DEPTH, "searchSpace": {"categorical": {"choices": [50]}}})
+    )
+
+    assert trained.search is not None
+    assert trained.search.score < 0.65
+
+
+def test_the_hold_out_has_no_say(store: Store, tmp_path: Path) -> None:
+    """Two Datasets that differ only in the labels of what is held out are searched alike."""
+    lines = revisions.text_of(300).splitlines()
+    table = [["id", *lines[0].split(",")], *([str(row), *line.split(",")] for row, line in enumerate(lines[1:]))]
+    columns = [{"name": "id", "role": "Id"}, {"name": "label", "role": "Target"}]
+
+    def revision(name: str) -> Ingested:
+        text = "\n".join(",".join(row) for row in table) + "\n"
+        return revisions.revision(
+            store, data=text, dataset=name, columns=columns, splits={"strategy": "Random", "test": 0.3}
+        )
+
+    right = revision("right")
+    held_out = set(held_out_ids(store, right, tmp_path))
+    for row in table[1:]:
+        if float(row[0]) in held_out:
+            row[-1] = {"yes": "no", "no": "yes"}[row[-1]]
+    before, _ = run(store, right, STUMP, wanted(DEPTH))
+    after, _ = run(store, revision("wrong"), STUMP, wanted(DEPTH))
+
+    assert 60 < len(held_out) < 120
+    assert before.evaluation[0].metrics["accuracy"] > after.evaluation[0].metrics["accuracy"] + 0.3
+    assert before.search == after.search
+
+
+def held_out_ids(store: Store, of: Ingested, into: Path) -> list[float]:
+    _, rows = read_revision(store.fetch(of.uri, of.digest, into / "rows"))
+    return [float(row["id"]) for row in rows.select(["id", HOLDOUT]).to_pylist() if row[HOLDOUT]]
+
+
+def test_rows_of_one_group_judge_together_where_the_dataset_is_split_by_group(store: Store, tmp_path: Path) -> None:
+    """The group is no feature, and is still known to the folds."""
+    chance = np.random.default_rng(0)
+    lines = [f"c{customer},{chance.normal():.3f},{customer % 2}" for customer in range(60) for _ in range(5)]
+    grouped = revisions.revision(
+        store,
+        data="customer,amount,fraud\n" + "\n".join(lines) + "\n",
+        dataset="grouped",
+        columns=[{"name": "customer", "role": "Entity"}, {"name": "fraud", "role": "Target"}],
+        splits={"strategy": "Group", "column": "customer", "test": 0.3},
+    )
+
+    learnt = gather(
+        store.fetch(grouped.uri, grouped.digest, tmp_path / "rows"), "Regression", None, "team", store, 7
+    ).learnt
+    cut = folds(learnt.kin, learnt.truth.astype(np.int64), "Regression", 3, 7)
+
+    families = {int(kin): set(cut[learnt.kin == kin].tolist()) for kin in learnt.kin}
+    assert len(learnt) == 5 * len(families)
+    assert all(1 == len(of_family) for of_family in families.values())
+
+
+def ticking(step: float) -> Callable[[], float]:
+    """A clock that is `step` seconds further each time that somebody looks."""
+    moments = itertools.count(0.0, step)
+    return lambda: next(moments)
+
+
+def as_good_as(parameters: dict[str, Any]) -> Iterator[float]:
+    yield float(parameters["C"])
+    yield float(parameters["C"])
+
+
+def test_a_search_ends_with_what_it_has_when_time_is_up() -> None:
+    search = Tuning.model_validate(wanted(C, numTrials=50, timeout="20s"))
+
+    found = tuning.search(search, 7, as_good_as, ticking(1.0))
+
+    assert 2 <= len(found.trials) < 20
+    assert found.best.score == max(trial.score for trial in found.trials if trial.score is not None)
+    assert (f"the search ended after {len(found.trials)} of 50 trials, when 20s were over",) == found.warnings
+
+
+def test_the_first_trial_is_judged_however_long_it_takes() -> None:
+    search = Tuning.model_validate(wanted(C, timeout="1s"))
+
+    found = tuning.search(search, 7, as_good_as, ticking(60.0))
+
+    assert ["Completed"] == [trial.state for trial in found.trials]
+
+
+def test_a_trial_that_is_not_over_in_time_is_given_up_and_not_chosen() -> None:
+    search = Tuning.model_validate(wanted(C, timeout="5s"))
+
+    found = tuning.search(search, 7, as_good_as, ticking(1.0))
+
+    assert "Pruned" == found.trials[-1].state
+    assert found.trials[-1].score is None
+    assert 1 == found.searched().pruned
+
+
+def test_of_trials_that_are_as_good_the_first_is_taken() -> None:
+    found = tuning.search(Tuning.model_validate(wanted(C)), 7, lambda _: iter([0.5]), lambda: 0.0)
+
+    assert 1 == found.best.number
+
+
+def test_what_was_found_survives_a_report_that_must_be_short(found: Trained) -> None:
+    long = found.model_copy(update={"parameters": {f"parameter_{number}": "x" * 100 for number in range(50)}})
+
+    report = RunReport.model_validate_json(RunReport(trained=long).to_message())
+
+    assert report.trained is not None
+    assert found.search == report.trained.search
