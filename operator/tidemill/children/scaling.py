@@ -9,6 +9,8 @@ from tidemill.api.inferenceservice import Autoscaling
 from tidemill.children import names, serving
 
 IN_FLIGHT = "tidemill_predictions_in_flight"
+"""An average over seconds, so that a look now and then means something; a pod has a series for each version it has met lately,
+which the adapter adds up."""
 
 
 def autoscaler(service: InferenceService, wish: Autoscaling, *, at_least: int = 0) -> dict[str, Any]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 FORWARDED: Final = "x-tidemill-forwarded"
-"""Marks a request of a stable pod: it is answered here and neither forwarded again nor logged; the sender does that."""
+"""Marks a request of a stable pod: it is answered here with all outputs, and neither forwarded again, nor logged, nor counted
+with those of clients; the sender does that."""
 FEATURES: Final = "x-tidemill-features"
 """Names the features and their order that a forwarded request without names was meant for."""
 SECONDS: Final = "x-tidemill-seconds"

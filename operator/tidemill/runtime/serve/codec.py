@@ -38,6 +38,8 @@ class Asked(NamedTuple):
     """Whether values came in the order of the signature, without their features' names."""
     keys: tuple[str, ...] = ()
     """The client's own name for each row, by which a label may come later; empty where rows go by the request and their place."""
+    routing_key: str = ""
+    """Requests with the same one go to the same version; empty where it does not matter."""
 
 
 def parse(body: bytes | memoryview) -> dict[str, Any]:
@@ -80,6 +82,15 @@ def row_keys(given: Any, rows: int, where: str) -> tuple[str, ...]:
     return tuple(checked_id(key, f"{where}[{place}]") for place, key in enumerate(given))
 
 
+def routing_key(given: Any, where: str) -> str:
+    """What a client wants its requests to be kept together by, or nothing."""
+    if given is None:
+        return ""
+    if not isinstance(given, str):
+        raise bad(f"{where}: must be a string, not {shown(given)}")
+    return checked_id(given, where)
+
+
 class Codec:
     """How one version of a model reads requests and writes responses."""
 
@@ -87,7 +98,7 @@ class Codec:
         self.features = Features(signature)
         self.labels = Labels(signature.classes)
         self.classifies = signature.task == "Classification"
-        self.names = (PREDICT, PROBABILITIES) if self.classifies else (PREDICT,)
+        self.names = (PREDICT, PROBABILITIES) if self.classifies and signature.gives_probabilities else (PREDICT,)
         self.datatype, self._elements = _class_type(signature)
         self._class_json = [orjson.dumps(value) for value in signature.classes]
         self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
@@ -102,8 +113,7 @@ class Codec:
             document = parse(body)
             row = self._one_row(document.get("inputs"))
             if row is not None:
-                outputs = self._outputs(document) if "outputs" in document or "parameters" in document else ()
-                return Asked(client_id(document), row, outputs, True)
+                return self._asked(client_id(document), document, row, positional=True)
         else:
             if not 0 < header_length <= len(body):
                 raise bad(f"inference-header-content-length: must lie between 1 and the body's {len(body)} bytes")
@@ -116,10 +126,21 @@ class Codec:
                 'inputs: must be a list of tensors, such as [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [1, 2]}]'
             )
         rows, positional = self._rows(inputs, raw)
-        outputs = self._outputs(document) if "outputs" in document or "parameters" in document else ()
-        parameters = document.get("parameters")
-        given_keys = parameters.get("keys") if isinstance(parameters, dict) else None
-        return Asked(given_id, rows, outputs, positional, row_keys(given_keys, len(rows.matrix), "parameters.keys"))
+        return self._asked(given_id, document, rows, positional=positional)
+
+    def _asked(self, given_id: str, document: dict[str, Any], rows: Rows, *, positional: bool) -> Asked:
+        if "outputs" not in document and "parameters" not in document:
+            return Asked(given_id, rows, (), positional)
+        outputs = self._outputs(document)
+        parameters = document.get("parameters") or {}
+        return Asked(
+            given_id,
+            rows,
+            outputs,
+            positional,
+            row_keys(parameters.get("keys"), len(rows.matrix), "parameters.keys"),
+            routing_key(parameters.get("routing_key"), "parameters.routing_key"),
+        )
 
     def _one_row(self, inputs: Any) -> Rows | None:
         """One row of numbers in one tensor, which is what most requests hold; None for all else, to be read with care."""
@@ -128,13 +149,14 @@ class Codec:
         tensor = inputs[0]
         if type(tensor) is not dict or "parameters" in tensor or type(tensor.get("name")) is not str:
             return None
-        shape, data = tensor.get("shape"), tensor.get("data")
+        shape, data, datatype = tensor.get("shape"), tensor.get("data"), tensor.get("datatype")
         if (
             shape != [1, self.features.count]
             or type(shape[0]) is not int
             or type(shape[1]) is not int
             or type(data) is not list
-            or tensor.get("datatype") not in FLOATS
+            or type(datatype) is not str
+            or datatype not in FLOATS
         ):
             return None
         try:
@@ -234,6 +256,14 @@ class Codec:
             own = output.get("parameters")
             chosen[name] = bool(own["binary_data"]) if isinstance(own, dict) and "binary_data" in own else as_bytes
         return tuple(chosen.items())
+
+    def completed(self, asked: Asked) -> Asked:
+        """What a stable pod asks that must know the whole answer: outputs that its client does not want come last, as JSON."""
+        if not asked.outputs:
+            return asked
+        wanted = {name for name, _ in asked.outputs}
+        more = tuple((name, False) for name in self.names if name not in wanted)
+        return asked._replace(outputs=asked.outputs + more)
 
     def write(self, asked: Asked, answer: Answer, request_id: str) -> tuple[bytes, int | None]:
         """The response's bytes, and where its JSON ends if tensors' bytes follow."""

@@ -149,11 +149,13 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
         if self.transport.is_closing():
             return
         if self._in_head and (self.cycle is None or self.cycle.response_complete):
-            body = orjson.dumps({"error": message})
-            self.transport.write(
-                b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-                % (status, len(body), body)
-            )
+            self.transport.write(_refusal(status, message))
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP: uvicorn ends the connection, and says so as text; here every error is JSON."""
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(_refusal(b"400 Bad Request", f"request: {msg.rstrip('.')}"))
         self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -214,3 +216,13 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
             super().on_body(part)
         if complete:
             super().on_message_complete()
+
+
+def _refusal(status: bytes, message: str) -> bytes:
+    """A whole response that ends its connection."""
+    body = orjson.dumps({"error": message})
+    return b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+        status,
+        len(body),
+        body,
+    )

@@ -23,8 +23,8 @@ from tidemill.runtime.serve.labelling import Labelling
 from tidemill.runtime.serve.model import Model, server_metadata
 from tidemill.runtime.serve.peers import Peers
 from tidemill.runtime.serve.predicting import INFER, ROWS, Predicting
-from tidemill.runtime.serve.refusal import Refused, shown
-from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send
+from tidemill.runtime.serve.refusal import Refused, bad, shown
+from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.responses import TEXT, Responses
 from tidemill.runtime.serve.serving import Serving
 
@@ -129,10 +129,13 @@ class Gate:
             )
 
     async def _behind(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on with its body, for which the application behind knows no bounds."""
+        """Hand a request on with its body, for which the application behind knows no bounds; and of types it takes more than
+        we do, or fails at them."""
         headers = {name: value for name, value in scope["headers"] if name != b"content-encoding"}
         try:
             body = await self.bodies.read(headers, receive)
+            if scope["method"] not in ("GET", "HEAD") and accepted_type(headers) is not None:
+                raise bad("inference-header-content-length: tensors' bytes are taken by infer alone")
         except Refused as refusal:
             await self._responses.refuse(send, refusal)
             return

@@ -7,13 +7,15 @@ handful of codes.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from tidemill.runtime.serve.lag import BOUNDS as LAG_BOUNDS
 from tidemill.runtime.serve.lag import Lags
+from tidemill.runtime.serve.load import WINDOW, Load
 
 BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MOST_VERSIONS: Final = 20
@@ -36,7 +38,12 @@ class Declared(NamedTuple):
 HELP: Final = {
     "tidemill_predictions_total": Declared(
         "counter",
-        "Requests for predictions, by the version that answered and the status code.",
+        "Requests of clients for predictions, by the version that answered and the status code; what a stable pod sends on to its candidate is counted by the stable pod.",
+        (*_WHO, "code"),
+    ),
+    "tidemill_forwarded_predictions_total": Declared(
+        "counter",
+        "In a candidate's pod: requests that a stable pod sent, to answer a client with or to compare, by status code. No client got these answers from here.",
         (*_WHO, "code"),
     ),
     "tidemill_prediction_duration_seconds": Declared(
@@ -44,7 +51,9 @@ HELP: Final = {
     ),
     "tidemill_predicted_rows_total": Declared("counter", "Rows that were answered.", _WHO),
     "tidemill_predictions_in_flight": Declared(
-        "gauge", "Requests for predictions that are being answered.", ("service",)
+        "gauge",
+        f"Requests of clients for predictions under way, on average over the last {WINDOW} seconds, by the version that answers. The sum over a pod's series is what autoscaling on RequestsInFlight goes by.",
+        _WHO,
     ),
     "tidemill_feedback_total": Declared("counter", "Labels that clients sent back.", ("service",)),
     "tidemill_label_lag_seconds": Declared(
@@ -89,7 +98,11 @@ HELP: Final = {
         "counter", "Rows further out than 99.9 % of the training rows, among those looked at.", ("service",)
     ),
     "tidemill_outlier_scored_rows_total": Declared("counter", "Rows that were looked at for outliers.", ("service",)),
-    "tidemill_model_age_seconds": Declared("gauge", "Seconds since this process loaded the version.", _MODEL),
+    "tidemill_model_age_seconds": Declared(
+        "gauge",
+        "Seconds since this process loaded the version, which may be older: see tidemill_model_created_timestamp_seconds of the operator.",
+        _MODEL,
+    ),
     "tidemill_model_info": Declared("gauge", "The version this process serves.", (*_MODEL, "digest")),
     "tidemill_model_ready": Declared("gauge", "Whether the version is loaded and answers.", _MODEL),
 }
@@ -105,6 +118,8 @@ class Series:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     seconds: float = 0.0
     rows: int = 0
+    forwarded: dict[int, int] = field(default_factory=dict)
+    """Answers by code to requests of a stable pod, which counts them itself."""
 
     def answered(self, code: int, seconds: float, rows: int) -> None:
         """A request was answered with `code`."""
@@ -113,13 +128,27 @@ class Series:
         self.seconds += seconds
         self.rows += rows
 
+    def sent_back(self, code: int) -> None:
+        """A request of a stable pod was answered with `code`."""
+        self.forwarded[code] = self.forwarded.get(code, 0) + 1
+
+
+@dataclass(slots=True, eq=False)
+class UnderWay:
+    """A request of a client that is being answered."""
+
+    series: Series
+    """Of the version that is asked."""
+    since: float
+
 
 class Metrics:
     """All counts of a process."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.service = service
-        self.in_flight = 0
+        self.under_way: set[UnderWay] = set()
+        """Without those that are answered at once, which nothing comes between."""
         self.feedback = 0
         self.candidate_errors = 0
         self.candidate_skipped = 0
@@ -127,6 +156,7 @@ class Metrics:
         self.scored = 0
         self.lags = Lags()
         self._series: dict[tuple[str, str], Series] = {}
+        self.load = Load(self._worked, clock=clock)
 
     def of(self, version: str, role: str) -> Series:
         """The counts of one version in one role."""
@@ -136,6 +166,13 @@ class Metrics:
                 key = ("(other)", role)
             self._series.setdefault(key, Series(*key))
         return self._series[key]
+
+    def _worked(self, now: float) -> dict[tuple[str, str], float]:
+        """Seconds that requests have taken until now, by version and role."""
+        worked = {key: series.seconds for key, series in self._series.items()}
+        for one in self.under_way:
+            worked[one.series.version, one.series.role] += now - one.since
+        return worked
 
     def text(self, gauges: Iterable[tuple[str, dict[str, str], float]]) -> str:
         """Everything in Prometheus's text format; `gauges` are what others know: (name, labels, value)."""
@@ -159,7 +196,8 @@ class Metrics:
             add(name, labels, seconds, "_sum")
             add(name, labels, total, "_count")
 
-        add("tidemill_predictions_in_flight", {}, self.in_flight)
+        for (version, role), average in self.load.averages().items():
+            add("tidemill_predictions_in_flight", {"model_version": version, "role": role}, average)
         add("tidemill_feedback_total", {}, self.feedback)
         add("tidemill_candidate_errors_total", {}, self.candidate_errors)
         add("tidemill_candidate_skipped_total", {}, self.candidate_skipped)
@@ -169,6 +207,8 @@ class Metrics:
             who = {"model_version": series.version, "role": series.role}
             for code, count in series.codes.items():
                 add("tidemill_predictions_total", {**who, "code": str(code)}, count)
+            for code, count in series.forwarded.items():
+                add("tidemill_forwarded_predictions_total", {**who, "code": str(code)}, count)
             add("tidemill_predicted_rows_total", who, series.rows)
             histogram("tidemill_prediction_duration_seconds", who, BOUNDS, series.buckets, series.seconds)
         for version, lag in tuple(self.lags.of.items()):

@@ -22,6 +22,14 @@ NUMBER: Final[Schema] = {
     "description": "null where the model gives no number, as for values beyond what it can reckon with.",
 }
 PARAMETERS: Final[Schema] = {"type": "object", "additionalProperties": True}
+ROUTING_KEY: Final = "Requests with the same one are answered by the same version while a candidate is on trial."
+ROUTING_HEADER: Final[Schema] = {
+    "name": "x-routing-key",
+    "in": "header",
+    "required": False,
+    "description": f"{ROUTING_KEY} It comes before one in the body.",
+    "schema": {"type": "string"},
+}
 TENSOR: Final[Schema] = {
     "type": "object",
     "required": ["name", "shape", "datatype"],
@@ -60,9 +68,15 @@ def document(model: Model, bounds: Bounds) -> Schema:
         of_model |= {
             path: _get(f"model{mark}Metadata", "What the model takes and gives.", _ref("Metadata")),
             f"{path}/ready": _get(f"model{mark}Ready", "Whether the model answers.", _ref("Ready"), unready=True),
-            f"{path}/infer": _post(f"infer{mark}", "Answer tensors.", "InferRequest", answered, binary=True),
+            f"{path}/infer": _post(
+                f"infer{mark}", "Answer tensors.", "InferRequest", answered, binary=True, routed=path == base
+            ),
             f"{path}/predict": _post(
-                f"predict{mark}", "Answer rows that name each feature.", "Rows", _ref("Predictions")
+                f"predict{mark}",
+                "Answer rows that name each feature.",
+                "Rows",
+                _ref("Predictions"),
+                routed=path == base,
             ),
             f"{path}/explain": _post(
                 f"explain{mark}", "Attributions and an outlier score for a few rows.", "Explained", answered
@@ -104,7 +118,7 @@ def _get(name: str, summary: str, answer: Schema, *, unready: bool = False) -> S
     return {"get": {"operationId": name, "summary": summary, "responses": responses}}
 
 
-def _post(name: str, summary: str, asked: str, answer: Schema, *, binary: bool = False) -> Schema:
+def _post(name: str, summary: str, asked: str, answer: Schema, *, binary: bool = False, routed: bool = False) -> Schema:
     content: Schema = {"application/json": {"schema": _ref(asked)}}
     answered = _response("The answer.", answer)
     if binary:
@@ -114,6 +128,7 @@ def _post(name: str, summary: str, asked: str, answer: Schema, *, binary: bool =
         "post": {
             "operationId": name,
             "summary": summary,
+            **({"parameters": [ROUTING_HEADER]} if routed else {}),
             "requestBody": {"required": True, "content": content},
             "responses": {
                 "200": answered,
@@ -156,14 +171,18 @@ def _schemas(signature: Signature) -> Schema:
     rows: Schema = {
         "type": "object",
         "required": ["rows"],
-        "properties": {"id": _id(), "rows": {"type": "array", "minItems": 1, "items": row}},
+        "properties": {
+            "id": _id(),
+            "routing_key": {**_id(), "description": ROUTING_KEY},
+            "rows": {"type": "array", "minItems": 1, "items": row},
+        },
     }
     infer: Schema = {
         "type": "object",
         "required": ["inputs"],
         "properties": {
             "id": _id(),
-            "parameters": PARAMETERS,
+            "parameters": {**PARAMETERS, "properties": {"routing_key": {**_id(), "description": ROUTING_KEY}}},
             "inputs": {"type": "array", "minItems": 1, "items": _ref("Tensor")},
             "outputs": {
                 "type": "array",

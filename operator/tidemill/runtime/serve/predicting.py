@@ -10,15 +10,18 @@ import orjson
 
 from tidemill.runtime.predictor import Answer, Unanswerable
 from tidemill.runtime.serve.aside import Aside
-from tidemill.runtime.serve.candidate import FEATURES, FORWARDED, SECONDS, Reply
+from tidemill.runtime.serve.candidate import FORWARDED, SECONDS, Reply
 from tidemill.runtime.serve.codec import Asked, Codec, checked_id
 from tidemill.runtime.serve.events import Exchange
 from tidemill.runtime.serve.features import Rows
+from tidemill.runtime.serve.forwarding import as_wanted, must_be_meant_for, onward, routing_key
+from tidemill.runtime.serve.metrics import UnderWay
 from tidemill.runtime.serve.model import Model
 from tidemill.runtime.serve.records import OVERHEAD, Author, Prediction
 from tidemill.runtime.serve.refusal import Refused, bad
 from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
+from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.rows import RowCodec
 from tidemill.runtime.serve.serving import MOST_WATCHED, Serving
 from tidemill.runtime.serve.singles import SinglesLog
@@ -32,6 +35,8 @@ INLINE_ROWS: Final = 2_000
 """A compiled model answers this many rows at once on the event loop; more go to a thread, so that probes are answered."""
 INLINE_ROWS_ESTIMATED: Final = 50
 """The same for a scikit-learn estimator."""
+FAILED: Final = 500
+"""Where the model itself fails, and nothing else does."""
 MOST_WAITING: Final = 64
 """Requests that may wait for a thread; more are told to come again."""
 SLOWER: Final = frozenset({b"content-encoding", b"transfer-encoding", FORWARDED.encode()})
@@ -56,51 +61,49 @@ class Predicting:
         """Answer a request of the `form` INFER or ROWS; the candidate gets its share where the client may be sent on."""
         serving = self._serving
         model, metrics = serving.model, serving.metrics
-        metrics.in_flight += 1
+        headers = dict(scope["headers"])
+        forwarded = FORWARDED.encode() in headers
+        rollout = None if forwarded else serving.rollout
         started = time.perf_counter()
+        under_way = UnderWay(self._own, started)
         try:
             if scope["method"] != "POST":
                 raise Refused(405, f"method: {form} takes POST, not {scope['method']}")
-            headers = dict(scope["headers"])
             body = await self._bodies.read(headers, receive)
-            started = time.perf_counter()
+            under_way.since = started = time.perf_counter()
+            if not forwarded:
+                metrics.under_way.add(under_way)
             if model is None:
                 raise serving.state.refusal()
             header_length = accepted_type(headers)
             codec: Codec | RowCodec = model.codec if form is INFER else model.row_codec
             asked = codec.read(body, header_length)
             request = asked.id or self._request_id(headers)
-            forwarded = FORWARDED.encode() in headers
-            rollout = serving.rollout
-            if rollout is not None and rollout.split.percent and may_forward and not asked.outputs and not forwarded:
-                key = headers.get(b"x-routing-key")
-                if rollout.split.takes(key.decode("latin-1") if key else ""):
-                    found = await rollout.ask(
-                        scope["path"], body, _onward(model, headers, request), request, asked.rows, asked.keys
-                    )
-                    if found is not None:
-                        head = await self._pass_on(send, asked, request, *found, started)
-                        if head and serving.events is not None:
-                            self._tell(request, asked, body, headers, found[1], found[0].body, head)
-                        return
-                    rollout = None  # the fallback is not the stable version's own share
-            elif (
-                forwarded
-                and asked.positional
-                and headers.get(FEATURES.encode(), model.features_digest.encode()) != model.features_digest.encode()
-            ):
-                raise Refused(
-                    409,
-                    f"inputs: were meant for other features than this version's; it takes {', '.join(model.codec.features.names[:20])}",
+            if forwarded:
+                must_be_meant_for(model, asked, headers)
+                asked = model.codec.completed(asked)
+            elif rollout is not None and may_forward and rollout.split.takes(routing_key(asked, headers)):
+                found = await self._ask_candidate(
+                    rollout, under_way, scope["path"], body, onward(model, headers, request), request, asked
                 )
+                if found is not None:
+                    reply, author = found
+                    head = await self._pass_on(send, asked, request, reply, author, started)
+                    if head and serving.events is not None:
+                        self._tell(request, asked, body, headers, author, reply.body, head)
+                    return
+                rollout = None  # the fallback is not the stable version's own share
             answer = await self.ask(model, asked.rows)
             content, end = codec.write(asked, answer, request)
         except Refused as refusal:
-            self._own.answered(refusal.status, time.perf_counter() - started, 0)
+            if forwarded:
+                self._own.sent_back(refusal.status)
+            else:
+                self._refused(refusal, time.perf_counter() - started)
             await self._responses.refuse(send, refusal)
             return
         finally:
-            metrics.in_flight -= 1
+            metrics.under_way.discard(under_way)
         seconds = time.perf_counter() - started
         compressed = None if forwarded else self._responses.compressed(content, headers)
         answered = self._responses.head(content if compressed is None else compressed, request, end, model.identity)
@@ -111,17 +114,50 @@ class Predicting:
             answered.append((SECONDS.encode(), b"%.6f" % seconds))
         await send({"type": "http.response.start", "status": 200, "headers": answered})
         await send({"type": "http.response.body", "body": content})
+        if forwarded:
+            self._own.sent_back(200)  # the stable pod counts and logs it, if a client gets it
+            return
         self._own.answered(200, seconds, len(answer.values))
-        if rollout is not None and rollout.trial is not None and not forwarded:
+        if rollout is not None and rollout.trial is not None:
             rollout.trial.stable.answered(seconds)
-            if rollout.copies.split.percent and may_forward and not asked.outputs and rollout.copies.split.takes():
+            if rollout.copies.split.percent and may_forward and rollout.copies.split.takes():
                 rollout.copy(
-                    scope["path"], body, _onward(model, headers, request), request, asked.rows, answer, asked.keys
+                    scope["path"], body, onward(model, headers, request), request, asked.rows, answer, asked.keys
                 )
-        elif serving.direct is not None and not forwarded:
+        elif serving.direct is not None:
             serving.direct.answered(seconds)
-        if not forwarded and self._log(request, asked, answer, model.author) and serving.events is not None:
+        if self._log(request, asked, answer, model.author) and serving.events is not None:
             self._tell(request, asked, body, headers, model.author, content, answered)
+
+    async def _ask_candidate(
+        self,
+        rollout: Rollout,
+        under_way: UnderWay,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        request: str,
+        asked: Asked,
+    ) -> tuple[Reply, Author] | None:
+        """The candidate's answer with the outputs that the client wants, or None where this version must answer."""
+        if rollout.author is not None:
+            under_way.series = self._serving.metrics.of(rollout.author.version, rollout.author.role)
+        found = await rollout.ask(path, body, headers, request, asked.rows, asked.keys)
+        if found is None:
+            under_way.series = self._own
+            return None
+        reply, author = found
+        return as_wanted(reply, asked), author
+
+    def _refused(self, refusal: Refused, seconds: float) -> None:
+        """Count a client's request that got no answer."""
+        self._own.answered(refusal.status, seconds, 0)
+        if refusal.status == FAILED:
+            rollout = self._serving.rollout
+            if rollout is not None and rollout.trial is not None:
+                rollout.trial.stable.failed()
+            elif self._serving.direct is not None:
+                self._serving.direct.failed()
 
     def at_once(self, form: str, headers: dict[bytes, bytes], body: bytes) -> bytes | None:
         """The whole response to a request whose body is there, where nothing has to be waited for.
@@ -176,12 +212,7 @@ class Predicting:
             raise
         except Exception as error:  # whatever a model raises, the client is told and the server goes on
             logger.exception("the model failed")
-            rollout = self._serving.rollout
-            if rollout is not None and rollout.trial is not None:
-                rollout.trial.stable.failed()
-            elif self._serving.direct is not None:
-                self._serving.direct.failed()
-            raise Refused(500, f"the model failed on these rows: {type(error).__name__}") from None
+            raise Refused(FAILED, f"the model failed on these rows: {type(error).__name__}") from None
 
     async def ask_rows(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Answer rows that come from within this process, as `predict` would; counted and logged like any other request."""
@@ -191,7 +222,11 @@ class Predicting:
         started = time.perf_counter()
         request = self._request_id({})
         asked = Asked("", model.row_codec.listed({"rows": rows}))
-        answer = await self.ask(model, asked.rows)
+        try:
+            answer = await self.ask(model, asked.rows)
+        except Refused as refusal:
+            self._refused(refusal, time.perf_counter() - started)
+            raise
         content, _ = model.row_codec.write(asked, answer, request)
         self._own.answered(200, time.perf_counter() - started, len(answer.values))
         self._log(request, asked, answer, model.author)
@@ -272,13 +307,3 @@ class Predicting:
                     said.get(LENGTH, b"").decode("latin-1"),
                 )
             )
-
-
-def _onward(model: Model, headers: dict[bytes, bytes], request: str) -> dict[str, str]:
-    """Headers for the candidate; its stable peer has taken any compression off."""
-    onward = {FORWARDED: "predict", FEATURES: model.features_digest, "x-request-id": request}
-    for name in (b"content-type", b"inference-header-content-length"):
-        if name in headers:
-            onward[name.decode()] = headers[name].decode("latin-1")
-    onward.setdefault("content-type", "application/json")
-    return onward

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,21 @@ def read(body: bytes, header_length: int | None, rows: int, labels: Labels | Non
         labels = Labels((*labels.classes, *dict.fromkeys(value for value in predicted if labels.index(value) is None)))
         indexes = [labels.index(value) for value in predicted]
     return Answer(np.array(indexes, np.int64), probabilities), labels
+
+
+def trimmed(body: bytes, header_length: int | None, wanted: Collection[str]) -> tuple[bytes, int | None]:
+    """A response that was read before, without the outputs that its client did not want, and where its JSON ends.
+
+    Those come as JSON (see `Codec.completed`), so that bytes which belong to others stay where they are.
+    """
+    end = len(body) if header_length is None else header_length
+    document = orjson.loads(memoryview(body)[:end])
+    outputs = document.get("outputs", [])  # a candidate that answers in another form is passed on as it is
+    kept = [output for output in outputs if output["name"] in wanted or "data" not in output]
+    if len(kept) == len(outputs):
+        return body, header_length
+    head = orjson.dumps({**document, "outputs": kept})
+    return head + body[end:], None if header_length is None else len(head)
 
 
 def _are_probabilities(values: NDArray[Any]) -> bool:

@@ -30,22 +30,31 @@ class Retention:
     """Removes old parts below some folders."""
 
     def __init__(
-        self, folders: Sequence[str], seconds: float, *, clock: Callable[[], float], chance: Callable[[], float]
+        self,
+        folders: Sequence[str],
+        seconds: float,
+        *,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        first: float = FIRST,
+        every: float = EVERY,
     ) -> None:
-        """What is older than `seconds` goes, by whole days; `chance` spreads the looks of many pods."""
+        """What is older than `seconds` goes, by whole days; `chance` spreads the looks of many pods around `first` and `every`."""
         self.removed = 0
         self.failures = 0
         self._folders = folders
         self._seconds = seconds
         self._clock = clock
         self._chance = chance
+        self._first = first
+        self._every = every
 
     async def run(self, store: Store) -> None:
         """Look again and again, until cancelled."""
-        await asyncio.sleep(FIRST * (1 + self._chance()))
+        await asyncio.sleep(self._first * (1 + self._chance()))
         while True:
             more = await asyncio.to_thread(self.sweep, store)
-            await asyncio.sleep(FIRST if more else EVERY * (0.75 + 0.5 * self._chance()))
+            await asyncio.sleep(self._first if more else self._every * (0.75 + 0.5 * self._chance()))
 
     def sweep(self, store: Store) -> bool:
         """Remove what is too old; whether there is more of it. A store that does not let us is tried again later."""

@@ -73,6 +73,11 @@ class Rollout:
         """Whether the candidate is hardly asked because it does not answer."""
         return self._breaker.open
 
+    @property
+    def author(self) -> Author | None:
+        """The candidate that is asked."""
+        return self._author
+
     async def run(self) -> None:
         """Follow the file and compare answers, until cancelled."""
         async with asyncio.TaskGroup() as tasks:

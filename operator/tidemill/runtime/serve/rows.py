@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.codec import NUMPY, Asked, Codec, client_id, parse, row_keys
+from tidemill.runtime.serve.codec import NUMPY, Asked, Codec, client_id, parse, routing_key, row_keys
 from tidemill.runtime.serve.features import Rows
 from tidemill.runtime.serve.refusal import bad, shown
 
@@ -28,7 +28,10 @@ class RowCodec:
             raise bad("inference-header-content-length: rows are JSON; send tensors' bytes to infer")
         document = parse(body)
         rows = self.listed(document)
-        return Asked(client_id(document), rows, keys=row_keys(document.get("keys"), len(rows.matrix), "keys"))
+        keys = row_keys(document.get("keys"), len(rows.matrix), "keys")
+        return Asked(
+            client_id(document), rows, keys=keys, routing_key=routing_key(document.get("routing_key"), "routing_key")
+        )
 
     def listed(self, document: dict[str, Any]) -> Rows:
         """The rows of a parsed request."""

@@ -33,7 +33,7 @@ from tidemill.runtime.serve.log import Log, boot_id
 from tidemill.runtime.serve.model import Identity, Model
 from tidemill.runtime.serve.records import LabelFile, PredictionFile
 from tidemill.runtime.serve.requests import Bounds
-from tidemill.runtime.serve.retention import Retention
+from tidemill.runtime.serve.retention import EVERY, FIRST, Retention
 from tidemill.runtime.serve.rollout import Rollout
 from tidemill.runtime.serve.serving import Serving
 from tidemill.runtime.serve.stopping import Server, end_after
@@ -70,6 +70,10 @@ class Settings:
     """Most memory that rows take while they wait to be written."""
     retention_seconds: float = 0.0
     """How long the log is kept; 0 for ever."""
+    retention_first_seconds: float = FIRST
+    """When, after the start, what is too old is looked for."""
+    retention_every_seconds: float = EVERY
+    """And how often from then on."""
     redact: tuple[str, ...] = ()
     """Features whose values are not logged."""
     version_uri: str = ""
@@ -86,13 +90,17 @@ class Settings:
     @classmethod
     def from_environment(cls, **others: Any) -> Settings:
         """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS`, `TIDEMILL_LOG_BYTES`,
-        `TIDEMILL_BATCH_ROWS` and `TIDEMILL_BENTOML` (yes or no); raises ValueError where one does not parse."""
+        `TIDEMILL_RETENTION_FIRST_SECONDS`, `TIDEMILL_RETENTION_EVERY_SECONDS`, `TIDEMILL_BATCH_ROWS` and `TIDEMILL_BENTOML`
+        (yes or no); raises ValueError where one does not parse."""
         read: dict[str, Callable[[str], Any]] = {
             "pod": str,
             "drain_seconds": float,
             "log_seconds": float,
             "log_bytes": int,
+            "retention_first_seconds": float,
+            "retention_every_seconds": float,
             "batch_rows": int,
+            "bentoml": _yes_or_no,
         }
         found = {
             name: kind(os.environ[variable])
@@ -100,6 +108,12 @@ class Settings:
             if (variable := f"TIDEMILL_{name.upper()}") in os.environ
         }
         return cls(**{**found, **others})
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError(f"must be yes or no, not {text!r}")
+    return text == "yes"
 
 
 def serve(
@@ -153,6 +167,7 @@ async def _run(
     work = Work()
     work.start(gate.bodies.sweep())
     work.start(gate.heads.sweep())
+    work.start(gate.serving.metrics.load.watch())
     work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
     try:
         await server.serve([settings.listen] if settings.listen else None)
@@ -284,6 +299,8 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
             settings.retention_seconds,
             clock=serving.clock,
             chance=random.random,
+            first=settings.retention_first_seconds,
+            every=settings.retention_every_seconds,
         )
         work.start(serving.retention.run(store))
 

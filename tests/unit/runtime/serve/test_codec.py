@@ -69,6 +69,15 @@ def test_each_way_to_send_rows_gives_the_same_matrix(inputs: tuple[dict[str, Any
     assert [[1.5, 2.0], [3.0, 4.5]] == asked.rows.matrix.tolist()
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_have_the_keys_that_their_client_gave_them(rows: int) -> None:
+    keys = ["house-17", "house-18"][:rows]
+
+    asked = read(tensor([1.5] * 2 * rows, [rows, 2]), parameters={"keys": keys, "routing_key": "anna"})
+
+    assert (tuple(keys), "anna") == (asked.keys, asked.routing_key)
+
+
 def test_null_is_a_missing_value() -> None:
     asked = read(tensor([1.5, None], [1, 2]))
 
@@ -122,6 +131,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "an id that is no string": (orjson.dumps({"id": 7, "inputs": []}), "id: must be a string"),
     "an id for a header": (orjson.dumps({"id": "a\r\nb", "inputs": []}), "id: must be at most 128 printable"),
     "an unknown datatype": (orjson.dumps({"inputs": [tensor([1, 2], [1, 2], "FP99")]}), "inputs[0].datatype"),
+    "a list for a datatype": (
+        orjson.dumps({"inputs": [{**tensor([1, 2], [1, 2]), "datatype": []}]}),
+        "inputs[0].datatype",
+    ),
     "too few elements": (orjson.dumps({"inputs": [tensor([1], [1, 2])]}), "inputs[0].data: holds 1 elements"),
     "a shape that lies": (
         orjson.dumps({"inputs": [tensor([1, 2], [10**12, 10**12])]}),
@@ -230,6 +243,17 @@ def test_only_the_outputs_asked_for_are_answered_each_in_its_form() -> None:
         {"name": "predict", "datatype": "INT64", "shape": [1], "data": [1]},
     ] == orjson.loads(body[:end])["outputs"]
     assert np.array([0.25, 0.75], "<f4").tobytes() == body[end:]
+
+
+def test_a_model_without_probabilities_gives_everything_as_bytes_but_those() -> None:
+    silent = codec(NUMBERS.model_copy(update={"gives_probabilities": False}))
+    asked = silent.read(orjson.dumps({"inputs": [tensor([1, 2], [1, 2])], "parameters": {"binary_data_output": True}}))
+
+    written, end = silent.write(asked, Answer(np.array([1])), "r")
+
+    assert ["predict"] == [output["name"] for output in orjson.loads(written[:end])["outputs"]]
+    with pytest.raises(Refused, match="must be one of predict, not 'predict_proba'"):
+        silent.read(orjson.dumps({"inputs": [tensor([1, 2], [1, 2])], "outputs": [{"name": "predict_proba"}]}))
 
 
 def test_rows_by_name_ignore_what_the_model_does_not_know() -> None:

@@ -16,6 +16,7 @@ from tidemill.runtime.objects import Store
 
 from .conftest import Pod, pods, publisher, until
 from .hostility import BASE, CHUNKED, MB, MOST, attacked, connected, forget_peak, head, peak, poured
+from .test_load import in_flight
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +109,7 @@ def test_clients_that_leave_in_the_middle_leave_nothing_behind(target: Pod) -> N
             connection.sendall((CHUNKED + b"4000\r\n" + b"{" * 0x1000)[: 1 + 47 * place])
 
     until(lambda: target.ask(1.0).status_code == 200, "the next one is answered")
-    state = target.client.get("/metrics").text
-    until(lambda: 'in_flight{service="houses"} 0' in target.client.get("/metrics").text, f"nothing is left; {state}")
+    until(lambda: {0.0} == set(in_flight(target.client.get("/metrics").text).values()), "nothing is left")
 
 
 def test_clients_that_do_not_read_their_answers_hold_nobody_up(target: Pod) -> None:

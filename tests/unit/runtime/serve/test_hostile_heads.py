@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -111,6 +112,9 @@ def test_a_hostile_head_is_refused(target: Pod, sent: tuple[str, bytes]) -> None
         said = rest(connection)
 
     assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 ")), said
+    told, _, body = said.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in told.lower().split(b"\r\n")
+    assert ["error"] == list(json.loads(body))
 
 
 def test_thousands_of_headers_are_one_request_like_any_other(target: Pod) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -178,21 +179,25 @@ def test_a_full_log_drops_rows_and_counts_them_and_answers_go_on(strict: Pod) ->
 
 
 @pytest.mark.slow
-def test_told_to_stop_under_load_it_answers_every_request(publish: Publish, pod: MakePod, store: Store) -> None:
+@pytest.mark.parametrize("bentoml", ["yes", "no"])
+def test_told_to_stop_under_load_it_answers_every_request(
+    publish: Publish, pod: MakePod, store: Store, bentoml: str
+) -> None:
     """Clients go on until they learn that the pod is unready, as endpoints do, and then come no more."""
-    one = pod(publish("house-1")).ready()
+    one = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": bentoml}).ready()
+    if bentoml == "yes":
+        until(lambda: one.state()["bentoml"], "BentoML is loaded")
     codes: list[int] = []
     begun, over = threading.Event(), threading.Event()
 
-    def ask_on() -> None:
+    def ask_on(path: str) -> None:
         with httpx.Client(base_url=one.url) as client:
             while not over.is_set():
-                codes.append(
-                    client.post("/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}).status_code
-                )
+                codes.append(client.post(path, json={"rows": [{"size": 1, "age": 1}]}).status_code)
                 begun.set()
 
-    clients = [threading.Thread(target=ask_on) for _ in range(4)]
+    paths = ["/v2/models/house/predict", "/predict" if bentoml == "yes" else "/v2/models/house/predict"]
+    clients = [threading.Thread(target=ask_on, args=(path,)) for path in paths * 2]
     for client in clients:
         client.start()
     begun.wait()
@@ -200,12 +205,14 @@ def test_told_to_stop_under_load_it_answers_every_request(publish: Publish, pod:
     one.process.terminate()
     until(lambda: one.client.get("/v2/health/ready").status_code == 503, "unready")
     closing = one.ask(1.0)
+    living = one.client.get("/livez").status_code
     over.set()
     for client in clients:
         client.join()
 
     assert 0 == one.process.wait(30)
     assert {200} == set(codes)
+    assert 200 == living, "what drains is not to be killed"
     assert (200, "close") == (closing.status_code, closing.headers["connection"])
     assert len(codes) + 1 == len(logged(store, "ns/predictions/houses"))
 
@@ -218,10 +225,104 @@ def test_bentoml_stands_behind(publish: Publish, pod: MakePod) -> None:
     answer = one.client.post("/predict", json={"rows": [{"size": 2, "age": 1}]})
 
     assert [1] == answer.json()["predictions"]
+    probes = {path: one.client.get(path) for path in ("/livez", "/healthz", "/readyz")}
+    assert dict.fromkeys(probes, 200) == {path: probe.status_code for path, probe in probes.items()}
+    assert {"/livez": "live", "/healthz": "live", "/readyz": "ready"} == {
+        path: next(iter(probe.json())) for path, probe in probes.items()
+    }, "they tell of what answers predictions, and not of BentoML alone"
     assert 200 == one.client.get("/docs.json").status_code
     metrics = one.client.get("/metrics").text
     assert "bentoml_service" in metrics
     assert 'tidemill_predictions_total{service="houses",model_version="house-1",role="Stable",code="200"} 1' in metrics
+
+
+@pytest.fixture(scope="module")
+def bento(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """A pod with BentoML behind, for tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("bento")
+    store = Store.open(f"file://{folder}/store")
+    with pods(folder, store) as prepare:
+        one = prepare(publisher(store)("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
+        until(lambda: one.state()["bentoml"], "BentoML is loaded")
+        yield one
+
+
+ROWS = json.dumps({"rows": [{"size": 2, "age": 1}]}).encode()
+
+
+class Gotcha:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/vnd.bentoml+pickle",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        "application/octet-stream",
+    ],
+)
+def test_what_stands_behind_takes_json_alone(bento: Pod, tmp_path: Path, kind: str) -> None:
+    body = ROWS if "pickle" not in kind else pickle.dumps({"rows": Gotcha(tmp_path / "unpickled")})
+
+    answer = bento.client.post("/predict", content=body, headers={"content-type": kind})
+    hidden = bento.client.post(
+        "/predict", content=body, headers={"content-type": kind, "inference-header-content-length": "2"}
+    )
+
+    assert 415 == answer.status_code
+    assert answer.json()["error"].startswith("content-type: must be application/json")
+    assert 400 == hidden.status_code
+    assert not list(tmp_path.iterdir())
+    assert [1] == bento.client.post("/predict", json=json.loads(ROWS)).json()["predictions"]
+
+
+@pytest.mark.parametrize("coding", [{}, {"content-encoding": "identity"}], ids=["at once", "the long way"])
+def test_a_share_of_the_requests_is_logged_and_all_of_them_are_counted(
+    publish: Publish, pod: MakePod, store: Store, coding: dict[str, str]
+) -> None:
+    one = pod(publish("house-1"), logPercent=25).ready()
+
+    answers = [
+        one.client.post(
+            "/v2/models/house/predict", content=ROWS, headers={"content-type": "application/json", **coding}
+        ).status_code
+        for _ in range(100)
+    ]
+    metrics = one.client.get("/metrics").text
+    one.stop()
+
+    assert [200] * 100 == answers
+    assert (
+        'tidemill_predictions_total{service="houses",model_version="house-1",role="Stable",code="200"} 100' in metrics
+    )
+    assert 25 == len(logged(store, "ns/predictions/houses"))
+
+
+def test_a_pod_removes_what_its_log_has_kept_for_too_long(publish: Publish, pod: MakePod, store: Store) -> None:
+    old, new = (f"ns/predictions/houses/date={day}/hour=07/pod-000001.parquet" for day in ("2020-01-01", "2199-01-01"))
+    for key in (old, new):
+        store.put(key, b"rows")
+    soon = {"TIDEMILL_RETENTION_FIRST_SECONDS": "0.1", "TIDEMILL_RETENTION_EVERY_SECONDS": "0.1"}
+    one = pod(publish("house-1"), retentionSeconds=86400.0, environment=soon).ready()
+
+    until(lambda: old not in {entry.key for entry in store.list("ns/predictions")}, "the old day is gone")
+    store.put(old.replace("hour=07", "hour=08"), b"rows")
+    until(
+        lambda: 'tidemill_log_expired_parts_total{service="houses"} 2' in one.client.get("/metrics").text,
+        "it looks again, and counts what it removed",
+    )
+
+    assert [new] == [entry.key for entry in store.list("ns/predictions")]
 
 
 def test_bodies_may_be_compressed_but_not_to_any_size(house: House) -> None:

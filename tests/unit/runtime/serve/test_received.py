@@ -10,7 +10,7 @@ from tidemill.runtime.predictor import Answer
 from tidemill.runtime.serve.codec import Asked, Codec
 from tidemill.runtime.serve.features import NO_CATEGORIES, Rows
 from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.received import Malformed, read
+from tidemill.runtime.serve.received import Malformed, read, trimmed
 from tidemill.runtime.serve.rows import RowCodec
 from tidemill.runtime.signature import Feature, Signature
 
@@ -33,6 +33,31 @@ def test_what_infer_writes_is_read_back(outputs: tuple[tuple[str, bool], ...]) -
     assert [1, 0] == answer.values.tolist()
     assert answer.probabilities is not None
     assert [[0.25, 0.75], [0.5, 0.5]] == answer.probabilities.tolist()
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [(("predict", True),), (("predict_proba", True),), (("predict_proba", False),), (("predict", False),)],
+    ids=str,
+)
+def test_a_whole_answer_is_read_and_what_its_client_wanted_is_left_as_it_would_have_been(
+    outputs: tuple[tuple[str, bool], ...],
+) -> None:
+    codec = Codec("house", "house-2", SIGNATURE)
+    asked = Asked("", Rows(np.zeros((2, 1)), NO_CATEGORIES), outputs)
+
+    whole, end = codec.write(codec.completed(asked), ANSWER, "r")
+
+    answer, _ = read(whole, end, 2, LABELS)
+    assert answer.probabilities is not None
+    assert ([1, 0], [[0.25, 0.75], [0.5, 0.5]]) == (answer.values.tolist(), answer.probabilities.tolist())
+    assert codec.write(asked, ANSWER, "r") == trimmed(whole, end, [outputs[0][0]])
+
+
+def test_an_answer_in_another_form_than_was_asked_for_is_left_as_it_is() -> None:
+    said = b'{"predictions": ["no", "yes"]}'
+
+    assert (said, None) == trimmed(said, None, ["predict"])
 
 
 def test_what_predict_writes_is_read_back() -> None:

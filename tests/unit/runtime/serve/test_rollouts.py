@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from prometheus_client.parser import text_string_to_metric_families
 
 from tidemill.contract import VersionOrder
 from tidemill.runtime.objects import Store
 from tidemill.runtime.serve.metrics import HELP
 
-from .conftest import AGAINST_SIZE, Pod, all_ready, pods, publisher, until
+from .conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, all_ready, golden, pods, publisher, signature, until
 from .test_processes import logged
 
 Publish = Callable[..., VersionOrder]
@@ -98,22 +103,213 @@ def test_the_candidate_gets_exactly_its_share_and_each_request_is_logged_once(ho
     assert {f"share-{number}" for number in range(100)} == {row["request_id"] for row in rows()}
 
 
-def test_requests_with_the_same_key_go_the_same_way(houses: Houses) -> None:
+WORDED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "all outputs": ({"outputs": [{"name": "predict_proba"}, {"name": "predict"}]}, ("predict_proba", "predict")),
+    "the class alone": ({"outputs": [{"name": "predict"}]}, ("predict",)),
+    "the probabilities alone": ({"outputs": [{"name": "predict_proba"}]}, ("predict_proba",)),
+    "the probabilities alone, as bytes": (
+        {"outputs": [{"name": "predict_proba", "parameters": {"binary_data": True}}]},
+        ("predict_proba",),
+    ),
+    "everything as bytes": ({"parameters": {"binary_data_output": True}}, ("predict", "predict_proba")),
+}
+"""What clients may say of outputs, and what they get in which order."""
+
+
+def asked_of(pod: Pod, said: dict[str, Any], id: str) -> tuple[str, dict[str, list[float]]]:
+    """Who answers a house of size 1, and the outputs in their order."""
+    tensor = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [1.0, 1.0]}
+    answer = pod.client.post("/v2/models/house/infer", json={"id": id, "inputs": [tensor], **said})
+    assert 200 == answer.status_code, answer.text
+    end = int(answer.headers.get("inference-header-content-length", len(answer.content)))
+    raw, document = answer.content[end:], json.loads(answer.content[:end])
+    assert (id, answer.headers["x-model-version"]) == (document["id"], document["model_version"])
+    found = {}
+    for output in document["outputs"]:
+        size = output.get("parameters", {}).get("binary_data_size", 0)
+        values = np.frombuffer(raw[:size], {"INT64": "<i8", "FP32": "<f4"}[output["datatype"]])
+        found[output["name"]] = values.tolist() if size else output["data"]
+        raw = raw[size:]
+    assert b"" == raw
+    return answer.headers["x-model-version"], found
+
+
+@pytest.mark.parametrize("said", WORDED)
+def test_requests_that_name_outputs_reach_the_candidate_by_the_same_share(houses: Houses, said: str) -> None:
+    wish, names = WORDED[said]
+    houses.stable.route(**houses.table(25, compare=True))
+
+    answers = [asked_of(houses.stable, wish, f"{said}-{number}") for number in range(100)]
+
+    assert {"house-1": 75, "house-2": 25} == Counter(version for version, _ in answers)
+    for version, outputs in answers:
+        larger = int(version == "house-1")  # which class it is that each of them chooses
+        assert names == tuple(outputs)
+        assert [larger] == outputs.get("predict", [larger])
+        if "predict_proba" in outputs:
+            assert [larger == 0, larger == 1] == [share > 0.5 for share in outputs["predict_proba"]]
+    until(lambda: houses.stable.measured()["compared"] == 25, "all that the candidate answered is compared")
+    score = houses.stable.measured()
+    assert (25, 0) == (score["candidate"]["requests"], score["candidate"]["errors"])
+    assert set("0123456789") >= score["candidate"]["scores"].keys(), "probabilities are compared, wanted or not"
+
+    def rows() -> list[dict[str, Any]]:
+        found = logged(houses.store, "ns/predictions/houses")
+        return [row for row in found if row["request_id"].startswith(f"{said}-")]
+
+    until(lambda: len(rows()) >= 100, "everything is logged")
+    assert {("house-1", "1"): 75, ("house-2", "0"): 25} == Counter(
+        (row["model_version"], row["prediction"]) for row in rows()
+    )
+    assert all(row["score"] > 0.5 for row in rows())
+
+
+@pytest.mark.parametrize("said", WORDED)
+def test_copies_of_requests_that_name_outputs_are_compared_too(houses: Houses, said: str) -> None:
+    houses.stable.route(**houses.table(0, shadow=50))
+
+    answers = [asked_of(houses.stable, WORDED[said][0], f"copied-{number}") for number in range(20)]
+
+    assert {"house-1": 20} == Counter(version for version, _ in answers)
+    until(lambda: houses.stable.measured()["compared"] == 10, "half of the requests are compared")
+    assert (10, 0) == tuple(houses.stable.measured()["candidate"][name] for name in ("requests", "errors"))
+
+
+def counted(name: str, *several: Pod) -> Counter[tuple[str, str, str]]:
+    """What several pods have counted under a name, together: by version, role and code."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for pod in several:
+        for family in text_string_to_metric_families(pod.client.get("/metrics").text):
+            for sample in family.samples:
+                if sample.name == name:
+                    found[sample.labels["model_version"], sample.labels["role"], sample.labels["code"]] += int(
+                        sample.value
+                    )
+    return found
+
+
+def test_over_both_pods_each_request_of_a_client_is_counted_once(houses: Houses) -> None:
+    pods = (houses.stable, houses.candidate)
+    before, sent_on = (
+        counted("tidemill_predictions_total", *pods),
+        counted("tidemill_forwarded_predictions_total", *pods),
+    )
+    houses.stable.route(**houses.table(25, shadow=100))
+
+    versions(houses.stable, 100)
+    until(lambda: houses.stable.measured()["compared"] == 75, "the others are copied")
+
+    assert {("house-1", "Stable", "200"): 75, ("house-2", "Candidate", "200"): 25} == (
+        counted("tidemill_predictions_total", *pods) - before
+    )
+    assert {("house-2", "Candidate", "200"): 100} == (counted("tidemill_forwarded_predictions_total", *pods) - sent_on)
+
+
+def fragile_version(store: Store) -> VersionOrder:
+    """A model that answers like house-1, but fails where the largest number is 10 or more."""
+    number, vector = TensorProto.FLOAT, [None, 2]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["steps"], value=helper.make_tensor("s", number, [10], [0.0] * 10)),
+            helper.make_node("Constant", [], ["weights"], value=helper.make_tensor("w", number, [2, 2], [0, 1, 0, 0])),
+            helper.make_node("Relu", ["rows"], ["positive"]),
+            helper.make_node("ReduceMax", ["positive"], ["largest"], keepdims=0),
+            helper.make_node("Cast", ["largest"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["steps", "place"], ["nothing"]),
+            helper.make_node("Add", ["rows", "nothing"], ["after"]),
+            helper.make_node("MatMul", ["after", "weights"], ["scores"]),
+            helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+            helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
+        ],
+        "fragile",
+        [helper.make_tensor_value_info("rows", number, vector)],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
+            helper.make_tensor_value_info("probabilities", number, vector),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    published = store.publish(
+        "ns/models/house/fragile",
+        {
+            "model.onnx": bytes(model.SerializeToString()),
+            "signature.json": json.dumps(signature().to_wire()).encode(),
+            "golden.json": golden(TOWARDS_SIZE).to_json(),
+        },
+    )
+    return VersionOrder(name="fragile", uri=published.uri, digest=published.digest)
+
+
+def test_a_candidate_that_fails_adds_no_error_to_what_clients_got(houses: Houses, tmp_path: Path) -> None:
+    with pods(tmp_path, houses.store) as prepare:
+        fragile = fragile_version(houses.store)
+        candidate = prepare(fragile, "Candidate").ready()
+        both = (houses.stable, candidate)
+        before = counted("tidemill_predictions_total", *both)
+        houses.stable.route(weight=100, candidate=fragile.to_wire(), candidateUrl=candidate.url)
+
+        assert {"fragile": 2} == versions(houses.stable, 2)
+        answers = [houses.stable.ask(100.0) for _ in range(4)]
+        score, alone = houses.stable.measured()["candidate"], candidate.measured()["candidate"]
+        failing = candidate.ask(100.0).status_code
+
+        assert [(200, "house-1")] * 4 == [(answer.status_code, answer.headers["x-model-version"]) for answer in answers]
+        assert (6, 4) == (score["requests"], score["errors"])
+        assert (0, 0) == (alone["requests"], alone["errors"]), "what is sent on is scored where it came from"
+        assert {
+            ("fragile", "Candidate", "200"): 2,
+            ("house-1", "Stable", "200"): 4,
+            ("fragile", "Candidate", "500"): 1,
+        } == (counted("tidemill_predictions_total", *both) - before), (
+            "the one error is that of a client who asked the candidate itself"
+        )
+        assert 500 == failing
+        assert {("fragile", "Candidate", "200"): 2, ("fragile", "Candidate", "500"): 4} == counted(
+            "tidemill_forwarded_predictions_total", candidate
+        )
+
+
+KEYED: dict[str, Callable[[Pod, str], httpx.Response]] = {
+    "in a header": lambda pod, key: pod.client.post(
+        "/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}, headers={"x-routing-key": key}
+    ),
+    "beside rows": lambda pod, key: pod.ask(1.0, routing_key=key),
+    "among the parameters": lambda pod, key: pod.client.post(
+        "/v2/models/house/infer",
+        json={
+            "inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [1, 1]}],
+            "parameters": {"routing_key": key},
+        },
+    ),
+    "in a header that another one in the body does not outdo": lambda pod, key: pod.client.post(
+        "/v2/models/house/predict",
+        json={"rows": [{"size": 1, "age": 1}], "routing_key": str(time.monotonic_ns())},
+        headers={"x-routing-key": key},
+    ),
+}
+
+
+def ways_of(pod: Pod, ask: Callable[[Pod, str], httpx.Response]) -> list[set[str]]:
+    """For each of twenty customers: who answers them."""
+    return [{ask(pod, f"customer-{number}").headers["x-model-version"] for _ in range(5)} for number in range(20)]
+
+
+@pytest.mark.parametrize("where", KEYED)
+def test_requests_with_the_same_key_go_the_same_way(houses: Houses, where: str) -> None:
     houses.stable.route(**houses.table(50))
 
-    def who(key: str) -> set[str]:
-        answers = [
-            houses.stable.client.post(
-                "/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}, headers={"x-routing-key": key}
-            )
-            for _ in range(5)
-        ]
-        return {answer.headers["x-model-version"] for answer in answers}
-
-    found = [who(f"customer-{number}") for number in range(20)]
+    found = ways_of(houses.stable, KEYED[where])
 
     assert all(len(one) == 1 for one in found)
     assert {"house-1", "house-2"} == set.union(*found)
+    assert ways_of(houses.stable, KEYED["in a header"]) == found, "it is the key that decides, not where it stands"
+
+
+def test_a_routing_key_that_is_no_text_is_refused(houses: Houses) -> None:
+    answer = houses.stable.ask(1.0, routing_key=7)
+
+    assert (400, "routing_key: must be a string, not 7") == (answer.status_code, answer.json()["error"])
 
 
 def test_both_versions_are_compared_on_the_same_rows_and_their_labels(houses: Houses) -> None:
@@ -142,11 +338,10 @@ def test_a_pod_on_trial_exposes_exactly_the_metrics_that_are_declared(houses: Ho
     families = list(text_string_to_metric_families(houses.stable.client.get("/metrics").text))
     ours = [family for family in families if not family.name.startswith(("bentoml_", "python_", "process_"))]
 
-    # Events are counted where the order names a sink, which test_events.py looks at.
+    # Events are counted where the order names a sink, which test_events.py looks at; what is sent on, by the candidate's pod.
+    elsewhere = {"tidemill_events_total", "tidemill_forwarded_predictions_total"}
     assert {
-        (name.removesuffix("_total"), declared.type)
-        for name, declared in HELP.items()
-        if name != "tidemill_events_total"
+        (name.removesuffix("_total"), declared.type) for name, declared in HELP.items() if name not in elsewhere
     } == {(family.name, family.type) for family in ours}
     for family in ours:
         declared = HELP.get(family.name) or HELP[f"{family.name}_total"]

@@ -7,11 +7,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from tidemill.contract import VersionOrder
+from tidemill.runtime import typical
 from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Answer, Golden
 
@@ -69,6 +71,7 @@ def slow_version(store: Store) -> VersionOrder:
         {
             "model.onnx": bytes(model.SerializeToString()),
             "signature.json": json.dumps(signature().to_wire()).encode(),
+            "typical.json": typical.of(rows, signature(), seed=1).to_json(),
             "golden.json": golden.to_json(),
         },
     )
@@ -107,3 +110,31 @@ def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_
             (504, "predict: no answer within 0.5 s; send fewer rows at once"),
         }
         until(lambda: one.ask(1.0, id="after").status_code == 200, "it answers afterwards")
+
+
+def test_many_explanations_of_a_slow_model_are_given_or_refused_and_predictions_go_on(tmp_path: Path) -> None:
+    store = Store.open(f"file://{tmp_path}/store")
+    with pods(tmp_path, store) as prepare:
+        one = prepare(slow_version(store)).ready()
+        rows = {"rows": [{"size": 100_000, "age": 1}]}
+
+        def explain(_: int) -> tuple[int, str]:
+            answer = httpx.post(f"{one.url}{BASE}/explain", json=rows, timeout=60)
+            return answer.status_code, answer.json().get("error", "")
+
+        with watched(one), ThreadPoolExecutor(40) as clients:
+            asked = [clients.submit(explain, number) for number in range(40)]
+            quick = 0
+            while not all(call.done() for call in asked):
+                assert 200 == one.ask(1.0).status_code
+                quick += 1
+            codes = Counter(call.result() for call in asked)
+
+        assert quick > 20
+        assert (200, "") in codes
+        assert codes.keys() <= {
+            (200, ""),
+            (503, "explain: 8 requests wait already; send this one again later"),
+            (504, "explain: no answer within 30 s; send fewer rows at once"),
+        }
+        assert sum(count for (code, _), count in codes.items() if code == 503), "there is not room for all of them"

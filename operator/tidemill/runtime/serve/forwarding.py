@@ -1,0 +1,41 @@
+"""A client's request on its way through a stable pod to the candidate, and the answer on its way back."""
+
+from __future__ import annotations
+
+from tidemill.runtime.serve.candidate import FEATURES, FORWARDED, Reply
+from tidemill.runtime.serve.codec import Asked
+from tidemill.runtime.serve.model import Model
+from tidemill.runtime.serve.received import trimmed
+from tidemill.runtime.serve.refusal import Refused
+
+
+def routing_key(asked: Asked, headers: dict[bytes, bytes]) -> str:
+    """What decides which version answers; the header comes first, since whoever sets it may not read bodies."""
+    key = headers.get(b"x-routing-key")
+    return key.decode("latin-1") if key else asked.routing_key
+
+
+def onward(model: Model, headers: dict[bytes, bytes], request: str) -> dict[str, str]:
+    """Headers for the candidate; its stable peer has taken any compression off."""
+    found = {FORWARDED: "predict", FEATURES: model.features_digest, "x-request-id": request}
+    for name in (b"content-type", b"inference-header-content-length"):
+        if name in headers:
+            found[name.decode()] = headers[name].decode("latin-1")
+    found.setdefault("content-type", "application/json")
+    return found
+
+
+def must_be_meant_for(model: Model, asked: Asked, headers: dict[bytes, bytes]) -> None:
+    """Refuse values without names that a version with other features has sent on."""
+    meant = headers.get(FEATURES.encode())
+    if asked.positional and meant is not None and meant != model.features_digest.encode():
+        names = ", ".join(model.codec.features.names[:20])
+        raise Refused(409, f"inputs: were meant for other features than this version's; it takes {names}")
+
+
+def as_wanted(reply: Reply, asked: Asked) -> Reply:
+    """The candidate's answer with the outputs that its client named; it came with all of them, for the log."""
+    if not asked.outputs:
+        return reply
+    body, header_length = trimmed(reply.body, reply.header_length, [name for name, _ in asked.outputs])
+    return reply._replace(body=body, header_length=header_length)
