@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.durations import delta
 from tidemill.contract import CheckOutcome, LogColumn
-from tidemill.runtime.monitor import concept, estimation, fairness
+from tidemill.runtime.monitor import concept, estimation, fairness, multiclass, probabilities
 from tidemill.runtime.monitor.confidence import Interval, interval, take, z_of
 from tidemill.runtime.monitor.evidence import Evidence, Reference
 from tidemill.runtime.monitor.performance import Classified, NotMeasurable, classified, measure
@@ -138,7 +139,7 @@ def _estimated(metric: str, reference: Reference, sample: Any, confidence: float
             np.column_stack((space.points(sample), now)),
             confidence=confidence,
         )
-    if LogColumn.SCORE not in sample.column_names:
+    if LogColumn.SCORE not in sample.column_names or np.isnan(numbers(sample, LogColumn.SCORE)).all():
         raise NotMeasurable("the model gives no probabilities")
     known = classified(
         reference.signature.classes,
@@ -148,6 +149,11 @@ def _estimated(metric: str, reference: Reference, sample: Any, confidence: float
     )
     said = sample.column(LogColumn.PREDICTION).to_pylist()
     window = classified(reference.signature.classes, said, said)
+    classes = len(reference.signature.classes)
+    if classes > 2 and metric != "accuracy":
+        known = replace(known, probabilities=probabilities.of_classes(held_out, classes))
+        every = probabilities.of_classes(sample, classes)
+        return multiclass.estimate(metric, known, window.answers, every, confidence=confidence)
     return estimation.estimate(metric, known, window.answers, numbers(sample, LogColumn.SCORE), confidence=confidence)
 
 

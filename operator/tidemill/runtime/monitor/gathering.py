@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.contract import CheckOrder, LogColumn, TimeRange, label_folder, prediction_folder
-from tidemill.runtime.monitor import counted, ordered, window
+from tidemill.runtime.monitor import counted, ordered, probabilities, window
 from tidemill.runtime.monitor.comparison import compare
 from tidemill.runtime.monitor.duplicates import Duplicates
 from tidemill.runtime.monitor.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
@@ -28,6 +29,8 @@ from tidemill.runtime.profile.numerical import NumericalProfile
 SAMPLED: Final = 5_000
 """Rows of the window that a classifier or an estimate of performance looks at."""
 MOST_GROUPS: Final = 200
+ANSWERED: Final = (*OUTPUTS, LogColumn.PROBABILITIES)
+"""What the log holds of answers."""
 _SLOTS: Final = 48
 """Stretches of a window in which rows are looked for; a gap of a quarter of them is told."""
 _US: Final = timedelta(microseconds=1)
@@ -64,7 +67,7 @@ class _Gathering:
             if check.type in TOGETHER and reference.sample is not None and reference.sample.num_rows >= 2
         }
         self.sample = Sample(SAMPLED, names) if self.together else None
-        self.own = Sample(SAMPLED, [*names, *OUTPUTS]) if "EstimatedPerformance" in types else None
+        self.own = Sample(SAMPLED, [*names, *ANSWERED]) if "EstimatedPerformance" in types else None
         rules = {rule.metric for check in order.checks for rule in check.rules_}
         self.duplicates = Duplicates() if "DuplicateRequestShare" in rules else None
         self.mismatches: dict[str, int] = {}
@@ -72,7 +75,7 @@ class _Gathering:
     def run(self) -> tuple[Evidence, tuple[str, ...]]:
         order, store = self.order, self.store
         wanted = {column.name for column in (*self.reference.features.columns, *self.reference.outputs.columns)}
-        wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *OUTPUTS}
+        wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *ANSWERED}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
         parts = window.keys(store, prediction_folder(order.namespace, order.service), order.start, order.end)
         start = order.start
@@ -186,6 +189,7 @@ class _Gathering:
             return
         found_rows, values, when = labels.match(own)
         names = [name for name in (*OUTPUTS, LogColumn.TIME) if name in own.schema.names]
+        names += [LogColumn.PROBABILITIES] * probabilities.kept(own)
         names += [LogColumn.FEATURE + name for name in self.told_apart if LogColumn.FEATURE + name in own.schema.names]
         kept = own.select(names).filter(pa.array(found_rows))
         self.skewed += int((when < kept.column(LogColumn.TIME).cast(pa.int64()).to_numpy()).sum())
@@ -197,7 +201,7 @@ class _Gathering:
         self._match_parts(window.keys(self.store, folder, span.start, span.end), span, labels)
 
     def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: window.Labels) -> None:
-        wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *OUTPUTS}
+        wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *ANSWERED}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
         for batch in window.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
             self._match(window.within(batch, span.start, span.end), labels)
@@ -259,7 +263,9 @@ class _Gathering:
             if LogColumn.SCORE in table.schema.names
             else np.full(len(said), np.nan)
         )
-        return Labelled(classified(signature.classes, said, answers, scores), columns), newest
+        rows = classified(signature.classes, said, answers, scores)
+        every = probabilities.of_classes(table, len(signature.classes))
+        return Labelled(replace(rows, probabilities=every), columns), newest
 
     def _joints(self) -> dict[str, Joint]:
         drawn = None if self.sample is None else self.sample.table()

@@ -136,6 +136,8 @@ class PredictionFile:
             LogColumn.PREDICTION: self._predictions(records),
             LogColumn.SCORE: self._scores(records),
         }
+        if self._classifies:
+            columns[LogColumn.PROBABILITIES] = _probabilities(records)
         matrix = np.concatenate([record.asked.matrix for record in records], dtype=np.float64)
         for place, (name, lookup) in enumerate(zip(self._features.names, self._features.indexes, strict=True)):
             if name in self._redact:
@@ -169,6 +171,27 @@ class PredictionFile:
             for record in records
         ]
         return pa.array(np.concatenate(scores), from_pandas=True)
+
+
+def _probabilities(records: Sequence[Logged]) -> Any:
+    """Of all classes, where there are more than two: one list for each row, made of one array for all rows."""
+    import pyarrow as pa
+
+    from tidemill.contract_serving import LogColumn
+
+    widths, told = [], []
+    for record in records:
+        said = record.answer.probabilities
+        if said is None or not 2 < said.shape[1] <= LogColumn.MOST_CLASSES:
+            widths.append(0)
+        else:
+            widths.append(said.shape[1])
+            told.append(said.astype(np.float32).ravel())
+    lengths = np.repeat(widths, [record.rows for record in records])
+    if not told:
+        return pa.nulls(len(lengths), pa.list_(pa.float32()))
+    ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.concatenate(told)), mask=pa.array(lengths == 0))
 
 
 def _requests(records: Sequence[Logged], whose: Any) -> Any:

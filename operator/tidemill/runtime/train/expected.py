@@ -91,7 +91,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def as_logged(answer: Answer, signature: Signature) -> pa.Table:
-    """Answers as a service logs them: labels as text or numbers, and the probability of the label."""
+    """Answers as a service logs them: labels as text or numbers, the probability of the label, and those of all classes where there are more than two."""
     if signature.task == "Regression":
         return pa.table({LogColumn.PREDICTION: pa.array(answer.values, pa.float64())})
     texts = np.array([str(label) for label in signature.classes], dtype=object)
@@ -99,4 +99,8 @@ def as_logged(answer: Answer, signature: Signature) -> pa.Table:
     if answer.probabilities is not None:
         chosen = np.asarray(answer.probabilities, np.float64)[np.arange(len(answer.values)), answer.values]
         logged[LogColumn.SCORE] = pa.array(chosen, pa.float64())
+        if 2 < len(signature.classes) <= LogColumn.MOST_CLASSES:
+            every = pa.array(np.asarray(answer.probabilities, np.float32).ravel())
+            ends = np.arange(len(answer.values) + 1, dtype=np.int32) * len(signature.classes)
+            logged[LogColumn.PROBABILITIES] = pa.ListArray.from_arrays(pa.array(ends), every)
     return pa.table(logged)
