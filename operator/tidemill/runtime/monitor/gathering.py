@@ -60,6 +60,7 @@ class _Gathering:
         self.told_apart = _told_apart(order)
         self.grouped = sorted({check.column for check in order.checks if check.type == "Fairness" and check.column})
         self.groups: dict[str, dict[str, dict[str, int]]] = {name: {} for name in self.grouped}
+        self.ungrouped = dict.fromkeys(self.grouped, 0)
         names = [LogColumn.FEATURE + feature.name for feature in reference.signature.features]
         self.together = {
             check.name: Together(check, names, reference.sample)
@@ -113,6 +114,7 @@ class _Gathering:
             duplicates=0.0 if self.duplicates is None else self.duplicates.share,
             answered_sample=None if self.own is None else self.own.table(),
             groups=self.groups,
+            ungrouped=self.ungrouped,
             newest_row=None if self.newest is None else _moment(self.newest),
             newest_labelled=newest_labelled,
             labels_counted=order.labels is not False,
@@ -208,9 +210,11 @@ class _Gathering:
 
     def _count_groups(self, name: str, own: pa.Table) -> None:
         column = LogColumn.FEATURE + name
-        if column not in own.schema.names or not own.num_rows:
+        if column not in own.schema.names:
+            self.ungrouped[name] += own.num_rows
             return
         groups = self._spelled(name, own.column(column))
+        self.ungrouped[name] += groups.count(None)
         answers = own.column(LogColumn.PREDICTION).cast(pa.string())
         counted = (
             pa.table({"group": pa.array(groups, pa.string()), "answer": answers})
@@ -227,7 +231,8 @@ class _Gathering:
 
     def _spelled(self, name: str, column: Any) -> list[str | None]:
         """The group of each row: a category itself, a number by the reference's quarters."""
-        profile = self.reference.features.column(LogColumn.FEATURE + name)
+        logged = LogColumn.FEATURE + name
+        profile = self.reference.features.column(logged) or self.reference.protected.column(logged)
         if isinstance(profile, CategoricalProfile) or profile is None:
             texts: list[str | None] = column.cast(pa.string()).to_pylist()
             return texts
@@ -321,7 +326,7 @@ def quarters(profile: NumericalProfile, values: Any) -> list[str | None]:
 
 
 def _told_apart(order: CheckOrder) -> tuple[str, ...]:
-    """The features by whose groups labelled rows are told apart."""
+    """The columns by whose groups labelled rows are told apart."""
     found: dict[str, None] = {}
     for check in order.checks:
         found |= dict.fromkeys(check.slices)

@@ -55,7 +55,7 @@ class Classified:
 
     @property
     def by_class(self) -> Floats:
-        """[rows, classes], each row adding up to one; of a class that only labels know the model said nothing."""
+        """[rows, classes]; of a class that only labels know the model said nothing."""
         if self.binary:
             return np.column_stack((1 - self.probability, self.probability))
         if self.probabilities is None:
@@ -70,9 +70,7 @@ class Classified:
             raise NotMeasurable(
                 f"{without} of {len(self.labels)} rows were logged without the probabilities of all classes"
             )
-        # They were rounded to single precision, and scikit-learn wants their sum to be one.
-        said = _divide(self.probabilities, self.probabilities.sum(axis=1, keepdims=True))
-        return np.pad(said, ((0, 0), (0, self.strangers)))
+        return np.pad(self.probabilities, ((0, 0), (0, self.strangers)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,7 +290,8 @@ def _ask_sklearn(metric: str, rows: Classified | Predicted) -> float:
 
         def predict_proba(self, X: Any) -> Any:
             assert isinstance(rows, Classified)
-            return rows.by_class
+            # In the precision of the log: scikit-learn looks how closely they add up to one, and scaled they would lose ties.
+            return rows.by_class if rows.binary else rows.by_class.astype(np.float32)
 
     try:
         return float(scorer(Logged(), np.zeros((len(rows.labels), 1)), rows.labels))

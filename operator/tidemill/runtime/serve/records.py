@@ -17,6 +17,7 @@ from tidemill.runtime.serve.arrow import arrow
 from tidemill.runtime.serve.features import Features, Rows
 from tidemill.runtime.serve.feedback import Label
 from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.signature import Feature
 
 OVERHEAD: Final = 400
 """About how many bytes a record takes beside its matrix."""
@@ -95,10 +96,10 @@ class LabelBatch(NamedTuple):
 
 
 class PredictionFile:
-    """Predictions as a Parquet file: one column per feature, numbers as float64 and categories as strings."""
+    """Predictions as a Parquet file: one column per feature and per protected column, numbers as float64 and categories as strings."""
 
     def __init__(self, features: Features, *, classifies: bool, redact: Collection[str] = ()) -> None:
-        """`redact` names features whose values are left out: their columns hold nothing."""
+        """`redact` names features and protected columns whose values are left out: their columns hold nothing."""
         self._features = features
         self._redact = frozenset(redact)
         self._classifies = classifies
@@ -148,7 +149,20 @@ class PredictionFile:
             else:
                 said = [word for record in records for word in record.asked.categories[place]]
                 columns[LogColumn.FEATURE + name] = pa.array(said, pa.string())
+        for place, column in enumerate(self._features.protected, self._features.count):
+            columns[LogColumn.FEATURE + column.name] = self._protected(records, place, column)
         return pa.table(columns)
+
+    def _protected(self, records: Sequence[Logged], place: int, column: Feature) -> Any:
+        """What was sent beside the features; null where it was not."""
+        import pyarrow as pa
+
+        numeric = column.type == "Numerical"
+        kind = pa.float64() if numeric else pa.string()
+        if column.name in self._redact:
+            return pa.nulls(sum(record.rows for record in records), kind)
+        words = [word for record in records for word in record.asked.categories.get(place) or [None] * record.rows]
+        return pa.array([None if word is None else float(word) for word in words] if numeric else words, kind)
 
     def _predictions(self, records: Sequence[Logged]) -> Any:
         import pyarrow as pa

@@ -20,6 +20,7 @@ from tidemill.runtime.predictor import Answer, Matrix
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
 from tidemill.runtime.signature import Signature
 from tidemill.runtime.tables import rowhash
+from tidemill.runtime.train import protected
 from tidemill.runtime.train.rows import LEAST_MET, Material
 
 SAMPLED: Final = 5_000
@@ -42,7 +43,8 @@ def profile(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer
     kinds = [ProfiledColumn(LogColumn.PREDICTION, "Categorical" if classification else "Numerical")]
     if LogColumn.SCORE in outputs.column_names:
         kinds.append(ProfiledColumn(LogColumn.SCORE, "Numerical"))
-    return Profile(of_inputs.rows, (*of_inputs.columns, *profile_table(outputs, kinds).columns))
+    beside = protected.profiles(rows.beside, signature.protected)
+    return Profile(of_inputs.rows, (*of_inputs.columns, *profile_table(outputs, kinds).columns, *beside))
 
 
 def expected(rows: Material) -> pa.Table:

@@ -79,6 +79,8 @@ class Material:
     served: int
     """How many of the rows learnt from were served."""
     warnings: tuple[str, ...]
+    beside: pa.Table
+    """The protected columns of the Dataset's rows."""
 
 
 def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
@@ -108,6 +110,7 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
     held_out = table.column(HOLDOUT).to_numpy()
     target = understand(kept.target, table.column(kept.target), task)
     base = _labelled(table, target, kept)
+    beside = table.select([column.name for column in kept.protected])
     learnt, measured = base.take(~held_out), base.take(held_out)
     if len(measured) < LEAST_HELD_OUT:
         raise NotEnoughRows(
@@ -130,7 +133,7 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
             f"{len(learnt)} {origin} can be learnt from, and at least {LEAST_LEARNT} are needed; wait for more labels, or give the Dataset more rows",
             retryable=wanted is not None,
         )
-    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings)
+    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside)
 
 
 def _as_heavy_as(base: Labelled, newer: Labelled) -> Labelled:
