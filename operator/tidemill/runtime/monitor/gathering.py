@@ -29,8 +29,6 @@ from tidemill.runtime.profile.numerical import NumericalProfile
 SAMPLED: Final = 5_000
 """Rows of the window that a classifier or an estimate of performance looks at."""
 MOST_GROUPS: Final = 200
-ANSWERED: Final = (*OUTPUTS, LogColumn.PROBABILITIES)
-"""What the log holds of answers."""
 _SLOTS: Final = 48
 """Stretches of a window in which rows are looked for; a gap of a quarter of them is told."""
 _US: Final = timedelta(microseconds=1)
@@ -51,6 +49,8 @@ class _Gathering:
     def __init__(self, order: CheckOrder, reference: Reference, store: Store) -> None:
         self.order, self.reference, self.store = order, reference, store
         types = {check.type for check in order.checks}
+        measured = not types.isdisjoint({"Performance", "EstimatedPerformance"})
+        self.answers = (*OUTPUTS, LogColumn.PROBABILITIES) if measured else OUTPUTS
         self.skipped, self.label_skipped = window.Skipped([]), window.Skipped([])
         self.features, self.outputs = Counter(reference.features), Counter(reference.outputs)
         self.samples = self.answered = self.skewed = self.misplaced = 0
@@ -68,7 +68,7 @@ class _Gathering:
             if check.type in TOGETHER and reference.sample is not None and reference.sample.num_rows >= 2
         }
         self.sample = Sample(SAMPLED, names) if self.together else None
-        self.own = Sample(SAMPLED, [*names, *ANSWERED]) if "EstimatedPerformance" in types else None
+        self.own = Sample(SAMPLED, [*names, *self.answers]) if "EstimatedPerformance" in types else None
         rules = {rule.metric for check in order.checks for rule in check.rules_}
         self.duplicates = Duplicates() if "DuplicateRequestShare" in rules else None
         self.mismatches: dict[str, int] = {}
@@ -76,7 +76,7 @@ class _Gathering:
     def run(self) -> tuple[Evidence, tuple[str, ...]]:
         order, store = self.order, self.store
         wanted = {column.name for column in (*self.reference.features.columns, *self.reference.outputs.columns)}
-        wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *ANSWERED}
+        wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *self.answers}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
         parts = window.keys(store, prediction_folder(order.namespace, order.service), order.start, order.end)
         start = order.start
@@ -203,7 +203,7 @@ class _Gathering:
         self._match_parts(window.keys(self.store, folder, span.start, span.end), span, labels)
 
     def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: window.Labels) -> None:
-        wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *ANSWERED}
+        wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *self.answers}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
         for batch in window.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
             self._match(window.within(batch, span.start, span.end), labels)

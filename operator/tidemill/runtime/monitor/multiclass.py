@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tidemill.runtime.monitor.confidence import CONFIDENCE, take
 from tidemill.runtime.monitor.estimation import LEAST_HELD_OUT, ROUNDS, Estimate, calibrate, ordered_pairs
@@ -66,6 +67,13 @@ def estimate(
     without = int(np.isnan(said).any(axis=1).sum())
     if without:
         raise NotMeasurable(f"{without} of {len(said)} rows were logged without the probabilities of all classes")
+    # Several threads would wait for each other over so little work.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _estimated(metric, held_out, answers, said, confidence or CONFIDENCE)
+
+
+def _estimated(metric: str, held_out: Classified, answers: Integers, said: Floats, confidence: float) -> Estimate:
+    assert held_out.probabilities is not None
     scaled = scaling(held_out)
     value = expected(metric, answers, said, likely(held_out, answers, said, scaled))
     if not np.isfinite(value):
@@ -80,8 +88,7 @@ def estimate(
         came = np.minimum((sums < random.random((len(said), 1))).sum(axis=1), classes - 1)
         drawn.append(expected(metric, answers, said, (came[:, None] == np.arange(classes)).astype(np.float64)))
     told = np.array([one for one in drawn if np.isfinite(one)] or [value])
-    beyond = (1 - (confidence or CONFIDENCE)) / 2
-    low, high = np.quantile(told, (beyond, 1 - beyond))
+    low, high = np.quantile(told, ((1 - confidence) / 2, (1 + confidence) / 2))
     return Estimate(value, min(value, float(low)), max(value, float(high)))
 
 

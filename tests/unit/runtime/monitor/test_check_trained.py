@@ -61,7 +61,9 @@ class Service:
     version: VersionOrder
     model: predictor.Predictor
 
-    def serve(self, rows: list[dict[str, Any]], *, labels: bool = True, without: tuple[str, ...] = ()) -> Answer:
+    def serve(
+        self, rows: list[dict[str, Any]], request: str = "r", *, labels: bool = True, without: tuple[str, ...] = ()
+    ) -> Answer:
         """Answer these rows in one request; `without` leaves columns out of the part."""
         codec = Codec("cards", self.version.name, self.model.signature)
         asked = [{name: value for name, value in row.items() if name != "card"} for row in rows]
@@ -69,15 +71,15 @@ class Service:
         answer = self.model.predict(read.matrix)
         author = Author(self.version.name, self.version.digest, "Stable", codec.labels)
         at = (START + timedelta(minutes=5)).timestamp()
-        part = PredictionFile(codec.features, classifies=True)([Prediction("r", at, read, answer, author)])
-        self._put(prediction_folder("team", "cards"), at, _without(part, without))
+        part = PredictionFile(codec.features, classifies=True)([Prediction(request, at, read, answer, author)])
+        self._put(prediction_folder("team", "cards"), at, request, _without(part, without))
         if labels:
-            given = tuple(Label("r", place, row["card"], at + 60) for place, row in enumerate(rows))
-            self._put(label_folder("team", "cards"), at, LabelFile(codec.labels)([LabelBatch(at + 60, given)]))
+            given = tuple(Label(request, place, row["card"], at + 60) for place, row in enumerate(rows))
+            self._put(label_folder("team", "cards"), at, request, LabelFile(codec.labels)([LabelBatch(at + 60, given)]))
         return answer
 
-    def _put(self, folder: str, at: float, content: bytes) -> None:
-        self.store.put(f"{folder}/{partition(at)}/pod-000001.parquet", content)
+    def _put(self, folder: str, at: float, name: str, content: bytes) -> None:
+        self.store.put(f"{folder}/{partition(at)}/{name}.parquet", content)
 
     def check(self, kind: str, metric: str, **others: Any) -> CheckOutcome:
         bounds = {} if kind == "EstimatedPerformance" or "maximum" in others else {"maximum_regression": 1.0}
@@ -178,6 +180,16 @@ def test_a_part_that_is_older_than_probabilities_of_all_classes_is_no_data(servi
     assert ["NoData", "NoData"] == [one.verdict for one in found]
     assert all("answered class only" in one.message for one in found)
     assert "Passing" == service.check("Performance", "f1").verdict
+
+
+def test_a_window_that_begins_with_older_parts_is_no_data_for_as_long_as_it_holds_some(service: Service) -> None:
+    service.serve(ROWS[:300], "older", without=("probabilities",))
+    service.serve(ROWS[300:], "newer")
+
+    found = [service.check(kind, "roc_auc_ovr") for kind in ("Performance", "EstimatedPerformance")]
+
+    assert ["NoData", "NoData"] == [one.verdict for one in found]
+    assert all("300 of 1500 rows were logged without" in one.message for one in found)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc_ovr", "f1", "balanced_accuracy", "recall_weighted", "log_loss"])
