@@ -163,7 +163,7 @@ def expected(metric: str, answers: Integers, said: Floats, likely: Floats) -> fl
     if metric in ("roc_auc_ovr", "roc_auc_ovr_weighted"):
         values = [ordered_pairs(said[:, one], likely[:, one]) for one in range(said.shape[1])]
         return float(np.average(values, weights=labelled if metric == "roc_auc_ovr_weighted" else None))
-    right = np.bincount(answers, likely[np.arange(rows), answers], minlength=said.shape[1])
+    right = np.bincount(answers, likely[np.arange(rows), answers], minlength=said.shape[1]).astype(np.float64)
     answered = np.bincount(answers, minlength=said.shape[1]).astype(np.float64)
     if metric == "balanced_accuracy":
         return mean_recall(right, labelled, answered)
