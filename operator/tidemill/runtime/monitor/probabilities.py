@@ -17,7 +17,7 @@ def kept(table: Any) -> bool:
     if LogColumn.PROBABILITIES not in table.schema.names:
         return False
     kind = table.schema.field(LogColumn.PROBABILITIES).type
-    return bool(pa.types.is_list(kind) and pa.types.is_floating(kind.value_type))
+    return bool(pa.types.is_list(kind) and kind.value_type == pa.float32())
 
 
 def of_classes(table: Any, classes: int) -> Floats | None:

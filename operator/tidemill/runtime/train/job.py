@@ -25,7 +25,7 @@ from tidemill.runtime.objects import Store
 from tidemill.runtime.predictor import Golden, Matrix, Predictor
 from tidemill.runtime.reports import model as report
 from tidemill.runtime.signature import Feature, Signature
-from tidemill.runtime.train import card, estimators, expected, finished, importance, measures, protected
+from tidemill.runtime.train import card, estimators, expected, finished, importance, measures
 from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.preprocessing import prepare
@@ -97,7 +97,8 @@ class _Run:
                 "features": tuple(
                     feature.model_copy(update={"importance": float(weight)})
                     for feature, weight in zip(features, weights, strict=True)
-                )
+                ),
+                "protected": self.rows.protected,
             }
         )
         evaluation = self._evaluate(Predictor(signature, ask, compiled=False), held_out)
@@ -186,8 +187,6 @@ class _Run:
 
     def _signature(self, features: tuple[Feature, ...], model: Any) -> Signature:
         target, held_out = self.rows.target, self.rows.held_out
-        beside, said = protected.columns_of(self.rows.beside, self.rows.schema.protected)
-        self.warnings += said
         return Signature(
             task=self.known.task,
             features=features,
@@ -196,7 +195,6 @@ class _Run:
             target_spread=float(np.std(held_out.truth)) if self.known.task == "Regression" else 0.0,
             gives_probabilities=self.known.task == "Classification" and hasattr(model, "predict_proba"),
             takes_missing=self.order.estimator.preprocessing == "Auto" or takes_missing(model),
-            protected=beside,
         )
 
     def _compile(self, model: Any, signature: Signature, matrix: Matrix, ask: Any) -> Compiled:

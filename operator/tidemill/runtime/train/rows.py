@@ -28,8 +28,10 @@ from tidemill.contract import LogColumn
 from tidemill.runtime import served
 from tidemill.runtime.failures import ArtifactCorrupt, NotEnoughRows, TargetMissing
 from tidemill.runtime.objects import Store
+from tidemill.runtime.signature import Feature
 from tidemill.runtime.tables import rowhash, schema
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
+from tidemill.runtime.train import protected
 from tidemill.runtime.train.estimators import Task
 from tidemill.runtime.train.target import Target, understand
 
@@ -81,6 +83,8 @@ class Material:
     warnings: tuple[str, ...]
     beside: pa.Table
     """The protected columns of the Dataset's rows."""
+    protected: tuple[Feature, ...]
+    """What these are."""
 
 
 def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
@@ -111,6 +115,8 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
     target = understand(kept.target, table.column(kept.target), task)
     base = _labelled(table, target, kept)
     beside = table.select([column.name for column in kept.protected])
+    guarded, said = protected.columns_of(beside, kept.protected)
+    warnings += said
     learnt, measured = base.take(~held_out), base.take(held_out)
     if len(measured) < LEAST_HELD_OUT:
         raise NotEnoughRows(
@@ -133,7 +139,7 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
             f"{len(learnt)} {origin} can be learnt from, and at least {LEAST_LEARNT} are needed; wait for more labels, or give the Dataset more rows",
             retryable=wanted is not None,
         )
-    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside)
+    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside, guarded)
 
 
 def _as_heavy_as(base: Labelled, newer: Labelled) -> Labelled:
