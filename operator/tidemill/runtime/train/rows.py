@@ -31,8 +31,8 @@ from tidemill.runtime.objects import Store
 from tidemill.runtime.signature import Feature
 from tidemill.runtime.tables import rowhash, schema
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
-from tidemill.runtime.train import protected
 from tidemill.runtime.train.estimators import Task
+from tidemill.runtime.train.protected import columns_of
 from tidemill.runtime.train.target import Target, understand
 
 LEAST_LEARNT: Final = 10
@@ -115,7 +115,7 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
     target = understand(kept.target, table.column(kept.target), task)
     base = _labelled(table, target, kept)
     beside = table.select([column.name for column in kept.protected])
-    guarded, said = protected.columns_of(beside, kept.protected)
+    guarded, said = columns_of(beside, kept.protected)
     warnings += said
     learnt, measured = base.take(~held_out), base.take(held_out)
     if len(measured) < LEAST_HELD_OUT:
