@@ -188,9 +188,9 @@ class Check(Model):
     maximum_regression: float | None = Field(default=None, ge=0)
     """For Performance and EstimatedPerformance: how much worse than on the version's own hold-out."""
     slices: tuple[ColumnName, ...] = Field(default=(), max_length=16)
-    """For Performance: also measured for each value of these columns; the worst slice with enough rows decides."""
+    """For Performance: also measured for each value of these columns, features or Protected ones; the worst slice with enough rows decides."""
     column: ColumnName | None = None
-    """For Fairness: the column whose groups are compared."""
+    """For Fairness: the column whose groups are compared, a feature or a Protected column that clients send too."""
     favorable: str | None = Field(default=None, min_length=1, max_length=256)
     """For Fairness: the answer that is good for the person; the greater of two where left out."""
     confidence: float | None = Field(default=None, ge=0.5, lt=1)

@@ -48,7 +48,7 @@ class ColumnSpec(Model):
     name: ColumnName
     """The column's name in the source."""
     role: Role = "Feature"
-    """What the column is for; an Entity is whom or what a row is about, kept beside the features and never learnt from."""
+    """What the column is for; an Entity is whom or what a row is about, kept beside the features and never learnt from. A Protected column tells groups of people apart: no model takes it, and a service logs it where clients send it beside the features."""
     type: ColumnType | None = None
     """Inferred when left out."""
     nullable: bool = True

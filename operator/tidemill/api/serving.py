@@ -45,7 +45,7 @@ class Predictions(Model):
     retention: Duration = "30d"
     """How long the log and its labels are kept; the pods delete what is older, by whole days."""
     redact: tuple[ColumnName, ...] = Field(default=(), max_length=256)
-    """Features whose values are left out of the log and of events."""
+    """Features and Protected columns whose values are left out of the log and of events."""
     cloud_events: CloudEvents | None = None
     """Where logged requests are sent too."""
 

@@ -80,6 +80,8 @@ class Signature:
     """For classification: whether an answer carries a probability for each class."""
     takes_missing: bool = True
     """Whether a row with a missing value is answered; otherwise it is refused."""
+    protected: tuple[Feature, ...] = ()
+    """Columns that the model never takes. Clients may send them beside the features, and they are logged to tell groups apart."""
 
     def model_copy(self, *, update: Mapping[str, Any]) -> Signature:
         """This signature with other values."""
@@ -87,6 +89,7 @@ class Signature:
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON types."""
+        protected = {"protected": [column.to_wire() for column in self.protected]} if self.protected else {}
         return {
             "task": self.task,
             "features": [feature.to_wire() for feature in self.features],
@@ -95,6 +98,7 @@ class Signature:
             "targetSpread": self.target_spread,
             "givesProbabilities": self.gives_probabilities,
             "takesMissing": self.takes_missing,
+            **protected,
         }
 
     @classmethod
@@ -111,6 +115,7 @@ class Signature:
             target_spread=_number(wire, "targetSpread", 0.0) or 0.0,
             gives_probabilities=_of(bool, wire, "givesProbabilities", True),
             takes_missing=_of(bool, wire, "takesMissing", True),
+            protected=tuple(Feature.from_wire(column) for column in _of(list, wire, "protected", [])),
         )
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.durations import delta
 from tidemill.contract import CheckOutcome, LogColumn
-from tidemill.runtime.monitor import concept, estimation, fairness
+from tidemill.runtime.monitor import concept, estimation, fairness, multiclass, probabilities
 from tidemill.runtime.monitor.confidence import Interval, interval, take, z_of
 from tidemill.runtime.monitor.evidence import Evidence, Reference
 from tidemill.runtime.monitor.performance import Classified, NotMeasurable, classified, measure
@@ -138,7 +139,7 @@ def _estimated(metric: str, reference: Reference, sample: Any, confidence: float
             np.column_stack((space.points(sample), now)),
             confidence=confidence,
         )
-    if LogColumn.SCORE not in sample.column_names:
+    if LogColumn.SCORE not in sample.column_names or np.isnan(numbers(sample, LogColumn.SCORE)).all():
         raise NotMeasurable("the model gives no probabilities")
     known = classified(
         reference.signature.classes,
@@ -148,6 +149,11 @@ def _estimated(metric: str, reference: Reference, sample: Any, confidence: float
     )
     said = sample.column(LogColumn.PREDICTION).to_pylist()
     window = classified(reference.signature.classes, said, said)
+    classes = len(reference.signature.classes)
+    if classes > 2 and metric != "accuracy":
+        known = replace(known, probabilities=probabilities.of_classes(held_out, classes))
+        every = probabilities.of_classes(sample, classes)
+        return multiclass.estimate(metric, known, window.answers, every, confidence=confidence)
     return estimation.estimate(metric, known, window.answers, numbers(sample, LogColumn.SCORE), confidence=confidence)
 
 
@@ -196,8 +202,17 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
     favorable = check.favorable or str(signature.classes[-1])
     if favorable not in {str(label) for label in signature.classes}:
         return no_data(check, f"the model never answers {favorable!r}; set favorable to one of its classes")
-    if check.column not in {feature.name for feature in signature.features}:
-        return no_data(check, f"the log holds no column {check.column!r}: it is no feature of the version")
+    if check.column not in {column.name for column in (*signature.features, *signature.protected)}:
+        return no_data(
+            check,
+            f"the log holds no column {check.column!r}: it is no feature of the version, and no protected column of the Dataset that it was made from",
+        )
+    lacking, of = _lacking(check, evidence)
+    if of and lacking == of:
+        return no_data(
+            check,
+            f"none of {of:,} rows has a value of {check.column}; send it beside the features, and do not redact it",
+        )
     try:
         if check.metric in fairness.NEEDS_LABELS:
             rates = _labelled_rates(check, evidence, favorable)
@@ -212,6 +227,7 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
     room = fairness.room_of(check.metric, found, z_of(check.confidence))
     # Failing needs the whole interval beyond the bound, as for any metric.
     verdict = judged(1.0 if least else -1.0, found.value, Interval(found.value - room, found.value + room), threshold)
+    without = f"; {lacking:,} of {of:,} rows have no value of it and are left out" if lacking else ""
     said = ", ".join(f"{group.group} {group.selected:.1%} of {group.rows:,}" for group in (found.lowest, found.highest))
     return CheckOutcome(
         name=check.name,
@@ -225,8 +241,18 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
             Moved(column=f"{check.column} = {group.group}", method="SelectionRate", value=round(group.selected, 6))
             for group in (found.lowest, found.highest)
         ),
-        message=f"{check.metric} by {check.column} is {found.value:.3g} (answered {favorable!r}: {said}); {threshold:g} is the {'least' if least else 'most'}",
+        message=f"{check.metric} by {check.column} is {found.value:.3g} (answered {favorable!r}: {said}){without}; {threshold:g} is the {'least' if least else 'most'}",
     )
+
+
+def _lacking(check: Check, evidence: Evidence) -> tuple[int, int]:
+    """How many rows have no value of the check's column, and of how many."""
+    assert check.metric is not None and check.column is not None
+    if check.metric not in fairness.NEEDS_LABELS:
+        return evidence.ungrouped.get(check.column, 0), evidence.answered
+    groups = () if evidence.labelled is None else evidence.labelled.columns.get(check.column)
+    rows = evidence.labels
+    return (rows, rows) if groups is None else (groups.count(None), rows)
 
 
 def _labelled_rates(check: Check, evidence: Evidence, favorable: str) -> list[fairness.Rates]:

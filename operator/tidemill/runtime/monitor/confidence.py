@@ -105,4 +105,5 @@ def take(rows: Classified | Predicted, chosen: Any) -> Classified | Predicted:
     if isinstance(rows, Predicted):
         return Predicted(rows.labels[chosen], rows.answers[chosen])
     scores = None if rows.scores is None else rows.scores[chosen]
-    return replace(rows, labels=rows.labels[chosen], answers=rows.answers[chosen], scores=scores)
+    every = None if rows.probabilities is None else rows.probabilities[chosen]
+    return replace(rows, labels=rows.labels[chosen], answers=rows.answers[chosen], scores=scores, probabilities=every)

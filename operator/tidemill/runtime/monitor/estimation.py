@@ -8,6 +8,8 @@ answers on rows it had not learnt from: by Platt's two parameters up to 1,000 ro
 Regression (direct loss estimation): a second model learns, on the same rows, how large errors are for such inputs and
 answers, and says so for the window's.
 
+More than two classes: see `multiclass`; accuracy needs no more than is here.
+
 (NannyML's documentation of CBPE and DLE; Guillory et al., Predicting with confidence on unseen distributions, 2021)
 """
 
@@ -28,7 +30,7 @@ from tidemill.runtime.train.measures import ERRORS
 
 LEAST_HELD_OUT: Final = 50
 FEW: Final = 1000
-_ROUNDS: Final = 60
+ROUNDS: Final = 60
 
 
 class Estimate(NamedTuple):
@@ -136,7 +138,7 @@ class Probable:
     def positive(self) -> Floats:
         """Calibrated probability of the second of two classes."""
         if not self.binary:
-            raise NotMeasurable("the log holds the probability of the answered class only; take accuracy")
+            raise NotMeasurable("there is a probability of the positive class only where there are two classes")
         return np.asarray(np.where(self.answers == 1, self.right, 1 - self.right))
 
 
@@ -171,7 +173,7 @@ def estimate(
     value = expected(metric, probable(held_out, answers, scores))
     random = np.random.default_rng(7)
     drawn = []
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         chosen = take(held_out, random.integers(0, len(held_out.labels), len(held_out.labels)))
         assert isinstance(chosen, Classified)
         likely = probable(chosen, answers, scores)
@@ -223,8 +225,11 @@ def _balanced(rows: Probable, positive: Floats) -> float:
 
 
 def _roc_auc(rows: Probable, positive: Floats) -> float:
-    """Every row is both, a positive one with its probability and a negative one with the rest."""
-    score = np.where(rows.answers == 1, rows.scores, 1 - rows.scores)
+    return ordered_pairs(np.where(rows.answers == 1, rows.scores, 1 - rows.scores), positive)
+
+
+def ordered_pairs(score: Floats, positive: Floats) -> float:
+    """ROC-AUC where every row is both, a positive one with its probability and a negative one with the rest."""
     _, place = np.unique(score, return_inverse=True)
     of_positive = np.bincount(place, positive)
     of_negative = np.bincount(place, 1 - positive)

@@ -37,6 +37,8 @@ class Reference:
     """Some rows of it, named as in the log; None where the version carries none."""
     answers: pa.Table | None = None
     """Rows that the version had not learnt from, with `label`, `prediction` and `score`."""
+    protected: Profile = field(default_factory=lambda: Profile(0, ()))
+    """Its columns, named as in the log, are the protected ones that are numbers."""
 
     @classmethod
     def of(
@@ -50,7 +52,8 @@ class Reference:
     ) -> Reference:
         """From a version's files; a feature's column may be named with or without the log's prefix."""
         features, outputs = as_logged(profile, [feature.name for feature in signature.features])
-        return cls(signature, features, outputs, metrics, sample, answers)
+        protected, _ = as_logged(profile, [column.name for column in signature.protected])
+        return cls(signature, features, outputs, metrics, sample, answers, protected)
 
     def feature(self, logged: str) -> Feature:
         """The feature behind a column of the log."""
@@ -64,7 +67,7 @@ class Labelled:
 
     rows: Classified | Predicted
     columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
-    """Per feature by which rows are told apart, the group of each row, as text."""
+    """Per column by which rows are told apart, the group of each row, as text."""
 
     def __len__(self) -> int:
         return len(self.rows.labels)
@@ -110,7 +113,9 @@ class Evidence:
     answered_sample: pa.Table | None = None
     """Some rows that the monitored version answered, with features, predictions and scores."""
     groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
-    """Per feature whose groups are compared: group → answer → rows."""
+    """Per column whose groups are compared: group → answer → rows."""
+    ungrouped: Mapping[str, int] = field(default_factory=dict)
+    """Per column whose groups are compared: rows that have no value of it."""
     labels_counted: bool = True
     """False where nobody asked for labels, and none were looked for."""
     newest_row: datetime | None = None

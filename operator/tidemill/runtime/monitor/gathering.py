@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.contract import CheckOrder, LogColumn, TimeRange, label_folder, prediction_folder
-from tidemill.runtime.monitor import counted, ordered, window
+from tidemill.runtime.monitor import counted, ordered, probabilities, window
 from tidemill.runtime.monitor.comparison import compare
 from tidemill.runtime.monitor.duplicates import Duplicates
 from tidemill.runtime.monitor.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
@@ -48,6 +49,8 @@ class _Gathering:
     def __init__(self, order: CheckOrder, reference: Reference, store: Store) -> None:
         self.order, self.reference, self.store = order, reference, store
         types = {check.type for check in order.checks}
+        measured = not types.isdisjoint({"Performance", "EstimatedPerformance"})
+        self.answers = (*OUTPUTS, LogColumn.PROBABILITIES) if measured else OUTPUTS
         self.skipped, self.label_skipped = window.Skipped([]), window.Skipped([])
         self.features, self.outputs = Counter(reference.features), Counter(reference.outputs)
         self.samples = self.answered = self.skewed = self.misplaced = 0
@@ -57,6 +60,7 @@ class _Gathering:
         self.told_apart = _told_apart(order)
         self.grouped = sorted({check.column for check in order.checks if check.type == "Fairness" and check.column})
         self.groups: dict[str, dict[str, dict[str, int]]] = {name: {} for name in self.grouped}
+        self.ungrouped = dict.fromkeys(self.grouped, 0)
         names = [LogColumn.FEATURE + feature.name for feature in reference.signature.features]
         self.together = {
             check.name: Together(check, names, reference.sample)
@@ -64,7 +68,7 @@ class _Gathering:
             if check.type in TOGETHER and reference.sample is not None and reference.sample.num_rows >= 2
         }
         self.sample = Sample(SAMPLED, names) if self.together else None
-        self.own = Sample(SAMPLED, [*names, *OUTPUTS]) if "EstimatedPerformance" in types else None
+        self.own = Sample(SAMPLED, [*names, *self.answers]) if "EstimatedPerformance" in types else None
         rules = {rule.metric for check in order.checks for rule in check.rules_}
         self.duplicates = Duplicates() if "DuplicateRequestShare" in rules else None
         self.mismatches: dict[str, int] = {}
@@ -72,7 +76,7 @@ class _Gathering:
     def run(self) -> tuple[Evidence, tuple[str, ...]]:
         order, store = self.order, self.store
         wanted = {column.name for column in (*self.reference.features.columns, *self.reference.outputs.columns)}
-        wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *OUTPUTS}
+        wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *self.answers}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
         parts = window.keys(store, prediction_folder(order.namespace, order.service), order.start, order.end)
         start = order.start
@@ -110,6 +114,7 @@ class _Gathering:
             duplicates=0.0 if self.duplicates is None else self.duplicates.share,
             answered_sample=None if self.own is None else self.own.table(),
             groups=self.groups,
+            ungrouped=self.ungrouped,
             newest_row=None if self.newest is None else _moment(self.newest),
             newest_labelled=newest_labelled,
             labels_counted=order.labels is not False,
@@ -186,6 +191,7 @@ class _Gathering:
             return
         found_rows, values, when = labels.match(own)
         names = [name for name in (*OUTPUTS, LogColumn.TIME) if name in own.schema.names]
+        names += [LogColumn.PROBABILITIES] * probabilities.kept(own)
         names += [LogColumn.FEATURE + name for name in self.told_apart if LogColumn.FEATURE + name in own.schema.names]
         kept = own.select(names).filter(pa.array(found_rows))
         self.skewed += int((when < kept.column(LogColumn.TIME).cast(pa.int64()).to_numpy()).sum())
@@ -197,16 +203,18 @@ class _Gathering:
         self._match_parts(window.keys(self.store, folder, span.start, span.end), span, labels)
 
     def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: window.Labels) -> None:
-        wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *OUTPUTS}
+        wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *self.answers}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
         for batch in window.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
             self._match(window.within(batch, span.start, span.end), labels)
 
     def _count_groups(self, name: str, own: pa.Table) -> None:
         column = LogColumn.FEATURE + name
-        if column not in own.schema.names or not own.num_rows:
+        if column not in own.schema.names:
+            self.ungrouped[name] += own.num_rows
             return
         groups = self._spelled(name, own.column(column))
+        self.ungrouped[name] += groups.count(None)
         answers = own.column(LogColumn.PREDICTION).cast(pa.string())
         counted = (
             pa.table({"group": pa.array(groups, pa.string()), "answer": answers})
@@ -223,7 +231,8 @@ class _Gathering:
 
     def _spelled(self, name: str, column: Any) -> list[str | None]:
         """The group of each row: a category itself, a number by the reference's quarters."""
-        profile = self.reference.features.column(LogColumn.FEATURE + name)
+        logged = LogColumn.FEATURE + name
+        profile = self.reference.features.column(logged) or self.reference.protected.column(logged)
         if isinstance(profile, CategoricalProfile) or profile is None:
             texts: list[str | None] = column.cast(pa.string()).to_pylist()
             return texts
@@ -259,7 +268,9 @@ class _Gathering:
             if LogColumn.SCORE in table.schema.names
             else np.full(len(said), np.nan)
         )
-        return Labelled(classified(signature.classes, said, answers, scores), columns), newest
+        rows = classified(signature.classes, said, answers, scores)
+        every = probabilities.of_classes(table, len(signature.classes))
+        return Labelled(replace(rows, probabilities=every), columns), newest
 
     def _joints(self) -> dict[str, Joint]:
         drawn = None if self.sample is None else self.sample.table()
@@ -315,7 +326,7 @@ def quarters(profile: NumericalProfile, values: Any) -> list[str | None]:
 
 
 def _told_apart(order: CheckOrder) -> tuple[str, ...]:
-    """The features by whose groups labelled rows are told apart."""
+    """The columns by whose groups labelled rows are told apart."""
     found: dict[str, None] = {}
     for check in order.checks:
         found |= dict.fromkeys(check.slices)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 
 import river.drift
+import scipy.optimize
 import scipy.special
 import sklearn.ensemble
 import sklearn.metrics

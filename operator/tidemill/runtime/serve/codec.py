@@ -168,7 +168,6 @@ class Codec:
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
         found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]] = {}
         at = 0
-        name = ""
         for place, tensor in enumerate(inputs):
             where = f"inputs[{place}]"
             if type(tensor) is not dict:
@@ -192,11 +191,29 @@ class Codec:
             at += size
         if at != len(raw):
             raise bad(f"body: {len(raw) - at} bytes belong to no tensor")
-        positional = len(found) == 1 and (self.features.count > 1 or name not in self.features.index)
-        rows = self._matrix(*found[name]) if positional else self._columns(found)
+        beside = self._beside(found)
+        positional = len(found) == 1 and (self.features.count > 1 or found.keys().isdisjoint(self.features.index))
+        rows = self._matrix(*next(iter(found.values()))) if positional else self._columns(found)
         if raw:
             must_be_finite(rows.matrix, self.features.names)
+        if beside:
+            for column, values in beside.items():
+                if len(values) != len(rows.matrix):
+                    raise bad(f"inputs.{column}.shape: has {len(values)} rows, where there are {len(rows.matrix)}")
+            rows = Rows(rows.matrix, rows.categories | self.features.beside(beside))
         return rows, positional
+
+    def _beside(
+        self, found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]]
+    ) -> dict[str, list[Any]]:
+        """Protected columns, taken from the tensors; one tensor alone is the model's, whatever its name."""
+        names = [column.name for column in self.features.protected if column.name in found]
+        if not names or len(found) == 1:
+            return {}
+        return {
+            name: values if isinstance(values, list) else _as_listed(values)
+            for name, (_, values) in ((name, found.pop(name)) for name in names)
+        }
 
     def _matrix(self, shape: tuple[int, ...], values: tensors.Numbers | tensors.Texts) -> Rows:
         count = self.features.count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.runtime.serve.refusal import bad, shown
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.signature import Feature, Signature
 
 Matrix = NDArray[Any]
 """[rows, features], float64 or, from the binary extension, as the client sent it."""
@@ -28,7 +28,7 @@ class Rows(NamedTuple):
     matrix: Matrix
     """[rows, features], in the order of the signature."""
     categories: dict[int, list[str | None]]
-    """By index of the feature: what the client said, row by row."""
+    """By index of the feature: what the client said, row by row. Protected columns that were sent stand behind the features."""
 
 
 NO_CATEGORIES: Final[dict[int, list[str | None]]] = {}
@@ -49,6 +49,9 @@ class Features:
         )
         """For each feature that is a category: its index by name."""
         self._spelling = tuple(_numbers_among(feature.categories) for feature in signature.features)
+        self.protected = signature.protected
+        """Columns that are logged where they are sent, and that the model never sees."""
+        self._protected_spelling = tuple(_numbers_among(column.categories) for column in signature.protected)
         self.numeric = all(lookup is None for lookup in self.indexes)
         self._pack = struct.Struct(f"{self.count}d").pack
         self._values = itemgetter(*self.names)
@@ -61,7 +64,8 @@ class Features:
             except (struct.error, OverflowError, TypeError, KeyError):
                 pass
             else:
-                return Rows(np.frombuffer(packed).reshape(len(rows), self.count), NO_CATEGORIES)
+                said = self._beside(rows) if self.protected else NO_CATEGORIES
+                return Rows(np.frombuffer(packed).reshape(len(rows), self.count), said)
         for place, row in enumerate(rows):
             if not isinstance(row, dict):
                 raise bad(f"rows[{place}]: must be an object that names each feature, not {shown(row)}")
@@ -69,7 +73,25 @@ class Features:
                 missing = next(name for name in self.names if name not in row)
                 raise bad(f"rows[{place}].{missing}: is not there; send null for a value that is missing")
         columns = [[row[name] for row in rows] for name in self.names]
-        return self.from_columns(columns, lambda column, row: f"rows[{row}].{self.names[column]}")
+        found = self.from_columns(columns, lambda column, row: f"rows[{row}].{self.names[column]}")
+        return Rows(found.matrix, found.categories | self._beside(rows))
+
+    def _beside(self, rows: Sequence[Any]) -> dict[int, list[str | None]]:
+        names = [column.name for column in self.protected]
+        return self.beside(
+            {name: [row.get(name) for row in rows] for name in names if any(name in row for row in rows)}
+        )
+
+    def beside(self, sent: Mapping[str, Sequence[Any]]) -> dict[int, list[str | None]]:
+        """Protected columns as the log keeps them, by their place behind the features.
+
+        A value that is neither a number nor a text is missing: what no model needs must not cost an answer.
+        """
+        return {
+            self.count + place: [_group(value, column, spelling) for value in sent[column.name]]
+            for place, (column, spelling) in enumerate(zip(self.protected, self._protected_spelling, strict=True))
+            if column.name in sent
+        }
 
     def from_columns(self, columns: Sequence[Sequence[Any]], where: Any) -> Rows:
         """Rows from one sequence of JSON values per feature; `where(column, row)` names a place for an error."""
@@ -98,14 +120,29 @@ class Features:
         """A category as the Dataset spells it: JSON knows truth values and numbers, of which it keeps texts."""
         if value is None or value == "":
             return None
-        if isinstance(value, str):
-            return value
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, (int, float)):
-            whole = abs(value) < EXACT and value == value // 1
-            return self._spelling[column].get(value) or str(int(value) if whole else value)
+        if isinstance(value, (str, int, float)):
+            return _spelled(value, self._spelling[column])
         raise bad(f"{where(column, row)}: must be a string or null, not {shown(value)}")
+
+
+def _spelled(value: str | float, spelling: Mapping[float, str]) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    whole = abs(value) < EXACT and value == value // 1
+    return spelling.get(value) or str(int(value) if whole else value)
+
+
+def _group(value: Any, column: Feature, spelling: Mapping[float, str]) -> str | None:
+    """A protected value in words, numbers too; None where it is missing, or nothing that tells a group."""
+    if column.type == "Categorical":
+        usable = isinstance(value, (str, int, float)) and value != "" and value == value
+        return _spelled(value, spelling) if usable else None
+    try:
+        return repr(float(value)) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _numbers_among(categories: Sequence[str]) -> dict[float, str]:

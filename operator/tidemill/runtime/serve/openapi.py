@@ -165,7 +165,7 @@ def _schemas(signature: Signature) -> Schema:
     row = {
         "type": "object",
         "required": [feature.name for feature in signature.features],
-        "properties": {feature.name: _of(feature) for feature in signature.features},
+        "properties": {column.name: _of(column) for column in (*signature.protected, *signature.features)},
         "additionalProperties": True,
     }
     rows: Schema = {

@@ -17,6 +17,7 @@ from tidemill.runtime.serve.arrow import arrow
 from tidemill.runtime.serve.features import Features, Rows
 from tidemill.runtime.serve.feedback import Label
 from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.signature import Feature
 
 OVERHEAD: Final = 400
 """About how many bytes a record takes beside its matrix."""
@@ -95,10 +96,10 @@ class LabelBatch(NamedTuple):
 
 
 class PredictionFile:
-    """Predictions as a Parquet file: one column per feature, numbers as float64 and categories as strings."""
+    """Predictions as a Parquet file: one column per feature and per protected column, numbers as float64 and categories as strings."""
 
     def __init__(self, features: Features, *, classifies: bool, redact: Collection[str] = ()) -> None:
-        """`redact` names features whose values are left out: their columns hold nothing."""
+        """`redact` names features and protected columns whose values are left out: their columns hold nothing."""
         self._features = features
         self._redact = frozenset(redact)
         self._classifies = classifies
@@ -136,6 +137,8 @@ class PredictionFile:
             LogColumn.PREDICTION: self._predictions(records),
             LogColumn.SCORE: self._scores(records),
         }
+        if self._classifies:
+            columns[LogColumn.PROBABILITIES] = _probabilities(records)
         matrix = np.concatenate([record.asked.matrix for record in records], dtype=np.float64)
         for place, (name, lookup) in enumerate(zip(self._features.names, self._features.indexes, strict=True)):
             if name in self._redact:
@@ -146,7 +149,20 @@ class PredictionFile:
             else:
                 said = [word for record in records for word in record.asked.categories[place]]
                 columns[LogColumn.FEATURE + name] = pa.array(said, pa.string())
+        for place, column in enumerate(self._features.protected, self._features.count):
+            columns[LogColumn.FEATURE + column.name] = self._protected(records, place, column)
         return pa.table(columns)
+
+    def _protected(self, records: Sequence[Logged], place: int, column: Feature) -> Any:
+        """What was sent beside the features; null where it was not."""
+        import pyarrow as pa
+
+        numeric = column.type == "Numerical"
+        kind = pa.float64() if numeric else pa.string()
+        if column.name in self._redact:
+            return pa.nulls(sum(record.rows for record in records), kind)
+        words = [word for record in records for word in record.asked.categories.get(place) or [None] * record.rows]
+        return pa.array([None if word is None else float(word) for word in words] if numeric else words, kind)
 
     def _predictions(self, records: Sequence[Logged]) -> Any:
         import pyarrow as pa
@@ -169,6 +185,27 @@ class PredictionFile:
             for record in records
         ]
         return pa.array(np.concatenate(scores), from_pandas=True)
+
+
+def _probabilities(records: Sequence[Logged]) -> Any:
+    """Of all classes, where there are more than two: one list for each row, made of one array for all rows."""
+    import pyarrow as pa
+
+    from tidemill.contract_serving import LogColumn
+
+    widths, told = [], []
+    for record in records:
+        said = record.answer.probabilities
+        if said is None or not 2 < said.shape[1] <= LogColumn.MOST_CLASSES:
+            widths.append(0)
+        else:
+            widths.append(said.shape[1])
+            told.append(said.astype(np.float32).ravel())
+    lengths = np.repeat(widths, [record.rows for record in records])
+    if not told:
+        return pa.nulls(len(lengths), pa.list_(pa.float32()))
+    ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.concatenate(told)), mask=pa.array(lengths == 0))
 
 
 def _requests(records: Sequence[Logged], whose: Any) -> Any:

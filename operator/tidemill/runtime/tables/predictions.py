@@ -40,7 +40,11 @@ def read(
     """
     service, window = source.inference_service_ref.name, order.window
     signature = _signature(order, store)
-    features = tuple(Column(name=one.name, role="Feature", type=one.type) for one in signature.features)
+    features = tuple(
+        Column(name=one.name, role=role, type=one.type)
+        for role, columns in (("Feature", signature.features), ("Protected", signature.protected))
+        for one in columns
+    )
     found = served.read(store, namespace, service, window.start, window.end, features)
     said = f"from {window.start.isoformat()} to {window.end.isoformat()}"
     rows = found.labelled if source.labels == "Required" else found.table
@@ -63,7 +67,7 @@ def read(
         )
     if source.labels == "Required":
         table = table.filter(pc.is_valid(labels))
-    known = [ColumnSpec(name=one.name, type=one.type) for one in signature.features]
+    known = [ColumnSpec(name=one.name, role=one.role, type=one.type) for one in features]
     if signature.target in table.column_names and not any(spec.role == "Target" for spec in declared):
         known.append(ColumnSpec(name=signature.target, role="Target"))
     given = {spec.name for spec in declared}

@@ -51,6 +51,10 @@ class Schema(Model):
     def features(self) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.role == "Feature")
 
+    @property
+    def protected(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.role == "Protected")
+
 
 def compare(before: Sequence[Column], after: Sequence[Column], evolution: str) -> None:
     """Raises SchemaMismatch where `after` changes more than `evolution` allows."""

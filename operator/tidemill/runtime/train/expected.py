@@ -20,6 +20,7 @@ from tidemill.runtime.predictor import Answer, Matrix
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
 from tidemill.runtime.signature import Signature
 from tidemill.runtime.tables import rowhash
+from tidemill.runtime.train import protected
 from tidemill.runtime.train.rows import LEAST_MET, Material
 
 SAMPLED: Final = 5_000
@@ -42,7 +43,8 @@ def profile(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer
     kinds = [ProfiledColumn(LogColumn.PREDICTION, "Categorical" if classification else "Numerical")]
     if LogColumn.SCORE in outputs.column_names:
         kinds.append(ProfiledColumn(LogColumn.SCORE, "Numerical"))
-    return Profile(of_inputs.rows, (*of_inputs.columns, *profile_table(outputs, kinds).columns))
+    beside = protected.profiles(rows.beside, signature.protected)
+    return Profile(of_inputs.rows, (*of_inputs.columns, *profile_table(outputs, kinds).columns, *beside))
 
 
 def expected(rows: Material) -> pa.Table:
@@ -91,7 +93,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def as_logged(answer: Answer, signature: Signature) -> pa.Table:
-    """Answers as a service logs them: labels as text or numbers, and the probability of the label."""
+    """Answers as a service logs them: labels as text or numbers, the probability of the label, and those of all classes where there are more than two."""
     if signature.task == "Regression":
         return pa.table({LogColumn.PREDICTION: pa.array(answer.values, pa.float64())})
     texts = np.array([str(label) for label in signature.classes], dtype=object)
@@ -99,4 +101,8 @@ def as_logged(answer: Answer, signature: Signature) -> pa.Table:
     if answer.probabilities is not None:
         chosen = np.asarray(answer.probabilities, np.float64)[np.arange(len(answer.values)), answer.values]
         logged[LogColumn.SCORE] = pa.array(chosen, pa.float64())
+        if 2 < len(signature.classes) <= LogColumn.MOST_CLASSES:
+            every = pa.array(np.asarray(answer.probabilities, np.float32).ravel())
+            ends = np.arange(len(answer.values) + 1, dtype=np.int32) * len(signature.classes)
+            logged[LogColumn.PROBABILITIES] = pa.ListArray.from_arrays(pa.array(ends), every)
     return pa.table(logged)

@@ -107,7 +107,8 @@ class _Run:
                 "features": tuple(
                     feature.model_copy(update={"importance": float(weight)})
                     for feature, weight in zip(features, weights, strict=True)
-                )
+                ),
+                "protected": self.rows.protected,
             }
         )
         evaluation = self._evaluate(Predictor(signature, ask, compiled=False), held_out)

@@ -37,13 +37,14 @@ ERRORS: Final = {
     "max_error": "neg_max_error",
     "mean_absolute_percentage_error": "neg_mean_absolute_percentage_error",
 }
-_OF_MANY: Final = {
+OF_MANY: Final = {
     "f1": "f1_macro",
     "precision": "precision_macro",
     "recall": "recall_macro",
     "jaccard": "jaccard_macro",
     "roc_auc": "roc_auc_ovr",
 }
+"""What a metric made for two classes means for more."""
 
 
 def chosen(wanted: Sequence[str], task: Task) -> tuple[str, ...]:
@@ -100,7 +101,7 @@ def measure(
     for name in names:
         scorer_name = ERRORS.get(name, name)
         if len(signature.classes) > 2:
-            scorer_name = _OF_MANY.get(scorer_name, scorer_name)
+            scorer_name = OF_MANY.get(scorer_name, scorer_name)
         try:
             with warnings.catch_warnings():
                 # What is not defined for these rows is no number to gate on.

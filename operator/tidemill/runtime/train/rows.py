@@ -28,9 +28,11 @@ from tidemill.contract import LogColumn
 from tidemill.runtime import served
 from tidemill.runtime.failures import ArtifactCorrupt, NotEnoughRows, TargetMissing
 from tidemill.runtime.objects import Store
+from tidemill.runtime.signature import Feature
 from tidemill.runtime.tables import rowhash, schema
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
 from tidemill.runtime.train.estimators import Task
+from tidemill.runtime.train.protected import columns_of
 from tidemill.runtime.train.target import Target, understand
 
 LEAST_LEARNT: Final = 10
@@ -84,6 +86,10 @@ class Material:
     served: int
     """How many of the rows learnt from were served."""
     warnings: tuple[str, ...]
+    beside: pa.Table
+    """The protected columns of the Dataset's rows."""
+    protected: tuple[Feature, ...]
+    """What these are."""
 
 
 def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
@@ -113,6 +119,9 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
     held_out = table.column(HOLDOUT).to_numpy()
     target = understand(kept.target, table.column(kept.target), task)
     base = _labelled(table, target, kept)
+    beside = table.select([column.name for column in kept.protected])
+    guarded, said = columns_of(beside, kept.protected)
+    warnings += said
     learnt, measured = base.take(~held_out), base.take(held_out)
     if len(measured) < LEAST_HELD_OUT:
         raise NotEnoughRows(
@@ -135,7 +144,7 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
             f"{len(learnt)} {origin} can be learnt from, and at least {LEAST_LEARNT} are needed; wait for more labels, or give the Dataset more rows",
             retryable=wanted is not None,
         )
-    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings)
+    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside, guarded)
 
 
 def _as_heavy_as(base: Labelled, newer: Labelled) -> Labelled:

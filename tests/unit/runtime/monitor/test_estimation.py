@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tidemill.runtime.monitor import estimation
+from tidemill.runtime.monitor import estimation, multiclass
 from tidemill.runtime.monitor.performance import Classified, NotMeasurable, measure
 from tidemill.runtime.train.measures import ERRORS
 
@@ -101,17 +102,118 @@ def test_accuracy_that_falls_with_harder_biopsies_is_seen_without_labels() -> No
     assert realised == pytest.approx(estimated, abs=0.05)
 
 
-def test_accuracy_of_ten_classes_is_what_labels_say_later() -> None:
-    digits = load_digits()
-    fit, held, later = split(len(digits.data), 5, 0.35, 0.35)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(digits.data[fit], digits.target[fit])
-    classes = tuple(str(digit) for digit in range(10))
-    known = answered(model, digits.data[held], digits.target[held], classes)
-    rows = answered(model, digits.data[later], digits.target[later], classes)
+def ten_classes(seed: int) -> tuple[Classified, Classified]:
+    """A model that is too sure of itself: its answers held out, and later ones, with probabilities of ten classes."""
+    data = load_digits()
+    pixels = data.data[:, 20:36]
+    fit, held, later = split(len(pixels), seed, 0.2, 0.45)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300, C=10))
+    model.fit(pixels[fit], data.target[fit])
+    known, rows = (
+        replace(
+            answered(model, pixels[of], data.target[of], tuple("0123456789")),
+            probabilities=model.predict_proba(pixels[of]),
+        )
+        for of in (held, later)
+    )
+    return known, rows
+
+
+@pytest.fixture(scope="module")
+def several_digits() -> list[tuple[Classified, Classified]]:
+    return [ten_classes(seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def digits(several_digits: list[tuple[Classified, Classified]]) -> tuple[Classified, Classified]:
+    return several_digits[1]
+
+
+def test_accuracy_of_ten_classes_is_what_labels_say_later(digits: tuple[Classified, Classified]) -> None:
+    known, rows = digits
 
     found = estimation.estimate("accuracy", known, rows.answers, rows.scores)
 
     assert accuracy_score(rows.labels, rows.answers) == pytest.approx(found.value, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("metric", "room"),
+    [
+        ("f1", 0.02),
+        ("precision_macro", 0.02),
+        ("balanced_accuracy", 0.02),
+        ("recall_weighted", 0.02),
+        ("roc_auc", 0.01),
+        ("roc_auc_ovr_weighted", 0.01),
+        ("log_loss", 0.12),
+        ("brier_score", 0.03),
+    ],
+)
+def test_an_estimate_of_ten_classes_is_what_labels_say_later(
+    several_digits: list[tuple[Classified, Classified]], metric: str, room: float
+) -> None:
+    away, covered = [], 0
+    for known, rows in several_digits:
+        realised = measure(metric, rows)
+        found = multiclass.estimate(metric, known, rows.answers, rows.probabilities)
+        away.append(found.value - realised)
+        covered += found.low <= realised <= found.high
+
+    assert 0 == pytest.approx(np.mean(away), abs=room)
+    assert covered >= 3
+
+
+def test_probabilities_of_ten_classes_alone_would_have_been_wrong_by_more(
+    digits: tuple[Classified, Classified],
+) -> None:
+    known, rows = digits
+    realised = measure("f1", rows)
+
+    calibrated = multiclass.estimate("f1", known, rows.answers, rows.probabilities).value
+    raw = multiclass.expected("f1_macro", rows.answers, rows.probabilities, rows.probabilities)
+
+    assert abs(calibrated - realised) < abs(raw - realised)
+
+
+@pytest.mark.parametrize("metric", multiclass.KNOWN)
+def test_metrics_of_many_classes_of_certain_rows_are_the_metrics_themselves(
+    digits: tuple[Classified, Classified], metric: str
+) -> None:
+    _, rows = digits
+    certain = (rows.labels[:, None] == np.arange(10)).astype(float)
+
+    assert measure(metric, rows) == pytest.approx(
+        multiclass.expected(metric, rows.answers, rows.probabilities, certain), rel=1e-6
+    )
+
+
+REFUSED: dict[str, tuple[str, Any, Any, str]] = {
+    "a metric of pairs of classes": ("roc_auc_ovo", lambda known: known, lambda said: said, "take accuracy"),
+    "a version that keeps too little": (
+        "f1",
+        lambda known: replace(known, probabilities=None),
+        lambda said: said,
+        "train it again",
+    ),
+    "a log that keeps too little": ("f1", lambda known: known, lambda _: None, "answered class only"),
+    "a log that began to keep it within the window": (
+        "f1",
+        lambda known: known,
+        lambda said: np.where(np.arange(len(said))[:, None] < 9, np.nan, said),
+        "9 of .* rows",
+    ),
+}
+
+
+@pytest.mark.parametrize(("metric", "of_known", "of_said", "why"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_estimated_of_many_classes_says_why(
+    digits: tuple[Classified, Classified], metric: str, of_known: Any, of_said: Any, why: str
+) -> None:
+    known, rows = digits
+
+    with pytest.raises(NotMeasurable, match=why):
+        multiclass.estimate(metric, of_known(known), rows.answers, of_said(rows.probabilities))
 
 
 def test_an_error_of_numbers_is_what_labels_say_later() -> None:

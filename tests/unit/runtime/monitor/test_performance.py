@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
+from tidemill.runtime.monitor.confidence import take
 from tidemill.runtime.monitor.performance import Classified, NotMeasurable, Predicted, classified, measure
 
 _random = np.random.default_rng(5)
@@ -18,13 +20,15 @@ _labels = (_random.random(400) < 0.2 + 0.6 * _probability).astype(np.int64)
 BINARY = Classified(("no", "yes"), _labels, _answers, np.where(_answers == 1, _probability, 1 - _probability))
 _three = _random.integers(0, 3, 300)
 THREE = Classified(("a", "b", "c"), _three, np.where(_random.random(300) < 0.7, _three, _random.integers(0, 3, 300)))
+_said = _random.multinomial(40, (_random.dirichlet([1, 1, 1], 300) + np.eye(3)[_three]) / 2) / 40  # ties, as above
+SURE = replace(THREE, probabilities=_said)
 _numbers = _random.normal(10, 3, 200)
 NUMBERS = Predicted(_numbers, _numbers + _random.normal(size=200))
 
 
 def by_sklearn(metric: str, rows: Any) -> float:
     class Fixed(ClassifierMixin if isinstance(rows, Classified) else RegressorMixin, BaseEstimator):  # type: ignore[misc]
-        classes_ = np.arange(2)
+        classes_ = np.arange(len(rows.classes)) if isinstance(rows, Classified) else None
 
         def __sklearn_is_fitted__(self) -> bool:
             return True
@@ -33,7 +37,7 @@ def by_sklearn(metric: str, rows: Any) -> float:
             return rows.answers
 
         def predict_proba(self, X: Any) -> Any:
-            return np.column_stack((1 - rows.probability, rows.probability))
+            return rows.by_class if rows.probabilities is None else rows.probabilities
 
     return float(get_scorer(metric)(Fixed(), np.zeros((len(rows.labels), 1)), rows.labels))
 
@@ -55,6 +59,22 @@ def test_metrics_of_three_classes_are_scikit_learns(metric: str) -> None:
 
 @pytest.mark.parametrize(
     "metric",
+    [f"roc_auc_{way}{weighted}" for way in ("ovr", "ovo") for weighted in ("", "_weighted")]
+    + ["neg_log_loss", "neg_brier_score", "top_k_accuracy", "average_precision", "d2_log_loss_score"],
+)
+def test_metrics_of_the_probabilities_of_three_classes_are_scikit_learns(metric: str) -> None:
+    assert by_sklearn(metric, SURE) == pytest.approx(measure(metric, SURE), abs=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc_ovr", "roc_auc_ovo", "neg_log_loss", "d2_log_loss_score"])
+def test_the_log_keeps_probabilities_precisely_enough(metric: str) -> None:
+    single = replace(SURE, probabilities=SURE.probabilities.astype(np.float32).astype(np.float64))
+
+    assert measure(metric, SURE) == pytest.approx(measure(metric, single), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "metric",
     [
         "r2",
         "neg_mean_absolute_error",
@@ -71,6 +91,8 @@ def test_metrics_of_numbers_are_scikit_learns(metric: str) -> None:
 
 def test_a_metric_for_two_classes_is_averaged_over_three() -> None:
     assert measure("f1_macro", THREE) == measure("f1", THREE)
+    assert measure("roc_auc_ovr", SURE) == measure("roc_auc", SURE)
+    assert measure("jaccard_macro", THREE) == measure("jaccard", THREE)
 
 
 def test_errors_count_downwards() -> None:
@@ -83,6 +105,21 @@ REFUSED = {
     "a metric of another task": ("r2", BINARY, "a metric of regression"),
     "a classifier's metric of numbers": ("accuracy", NUMBERS, "a metric of classification"),
     "a ranking of three classes": ("roc_auc", THREE, "enough for two classes"),
+    "three classes of which some rows tell the answered one's alone": (
+        "log_loss",
+        replace(SURE, probabilities=np.where(np.arange(300)[:, None] < 7, np.nan, SURE.probabilities)),
+        "7 of 300 rows were logged without",
+    ),
+    "a ranking of three classes of which one has no labels": (
+        "roc_auc_ovr",
+        take(SURE, SURE.labels != 1),
+        "none of b",
+    ),
+    "a model that gives no probabilities of its three classes": (
+        "roc_auc_ovr",
+        replace(THREE, scores=np.full(300, np.nan)),
+        "no probabilities",
+    ),
     "a ranking of labels that are all one": (
         "roc_auc",
         Classified(("no", "yes"), np.ones(5, np.int64), np.ones(5, np.int64), np.full(5, 0.9)),
@@ -108,3 +145,13 @@ def test_a_label_that_the_model_does_not_know_is_a_class_it_never_gets_right() -
     rows = classified(("M", "B"), ["M", "B", "X"], ["M", "B", "M"])
 
     assert (("M", "B", "X"), 2 / 3) == (rows.classes, pytest.approx(measure("accuracy", rows)))
+
+
+def test_a_label_that_none_of_three_classes_means_was_given_no_probability() -> None:
+    known = classified(("a", "b", "c"), ["a", "b", "c"], ["a", "b", "c"])
+    rows = classified(("a", "b", "c"), ["a", "b", "c", "X"], ["a", "b", "c", "a"])
+    sure = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1]])
+
+    assert 1.0 == measure("roc_auc_ovr", replace(known, probabilities=sure[:3]))
+    assert 1.0 > measure("roc_auc_ovr", replace(rows, probabilities=sure))
+    assert -8 > measure("neg_log_loss", replace(rows, probabilities=sure))

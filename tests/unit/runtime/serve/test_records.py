@@ -84,6 +84,35 @@ def test_the_score_is_the_probability_of_what_was_predicted_and_missing_where_th
     assert [(0.75,), (None,)] == read(file, "score")
 
 
+def test_of_more_than_two_classes_the_probabilities_of_all_are_kept_in_their_order() -> None:
+    write = PredictionFile(Features(signature(classes=("a", "b", "c"))), classifies=True)
+    three = Author("house-1", "sha256:1", "Stable", Labels(("a", "b", "c")))
+    said = np.array([[0.25, 0.25, 0.5], [0.5, 0.25, 0.25]])
+
+    file = write(
+        [
+            prediction("r-1", numbers([1.0, 2.0], [3.0, 4.0]), Answer(np.array([2, 0]), said), three),
+            prediction("r-2", numbers([1.0, 2.0]), Answer(np.array([1])), three),
+            prediction("r-3", numbers([1.0, 2.0]), Answer(np.array([0]), np.array([[0.75, 0.25]])), CANDIDATE),
+            prediction("r-4", numbers([1.0, 2.0]), Answer(np.array([0]), said[:1]), three),
+        ]
+    )
+
+    assert [*said.tolist(), None, None, said[0].tolist()] == table(file)["probabilities"].to_pylist()
+    assert [0.5, 0.5, None, 0.75, 0.5] == table(file)["score"].to_pylist()
+
+
+def test_probabilities_of_very_many_classes_are_not_kept() -> None:
+    write = PredictionFile(Features(signature()), classifies=True)
+    kept = []
+    for classes in (32, 33):
+        author = Author("house-1", "sha256:1", "Stable", Labels(tuple(range(classes))))
+        answer = Answer(np.array([0]), np.full((1, classes), 1 / classes))
+        kept.append(table(write([prediction("r-1", numbers([1.0, 2.0]), answer, author)]))["probabilities"][0].as_py())
+
+    assert [32, None] == [one if one is None else len(one) for one in kept]
+
+
 def test_a_missing_number_is_null_and_not_a_number_that_is_none() -> None:
     write = PredictionFile(Features(signature()), classifies=True)
 
@@ -123,7 +152,11 @@ def test_types_do_not_depend_on_what_was_asked() -> None:
     single = Rows(np.array([[1.0, np.nan]], np.float32), NO_CATEGORIES)
     sparse = write([prediction("r-1", single, Answer(np.array([0])))])
 
+    many = Answer(np.array([0]), np.array([[0.5, 0.25, 0.25]]))
+    three = write([prediction("r-1", numbers([1.0, 2.0]), many, Author("v", "d", "Stable", Labels((0, 1, 2))))])
+
     assert table(usual).schema.equals(table(sparse).schema)
+    assert table(usual).schema.equals(table(three).schema)
 
 
 def test_labels_are_spelled_as_the_classes_are_however_the_client_spelled_them() -> None:

@@ -193,6 +193,22 @@ def test_declared_roles_are_kept(bucket: Store, words: Trained, tmp_path: Path) 
     ]
 
 
+def test_protected_columns_come_with_the_features_and_keep_their_role(bucket: Store, tmp_path: Path) -> None:
+    columns = [{"name": "label", "role": "Target"}, {"name": "colour", "role": "Protected"}]
+    base = revisions.revision(bucket, data=revisions.text_of(200), columns=columns)
+    guarded, _ = revisions.trained(
+        revisions.training(base, "sklearn.linear_model.LogisticRegression", "guarded-1"), bucket
+    )
+    revisions.served(bucket, ROWS, ["yes", "no", "yes", "no"], service="guarded")
+
+    _, schema, table, _ = revised(order(guarded, "guarded"), bucket, tmp_path)
+
+    assert ["red", None, "blue", "red"] == table.column("colour").to_pylist()
+    assert [("size", "Feature"), ("weight", "Feature"), ("colour", "Protected"), ("label", "Target")] == [
+        (column.name, column.role) for column in schema.columns
+    ]
+
+
 @pytest.mark.parametrize(
     ("service", "labels", "reason", "said"),
     [

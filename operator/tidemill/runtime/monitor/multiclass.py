@@ -1,0 +1,171 @@
+"""How right answers of more than two classes probably are while no labels have come back (CBPE, see `estimation`).
+
+How often the answered class is right is calibrated as for accuracy. What is left is shared among the other classes as
+the model's probabilities say, once these are scaled: raised to one power and weighed by class, so that the version's own
+answers become most likely (Platt's curve for many classes). Curves of each class against the others alone, as NannyML
+has them, spread too much over classes that are hardly possible, and rank and log loss suffer.
+
+Sums of these probabilities over the window are the expected right answers and labels of each class, from which averages
+over classes follow; of one class against the others they tell the expected ROC-AUC. Metrics that compare pairs of classes
+(`roc_auc_ovo`) or look at the order of classes in a row (`top_k_accuracy`) are not estimated.
+
+(Guo et al., On calibration of modern neural networks, 2017; NannyML's documentation of CBPE)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from tidemill.runtime.monitor.confidence import CONFIDENCE, take
+from tidemill.runtime.monitor.estimation import LEAST_HELD_OUT, ROUNDS, Estimate, calibrate, ordered_pairs
+from tidemill.runtime.monitor.performance import AVERAGES, Classified, NotMeasurable, averaged, mean_recall
+from tidemill.runtime.profile.grid import Floats, Integers
+from tidemill.runtime.train.measures import ERRORS, OF_MANY
+
+KNOWN: Final = (
+    *AVERAGES,
+    "balanced_accuracy",
+    "roc_auc_ovr",
+    "roc_auc_ovr_weighted",
+    "neg_log_loss",
+    "neg_brier_score",
+)
+_WORK: Final = 1_500_000
+"""Probabilities that may be looked at to make an interval; of many rows and classes fewer rounds are drawn."""
+_FEWEST_ROUNDS: Final = 20
+_LEAST: Final = float(np.finfo(np.float64).eps)
+"""The probability that stands for none in a logarithm, as for scikit-learn."""
+
+
+def estimate(
+    metric: str, held_out: Classified, answers: Integers, said: Floats | None, *, confidence: float | None = None
+) -> Estimate:
+    """What `metric` probably is of answers with such probabilities, [rows, classes]; raises NotMeasurable.
+
+    The interval is made as that of two classes is.
+    """
+    if metric in ERRORS:
+        found = estimate(ERRORS[metric], held_out, answers, said, confidence=confidence)
+        return Estimate(-found.value, -found.high, -found.low)
+    metric = OF_MANY.get(metric, metric)
+    if metric not in KNOWN:
+        raise NotMeasurable(f"{metric} cannot be estimated; take accuracy, {', '.join(KNOWN)}")
+    if not len(answers):
+        raise NotMeasurable("the version answered nothing")
+    if len(held_out.labels) < LEAST_HELD_OUT:
+        raise NotMeasurable(f"the version was measured on {len(held_out.labels)} rows, {LEAST_HELD_OUT} are needed")
+    if held_out.probabilities is None:
+        raise NotMeasurable(
+            "the version carries the probability of the answered class only; take accuracy, or train it again"
+        )
+    if said is None:
+        raise NotMeasurable("the log holds the probability of the answered class only; take accuracy")
+    without = int(np.isnan(said).any(axis=1).sum())
+    if without:
+        raise NotMeasurable(f"{without} of {len(said)} rows were logged without the probabilities of all classes")
+    # Several threads would wait for each other over so little work.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _estimated(metric, held_out, answers, said, confidence or CONFIDENCE)
+
+
+def _estimated(metric: str, held_out: Classified, answers: Integers, said: Floats, confidence: float) -> Estimate:
+    assert held_out.probabilities is not None
+    scaled = scaling(held_out)
+    value = expected(metric, answers, said, likely(held_out, answers, said, scaled))
+    if not np.isfinite(value):
+        raise NotMeasurable(f"{metric} is not defined for these rows")
+    random = np.random.default_rng(7)
+    classes = said.shape[1]
+    drawn = []
+    for _ in range(max(_FEWEST_ROUNDS, min(ROUNDS, _WORK // held_out.probabilities.size))):
+        chosen = take(held_out, random.integers(0, len(held_out.labels), len(held_out.labels)))
+        assert isinstance(chosen, Classified)
+        sums = np.cumsum(likely(chosen, answers, said, scaling(chosen, scaled)), axis=1)
+        came = np.minimum((sums < random.random((len(said), 1))).sum(axis=1), classes - 1)
+        drawn.append(expected(metric, answers, said, (came[:, None] == np.arange(classes)).astype(np.float64)))
+    told = np.array([one for one in drawn if np.isfinite(one)] or [value])
+    low, high = np.quantile(told, ((1 - confidence) / 2, (1 + confidence) / 2))
+    return Estimate(value, min(value, float(low)), max(value, float(high)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaled:
+    """Probabilities raised to a power and weighed by class."""
+
+    power: float
+    weights: Floats
+    """In logarithms."""
+
+    @classmethod
+    def of(cls, said: Floats, labels: Integers, near: Scaled | None = None) -> Scaled:
+        """What makes `labels` most likely, held a little to the probabilities as they are; `near` is where not to look far from."""
+        from scipy.optimize import minimize
+
+        logs, came = _logs(said), labels[:, None] == np.arange(said.shape[1])
+        usual = np.concatenate(([1.0], np.zeros(said.shape[1])))
+
+        def loss(at: Floats) -> tuple[float, Floats]:
+            found = _softmax(at[0] * logs + at[1:])
+            left, away = found - came, at - usual
+            slope = np.concatenate(([float((left * logs).sum())], left.sum(axis=0)))
+            return -float(np.log(np.maximum(found[came], _LEAST)).sum()) + 0.05 * float(away @ away), slope + 0.1 * away
+
+        bounds = [(0.0, None), *[(None, None)] * said.shape[1]]
+        start = usual if near is None else np.concatenate(([near.power], near.weights))
+        steps = {"maxiter": 100 if near is None else 8}
+        at = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=steps).x
+        return cls(float(at[0]), at[1:])
+
+    def __call__(self, said: Floats) -> Floats:
+        return _softmax(self.power * _logs(said) + self.weights)
+
+
+def _logs(said: Floats) -> Floats:
+    return np.log(np.clip(said, 1e-12, None))
+
+
+def _softmax(values: Floats) -> Floats:
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def scaling(held_out: Classified, near: Scaled | None = None) -> Scaled:
+    """Of probabilities, from the version's answers on rows it had not learnt from."""
+    assert held_out.probabilities is not None
+    return Scaled.of(held_out.probabilities, held_out.labels, near)
+
+
+def likely(held_out: Classified, answers: Integers, said: Floats, scaled: Scaled) -> Floats:
+    """How probable each class is of rows that were answered so, [rows, classes]; each row adds up to one."""
+    assert held_out.probabilities is not None
+    own = np.take_along_axis(held_out.probabilities, held_out.answers[:, None], axis=1)[:, 0]
+    calibration = calibrate(own, (held_out.labels == held_out.answers).astype(np.float64))
+    rows = np.arange(len(answers))
+    right = calibration(said[rows, answers])
+    found = scaled(said)
+    found[rows, answers] = 0.0
+    found *= ((1 - right) / np.maximum(found.sum(axis=1), _LEAST))[:, None]
+    found[rows, answers] = right
+    return found
+
+
+def expected(metric: str, answers: Integers, said: Floats, likely: Floats) -> float:
+    """`metric` as it is on average where rows are of each class as often as is `likely`; labels are the case of zeros and ones."""
+    rows, labelled = len(answers), likely.sum(axis=0)
+    if metric == "neg_log_loss":
+        return float((likely * np.log(np.clip(said, _LEAST, 1 - _LEAST))).sum() / rows)
+    if metric == "neg_brier_score":
+        return -float((np.square(said) - 2 * likely * said).sum() / rows) - 1.0
+    if metric in ("roc_auc_ovr", "roc_auc_ovr_weighted"):
+        values = [ordered_pairs(said[:, one], likely[:, one]) for one in range(said.shape[1])]
+        return float(np.average(values, weights=labelled if metric == "roc_auc_ovr_weighted" else None))
+    right = np.bincount(answers, likely[np.arange(rows), answers], minlength=said.shape[1]).astype(np.float64)
+    answered = np.bincount(answers, minlength=said.shape[1]).astype(np.float64)
+    if metric == "balanced_accuracy":
+        return mean_recall(right, labelled, answered)
+    per_class, average = AVERAGES[metric]
+    return averaged(per_class, average, right, labelled, answered)
