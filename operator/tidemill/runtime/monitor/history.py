@@ -146,6 +146,4 @@ def _run(wire: Mapping[str, Any]) -> Run:
 
 
 def _point(verdict: CheckVerdict, value: float | None, threshold: float | None) -> Point:
-    return Point(
-        verdict, None if value is None else float(value), None if threshold is None else float(threshold)
-    )
+    return Point(verdict, None if value is None else float(value), None if threshold is None else float(threshold))

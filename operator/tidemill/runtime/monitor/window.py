@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -172,6 +172,7 @@ class Labels:
     def warnings(self) -> tuple[str, ...]:
         """What there is to say of them.
 
+        >>> from dataclasses import replace
         >>> replace(NO_LABELS, left_out=5_000).warnings()
         ('there are 5,000 labels more than can be looked at; the newest count',)
         """

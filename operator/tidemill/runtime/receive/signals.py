@@ -38,9 +38,7 @@ def keep(store: Store, folder: str, signal: Signal, valid_for: timedelta) -> Non
     store.delete(*lapsed[:1000])
 
 
-def keep_once(
-    store: Store, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, moment: int
-) -> bool:
+def keep_once(store: Store, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, moment: int) -> bool:
     """Keep a signal that was signed at `moment`, in seconds since 1970, unless its signature was seen before; says which.
 
     Signatures are remembered in the store, so that every pod and every restart knows them, and for as long as they would be

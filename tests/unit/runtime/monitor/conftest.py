@@ -190,9 +190,7 @@ class Life:
         for place in range(len(rows)):
             self._requests += 1
             requests.append(f"r{self._requests}")
-            asked = (
-                features.from_rows([rows[place]]) if isinstance(rows, list) else Rows(rows[place : place + 1], {})
-            )
+            asked = features.from_rows([rows[place]]) if isinstance(rows, list) else Rows(rows[place : place + 1], {})
             answer = self.model.answer(asked.matrix)
             records.append(Prediction(requests[-1], at.timestamp(), asked, answer, author))
         write = PredictionFile(features, classifies=self.model.labels is not None)
@@ -211,6 +209,13 @@ class Life:
         key = f"{folder}/{partition(at.timestamp())}/pod-{self._parts:06d}.parquet"
         self.store.put(key, content)
         return key
+
+    def spoil(self, column: str, value: Any) -> None:
+        """All rows of the newest part of the log have this value in a column instead of their own."""
+        *_, key = [entry.key for entry in self.store.list(prediction_folder("ns", "fraud"))]
+        table = parquet.read_table(pa.BufferReader(self.store.get(key)))
+        place = table.schema.get_field_index(column)
+        self.store.put(key, _parquet(table.set_column(place, column, pa.array([value] * table.num_rows))))
 
     def order(self, *checks: Check, minimum_samples: int = 100, minimum_labels: int = 50, **others: Any) -> CheckOrder:
         return CheckOrder(
@@ -272,7 +277,9 @@ def visits(count: int, seed: int, countries: tuple[str, ...] = COUNTRIES) -> tup
         }
         for _ in range(count)
     ]
-    chances = np.array([buys(COUNTRIES.index(row["country"]), row["items"]) if row["country"] in COUNTRIES else 0.5 for row in rows])
+    chances = np.array(
+        [buys(COUNTRIES.index(row["country"]), row["items"]) if row["country"] in COUNTRIES else 0.5 for row in rows]
+    )
     return rows, (random.random(count) < chances).astype(int)
 
 

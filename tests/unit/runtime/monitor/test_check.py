@@ -355,7 +355,10 @@ def written(table: pa.Table) -> bytes:
         pytest.param(lambda content: with_column(content, "feature:mean radius", [[1.0]]), id="lists of values"),
         pytest.param(lambda content: with_column(content, "prediction", [b"\xff"]), id="text that is none"),
         pytest.param(lambda content: repeated(content, 1_000_001), id="a million rows in a kB"),
-        pytest.param(lambda content: with_column(content, "model_digest", ["x" * 400_000] * 999), id="digests that take all memory"),
+        pytest.param(
+            lambda content: with_column(content, "model_digest", ["x" * 400_000] * 999),
+            id="digests that take all memory",
+        ),
     ],
 )
 def test_a_part_that_cannot_be_read_is_left_out_and_named(life: Life, damage: Any) -> None:

@@ -113,7 +113,12 @@ def test_a_window_has_as_many_before_it_when_it_is_checked_again() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"[]", b'{"format": "another"}', b'{"format": "tidemill.dev/timeline/v1", "since": 0, "runs": [{"end": 7}]}'],
+    [
+        b"{",
+        b"[]",
+        b'{"format": "another"}',
+        b'{"format": "tidemill.dev/timeline/v1", "since": 0, "runs": [{"end": 7}]}',
+    ],
 )
 def test_a_timeline_that_was_spoilt_is_made_again_from_the_results(store: Store, content: bytes) -> None:
     leave(store, 3)
@@ -132,9 +137,7 @@ def test_old_runs_are_looked_for_once_in_some_hundred_runs(store: Store, monkeyp
     assert 2 == len(looks)
 
 
-def test_a_store_that_lets_nothing_be_removed_lets_the_run_go_on(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_lets_nothing_be_removed_lets_the_run_go_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> bool:
         raise StoreUnreachable("it denies access")
 
