@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tidemill.contract import LogColumn
@@ -41,7 +42,10 @@ class UnusableError(ValueError):
 def decoded(content: bytes, columns: Callable[[list[str]], list[str]]) -> pa.Table:
     """The rows of a Parquet file with its own columns of those names that `columns` chooses; raises UnusableError."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
+        known = pq.read_metadata(pa.BufferReader(content))
+        texts = [column.path for column in map(known.schema.column, range(known.num_columns)) if _is_text(column)]
+        # Texts stay coded, each once, until it is known how long they are all together.
+        file = pq.ParquetFile(pa.BufferReader(content), metadata=known, read_dictionary=texts)
         names = file.schema_arrow.names
         if len(set(names)) < len(names):
             raise UnusableError("two of its columns have one name")
@@ -59,18 +63,41 @@ def decoded(content: bytes, columns: Callable[[list[str]], list[str]]) -> pa.Tab
     return table
 
 
+def _is_text(column: Any) -> bool:
+    return bool(column.physical_type == "BYTE_ARRAY" and column.max_repetition_level == 0)
+
+
 def _bounded(file: Any, names: list[str]) -> pa.Table:
-    if file.metadata.num_rows > MOST_ROWS:
-        raise UnusableError(f"it has {file.metadata.num_rows:,} rows; a part has {MOST_ROWS:,} at most")
+    rows = file.metadata.num_rows
+    if rows > MOST_ROWS:
+        raise UnusableError(f"it has {rows:,} rows; a part has {MOST_ROWS:,} at most")
     batches, size = [], 0
-    for batch in file.iter_batches(batch_size=_AT_ONCE, columns=names, use_threads=False):
-        size += batch.nbytes
-        if size > MOST_BYTES:
-            raise UnusableError(f"its values take more than {MOST_BYTES >> 20} MiB")
-        batches.append(batch)
+    if 8 * rows * len(names) <= MOST_BYTES:
+        for batch in file.iter_batches(batch_size=_AT_ONCE, columns=names, use_threads=False):
+            size += sum(map(_decoded_size, batch.columns))
+            if size > MOST_BYTES:
+                break
+            batches.append(pa.record_batch(list(map(_plain, batch.columns)), names=batch.schema.names))
+    else:
+        size = MOST_BYTES + 1
+    if size > MOST_BYTES:
+        raise UnusableError(f"its values take more than {MOST_BYTES >> 20} MiB")
     if not batches:
-        return pa.schema([field for field in file.schema_arrow if field.name in names]).empty_table()
+        chosen = file.schema_arrow.empty_table().select([name for name in file.schema_arrow.names if name in names])
+        return pa.table({name: _plain(chosen.column(name).combine_chunks()) for name in chosen.column_names})
     return pa.Table.from_batches(batches)
+
+
+def _decoded_size(column: Any) -> int:
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = pc.fill_null(pc.binary_length(column.dictionary), 0).to_numpy(zero_copy_only=False)
+    codes = column.indices.drop_null().to_numpy(zero_copy_only=False)
+    return 4 * len(column) + int(lengths[codes].sum(dtype="int64"))
+
+
+def _plain(column: Any) -> Any:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _typed(name: str, column: Any) -> Any:
