@@ -139,9 +139,9 @@ def test_reconstruction_errors_keep_their_level() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changed"),
-    [("a small shift of every column", {"shift": 0.5}), ("a correlation that is gone", {"correlation": 0.0})],
+    [("a relation that is weaker", {"correlation": 0.3}), ("a relation that is turned round", {"correlation": -0.8})],
 )
-def test_reconstruction_errors_show_a_shift_nearly_always(name: str, changed: Any) -> None:
+def test_reconstruction_errors_show_a_relation_that_changed_nearly_always(name: str, changed: Any) -> None:
     runs = 60
     found = 0
     for seed in range(runs):
@@ -190,12 +190,12 @@ def test_a_classifier_tells_nothing_where_there_is_nothing() -> None:
 
 @pytest.mark.slow
 def test_a_classifier_tells_tables_alike_apart_no_more_often_than_its_level_says() -> None:
-    runs, level = 100, 0.025
+    runs, level = 40, 0.025
     told = [
         classifier.tell_apart(drawn(300, 2 * seed, width=4), drawn(300, 2 * seed + 1, width=4)) for seed in range(runs)
     ]
 
-    # One end of an interval of 95 %, and three standard errors of such a share of 100.
+    # One end of an interval of 95 %, and three standard errors of such a share of 40.
     assert sum(one.low > 0.5 for one in told) / runs <= level + 3 * np.sqrt(level * (1 - level) / runs)
     assert 0.5 == pytest.approx(np.mean([one.auc for one in told]), abs=0.02)
 
@@ -206,7 +206,7 @@ def test_a_classifier_tells_tables_alike_apart_no_more_often_than_its_level_says
     [("a shift of every column", {"shift": 0.4}), ("a correlation that was not there", {"correlation": 0.8})],
 )
 def test_a_classifier_tells_moved_tables_apart_nearly_always(name: str, changed: Any) -> None:
-    runs = 40
+    runs = 20
     told = [
         classifier.tell_apart(drawn(500, 2 * seed, width=4), drawn(500, 2 * seed + 1, width=4, **changed))
         for seed in range(runs)
