@@ -21,6 +21,10 @@ def drift(
     json: Annotated[Path | None, typer.Option(help="Write everything that was found as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every statistic as column,metric,value.")] = None,
+    all_: Annotated[
+        bool,
+        typer.Option("--all", help="Print every statistic of every column, not only the usual ones of the first 25."),
+    ] = False,
     method: Annotated[
         str, typer.Option(help=f"One of {', '.join(get_args(Method))}; Auto is PSI less chance.")
     ] = "Auto",
@@ -28,7 +32,7 @@ def drift(
     failing: Annotated[float, typer.Option(min=0, help="A column at this distance has moved.")] = 0.2,
     share: Annotated[float, typer.Option(min=0, max=1, help="So large a share of moved columns is failing.")] = 0.3,
 ) -> None:
-    """Compare two tables: the verdict, the columns that moved, and every statistic.
+    """Compare two tables: the verdict, the columns that moved, and by how much; with --all every statistic there is.
 
     Exit code 0: no drift; 3: some columns moved; 4: the share of moved columns is reached; 2: bad input.
     """
@@ -48,7 +52,9 @@ def drift(
     except (Unreadable, OSError) as error:
         typer.echo(f"tidemill drift: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from error
-    typer.echo(tables.to_text(found))
+    typer.echo(
+        tables.to_text(found, most=None) + "\n\n" + tables.every_statistic(found) if all_ else tables.to_text(found)
+    )
     if now.left_out:
         typer.echo(f"not in the reference: {', '.join(now.left_out)}")
     raise typer.Exit(EXIT_CODES[found.verdict])

@@ -56,6 +56,8 @@ def read(
     warnings = skipped.warnings()
     if labels.contradicted:
         warnings += (f"{labels.contradicted} served rows have labels that contradict each other; the newest counts",)
+    if labels.left_out:
+        warnings += (f"there are {labels.left_out:,} labels more than can be looked at; the newest count",)
     absent = [
         column.name for column in features if table.num_rows and table.column(column.name).null_count == table.num_rows
     ]

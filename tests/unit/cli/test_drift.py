@@ -101,6 +101,39 @@ def test_everything_can_be_written_to_files(tables: Any, tmp_path: Path) -> None
     assert "<svg" in (tmp_path / "o.html").read_text()
 
 
+def test_all_prints_every_statistic_of_every_column(tables: Any, tmp_path: Path) -> None:
+    paths = (tables("before"), tables("now", 1.0))
+
+    result, usual = run(drift, *paths, "--all", "--csv", tmp_path / "o.csv"), run(drift, *paths)
+
+    with (tmp_path / "o.csv").open() as file:
+        told = [(row["column"], row["metric"], float(row["value"])) for row in csv.DictReader(file)]
+    block, printed = "", []
+    for line in result.output.removeprefix(usual.output).splitlines():
+        words = line.split()
+        if words and not line.startswith("  "):
+            block = words[0]
+        elif words and words[0] != "Rows":
+            printed.append((block, words[0], pytest.approx(float(words[1]), rel=1e-5)))
+    assert result.output.startswith(usual.output.rstrip())
+    assert told == printed and len(told) > 50
+
+
+def test_all_prints_columns_beyond_the_first_25(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    path = tmp_path / "wide.parquet"
+    pq.write_table(pa.table({f"n{place:02d}": random.normal(size=50) for place in range(30)}), path)
+
+    short, whole = run(drift, path, path).output, run(drift, path, path, "--all").output
+
+    assert "… and 5 more; --all prints them" in short and "n29" not in short
+    assert "n29 (Numerical): Passing" in whole and "more;" not in whole
+
+
+def test_all_is_said_in_the_help() -> None:
+    assert "--all" in run(drift, "--help").output
+
+
 def test_an_identifier_is_left_out(tmp_path: Path) -> None:
     paths = []
     for start in (0, 5000):

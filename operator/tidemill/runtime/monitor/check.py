@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 import orjson
 
 from tidemill.contract import Checked, CheckOrder, CheckOutcome, RunReport
-from tidemill.runtime.monitor import gathering, report, timeline, version
+from tidemill.runtime.monitor import gathering, history, report, version
 from tidemill.runtime.monitor.checks import evaluate
 from tidemill.runtime.monitor.evidence import Evidence
 from tidemill.runtime.monitor.gathering import gather
@@ -29,11 +27,13 @@ def run(order: CheckOrder, store: Store) -> RunReport:
         for check in order.checks
     )
     verdict = worst(outcome.verdict for outcome in outcomes)
-    folder = f"{order.namespace}/monitors/{order.monitor}/{order.end.astimezone(UTC):%Y-%m-%dT%H-%M-%SZ}"
+    home = history.folder_of(order)
+    folder = f"{home}/{history.name_of(order.end)}"
     store.put(f"{folder}/result.json", to_json(order, evidence, outcomes, warnings))
-    past = timeline.past_runs(store, f"{order.namespace}/monitors/{order.monitor}", f"{folder}/")
-    page = report.of_check(order, evidence, outcomes, verdict, warnings, past)
+    past = history.read(store, home)
+    page = report.of_check(order, evidence, outcomes, verdict, warnings, past.before(order.end))
     store.put(f"{folder}/report.html", page.encode())
+    history.write(store, home, past.with_run(order, outcomes))
     checked = Checked(
         samples=evidence.samples,
         labelled=evidence.labels if evidence.labels_counted else None,

@@ -10,7 +10,13 @@ from typing import Final, Literal
 from tidemill.api.checks import Check, CheckVerdict, Moved, QualityRule
 from tidemill.contract import CheckOutcome
 from tidemill.runtime.monitor import answers, joint
-from tidemill.runtime.monitor.comparison import Comparison, distance, missing_share, out_of_range_share
+from tidemill.runtime.monitor.comparison import (
+    Comparison,
+    distance,
+    missing_share,
+    out_of_range_share,
+    unknown_share,
+)
 from tidemill.runtime.monitor.evidence import Evidence, plain
 from tidemill.runtime.monitor.thresholds import Threshold, no_data
 from tidemill.runtime.profile.categorical import CategoricalProfile
@@ -101,7 +107,8 @@ def _quality(rule: QualityRule, column: Comparison) -> float | None:
             assert isinstance(column.reference, NumericalProfile)
             return out_of_range_share(column.reference, current)
         case "UnknownCategoryShare" if isinstance(current, CategoricalProfile):
-            return current.others / current.present if current.present else 0.0
+            assert isinstance(column.reference, CategoricalProfile)
+            return unknown_share(column.reference, current)
         case "InfiniteShare" if isinstance(current, NumericalProfile):
             return current.infinities / current.rows if current.rows else 0.0
         case _:

@@ -13,6 +13,8 @@ import numpy as np
 from tidemill.api.checks import Method
 from tidemill.runtime.monitor import ordered, shares, significance
 from tidemill.runtime.monitor.grouping import groups
+from tidemill.runtime.monitor.thresholds import finite
+from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.grid import Integers
 from tidemill.runtime.profile.numerical import NumericalProfile
 from tidemill.runtime.profile.profile import ColumnProfile, Profile
@@ -96,7 +98,7 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
         assert not isinstance(current, NumericalProfile)
         statistics["PValue"] = test.p_value
         changes = shares.category_changes(
-            reference.categories, reference.counts, current.counts, new=max(0, current.others)
+            reference.categories, reference.counts, current.counts, others=(reference.others, current.others)
         )
         statistics |= {
             "NewCategoryShare": changes.new_share,
@@ -113,10 +115,16 @@ def distance(comparison: Comparison, method: Method) -> float | None:
     unless it is significant. ChiSquare is told as the statistic per row (Pearson's φ²), Wasserstein and MeanShift in units
     of the reference's spread, VarianceShift as the logarithm of the variances' ratio, and Significance as one less the
     adjusted p-value, so that one threshold serves all columns and sizes of samples. Orders of categories mean nothing: on
-    them KolmogorovSmirnov and Wasserstein are the total variation.
+    them KolmogorovSmirnov and Wasserstein are the total variation. What has moved without bound, as the variance of a column
+    that became constant has, is told as a number beyond all thresholds: statuses and metrics know no infinity.
     """
     if not comparison.comparable:
         return None
+    found = _distance(comparison, method)
+    return None if found is None else finite(found)
+
+
+def _distance(comparison: Comparison, method: Method) -> float | None:
     statistics = comparison.statistics
     match method:
         case "Auto":
@@ -174,6 +182,11 @@ def _log_ratio(spread: float, spread_now: float) -> float:
 def missing_share(column: ColumnProfile) -> float:
     """Share of rows without a usable value: missing, infinite, or of the wrong type."""
     return 1.0 - column.present / column.rows if column.rows else 0.0
+
+
+def unknown_share(reference: CategoricalProfile, current: CategoricalProfile) -> float:
+    """Share of present values whose category the reference does not have, less what it has of rare ones itself."""
+    return shares.new_share((reference.others, reference.present), (current.others, current.present))
 
 
 def out_of_range_share(reference: NumericalProfile, current: NumericalProfile) -> float:

@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 from tidemill.contract import CheckOrder, LogColumn, TimeRange, label_folder, prediction_folder
 from tidemill.runtime.monitor import counted, ordered, probabilities, window
 from tidemill.runtime.monitor.comparison import compare
+from tidemill.runtime.monitor.conforming import conformed, kinds_of
 from tidemill.runtime.monitor.duplicates import Duplicates
 from tidemill.runtime.monitor.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
+from tidemill.runtime.monitor.newest import Newest
 from tidemill.runtime.monitor.performance import Predicted, classified
 from tidemill.runtime.monitor.sampling import Sample
 from tidemill.runtime.monitor.together import TOGETHER, Together
@@ -48,6 +50,7 @@ class _Gathering:
 
     def __init__(self, order: CheckOrder, reference: Reference, store: Store) -> None:
         self.order, self.reference, self.store = order, reference, store
+        self.kinds = kinds_of(reference.signature)
         types = {check.type for check in order.checks}
         measured = not types.isdisjoint({"Performance", "EstimatedPerformance"})
         self.answers = (*OUTPUTS, LogColumn.PROBABILITIES) if measured else OUTPUTS
@@ -56,7 +59,7 @@ class _Gathering:
         self.samples = self.answered = self.skewed = self.misplaced = 0
         self.newest: int | None = None
         self.slots = np.zeros(_SLOTS, np.int64)
-        self.matched: list[tuple[pa.Array, pa.Table]] = []
+        self.matched = Newest(window.MOST_LABELS, LogColumn.TIME)
         self.told_apart = _told_apart(order)
         self.grouped = sorted({check.column for check in order.checks if check.type == "Fairness" and check.column})
         self.groups: dict[str, dict[str, dict[str, int]]] = {name: {} for name in self.grouped}
@@ -157,13 +160,14 @@ class _Gathering:
         self.newest = max(int(times.max()), self.newest or 0)
         slots, counts = np.unique(times // (SLOT * 1_000_000) * SLOT, return_counts=True)
         self._note(dict(zip(slots.tolist(), counts.tolist(), strict=True)))
+        self._look_at_types(table)
+        table = conformed(table, self.kinds)
         if self.sample is not None:
             self.sample.add(table)
         for joint in self.together.values():
             joint.add(table)
         if self.duplicates is not None:
             self.duplicates.add(table)
-        self._look_at_types(table)
         own = _answered_by(self.order.version.digest, table)
         self.answered += own.num_rows
         self.outputs.add(own)
@@ -193,9 +197,9 @@ class _Gathering:
         names = [name for name in (*OUTPUTS, LogColumn.TIME) if name in own.schema.names]
         names += [LogColumn.PROBABILITIES] * probabilities.kept(own)
         names += [LogColumn.FEATURE + name for name in self.told_apart if LogColumn.FEATURE + name in own.schema.names]
-        kept = own.select(names).filter(pa.array(found_rows))
+        kept = conformed(own.select(names).filter(pa.array(found_rows)), self.kinds)
         self.skewed += int((when < kept.column(LogColumn.TIME).cast(pa.int64()).to_numpy()).sum())
-        self.matched.append((values, kept))
+        self.matched.add(kept.append_column(LogColumn.LABEL, values))
 
     def _match_earlier(self, span: TimeRange, labels: window.Labels) -> None:
         """Labels take time: of the rows they are for, only what is needed is read again."""
@@ -239,14 +243,13 @@ class _Gathering:
         return quarters(profile, np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64))
 
     def _labelled(self) -> tuple[Labelled | None, datetime | None]:
-        matched = [(values, table) for values, table in self.matched if len(values)]
-        if not matched:
+        table = self.matched.table()
+        if table is None:
             return None, None
-        values = pa.chunked_array([values for values, _ in matched])
-        table = pa.concat_tables([table for _, table in matched], promote_options="permissive")
         times = table.column(LogColumn.TIME).cast(pa.int64()).to_numpy()
         order = np.argsort(times, kind="stable")
-        table, said = table.take(pa.array(order)), values.take(pa.array(order)).to_pylist()
+        table = table.take(pa.array(order))
+        said = table.column(LogColumn.LABEL).to_pylist()
         answers = table.column(LogColumn.PREDICTION).to_pylist()
         columns = {
             name: tuple(self._spelled(name, table.column(LogColumn.FEATURE + name)))
@@ -277,10 +280,9 @@ class _Gathering:
         return {name: joint.found(drawn) for name, joint in self.together.items()}
 
     def _warnings(self, labels: window.Labels, start: datetime) -> tuple[str, ...]:
-        warnings = self.skipped.warnings() + self.label_skipped.warnings()
-        if labels.contradicted:
-            rows = "row has" if labels.contradicted == 1 else "rows have"
-            warnings += (f"{labels.contradicted} {rows} contradictory labels; the newest counts",)
+        warnings = self.skipped.warnings() + self.label_skipped.warnings() + labels.warnings()
+        if self.matched.left_out:
+            warnings += (f"{self.matched.left_out:,} labelled rows are more than are judged; the newest count",)
         if self.skewed:
             warnings += (
                 f"{self.skewed} labels are older than the rows they belong to: the clocks of pods or of who sends labels differ",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from tidemill.api.checks import Check, Moved
@@ -10,7 +9,7 @@ from tidemill.contract import CheckOutcome
 from tidemill.runtime.monitor import classifier, outliers
 from tidemill.runtime.monitor.confidence import z_of
 from tidemill.runtime.monitor.evidence import Evidence, Joint, plain
-from tidemill.runtime.monitor.thresholds import Threshold, no_data
+from tidemill.runtime.monitor.thresholds import Threshold, finite, no_data
 
 LEVEL: Final = 0.01
 """A distance whose chance is larger than this is none."""
@@ -52,7 +51,7 @@ def _reconstruction(check: Check, joint: Joint) -> CheckOutcome:
         name=check.name,
         type=check.type,
         verdict=Threshold(check.warning, check.failing).judge(value),
-        value=_finite(value),
+        value=finite(value),
         threshold=check.failing,
         message=f"rows are described {direction} by the reference's main directions than its own are: the error has moved by {found.value:+.3g} standard deviations; {check.failing:g} is the limit",
     )
@@ -116,7 +115,3 @@ def outlier_share(check: Check, evidence: Evidence) -> CheckOutcome:
 
 def _say(p_value: float) -> str:
     return "below 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else 1e9

@@ -154,25 +154,44 @@ class Categories(NamedTuple):
     """Categories that only one side has."""
 
     new_share: float
-    """Share of the current rows whose category the reference does not have."""
+    """Share of the current rows whose category the reference does not have, as far as can be told."""
     lost: tuple[str, ...]
     """Categories of the reference that the current rows lack, most frequent first."""
     lost_share: float
     """Share of the reference rows with such a category."""
 
 
-def category_changes(names: Sequence[str], reference: Counts, current: Counts, *, new: int) -> Categories:
-    """Which of the reference's categories are gone, and how many of the current rows (`new` of them) have none of these.
+def new_share(before: tuple[int, int], now: tuple[int, int]) -> float:
+    """The share of rows with a new category, given on either side how many rows of how many have none that is counted by name.
 
-    >>> category_changes(["a", "b"], [90, 10], [45, 0], new=5)
+    Of many categories only the most frequent are counted by name. As large a share of others as the reference has itself is
+    not new, and neither is what chance makes of it (three standard errors).
+
+    >>> new_share((250, 1000), (260, 1000)), new_share((0, 1000), (1, 1000)), new_share((250, 1000), (500, 1000))
+    (0.0, 0.001, 0.25)
+    """
+    usual = before[0] / before[1] if before[1] else 0.0
+    share = now[0] / now[1] if now[1] else 0.0
+    chance = 3 * math.sqrt(usual * (1 - usual) * (1 / before[1] + 1 / now[1])) if before[1] and now[1] else 0.0
+    return share - usual if share - usual > chance else 0.0
+
+
+def category_changes(
+    names: Sequence[str], reference: Counts, current: Counts, *, others: tuple[int, int]
+) -> Categories:
+    """Which of the reference's categories are gone, and how many of the current rows have new ones.
+
+    `others` are rows, before and now, that have none of these names.
+
+    >>> category_changes(["a", "b"], [90, 10], [45, 0], others=(0, 5))
     Categories(new_share=0.1, lost=('b',), lost_share=0.1)
     """
     before, now = np.asarray(reference, np.float64), np.asarray(current, np.float64)
-    total = float(now.sum()) + new
+    rows, rows_now = int(before.sum()) + others[0], int(now.sum()) + others[1]
     gone = np.flatnonzero((before > 0) & (now == 0))
     gone = gone[np.argsort(-before[gone], kind="stable")]
     return Categories(
-        new_share=new / total if total else 0.0,
+        new_share=new_share((others[0], rows), (others[1], rows_now)),
         lost=tuple(names[index] for index in gone.tolist()),
-        lost_share=float(before[gone].sum() / before.sum()) if before.sum() else 0.0,
+        lost_share=float(before[gone].sum()) / rows if rows else 0.0,
     )

@@ -163,8 +163,8 @@ def to_html(found: Drift, before: str, now: str) -> str:
     return page(f"From {before} to {now}", parts, footer="Made by tidemill drift.")
 
 
-def to_text(found: Drift, most: int = 25) -> str:
-    """The verdict and the columns, the farthest first, for a terminal."""
+def to_text(found: Drift, most: int | None = 25) -> str:
+    """The verdict and the columns, the farthest first and no more than `most`, for a terminal."""
     lines = [found.sentence, ""]
     names = [column.comparison.name for column in found.columns[:most]]
     width = max([len("column"), *(min(len(name), 40) for name in names)])
@@ -172,11 +172,27 @@ def to_text(found: Drift, most: int = 25) -> str:
         f"{'column':{width}}  {'verdict':8} {'PSI':>8} {'JS':>7} {'KS':>7} {'W1/spread':>9} {'mean':>7} {'missing':>15}"
     )
     lines += [_line(column, width) for column in found.columns[:most]]
-    if len(found.columns) > most:
-        lines.append(f"… and {len(found.columns) - most} more; --csv or --json has all")
+    if most is not None and len(found.columns) > most:
+        lines.append(f"… and {len(found.columns) - most} more; --all prints them")
     if found.identifiers:
         lines.append(f"left out as identifiers: {', '.join(found.identifiers)}")
     return "\n".join(lines)
+
+
+def every_statistic(found: Drift) -> str:
+    """All that is known of each column, in the order of the table, for a terminal."""
+    width = max((len(name) for column in found.columns for name in column.comparison.statistics), default=0)
+    blocks = []
+    for column in found.columns:
+        before, now = column.comparison.reference, column.comparison.current
+        moved = "nothing to compare" if column.distance is None else f"{found.limits.method} {column.distance:.4g}"
+        lines = [f"{column.comparison.name} ({before.type}): {column.verdict}, {moved}"]
+        lines.append(
+            f"  {'Rows':{width}}  {before.rows:,} → {now.rows:,}, with a value {before.present:,} → {now.present:,}"
+        )
+        lines += [f"  {name:{width}}  {value:.6g}" for name, value in column.comparison.statistics.items()]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
 
 
 def _line(column: Judged, width: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,8 @@ from tidemill.api.checks import Check, CheckVerdict
 from tidemill.contract import CheckOutcome
 
 _GRAVITY: Final[dict[CheckVerdict, int]] = {"NoData": 0, "Passing": 1, "Warning": 2, "Failing": 3}
+
+_BEYOND: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,15 @@ class Threshold:
         if self.warning is not None and value >= self.warning:
             return "Warning"
         return "Passing"
+
+
+def finite(value: float) -> float:
+    """A number that can be written down: what has no bound is beyond all thresholds.
+
+    >>> finite(0.5), finite(float("inf"))
+    (0.5, 1000000000.0)
+    """
+    return value if math.isfinite(value) else _BEYOND
 
 
 def worst(verdicts: Iterable[CheckVerdict]) -> CheckVerdict:

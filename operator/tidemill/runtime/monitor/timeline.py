@@ -6,16 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Any, Final, NamedTuple
-
-import orjson
+from typing import Final, NamedTuple
 
 from tidemill.api.checks import CheckVerdict
 from tidemill.contract import CheckOutcome
-from tidemill.runtime.objects import Store
 from tidemill.runtime.reports.page import section, table
 
-MOST: Final = 40
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 440, 150, 48, 8, 16, 26
 _COLOUR: Final[Mapping[str, str]] = {"Passing": "good", "Warning": "warning", "Failing": "bad", "NoData": "soft"}
 
@@ -40,26 +36,6 @@ class Run:
 def point_of(outcome: CheckOutcome) -> Point:
     """The outcome as a point of a timeline."""
     return Point(outcome.verdict, outcome.value, outcome.threshold)
-
-
-def past_runs(store: Store, folder: str, before: str) -> list[Run]:
-    """The newest runs whose results lie in `folder` at keys below `before`, oldest first; what cannot be read is left out."""
-    keys = [entry.key for entry in store.list(folder) if entry.key.endswith("/result.json") and entry.key < before]
-    found = []
-    for key in keys[-MOST:]:
-        try:
-            found.append(_run(orjson.loads(store.get(key))))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            continue
-    return found
-
-
-def _run(result: Mapping[str, Any]) -> Run:
-    order = result["order"]
-    checks = {
-        check["name"]: Point(check["verdict"], check.get("value"), check.get("threshold")) for check in result["checks"]
-    }
-    return Run(datetime.fromisoformat(order["end"]), str(order["version"]["name"]), checks)
 
 
 def timeline_section(runs: Sequence[Run], names: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from tidemill.runtime import manifest
 from tidemill.runtime.artifact import ANSWERS_FILE, EVALUATION_FILE, PROFILE_FILE, SAMPLE_FILE
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.monitor import outside, window
+from tidemill.runtime.monitor.conforming import conformed, kinds_of
 from tidemill.runtime.monitor.evidence import OUTPUTS, Reference
 from tidemill.runtime.monitor.sampling import Sample
 from tidemill.runtime.objects import Store
@@ -149,11 +150,12 @@ def _fitted(
 ) -> Reference | None:
     """Bins fitted to a sample of the rows, with all of them counted; None where there are fewer than `least`."""
     features = [LogColumn.FEATURE + feature.name for feature in version.signature.features]
+    kinds = kinds_of(version.signature)
     sample = Sample(_FITTED_TO, [*features, *outputs])
     count = 0
     for table in rows():
         count += table.num_rows
-        sample.add(table)
+        sample.add(conformed(table, kinds))
     drawn = sample.table()
     if drawn is None or count < least:
         return None

@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tidemill.contract import LogColumn
+from tidemill.runtime.monitor import part
+from tidemill.runtime.monitor.newest import Newest
 from tidemill.runtime.profile import counts
 
+MOST_LABELS: Final = 1_000_000
+"""Labels that are held at a time, some hundred bytes each; whoever may send labels could send any number."""
 _AT_ONCE = 16
 """Parts fetched ahead; each is some thousand rows."""
 _BATCH_ROWS = 1 << 16
 """Parts are small; so many rows are counted in one go."""
-_TIME = pa.timestamp("us", tz="UTC")
 _SLOT = timedelta(seconds=counts.SLOT)
 _SLOT_NAME = re.compile(r"/date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/(\d{4})_[^/_]*-\d+\.parquet$")
 
@@ -122,21 +124,11 @@ def rows(
 def _read(store: Store, key: str, columns: Callable[[list[str]], list[str]]) -> tuple[str, pa.Table | str]:
     """A part's rows, or why there are none."""
     try:
-        content = store.get(key)
+        return key, part.decoded(store.get(key), columns)
     except FileNotFoundError:
         return key, "it was deleted meanwhile"
-    try:
-        file = pq.ParquetFile(pa.BufferReader(content))
-        table = file.read(columns=columns(file.schema_arrow.names), use_threads=False)
-        for name in (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME):
-            if name not in table.schema.names:
-                return key, f"it has no column {name!r}"
-        place = table.schema.get_field_index(LogColumn.TIME)
-        table = table.set_column(place, LogColumn.TIME, table.column(place).cast(_TIME))
-        table.validate()
-    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
-        return key, str(error).split("\n")[0][:120] or "it is not a Parquet file"
-    return key, table
+    except part.UnusableError as reason:
+        return key, str(reason)
 
 
 def start_of_newest(store: Store, parts: Sequence[str], start: datetime, end: datetime, count: int) -> datetime:
@@ -160,7 +152,7 @@ def start_of_newest(store: Store, parts: Sequence[str], start: datetime, end: da
 def within(table: pa.Table, start: datetime, end: datetime) -> pa.Table:
     """The rows of `table` from `start` up to, and without, `end`."""
     time = table.column(LogColumn.TIME)
-    low, high = pa.scalar(start, _TIME), pa.scalar(end, _TIME)
+    low, high = pa.scalar(start, part.TIME), pa.scalar(end, part.TIME)
     return table.filter(pc.and_(pc.greater_equal(time, low), pc.less(time, high)))
 
 
@@ -174,6 +166,23 @@ class Labels:
     """When each came, in microseconds since 1970."""
     contradicted: int
     """Rows that were given different labels."""
+    left_out: int = 0
+    """The oldest ones, where there were too many."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """What there is to say of them.
+
+        >>> from dataclasses import replace
+        >>> replace(NO_LABELS, left_out=5_000).warnings()
+        ('there are 5,000 labels more than can be looked at; the newest count',)
+        """
+        found: tuple[str, ...] = ()
+        if self.contradicted:
+            whose = "row has" if self.contradicted == 1 else "rows have"
+            found += (f"{self.contradicted} {whose} contradictory labels; the newest counts",)
+        if self.left_out:
+            found += (f"there are {self.left_out:,} labels more than can be looked at; the newest count",)
+        return found
 
     def match(self, table: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], pa.Array, Any]:
         """Which rows of `table` have labels, these labels in the order of the rows, and when they came."""
@@ -193,28 +202,21 @@ def _row_keys(table: pa.Table) -> Any:
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
-def labels(store: Store, parts: Sequence[str], skipped: Skipped) -> Labels:
-    """All labels in the parts; of several for one row the newest counts."""
+def labels(store: Store, parts: Sequence[str], skipped: Skipped, most: int = MOST_LABELS) -> Labels:
+    """All labels in the parts, or the newest where there are more than `most`; of several for one row the newest counts."""
     wanted = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.LABEL)
-    tables = []
-    for table in rows(store, parts, lambda names: [name for name in wanted if name in names], skipped):
-        if LogColumn.LABEL in table.schema.names:
-            # One spelling for all, whatever a part holds: a service's task may have changed.
-            text = pc.cast(table.column(LogColumn.LABEL), pa.string())
-            tables.append(table.select(list(wanted[:3])).append_column(LogColumn.LABEL, text))
-    if not tables:
-        return NO_LABELS
-    together = [
-        pa.table(
-            {
-                "key": _row_keys(table),
-                "time": table.column(LogColumn.TIME),
-                "label": table.column(LogColumn.LABEL),
+    newest_labels = Newest(most, "time")
+    for batch in rows(store, parts, lambda names: [name for name in wanted if name in names], skipped):
+        if LogColumn.LABEL in batch.schema.names:
+            given = {
+                "key": _row_keys(batch),
+                "time": batch.column(LogColumn.TIME),
+                "label": batch.column(LogColumn.LABEL),
             }
-        )
-        for table in tables
-    ]
-    table = pa.concat_tables(together).drop_null().combine_chunks()
+            newest_labels.add(pa.table(given).drop_null())
+    table = newest_labels.table()
+    if table is None:
+        return NO_LABELS
     # By time, then by spelling: the same labels in another order of parts must not give another answer.
     table = table.take(pc.sort_indices(table, [("time", "ascending"), ("label", "ascending")]))
     encoded = table.column("key").combine_chunks().dictionary_encode()
@@ -225,4 +227,4 @@ def labels(store: Store, parts: Sequence[str], skipped: Skipped) -> Labels:
     differs = pc.not_equal(table.column("label"), values.take(pa.array(codes.astype(np.int64))))
     contradicted = len(np.unique(codes[differs.to_numpy()]))
     times = table.column("time").cast(pa.int64()).to_numpy()[newest]
-    return Labels(encoded.dictionary, values, times, contradicted)
+    return Labels(encoded.dictionary, values, times, contradicted, newest_labels.left_out)

@@ -20,7 +20,7 @@ from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.objects import Store
 from tidemill.runtime.receive import events, signals
 from tidemill.runtime.receive.payloads import PayloadError, understand
-from tidemill.runtime.receive.verification import SIGNATURE, standing
+from tidemill.runtime.receive.verification import SIGNATURE, signed_at, standing
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +62,11 @@ def application(
         folder = signal_folder(order.namespace, order.monitor, check.name)
 
         def store_it() -> bool:
-            store = open_store()
-            if stands == "Signed" and not signals.first_time(store, folder, headers[SIGNATURE]):
-                return False
-            signals.keep(store, folder, signal, delta(check.valid_for))
+            store, valid_for = open_store(), delta(check.valid_for)
+            if stands == "Signed":
+                signature, moment = headers[SIGNATURE], signed_at(headers)
+                return signals.keep_once(store, folder, signal, valid_for, signature=signature, moment=moment)
+            signals.keep(store, folder, signal, valid_for)
             return True
 
         try:

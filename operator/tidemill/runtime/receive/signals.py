@@ -14,25 +14,41 @@ from tidemill.contract import CheckOrder, CheckOutcome, signal_folder
 from tidemill.runtime.monitor.thresholds import worst
 from tidemill.runtime.objects import Store
 from tidemill.runtime.receive.payloads import Signal
+from tidemill.runtime.receive.verification import FRESH_SECONDS
 
+_SEEN: Final = "seen"
+_DIGITS: Final = 12
+"""Of a moment in a mark's name, in seconds since 1970."""
 MOST_READ: Final = 500
 """Newest signals that a check looks at; who sends more about different things in one time loses the oldest."""
 
 
 def keep(store: Store, folder: str, signal: Signal, valid_for: timedelta) -> None:
-    """Put a signal into the store, and take those away that no longer count."""
+    """Put a signal into the store, and take away what no longer counts."""
     digest = hashlib.sha256(signal.model_dump_json().encode()).hexdigest()[:8]
-    store.put(f"{folder}/{_stamp(signal.received_at)}-{digest}.json", signal.model_dump_json(by_alias=True).encode())
+    store.put(f"{folder}/{_stamp(signal.received_at)}-{digest}.json", _text(signal))
     last = _stamp(signal.received_at - valid_for)
-    lapsed = [entry.key for entry in store.list(folder) if entry.key.rpartition("/")[2] < last]
-    if lapsed:
-        store.delete(*lapsed[:1000])
+    # Twice as long as a signature is taken: clocks of pods may differ.
+    seen = f"{int(signal.received_at.timestamp()) - 2 * FRESH_SECONDS:0{_DIGITS}d}"
+    lapsed = []
+    for entry in store.list(folder):
+        of_mark, name = entry.key.startswith(f"{folder}/{_SEEN}/"), entry.key.rpartition("/")[2]
+        if name < (seen if of_mark else last):
+            lapsed.append(entry.key)
+    store.delete(*lapsed[:1000])
 
 
-def first_time(store: Store, folder: str, signature: str) -> bool:
-    """Whether a signature was never seen; remembered in the store, so that every pod and every restart knows it."""
-    name = hashlib.sha256(signature.encode()).hexdigest()
-    return store.create(f"{folder}/seen/{name}", b"")
+def keep_once(store: Store, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, moment: int) -> bool:
+    """Keep a signal that was signed at `moment`, in seconds since 1970, unless its signature was seen before; says which.
+
+    Signatures are remembered in the store, so that every pod and every restart knows them, and for as long as they would be
+    taken. With the mark goes the signal: where a pod died between the two, whoever sends it again completes it.
+    """
+    digest = hashlib.sha256(signature.encode()).hexdigest()
+    key = f"{folder}/{_SEEN}/{moment:0{_DIGITS}d}-{digest}"
+    first = store.create(key, _text(signal))
+    keep(store, folder, signal if first else Signal.model_validate_json(store.get(key)), valid_for)
+    return first
 
 
 def judge(check: Check, order: CheckOrder, store: Store) -> CheckOutcome:
@@ -55,6 +71,10 @@ def judge(check: Check, order: CheckOrder, store: Store) -> CheckOutcome:
     deciding = [signal for signal in newest.values() if signal.verdict == verdict]
     said = "; ".join(dict.fromkeys(signal.message or f"{signal.subject} is {verdict}" for signal in deciding))
     return CheckOutcome(name=check.name, type=check.type, verdict=verdict, value=deciding[-1].value, message=said[:512])
+
+
+def _text(signal: Signal) -> bytes:
+    return signal.model_dump_json(by_alias=True).encode()
 
 
 def _stamp(moment: datetime) -> str:

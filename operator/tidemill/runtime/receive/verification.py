@@ -30,9 +30,18 @@ def standing(headers: Mapping[str, str], body: bytes, secret: Path, now: float) 
     signature, moment = headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, "")
     if not key or not signature or not hmac.compare_digest(signature.encode(), sign(key, moment, body).encode()):
         return "Refused"
-    if not moment.isascii() or not moment.isdigit() or abs(now - int(moment[:12])) > FRESH_SECONDS:
+    if not moment.isascii() or not moment.isdigit() or abs(now - signed_at(headers)) > FRESH_SECONDS:
         return "Stale"
     return "Signed"
+
+
+def signed_at(headers: Mapping[str, str]) -> int:
+    """When a signature was made, in seconds since 1970; the header must be all digits.
+
+    >>> signed_at({"x-tidemill-timestamp": "1767603600"})
+    1767603600
+    """
+    return int(headers[TIMESTAMP][:12])
 
 
 def sign(key: bytes, moment: str, body: bytes) -> str:

@@ -1,10 +1,14 @@
-"""A service with a real model of real biopsies, its version published in a store, its log written as a serving pod does."""
+"""A service with a real model of real biopsies, its version published in a store, its log written as a serving pod does.
+
+Beside it a shop, whose columns are words and whole numbers, and a power station, whose model answers with numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +49,26 @@ TRAIN, HOLDOUT = _shuffled[:455], _shuffled[455:]
 class Model:
     """The model, and what its version carries."""
 
-    estimator: Any
+    answer: Callable[[Any], Answer]
     signature: Signature
     profile: Profile
-    accuracy: float
+    metrics: dict[str, float]
+    sample: pa.Table
+    answers: pa.Table
 
-    def answer(self, matrix: Any) -> Answer:
-        probabilities = self.estimator.predict_proba(np.nan_to_num(matrix, nan=0.0))
-        return Answer(probabilities.argmax(axis=1), probabilities)
+    @property
+    def accuracy(self) -> float:
+        return self.metrics["accuracy"]
+
+    @property
+    def labels(self) -> Labels | None:
+        return Labels(self.signature.classes) if self.signature.task == "Classification" else None
+
+
+def answering(estimator: Any, matrix: Any) -> Answer:
+    """What a classifier of scikit-learn answers."""
+    probabilities = estimator.predict_proba(np.nan_to_num(matrix, nan=0.0))
+    return Answer(probabilities.argmax(axis=1), probabilities)
 
 
 @pytest.fixture(scope="session")
@@ -65,24 +81,39 @@ def model() -> Model:
         Feature(name=name, type="Numerical", minimum=float(column.min()), maximum=float(column.max()))
         for name, column in zip(NAMES, rows.T, strict=True)
     )
-    learnt = pa.table({LogColumn.FEATURE + name: column for name, column in zip(NAMES, rows.T, strict=True)})
-    probabilities = estimator.predict_proba(biopsies.data[HOLDOUT])
-    answered = pa.table(
-        {
-            LogColumn.PREDICTION: [str(answer) for answer in probabilities.argmax(axis=1)],
-            LogColumn.SCORE: probabilities.max(axis=1),
-        }
-    )
-    inputs = profile_table(learnt, [ProfiledColumn(name, "Numerical") for name in learnt.schema.names])
-    outputs = profile_table(
-        answered, [ProfiledColumn(LogColumn.PREDICTION, "Categorical"), ProfiledColumn(LogColumn.SCORE, "Numerical")]
-    )
+    answer = answering(estimator, biopsies.data[HOLDOUT])
+    answers = answered(logged(biopsies.data[HOLDOUT]), answer, biopsies.target[HOLDOUT])
+    accuracy = float(np.mean(answer.values == biopsies.target[HOLDOUT]))
     return Model(
-        estimator,
+        partial(answering, estimator),
         Signature(task="Classification", features=features, target="target", classes=(0, 1)),
-        Profile(inputs.rows, inputs.columns + outputs.columns),
-        float(np.mean(probabilities.argmax(axis=1) == biopsies.target[HOLDOUT])),
+        profiled(logged(rows), answers),
+        {"accuracy": accuracy, "log_loss": 0.1},
+        logged(rows),
+        answers,
     )
+
+
+def answered(rows: pa.Table, answer: Answer, labels: Any) -> pa.Table:
+    """Rows of a hold-out with their labels and what a model answered, as its version carries them."""
+    if answer.probabilities is None:
+        table = rows.append_column(LogColumn.LABEL, pa.array(np.asarray(labels, np.float64)))
+        return table.append_column(LogColumn.PREDICTION, pa.array(np.asarray(answer.values, np.float64)))
+    table = rows.append_column(LogColumn.LABEL, pa.array([str(label) for label in labels]))
+    table = table.append_column(LogColumn.PREDICTION, pa.array([str(value) for value in answer.values]))
+    return table.append_column(LogColumn.SCORE, pa.array(answer.probabilities.max(axis=1)))
+
+
+def profiled(learnt: pa.Table, answers: pa.Table) -> Profile:
+    """The profile of rows that were learnt from, and of the answers to others."""
+
+    def columns(table: pa.Table, names: Iterable[str]) -> list[ProfiledColumn]:
+        texts = {field.name for field in table.schema if pa.types.is_string(field.type)}
+        return [ProfiledColumn(name, "Categorical" if name in texts else "Numerical") for name in names]
+
+    outputs = [name for name in (LogColumn.PREDICTION, LogColumn.SCORE) if name in answers.column_names]
+    inputs = profile_table(learnt, columns(learnt, learnt.column_names))
+    return Profile(inputs.rows, inputs.columns + profile_table(answers, columns(answers, outputs)).columns)
 
 
 def logged(rows: Any) -> pa.Table:
@@ -108,27 +139,18 @@ class Life:
 
     def publish(self, name: str, **files: bytes) -> VersionOrder:
         """A version in the store; `files` replace its own."""
-        evaluation = [
-            {"on": "Holdout", "rows": len(HOLDOUT), "metrics": {"accuracy": self.model.accuracy, "log_loss": 0.1}}
-        ]
+        evaluation = [{"on": "Holdout", "rows": self.model.answers.num_rows, "metrics": self.model.metrics}]
         content: dict[str, bytes | Path] = {
             "signature.json": orjson.dumps(self.model.signature.to_wire()),
             "profile.json": self.model.profile.to_json(),
             "evaluation.json": orjson.dumps(evaluation),
-            "sample.parquet": _parquet(logged(biopsies.data[TRAIN])),
-            "answers.parquet": _parquet(self._answers()),
+            "sample.parquet": _parquet(self.model.sample),
+            "answers.parquet": _parquet(self.model.answers),
             **{name.replace("_", "."): text for name, text in files.items()},
         }
         content = {name: text for name, text in content.items() if text}
         published = self.store.publish(f"ns/models/fraud/{name}", content)
         return VersionOrder(name=name, uri=published.uri, digest=published.digest)
-
-    def _answers(self) -> pa.Table:
-        answer = self.model.answer(biopsies.data[HOLDOUT])
-        table = logged(biopsies.data[HOLDOUT])
-        table = table.append_column(LogColumn.LABEL, pa.array([str(label) for label in biopsies.target[HOLDOUT]]))
-        table = table.append_column(LogColumn.PREDICTION, pa.array([str(value) for value in answer.values]))
-        return table.append_column(LogColumn.SCORE, pa.array(answer.probabilities.max(axis=1)))
 
     def matter(self, *names: str) -> None:
         """From now on the version says that these features are all that matters."""
@@ -157,17 +179,21 @@ class Life:
         version: VersionOrder | None = None,
         role: str = "Stable",
     ) -> list[str]:
-        """Answer `rows`, one request each, and log them; returns the requests' ids."""
+        """Answer `rows`, one request each, and log them; returns the requests' ids.
+
+        Rows are a matrix, or objects that name each feature.
+        """
         version = version or self.version
-        author = Author(version.name, version.digest, role, Labels((0, 1)))
-        answer = self.model.answer(rows)
+        author = Author(version.name, version.digest, role, self.model.labels)
+        features = Features(self.model.signature)
         records, requests = [], []
         for place in range(len(rows)):
             self._requests += 1
             requests.append(f"r{self._requests}")
-            one = Answer(answer.values[place : place + 1], answer.probabilities[place : place + 1])
-            records.append(Prediction(requests[-1], at.timestamp(), Rows(rows[place : place + 1], {}), one, author))
-        write = PredictionFile(Features(self.model.signature), classifies=True)
+            asked = features.from_rows([rows[place]]) if isinstance(rows, list) else Rows(rows[place : place + 1], {})
+            answer = self.model.answer(asked.matrix)
+            records.append(Prediction(requests[-1], at.timestamp(), asked, answer, author))
+        write = PredictionFile(features, classifies=self.model.labels is not None)
         self._put(prediction_folder("ns", "fraud"), at, write(records))
         if labels is not None:
             self.label(zip(requests, labels, strict=True), at=at + timedelta(minutes=1))
@@ -176,13 +202,20 @@ class Life:
     def label(self, pairs: Iterable[tuple[str, Any]], *, at: datetime) -> None:
         """Send labels back."""
         given = tuple(Label(request, 0, label, at.timestamp()) for request, label in pairs)
-        self._put(label_folder("ns", "fraud"), at, LabelFile(Labels((0, 1)))([LabelBatch(at.timestamp(), given)]))
+        self._put(label_folder("ns", "fraud"), at, LabelFile(self.model.labels)([LabelBatch(at.timestamp(), given)]))
 
     def _put(self, folder: str, at: datetime, content: bytes) -> str:
         self._parts += 1
         key = f"{folder}/{partition(at.timestamp())}/pod-{self._parts:06d}.parquet"
         self.store.put(key, content)
         return key
+
+    def spoil(self, column: str, value: Any) -> None:
+        """All rows of the newest part of the log have this value in a column instead of their own."""
+        *_, key = [entry.key for entry in self.store.list(prediction_folder("ns", "fraud"))]
+        table = parquet.read_table(pa.BufferReader(self.store.get(key)))
+        place = table.schema.get_field_index(column)
+        self.store.put(key, _parquet(table.set_column(place, column, pa.array([value] * table.num_rows))))
 
     def order(self, *checks: Check, minimum_samples: int = 100, minimum_labels: int = 50, **others: Any) -> CheckOrder:
         return CheckOrder(
@@ -217,3 +250,125 @@ class Life:
 def life(tmp_path: Path, model: Model) -> Life:
     """A service whose first version is published and that nobody has asked yet."""
     return Life(tmp_path / "store", model)
+
+
+COUNTRIES = ("de", "fr", "it", "pt")
+CHANNELS = ("app", "shop")
+
+
+class Shop(Life):
+    """A service that says whether somebody buys, from words and whole numbers."""
+
+    def draw(
+        self, count: int, seed: int = 0, *, countries: tuple[str, ...] = COUNTRIES, **_: Any
+    ) -> tuple[list[dict[str, Any]], Any]:
+        """Visits and whether they ended in a purchase."""
+        return visits(count, seed, countries)
+
+
+def visits(count: int, seed: int, countries: tuple[str, ...] = COUNTRIES) -> tuple[list[dict[str, Any]], Any]:
+    random = np.random.default_rng(seed)
+    rows = [
+        {
+            "country": str(random.choice(countries)),
+            "channel": str(random.choice(CHANNELS)),
+            "items": int(random.poisson(6)),
+            "amount": float(random.lognormal(3, 0.5)),
+        }
+        for _ in range(count)
+    ]
+    chances = np.array(
+        [buys(COUNTRIES.index(row["country"]), row["items"]) if row["country"] in COUNTRIES else 0.5 for row in rows]
+    )
+    return rows, (random.random(count) < chances).astype(int)
+
+
+def buys(country: float, items: float) -> float:
+    """How likely a visit ends in a purchase; people from `de` and `fr` buy more often."""
+    return float(1 / (1 + np.exp(-(1.0 - 2.0 * (country >= 2) + 0.5 * (items - 6)))))
+
+
+def shopping(matrix: Any) -> Answer:
+    chances = np.array([buys(row[0], row[2]) for row in matrix])
+    probabilities = np.column_stack((1 - chances, chances))
+    return Answer(probabilities.argmax(axis=1), probabilities)
+
+
+def as_logged(rows: list[dict[str, Any]]) -> pa.Table:
+    """Objects with their columns named as in the log; numbers are floats there."""
+    columns = {LogColumn.FEATURE + name: [row[name] for row in rows] for name in rows[0]}
+    return pa.table(
+        {
+            name: pa.array(values, pa.string() if isinstance(values[0], str) else pa.float64())
+            for name, values in columns.items()
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def shop_model() -> Model:
+    signature = Signature(
+        task="Classification",
+        features=(
+            Feature(name="country", type="Categorical", categories=COUNTRIES),
+            Feature(name="channel", type="Categorical", categories=CHANNELS),
+            Feature(name="items", type="Numerical"),
+            Feature(name="amount", type="Numerical"),
+        ),
+        target="bought",
+        classes=(0, 1),
+    )
+    learnt, (held_out, labels) = visits(2000, 101)[0], visits(1000, 102)
+    answer = shopping(Features(signature).from_rows(held_out).matrix)
+    answers = answered(as_logged(held_out), answer, labels)
+    metrics = {"accuracy": float(np.mean(answer.values == labels))}
+    return Model(shopping, signature, profiled(as_logged(learnt), answers), metrics, as_logged(learnt), answers)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, shop_model: Model) -> Shop:
+    """A shop's service whose first version is published and that nobody has asked yet."""
+    return Shop(tmp_path / "shop", shop_model)
+
+
+class Station(Life):
+    """A service that says how much power a station gives, from the weather."""
+
+    def draw(self, count: int, seed: int = 0, *, windier: float = 0.0, off: float = 0.0, **_: Any) -> tuple[Any, Any]:
+        """Weathers and the power that came of them; a worn turbine gives `off` less."""
+        weather, power = weathers(count, seed, windier)
+        return weather, power - off
+
+
+def weathers(count: int, seed: int, windier: float = 0.0) -> tuple[Any, Any]:
+    random = np.random.default_rng(seed)
+    weather = random.normal((8.0 + windier, 15.0), (2.0, 6.0), (count, 2))
+    # The stronger the wind, the less certain is what comes of it.
+    return weather, turning(weather).values + random.normal(0, 0.2 * np.maximum(weather[:, 0], 1), count)
+
+
+def turning(matrix: Any) -> Answer:
+    return Answer(3 * matrix[:, 0] + 0.1 * matrix[:, 1], None)
+
+
+@pytest.fixture(scope="session")
+def station_model() -> Model:
+    names = ("wind", "temperature")
+    signature = Signature(
+        task="Regression", features=tuple(Feature(name=name, type="Numerical") for name in names), target="power"
+    )
+
+    def table(weather: Any) -> pa.Table:
+        return pa.table({LogColumn.FEATURE + name: column for name, column in zip(names, weather.T, strict=True)})
+
+    learnt, (held_out, power) = weathers(2000, 101)[0], weathers(1000, 102)
+    answer = turning(held_out)
+    answers = answered(table(held_out), answer, power)
+    metrics = {"mean_absolute_error": float(np.mean(np.abs(answer.values - power)))}
+    return Model(turning, signature, profiled(table(learnt), answers), metrics, table(learnt), answers)
+
+
+@pytest.fixture
+def station(tmp_path: Path, station_model: Model) -> Station:
+    """A power station's service whose first version is published and that nobody has asked yet."""
+    return Station(tmp_path / "station", station_model)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tidemill.api.checks import Check
 from tidemill.contract import CheckOutcome, ReferenceOrder, TimeRange
+from tidemill.runtime.failures import ArtifactCorrupt
 
 Life = Any  # the builder of conftest.py
 MINUTE = timedelta(minutes=1)
@@ -21,6 +25,7 @@ SUBTLE = {
 }
 ESTIMATE = Check(name="estimate", type="EstimatedPerformance", metric="accuracy", minimum=0.9)
 INPUTS = Check(name="inputs", type="FeatureDrift", failing=0.2, share=0.15)
+ANSWERS = Check(name="answers", type="PredictionDrift", failing=0.2)
 QUALITY = Check(name="quality", type="Performance", metric="accuracy", minimum=0.9)
 CONCEPT = Check(name="concept", type="ConceptDrift")
 
@@ -224,6 +229,60 @@ def test_an_earlier_window_can_be_what_is_compared_with(life: Life) -> None:
     against_version, against_yesterday = life.check(INPUTS), life.check(INPUTS, reference=earlier)
 
     assert ("Failing", "Passing") == (against_version.verdict, against_yesterday.verdict)
+
+
+def test_the_same_hour_of_earlier_weeks_can_be_what_is_compared_with(life: Life) -> None:
+    order = life.order()
+    for week in (1, 2, 3):
+        moved, _ = life.draw(200, week, scaled=1.4)
+        life.serve(moved, at=order.start - timedelta(weeks=week) + MINUTE)
+    usual, _ = life.draw(200, 4)
+    life.serve(usual, at=order.start - timedelta(days=1) + MINUTE)
+    again, _ = life.draw(300, 5, scaled=1.4)
+    life.serve(again)
+    weeks = tuple(
+        TimeRange(start=order.start - timedelta(weeks=week), end=order.end - timedelta(weeks=week))
+        for week in (1, 2, 3)
+    )
+
+    by_season = life.check(INPUTS, ANSWERS, reference=ReferenceOrder(ranges=weeks))
+    by_yesterday = life.check(
+        INPUTS,
+        reference=ReferenceOrder(
+            ranges=(TimeRange(start=order.start - timedelta(days=1), end=order.end - timedelta(days=1)),)
+        ),
+    )
+
+    assert ["Passing", "Passing"] == [outcome.verdict for outcome in by_season.checks]
+    assert "Failing" == by_yesterday.verdict
+    assert 300 == by_season.samples
+
+
+def test_a_dataset_can_be_what_is_compared_with(life: Life) -> None:
+    moved, _ = life.draw(300, 1, scaled=1.4)
+    columns = {feature.name: column for feature, column in zip(life.model.signature.features, moved.T, strict=True)}
+    sink = io.BytesIO()
+    parquet.write_table(pa.table({**columns, "target": np.zeros(300)}), sink)
+    revision = life.store.publish("ns/datasets/scans/r1", {"data-00000.parquet": sink.getvalue()})
+    dataset = ReferenceOrder(dataset_uri=revision.uri, dataset_digest=revision.digest)
+    again, _ = life.draw(300, 2, scaled=1.4)
+    life.serve(again)
+
+    against_version, against_dataset = life.check(INPUTS, ANSWERS), life.check(INPUTS, ANSWERS, reference=dataset)
+
+    assert ("Failing", "Passing") == (against_version.checks[0].verdict, against_dataset.checks[0].verdict)
+    # What the version answered on its hold-out stays what its answers are compared with.
+    assert against_version.checks[1] == against_dataset.checks[1]
+
+
+def test_a_dataset_that_was_changed_is_not_compared_with(life: Life) -> None:
+    rows, _ = life.draw(200)
+    life.serve(rows)
+    revision = life.store.publish("ns/datasets/scans/r1", {"data-00000.parquet": b"rows"})
+    life.store.put("ns/datasets/scans/r1/data-00000.parquet", b"others")
+
+    with pytest.raises(ArtifactCorrupt, match="nothing of it was used"):
+        life.check(INPUTS, reference=ReferenceOrder(dataset_uri=revision.uri, dataset_digest=revision.digest))
 
 
 def test_earlier_windows_without_rows_are_no_data_and_never_no_drift(life: Life) -> None:

@@ -136,6 +136,37 @@ def test_reconstruction_errors_keep_their_level() -> None:
     assert alarms / 200 <= 0.1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [("a relation that is weaker", {"correlation": 0.3}), ("a relation that is turned round", {"correlation": -0.8})],
+)
+def test_reconstruction_errors_show_a_relation_that_changed_nearly_always(name: str, changed: Any) -> None:
+    runs = 60
+    found = 0
+    for seed in range(runs):
+        reference = drawn(1000, 2 * seed, 0.8)
+        components = reconstruction.Components.of(points(reference))
+        window = drawn(1000, 2 * seed + 1, **{"correlation": 0.8, **changed})
+        found += abs(components.shift(components.add(points(window, reference))).z) > 2.576
+
+    assert found / runs >= 0.95, name
+
+
+@pytest.mark.slow
+def test_reconstruction_errors_alarm_no_more_often_than_their_level_and_a_half_says() -> None:
+    runs, level = 500, 0.01
+    alarms = 0
+    for seed in range(runs):
+        reference = drawn(1000, 2 * seed, 0.8)
+        components = reconstruction.Components.of(points(reference))
+        shift = components.shift(components.add(points(drawn(1000, 2 * seed + 1, 0.8), reference)))
+        alarms += abs(shift.z) > 2.576
+
+    # Three standard errors of a share of 1.5 % of 500: components are fitted to half of the reference.
+    assert alarms / runs <= 1.5 * level + 3 * np.sqrt(1.5 * level * (1 - 1.5 * level) / runs)
+
+
 def test_delongs_area_is_scikit_learns_and_its_interval_covers_the_truth() -> None:
     random = np.random.default_rng(1)
     covered = 0
@@ -155,6 +186,33 @@ def test_a_classifier_tells_nothing_where_there_is_nothing() -> None:
 
     assert 0.5 == pytest.approx(np.mean([one.auc for one in told]), abs=0.03)
     assert sum(one.low > 0.5 for one in told) <= 1
+
+
+@pytest.mark.slow
+def test_a_classifier_tells_tables_alike_apart_no_more_often_than_its_level_says() -> None:
+    runs, level = 40, 0.025
+    told = [
+        classifier.tell_apart(drawn(300, 2 * seed, width=4), drawn(300, 2 * seed + 1, width=4)) for seed in range(runs)
+    ]
+
+    # One end of an interval of 95 %, and three standard errors of such a share of 40.
+    assert sum(one.low > 0.5 for one in told) / runs <= level + 3 * np.sqrt(level * (1 - level) / runs)
+    assert 0.5 == pytest.approx(np.mean([one.auc for one in told]), abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [("a shift of every column", {"shift": 0.4}), ("a correlation that was not there", {"correlation": 0.8})],
+)
+def test_a_classifier_tells_moved_tables_apart_nearly_always(name: str, changed: Any) -> None:
+    runs = 20
+    told = [
+        classifier.tell_apart(drawn(500, 2 * seed, width=4), drawn(500, 2 * seed + 1, width=4, **changed))
+        for seed in range(runs)
+    ]
+
+    assert sum(one.low > 0.5 for one in told) / runs >= 0.95, name
 
 
 def test_a_classifier_tells_a_relation_that_changed_and_which_columns_it_went_by() -> None:

@@ -91,6 +91,18 @@ def signed(desk: Desk, payload: Any) -> dict[str, str]:
     return {TIMESTAMP: moment, SIGNATURE: sign(b"key", moment, json.dumps(payload).encode())}
 
 
+def marks(desk: Desk) -> list[str]:
+    """The names under which signatures are remembered."""
+    folder = f"{signal_folder('shop', 'fraud', 'outside')}/seen"
+    return [entry.key.rpartition("/")[2] for entry in desk.store.list(folder)]
+
+
+def kept(desk: Desk) -> list[str]:
+    """The keys of the signals."""
+    folder = signal_folder("shop", "fraud", "outside")
+    return [entry.key for entry in desk.store.list(folder) if entry.key.endswith(".json")]
+
+
 async def test_a_call_is_what_the_check_finds(desk: Desk) -> None:
     assert 202 == await desk.call({"status": "failing", "message": "psi 0.4", "value": 0.4})
 
@@ -139,6 +151,35 @@ async def test_a_signed_call_is_taken_once_whoever_sends_it_again(desk: Desk) ->
     assert 401 == await desk.call(payload, headers)
 
 
+async def test_no_signed_call_of_many_is_taken_twice_however_many_come_between(desk: Desk) -> None:
+    calls = [(payload, signed(desk, payload)) for payload in ({"status": "failing", "id": str(n)} for n in range(30))]
+
+    once = [await desk.call(*call) for call in calls]
+    again = [await desk.call(*call) for call in calls]
+
+    assert ([202] * 30, [200] * 30) == (once, again)
+    assert (30, 30) == (len(marks(desk)), len(kept(desk)))
+
+
+async def test_signatures_are_forgotten_when_they_would_no_longer_be_taken(desk: Desk) -> None:
+    for _ in range(5):
+        await desk.call({"status": "failing"}, signed(desk, {"status": "failing"}))
+        desk.now += 301
+    newest = int(desk.now) - 301
+
+    assert [newest - 301, newest] == [int(mark.split("-")[0]) for mark in marks(desk)]
+
+
+async def test_a_signed_call_that_was_marked_but_not_kept_is_kept_when_it_comes_again(desk: Desk) -> None:
+    payload = {"status": "failing"}
+    headers = signed(desk, payload)
+    await desk.call(payload, headers)
+    desk.store.delete(*kept(desk))
+
+    assert ("NoData", 200) == (desk.verdict().verdict, await desk.call(payload, headers))
+    assert "Failing" == desk.verdict().verdict
+
+
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}])
 async def test_a_call_without_the_secret_leaves_nothing_behind(desk: Desk, headers: dict[str, str]) -> None:
     assert 401 == await desk.call({"status": "failing"}, headers)
@@ -173,8 +214,7 @@ async def test_what_no_longer_counts_is_taken_away(desk: Desk) -> None:
     desk.now += 3601
     await desk.call({"status": "failing"})
 
-    folder = signal_folder("shop", "fraud", "outside")
-    assert 1 == len([entry for entry in desk.store.list(folder) if entry.key.endswith(".json")])
+    assert 1 == len(kept(desk))
 
 
 async def test_a_forged_file_among_the_signals_is_passed_over(desk: Desk) -> None:

@@ -1,0 +1,123 @@
+"""Columns side by side: categories beyond those that are counted by name, columns without spread, and how methods read them."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tidemill.api.checks import Method
+from tidemill.runtime.monitor import shares
+from tidemill.runtime.monitor.comparison import Comparison, compare, distance, unknown_share
+from tidemill.runtime.monitor.grouping import groups
+from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
+from tidemill.runtime.profile.categorical import CATEGORIES, CategoricalProfile
+
+MANY = [f"category {place:04d}" for place in range(3 * CATEGORIES)]
+METHODS = [method for method in get_args(Method) if method not in {"MMD", "PCA", "ADWIN", "PageHinkley"}]
+
+
+def compared(before: Any, now: Any) -> Comparison:
+    """One column, of words or of numbers."""
+    kind = "Categorical" if isinstance(before[0], str) else "Numerical"
+    columns = [ProfiledColumn("x", kind)]  # type: ignore[arg-type]
+    reference = profile_table(pa.table({"x": before}), columns)
+    (found,) = compare(reference, profile_table(pa.table({"x": now}), columns, reference))
+    return found
+
+
+def categorical(comparison: Comparison) -> tuple[CategoricalProfile, CategoricalProfile]:
+    assert isinstance(comparison.reference, CategoricalProfile)
+    assert isinstance(comparison.current, CategoricalProfile)
+    return comparison.reference, comparison.current
+
+
+def test_three_thousand_categories_against_themselves_have_no_new_one() -> None:
+    found = compared(MANY * 5, MANY * 5)
+
+    assert (0.0, 0.0) == (found.statistics["NewCategoryShare"], unknown_share(*categorical(found)))
+    assert 0.0 == found.statistics["LostCategoryShare"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_other_rows_with_the_same_categories_have_hardly_a_new_one(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    popular = 1 / np.arange(1, len(MANY) + 1)
+    before, now = (random.choice(MANY, 20_000, p=popular / popular.sum()).tolist() for _ in range(2))
+
+    found = compared(before, now)
+
+    # Which of the rare ones are counted by name is chance, and more often those that chance favoured in the reference.
+    assert categorical(found)[1].others / 20_000 > 0.13
+    assert found.statistics["NewCategoryShare"] < 0.05
+
+
+def test_a_few_more_rare_categories_than_before_are_chance_and_many_more_are_not() -> None:
+    assert [0.0, 0.05] == [round(shares.new_share((5_000, 20_000), (now, 20_000)), 9) for now in (5_200, 6_000)]
+
+
+def test_new_categories_are_told_among_many_rare_ones() -> None:
+    found = compared(MANY * 5, [*MANY * 4, *(f"new {place}" for place in range(len(MANY)))])
+
+    # Two thirds of the known rows have a category that is not counted by name; one fifth of all rows is new.
+    assert 0.8 * 2 / 3 + 0.2 - 2 / 3 == pytest.approx(found.statistics["NewCategoryShare"])
+
+
+def test_a_category_that_is_gone_is_lost_and_none_is_new() -> None:
+    found = compared(["a"] * 70 + ["b"] * 20 + ["c"] * 10, ["a"] * 50 + ["c"] * 50).statistics
+
+    assert (0.2, 1.0, 0.0) == (found["LostCategoryShare"], found["LostCategories"], found["NewCategoryShare"])
+
+
+def test_frequent_categories_stand_alone_rare_ones_together_and_new_ones_apart() -> None:
+    found = compared(
+        ["a"] * 50 + ["b"] * 30 + ["c"] * 12 + ["d"] * 8, ["a"] * 60 + ["c"] * 20 + ["d"] * 10 + ["e"] * 10
+    )
+
+    before, now = groups(found.reference, found.current)
+
+    assert ([50, 30, 20, 0], [60, 0, 30, 10]) == (before.tolist(), now.tolist())
+
+
+@pytest.mark.parametrize("method", ["KolmogorovSmirnov", "Wasserstein"])
+def test_orders_of_categories_mean_nothing(method: Any) -> None:
+    found = compared(["a", "b", "c"] * 100, ["a"] * 100 + ["b"] * 200)
+
+    assert 1 / 3 == pytest.approx(found.statistics["TotalVariation"])
+    assert found.statistics["TotalVariation"] == distance(found, method)
+
+
+@pytest.mark.parametrize("method", ["MeanShift", "VarianceShift"])
+def test_categories_have_neither_mean_nor_variance(method: Any) -> None:
+    assert distance(compared(["a", "b"] * 100, ["a"] * 200), method) is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        pytest.param([1.0, 2.0, 3.0] * 100, [2.0] * 300, id="became constant"),
+        pytest.param([2.0] * 300, [1.0, 2.0, 3.0] * 100, id="was constant"),
+        pytest.param([2.0] * 300, [1e300] * 300, id="is another constant, far away"),
+        pytest.param([-1e308, 1e308] * 150, [1e308] * 300, id="of the largest numbers there are"),
+    ],
+)
+def test_a_column_without_spread_is_told_in_numbers_that_a_status_can_hold(method: Any, before: Any, now: Any) -> None:
+    found = distance(compared(before, now), method)
+
+    assert found is not None and np.isfinite(found) and found >= 0
+
+
+def test_a_variance_that_came_to_nothing_is_beyond_all_thresholds() -> None:
+    assert 1e9 == distance(compared([1.0, 2.0, 3.0] * 100, [2.0] * 300), "VarianceShift")
+
+
+def test_a_column_without_values_is_not_compared() -> None:
+    empty = Profile(3, profile_table(pa.table({"x": [1.0, 2.0]}), [ProfiledColumn("x", "Numerical")]).columns)
+    now = profile_table(
+        pa.table({"x": pa.array([None, None], pa.float64())}), [ProfiledColumn("x", "Numerical")], empty
+    )
+
+    assert all(distance(column, method) is None for column in compare(empty, now) for method in METHODS)
