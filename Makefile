@@ -39,7 +39,7 @@ test-cluster: .venv/.ready ## Run the tests that need an API server or pods, on 
 	$(python) -m pytest -m e2e -q
 
 .PHONY: test-unit
-test-unit: .venv/.ready ## Run the tests that need only Python
+test-unit: .venv/.ready .venv-clients/.ready ## Run the tests that need only Python
 	@$(python) -m pytest -m "not api and not e2e" -n 2 -q
 
 .PHONY: search
@@ -92,8 +92,11 @@ soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests whi
 fuzz-specs: .venv/.ready ## Try mutated, misused, poisoned and undone specs on the operator, at most an hour; failing cases land in reports/fuzz
 	@$(python) -m fuzz run --minutes 60 --failures reports/fuzz
 
-.venv-clients/.ready: tests/clients/requirements.txt
-	@python3 -m venv .venv-clients && .venv-clients/bin/pip install -q -r $< && touch $@
+.venv-clients/.ready: tests/clients/requirements.txt | .venv/.ready
+	@$(python) -m venv --without-pip --clear .venv-clients
+	@.venv/bin/uv pip install -q --python .venv-clients/bin/python -r $< || \
+		{ sleep 3; .venv/bin/uv pip install -q --python .venv-clients/bin/python -r $<; }
+	@touch $@
 
 .PHONY: test-clients
 test-clients: .venv/.ready .venv-clients/.ready ## Try the server with Triton's and KServe's clients, from an environment of their own
