@@ -256,7 +256,10 @@ def test_whoever_scales_by_the_subresource_is_obeyed_and_finds_the_pods(cells: C
         found: dict[str, Any] = json.loads(kubectl(cells.grounds.cluster, "get", "--raw", path))
         return found
 
+    def found() -> set[str]:
+        pods = cells.api.all("Pod", ROLLOUTS, scale()["status"]["selector"])
+        return {pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
+
     cells.until("both counted", lambda: scale()["status"]["replicas"] == 2)
-    found = cells.api.all("Pod", ROLLOUTS, scale()["status"]["selector"])
-    assert set(cells.stable_pods()) == {pod["metadata"]["name"] for pod in found}
+    assert set(cells.stable_pods()) == found()
     assert 0 == cells.traffic.counters().failed

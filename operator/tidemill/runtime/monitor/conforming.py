@@ -22,7 +22,8 @@ Kind = Literal["Numerical", "Categorical"]
 def kinds_of(signature: Signature) -> dict[str, Kind]:
     """How the log's columns of a version's features and answers are to be taken."""
     answers: Kind = "Categorical" if signature.task == "Classification" else "Numerical"
-    features: dict[str, Kind] = {LogColumn.FEATURE + feature.name: feature.type for feature in signature.features}
+    sent = (*signature.features, *signature.protected)
+    features: dict[str, Kind] = {LogColumn.FEATURE + one.name: one.type for one in sent}
     return {LogColumn.PREDICTION: answers, **features}
 
 

@@ -29,6 +29,7 @@ _TYPES: Final[Mapping[str, Any]] = MappingProxyType(
         LogColumn.DIGEST: pa.string(),
         LogColumn.ROLE: pa.string(),
         LogColumn.SCORE: pa.float64(),
+        LogColumn.PROBABILITIES: pa.list_(pa.float32()),
         LogColumn.LABEL: pa.string(),
     }
 )
