@@ -132,6 +132,10 @@ def _estimated(metric: str, reference: Reference, sample: Any, confidence: float
         before = numbers(held_out, LogColumn.PREDICTION)
         errors = numbers(held_out, LogColumn.LABEL) - before
         now = numbers(sample, LogColumn.PREDICTION)
+        answered = np.isfinite(now)
+        if not answered.any():
+            raise NotMeasurable("no answer is a number")
+        sample, now = sample.filter(answered), now[answered]
         return estimation.estimate_error(
             metric,
             np.column_stack((space.points(held_out), before)),

@@ -9,6 +9,7 @@ No framework code runs for a request: orjson reads it, and prebuilt bytes go out
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
@@ -27,6 +28,8 @@ from tidemill.runtime.serve.refusal import Refused, bad, shown
 from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.responses import TEXT, Responses
 from tidemill.runtime.serve.serving import Serving
+
+logger = logging.getLogger(__name__)
 
 AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 Act = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -118,7 +121,7 @@ class Gate:
         path = scope["path"]
         act = self._acts.get(path) or self._acts.get(path.rstrip("/") or "/")
         if act is not None:
-            await act(scope, receive, send)
+            await self._acted(act, scope, receive, send)
         elif path.startswith(("/v2/", "/tidemill/")):
             await self._responses.refuse(send, Refused(404, self._unknown(path)))
         elif self.serving.behind is not None:
@@ -127,6 +130,25 @@ class Gate:
             await self._responses.refuse(
                 send, Refused(404, "nothing is here, or not yet: this part of the server is still being loaded")
             )
+
+    async def _acted(self, act: Act, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do it; where that fails by our own fault, the client is told so in the protocol's words, and it is counted."""
+        begun = False
+
+        async def saying(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await act(scope, receive, saying)
+        except Exception:
+            if begun:
+                raise
+            logger.exception("a request to %s failed", scope["path"])
+            identity = self.serving.identity
+            self.serving.metrics.of(identity.version, identity.role).answered(500, 0.0, 0)
+            await self._responses.refuse(send, Refused(500, "this server failed at it; its log says how"))
 
     async def _behind(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on with its body, for which the application behind knows no bounds; and of types it takes more than

@@ -52,6 +52,7 @@ REFUSALS: Final = {
     "408": "The body did not come in time.",
     "413": "The body is too long.",
     "415": "Another content type or coding is wanted.",
+    "500": "The model, or the server, failed at it.",
     "503": "The model is not ready, or too many requests wait.",
     "504": "The model took too long.",
 }

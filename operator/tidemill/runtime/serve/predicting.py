@@ -62,7 +62,8 @@ class Predicting:
         serving = self._serving
         model, metrics = serving.model, serving.metrics
         headers = dict(scope["headers"])
-        forwarded = FORWARDED.encode() in headers
+        # Only a candidate is sent requests by others of us; whoever else says so is a client like any other.
+        forwarded = FORWARDED.encode() in headers and serving.identity.role == "Candidate"
         rollout = None if forwarded else serving.rollout
         started = time.perf_counter()
         under_way = UnderWay(self._own, started)

@@ -35,6 +35,15 @@ def test_days_like_those_learnt_from_pass_every_check(station: Station) -> None:
     assert 500 == checked.labelled
 
 
+def test_answers_that_are_no_numbers_are_not_estimated(station: Station) -> None:
+    weather, _ = station.draw(500)
+    station.serve(np.full_like(weather, np.nan))
+
+    found = only(station.check(ESTIMATE))
+
+    assert "NoData" == found.verdict, found.message
+
+
 def test_errors_are_those_of_the_labels_that_came_back(station: Station) -> None:
     weather, power = station.draw(500)
     station.serve(weather, labels=power)

@@ -270,3 +270,18 @@ def test_whatever_tensors_come_as_bytes_the_answer_is_one_of_the_documents(name:
         start + raw,
         {b"x-request-id": b"r-1", b"inference-header-content-length": str(length).encode()},
     )
+
+
+def test_a_fault_of_our_own_is_told_in_json_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(NUMBERS)
+    assert server.gate.serving.model is not None
+
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(server.gate.serving.model.codec, "read", fails)
+    status, head, content = server.post(f"{BASE}/infer", b"{}", {b"content-type": b"application/json"})
+
+    assert (500, b"application/json") == (status, head[b"content-type"])
+    assert {"error": "this server failed at it; its log says how"} == orjson.loads(content)
+    assert {500: 1} == server.gate.serving.metrics.of("house-1", "Stable").codes

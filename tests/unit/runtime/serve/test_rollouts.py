@@ -205,6 +205,18 @@ def test_over_both_pods_each_request_of_a_client_is_counted_once(houses: Houses)
     assert {("house-2", "Candidate", "200"): 100} == (counted("tidemill_forwarded_predictions_total", *pods) - sent_on)
 
 
+def test_a_client_that_says_it_is_one_of_us_is_counted_and_logged_like_any_other(houses: Houses) -> None:
+    before = counted("tidemill_predictions_total", houses.stable)
+    logged = houses.stable.state()["logs"]["predictions"]["written"]
+    body = {"rows": [{"size": 1.0, "age": 1.0}]}
+
+    said = houses.stable.client.post("/v2/models/house/predict", json=body, headers={"x-tidemill-forwarded": "predict"})
+
+    assert 200 == said.status_code
+    assert {("house-1", "Stable", "200"): 1} == (counted("tidemill_predictions_total", houses.stable) - before)
+    until(lambda: houses.stable.state()["logs"]["predictions"]["written"] == logged + 1, "it is logged")
+
+
 def fragile_version(store: Store) -> VersionOrder:
     """A model that answers like house-1, but fails where the largest number is 10 or more."""
     number, vector = TensorProto.FLOAT, [None, 2]
