@@ -11,6 +11,7 @@ With `model.onnx` in the folder this needs numpy, orjson and onnxruntime; scikit
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ COMPILED_FILE: Final = "model.onnx"
 SIGNATURE_FILE: Final = "signature.json"
 GOLDEN_FILE: Final = "golden.json"
 TYPICAL_FILE: Final = "typical.json"
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PROBABILITY_TOLERANCE: Final = 1e-5
 """How far a compiled model's probabilities may lie from the estimator's."""
 _TRIED: Final = (2, 3, 4, 7, 8, 15, 16, 24)
@@ -137,13 +139,7 @@ def load(folder: Path) -> Predictor:
         raise ArtifactCorrupt(
             f"the model in {folder} cannot be used: {note or f'there is neither {COMPILED_FILE} nor {MODEL_FILE}'}; train it again"
         )
-    from threadpoolctl import threadpool_limits
-
-    from tidemill.runtime.artifact import estimator_of
-
-    # As with ONNX Runtime: a few rows are no work to share out. This holds for the process from here on.
-    threadpool_limits(limits=1)
-    predictor = Predictor(signature, estimated(estimator_of(folder / MODEL_FILE), signature), compiled=False, note=note)
+    predictor = Predictor(signature, _one_thread(folder / MODEL_FILE, signature), compiled=False, note=note)
     wrong = difference(golden.answer, predictor.predict(golden.matrix))
     if wrong:
         raise ArtifactCorrupt(
@@ -151,6 +147,22 @@ def load(folder: Path) -> Predictor:
         )
     predictor.in_company = answers_alike(predictor, golden.matrix)
     return _with_typical(predictor, folder)
+
+
+def _one_thread(file: Path, signature: Signature) -> Callable[[Matrix], Answer]:
+    """What asks the estimator in a file, with one thread for each request: as with ONNX Runtime, a few rows are no work to share out.
+
+    This holds for the process from here on: libraries that come with the estimator read the environment, which counts for
+    every thread that asks; those that are loaded already are told.
+    """
+    os.environ |= dict.fromkeys(_THREADS, "1")
+    from threadpoolctl import threadpool_limits
+
+    from tidemill.runtime.artifact import estimator_of
+
+    ask = estimated(estimator_of(file), signature)
+    threadpool_limits(limits=1)
+    return ask
 
 
 def _with_typical(predictor: Predictor, folder: Path) -> Predictor:

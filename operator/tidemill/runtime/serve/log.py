@@ -2,7 +2,8 @@
 
 A record waits in a list (one append on the way of a request), is sealed into a part with its neighbours, encoded, and put
 under a name of its own; a put that fails is repeated with the same name and bytes, so a part is there once however often
-it was tried. What waits is bounded: past the bound new records are dropped and counted, and answers go on.
+it was tried. What waits is bounded: past the bound new records are dropped and counted, and answers go on. What waits goes with a
+process that is killed, which is what came since the last write; one that is told to stop writes it first.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,30 @@ def test_a_compiled_form_that_answers_otherwise_gives_way_to_the_estimator(folde
 
     assert not model.compiled
     assert "row" in model.note
+
+
+THREADS = """
+import json, sys
+from pathlib import Path
+from tidemill.runtime import predictor
+assert not predictor.load(Path(sys.argv[1])).compiled
+from concurrent.futures import ThreadPoolExecutor
+from threadpoolctl import threadpool_info
+with ThreadPoolExecutor(1) as another:
+    for pools in (threadpool_info(), another.submit(threadpool_info).result()):
+        print(json.dumps({pool["user_api"]: pool["num_threads"] for pool in pools}))
+"""
+
+
+def test_an_estimator_asks_with_one_thread_whatever_the_machine_has(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    many = {**os.environ, "OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4"}
+
+    said = subprocess.run(
+        [sys.executable, "-c", THREADS, folder], check=True, capture_output=True, text=True, env=many
+    ).stdout
+
+    assert [{"blas": 1, "openmp": 1}] * 2 == [json.loads(line) for line in said.splitlines()]
 
 
 def test_a_model_that_forgot_what_it_learnt_is_refused(folder: Path) -> None:
