@@ -460,6 +460,13 @@ def test_processes_share_a_model_that_one_of_them_fetched(endpoint: str, pod: Ma
     assert 0 == one.stop()
 
 
+def own(process: int) -> float:
+    """The share of a process's memory that it shares with no other."""
+    told = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+    size = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in told)}
+    return (size["Private_Clean"] + size["Private_Dirty"]) / size["Rss"]
+
+
 @pytest.mark.slow
 def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_share(
     publish: Publish, store: Store, tmp_path: Path, pod: MakePod
@@ -470,6 +477,7 @@ def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_sh
     one.ready()
     assert one.process is not None
     before = children(one.process.pid)
+    assert all(own(child) < 0.5 for child in before), [own(child) for child in before]
     # Nobody reads it again: the model was loaded before the processes parted.
     shutil.rmtree(folder)
 
