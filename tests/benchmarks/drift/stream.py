@@ -12,6 +12,9 @@ from pathlib import Path
 
 
 def main(reference: str, current: str, out: str) -> None:
+    from tidemill.runtime.allocator import give_back_soon
+
+    give_back_soon()  # as the command does
     from tidemill.runtime.monitor.comparison import compare
     from tidemill.runtime.profile.files import profile_file
 

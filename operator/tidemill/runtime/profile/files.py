@@ -17,7 +17,7 @@ from tidemill.runtime.profile.profile import Counter, Profile, ProfiledColumn, P
 SAMPLE_ROWS = 1 << 18
 """Bins are fitted to about so many rows, taken from all over the file."""
 _CSV_BLOCK = 1 << 22
-_BATCH_BYTES, _LEAST_ROWS = 1 << 24, 1 << 12
+_BATCH_BYTES, _LEAST_ROWS = 3 << 22, 1 << 12
 """How much is decoded at a time, so that a wide table takes no more memory than a narrow one."""
 _BUFFER = 1 << 16
 """Bytes of a column chunk that are read at a time; whole chunks would be hundreds of megabytes."""
