@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 PART_ROWS: Final = 20_000
 """A part is sealed at this many rows even before its time."""
-MANY_ROWS: Final = 2 * PART_ROWS
-"""Where more wait than this, the log no longer lets answers go first."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds between attempts while the store does not take parts."""
 
@@ -195,12 +193,11 @@ class Log:
             # Only the event loop touches what waits as records; the thread has its own list.
             records, rows, size = self._records, self._rows, self._bytes
             self._records = []
-            thread = None if rows > MANY_ROWS else self._thread
             if records or self._written is not None:
-                await loop.run_in_executor(thread, self._seal_all, records)
+                await loop.run_in_executor(self._thread, self._seal_all, records)
             self._rows -= rows
             self._bytes -= size
-            return await loop.run_in_executor(thread, self._put_all)
+            return await loop.run_in_executor(self._thread, self._put_all)
 
     def _seal_all(self, records: list[Any]) -> None:
         if self._beside is None:
