@@ -117,6 +117,8 @@ class Laboratory:
         ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), None)
         if ready is None:
             return "there is no condition Ready"
+        if "message" not in ready:
+            return "Ready is somebody else's"  # a status that was forged, and is not ours again yet
         said = f"Ready={ready['status']} {ready['reason']}: {ready['message'][:300]}"
         if ready["reason"] not in STABLE:
             return f"the reason is none of the documented ones: {said}"
