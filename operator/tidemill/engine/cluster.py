@@ -145,8 +145,12 @@ class Cluster:
         return True
 
     def _is_surprising(self, key: Key, why: Key) -> bool:
-        """Whether an object that is missing was there before: so its owner may be gone too, and its watch late to say so."""
-        return self._store.has_lost(key) or is_true(self._store.world.get(*why), "Ready")
+        """Whether an object that is missing was there before: so its owner may be gone too, and its watch late to say so.
+
+        A new life that lists the owner, then the children, cannot know: both may have gone in between.
+        """
+        store = self._store
+        return store.has_lost(key) or store.is_hearsay(why) or is_true(store.world.get(*why), "Ready")
 
     async def _confirm_owner(self, wanted: Manifest, why: Key) -> None:
         """Missing where `why` is not the owner any more that `wanted` names: what it made must not come back.

@@ -68,6 +68,8 @@ class Store:
         self._lost: OrderedDict[Key, None] = OrderedDict()
         """Where an object was that went, until one is there again."""
         self._listings: list[Listing] = []
+        self._hearsay: set[Key] = set()
+        """Objects of ours that only the first list told of, which is older than the lists that followed it."""
         self.missed: dict[Key, Missed] = {}
         """Changes that a watch still owes us."""
         self.ghosts = 0
@@ -87,7 +89,9 @@ class Store:
 
     def confirm(self, manifest: Manifest) -> set[Key]:
         """Take in the answer to a write of our own; answers with the keys that it concerns."""
-        self._touch(key_of(manifest))
+        key = key_of(manifest)
+        self._touch(key)
+        self._hearsay.discard(key)
         return self._put(manifest)
 
     def bury(self, key: Key, uid: str) -> set[Key]:
@@ -118,6 +122,8 @@ class Store:
             news = self._put(manifest)
             if news and not expected:
                 self.missed[key] = Missed(version_of(manifest), self._clock())
+            if news and expected and watched.ours:
+                self._hearsay.add(key)
             concerned |= news
         return concerned
 
@@ -142,6 +148,10 @@ class Store:
     def has_lost(self, key: Key) -> bool:
         """Whether an object of this name went, and none has come since."""
         return key in self._lost
+
+    def is_hearsay(self, key: Key) -> bool:
+        """Whether an object may have gone, with all it had, while the first lists were made one after the other."""
+        return key in self._hearsay
 
     def stale_kinds(self, patience: float) -> list[str]:
         """Kinds whose watch has owed us a change for longer than `patience` seconds."""
@@ -192,6 +202,7 @@ class Store:
             return set()
         self.world.remove(key)
         self.missed.pop(key, None)
+        self._hearsay.discard(key)
         self._lost[key] = None
         if len(self._lost) > TOMBSTONES:
             self._lost.popitem(last=False)

@@ -122,11 +122,21 @@ async def test_an_object_that_is_in_the_way_is_looked_at_and_left_alone(
     assert found["metadata"]["labels"] == {"app": "theirs"}
 
 
+def listed(store: Store, owner: Manifest) -> None:
+    """What the first look of a new life learns of an owner."""
+    listing = store.begin("Dataset", None)
+    store.listed(listing, [owner], expected=True)
+    store.end(listing)
+
+
 ENDS = pytest.mark.parametrize("end", ["gone", "made anew", "leaving"])
 
 
 @ENDS
-@pytest.mark.parametrize("doubt", ["the child was seen to go", "the owner says that it was ready"])
+@pytest.mark.parametrize(
+    "doubt",
+    ["the child was seen to go", "the owner says that it was ready", "the owner was listed before the child went"],
+)
 async def test_what_went_with_its_owner_is_not_made_anew_by_whoever_has_not_heard_of_it(
     end: str, doubt: str, store: Store, cluster: Cluster, kube: Kube, plane: Plane
 ) -> None:
@@ -140,13 +150,16 @@ async def test_what_went_with_its_owner_is_not_made_anew_by_whoever_has_not_hear
     owner = kube.create(new)
     wanted = service(owner, 0)
     child = kube.create(wanted)
-    store.confirm(owner)
+    if doubt != "the owner was listed before the child went":
+        store.confirm(owner)
     if doubt == "the child was seen to go":
         store.confirm(child)
         store.bury(key_of(child), child["metadata"]["uid"])
-    else:
+    elif doubt == "the owner says that it was ready":
         kube.patch("Dataset", "iris", {"status": {"conditions": [READY]}}, "status")
         store.confirm(kube.get("Dataset", "iris") or {})
+    else:
+        listed(store, owner)
     kube.delete("Service", "iris-0")
     kube.delete("Dataset", "iris")
     if end == "made anew":
@@ -197,6 +210,18 @@ async def test_what_went_while_its_owner_stays_is_made_anew_after_one_look(
     assert await cluster.ensure(wanted, key_of(owner))
 
     assert kube.get("Service", "iris-0") is not None
+    assert reads(plane, key_of(owner), BY_KIND["Dataset"]) == 1
+
+
+async def test_an_owner_that_a_new_life_has_listed_is_looked_at_once_before_it_gets_a_child(
+    store: Store, cluster: Cluster, kube: Kube, plane: Plane
+) -> None:
+    owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
+    listed(store, owner)
+
+    assert await cluster.ensure(service(owner, 0), key_of(owner))
+    assert await cluster.ensure(service(owner, 1), key_of(owner))
+
     assert reads(plane, key_of(owner), BY_KIND["Dataset"]) == 1
 
 
