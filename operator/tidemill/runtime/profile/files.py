@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,20 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from tidemill.runtime.profile.profile import Counter, Profile, ProfiledColumn, ProfileError, empty_profile
+from tidemill.runtime.profile.profile import (
+    ColumnProfile,
+    Counter,
+    Profile,
+    ProfiledColumn,
+    ProfileError,
+    empty_profile,
+)
 
 SAMPLE_ROWS = 1 << 18
 """Bins are fitted to about so many rows, taken from all over the file."""
 _CSV_BLOCK = 1 << 22
-_BATCH_BYTES, _LEAST_ROWS = 3 << 22, 1 << 12
-"""How much is decoded at a time, so that a wide table takes no more memory than a narrow one."""
+_BATCH_ROWS = 1 << 17
+"""So much of a column is decoded at a time."""
 _BUFFER = 1 << 16
 """Bytes of a column chunk that are read at a time; whole chunks would be hundreds of megabytes."""
 
@@ -75,13 +84,14 @@ class _Parquet:
     """A Parquet file, whose row groups can be read in any order."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
-        texts = [
+        # Text comes as a dictionary per row group: then each distinct text is looked at once.
+        self._texts = [
             f.name for f in self._file.schema_arrow if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)
         ]
-        if texts:
-            # Text comes as a dictionary per row group: then each distinct text is looked at once.
-            self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER, read_dictionary=texts)
+        if self._texts:
+            self._file = self._opened()
 
     @property
     def schema(self) -> pa.Schema:
@@ -96,9 +106,36 @@ class _Parquet:
         spread = sorted({place * groups // wanted for place in range(wanted)})
         return self._file.read_row_groups(spread, columns=list(columns))
 
-    def batches(self, columns: Sequence[str], *, as_text: bool = False) -> Iterator[pa.RecordBatch]:
-        rows = max(_BATCH_BYTES // (8 * max(1, len(columns))), _LEAST_ROWS)
-        yield from self._file.iter_batches(rows, columns=list(columns))
+    def counted(self, empty: Profile, threads: int) -> Profile:
+        """The profile, counted by each thread one column after the other, so that a wide table takes no more memory."""
+        places = deque(enumerate(empty.columns))
+        found: dict[int, ColumnProfile] = {}
+
+        def count() -> None:
+            file = self._opened()  # a reader is for one thread
+            with suppress(IndexError):
+                while True:
+                    place, column = places.popleft()
+                    counter = Counter(Profile(0, (column,)))
+                    for batch in self._batches(file, column.name):
+                        counter.add(batch)
+                    [found[place]] = counter.profile().columns
+
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(count) for _ in range(threads)]:
+                done.result()
+        return Profile(self._file.metadata.num_rows, tuple(found[place] for place in range(len(empty.columns))))
+
+    def _batches(self, file: Any, column: str) -> Iterator[pa.RecordBatch]:
+        if column in self.schema.names:
+            yield from file.iter_batches(_BATCH_ROWS, columns=[column], use_threads=False)
+        else:
+            yield pa.record_batch([pa.nulls(self._file.metadata.num_rows)], [column])
+
+    def _opened(self) -> Any:
+        return pq.ParquetFile(
+            self._path, metadata=self._file.metadata, pre_buffer=False, buffer_size=_BUFFER, read_dictionary=self._texts
+        )
 
 
 class _Csv:
@@ -122,10 +159,25 @@ class _Csv:
             return self.schema.empty_table().select(list(columns))
         return pa.Table.from_batches([self._first]).select(list(columns)).slice(0, SAMPLE_ROWS)
 
-    def batches(self, columns: Sequence[str], *, as_text: bool = False) -> Iterator[pa.RecordBatch]:
-        with self._open(dict.fromkeys(self.schema.names, pa.string()) if as_text else None) as reader:
+    def counted(self, empty: Profile, threads: int) -> Profile:
+        """The profile; columns are independent, so that each thread counts its share of those of a block."""
+        try:
+            return self._counted(empty, threads, as_text=False)
+        except pa.ArrowInvalid:
+            # A column that began with numbers went on with text: numbers are read from text where they are some.
+            return self._counted(empty, threads, as_text=True)
+
+    def _counted(self, empty: Profile, threads: int, *, as_text: bool) -> Profile:
+        shares = [empty.columns[start::threads] for start in range(threads)]
+        counters = [Counter(Profile(0, share)) for share in shares if share]
+        types = dict.fromkeys(self.schema.names, pa.string()) if as_text else None
+        with ThreadPoolExecutor(len(counters)) as pool, self._open(types) as reader:
             for batch in reader:
-                yield batch.select(list(columns))
+                for done in [pool.submit(counter.add, batch) for counter in counters]:
+                    done.result()
+        profiles = [counter.profile() for counter in counters]
+        found = {column.name: column for profile in profiles for column in profile.columns}
+        return Profile(profiles[0].rows, tuple(found[column.name] for column in empty.columns))
 
 
 def columns_of(schema: pa.Schema) -> tuple[tuple[ProfiledColumn, ...], tuple[str, ...]]:
@@ -163,28 +215,7 @@ def _count(file: _Parquet | _Csv, like: Profile | None, threads: int) -> Profile
             raise ProfileError(
                 f"it shares no column with the reference, which has {', '.join(c.name for c in like.columns[:5])}"
             )
-    try:
-        counted = _counted(file, empty, threads, as_text=False)
-    except pa.ArrowInvalid:
-        if isinstance(file, _Parquet):
-            raise
-        # A column that began with numbers went on with text: numbers are read from text where they are some.
-        counted = _counted(file, empty, threads, as_text=True)
-    return Profiled(counted, left_out)
-
-
-def _counted(file: _Parquet | _Csv, empty: Profile, threads: int, *, as_text: bool) -> Profile:
-    # Columns are independent: each thread counts its share of them.
-    shares = [empty.columns[start::threads] for start in range(threads)]
-    counters = [Counter(Profile(0, share)) for share in shares if share]
-    wanted = [name for name in file.schema.names if empty.column(name) is not None]
-    with ThreadPoolExecutor(len(counters)) as pool:
-        for batch in file.batches(wanted, as_text=as_text):
-            for done in [pool.submit(counter.add, batch) for counter in counters]:
-                done.result()
-    profiles = [counter.profile() for counter in counters]
-    found = {column.name: column for profile in profiles for column in profile.columns}
-    return Profile(profiles[0].rows, tuple(found[column.name] for column in empty.columns))
+    return Profiled(file.counted(empty, threads), left_out)
 
 
 def _first_line(error: Exception) -> str:

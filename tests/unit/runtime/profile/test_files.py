@@ -42,6 +42,32 @@ def test_any_number_of_threads_counts_the_same(tmp_path: Path) -> None:
     assert profile_file(tmp_path / "t.parquet", threads=1) == profile_file(tmp_path / "t.parquet", threads=5)
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_column_that_the_reference_has_and_the_file_has_not_counts_as_missing(suffix: str, tmp_path: Path) -> None:
+    reference = profile_table(TABLE, COLUMNS)
+    narrow = TABLE.select(["shop"])
+    path = tmp_path / f"t.{suffix}"
+    pq.write_table(narrow, path) if suffix == "parquet" else csv.write_csv(narrow, path)
+
+    amount, count, shop = profile_file(path, reference).profile.columns
+
+    assert [("amount", 3000, 3000), ("count", 3000, 3000), ("shop", 3000, 0)] == [
+        (column.name, column.rows, column.missing) for column in (amount, count, shop)
+    ]
+
+
+def test_a_parquet_file_that_is_damaged_in_the_middle_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(TABLE, path, row_group_size=700)
+    content = bytearray(path.read_bytes())
+    half = len(content) // 2
+    content[1000:half] = b"\xff" * (half - 1000)
+    path.write_bytes(content)
+
+    with pytest.raises(Unreadable, match="cannot be read"):
+        profile_file(path, profile_table(TABLE, COLUMNS))
+
+
 def test_a_profile_stands_for_its_table(tmp_path: Path) -> None:
     profile = profile_table(TABLE, COLUMNS)
     (tmp_path / "p").write_bytes(profile.to_json())
