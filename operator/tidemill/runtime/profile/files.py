@@ -60,7 +60,7 @@ def profile_file(path: Path, like: Profile | None = None, *, threads: int = 2) -
             raise Unreadable(f"{path} is neither Parquet, CSV nor a profile; convert it to Parquet")
         return _count(_Csv(path), like, threads)
     except OSError as error:
-        if isinstance(error, pa.ArrowException):
+        if error.errno is None:  # Arrow's, of what the file holds
             raise Unreadable(f"{path} cannot be read: {_first_line(error)}") from error
         raise Unreadable(f"{path} cannot be opened: {error.strerror or error}") from error
     except (pa.ArrowException, ProfileError) as error:
