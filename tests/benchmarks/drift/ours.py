@@ -24,9 +24,12 @@ def main(reference: str, current: str, out: str) -> None:
     counted = time.perf_counter()
     columns = {column.name: dict(column.statistics) for column in compare(before, now)}
     done = time.perf_counter()
+    # What the process itself had at most; its parent counts what it had before it became this one too.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
     # Reading and counting are one pass; what reading alone takes is measured by the driver and taken off.
     with open(out, "w") as file:
-        json.dump({"read_and_count": counted - start, "statistics": done - counted, "columns": columns}, file)
+        json.dump({"read_and_count": counted - start, "statistics": done - counted, "columns": columns, "rss": peak}, file)
 
 
 if __name__ == "__main__":

@@ -72,9 +72,10 @@ def _is_text(kind: Any) -> bool:
 
 
 def _to_numpy(column: Any) -> Floats:
+    """Floats without gaps; Arrow's own word for it would load pandas, which takes longer than counting a small table."""
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return _raw(column, np.float64) if len(column) else np.empty(0)
 
 
 def _raw(array: Any, kind: Any) -> Any:
@@ -148,7 +149,7 @@ def _value_counts(column: Any) -> list[tuple[Any, int]]:
         pairs: list[tuple[Any, int]] = []
         for chunk in chunks:
             indices = chunk.indices
-            codes = _raw(indices, indices.type.to_pandas_dtype())
+            codes = _raw(indices, _whole_number(indices.type))
             gaps = _gaps(indices) if indices.null_count else ()
             if len(gaps):
                 codes = codes.copy()
@@ -157,10 +158,20 @@ def _value_counts(column: Any) -> list[tuple[Any, int]]:
             if len(gaps):
                 counts[0] -= len(gaps)
             used = np.flatnonzero(counts)
-            pairs += zip(chunk.dictionary.take(pa.array(used)).to_pylist(), counts[used].tolist(), strict=True)
+            pairs += zip(chunk.dictionary.take(_places(used)).to_pylist(), counts[used].tolist(), strict=True)
         return pairs
     counted = pc.value_counts(column)
     return list(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def _places(used: Any) -> Any:
+    """Places as Arrow's; `pa.array` would load pandas too."""
+    return pa.Array.from_buffers(pa.int64(), len(used), [None, pa.py_buffer(np.ascontiguousarray(used, np.int64))])
+
+
+def _whole_number(kind: Any) -> Any:
+    """A type's name in numpy, without pandas as well."""
+    return np.dtype(f"{'i' if pa.types.is_signed_integer(kind) else 'u'}{kind.bit_width // 8}")
 
 
 def _cast(column: Any, kind: Any) -> Any:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from tidemill.contract import PAYLOADS, PayloadOrder, ReceiveOrder, prediction_folder
 from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.objects import Store
@@ -29,7 +27,6 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 """Of one event's body."""
 LOG_BYTES: Final = 48 * 1024 * 1024
 EVERY: Final = 2.0
-_HEADER: Final = "inference-header-content-length"
 
 
 class Events:
@@ -66,10 +63,10 @@ class Events:
         version, now = headers.get("ce-modelversion", "")[:253], self._clock()
         try:
             if kind == REQUEST:
-                columns = inference.asked(body, _header_length(headers), self._said.columns)
+                columns = inference.asked(body, self._said.columns)
                 complete = self._joining.asked(request[:128], columns, version, len(body), now)
             else:
-                answers = inference.answered(body, _header_length(headers))
+                answers = inference.answered(body)
                 complete = self._joining.answered(request[:128], answers, version, len(body), now)
         except inference.UnreadableError as error:
             self.refused += 1
@@ -125,14 +122,3 @@ class Events:
         except OSError:
             return False
         return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token)
-
-
-def _header_length(headers: Mapping[str, str]) -> int | None:
-    """How long the JSON before tensors' bytes is: a header of ours, or one that KServe was told to put into the metadata."""
-    text = headers.get(_HEADER, "")
-    if not text and "ce-metadata" in headers:
-        with contextlib.suppress(orjson.JSONDecodeError, AttributeError, IndexError, TypeError):
-            metadata: dict[str, list[str]] = orjson.loads(headers["ce-metadata"])
-            said = next((values for name, values in metadata.items() if name.lower() == _HEADER), [""])
-            text = str(said[0])
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None

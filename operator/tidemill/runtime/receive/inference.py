@@ -5,6 +5,7 @@ Whoever sends them is not ours, so everything is checked: nothing here is larger
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,7 @@ MOST_ROWS: Final = 10_000
 MOST_COLUMNS: Final = 1_024
 LONGEST_TEXT: Final = 256
 LONGEST_NAME: Final = 128
+_JSON: Final = json.JSONDecoder()
 
 
 class UnreadableError(ValueError):
@@ -34,9 +36,9 @@ class Answers(NamedTuple):
     """The probability of what was predicted, where the response has one."""
 
 
-def asked(body: bytes, header_length: int | None, columns: Sequence[str]) -> dict[str, list[Value]]:
+def asked(body: bytes, columns: Sequence[str]) -> dict[str, list[Value]]:
     """The values of a request's rows by column; `columns` are names for values that have none. Raises UnreadableError."""
-    document, raw = _document(body, header_length)
+    document, raw = _document(body)
     if isinstance(document.get("instances"), list):
         found = _instances(document["instances"], columns)
     elif isinstance(document.get("inputs"), list):
@@ -49,9 +51,9 @@ def asked(body: bytes, header_length: int | None, columns: Sequence[str]) -> dic
     return found
 
 
-def answered(body: bytes, header_length: int | None) -> Answers:
+def answered(body: bytes) -> Answers:
     """What a response says; raises UnreadableError."""
-    document, raw = _document(body, header_length)
+    document, raw = _document(body)
     if isinstance(document.get("predictions"), list):
         return _predictions(document["predictions"])
     if isinstance(document.get("outputs"), list):
@@ -59,15 +61,31 @@ def answered(body: bytes, header_length: int | None) -> Answers:
     raise UnreadableError("the response has neither predictions nor outputs")
 
 
-def _document(body: bytes, header_length: int | None) -> tuple[dict[str, Any], memoryview]:
-    end = len(body) if header_length is None else header_length
+def _document(body: bytes) -> tuple[dict[str, Any], memoryview]:
+    """The JSON object at the beginning, and the tensors' bytes that follow it.
+
+    Where it ends no header tells: KServe's agent repeats those of the request in the event of the response too.
+    """
+    end = len(body)
     try:
-        document = orjson.loads(memoryview(body)[:end])
-    except orjson.JSONDecodeError as error:
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            end = _end(body)
+            document = orjson.loads(memoryview(body)[:end])
+    except (ValueError, RecursionError) as error:
         raise UnreadableError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise UnreadableError("the body is not a JSON object")
     return document, memoryview(body)[end:]
+
+
+def _end(body: bytes) -> int:
+    """Where the JSON value at the beginning ends; raises ValueError and RecursionError where there is none."""
+    # What follows it is no text, and must come through the decoder as it is.
+    text = body.decode("utf-8", "surrogateescape")
+    _, end = _JSON.raw_decode(text)
+    return len(text[:end].encode("utf-8", "surrogateescape"))
 
 
 def _instances(rows: list[Any], columns: Sequence[str]) -> dict[str, list[Value]]:

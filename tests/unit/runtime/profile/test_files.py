@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,25 @@ def test_a_parquet_file_that_is_damaged_in_the_middle_is_said_to_be(tmp_path: Pa
 
     with pytest.raises(Unreadable, match="cannot be read"):
         profile_file(path, profile_table(TABLE, COLUMNS))
+
+
+def test_nobody_loads_pandas_to_profile_a_file(tmp_path: Path) -> None:
+    pq.write_table(TABLE, tmp_path / "t.parquet")
+    csv.write_csv(TABLE, tmp_path / "t.csv")
+    program = (
+        "import sys; from pathlib import Path; from tidemill.runtime.profile.files import profile_file\n"
+        "for path in sys.argv[1:]: profile_file(Path(path))\n"
+        "print('pandas' in sys.modules)"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "t.parquet", tmp_path / "t.csv"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "False\n" == said.stdout
 
 
 def test_a_profile_stands_for_its_table(tmp_path: Path) -> None:
