@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import random
@@ -45,6 +46,18 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOG = "cloudevents.iris-watch"
 COLUMNS = ("sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm")
 INPUTS = Check.model_validate({"name": "inputs", "type": "FeatureDrift", "failing": 0.2, "share": 0.2})
+RECORDED = [json.loads(line) for line in Path(__file__).with_name("kserve_agent.jsonl").read_text().splitlines()]
+"""What KServe's agent (August 2026) sent of requests to KServe's own server (0.21), told to pass on two headers."""
+_THREE = [([4.7, 3.2, 1.3, 0.2], "0"), ([6.0, 2.2, 4.0, 1.0], "1"), ([7.7, 2.8, 6.7, 2.0], "2")]
+RECORDED_ROWS = {
+    "V1": [([5.1, 3.5, 1.4, 0.2], "0"), ([5.0, 2.0, 3.5, 1.0], "1")],
+    "V1 without a content type": [([6.9, 3.2, 5.7, 2.3], "2")],
+    "V2": [([4.9, 3.0, 1.4, 0.2], "0"), ([5.9, 3.0, 4.2, 1.5], "1")],
+    "V2 as bytes, answered with bytes": _THREE,
+    "V2 as bytes, answered with JSON": _THREE,
+    "V2 with a tensor for each column": [([4.6, 3.1, 1.5, 0.2], "0"), ([6.1, 2.9, 4.7, 1.4], "1")],
+    "V1 with an id of the client's": [([5.4, 3.9, 1.7, 0.4], "0")],
+}
 ANSWERS = Check.model_validate({"name": "answers", "type": "PredictionDrift", "failing": 0.2})
 
 
@@ -102,6 +115,16 @@ class Receiver:
         async with (
             aiohttp.ClientSession() as session,
             session.post(self.url + "/", data=io.BytesIO(content), headers=said) as answer,
+        ):
+            return answer.status
+
+    async def recorded(self, event: dict[str, Any]) -> int:
+        """One event of a recording, header by header as it came."""
+        headers = [(name, value) for name, value in event["headers"] if name not in ("Host", "Content-Length")]
+        body = base64.b64decode(event["body"])
+        async with (
+            aiohttp.ClientSession(skip_auto_headers=("Content-Type",)) as session,
+            session.post(self.url + event["path"], data=body, headers=headers) as answer,
         ):
             return answer.status
 
@@ -200,6 +223,21 @@ async def test_binary_tensors_are_read_where_the_event_tells_how_long_the_json_i
     await receiver.stop()
 
     assert 1.4 == round(receiver.rows()[0][LogColumn.FEATURE + COLUMNS[3]], 6)
+
+
+async def test_a_stream_that_kserves_own_agent_sent_is_understood(receiver: Receiver) -> None:
+    statuses = [await receiver.recorded(event) for event in RECORDED]
+    await receiver.stop()
+
+    # A request of two values where the model takes four, which KServe's server refused as well.
+    assert [400] == [status for status in statuses if status != 200]
+    said: dict[str, list[tuple[list[float], str]]] = {}
+    for row in sorted(receiver.rows(), key=lambda row: row["row"]):
+        values = [round(row[LogColumn.FEATURE + name], 6) for name in COLUMNS]
+        said.setdefault(row["request_id"], []).append((values, row["prediction"]))
+    # In the order in which they were asked.
+    requests = dict.fromkeys(dict(event["headers"])["Ce-Id"] for event in RECORDED)
+    assert list(RECORDED_ROWS.values()) == [said[request] for request in requests if request in said]
 
 
 async def test_halves_are_joined_in_whatever_order_they_come_and_however_often(receiver: Receiver) -> None:
