@@ -29,7 +29,9 @@ def main(reference: str, current: str, out: str) -> None:
     peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
     # Reading and counting are one pass; what reading alone takes is measured by the driver and taken off.
     with open(out, "w") as file:
-        json.dump({"read_and_count": counted - start, "statistics": done - counted, "columns": columns, "rss": peak}, file)
+        json.dump(
+            {"read_and_count": counted - start, "statistics": done - counted, "columns": columns, "rss": peak}, file
+        )
 
 
 if __name__ == "__main__":
