@@ -22,6 +22,7 @@ from tidemill.children.installation import Installation
 from tidemill.contract import NotifyOrder, digest_of
 from tidemill.plan.attempts import advance
 from tidemill.plan.plan import Notice
+from tidemill.plan.verdicts import has_fired
 from tidemill.plan.world import Manifest, World
 
 KEPT: Final = 32
@@ -61,8 +62,7 @@ class Told:
 
 def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: InferenceService | None) -> Iterator[Event]:
     """What happened between two statuses of a monitor of `service`; None where that is not Tidemill's, and nothing is retrained."""
-    # Not the window before: another version may answer since, or nobody may have asked, and what fired is to be told as over.
-    fired = before.fired_at is not None or (before.last_run is not None and before.last_run.verdict == "Failing")
+    fired = has_fired(before)
     run = after.last_run
     if run is not None and run.verdict == "Failing" and not fired:
         failing = ", ".join(check.name for check in after.checks if check.verdict == "Failing")

@@ -32,11 +32,19 @@ def record(
         report_uri=checked.report_uri,
     )
     notices: tuple[Notice, ...] = ()
-    if checked.verdict == "Failing" and (status.last_run is None or status.last_run.verdict != "Failing"):
+    if checked.verdict == "Failing" and not has_fired(status):
         failing = ", ".join(check.name for check in checks if check.verdict == "Failing")
         notices = (Notice(Reason.DRIFT_DETECTED, f"failing: {failing}; report {checked.report_uri}", "Warning"),)
     fired_at = _fired_at(status, run)
     return status.model_copy(update={"checks": checks[:32], "last_run": run, "fired_at": fired_at}), notices
+
+
+def has_fired(status: DriftMonitorStatus) -> bool:
+    """Whether it was told that a window failed, and not yet that one is in order again.
+
+    Not only by the window before: another version may answer since, or nobody may have asked.
+    """
+    return status.fired_at is not None or (status.last_run is not None and status.last_run.verdict == "Failing")
 
 
 def _fired_at(before: DriftMonitorStatus, run: WindowRun) -> datetime | None:

@@ -44,6 +44,10 @@ _RETRIES: Final[dict[str, Any]] = {
 }
 
 
+class TooLargeError(ValueError):
+    """An object is larger than who asks for it takes."""
+
+
 class Entry(NamedTuple):
     """An object in a listing."""
 
@@ -150,10 +154,14 @@ class Store:
             )
         return uri[len(self.uri) + 1 :].strip("/")
 
-    def get(self, key: str) -> bytes:
-        """The bytes of one object; raises FileNotFoundError."""
+    def get(self, key: str, *, most: int | None = None) -> bytes:
+        """The bytes of one object; raises FileNotFoundError, and TooLargeError, without reading it, beyond `most` bytes."""
         with self._answering(key):
-            return bytes(obstore.get(self.objects, key).bytes())
+            found = obstore.get(self.objects, key)
+            size = found.meta["size"]
+            if most is None or size <= most:
+                return bytes(found.bytes())
+        raise TooLargeError(f"it has {size:,} bytes, and {most:,} at most are read")
 
     def head(self, key: str) -> Entry | None:
         """An object without its bytes, or None where there is none."""

@@ -37,12 +37,19 @@ def order(window: int) -> CheckOrder:
 
 def after(*verdicts: CheckVerdict, asked_for: tuple[int, ...] = ()) -> DriftMonitorStatus:
     """The status after these windows, of which somebody asked for some between two ticks."""
-    status = DriftMonitorStatus()
+    status, _ = told(*verdicts, asked_for=asked_for)
+    return status
+
+
+def told(*verdicts: CheckVerdict, asked_for: tuple[int, ...] = ()) -> tuple[DriftMonitorStatus, list[int]]:
+    """The status after these windows, and for which of them there is a notice."""
+    status, noticed = DriftMonitorStatus(), []
     for window, verdict in enumerate(verdicts, 1):
         found = CheckOutcome(name="inputs", type="FeatureDrift", verdict=verdict)
         checked = Checked(samples=500, verdict=verdict, checks=(found,))
-        status, _ = record(status, order(window), VERSION, checked, on_demand=window in asked_for)
-    return status
+        status, notices = record(status, order(window), VERSION, checked, on_demand=window in asked_for)
+        noticed += [window] * len(notices)
+    return status, noticed
 
 
 COUNTED: dict[str, tuple[tuple[CheckVerdict, ...], int, int | None, int | None]] = {
@@ -68,6 +75,22 @@ def test_it_is_counted_on_after(what: str) -> None:
     [check] = status.checks
     assert (consecutive, None if since is None else end(since)) == (check.consecutive, check.failing_since)
     assert status.fired_at == (None if fired is None else end(fired))
+
+
+NOTICED: dict[str, tuple[tuple[CheckVerdict, ...], list[int]]] = {
+    "while it goes on": (("Passing", "Failing", "Failing"), [2]),
+    "over a gap": (("Failing", "NoData", "Failing"), [1]),
+    "anew after a window in order": (("Failing", "Passing", "Failing"), [1, 3]),
+}
+
+
+@pytest.mark.parametrize("how", NOTICED)
+def test_drift_is_told_of_once(how: str) -> None:
+    verdicts, expected = NOTICED[how]
+
+    _, noticed = told(*verdicts)
+
+    assert expected == noticed
 
 
 def test_a_window_that_somebody_asked_for_brings_no_retraining_nearer() -> None:

@@ -11,8 +11,9 @@ from typing import Final
 from tidemill.contract import CheckOrder, counts_folder
 from tidemill.runtime.monitor import window
 from tidemill.runtime.monitor.evidence import Reference
+from tidemill.runtime.objects import TooLargeError
 from tidemill.runtime.profile import ProfileError
-from tidemill.runtime.profile.counts import SLOT, SUFFIX, Counts, Named, parse, short
+from tidemill.runtime.profile.counts import LARGEST, SLOT, SUFFIX, Counts, Named, parse, short
 
 OF_COLUMNS: Final = frozenset({"DataQuality", "FeatureDrift", "PredictionDrift", "External"})
 """Checks that look at columns one by one, for which counts are all there is to know."""
@@ -104,6 +105,6 @@ def _named(key: str) -> Named:
 
 def _get(store: window.Store, key: str) -> bytes:
     try:
-        return store.get(key)
-    except FileNotFoundError:
+        return store.get(key, most=LARGEST)
+    except (FileNotFoundError, TooLargeError):
         return b""

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from tidemill.contract import LogColumn
 from tidemill.runtime.monitor import part
 from tidemill.runtime.monitor.newest import Newest
+from tidemill.runtime.objects import TooLargeError
 from tidemill.runtime.profile import counts
 
 MOST_LABELS: Final = 1_000_000
@@ -39,7 +40,7 @@ class Store(Protocol):
     """What is asked of the object store."""
 
     def list(self, folder: str = "", *, after: str = "") -> Iterator[Listed]: ...
-    def get(self, key: str) -> bytes: ...
+    def get(self, key: str, *, most: int | None = None) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -124,10 +125,10 @@ def rows(
 def _read(store: Store, key: str, columns: Callable[[list[str]], list[str]]) -> tuple[str, pa.Table | str]:
     """A part's rows, or why there are none."""
     try:
-        return key, part.decoded(store.get(key), columns)
+        return key, part.decoded(store.get(key, most=part.MOST_BYTES), columns)
     except FileNotFoundError:
         return key, "it was deleted meanwhile"
-    except part.UnusableError as reason:
+    except (TooLargeError, part.UnusableError) as reason:
         return key, str(reason)
 
 

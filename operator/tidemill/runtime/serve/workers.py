@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+_PR_SET_PDEATHSIG: Final = 1
 PAUSE: Final = 1.0
 """Seconds before a process that died is started again."""
 
@@ -64,6 +65,16 @@ def share() -> None:
     gc.freeze()
 
 
+def _end_with(parent: int) -> None:
+    """Have this process told to stop when `parent` is killed, however that was done; elsewhere than on Linux nobody tells."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
 def run(count: int, host: str, port: int, work: Callable[[socket.socket], None]) -> None:
     """Run `work` in `count` processes until told to stop, and wait for them."""
     opened = sockets(host, port, count)
@@ -76,6 +87,8 @@ def run(count: int, host: str, port: int, work: Callable[[socket.socket], None])
         for child in places:
             os.kill(child, signal.SIGTERM)
 
+    parent = os.getpid()
+
     def start(place: socket.socket) -> None:
         child = os.fork()
         if child:
@@ -85,6 +98,7 @@ def run(count: int, host: str, port: int, work: Callable[[socket.socket], None])
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
+            _end_with(parent)
             work(place)
             code = 0
         finally:

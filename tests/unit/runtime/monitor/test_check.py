@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tidemill.api.checks import Check
 from tidemill.contract import CheckOutcome, label_folder, prediction_folder
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.monitor import window
+from tidemill.runtime.monitor import part, window
 
 Life = Any  # the builder of conftest.py
 MINUTE = timedelta(minutes=1)
@@ -376,6 +376,22 @@ def test_a_part_that_cannot_be_read_is_left_out_and_named(life: Life, damage: An
 
     assert 150 == report.checked.samples
     assert "1 part of the log could not be read and was left out: date=2026-03-01/hour=10/pod-" in report.warnings[0]
+
+
+def test_a_part_that_is_larger_than_any_pod_writes_is_left_out_without_being_fetched(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, _ = life.draw(150)
+    life.serve(rows)
+    folder = prediction_folder("ns", "fraud")
+    [entry] = life.store.list(folder)
+    monkeypatch.setattr(part, "MOST_BYTES", 4 * entry.size)
+    life.store.put(f"{folder}/date=2026-03-01/hour=10/zz.parquet", bytes(4 * entry.size + 1))
+
+    report = life.report(INPUTS)
+
+    assert 150 == report.checked.samples
+    assert f"zz.parquet: it has {4 * entry.size + 1:,} bytes" in report.warnings[0]
 
 
 @pytest.mark.parametrize(

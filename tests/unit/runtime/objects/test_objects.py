@@ -10,7 +10,7 @@ import pytest
 
 from support import gateway
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
-from tidemill.runtime.objects import Store
+from tidemill.runtime.objects import Store, TooLargeError
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,14 @@ def test_what_was_put_is_what_is_got(store: Store) -> None:
     store.put("a/b c=1/d.bin", b"tide")
 
     assert store.get("a/b c=1/d.bin") == b"tide"
+
+
+def test_an_object_that_is_larger_than_asked_for_is_not_read(store: Store) -> None:
+    store.put("a/large", b"tide")
+
+    assert b"tide" == store.get("a/large", most=4)
+    with pytest.raises(TooLargeError, match="it has 4 bytes, and 3 at most are read"):
+        store.get("a/large", most=3)
 
 
 def test_what_is_not_there_is_said_to_be_missing_by_its_whole_name(store: Store) -> None:

@@ -104,9 +104,9 @@ class Watched:
     def list(self, folder: str = "", *, after: str = "") -> Iterator[Any]:
         return iter(entry for entry in self._store.list(folder, after=after) if self._without not in entry.key)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, most: int | None = None) -> bytes:
         self.read.append(key)
-        return self._store.get(key)
+        return self._store.get(key, most=most)
 
     @property
     def parts(self) -> int:

@@ -460,6 +460,30 @@ def test_processes_share_a_model_that_one_of_them_fetched(endpoint: str, pod: Ma
     assert 0 == one.stop()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells a process that its parent is gone")
+def test_processes_end_with_the_one_that_made_them_however_it_ends(
+    publish: Publish, tmp_path: Path, pod: MakePod
+) -> None:
+    one = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7").ready()
+    assert one.process is not None
+    both = children(one.process.pid)
+
+    one.process.kill()
+    one.process.wait(20)
+
+    assert 2 == len(both)
+    until(lambda: not any(map(runs, both)), "both are gone")
+
+
+def runs(process: int) -> bool:
+    """Whether a process is there and not only its exit code, which waits for whoever has to take it."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def own(process: int) -> float:
     """The share of a process's memory that it shares with no other."""
     told = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
