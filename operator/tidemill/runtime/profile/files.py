@@ -92,10 +92,9 @@ class _Parquet:
         ]
         if self._texts:
             self._file = self._opened()
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self._file.schema_arrow
+        self.schema: pa.Schema = self._file.schema_arrow
+        # Arrow makes a schema anew each time it is asked, which would be once for each of its columns.
+        self._names = frozenset(self.schema.names)
 
     def sample(self, columns: Sequence[str]) -> pa.Table:
         groups = self._file.num_row_groups
@@ -127,7 +126,7 @@ class _Parquet:
         return Profile(self._file.metadata.num_rows, tuple(found[place] for place in range(len(empty.columns))))
 
     def _batches(self, file: Any, column: str) -> Iterator[pa.RecordBatch]:
-        if column in self.schema.names:
+        if column in self._names:
             yield from file.iter_batches(_BATCH_ROWS, columns=[column], use_threads=False)
         else:
             yield pa.record_batch([pa.nulls(self._file.metadata.num_rows)], [column])
