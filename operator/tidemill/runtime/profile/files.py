@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,23 +105,19 @@ class _Parquet:
 
     def counted(self, empty: Profile, threads: int) -> Profile:
         """The profile, counted by each thread one column after the other, so that a wide table takes no more memory."""
-        places = deque(enumerate(empty.columns))
-        found: dict[int, ColumnProfile] = {}
 
-        def count() -> None:
+        def count(share: Sequence[ColumnProfile]) -> Profile:
             file = self._opened()  # a reader is for one thread
-            with suppress(IndexError):
-                while True:
-                    place, column = places.popleft()
-                    counter = Counter(Profile(0, (column,)))
-                    for batch in self._batches(file, column.name):
-                        counter.add(batch)
-                    [found[place]] = counter.profile().columns
+            columns: list[ColumnProfile] = []
+            for column in share:
+                counter = Counter(Profile(0, (column,)))
+                for batch in self._batches(file, column.name):
+                    counter.add(batch)
+                columns += counter.profile().columns
+            return Profile(self._file.metadata.num_rows, tuple(columns))
 
         with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(count) for _ in range(threads)]:
-                done.result()
-        return Profile(self._file.metadata.num_rows, tuple(found[place] for place in range(len(empty.columns))))
+            return _side_by_side(list(pool.map(count, _shares(empty, threads))), empty)
 
     def _batches(self, file: Any, column: str) -> Iterator[pa.RecordBatch]:
         if column in self._names:
@@ -167,16 +161,24 @@ class _Csv:
             return self._counted(empty, threads, as_text=True)
 
     def _counted(self, empty: Profile, threads: int, *, as_text: bool) -> Profile:
-        shares = [empty.columns[start::threads] for start in range(threads)]
-        counters = [Counter(Profile(0, share)) for share in shares if share]
+        counters = [Counter(Profile(0, share)) for share in _shares(empty, threads)]
         types = dict.fromkeys(self.schema.names, pa.string()) if as_text else None
         with ThreadPoolExecutor(len(counters)) as pool, self._open(types) as reader:
             for batch in reader:
                 for done in [pool.submit(counter.add, batch) for counter in counters]:
                     done.result()
-        profiles = [counter.profile() for counter in counters]
-        found = {column.name: column for profile in profiles for column in profile.columns}
-        return Profile(profiles[0].rows, tuple(found[column.name] for column in empty.columns))
+        return _side_by_side([counter.profile() for counter in counters], empty)
+
+
+def _shares(empty: Profile, threads: int) -> list[tuple[ColumnProfile, ...]]:
+    """The columns in as many parts as there are threads, none of them empty."""
+    return [share for start in range(threads) if (share := empty.columns[start::threads])]
+
+
+def _side_by_side(profiles: Sequence[Profile], empty: Profile) -> Profile:
+    """Profiles of some columns each as one, in the order of `empty`."""
+    found = {column.name: column for profile in profiles for column in profile.columns}
+    return Profile(profiles[0].rows, tuple(found[column.name] for column in empty.columns))
 
 
 def columns_of(schema: pa.Schema) -> tuple[tuple[ProfiledColumn, ...], tuple[str, ...]]:

@@ -40,6 +40,7 @@ def asked(body: bytes, columns: Sequence[str]) -> dict[str, list[Value]]:
     """The values of a request's rows by column; `columns` are names for values that have none. Raises UnreadableError."""
     document, raw = _document(body)
     if isinstance(document.get("instances"), list):
+        _must_end(raw)
         found = _instances(document["instances"], columns)
     elif isinstance(document.get("inputs"), list):
         found = _inputs(_tensors(document["inputs"], raw, "inputs"), columns)
@@ -55,6 +56,7 @@ def answered(body: bytes) -> Answers:
     """What a response says; raises UnreadableError."""
     document, raw = _document(body)
     if isinstance(document.get("predictions"), list):
+        _must_end(raw)
         return _predictions(document["predictions"])
     if isinstance(document.get("outputs"), list):
         return _outputs(_tensors(document["outputs"], raw, "outputs"))
@@ -86,6 +88,12 @@ def _end(body: bytes) -> int:
     text = body.decode("utf-8", "surrogateescape")
     _, end = _JSON.raw_decode(text)
     return len(text[:end].encode("utf-8", "surrogateescape"))
+
+
+def _must_end(rest: memoryview) -> None:
+    """Refuse a body that goes on after what it said it holds."""
+    if rest:
+        raise UnreadableError(f"the body is not JSON alone: {len(rest)} bytes of it belong to no tensor")
 
 
 def _instances(rows: list[Any], columns: Sequence[str]) -> dict[str, list[Value]]:
@@ -131,6 +139,7 @@ def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
                 found[tensor["name"]] = tensors.from_json(tensor, where)
     except (Refused, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableError(f"{where} holds what is no tensor: {error}") from None
+    _must_end(raw[at:])
     return found
 
 

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
+"""Of prctl(2): which signal a process gets when the one that forked it ends."""
 PAUSE: Final = 1.0
 """Seconds before a process that died is started again."""
 

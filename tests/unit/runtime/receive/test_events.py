@@ -279,6 +279,9 @@ async def test_events_of_other_services_and_of_other_kinds_are_passed_over(recei
 
 BAD: dict[str, Any] = {
     "nonsense": b"\xff\xfe",
+    "lists in lists without end": b"[" * 100_000,
+    "rows, and more that is none": b'{"instances": [[1, 2, 3, 4]]} and more',
+    "tensors, and bytes of none": b'{"inputs": [{"name": "a", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}]}\x00',
     "no object": [1, 2],
     "no rows": {"instances": []},
     "neither protocol": {"rows": [1]},
