@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,15 @@ Matrix = NDArray[np.float64]
 
 class Unanswerable(ValueError):
     """The model cannot answer these rows; the message is meant for who sent them."""
+
+
+def surely_finite(matrix: Matrix) -> bool:
+    """Whether no value is NaN or infinite; False also where values are so large that this does not tell.
+
+    A sum of squares takes a third of the time of looking at each value.
+    """
+    flat = matrix.ravel()
+    return math.isfinite(flat.dot(flat))
 
 
 @dataclass(frozen=True, slots=True)

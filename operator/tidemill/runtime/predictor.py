@@ -10,7 +10,6 @@ With `model.onnx` in the folder this needs numpy, orjson and onnxruntime; scikit
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
-from tidemill.runtime.answer import Answer, Matrix, Unanswerable
+from tidemill.runtime.answer import Answer, Matrix, Unanswerable, surely_finite
 from tidemill.runtime.compiled import compiled
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.signature import Signature
@@ -73,11 +72,6 @@ class Golden:
         return cls(matrix, Answer(np.array(wire["values"], kind), probabilities))
 
 
-def _may_hold_nan(matrix: Matrix) -> bool:
-    """False only where no value is NaN; for a single row that takes a third of looking at each."""
-    return len(matrix) != 1 or not math.isfinite(matrix[0].dot(matrix[0]))
-
-
 class Predictor:
     """One model version, ready to answer."""
 
@@ -104,7 +98,7 @@ class Predictor:
         """
         if matrix.ndim != 2 or matrix.shape[1] != self._width:
             raise Unanswerable(f"the model takes rows of {self._width} features, not an array of shape {matrix.shape}")
-        if not self._takes_missing and _may_hold_nan(matrix) and np.isnan(matrix).any():
+        if not self._takes_missing and not surely_finite(matrix) and np.isnan(matrix).any():
             column = int(np.isnan(matrix).any(axis=0).argmax())
             raise Unanswerable(
                 f"feature {self.signature.features[column].name!r} is missing, and this model cannot answer without it"

@@ -255,7 +255,7 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
         servers: dict[str, tuple[Callable[[], Running], Asked]] = {
             "echo": (lambda: Running([sys.executable, str(HERE / "echo.py"), str(PORT), str(echoed)], path), as_asked),
             "expert": (
-                lambda: Running([sys.executable, str(HERE / "expert.py"), str(PORT), str(model / "model.onnx")], path),
+                lambda: Running([sys.executable, str(HERE / "expert.py"), str(PORT), str(model / "expert.onnx")], path),
                 as_json,
             ),
             "tidemill": (lambda: Running(ours, path), as_asked),

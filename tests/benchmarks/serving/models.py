@@ -8,6 +8,8 @@ from typing import Any
 
 import joblib
 import numpy as np
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -30,7 +32,7 @@ MODELS: dict[str, Any] = {
 
 
 def write(name: str, folder: Path) -> Path:
-    """One of MODELS in a new folder, as `tidemill serve` takes it; `model.joblib` is for peers that ask scikit-learn."""
+    """One of MODELS in a new folder, as `tidemill serve` takes it; `model.joblib` and `expert.onnx` are for peers."""
     rows, truth = make_classification(10_000, FEATURES, n_informative=20, random_state=SEED)
     model = MODELS[name]().fit(rows, truth)
     signature = Signature(
@@ -56,7 +58,17 @@ def write(name: str, folder: Path) -> Path:
     (folder / "golden.json").write_bytes(golden.to_json())
     (folder / "typical.json").write_bytes(typical.of(rows, signature, SEED).to_json())
     joblib.dump(model, folder / "model.joblib")
+    (folder / "expert.onnx").write_bytes(_converted(model))
     return folder
+
+
+def _converted(model: Any) -> bytes:
+    """What anybody gets who converts the model with skl2onnx."""
+    graph = convert_sklearn(
+        model, initial_types=[("features", FloatTensorType([None, FEATURES]))], options={id(model): {"zipmap": False}}
+    )
+    content: bytes = graph.SerializeToString()
+    return content
 
 
 def probabilities(folder: Path, rows: np.ndarray) -> np.ndarray:

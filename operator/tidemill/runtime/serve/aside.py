@@ -16,8 +16,8 @@ from tidemill.runtime.serve.refusal import Refused
 T = TypeVar("T")
 
 LOWEST: Final = 19
-LATER: Final = 10
-"""A tenth of a busy processor, where there is anything else to do."""
+LATER: Final = 12
+"""A sixteenth of a busy processor, where there is anything else to do."""
 
 
 class Aside:

@@ -14,6 +14,7 @@ import orjson
 
 from tidemill.runtime.predictor import Answer
 from tidemill.runtime.serve import tensors
+from tidemill.runtime.serve.bulk import Bulk
 from tidemill.runtime.serve.features import NO_CATEGORIES, Features, Rows, must_be_finite
 from tidemill.runtime.serve.labels import Labels
 from tidemill.runtime.serve.refusal import bad, shown
@@ -104,12 +105,17 @@ class Codec:
         self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
         self._predict = b'"outputs":[{"name":"predict","datatype":"%b","shape":[' % self.datatype.encode()
         self._row = struct.Struct(f"{self.features.count}d").pack
+        self._bulk = Bulk(self.features.count) if self.features.numeric and self.features.count > 1 else None
         self._one = [self._predict + b'1],"data":[%b]}' % value for value in self._class_json]
 
     def read(self, body: bytes, header_length: int | None = None) -> Asked:
         """The rows of a request; with `header_length`, its JSON ends there and tensors' bytes follow."""
         raw = memoryview(b"")
         if header_length is None:
+            bulk = self._bulk.read(body) if self._bulk is not None else None
+            if bulk is not None:
+                rows = Rows(bulk.matrix, NO_CATEGORIES)
+                return self._asked(client_id(bulk.document), bulk.document, rows, positional=True)
             document = parse(body)
             row = self._one_row(document.get("inputs"))
             if row is not None:
@@ -316,22 +322,18 @@ class Codec:
                 if values is None:
                     raise bad(f"outputs: this model gives no {PROBABILITIES}")
                 kind = "FP32" if values.dtype == np.float32 else "FP64"
-                shape, raw = list(values.shape), np.ascontiguousarray(values).tobytes()
-                json = orjson.dumps(values.ravel(), option=NUMPY)
+                shape = b"%d,%d" % values.shape
             else:
-                kind, shape = self.datatype, [len(answer.values)]
-                raw, json = self._predictions_bytes(answer), self.predictions_json(answer)
+                values = None
+                kind, shape = self.datatype, b"%d" % len(answer.values)
+            start = b'{"name":"%b","datatype":"%b","shape":[%b],' % (name.encode(), kind.encode(), shape)
             if as_bytes:
+                raw = self._predictions_bytes(answer) if values is None else values.tobytes()
                 parts.append(raw)
-                described.append(
-                    b'{"name":"%b","datatype":"%b","shape":%b,"parameters":{"binary_data_size":%d}}'
-                    % (name.encode(), kind.encode(), orjson.dumps(shape), len(raw))
-                )
+                described.append(b'%b"parameters":{"binary_data_size":%d}}' % (start, len(raw)))
             else:
-                described.append(
-                    b'{"name":"%b","datatype":"%b","shape":%b,"data":%b}'
-                    % (name.encode(), kind.encode(), orjson.dumps(shape), json)
-                )
+                json = self.predictions_json(answer) if values is None else orjson.dumps(values.ravel(), option=NUMPY)
+                described.append(b'%b"data":%b}' % (start, json))
         head = self._head + orjson.dumps(request_id) + b',"outputs":[' + b",".join(described) + b"]}"
         return head + b"".join(parts), len(head) if parts else None
 
@@ -340,7 +342,8 @@ class Codec:
             return np.ascontiguousarray(answer.values, np.float64).tobytes()
         if self._elements is None:
             return tensors.to_length_prefixed(str(self.labels.classes[index]) for index in answer.values.tolist())
-        return bytes(self._elements[answer.values].tobytes())
+        raw: bytes = self._elements[answer.values].tobytes()
+        return raw
 
 
 def _as_listed(values: tensors.Numbers) -> list[float | None]:

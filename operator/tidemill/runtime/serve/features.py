@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.runtime.answer import surely_finite
 from tidemill.runtime.serve.refusal import bad, shown
 from tidemill.runtime.signature import Feature, Signature
 
@@ -156,6 +157,8 @@ def _numbers_among(categories: Sequence[str]) -> dict[float, str]:
 
 def must_be_finite(matrix: Matrix, names: Sequence[str]) -> None:
     """Refuse infinities, which no model can answer for; NaN stands for a missing value. JSON cannot spell either."""
+    if surely_finite(matrix):
+        return
     infinite = np.isinf(matrix)
     if infinite.any():
         row, column = np.argwhere(infinite)[0].tolist()

@@ -14,6 +14,7 @@ import numpy as np
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.predictor import Answer, Matrix, compiled, difference
 from tidemill.runtime.signature import Signature
+from tidemill.runtime.train.graph import quickened
 
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
 
@@ -44,23 +45,25 @@ def _compile(estimator: Any, signature: Signature, rows: Matrix, answer: Answer,
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     reason = ""
+    file = scratch / "candidate.onnx"
     for kind in (FloatTensorType, DoubleTensorType):
-        content = _convert(estimator, signature, kind([None, rows.shape[1]]))
-        file = scratch / "candidate.onnx"
-        file.write_bytes(content)
-        try:
-            given = compiled(file, signature)(rows)
-        except ArtifactCorrupt as error:
-            reason = reason or error.message
-            continue
-        wrong = difference(answer, given)
-        if not wrong:
-            return Compiled(content, "")
-        reason = reason or f"its answers differ: {wrong}"
+        model = _convert(estimator, signature, kind([None, rows.shape[1]]))
+        for graph in (quickened(model, rows, takes_missing=signature.takes_missing), model):
+            content: bytes = graph.SerializeToString(deterministic=True)
+            file.write_bytes(content)
+            try:
+                given = compiled(file, signature)(rows)
+            except ArtifactCorrupt as error:
+                reason = reason or error.message
+                continue
+            wrong = difference(answer, given)
+            if not wrong:
+                return Compiled(content, "")
+            reason = reason or f"its answers differ: {wrong}"
     return Compiled(b"", reason)
 
 
-def _convert(estimator: Any, signature: Signature, kind: Any) -> bytes:
+def _convert(estimator: Any, signature: Signature, kind: Any) -> Any:
     from skl2onnx import convert_sklearn
 
     options = None
@@ -74,8 +77,7 @@ def _convert(estimator: Any, signature: Signature, kind: Any) -> bytes:
         )
     model = convert_sklearn(estimator, "tidemill", [("features", kind)], options=options, target_opset=_OPSET)
     model.producer_version = ""
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return model
 
 
 def golden_rows(rows: Matrix, signature: Signature, count: int = 24) -> Matrix:
