@@ -14,8 +14,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.runtime.answer import Matrix
-
 ENSEMBLES: Final = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 BRANCH, LEAF = b"BRANCH_LEQ", b"LEAF"
 FEWEST_NODES: Final = 500
@@ -27,7 +25,7 @@ MISSING: Final = "nodes_missing_value_tracks_true"
 Places = NDArray[np.int64]
 
 
-def turned(node: Any, rows: Matrix) -> Any | None:
+def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
     """A node like `node`, an ensemble that is asked for rows like `rows`, to be asked for them and their negatives side by side.
 
     No value may be missing. None where nothing can be gained, or where the ensemble compares in other ways.
@@ -44,7 +42,7 @@ def turned(node: Any, rows: Matrix) -> Any | None:
     features, values = trees.features.copy(), trees.values.copy()
     with np.errstate(over="ignore"):  # above the largest number there is infinity
         above = np.nextafter(values, np.float32(np.inf))
-    swapped = trees.inner & np.isfinite(above) & trees.mostly_false(rows[:MOST_ROWS].astype(np.float32))
+    swapped = trees.inner & np.isfinite(above) & trees.mostly_false(rows[:MOST_ROWS])
     if not swapped.any():
         return None
     features[swapped] += rows.shape[1]

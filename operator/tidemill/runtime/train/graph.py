@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidemill.runtime.answer import Matrix
-from tidemill.runtime.train.branches import turned
+from tidemill.runtime.train.branches import ENSEMBLES, turned
 
 FLOAT: Final = 1
 """TensorProto.FLOAT"""
+CARRYING: Final = frozenset({"ArrayFeatureExtractor", "Concat", "Gather", "Identity", "Reshape"})
+"""Operators whose output holds values of their inputs."""
 
 
 def quickened(model: Any, rows: Matrix, *, takes_missing: bool) -> Any:
@@ -22,13 +25,13 @@ def quickened(model: Any, rows: Matrix, *, takes_missing: bool) -> Any:
 
     quick = ModelProto()
     quick.CopyFrom(model)
-    floats = _floats(model)
+    floats, whole = _floats(model), _whole(model, takes_missing=takes_missing)
     nodes: list[Any] = []
     for node in model.graph.node:
         if node.op_type == "Scaler" and node.input[0] in floats:
             nodes += _scaled(node, quick.graph)
-        elif not takes_missing and node.input[0] == model.graph.input[0].name and node.input[0] in floats:
-            nodes += _turned(node, rows)
+        elif node.op_type in ENSEMBLES and node.input[0] in floats & whole:
+            nodes += _turned(node, _values(model, node.input[0], rows))
         else:
             nodes.append(node)
     del quick.graph.node[:]
@@ -50,11 +53,11 @@ def _scaled(node: Any, graph: Any) -> list[Any]:
     ]
 
 
-def _turned(node: Any, rows: Matrix) -> list[Any]:
+def _turned(node: Any, values: NDArray[np.float32]) -> list[Any]:
     """An ensemble of trees that is asked for the features and their negatives, where that pays."""
     from onnx import helper
 
-    found = turned(node, rows)
+    found = turned(node, values)
     if found is None:
         return [node]
     given, out = node.input[0], node.output[0]
@@ -66,6 +69,22 @@ def _turned(node: Any, rows: Matrix) -> list[Any]:
     ]
 
 
+def _values(model: Any, tensor: str, rows: Matrix) -> NDArray[np.float32]:
+    """What a tensor of the graph holds when the model is asked for `rows`."""
+    import onnxruntime
+    from onnx import ModelProto, TensorProto, helper
+
+    given = {model.graph.input[0].name: rows.astype(np.float32)}
+    if tensor in given:
+        return given[tensor]
+    part = ModelProto()
+    part.CopyFrom(model)
+    del part.graph.output[:]
+    part.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run([tensor], given)[0])
+
+
 def _floats(model: Any) -> set[str]:
     """The names of tensors that are known to be float32."""
     from onnx import shape_inference
@@ -73,6 +92,29 @@ def _floats(model: Any) -> set[str]:
     graph = shape_inference.infer_shapes(model).graph
     found = {value.name for value in [*graph.input, *graph.value_info] if value.type.tensor_type.elem_type == FLOAT}
     for node in model.graph.node:
-        if node.op_type == "Imputer" and node.input[0] in found:
-            found.add(node.output[0])  # has the type of its input, which onnx does not infer
+        # Of these onnx infers nothing: some have the type of what they are given, a Scaler's output is always float32.
+        if node.op_type == "Scaler" or (node.op_type in CARRYING | {"Imputer"} and node.input[0] in found):
+            found.add(node.output[0])
     return found
+
+
+def _whole(model: Any, *, takes_missing: bool) -> set[str]:
+    """The names of tensors in which no value is NaN."""
+    constants = {constant.name for constant in model.graph.initializer}
+    found = set() if takes_missing else {model.graph.input[0].name}
+    for node in model.graph.node:
+        carries = node.op_type in CARRYING and found | constants >= set(node.input)
+        if carries or node.op_type == "OneHotEncoder" or _fills(node):
+            found.add(node.output[0])
+    return found
+
+
+def _fills(node: Any) -> bool:
+    """Whether it puts a number in the place of each NaN."""
+    from onnx import helper
+
+    if node.op_type != "Imputer":
+        return False
+    said = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    filling = said.get("imputed_value_floats", ())
+    return bool(np.isnan(said.get("replaced_value_float", 0.0)) and len(filling) and np.isfinite(filling).all())

@@ -23,8 +23,11 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
+from tidemill.runtime.signature import Feature
 from tidemill.runtime.train.branches import FEWEST_NODES, turned
+from tidemill.runtime.train.estimators import find, make
 from tidemill.runtime.train.graph import quickened
+from tidemill.runtime.train.preprocessing import prepare
 
 COLUMNS = 6
 CHANCE = np.random.default_rng(7)
@@ -90,6 +93,32 @@ def test_turned_trees_give_the_same_bits_at_every_edge(fit: Any) -> None:
     assert {"Neg", "Concat"} <= set(operators(quick))
     assert answers(plain, rows) == answers(quick, rows)
     assert answers(plain, rows[:1]) == answers(quick, rows[:1])
+
+
+def prepared(estimator: str, *, categories: bool) -> Any:
+    """An estimator behind what a training run puts before it, fitted on rows with gaps."""
+    known = find(estimator)
+    features = [Feature(name=f"f{place}", type="Numerical") for place in range(COLUMNS)]
+    rows = np.array(ROWS, np.float64)
+    rows[::9, 1] = np.nan
+    if categories:
+        features[5] = Feature(name="f5", type="Categorical", categories=("a", "b", "c"))
+        rows[:, 5] = np.abs(rows[:, 5]) % 3
+    return prepare(known, make(known, {}, 7), features).fit(rows, CLASSES)
+
+
+@pytest.mark.parametrize("categories", [False, True])
+@pytest.mark.parametrize("estimator", ["RandomForestClassifier", "GradientBoostingClassifier", "LogisticRegression"])
+def test_what_training_runs_put_before_a_model_is_looked_through(estimator: str, categories: bool) -> None:
+    plain = converted(prepared(estimator, categories=categories))
+    quick = quickened(plain, ROWS, takes_missing=True)
+    rows = ROWS.copy()
+    rows[:, 5] = np.abs(rows[:, 5]) % 4 - 1
+    rows[::3, :5][CHANCE.random(rows[::3, :5].shape) < 0.3] = np.nan
+    rows[7] = np.nan
+
+    assert ("Sub" if estimator == "LogisticRegression" else "Neg") in operators(quick)
+    assert answers(plain, rows) == answers(quick, rows)
 
 
 def test_the_likely_branch_of_each_node_is_the_true_one() -> None:
@@ -164,9 +193,11 @@ LEFT_ALONE = {
     "a model that takes gaps": (lambda: HistGradientBoostingClassifier(random_state=7).fit(ROWS, CLASSES), True),
     "a forest that takes gaps": (lambda: RandomForestClassifier(30, random_state=7).fit(ROWS, CLASSES), True),
     "a small ensemble": (lambda: RandomForestClassifier(3, max_depth=3, random_state=7).fit(ROWS, CLASSES), False),
-    "trees behind a scaler": (
-        lambda: make_pipeline(SimpleImputer(), RandomForestClassifier(30, random_state=7)).fit(ROWS, CLASSES),
-        False,
+    "trees behind an imputer that fills something else than gaps": (
+        lambda: make_pipeline(SimpleImputer(missing_values=0.0), RandomForestClassifier(30, random_state=7)).fit(
+            ROWS, CLASSES
+        ),
+        True,
     ),
 }
 
@@ -218,7 +249,7 @@ def test_a_threshold_that_has_nothing_above_it_stays() -> None:
     limit = float(np.finfo(np.float32).max)
     next(one for one in plain.attribute if one.name == "nodes_values").floats[:] = [limit, 0.0, 0.0] * FEWEST_NODES
 
-    assert turned(plain, np.full((4, COLUMNS), np.nan)) is None
+    assert turned(plain, np.full((4, COLUMNS), np.nan, np.float32)) is None
 
 
 def test_a_turned_ensemble_of_stumps_is_a_model_that_runs() -> None:
