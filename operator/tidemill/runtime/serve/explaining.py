@@ -1,21 +1,23 @@
 """Why the model answers so, and how unusual a row is: `explain`, and a look at served rows once a second.
 
-Both are done in a thread of the lowest priority, a few requests at most; predictions go on beside it.
+Explanations come from a process of their own, outlier scores from a thread of the lowest priority; predictions go on beside both.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import orjson
 
-from tidemill.runtime import shapley
-from tidemill.runtime.answer import Answer, Matrix, Unanswerable
+from tidemill.runtime.answer import Matrix, Unanswerable
+from tidemill.runtime.explain.values import Explained
 from tidemill.runtime.serve.aside import Aside
 from tidemill.runtime.serve.codec import NUMPY, Asked, parse
+from tidemill.runtime.serve.explainer import Explainer
+from tidemill.runtime.serve.kept import Kept
 from tidemill.runtime.serve.model import Model
 from tidemill.runtime.serve.refusal import Refused, bad
 from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
@@ -40,10 +42,11 @@ class Explaining:
         self._bodies = bodies
         self._responses = responses
         self._looked_at: tuple[Model, Typical] | None = None
+        self._explainer: tuple[Model, Explainer] | None = None
 
     @cached_property
     def _aside(self) -> Aside:
-        return Aside("explain", threads=1, most_waiting=MOST_WAITING, seconds=SECONDS, gives_way=True)
+        return Aside("outliers", threads=1, most_waiting=MOST_WAITING, seconds=SECONDS, gives_way=True)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Explain the rows of a request, which looks like one to `infer` or to `predict`."""
@@ -61,8 +64,13 @@ class Explaining:
             asked = model.row_codec.read(body) if "rows" in parse(body) else model.codec.read(body)
             if len(asked.rows.matrix) > MOST_ROWS:
                 raise bad(f"inputs: holds {len(asked.rows.matrix)} rows; {MOST_ROWS} are explained at once")
+            typical = self._typical(model)
+            if typical is None or model.files is None:
+                raise Refused(501, "this version was made without the rows that explanations need; train it again")
+            rows = np.asarray(asked.rows.matrix, np.float64)
             try:
-                content = await self._aside.ask(self._explain, model, asked)
+                found = await (await self._explainer_of(model, model.files)).explain(rows)
+                content = await self._aside.ask(self._written, model, asked, rows, found, typical)
             except Unanswerable as error:
                 raise bad(str(error)) from None
         except Refused as refusal:
@@ -70,21 +78,25 @@ class Explaining:
             return
         await self._responses.send(send, 200, content)
 
-    def _explain(self, model: Model, asked: Asked) -> bytes:
-        typical = self._typical(model)
-        if typical is None:
-            raise Refused(501, "this version was made without the rows that explanations need; train it again")
-        rows = np.asarray(asked.rows.matrix, np.float64)
-        ask = shapley.output_of(model.predictor.predict, model.signature)
-        answer = model.predictor.predict(rows)
-        found = shapley.explain(ask, rows, typical.rows)
-        return self._written(model, asked, answer, found, typical.rank(rows, model.signature))
+    async def _explainer_of(self, model: Model, files: Kept) -> Explainer:
+        before = self._explainer
+        if before is None or before[0] is not model:
+            self._explainer = (model, Explainer(files))
+            if before is not None:
+                await before[1].close()
+        assert self._explainer is not None
+        return self._explainer[1]
 
-    def _written(self, model: Model, asked: Asked, answer: Answer, found: shapley.Explained, ranks: Any) -> bytes:
-        answered, _ = model.codec.write(Asked("", asked.rows), answer, asked.id)
+    async def close(self) -> None:
+        """End what was started."""
+        if self._explainer is not None:
+            await self._explainer[1].close()
+
+    def _written(self, model: Model, asked: Asked, rows: Matrix, found: Explained, typical: Typical) -> bytes:
+        answered, _ = model.codec.write(Asked("", asked.rows), model.predictor.predict(rows), asked.id)
         document = orjson.loads(answered)
         document["parameters"] = {
-            "method": "shapley-sampled" if found.orders else "shapley-exact",
+            "method": found.method,
             "orders": found.orders,
             "features": list(model.codec.features.names),
             "outputs": list(model.signature.classes),
@@ -92,7 +104,7 @@ class Explaining:
         for name, values in (
             ("expected", found.expected),
             ("attributions", found.attributions),
-            ("outlier_score", ranks),
+            ("outlier_score", typical.rank(rows, model.signature)),
         ):
             document["outputs"].append(
                 {

@@ -15,6 +15,7 @@ from tidemill.runtime import manifest as manifests
 from tidemill.runtime.failures import ArtifactCorrupt, RunFailed
 from tidemill.runtime.manifest import Manifest
 from tidemill.runtime.predictor import Predictor, load
+from tidemill.runtime.serve.kept import Kept
 from tidemill.runtime.serve.state import State
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ LONGEST_PAUSE: Final = 15.0
 
 
 class Loaded(NamedTuple):
-    """A version that answers, and the store it came from (None for a plain folder)."""
+    """A version that answers, the store it came from (None for a plain folder), and its files."""
 
     predictor: Predictor
     store: Store | None
+    files: Kept | None = None
 
 
 def from_store(open_store: Callable[[], Store], uri: str, digest: str) -> Loaded:
@@ -39,9 +41,9 @@ def from_store(open_store: Callable[[], Store], uri: str, digest: str) -> Loaded
     folder = Path(tempfile.mkdtemp(prefix="tidemill-model-"))
     try:
         store.fetch(uri, digest, folder)
-        return Loaded(load(folder), store)
+        return Loaded(load(folder), store, Kept(folder))
     finally:
-        # Loaded is loaded; the files would only take room.
+        # What is held open stays; the other files would only take room.
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -55,7 +57,7 @@ def from_folder(folder: Path) -> Loaded:
             path = folder / name
             if not path.is_file() or manifests.entry_of(path) != expected:
                 raise ArtifactCorrupt(f"{path} is not the file that {file} names; copy the folder again")
-    return Loaded(load(folder), None)
+    return Loaded(load(folder), None, Kept(folder))
 
 
 async def until_loaded(attempt: Callable[[], Loaded], state: State) -> Loaded:

@@ -13,6 +13,7 @@ import tidemill
 from tidemill.runtime.predictor import Predictor
 from tidemill.runtime.serve.batching import Batcher
 from tidemill.runtime.serve.codec import PREDICT, PROBABILITIES, Codec
+from tidemill.runtime.serve.kept import Kept
 from tidemill.runtime.serve.labels import Labels
 from tidemill.runtime.serve.records import Author
 from tidemill.runtime.serve.rows import RowCodec
@@ -36,10 +37,12 @@ class Identity:
 class Model:
     """A loaded version, ready to be asked."""
 
-    def __init__(self, identity: Identity, predictor: Predictor) -> None:
+    def __init__(self, identity: Identity, predictor: Predictor, files: Kept | None = None) -> None:
+        """`files` are those that the predictor was loaded from, for explanations."""
         signature = predictor.signature
         self.identity = identity
         self.predictor = predictor
+        self.files = files
         self.signature = signature
         self.codec = Codec(identity.model, identity.version, signature)
         self.row_codec = RowCodec(self.codec, identity.model, identity.version)

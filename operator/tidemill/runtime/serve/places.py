@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from tidemill.runtime import manifest as manifests
 from tidemill.runtime.predictor import load
 from tidemill.runtime.serve import workers
+from tidemill.runtime.serve.kept import Kept
 from tidemill.runtime.serve.loading import Loaded, from_folder, from_store
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Uri:
             return digest.encode()
 
         try:
-            return workers.apart(fetch).decode(), Loaded(load(folder), None)
+            return workers.apart(fetch).decode(), Loaded(load(folder), None, Kept(folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

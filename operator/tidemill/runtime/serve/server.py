@@ -173,6 +173,7 @@ async def _run(
         await server.serve([settings.listen] if settings.listen else None)
     finally:
         await work.stop()
+        await gate.explaining.close()
         await asyncio.gather(*(_last_flush(name, log) for name, log in gate.serving.logs().items()))
         if gate.serving.rollout is not None:
             await gate.serving.rollout.close()
@@ -223,7 +224,7 @@ async def _bring_up(
 ) -> None:
     serving = gate.serving
     loaded = await until_loaded(attempt, serving.state)
-    model = Model(serving.identity, loaded.predictor)
+    model = Model(serving.identity, loaded.predictor, loaded.files)
     store = log_to(loaded)
     if store is not None:
         _start_logs(serving, model, store, settings, work)
@@ -314,7 +315,7 @@ async def _follow(gate: Gate, newer: Newer) -> None:
             found = await asyncio.to_thread(newer, gate.serving.identity.digest)
             if found is not None:
                 digest, loaded = found
-                gate.swap(Model(replace(gate.serving.identity, digest=digest), loaded.predictor))
+                gate.swap(Model(replace(gate.serving.identity, digest=digest), loaded.predictor, loaded.files))
                 logger.info("%s answers now", digest)
                 settle()
             said = ""

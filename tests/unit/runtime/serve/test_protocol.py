@@ -336,7 +336,7 @@ def test_an_explanation_adds_up_to_the_answer(house: Pod) -> None:
     assert 0 == pytest.approx(np.abs(outputs["attributions"][:, 1]).max(), abs=1e-6), (
         "age does not matter to this model"
     )
-    assert "shapley-exact" == asked.json()["parameters"]["method"]
+    assert "shap-exact" == asked.json()["parameters"]["method"]
     assert (0 <= outputs["outlier_score"]).all()
     assert (outputs["outlier_score"] <= 1).all()
 

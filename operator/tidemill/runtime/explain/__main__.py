@@ -1,0 +1,62 @@
+"""The process that explains: reads rows from standard input and writes why the model answers them so, until that ends.
+
+    python -m tidemill.runtime.explain model.skops=3 model.onnx=4 signature.json=5 golden.json=6 typical.json=7
+
+Each argument names a file of the version's folder and the descriptor that it is open as.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import BinaryIO, Final
+
+GENTLE: Final = 10
+"""A tenth of a processor that is busy with answers."""
+
+
+def main(arguments: list[str]) -> None:
+    """Explain until nobody sends rows any more."""
+    os.setpriority(os.PRIO_PROCESS, 0, GENTLE)
+    # What libraries print must not come between the messages.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with tempfile.TemporaryDirectory(prefix="tidemill-explain-") as scratch:
+        folder = Path(scratch)
+        for argument in arguments:
+            name, _, descriptor = argument.partition("=")
+            (folder / name).symlink_to(f"/dev/fd/{descriptor}")
+        _explain(folder, sys.stdin.buffer, answers)
+
+
+def _explain(folder: Path, asked: BinaryIO, answers: BinaryIO) -> None:
+    from tidemill.runtime.answer import Unanswerable
+    from tidemill.runtime.artifact import estimator_of
+    from tidemill.runtime.explain import messages
+    from tidemill.runtime.explain.methods import explainer
+    from tidemill.runtime.explain.values import output_of
+    from tidemill.runtime.predictor import MODEL_FILE, TYPICAL_FILE, load
+    from tidemill.runtime.typical import Typical
+
+    predictor = load(folder)
+    estimator = estimator_of(folder / MODEL_FILE) if (folder / MODEL_FILE).exists() else None
+    background = Typical.from_json((folder / TYPICAL_FILE).read_bytes()).rows
+    ask = output_of(predictor.predict, predictor.signature)
+    explain = explainer(ask, estimator, predictor.signature, background)
+    answers.write(messages.framed(messages.READY))
+    answers.flush()
+    while head := asked.read(messages.LENGTH.size):
+        (length,) = messages.LENGTH.unpack(head)
+        rows = messages.rows_from_bytes(asked.read(length))
+        try:
+            said = messages.to_bytes(explain(rows))
+        except Unanswerable as error:
+            said = messages.to_bytes(error)
+        answers.write(messages.framed(said))
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

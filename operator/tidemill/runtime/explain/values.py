@@ -1,0 +1,43 @@
+"""What is explained of a model, and what an explanation says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.runtime.answer import Answer, Matrix
+from tidemill.runtime.signature import Signature
+
+Values = NDArray[np.float64]
+Ask = Callable[[Matrix], Values]
+"""[rows, features] to [rows, outputs]."""
+
+
+class Explained(NamedTuple):
+    """Why a model answers so: the attributions of a row and what is expected add up to its answer."""
+
+    expected: Values
+    """The average answer over the background, [outputs]."""
+    attributions: Values
+    """[rows, features, outputs]."""
+    method: str
+    """How they were found: `shap-tree`, `shap-linear` and `shap-exact` are exact, `shap-permutation` is sampled."""
+    orders: int = 0
+    """In how many orders features were added; 0 where values are exact."""
+
+
+def output_of(predict: Callable[[Matrix], Answer], signature: Signature) -> Ask:
+    """What is explained of a model: its numbers, its probabilities, or 1 for the class it names and 0 for the others."""
+
+    def ask(matrix: Matrix) -> Values:
+        answer = predict(matrix)
+        if signature.task == "Regression":
+            return np.asarray(answer.values, np.float64).reshape(-1, 1)
+        if answer.probabilities is not None:
+            return np.asarray(answer.probabilities, np.float64)
+        return np.eye(len(signature.classes))[np.asarray(answer.values, np.int64)]
+
+    return ask

@@ -1,0 +1,127 @@
+"""The process that explains a version's answers, from this side: started when it is first asked, ended when nobody asks any more.
+
+asked ─ others wait? ─ lock ─ running? ─ no ─ start, and wait for `ready` ─┬─ rows ──▶ its standard input
+  │                                                                       └─ values ◀── its standard output
+  └─ too many wait: 503      too long: 504, and the process is ended if the rows took it that long
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import Final
+
+from tidemill.runtime.answer import Matrix
+from tidemill.runtime.explain import messages
+from tidemill.runtime.explain.values import Explained
+from tidemill.runtime.serve.kept import Kept
+from tidemill.runtime.serve.refusal import Refused
+
+MOST_WAITING: Final = 8
+SECONDS: Final = 30.0
+IDLE: Final = 120.0
+"""Seconds without a request after which the process gives its memory back."""
+MODULE: Final = "tidemill.runtime.explain"
+WITHOUT_COMPILING: Final = {"NUMBA_DISABLE_JIT": "1"}
+"""shap would have numba compile for five seconds and take 120 MB for it; a few rows take no longer without."""
+
+
+class Explainer:
+    """Explains the answers of one version."""
+
+    def __init__(self, files: Kept) -> None:
+        self._files = files
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._loading: asyncio.Task[bytes] | None = None
+        """What it says once it has loaded everything."""
+        self._last: asyncio.TimerHandle | None = None
+
+    async def explain(self, rows: Matrix) -> Explained:
+        """Why the model answers `rows` so; raises Unanswerable, or Refused where that cannot be said now."""
+        if self._waiting >= MOST_WAITING:
+            raise Refused(503, f"explain: {self._waiting} requests wait already; send this one again later")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(SECONDS), self._lock:
+                return await self._asked(rows)
+        except TimeoutError:
+            raise Refused(504, f"explain: no answer within {SECONDS:g} s; send fewer rows at once") from None
+        finally:
+            self._waiting -= 1
+
+    async def _asked(self, rows: Matrix) -> Explained:
+        begun = False
+        try:
+            process = await self._running()
+            assert process.stdin is not None
+            begun = True
+            process.stdin.write(messages.framed(messages.rows_to_bytes(rows)))
+            await process.stdin.drain()
+            found = messages.from_bytes(await _message(process))
+        except (asyncio.IncompleteReadError, OSError):
+            raise Refused(503, await self._why()) from None
+        except asyncio.CancelledError:
+            if begun:
+                # Its answer would be taken for the next one's. What is only being loaded goes on, and serves whoever asks next.
+                await self.close()
+            raise
+        self._end_when_idle()
+        return found
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._last is not None:
+            self._last.cancel()
+        if self._process is None or self._process.returncode is not None:
+            if not self._files.unchanged:
+                raise Refused(503, "explain: the files of this version were written over; serve it anew")
+            descriptors = self._files.descriptors
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                MODULE,
+                *(f"{name}={descriptor}" for name, descriptor in descriptors.items()),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                pass_fds=tuple(descriptors.values()),
+                env={**os.environ, **WITHOUT_COMPILING},
+            )
+            self._loading = asyncio.create_task(_message(self._process))
+        assert self._loading is not None
+        # Who gives up waiting must not take half of the message along.
+        await asyncio.shield(self._loading)
+        return self._process
+
+    async def _why(self) -> str:
+        """Why there is no process any more."""
+        process, self._process = self._process, None
+        code = None if process is None else await process.wait()
+        return f"explain: its process ended with {code}; it needs some 300 MB of memory beside the server's"
+
+    def _end_when_idle(self) -> None:
+        self._last = asyncio.get_running_loop().call_later(IDLE, self._kill)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def close(self) -> None:
+        """End the process; the next request would start another one."""
+        if self._last is not None:
+            self._last.cancel()
+        if self._loading is not None:
+            self._loading.cancel()
+        self._kill()
+        process, self._process = self._process, None
+        if process is not None:
+            await process.wait()
+
+
+async def _message(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None
+    (length,) = messages.LENGTH.unpack(await process.stdout.readexactly(messages.LENGTH.size))
+    return await process.stdout.readexactly(length)

@@ -1,0 +1,9 @@
+"""shap as the process that explains has it: without numba's compiler, which takes longer than it saves."""
+
+from __future__ import annotations
+
+import os
+
+from tidemill.runtime.serve.explainer import WITHOUT_COMPILING
+
+os.environ.update(WITHOUT_COMPILING)

@@ -1,0 +1,229 @@
+"""The process that explains: there while it is asked, with the files of the version that is served, and gone with the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+from tidemill.contract import VersionOrder
+from tidemill.runtime import typical
+from tidemill.runtime.answer import Unanswerable
+from tidemill.runtime.artifact import write_estimator
+from tidemill.runtime.explain import messages
+from tidemill.runtime.explain.values import Explained
+from tidemill.runtime.predictor import Golden, estimated
+from tidemill.runtime.serve import explainer
+from tidemill.runtime.serve.explainer import MODULE, Explainer
+from tidemill.runtime.serve.kept import Kept
+from tidemill.runtime.serve.refusal import Refused
+
+from .conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, golden, linear_model, signature, until
+from .hostility import BASE
+from .test_swap import Served, served  # noqa: F401
+
+Publish = Callable[..., VersionOrder]
+MakePod = Callable[..., Pod]
+ROWS = {"rows": [{"size": 2.0, "age": 1.0}]}
+
+
+def explaining(of: int) -> list[int]:
+    """The processes that explain for a server, by their numbers."""
+    found = []
+    for tasks in Path(f"/proc/{of}/task").glob("*/children"):
+        for child in tasks.read_text().split():
+            try:
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if MODULE.encode() in command.split(b"\0"):
+                found.append(int(child))
+    return found
+
+
+def process_of(one: Pod) -> int:
+    assert one.process is not None
+    return one.process.pid
+
+
+def explained(one: Any) -> list[list[float]]:
+    """What each feature adds to the second class."""
+    answer = one.client.post(f"{BASE}/explain", json=ROWS)
+    assert 200 == answer.status_code, answer.text
+    output = next(output for output in answer.json()["outputs"] if output["name"] == "attributions")
+    values: list[list[float]] = np.array(output["data"]).reshape(output["shape"])[:, :, 1].tolist()
+    return values
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_it_is_there_once_somebody_asks_and_goes_with_the_server(
+    publish: Publish, pod: MakePod, number: signal.Signals
+) -> None:
+    one = pod(publish("house-1")).ready()
+    assert [] == explaining(process_of(one))
+
+    first = explained(one)
+    (process,) = explaining(process_of(one))
+
+    assert first == explained(one)
+    assert [process] == explaining(process_of(one)), "the same one answers again"
+    os.kill(process_of(one), number)
+    until(lambda: not Path(f"/proc/{process}").exists(), "it ends as well")
+
+
+def test_one_that_was_killed_is_told_of_and_started_again(publish: Publish, pod: MakePod) -> None:
+    one = pod(publish("house-1")).ready()
+    first = explained(one)
+    (stopped,) = explaining(process_of(one))
+    os.kill(stopped, signal.SIGSTOP)
+
+    killing = threading.Timer(0.5, os.kill, (stopped, signal.SIGKILL))
+    killing.start()
+    refused = one.client.post(f"{BASE}/explain", json=ROWS)
+    killing.join()
+
+    assert 503 == refused.status_code
+    assert "explain: its process ended with -9; it needs some 300 MB" in refused.json()["error"]
+    assert first == explained(one)
+    assert 200 == one.ask(1.0).status_code
+
+
+def test_a_version_that_takes_the_place_of_another_is_explained_by_its_own_files(
+    served: tuple[Served, VersionOrder],  # noqa: F811
+    publish: Publish,
+) -> None:
+    one, _ = served
+    before = explained(one)
+    other = publish("house-2", AGAINST_SIZE)
+
+    one.replace(other)
+    until(lambda: one.digest() == other.digest, "the new version answers")
+
+    assert -before[0][0] == pytest.approx(explained(one)[0][0])
+    until(lambda: len(explaining(one.process.pid)) == 1, "the first one's process is gone")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A version of a linear model."""
+    place = tmp_path / "version"
+    place.mkdir()
+    said, right = signature(), golden(TOWARDS_SIZE)
+    (place / "model.onnx").write_bytes(linear_model(TOWARDS_SIZE))
+    (place / "golden.json").write_bytes(right.to_json())
+    (place / "signature.json").write_text(json.dumps(said.to_wire()))
+    (place / "typical.json").write_bytes(typical.of(right.matrix, said, seed=1).to_json())
+    return place
+
+
+@pytest.fixture
+async def one(folder: Path) -> AsyncIterator[Explainer]:
+    made = Explainer(Kept(folder))
+    yield made
+    await made.close()
+
+
+ASKED = np.array([[2.0, 1.0]])
+
+
+async def test_a_forest_is_read_from_the_estimator_that_lies_beside_its_compiled_form(tmp_path: Path) -> None:
+    said, chance = signature(), np.random.default_rng(7)
+    rows = chance.normal(size=(300, 2))
+    forest = RandomForestClassifier(10, random_state=7).fit(rows, rows[:, 0] > rows[:, 1])
+    ask = estimated(forest, said)
+    write_estimator(forest, tmp_path / "model.skops")
+    (tmp_path / "golden.json").write_bytes(Golden(rows[:5], ask(rows[:5])).to_json())
+    (tmp_path / "signature.json").write_text(json.dumps(said.to_wire()))
+    (tmp_path / "typical.json").write_bytes(typical.of(rows, said, seed=1).to_json())
+    made = Explainer(Kept(tmp_path))
+    try:
+        found = await made.explain(rows[:4])
+    finally:
+        await made.close()
+
+    assert "shap-tree" == found.method
+    assert ask(rows[:4]).probabilities == pytest.approx(found.expected + found.attributions.sum(axis=1), abs=1e-6)
+
+
+async def test_it_reads_files_that_nothing_names_any_more(folder: Path) -> None:
+    made = Explainer(Kept(folder))
+    shutil.rmtree(folder)
+    try:
+        assert (1, 2, 2) == (await made.explain(ASKED)).attributions.shape
+    finally:
+        await made.close()
+
+
+async def test_files_that_were_written_over_are_not_taken_for_those_that_answer(folder: Path) -> None:
+    made = Explainer(Kept(folder))
+    (folder / "model.onnx").write_bytes(linear_model(AGAINST_SIZE))
+
+    with pytest.raises(Refused, match="written over"):
+        await made.explain(ASKED)
+
+
+async def test_one_that_nobody_asks_gives_its_memory_back(one: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explainer, "IDLE", 0.01)
+    first = await one.explain(ASKED)
+    process = one._process
+    assert process is not None
+    assert -signal.SIGKILL == await process.wait()
+
+    monkeypatch.setattr(explainer, "IDLE", 100)
+    again = await one.explain(ASKED)
+    assert process is not one._process
+    assert (first.attributions == again.attributions).all()
+
+
+async def test_rows_that_take_too_long_are_given_up_and_the_next_ones_get_their_own_answer(
+    one: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await one.explain(ASKED)
+    assert one._process is not None
+    os.kill(one._process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(explainer, "SECONDS", 0.2)
+    with pytest.raises(Refused, match="no answer within"):
+        await one.explain(ASKED)
+    monkeypatch.setattr(explainer, "SECONDS", 60)
+
+    found = await one.explain(np.array([[2.0, 1.0], [-2.0, 1.0]]))
+
+    assert (2, 2, 2) == found.attributions.shape
+
+
+async def test_one_that_takes_long_to_load_is_waited_for_by_whoever_asks_next(
+    one: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explainer, "SECONDS", 0.05)
+    with pytest.raises(Refused, match="no answer within"):
+        await one.explain(ASKED)
+    process = one._process
+    monkeypatch.setattr(explainer, "SECONDS", 60)
+
+    assert (1, 2, 2) == (await one.explain(ASKED)).attributions.shape
+    assert process is one._process
+
+
+def test_messages_come_out_as_they_went_in() -> None:
+    rows = np.array([[1.5, np.nan]])
+    found = Explained(np.array([0.25, 0.75]), np.array([[[0.1, -0.1], [1e-17, -0.5]]]), "shap-tree")
+
+    assert np.array_equal(rows, messages.rows_from_bytes(messages.rows_to_bytes(rows)), equal_nan=True)
+    again = messages.from_bytes(messages.to_bytes(found))
+    assert (found.method, found.orders, found.expected.tolist()) == (
+        again.method,
+        again.orders,
+        again.expected.tolist(),
+    )
+    assert found.attributions.tolist() == again.attributions.tolist()
+    with pytest.raises(Unanswerable, match="a value is missing"):
+        messages.from_bytes(messages.to_bytes(Unanswerable("a value is missing")))
