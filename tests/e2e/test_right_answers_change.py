@@ -80,6 +80,19 @@ def test_while_answers_are_right_nothing_is_retrained(clients: Clients) -> None:
     assert () == clients.monitor.status.history
 
 
+def test_an_answer_is_explained_by_the_pod_that_gave_it(clients: Clients) -> None:
+    rows = load_iris().data[[0, 75, 149]]
+
+    said = clients.irises.explain(rows.tolist())
+
+    outputs = {name: np.array(values) for name, values in said["outputs"].items() if name != "predict"}
+    added = outputs["expected"] + outputs["attributions"].reshape(3, 4, 3).sum(axis=1)
+    assert outputs["predict_proba"].reshape(3, 3) == pytest.approx(added, abs=1e-3)
+    assert said["parameters"]["method"] in {"shap-tree", "shap-exact"}
+    petals = np.abs(outputs["attributions"]).reshape(3, 4, 3)[:, 2:].sum()
+    assert petals > np.abs(outputs["attributions"]).sum() / 2, "the petals tell irises apart"
+
+
 def test_when_what_is_right_changes_one_retraining_learns_it(clients: Clients) -> None:
     old = clients.irises.service.status.stable
     assert old is not None

@@ -46,6 +46,12 @@ class Irises:
         predictions: list[str] = json.loads(self._post("predict", {**more, "rows": named}))["predictions"]
         return predictions
 
+    def explain(self, rows: Iterable[Iterable[float]]) -> dict[str, Any]:
+        """Why it says that, with the outputs by name, each as a flat list."""
+        named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        said: dict[str, Any] = json.loads(self._post("explain", {"rows": named}))
+        return {**said, "outputs": {output["name"]: output["data"] for output in said["outputs"]}}
+
     def tell(self, request: str, labels: Iterable[str]) -> None:
         """Say what was right for the rows of a request."""
         data = [{"id": request, "row": row, "label": label} for row, label in enumerate(labels)]
