@@ -7,6 +7,7 @@ and its response is those bytes joined with the few that are new.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -198,8 +199,8 @@ class Codec:
         if at != len(raw):
             raise bad(f"body: {len(raw) - at} bytes belong to no tensor")
         beside = self._beside(found)
-        positional = len(found) == 1 and (self.features.count > 1 or found.keys().isdisjoint(self.features.index))
-        rows = self._matrix(*next(iter(found.values()))) if positional else self._columns(found)
+        whole = self._whole(found)
+        rows = self._columns(found) if whole is None else self._matrix(*found[whole])
         if raw:
             must_be_finite(rows.matrix, self.features.names)
         if beside:
@@ -207,7 +208,26 @@ class Codec:
                 if len(values) != len(rows.matrix):
                     raise bad(f"inputs.{column}.shape: has {len(values)} rows, where there are {len(rows.matrix)}")
             rows = Rows(rows.matrix, rows.categories | self.features.beside(beside))
-        return rows, positional
+        return rows, whole is not None
+
+    def _whole(self, found: Mapping[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]]) -> str | None:
+        """The name of the tensor that holds all features in the model's order; None where each has one of its own.
+
+        It is the only one, or the only one as wide as that beside others that this version does not know: columns that are sent
+        ahead, or that another version protects.
+        """
+        count, index = self.features.count, self.features.index
+        if len(found) == 1:
+            (name,) = found
+            return name if count > 1 or name not in index else None
+        if not self.features.numeric or not found.keys().isdisjoint(index):
+            return None
+        wide = [
+            name
+            for name, (shape, values) in found.items()
+            if len(shape) == 2 and shape[1] == count and not isinstance(values, list)
+        ]
+        return wide[0] if len(wide) == 1 else None
 
     def _beside(
         self, found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]]

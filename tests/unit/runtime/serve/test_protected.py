@@ -131,8 +131,19 @@ def test_a_version_that_knows_none_reads_and_logs_as_before() -> None:
 
     assert ([[1.5, 2.0]], {}) == (rows.matrix.tolist(), rows.categories)
     assert "feature:gender" not in logged(rows, said=OLD).column_names
+
+
+def test_a_version_that_knows_none_takes_the_matrix_beside_them_as_a_trial_sends_it_on() -> None:
+    gender, years = ("gender", "BYTES", ["f"]), ("years", "FP64", [40])
+    rows = by_tensors(("input", "FP64", [[1.5, 2.0]]), gender, years, said=OLD)
+
+    assert ([[1.5, 2.0]], {}) == (rows.matrix.tolist(), rows.categories)
     with pytest.raises(Refused, match="no tensor for"):
-        by_tensors(("input", "FP64", [[1.5, 2.0]]), ("gender", "BYTES", ["f"]), said=OLD)
+        by_tensors(("input", "FP64", [[1.5, 2.0]]), ("other", "FP64", [[1.5, 2.0]]), said=OLD)
+    with pytest.raises(Refused, match="no tensor for age"):
+        by_tensors(("input", "FP64", [[1.5, 2.0]]), ("size", "FP64", [1.5]), said=OLD)
+    with pytest.raises(Refused, match="no tensor for"):
+        by_tensors(("input", "FP64", [[1.5]]), gender, said=OLD)
 
 
 def test_a_signature_keeps_them_and_one_without_them_reads_as_it_did() -> None:
