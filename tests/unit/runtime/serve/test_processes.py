@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import pickle
-import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from support import gateway
 from tidemill.contract import VersionOrder
 from tidemill.runtime.objects import Store
 
@@ -380,135 +374,3 @@ def test_a_body_that_never_ends_is_given_up(strict: Pod) -> None:
 
     assert said.startswith(b"HTTP/1.1 408 ")
     assert strict.answers("/v2/health/ready")
-
-
-def served_by_two(pod: MakePod, version: VersionOrder, folder: Path) -> Pod:
-    """A server of two processes for a copy of the version in this folder, as `tidemill serve` makes one; not yet started."""
-    one = pod(version)
-    shutil.copytree(version.uri.removeprefix("file://"), folder)
-    one.command = [*one.command[:3], "serve", str(folder), "--port", str(one.port), "--workers", "2"]
-    return one
-
-
-@pytest.mark.slow
-def test_a_folder_is_served_without_a_cluster_by_several_processes(
-    publish: Publish, store: Store, tmp_path: Path, pod: MakePod
-) -> None:
-    version = publish("house-1")
-    folder = tmp_path / "copies" / "house" / "house-7"
-    one = served_by_two(pod, version, folder)
-
-    answer = one.ready().ask(2.0)
-
-    assert ("house-7", version.digest) == (answer.headers["x-model-version"], answer.headers["x-model-digest"])
-    assert 0 == one.stop()
-
-
-def children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
-@pytest.mark.parametrize(
-    ("where", "said"),
-    {"/nowhere": "there is no folder /nowhere", "s3://tidemill/nothing": "s3://tidemill at http://127.0.0.1:9"}.items(),
-)
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_where_there_is_no_model_the_command_says_so_and_ends(where: str, said: str, workers: str) -> None:
-    command = [sys.executable, "-m", "tidemill", "serve", where, "--port", "0", "--workers", workers]
-    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
-
-    ended = subprocess.run(command, env={**os.environ, **credentials}, capture_output=True, text=True, timeout=60)
-
-    assert 2 == ended.returncode
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-@pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[str]:
-    with gateway.gateway(tmp_path / "gateway") as running:
-        yield running
-
-
-@pytest.mark.slow
-def test_processes_share_a_model_that_one_of_them_fetched(endpoint: str, pod: MakePod) -> None:
-    store = Store.open(
-        f"s3://{gateway.BUCKET}", endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=gateway.SECRET
-    )
-    version = publisher(store)("house-1")
-    credentials = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": gateway.KEY,
-        "AWS_SECRET_ACCESS_KEY": gateway.SECRET,
-    }
-    one = pod(version, environment=credentials)
-    one.command = [*one.command[:3], "serve", version.uri, "--name", "house", "--port", str(one.port), "--workers", "2"]
-    one.ready()
-    assert one.process is not None
-    before = children(one.process.pid)
-    # A process that fetched for itself would find nothing any more.
-    for entry in list(store.list("ns/models/house/house-1")):
-        store.delete(entry.key)
-
-    os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
-    one.client.close()
-    one.client = httpx.Client(base_url=one.url, timeout=30, headers={"connection": "close"})
-
-    answers = [until(lambda: one.ask(2.0), "it answers") for _ in range(20)]
-    assert {(200, version.digest)} == {(answer.status_code, answer.headers["x-model-digest"]) for answer in answers}
-    assert 0 == one.stop()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells a process that its parent is gone")
-def test_processes_end_with_the_one_that_made_them_however_it_ends(
-    publish: Publish, tmp_path: Path, pod: MakePod
-) -> None:
-    one = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7").ready()
-    assert one.process is not None
-    both = children(one.process.pid)
-
-    one.process.kill()
-    one.process.wait(20)
-
-    assert 2 == len(both)
-    until(lambda: not any(map(runs, both)), "both are gone")
-
-
-def runs(process: int) -> bool:
-    """Whether a process is there and not only its exit code, which waits for whoever has to take it."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def own(process: int) -> float:
-    """The share of a process's memory that it shares with no other."""
-    told = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
-    size = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in told)}
-    return (size["Private_Clean"] + size["Private_Dirty"]) / size["Rss"]
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_share(
-    publish: Publish, store: Store, tmp_path: Path, pod: MakePod
-) -> None:
-    version = publish("house-1")
-    folder = tmp_path / "copies" / "house" / "house-7"
-    one = served_by_two(pod, version, folder)
-    one.ready()
-    assert one.process is not None
-    before = children(one.process.pid)
-    assert all(own(child) < 0.5 for child in before), [own(child) for child in before]
-    # Nobody reads it again: the model was loaded before the processes parted.
-    shutil.rmtree(folder)
-
-    os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
-    one.client.close()
-    one.client = httpx.Client(base_url=one.url, timeout=30, headers={"connection": "close"})
-
-    assert [200] * 20 == [until(lambda: one.ask(2.0), "it answers").status_code for _ in range(20)]
-    assert 0 == one.stop()
