@@ -102,6 +102,10 @@ fuzz-specs: .venv/.ready ## Try mutated, misused, poisoned and undone specs on t
 test-clients: .venv/.ready .venv-clients/.ready ## Try the server with Triton's and KServe's clients, from an environment of their own
 	@$(python) -m pytest tests/unit/runtime/serve/test_clients.py -q
 
+.PHONY: keda
+keda: .venv/.ready ## Let KEDA itself scale a service by a real Prometheus, on an embedded cluster of its own; builds for ten minutes once
+	@$(python) -m keda
+
 .PHONY: bench-drift
 bench-drift: .venv/.ready ## Time drift statistics beside Evidently, NannyML, whylogs, polars, DuckDB and an expert's script, then a long stream
 	@$(python) tests/benchmarks/drift --rows 200000 --rounds 3

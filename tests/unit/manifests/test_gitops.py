@@ -83,6 +83,8 @@ def test_keda_moves_what_can_be_moved_by_a_metric_that_there_is() -> None:
     assert "service" in HELP[metric].labels
     assert (target["name"], scaled["metadata"]["namespace"]) == (read(labels, "service"), read(labels, "namespace"))
     assert scaled["spec"]["minReplicaCount"] >= 1
+    # It has no effect where there is always a pod.
+    assert "cooldownPeriod" not in scaled["spec"]
 
 
 def read(labels: str, name: str) -> str:
