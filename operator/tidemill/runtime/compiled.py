@@ -81,7 +81,7 @@ def _one(session: Any, signature: Signature, many: Ask) -> Ask | None:
         if len(matrix) != 1 or not mine.acquire(blocking=False):
             return many(matrix)
         try:
-            row[:] = matrix
+            row[...] = matrix
             run(binding)
             if regression:
                 return Answer(buffers[0].reshape(-1).astype(np.float64))

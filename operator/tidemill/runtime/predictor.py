@@ -91,14 +91,14 @@ class Predictor:
         self._width = len(signature.features)
         self._takes_missing = signature.takes_missing
 
-    def predict(self, matrix: Matrix) -> Answer:
-        """The answers to `matrix`, floats [rows, features] in the order of `signature.features`.
+    def predict(self, matrix: Matrix, *, whole: bool = False) -> Answer:
+        """The answers to `matrix`, floats [rows, features] in the order of `signature.features`; `whole` where no value is missing.
 
         Raises Unanswerable where the shape is wrong or a value is missing that the model cannot do without.
         """
         if matrix.ndim != 2 or matrix.shape[1] != self._width:
             raise Unanswerable(f"the model takes rows of {self._width} features, not an array of shape {matrix.shape}")
-        if not self._takes_missing and not surely_finite(matrix) and np.isnan(matrix).any():
+        if not (whole or self._takes_missing) and not surely_finite(matrix) and np.isnan(matrix).any():
             column = int(np.isnan(matrix).any(axis=0).argmax())
             raise Unanswerable(
                 f"feature {self.signature.features[column].name!r} is missing, and this model cannot answer without it"

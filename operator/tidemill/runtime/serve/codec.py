@@ -15,7 +15,7 @@ import orjson
 
 from tidemill.runtime.predictor import Answer
 from tidemill.runtime.serve import tensors
-from tidemill.runtime.serve.bulk import Bulk
+from tidemill.runtime.serve.bulk import SHORTEST, Bulk
 from tidemill.runtime.serve.features import NO_CATEGORIES, Features, Rows, must_be_finite
 from tidemill.runtime.serve.labels import Labels
 from tidemill.runtime.serve.refusal import bad, shown
@@ -113,9 +113,9 @@ class Codec:
         """The rows of a request; with `header_length`, its JSON ends there and tensors' bytes follow."""
         raw = memoryview(b"")
         if header_length is None:
-            bulk = self._bulk.read(body) if self._bulk is not None else None
+            bulk = self._bulk.read(body) if self._bulk is not None and len(body) >= SHORTEST else None
             if bulk is not None:
-                rows = Rows(bulk.matrix, NO_CATEGORIES)
+                rows = Rows(bulk.matrix, NO_CATEGORIES, True)
                 return self._asked(client_id(bulk.document), bulk.document, rows, positional=True)
             document = parse(body)
             row = self._one_row(document.get("inputs"))
@@ -170,7 +170,7 @@ class Codec:
             packed = self._row(*(data[0] if len(data) == 1 and type(data[0]) is list else data))
         except (struct.error, OverflowError, TypeError):
             return None
-        return Rows(np.frombuffer(packed).reshape(1, -1), NO_CATEGORIES)
+        return Rows(np.frombuffer(packed).reshape(1, -1), NO_CATEGORIES, True)
 
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
         found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]] = {}

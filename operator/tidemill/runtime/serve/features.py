@@ -30,6 +30,8 @@ class Rows(NamedTuple):
     """[rows, features], in the order of the signature."""
     categories: dict[int, list[str | None]]
     """By index of the feature: what the client said, row by row. Protected columns that were sent stand behind the features."""
+    whole: bool = False
+    """Whether it is known that no value is missing."""
 
 
 NO_CATEGORIES: Final[dict[int, list[str | None]]] = {}
@@ -66,7 +68,7 @@ class Features:
                 pass
             else:
                 said = self._beside(rows) if self.protected else NO_CATEGORIES
-                return Rows(np.frombuffer(packed).reshape(len(rows), self.count), said)
+                return Rows(np.frombuffer(packed).reshape(len(rows), self.count), said, True)
         for place, row in enumerate(rows):
             if not isinstance(row, dict):
                 raise bad(f"rows[{place}]: must be an object that names each feature, not {shown(row)}")

@@ -184,7 +184,7 @@ class Predicting:
             if len(asked.rows.matrix) > INLINE_ROWS:
                 return None
             request = asked.id or self._request_id(headers)
-            answer = model.predictor.predict(asked.rows.matrix)
+            answer = model.predictor.predict(asked.rows.matrix, whole=asked.rows.whole)
             content, end = codec.write(asked, answer, request)
         except Exception:  # whatever it is, `answer` meets it again and says what it is
             return None
@@ -205,7 +205,7 @@ class Predicting:
             if len(rows.matrix) <= (INLINE_ROWS if predictor.compiled else INLINE_ROWS_ESTIMATED):
                 if model.batcher is not None:
                     return await model.batcher.ask(rows.matrix)
-                return predictor.predict(rows.matrix)
+                return predictor.predict(rows.matrix, whole=rows.whole)
             return await self._threads.ask(predictor.predict, rows.matrix)
         except Unanswerable as error:
             raise bad(str(error)) from None

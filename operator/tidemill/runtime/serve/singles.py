@@ -26,12 +26,13 @@ class Singles:
     A file of the log holds rows of one slot, so no record reaches over its end.
     """
 
-    __slots__ = ("_matrix", "_most", "_probabilities", "_slot", "_values", "author", "keys", "times")
+    __slots__ = ("_begin", "_end", "_matrix", "_most", "_probabilities", "_values", "author", "keys", "times")
 
     def __init__(self, author: Author, matrix: Matrix, answer: Answer, now: float) -> None:
         """Room for rows and answers like these."""
         self._most = max(1, min(MOST_ROWS, MOST_BYTES // (8 * matrix.shape[1])))
-        self._slot = now // SLOT
+        self._begin = now // SLOT * SLOT
+        self._end = self._begin + SLOT
         self._matrix = np.empty((self._most, matrix.shape[1]))
         self._values = np.empty(self._most, answer.values.dtype)
         said = answer.probabilities
@@ -43,15 +44,15 @@ class Singles:
 
     def takes(self, author: Author, now: float) -> bool:
         """Whether there is room for an answer that `author` gives now."""
-        return author is self.author and len(self.keys) < self._most and now // SLOT == self._slot
+        return author is self.author and len(self.keys) < self._most and self._begin <= now < self._end
 
     def add(self, request: str, now: float, matrix: Matrix, answer: Answer) -> None:
         """Keep one row."""
         place = len(self.keys)
-        self._matrix[place] = matrix[0]
+        self._matrix[place] = matrix
         self._values[place] = answer.values[0]
         if self._probabilities is not None and answer.probabilities is not None:
-            self._probabilities[place] = answer.probabilities[0]
+            self._probabilities[place] = answer.probabilities
         self.keys.append(request)
         self.times.append(now)
 
