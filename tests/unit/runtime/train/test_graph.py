@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from tidemill.runtime.signature import Feature
+from tidemill.runtime import compiled
+from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.signature import Feature, Signature
 from tidemill.runtime.train.branches import FEWEST_NODES, turned
 from tidemill.runtime.train.estimators import find, make
 from tidemill.runtime.train.graph import quickened
@@ -266,3 +269,28 @@ def test_a_turned_ensemble_of_stumps_is_a_model_that_runs() -> None:
     plain = model([stumps("BRANCH_LEQ")])
 
     assert answers(plain, ROWS) == answers(quickened(plain, ROWS, takes_missing=False), ROWS)
+
+
+def test_a_large_model_is_held_in_less_memory_and_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = converted(RandomForestClassifier(60, random_state=7).fit(ROWS, CLASSES))
+    file = tmp_path / "model.onnx"
+    file.write_bytes(model.SerializeToString())
+    said = Signature(
+        task="Classification",
+        features=tuple(Feature(name=f"f{place}", type="Numerical") for place in range(COLUMNS)),
+        target="t",
+        classes=(0, 1),
+    )
+    as_it_is = compiled.compiled(file, said)(ROWS)
+    monkeypatch.setattr(compiled, "SLIMMED", range(1 << 10, 64 << 20))
+
+    slim = compiled.compiled(file, said)
+
+    for rows in (ROWS, ROWS[:1]):
+        assert slim(rows).values.tobytes() == as_it_is.values[: len(rows)].tobytes()
+        assert slim(rows).probabilities.tobytes() == as_it_is.probabilities[: len(rows)].tobytes()
+    file.write_bytes(file.read_bytes()[:5_000])
+    with pytest.raises(ArtifactCorrupt, match="no ONNX model that can be run here"):
+        compiled.compiled(file, said)
