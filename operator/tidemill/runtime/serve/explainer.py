@@ -18,11 +18,14 @@ from tidemill.runtime.explain import messages
 from tidemill.runtime.explain.values import Explained
 from tidemill.runtime.serve.kept import Kept
 from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.serve.room import room
 
 MOST_WAITING: Final = 8
 SECONDS: Final = 30.0
 IDLE: Final = 120.0
 """Seconds without a request after which the process gives its memory back."""
+NEEDED: Final = 350 << 20
+"""Bytes that the process may take. It is not begun where the container has fewer left: the server would end with it."""
 MODULE: Final = "tidemill.runtime.explain"
 WITHOUT_COMPILING: Final = {"NUMBA_DISABLE_JIT": "1"}
 """shap would have numba compile for five seconds and take 120 MB for it; a few rows take no longer without."""
@@ -78,6 +81,13 @@ class Explainer:
         if self._process is None or self._process.returncode is not None:
             if not self._files.unchanged:
                 raise Refused(503, "explain: the files of this version were written over; serve it anew")
+            free = room()
+            if free is not None and free < NEEDED:
+                raise Refused(
+                    503,
+                    f"explain: {free >> 20} MiB are left of the memory that this pod may take, and {NEEDED >> 20} MiB are needed beside the "
+                    "server; raise limits.memory in the service's spec.resources",
+                )
             descriptors = self._files.descriptors
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -99,7 +109,7 @@ class Explainer:
         """Why there is no process any more."""
         process, self._process = self._process, None
         code = None if process is None else await process.wait()
-        return f"explain: its process ended with {code}; it needs some 300 MB of memory beside the server's"
+        return f"explain: its process ended with {code}; it needs {NEEDED >> 20} MiB of memory beside the server's"
 
     def _end_when_idle(self) -> None:
         self._last = asyncio.get_running_loop().call_later(IDLE, self._kill)

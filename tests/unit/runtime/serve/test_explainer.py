@@ -26,6 +26,7 @@ from tidemill.runtime.serve import explainer
 from tidemill.runtime.serve.explainer import MODULE, Explainer
 from tidemill.runtime.serve.kept import Kept
 from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.serve.room import room
 
 from .conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, golden, linear_model, signature, until
 from .hostility import BASE
@@ -92,7 +93,7 @@ def test_one_that_was_killed_is_told_of_and_started_again(publish: Publish, pod:
     killing.join()
 
     assert 503 == refused.status_code
-    assert "explain: its process ended with -9; it needs some 300 MB" in refused.json()["error"]
+    assert "explain: its process ended with -9; it needs 350 MiB" in refused.json()["error"]
     assert first == explained(one)
     assert 200 == one.ask(1.0).status_code
 
@@ -169,6 +170,32 @@ async def test_files_that_were_written_over_are_not_taken_for_those_that_answer(
 
     with pytest.raises(Refused, match="written over"):
         await made.explain(ASKED)
+
+
+async def test_it_is_not_begun_where_the_server_would_end_with_it(
+    one: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explainer, "room", lambda: 100 << 20)
+    with pytest.raises(Refused, match=r"100 MiB are left .* raise limits\.memory"):
+        await one.explain(ASKED)
+    assert one._process is None
+
+    monkeypatch.setattr(explainer, "room", lambda: 400 << 20)
+    await one.explain(ASKED)
+    monkeypatch.setattr(explainer, "room", lambda: 0)
+    assert (1, 2, 2) == (await one.explain(ASKED)).attributions.shape, "one that runs is asked"
+
+
+def test_room_is_what_the_kernel_would_give(tmp_path: Path) -> None:
+    assert room(tmp_path) is None
+    (tmp_path / "memory.max").write_text("max\n")
+    assert room(tmp_path) is None
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 150\n")
+    assert 450 == room(tmp_path)
+    (tmp_path / "memory.stat").write_text("anon 500\n")
+    assert room(tmp_path) is None
 
 
 async def test_one_that_nobody_asks_gives_its_memory_back(one: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
