@@ -40,8 +40,14 @@ def test_a_folder_is_served_without_a_cluster_by_several_processes(
     one = served_by_two(pod, version, folder)
 
     answer = one.ready().ask(2.0)
+    # Each process has one of its own that explains.
+    explained = [
+        httpx.post(f"{one.url}/v2/models/house/explain", json={"rows": [{"size": 2.0, "age": 1.0}]}, timeout=60)
+        for _ in range(6)
+    ]
 
     assert ("house-7", version.digest) == (answer.headers["x-model-version"], answer.headers["x-model-digest"])
+    assert [200] * 6 == [each.status_code for each in explained], explained[0].text
     assert 0 == one.stop()
 
 
