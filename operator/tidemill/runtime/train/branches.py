@@ -1,8 +1,9 @@
 """Tree ensembles in ONNX, turned so that the branch a row is likely to take is always the same one.
 
 ONNX Runtime walks a tree by one comparison, `value <= threshold`, in a loop. The processor guesses how each comes out and loses a
-dozen cycles where it was wrong, which is most of the time that an ensemble takes. Where the likely branch is the true one in
-every node, it guesses better. A node is turned by asking `-value <= -(next number above the threshold)` and swapping its
+dozen cycles where it was wrong, which is most of the time that an ensemble takes. Where the likely branch is the false one in
+every node, it guesses better, and finds the next node where it is already, since ONNX Runtime lays the false branch right behind its
+node. A node is turned by asking `-value <= -(next number above the threshold)` and swapping its
 children: the same numbers go the same ways, so answers are the same to the last bit. A missing value would go the other way,
 and telling it apart costs more than is gained.
 """
@@ -42,7 +43,7 @@ def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
     features, values = trees.features.copy(), trees.values.copy()
     with np.errstate(over="ignore"):  # above the largest number there is infinity
         above = np.nextafter(values, np.float32(np.inf))
-    swapped = trees.inner & np.isfinite(above) & trees.mostly_false(rows[:MOST_ROWS])
+    swapped = trees.inner & np.isfinite(above) & trees.mostly_true(rows[:MOST_ROWS])
     if not swapped.any():
         return None
     features[swapped] += rows.shape[1]
@@ -78,8 +79,8 @@ class _Trees:
             raise ValueError("a tree names a node that it does not have")
         return np.where(self.inner, found, 0)
 
-    def mostly_false(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Whether more of the rows that come to a node go to its false side than to its true one."""
+    def mostly_true(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Whether more of the rows that come to a node go to its true side than to its false one."""
         balance = np.zeros(len(self.inner), np.int64)
         row, at = (each.ravel() for each in np.meshgrid(np.arange(len(rows)), self._roots, indexing="ij"))
         # A walk is no longer than there are nodes; what has come to a leaf is not looked at again.
@@ -89,6 +90,6 @@ class _Trees:
             if not len(at):
                 break
             true = rows[row, self.features[at]] <= self.values[at]
-            balance += np.bincount(at, np.where(true, -1, 1), len(balance)).astype(np.int64)
+            balance += np.bincount(at, np.where(true, 1, -1), len(balance)).astype(np.int64)
             at = np.where(true, self.true[at], self.false[at])
         return balance > 0
