@@ -1,10 +1,11 @@
 """etcd and kube-apiserver on loopback, without a node: a real API for tests, several side by side."""
 
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from cluster import audit, components, processes, programs, settings, versions
 from cluster.api import Api, TooLate, wait
 from cluster.components import ControlPlane
 from cluster.versions import Program
+
+QUIET = range(15_000, 30_000)
+"""Ports below those that Linux and macOS give to outgoing connections, and below those that Kubernetes gives to nodes."""
 
 
 @dataclass(slots=True)
@@ -126,12 +130,17 @@ def control_plane(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, all different."""
+    """Ports of loopback that nobody listens on, all different, and none that an outgoing connection could take meanwhile."""
+    found: list[int] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in random.SystemRandom().sample(QUIET, len(QUIET)):
+            if len(found) == count:
+                break
+            one = held.enter_context(socket.socket())
+            with suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
 
 
 def _dying_with_us() -> list[str]:

@@ -54,10 +54,13 @@ def _slim(file: Path) -> Any:
     ONNX Runtime keeps all that it parsed: of a forest's file, five times its size. What it has written in its own form once, for
     this machine, it reads without that.
     """
-    with tempfile.TemporaryDirectory(prefix="tidemill-slim-") as scratch:
-        own = Path(scratch) / "model.ort"  # by its ending it is written, and read, in that form
-        _session(file, optimized_model_filepath=str(own))
-        return _session(own)
+    try:
+        with tempfile.TemporaryDirectory(prefix="tidemill-slim-") as scratch:
+            own = Path(scratch) / "model.ort"  # by its ending it is written, and read, in that form
+            _session(file, optimized_model_filepath=str(own))
+            return _session(own)
+    except Exception:  # a full disk, or a model that cannot be written so, is no reason not to answer
+        return _session(file)
 
 
 def _outputs(session: Any, signature: Signature) -> list[str]:

@@ -17,7 +17,6 @@ from tidemill.runtime.answer import Matrix, Unanswerable
 from tidemill.runtime.explain.values import Explained
 
 LENGTH: Final = struct.Struct("<Q")
-LONGEST: Final = 1 << 30
 READY: Final = b"ready"
 """What the explaining process says first."""
 

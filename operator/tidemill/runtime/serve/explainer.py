@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from typing import Final
 
@@ -109,7 +110,8 @@ class Explainer:
         """Why there is no process any more."""
         process, self._process = self._process, None
         code = None if process is None else await process.wait()
-        return f"explain: its process ended with {code}; it needs {NEEDED >> 20} MiB of memory beside the server's"
+        needs = f"it needs {NEEDED >> 20} MiB of memory beside the server's"
+        return f"explain: its process ended with {code}; {needs if code == -signal.SIGKILL else 'the output of this server says why'}"
 
     def _end_when_idle(self) -> None:
         self._last = asyncio.get_running_loop().call_later(IDLE, self._kill)

@@ -32,7 +32,7 @@ class Loaded(NamedTuple):
 
     predictor: Predictor
     store: Store | None
-    files: Kept | None = None
+    files: Kept
 
 
 def from_store(open_store: Callable[[], Store], uri: str, digest: str) -> Loaded:

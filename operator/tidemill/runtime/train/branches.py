@@ -4,7 +4,8 @@ ONNX Runtime walks a tree by one comparison, `value <= threshold`, in a loop. Th
 dozen cycles where it was wrong, which is most of the time that an ensemble takes. Where the likely branch is the false one in
 every node, it guesses better, and finds the next node where it is already, since ONNX Runtime lays the false branch right behind its
 node. A node is turned by asking `-value <= -(next number above the threshold)` and swapping its
-children: the same numbers go the same ways, so answers are the same to the last bit. A missing value would go the other way,
+children: the same numbers go the same ways, so answers are the same to the last bit. (Layout: onnxruntime,
+core/providers/cpu/ml/tree_ensemble_common.h.) A missing value would go the other way,
 and telling it apart costs more than is gained.
 """
 

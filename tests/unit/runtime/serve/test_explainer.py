@@ -164,6 +164,14 @@ async def test_it_reads_files_that_nothing_names_any_more(folder: Path) -> None:
         await made.close()
 
 
+async def test_one_that_cannot_begin_is_no_matter_of_memory(folder: Path) -> None:
+    (folder / "typical.json").write_text("{")
+    made = Explainer(Kept(folder))
+
+    with pytest.raises(Refused, match="ended with 1; the output of this server says why"):
+        await made.explain(ASKED)
+
+
 async def test_files_that_were_written_over_are_not_taken_for_those_that_answer(folder: Path) -> None:
     made = Explainer(Kept(folder))
     (folder / "model.onnx").write_bytes(linear_model(AGAINST_SIZE))

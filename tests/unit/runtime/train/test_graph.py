@@ -291,6 +291,8 @@ def test_a_large_model_is_held_in_less_memory_and_gives_the_same_bits(
     for rows in (ROWS, ROWS[:1]):
         assert slim(rows).values.tobytes() == as_it_is.values[: len(rows)].tobytes()
         assert slim(rows).probabilities.tobytes() == as_it_is.probabilities[: len(rows)].tobytes()
+    monkeypatch.setattr(compiled.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert compiled.compiled(file, said)(ROWS).values.tobytes() == as_it_is.values.tobytes(), "no disk, no harm"
     file.write_bytes(file.read_bytes()[:5_000])
     with pytest.raises(ArtifactCorrupt, match="no ONNX model that can be run here"):
         compiled.compiled(file, said)
