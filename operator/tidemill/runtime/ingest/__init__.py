@@ -1,0 +1,1 @@
+"""Ingest: read a Dataset's source, check its rows and publish a revision."""

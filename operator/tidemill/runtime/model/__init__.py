@@ -1,0 +1,1 @@
+"""A model version: its files, its signature, and the predictions it makes."""

@@ -1,0 +1,1 @@
+"""The evidence that checks are evaluated on: rows, counts, reference profiles and external signals."""

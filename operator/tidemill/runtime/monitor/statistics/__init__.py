@@ -1,0 +1,1 @@
+"""The statistics behind the checks: distances, tests and estimators, without thresholds."""

@@ -1,0 +1,1 @@
+"""The process itself: threads, priority, memory and the allocator."""

@@ -1,0 +1,1 @@
+"""Scorers of predictions, and verdicts on scores."""

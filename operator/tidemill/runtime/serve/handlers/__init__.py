@@ -1,0 +1,1 @@
+"""The handlers behind the routes of a serving pod."""

@@ -1,0 +1,1 @@
+"""HTTP: bodies in, responses out, and the parts of uvicorn that are overridden."""

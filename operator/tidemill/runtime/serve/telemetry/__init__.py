@@ -1,0 +1,1 @@
+"""What a serving pod tells about itself: metrics, load, label lag and CloudEvents."""

@@ -1,0 +1,1 @@
+"""The object store, and the manifest that makes a folder in it verifiable."""
