@@ -15,20 +15,20 @@ from typing import Any
 import aiohttp
 import uvloop
 
-from tidemill.engine import errors, health, logs, metrics, shell
-from tidemill.engine.answers import Pods
-from tidemill.engine.budget import Budget
+from tidemill.engine import errors, health, kopf_watch, logs, metrics
+from tidemill.engine.apply import Cluster
+from tidemill.engine.cache import Store
 from tidemill.engine.client import Client
-from tidemill.engine.cluster import Cluster
 from tidemill.engine.connection import Connection, connect
 from tidemill.engine.controller import Controller, Planner, Senses
+from tidemill.engine.events import Recorder
 from tidemill.engine.kinds import GATEWAY, WATCHED, Watched
 from tidemill.engine.leader import Lease
+from tidemill.engine.measurements import Pods
 from tidemill.engine.prometheus import Prometheus
-from tidemill.engine.recorder import Recorder
+from tidemill.engine.rate_limit import Budget
 from tidemill.engine.resync import Resync
 from tidemill.engine.settings import Settings
-from tidemill.engine.store import Store
 from tidemill.engine.workqueue import WorkQueue
 from tidemill.plan.world import Key, World
 
@@ -199,9 +199,9 @@ class Operator:
         others += self._keeping
         others.append(asyncio.create_task(self._told.wait(), name="told to stop"))
         enough = asyncio.Event()
-        registry = shell.register(self._store, self._controller.nudge, self._connection, self._kinds)
+        registry = kopf_watch.register(self._store, self._controller.nudge, self._connection, self._kinds)
         watch = asyncio.create_task(
-            shell.run(
+            kopf_watch.run(
                 registry,
                 namespaces=self._settings.namespaces,
                 stop=enough,

@@ -16,7 +16,8 @@ import aiohttp
 
 from chaos.mirror import Mirror, Refused
 from tidemill.children import names
-from tidemill.contract import Measurements, RunReport
+from tidemill.contract.reports import RunReport
+from tidemill.contract.serving import Measurements
 from tidemill.plan.world import Key, Manifest, key_of
 
 RUN_SECONDS = 0.15

@@ -14,7 +14,8 @@ from aiohttp import web
 from chaos.kubelet import RUN_SECONDS, Script
 from chaos.mirror import Mirror
 from tidemill.children import names
-from tidemill.contract import CHECKS_ROUTE, MEASUREMENTS_ROUTE, SERVING_PORT, Measurements, Routes
+from tidemill.contract.orders import CHECKS_ROUTE
+from tidemill.contract.serving import MEASUREMENTS_ROUTE, SERVING_PORT, Measurements, Routes
 
 
 class Serving:

@@ -8,7 +8,7 @@ from typing import Any
 
 from chaos.kubelet import Script
 from stories import script
-from tidemill.contract import Ingested, RunReport
+from tidemill.contract.reports import Ingested, RunReport
 from tidemill.plan.world import Manifest
 
 

@@ -14,7 +14,7 @@ from chart.conftest import CHART, Manifest, Render, helm
 from cluster.commands import CommandFailed
 from tidemill.api.crds import crds
 from tidemill.engine import metrics
-from tidemill.runtime.serve import metrics as serving
+from tidemill.runtime.serve.telemetry import metrics as serving
 
 COMPONENT = "app.kubernetes.io/component"
 EVERYTHING: Manifest = {

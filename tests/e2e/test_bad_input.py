@@ -21,7 +21,7 @@ from support.waiting import until
 from tidemill.api import KINDS, AnyResource, Dataset, TrainingJob
 from tidemill.api.conditions import Condition, Reason
 from tidemill.children import names
-from tidemill.plan.attempts import FIRST_PAUSE
+from tidemill.plan.runs.attempts import FIRST_PAUSE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 FOLDER = SAMPLES / "bad-input"

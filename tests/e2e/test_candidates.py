@@ -15,9 +15,9 @@ from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJo
 from tidemill.api.conditions import Reason
 from tidemill.api.inferenceservice import Outcome
 from tidemill.children import names
-from tidemill.runtime import manifest
-from tidemill.runtime.manifest import Manifest
-from tidemill.runtime.predictor import COMPILED_FILE
+from tidemill.runtime.model.predictor import COMPILED_FILE
+from tidemill.runtime.store import manifest
+from tidemill.runtime.store.manifest import Manifest
 from traffic.client import Course
 from traffic.remote import Orders, Traffic
 

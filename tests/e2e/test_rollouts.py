@@ -19,7 +19,7 @@ from support.kubectl import apply, apply_manifests, kubectl
 from support.waiting import until
 from tidemill.api import API_VERSION, GROUP, InferenceService, TrainingJob
 from tidemill.children import names
-from tidemill.contract import SERVING_PORT
+from tidemill.contract.serving import SERVING_PORT
 from traffic.client import Course
 from traffic.remote import Orders, Traffic
 

@@ -18,7 +18,8 @@ from fuzz.cases import Case, Failure
 from fuzz.laboratory import NAMESPACE, Laboratory, key, made
 from support import gateway
 from tidemill.api.conditions import Reason
-from tidemill.contract import RunReport, run_order
+from tidemill.contract.orders import run_order
+from tidemill.contract.reports import RunReport
 from tidemill.plan.world import Manifest
 
 BAD_DIGEST = "sha256:" + "f" * 64
@@ -341,7 +342,7 @@ def _real(folder: Path, endpoint: str) -> Callable[[Manifest], RunReport]:
     secret = gateway.secret(folder / "secret", endpoint)
 
     def report(order: Manifest) -> RunReport:
-        from tidemill.runtime import run as runs
+        from tidemill.runtime.worker import run as runs
 
         path, told = folder / "order.json", folder / "report"
         path.write_bytes(run_order.dump_json(run_order.validate_python(order), by_alias=True))

@@ -23,7 +23,7 @@ from fuzz.admission import frozen
 from fuzz.cases import Case, Failure
 from fuzz.laboratory import NAMESPACE, Laboratory, key, made
 from tidemill.children import names
-from tidemill.engine.cluster import is_true
+from tidemill.engine.apply import is_true
 from tidemill.plan.world import Key, Manifest
 
 PATIENCE = 60.0

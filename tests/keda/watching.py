@@ -14,7 +14,7 @@ from support.api import Api
 from support.guest import SECURITY
 from support.kubectl import apply_manifests, kubectl
 from tidemill.children import names
-from tidemill.contract import SERVING_PORT
+from tidemill.contract.serving import SERVING_PORT
 
 NAMESPACE = "monitoring"
 NAME = "prometheus"

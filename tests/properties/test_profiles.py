@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.runtime.monitor.comparison import compare, distance
+from tidemill.runtime.monitor.statistics.comparison import compare, distance
 from tidemill.runtime.profile import Counter, Profile, ProfiledColumn, profile_table
 
 COLUMNS = (ProfiledColumn("x", "Numerical"), ProfiledColumn("c", "Categorical"))

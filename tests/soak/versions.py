@@ -13,11 +13,11 @@ from support import biopsies
 from support.api import Api
 from support.porter import Porter, key_of
 from tidemill.api import API_VERSION, ModelVersion
-from tidemill.runtime import manifest
-from tidemill.runtime.artifact import write_estimator
-from tidemill.runtime.manifest import Manifest
-from tidemill.runtime.predictor import COMPILED_FILE, MODEL_FILE
-from tidemill.runtime.tables import bundled
+from tidemill.runtime.ingest import bundled
+from tidemill.runtime.model.artifact import write_estimator
+from tidemill.runtime.model.predictor import COMPILED_FILE, MODEL_FILE
+from tidemill.runtime.store import manifest
+from tidemill.runtime.store.manifest import Manifest
 
 SERIAL = "serial.txt"
 """A file that only makes one copy differ from the next."""

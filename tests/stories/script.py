@@ -6,20 +6,9 @@ from typing import Any
 
 from tidemill.api.conditions import Reason
 from tidemill.api.modelversion import Measured
-from tidemill.contract import (
-    Arm,
-    Checked,
-    CheckOutcome,
-    Failure,
-    Ingested,
-    Latencies,
-    Measurements,
-    Notified,
-    RunReport,
-    Searched,
-    Trained,
-)
-from tidemill.plan.plan import Queried
+from tidemill.contract.reports import Checked, CheckOutcome, Failure, Ingested, Notified, RunReport, Searched, Trained
+from tidemill.contract.serving import Arm, Latencies, Measurements
+from tidemill.plan.types import Queried
 
 REVISION = "sha256:" + "a" * 64
 

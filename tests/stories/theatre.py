@@ -20,9 +20,9 @@ from tidemill import plan
 from tidemill.api import API_VERSION, KINDS
 from tidemill.children import names
 from tidemill.children.installation import Installation
-from tidemill.contract import RunReport
+from tidemill.contract.reports import RunReport
 from tidemill.plan import Key, Manifest, World, key_of
-from tidemill.plan.plan import CheckRequest, CheckResponse
+from tidemill.plan.types import CheckRequest, CheckResponse
 
 START = datetime(2026, 1, 5, 9, 0, 0, tzinfo=UTC)
 INSTALLATION = Installation(workload_image="tidemill/workload:1", server_image="tidemill/server:1")

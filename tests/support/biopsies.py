@@ -15,7 +15,7 @@ from cluster.places import REPOSITORY
 from support import tables
 from tidemill.api import Dataset
 from tidemill.api.dataset import Splits
-from tidemill.runtime.tables import bundled, columns, splits
+from tidemill.runtime.ingest import bundled, columns, splits
 from traffic.rows import Climate
 
 SAMPLES = REPOSITORY / "manifests" / "samples"

@@ -10,7 +10,7 @@ from support.kubectl import apply
 from support.waiting import until
 from tidemill.api import InferenceService
 from tidemill.children import names
-from tidemill.contract import SERVING_PORT
+from tidemill.contract.serving import SERVING_PORT
 
 NAME = "iris"
 """Of the model, the service and the TrainingJob."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from tidemill.api import API_VERSION, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.monitorstatus import CheckStatus, Reference, RetrainingOutcome, WindowRun
-from tidemill.plan.causes import Situation
-from tidemill.plan.retraining import Case
+from tidemill.plan.driftmonitor.retraining.guards import Case
+from tidemill.plan.driftmonitor.retraining.triggers import Situation
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DIGEST = "sha256:" + "d" * 64

@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from tidemill.contract import Ingested, IngestOrder, LogColumn, Trained, TrainOrder, label_folder, prediction_folder
-from tidemill.runtime.ingest import ingest
-from tidemill.runtime.objects import Store
+from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
+from tidemill.contract.orders import IngestOrder, TrainOrder
+from tidemill.contract.reports import Ingested, Trained
+from tidemill.runtime.ingest.job import ingest
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.train.job import train
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

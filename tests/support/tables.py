@@ -5,7 +5,7 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tidemill.runtime.tables import bundled
+from tidemill.runtime.ingest import bundled
 from traffic import rows
 
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import monitors as make
-from tidemill import contract_health as module
 from tidemill.api.checks import _FITTING
 from tidemill.api.monitorstatus import CheckStatus
-from tidemill.contract_health import GOOD, health
-from tidemill.plan import notifying
+from tidemill.contract import health as module
+from tidemill.contract.health import GOOD, health
+from tidemill.plan.driftmonitor import notifications
 
 CHECKS = st.builds(
     lambda type_, verdict, value, threshold, index: CheckStatus(
@@ -25,7 +25,7 @@ CHECKS = st.builds(
 
 
 def test_the_examples_hold() -> None:
-    assert [0, 0] == [doctest.testmod(one).failed for one in (module, notifying)]
+    assert [0, 0] == [doctest.testmod(one).failed for one in (module, notifications)]
 
 
 @given(st.lists(CHECKS, max_size=32), st.integers(0, 9), st.integers(0, 9))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tidemill.contract import Checked, RunReport
+from tidemill.contract.reports import Checked, RunReport
 
 
 @pytest.mark.parametrize("labelled", [None, 0, 7])

@@ -9,7 +9,7 @@ from tidemill.api import AnyResource
 from tidemill.api.base import Quantities
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract import AnyOrder, digest_of
+from tidemill.contract.orders import AnyOrder, digest_of
 
 WORKLOAD = "workload"
 """Name of the container whose termination message is the report."""

@@ -10,7 +10,7 @@ from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import AnalysisMetric
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract import SERVING_PORT
+from tidemill.contract.serving import SERVING_PORT
 
 COMPONENT = "judge"
 

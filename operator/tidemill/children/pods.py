@@ -6,7 +6,9 @@ from typing import Any
 
 from tidemill.api.base import Quantities
 from tidemill.children.installation import Installation
-from tidemill.contract import CREDENTIALS_PATH, REPORT_PATH, STORE_PATH
+from tidemill.contract.orders import CREDENTIALS_PATH
+from tidemill.contract.reports import REPORT_PATH
+from tidemill.contract.serving import STORE_PATH
 
 ORDER_FOLDER = "/tidemill/order"
 

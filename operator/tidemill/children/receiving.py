@@ -9,7 +9,9 @@ from tidemill.api import DriftMonitor
 from tidemill.api.checks import Check
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract import CREDENTIALS_PATH, PAYLOADS, SERVING_PORT, PayloadOrder, ReceiveOrder
+from tidemill.contract.layout import PAYLOADS
+from tidemill.contract.orders import CREDENTIALS_PATH, PayloadOrder, ReceiveOrder
+from tidemill.contract.serving import SERVING_PORT
 
 COMPONENT = "receiver"
 

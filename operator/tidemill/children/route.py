@@ -6,7 +6,7 @@ from typing import Any
 
 from tidemill.api import InferenceService
 from tidemill.children import names, serving
-from tidemill.contract import SERVING_PORT
+from tidemill.contract.serving import SERVING_PORT
 
 TESTER = "x-tidemill-version"
 """With the value `candidate` in this header a tester is answered by the candidate, whatever its weight."""

@@ -9,7 +9,7 @@ from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.durations import seconds
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract import SERVING_PORT, ServeOrder, VersionOrder
+from tidemill.contract.serving import SERVING_PORT, ServeOrder, VersionOrder
 
 SERVER = "server"
 COMPONENT = "server"

@@ -12,7 +12,7 @@ from tidemill.api.modelversion import Artifact, DatasetUsed, Lineage, ModelVersi
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.api.trainingjob import Cause, ServedRows
 from tidemill.children import names
-from tidemill.contract import Trained
+from tidemill.contract.reports import Trained
 
 
 def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 from tidemill.api import DriftMonitor
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract import SERVING_PORT, WorkerOrder
+from tidemill.contract.orders import WorkerOrder
+from tidemill.contract.serving import SERVING_PORT
 
 COMPONENT = "worker"
 

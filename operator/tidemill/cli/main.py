@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 import tidemill
-from tidemill.runtime.allocator import give_back_soon
+from tidemill.runtime.process.allocator import give_back_soon
 
 COMMANDS: Final = {
     "controller": ("tidemill.cli.controller", "Run the operator."),

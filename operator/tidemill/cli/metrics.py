@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from tidemill.engine import metrics as operator
-from tidemill.runtime.serve import metrics as server
+from tidemill.runtime.serve.telemetry import metrics as server
 
 _PAGE: Final = """\
 # Metrics
 
 This page is made by `make generate` of the tables in `operator/tidemill/engine/metrics.py` and
-`operator/tidemill/runtime/serve/metrics.py`, from which the processes expose them at `/metrics`. Histograms have the usual
+`operator/tidemill/runtime/serve/telemetry/metrics.py`, from which the processes expose them at `/metrics`. Histograms have the usual
 `_bucket`, `_sum` and `_count`. What is labelled with an object's name is gone with the object.
 """
 _OPERATOR: Final = """

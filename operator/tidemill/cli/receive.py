@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidemill.contract import ORDER_PATH
+from tidemill.contract.orders import ORDER_PATH
 
 
 def receive(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tidemill.contract import ORDER_PATH, REPORT_PATH
+from tidemill.contract.orders import ORDER_PATH
+from tidemill.contract.reports import REPORT_PATH
 
 
 def run(
@@ -15,6 +16,6 @@ def run(
     report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path(REPORT_PATH),
 ) -> None:
     """Carry out an order and write its report."""
-    from tidemill.runtime import run as runtime_run
+    from tidemill.runtime.worker import run as runtime_run
 
     raise SystemExit(runtime_run.run(order, report_path=report))

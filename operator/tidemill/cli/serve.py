@@ -23,8 +23,8 @@ def main(arguments: Sequence[str]) -> None:
     if chosen.order is not None:
         if chosen.workers != 1:
             parser.error("a pod runs one process; give it replicas instead of --workers")
-        from tidemill.contract_serving import ROUTES_PATH, STORE_PATH
-        from tidemill.runtime.serve.order import carry_out
+        from tidemill.contract.serving import ROUTES_PATH, STORE_PATH
+        from tidemill.runtime.serve.pod import carry_out
 
         carry_out(
             chosen.order,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidemill.contract import ORDER_PATH
+from tidemill.contract.orders import ORDER_PATH
 
 
 def work(
@@ -16,7 +16,7 @@ def work(
     port: Annotated[int, typer.Option(help="Where to listen.")] = 8080,
 ) -> None:
     """Carry out the checks of a DriftMonitor as they are asked for."""
-    from tidemill.runtime.monitor import runs, worker
+    from tidemill.runtime.worker import runs, worker
 
     logging.basicConfig(level=logging.INFO, format=runs.LOG_FORMAT)
     worker.serve(order, port=port)

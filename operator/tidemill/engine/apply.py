@@ -13,12 +13,12 @@ from typing import Any
 
 from tidemill.children import names
 from tidemill.engine import errors, metrics
+from tidemill.engine.cache import Store
 from tidemill.engine.client import MARKS_MANAGER, Client
-from tidemill.engine.difference import Difference, applicable, differences
+from tidemill.engine.diff import Difference, applicable, differences
 from tidemill.engine.pruning import is_complete
 from tidemill.engine.statuses import merge_patch
-from tidemill.engine.store import Store
-from tidemill.plan.plan import Mark, Retirement
+from tidemill.plan.types import Mark, Retirement
 from tidemill.plan.world import Key, Manifest, key_of
 
 log = logging.getLogger(__name__)

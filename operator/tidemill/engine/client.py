@@ -11,8 +11,8 @@ import aiohttp
 import orjson
 
 from tidemill.engine import errors, metrics
-from tidemill.engine.budget import Budget
 from tidemill.engine.kinds import Watched, resource_of
+from tidemill.engine.rate_limit import Budget
 from tidemill.plan.world import Key, Manifest
 
 MANAGER: Final = "tidemill"

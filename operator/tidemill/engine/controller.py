@@ -19,15 +19,15 @@ from pydantic import ValidationError
 from tidemill.api.conditions import Reason, Status
 from tidemill.children.installation import Installation
 from tidemill.engine import errors, metrics
-from tidemill.engine.answers import Pods
-from tidemill.engine.cluster import Cluster
-from tidemill.engine.milestones import milestones
-from tidemill.engine.recorder import Recorder
+from tidemill.engine.apply import Cluster
+from tidemill.engine.cache import Store
+from tidemill.engine.events import Recorder
+from tidemill.engine.measurements import Pods
 from tidemill.engine.statuses import hindered, unreadable
-from tidemill.engine.store import Store
+from tidemill.engine.transitions import milestones
 from tidemill.engine.workqueue import WorkQueue
-from tidemill.plan.plan import Answers, Notice, Plan, Question
-from tidemill.plan.reading import UnreadableError
+from tidemill.plan.lookup import UnreadableError
+from tidemill.plan.types import Answers, Notice, Plan, Question
 from tidemill.plan.world import Key, Manifest, World
 
 log = logging.getLogger(__name__)

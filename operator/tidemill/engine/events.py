@@ -15,7 +15,7 @@ from typing import Any
 from tidemill.children import names
 from tidemill.engine import errors
 from tidemill.engine.client import Client
-from tidemill.plan.plan import Notice
+from tidemill.plan.types import Notice
 from tidemill.plan.world import Manifest, key_of
 
 log = logging.getLogger(__name__)

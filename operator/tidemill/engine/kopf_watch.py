@@ -16,10 +16,10 @@ from kopf._cogs.clients import watching
 from kopf._core.reactor import queueing
 
 from tidemill.engine import metrics
+from tidemill.engine.cache import Store
 from tidemill.engine.client import PAGE
 from tidemill.engine.connection import Connection
 from tidemill.engine.kinds import GATEWAY, WATCHED, Watched
-from tidemill.engine.store import Store
 from tidemill.plan.world import Key
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,11 @@ from typing import Literal
 import aiohttp
 from pydantic import ValidationError
 
-from tidemill.contract import CHECK_HOLD_SECONDS, Measurements, RunReport
+from tidemill.contract.orders import CHECK_HOLD_SECONDS
+from tidemill.contract.reports import RunReport
+from tidemill.contract.serving import Measurements
 from tidemill.engine.prometheus import Prometheus
-from tidemill.plan.plan import Answers, CheckRequest, CheckResponse, Question
+from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Question
 
 log = logging.getLogger(__name__)
 

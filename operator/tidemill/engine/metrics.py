@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from tidemill.engine.measures import Sample, samples
-from tidemill.engine.milestones import Milestone
+from tidemill.engine.status_metrics import Sample, samples
+from tidemill.engine.transitions import Milestone
 from tidemill.engine.workqueue import WorkQueue
 from tidemill.plan.world import Key, World
 

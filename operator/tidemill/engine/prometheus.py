@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from tidemill.plan.plan import Queried, Query
+from tidemill.plan.types import Queried, Query
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from tidemill.engine import errors, metrics
+from tidemill.engine.cache import Store
 from tidemill.engine.client import Client
 from tidemill.engine.kinds import OURS, WATCHED, Watched
-from tidemill.engine.store import Store
 from tidemill.plan.world import Key
 
 log = logging.getLogger(__name__)

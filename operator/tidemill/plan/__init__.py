@@ -6,10 +6,12 @@ from datetime import datetime
 
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.children.installation import Installation
-from tidemill.plan import dataset, driftmonitor, inferenceservice, modelversion, trainingjob
-from tidemill.plan.concerns import concerned
-from tidemill.plan.plan import Answers, Mark, Notice, Plan, Question, Retirement
-from tidemill.plan.reading import Kind, UnreadableError, is_leaving, look
+from tidemill.plan import dataset, modelversion, trainingjob
+from tidemill.plan.dependents import concerned
+from tidemill.plan.driftmonitor import planner as driftmonitor
+from tidemill.plan.inferenceservice import planner as inferenceservice
+from tidemill.plan.lookup import Kind, UnreadableError, is_leaving, look
+from tidemill.plan.types import Answers, Mark, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 

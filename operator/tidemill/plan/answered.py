@@ -7,8 +7,9 @@ from datetime import datetime
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.durations import delta
 from tidemill.api.sources import PredictionsSource
-from tidemill.contract import AnsweredOrder, TimeRange, VersionOrder
-from tidemill.plan.reading import find
+from tidemill.contract.orders import AnsweredOrder, TimeRange
+from tidemill.contract.serving import VersionOrder
+from tidemill.plan.lookup import find
 from tidemill.plan.world import World
 
 

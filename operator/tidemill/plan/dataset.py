@@ -14,10 +14,11 @@ from tidemill.api.dataset import DatasetStatus, Revision
 from tidemill.api.durations import seconds
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
-from tidemill.contract import Ingested, IngestOrder, digest_of
+from tidemill.contract.orders import IngestOrder, digest_of
+from tidemill.contract.reports import Ingested
 from tidemill.plan import answered, unsupported
-from tidemill.plan.attempts import Progress, advance, outdated
-from tidemill.plan.plan import Notice, Plan
+from tidemill.plan.runs.attempts import Progress, advance, outdated
+from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
 DEADLINE = 3600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.children import names
-from tidemill.plan.reading import dig, label
+from tidemill.plan.lookup import dig, label
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from tidemill.api import AnyResource, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.contract.serving import SERVING_PORT
 from tidemill.plan.world import Key, Manifest, World
 
 KIND_TYPES: dict[str, type[AnyResource]] = {
@@ -84,3 +85,15 @@ def dig(manifest: Any, *path: str) -> Any:
             return None
         manifest = manifest.get(part)
     return manifest
+
+
+def is_ready(pod: Manifest) -> bool:
+    conditions = dig(pod, "status", "conditions") or ()
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
+
+
+def base_url(pod: Manifest) -> str:
+    address = dig(pod, "status", "podIP")
+    if not address:
+        return ""
+    return f"http://[{address}]:{SERVING_PORT}" if ":" in address else f"http://{address}:{SERVING_PORT}"

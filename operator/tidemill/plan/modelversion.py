@@ -12,8 +12,8 @@ from tidemill.api.modelversion import Approver, ModelVersionStatus, Quarantine, 
 from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.plan import gates, unsupported
-from tidemill.plan.plan import Notice, Plan
-from tidemill.plan.reading import every
+from tidemill.plan.lookup import every
+from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
 NAMED = 32

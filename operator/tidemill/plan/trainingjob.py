@@ -16,12 +16,14 @@ from tidemill.api.durations import seconds
 from tidemill.api.trainingjob import Best, PinnedRevision, PinnedVersion, RunProgress, TrainingJobStatus
 from tidemill.children import jobs, names, versions
 from tidemill.children.installation import Installation
-from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
+from tidemill.contract.orders import TrainOrder, digest_of
+from tidemill.contract.reports import Trained
+from tidemill.contract.serving import VersionOrder
 from tidemill.plan import gates, unsupported
-from tidemill.plan.attempts import Progress, advance, outdated
-from tidemill.plan.outcomes import cause_of
-from tidemill.plan.plan import Notice, Plan, Retirement
-from tidemill.plan.reading import every, find, is_ours
+from tidemill.plan.driftmonitor.retraining.history import cause_of
+from tidemill.plan.lookup import every, find, is_ours
+from tidemill.plan.runs.attempts import Progress, advance, outdated
+from tidemill.plan.types import Notice, Plan, Retirement
 from tidemill.plan.world import Key, World
 
 

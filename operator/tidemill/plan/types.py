@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tidemill.api.conditions import Status
-from tidemill.contract import Measurements, RunReport
+from tidemill.contract.reports import RunReport
+from tidemill.contract.serving import Measurements
 from tidemill.plan.world import Key, Manifest
 
 

@@ -15,7 +15,7 @@ from tidemill.api import AnyResource, Dataset, DriftMonitor, InferenceService, M
 from tidemill.api.conditions import Reason, Said, Status, false, true
 from tidemill.api.dataset import DatasetSpec
 from tidemill.api.modelversion import Gate
-from tidemill.plan.plan import Notice
+from tidemill.plan.types import Notice
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tidemill.api.reasons import Reason
 
 if TYPE_CHECKING:
-    from tidemill.contract import Failure
+    from tidemill.contract.reports import Failure
 
 
 class RunFailed(Exception):
@@ -52,7 +52,7 @@ class RunFailed(Exception):
 
     def to_failure(self) -> Failure:
         """This failure as a run reports it."""
-        from tidemill.contract import Failure
+        from tidemill.contract.reports import Failure
 
         return Failure(reason=self.reason, message=self.message, retryable=self.retryable)
 

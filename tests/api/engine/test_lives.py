@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from cluster import Plane
-from tidemill.engine.recorder import PATIENCE
+from tidemill.engine.events import PATIENCE
 
 from .conftest import Kube, Ledger, Operator, children, eventually
 

@@ -13,7 +13,7 @@ import pytest
 
 from support.prometheus import prometheus
 from tidemill.engine.prometheus import Prometheus
-from tidemill.plan.plan import Queried, Query
+from tidemill.plan.types import Queried, Query
 
 pytestmark = pytest.mark.api
 METRICS = b"""\

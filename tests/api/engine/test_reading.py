@@ -15,13 +15,13 @@ from cluster import Plane
 from tidemill.api import API_VERSION
 from tidemill.children import names
 from tidemill.engine import errors
-from tidemill.engine.budget import Budget
+from tidemill.engine.apply import Cluster
+from tidemill.engine.cache import Store
 from tidemill.engine.client import Client
-from tidemill.engine.cluster import Cluster
 from tidemill.engine.connection import connect
 from tidemill.engine.kinds import BY_KIND, WATCHED, Watched
-from tidemill.engine.store import Store
-from tidemill.plan.plan import Retirement
+from tidemill.engine.rate_limit import Budget
+from tidemill.plan.types import Retirement
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 from .conftest import AGENT, Kube

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from cluster import Plane
-from tidemill.engine.budget import Budget
 from tidemill.engine.client import Client
 from tidemill.engine.connection import connect
+from tidemill.engine.rate_limit import Budget
 
 from .conftest import Kube
 

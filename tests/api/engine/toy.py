@@ -20,8 +20,8 @@ from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.engine.client import Client
 from tidemill.engine.settings import Settings
-from tidemill.plan.plan import Answers, Mark, Notice, Plan, Question, Retirement
-from tidemill.plan.reading import UnreadableError
+from tidemill.plan.lookup import UnreadableError
+from tidemill.plan.types import Answers, Mark, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 

@@ -17,7 +17,7 @@ import uvloop
 
 from benchmarks.operator.loads import RUNS, Hands, connected
 from tidemill.children import names
-from tidemill.contract import Ingested, RunReport
+from tidemill.contract.reports import Ingested, RunReport
 
 RUN_SECONDS = 0.1
 AT_A_TIME = 32

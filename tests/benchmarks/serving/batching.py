@@ -19,7 +19,7 @@ import models
 import numpy as np
 from compare import GAP, PORT, WARM, Asked, Running, probabilities_in
 
-from tidemill.runtime.artifact import write_estimator
+from tidemill.runtime.model.artifact import write_estimator
 
 
 def main() -> None:

@@ -23,10 +23,10 @@ import models
 import numpy as np
 import pyarrow as pa
 
-from tidemill.contract import ServeOrder, VersionOrder
-from tidemill.runtime.objects import Store
+from tidemill.contract.serving import ServeOrder, VersionOrder
+from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.profile import ProfiledColumn, profile_table
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.store.objects import Store
 
 SIDES = ("rows only", "counted")
 

@@ -16,9 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tidemill.runtime import typical
-from tidemill.runtime.predictor import Golden, estimated
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model import background
+from tidemill.runtime.model.predictor import Golden, estimated
+from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.train.compiler import compile_model, golden_rows
 
 FEATURES = 50
@@ -56,7 +56,7 @@ def write(name: str, folder: Path) -> Path:
     (folder / "model.onnx").write_bytes(compiled.content)
     (folder / "signature.json").write_text(json.dumps(signature.to_wire()))
     (folder / "golden.json").write_bytes(golden.to_json())
-    (folder / "typical.json").write_bytes(typical.of(rows, signature, SEED).to_json())
+    (folder / "typical.json").write_bytes(background.of(rows, signature, SEED).to_json())
     joblib.dump(model, folder / "model.joblib")
     (folder / "expert.onnx").write_bytes(_converted(model))
     return folder

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tidemill.runtime.objects import Store
+from tidemill.runtime.store.objects import Store
 
 STORE = Store.from_files()
 

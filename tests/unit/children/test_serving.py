@@ -11,7 +11,7 @@ from support import monitors as make
 from tidemill.api import InferenceService
 from tidemill.children import names, pods, serving
 from tidemill.children.installation import Installation
-from tidemill.contract import ServeOrder
+from tidemill.contract.serving import ServeOrder
 
 HERE = Installation(
     workload_image="w:1", server_image="registry/server:1", store_secret="lake", service_account="science"

@@ -10,7 +10,8 @@ from support import monitors as make
 from support.monitors import NOW
 from tidemill.children import jobs, names, pods, worker
 from tidemill.children.installation import Installation
-from tidemill.contract import CheckOrder, VersionOrder
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.serving import VersionOrder
 
 HERE = Installation(
     workload_image="registry/workload:1", server_image="s", store_secret="lake", service_account="science"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.engine.store import Store
+from tidemill.engine.cache import Store
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 IRIS = Key("Dataset", "science", "iris")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tidemill.engine.difference import applicable, differences, differs
+from tidemill.engine.diff import applicable, differences, differs
 
 # What the API server made of a Job like the one below: defaults filled in, empty things dropped, quantities respelled.
 LIVE_JOB: dict[str, Any] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tidemill.engine.recorder import event
-from tidemill.plan.plan import Notice
+from tidemill.engine.events import event
+from tidemill.plan.types import Notice
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 IRIS = {

@@ -11,7 +11,7 @@ import pytest
 from kopf._cogs.clients import watching
 from kopf._cogs.structs.references import Resource
 
-from tidemill.engine import shell
+from tidemill.engine import kopf_watch
 
 JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
@@ -47,8 +47,8 @@ async def test_an_event_that_a_handler_fails_on_does_not_end_the_watch(
     monkeypatch.setattr(watching, "infinite_watch", watch)
     processor = functools.partial(print, registry=registry)
 
-    await shell.feed(
-        settings=shell.settings(),
+    await kopf_watch.feed(
+        settings=kopf_watch.settings(),
         resource=JOBS,
         namespace=None,
         processor=processor,

@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from cluster.plane import free_ports
-from tidemill.contract import Arm, Checked, Measurements, RunReport
-from tidemill.engine.answers import LARGEST_ANSWER, Pods
-from tidemill.plan.plan import CheckRequest, CheckResponse, Question
+from tidemill.contract.reports import Checked, RunReport
+from tidemill.contract.serving import Arm, Measurements
+from tidemill.engine.measurements import LARGEST_ANSWER, Pods
+from tidemill.plan.types import CheckRequest, CheckResponse, Question
 
 REPORT = RunReport(checked=Checked(samples=500, verdict="Passing"))
 

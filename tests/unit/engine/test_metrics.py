@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidemill.engine import metrics
-from tidemill.engine.milestones import Milestone
+from tidemill.engine.transitions import Milestone
 from tidemill.plan.world import Key, World
 
 

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tidemill.engine.answers import Pods
+from tidemill.engine.measurements import Pods
 from tidemill.engine.prometheus import LARGEST_ANSWER, Prometheus
-from tidemill.plan.plan import Query, Question
+from tidemill.plan.types import Query, Question
 
 BODIES = {
     "html": (200, "<html>"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.engine.budget import Budget
+from tidemill.engine.rate_limit import Budget
 
 
 class Clock:

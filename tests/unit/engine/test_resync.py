@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tidemill.engine import errors, resync
+from tidemill.engine.cache import Store
 from tidemill.engine.client import Client
 from tidemill.engine.resync import Resync
-from tidemill.engine.store import Store
 from tidemill.plan.world import World
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.engine.measures import Sample, samples
 from tidemill.engine.metrics import BY_NAME
+from tidemill.engine.status_metrics import Sample, samples
 from tidemill.plan.world import Manifest, World
 
 DIGEST = "sha256:" + "1" * 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.engine.milestones import milestones
+from tidemill.engine.transitions import milestones
 from tidemill.plan.world import Key
 
 

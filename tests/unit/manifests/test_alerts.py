@@ -25,7 +25,7 @@ OF_A_MONITOR = [name for name, rule in RULES.items() if "$labels.monitor" in rul
 
 @pytest.mark.parametrize("name", RULES)
 def test_an_alert_asks_for_series_that_exist(name: str) -> None:
-    served = (ROOT / "operator/tidemill/runtime/serve/metrics.py").read_text()
+    served = (ROOT / "operator/tidemill/runtime/serve/telemetry/metrics.py").read_text()
     known = {PREFIX + metric.name for metric in TABLE} | set(re.findall(r"tidemill_[a-z0-9_]+", served))
     asked = set(re.findall(r"tidemill_[a-z0-9_]+", RULES[name]["expr"]))
 

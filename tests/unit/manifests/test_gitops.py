@@ -11,7 +11,7 @@ import yaml
 
 from tidemill.api import API_VERSION, KINDS, InferenceService
 from tidemill.children import names
-from tidemill.runtime.serve.metrics import HELP
+from tidemill.runtime.serve.telemetry.metrics import HELP
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 FOLDERS = ("gitops", "monitoring")

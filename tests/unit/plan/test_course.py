@@ -8,9 +8,9 @@ from tidemill.api import API_VERSION, InferenceService, ModelVersion
 from tidemill.api.inferenceservice import InferenceServiceStatus
 from tidemill.api.modelversion import Quarantine
 from tidemill.children import names
-from tidemill.plan.inference.choice import choose
-from tidemill.plan.inference.course import decide
-from tidemill.plan.inference.sight import Seen
+from tidemill.plan.inferenceservice.lifecycle import decide
+from tidemill.plan.inferenceservice.observed import Seen
+from tidemill.plan.inferenceservice.selection import choose
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 REJECTED = Quarantine(reason="quality", message="quality: 0.7 is 0.2 worse", since=NOW)

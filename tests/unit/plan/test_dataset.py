@@ -11,7 +11,7 @@ from stories import script
 from stories.theatre import Theatre
 from tidemill.api.conditions import Reason
 from tidemill.children import names
-from tidemill.contract import Failure, RunReport
+from tidemill.contract.reports import Failure, RunReport
 
 
 def said(answer: Any, **spec: Any) -> dict[str, tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support import monitors as make
-from tidemill.plan.driftmonitor import rests_on_labels
+from tidemill.plan.driftmonitor.planner import rests_on_labels
 
 WITHOUT = {"name": "inputs", "type": "FeatureDrift", "failing": 0.2}
 CASES = {

@@ -11,8 +11,8 @@ from tidemill.api import InferenceService
 from tidemill.children import names, serving
 from tidemill.children.installation import Installation
 from tidemill.plan import World
-from tidemill.plan.inferenceservice import questions
-from tidemill.plan.plan import Query
+from tidemill.plan.inferenceservice.planner import questions
+from tidemill.plan.types import Query
 
 MOMENT = "2026-01-05T11:00:00Z"
 GATEWAY = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}

@@ -12,9 +12,9 @@ from tidemill.api import API_VERSION, InferenceService, ModelVersion
 from tidemill.api.inferenceservice import RolloutStatus
 from tidemill.children import names
 from tidemill.children.installation import Installation
-from tidemill.plan.inference import routing
-from tidemill.plan.inference.course import Course
-from tidemill.plan.inference.sight import Seen
+from tidemill.plan.inferenceservice import routing
+from tidemill.plan.inferenceservice.lifecycle import Course
+from tidemill.plan.inferenceservice.observed import Seen
 from tidemill.plan.world import Manifest
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 from tidemill.api import API_VERSION, InferenceService
 from tidemill.api.inferenceservice import RolloutStatus
 from tidemill.children import names
-from tidemill.plan.inference.course import Course
-from tidemill.plan.inference.scale import Scale, scale
-from tidemill.plan.inference.sight import Seen
+from tidemill.plan.inferenceservice.lifecycle import Course
+from tidemill.plan.inferenceservice.observed import Seen
+from tidemill.plan.inferenceservice.replicas import Scale, scale
 from tidemill.plan.world import Manifest, World
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)

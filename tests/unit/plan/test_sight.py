@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tidemill.children import names
-from tidemill.plan.inference.sight import deployed
+from tidemill.plan.inferenceservice.observed import deployed
 
 
 def deployment(label: str, order: str) -> dict[str, Any]:

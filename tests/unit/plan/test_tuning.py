@@ -8,7 +8,8 @@ from stories import script
 from stories.monitoring import retuned_and_then_kept
 from stories.theatre import Theatre
 from tidemill.api.tuning import Tuning
-from tidemill.contract import RunReport, TrainOrder
+from tidemill.contract.orders import TrainOrder
+from tidemill.contract.reports import RunReport
 
 
 class Watched(Theatre):

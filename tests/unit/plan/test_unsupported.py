@@ -9,7 +9,7 @@ import pytest
 
 from stories import script
 from stories.theatre import Theatre
-from tidemill.plan.reading import KIND_TYPES
+from tidemill.plan.lookup import KIND_TYPES
 from tidemill.plan.unsupported import LIMITS, Limit
 
 ROWS = [(kind, limit) for kind, limits in LIMITS.items() for limit in limits]

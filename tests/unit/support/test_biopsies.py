@@ -1,5 +1,5 @@
 from support import biopsies
-from tidemill.runtime.tables import bundled
+from tidemill.runtime.ingest import bundled
 from traffic import rows
 from traffic.rows import Example
 

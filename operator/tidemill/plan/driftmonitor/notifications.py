@@ -19,10 +19,10 @@ from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.api.notifications import Delivery, MonitorEvent, Notification
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
-from tidemill.contract import NotifyOrder, digest_of
-from tidemill.plan.attempts import advance
-from tidemill.plan.plan import Notice
-from tidemill.plan.verdicts import has_fired
+from tidemill.contract.orders import NotifyOrder, digest_of
+from tidemill.plan.driftmonitor.verdicts import has_fired
+from tidemill.plan.runs.attempts import advance
+from tidemill.plan.types import Notice
 from tidemill.plan.world import Manifest, World
 
 KEPT: Final = 32

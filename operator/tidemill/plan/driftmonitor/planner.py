@@ -13,15 +13,19 @@ from tidemill.api.dataset import Revision
 from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.children import jobs, names, versions, worker
 from tidemill.children.installation import Installation
-from tidemill.contract import CheckOrder, RunReport, VersionOrder, digest_of
-from tidemill.contract_health import health
-from tidemill.plan import asking, companions, notifying, policy, references, unsupported, verdicts, windows
-from tidemill.plan.attempts import Progress, advance, ended, outdated
-from tidemill.plan.diagnosis import Run
-from tidemill.plan.plan import Answers, Notice, Plan, Question, Retirement
-from tidemill.plan.reading import find
-from tidemill.plan.references import MissingReferenceError
-from tidemill.plan.windows import Due, NeverFiresError, UnusableScheduleError
+from tidemill.contract.health import health
+from tidemill.contract.orders import CheckOrder, digest_of
+from tidemill.contract.reports import RunReport
+from tidemill.contract.serving import VersionOrder
+from tidemill.plan import unsupported
+from tidemill.plan.driftmonitor import notifications, pods, references, verdicts, warm_worker, windows
+from tidemill.plan.driftmonitor.references import MissingReferenceError
+from tidemill.plan.driftmonitor.retraining import decide
+from tidemill.plan.driftmonitor.windows import Due, NeverFiresError, UnusableScheduleError
+from tidemill.plan.lookup import find
+from tidemill.plan.runs.attempts import Progress, advance, ended, outdated
+from tidemill.plan.runs.job_state import Run
+from tidemill.plan.types import Answers, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Manifest, World
 
 MOST_ATTEMPTS: Final = 2
@@ -59,7 +63,7 @@ def questions(monitor: DriftMonitor, world: World) -> Question | None:
         return None
     order = _order(monitor, status.reference.since, pinned, revision, attempt.at)
     run = names.run(monitor.name, digest_of(order), attempt.number)
-    asked = asking.request(monitor, run, jobs.spell(order), world)
+    asked = warm_worker.request(monitor, run, jobs.spell(order), world)
     return Question(checks=(asked,)) if asked else None
 
 
@@ -72,9 +76,7 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
     monitor = _of_this_target(monitor)
     if monitor.spec.suspend:
         said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set")]
-        return Plan(
-            _settled(monitor, monitor.status, said, now), retire=companions.unwanted(monitor, world, installation)
-        )
+        return Plan(_settled(monitor, monitor.status, said, now), retire=pods.unwanted(monitor, world, installation))
     if monitor.spec.target.cloud_events is not None:
         return _guarded(monitor, None, None, world, installation, now, answers)
     service, version = _served(monitor, world)
@@ -125,7 +127,7 @@ def _guarded(
         return _watch(monitor, service, version, world, installation, now, answers)
     except MissingReferenceError as missing:
         # Payloads that nobody takes are lost: their receiver does not wait for what they are compared with.
-        receiver = companions.receiver(monitor, world, installation).ensure if monitor.spec.target.cloud_events else ()
+        receiver = pods.receiver(monitor, world, installation).ensure if monitor.spec.target.cloud_events else ()
         return replace(_waiting(monitor, str(missing), world, installation, now), ensure=receiver)
     except NeverFiresError as never:
         return _stalled(monitor, Reason.SCHEDULE_NEVER_FIRES, str(never), now)
@@ -154,9 +156,9 @@ def _watch(
     checking = _check(monitor, status, pinned, revision, due, world, installation, now, answers)
     status, progress = checking.status, checking.progress
     decision = (
-        policy.decide(monitor, status, service, version, world, now)
+        decide.decide(monitor, status, service, version, world, now)
         if service is not None and version is not None
-        else policy.undecided(status)
+        else decide.undecided(status)
     )
     trouble = progress.failure.message if progress is not None and progress.failure is not None else ""
     stable = service.status.stable if service is not None else None
@@ -174,22 +176,22 @@ def _watch(
             ),
         }
     )
-    told = notifying.deliver(monitor, status, service, world, installation, now)
+    told = notifications.deliver(monitor, status, service, world, installation, now)
     status = status.model_copy(update={"deliveries": told.deliveries})
     said = [
         *_about_checks(status, progress),
         *verdicts.say(status, monitor.spec.window.minimum_samples),
-        *asking.say(monitor, world),
-        *policy.say(monitor, decision),
+        *warm_worker.say(monitor, world),
+        *decide.say(monitor, decision),
     ]
     wakes = [
         (due.next_at - now).total_seconds(),
         progress.wake if progress else None,
-        policy.until_eligible(decision, now),
+        decide.until_eligible(decision, now),
         (decision.wake - now).total_seconds() if decision.wake else None,
         told.wake,
     ]
-    receiver, warm = companions.receiver(monitor, world, installation), companions.warm(monitor, world, installation)
+    receiver, warm = pods.receiver(monitor, world, installation), pods.warm(monitor, world, installation)
     return Plan(
         _settled(monitor, status, said, now),
         ensure=(*receiver.ensure, *warm.ensure, *checking.ensure, *decision.ensure, *told.ensure),
@@ -224,7 +226,7 @@ def _check(
         status = status.model_copy(update={"worker": None})
     elif progress.order_job:
         run = names.run(monitor.name, digest, progress.attempt.number)
-        asked = asking.carry_on(monitor, run, world, answers, now)
+        asked = warm_worker.carry_on(monitor, run, world, answers, now)
         status, notices = status.model_copy(update={"worker": asked.status}), asked.notices
         if asked.report is not None:
             progress = ended(progress.attempt, _over(asked.report), now, limit=MOST_ATTEMPTS)
@@ -293,7 +295,7 @@ def _waiting(monitor: DriftMonitor, message: str, world: World, installation: In
         false("Ready", Reason.DEPENDENCY_NOT_READY, message),
         true("Reconciling", Reason.DEPENDENCY_NOT_READY, message),
     ]
-    return Plan(_settled(monitor, monitor.status, said, now), retire=companions.unwanted(monitor, world, installation))
+    return Plan(_settled(monitor, monitor.status, said, now), retire=pods.unwanted(monitor, world, installation))
 
 
 def _stalled(monitor: DriftMonitor, reason: Reason, message: str, now: datetime) -> Plan:

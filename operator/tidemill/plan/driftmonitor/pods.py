@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tidemill.api import DriftMonitor
 from tidemill.children import names, receiving, worker
 from tidemill.children.installation import Installation
-from tidemill.plan import windows
-from tidemill.plan.plan import Retirement
-from tidemill.plan.reading import is_leaving, is_ours
+from tidemill.plan.driftmonitor import windows
+from tidemill.plan.lookup import is_leaving, is_ours
+from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, World, key_of
 
 

@@ -8,9 +8,10 @@ from tidemill.api import Dataset, DriftMonitor, ModelVersion
 from tidemill.api.dataset import Revision
 from tidemill.api.monitorstatus import DriftMonitorStatus, Reference
 from tidemill.children import serving
-from tidemill.contract import OUTSIDE_DIGEST, ReferenceOrder, TimeRange, VersionOrder
-from tidemill.plan import windows
-from tidemill.plan.reading import find
+from tidemill.contract.orders import OUTSIDE_DIGEST, ReferenceOrder, TimeRange
+from tidemill.contract.serving import VersionOrder
+from tidemill.plan.driftmonitor import windows
+from tidemill.plan.lookup import find
 from tidemill.plan.world import World
 
 

@@ -7,8 +7,10 @@ from datetime import datetime
 from tidemill.api.checks import DRIFT_TYPES
 from tidemill.api.conditions import Reason, Said, false, true
 from tidemill.api.monitorstatus import CheckStatus, DriftMonitorStatus, WindowRun
-from tidemill.contract import Checked, CheckOrder, CheckOutcome, VersionOrder
-from tidemill.plan.plan import Notice
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import Checked, CheckOutcome
+from tidemill.contract.serving import VersionOrder
+from tidemill.plan.types import Notice
 
 
 def record(

@@ -18,12 +18,12 @@ from tidemill.api import DriftMonitor
 from tidemill.api.conditions import Reason, Said, false, true
 from tidemill.api.monitorstatus import WorkerStatus
 from tidemill.children import names, worker
-from tidemill.contract import CHECKS_ROUTE, RunReport
-from tidemill.plan.diagnosis import trouble
-from tidemill.plan.inference.sight import base_url, is_ready
-from tidemill.plan.plan import Answers, CheckRequest, CheckResponse, Notice
-from tidemill.plan.reading import is_leaving, label
-from tidemill.plan.windows import LONGEST_RUN
+from tidemill.contract.orders import CHECKS_ROUTE
+from tidemill.contract.reports import RunReport
+from tidemill.plan.driftmonitor.windows import LONGEST_RUN
+from tidemill.plan.lookup import base_url, is_leaving, is_ready, label
+from tidemill.plan.runs.job_state import trouble
+from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Notice
 from tidemill.plan.world import Manifest, World
 
 UNHEARD_FOR: Final = 10.0

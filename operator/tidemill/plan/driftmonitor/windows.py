@@ -19,7 +19,7 @@ from tidemill.api import DriftMonitor
 from tidemill.api.dataset import Attempt
 from tidemill.api.durations import delta, seconds
 from tidemill.children import names
-from tidemill.contract import TimeRange
+from tidemill.contract.orders import TimeRange
 
 LONGEST_RUN: Final = 900.0
 """Seconds after which a check run is given up."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdict
-from tidemill.contract import Arm, Latencies
+from tidemill.contract.serving import Arm, Latencies
 from tidemill.plan.gates import regression
-from tidemill.plan.plan import Answers, CheckResponse, Queried
-from tidemill.plan.scores import population_stability
+from tidemill.plan.inferenceservice.psi import population_stability
+from tidemill.plan.types import Answers, CheckResponse, Queried
 
 NOISE_SECONDS = 0.01
 """Seconds by which the times of small models jitter on busy cores: this much slower is never held against a candidate."""

@@ -8,10 +8,10 @@ from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.inferenceservice import RolloutStatus
 from tidemill.children import judge
 from tidemill.children.installation import Installation
-from tidemill.plan.analysis import Told
-from tidemill.plan.inference.sight import Seen
-from tidemill.plan.plan import Retirement
-from tidemill.plan.reading import dig, is_leaving
+from tidemill.plan.inferenceservice.analysis import Told
+from tidemill.plan.inferenceservice.observed import Seen
+from tidemill.plan.lookup import dig, is_leaving
+from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, key_of
 
 AT_WORK = frozenset({"Shadowing", "Progressing", "Paused", "Switched"})

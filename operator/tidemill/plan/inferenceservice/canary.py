@@ -17,8 +17,8 @@ from typing import Literal
 
 from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import AnalysisResult, Rollout, RolloutStatus
-from tidemill.plan.analysis import Pair, judge
-from tidemill.plan.stages import Stage, stages
+from tidemill.plan.inferenceservice.analysis import Pair, judge
+from tidemill.plan.inferenceservice.stages import Stage, stages
 
 START_LIMIT = 180.0
 """Seconds a candidate has to become ready."""

@@ -10,14 +10,14 @@ from tidemill.api.conditions import Reason
 from tidemill.api.inferenceservice import Outcome, RolloutStatus
 from tidemill.api.modelversion import Quarantine
 from tidemill.children import names
-from tidemill.plan import rollout as rollouts
-from tidemill.plan.analysis import add_up
-from tidemill.plan.inference import judges
-from tidemill.plan.inference.choice import Choice
-from tidemill.plan.inference.sight import Seen, candidate, rolled_out
+from tidemill.plan.inferenceservice import analysis_jobs
+from tidemill.plan.inferenceservice import canary as rollouts
+from tidemill.plan.inferenceservice.analysis import add_up
+from tidemill.plan.inferenceservice.observed import Seen, candidate, rolled_out
+from tidemill.plan.inferenceservice.selection import Choice
+from tidemill.plan.lookup import dig
 from tidemill.plan.modelversion import quarantine_of
-from tidemill.plan.plan import Answers, Notice
-from tidemill.plan.reading import dig
+from tidemill.plan.types import Answers, Notice
 
 ROUTES_SETTLE = 4.0
 """Seconds until every pod has read a new routing table; a rejected candidate is kept that long."""
@@ -106,7 +106,7 @@ def _turn(
     now: datetime,
     answers: Answers,
 ) -> Course:
-    pair = add_up(answers, wanted.spec.artifact.digest, judges.told(service, seen, wanted))
+    pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.told(service, seen, wanted))
     turn = _by_hand(service, seen, rollout) or rollouts.advance(
         service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now, _hand(service, rollout)
     )

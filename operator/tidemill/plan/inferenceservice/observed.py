@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.children import judge, names
-from tidemill.contract import SERVING_PORT
-from tidemill.plan import rollout as rollouts
-from tidemill.plan.reading import dig, every, is_leaving, is_ours, label
+from tidemill.plan.inferenceservice import canary as rollouts
+from tidemill.plan.lookup import dig, every, is_leaving, is_ours, is_ready, label
 from tidemill.plan.world import Manifest, World
 
 
@@ -97,11 +96,6 @@ def candidate(seen: Seen, version: str) -> rollouts.Candidate:
     return rollouts.Candidate(min(ready, settled), restarts, trouble[:500], wanted)
 
 
-def is_ready(pod: Manifest) -> bool:
-    conditions = dig(pod, "status", "conditions") or ()
-    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
-
-
 def rolled_out(seen: Seen, version: str) -> bool:
     """Whether the stable Deployment has only ready pods of `version`, and no other stable pod is left that takes requests."""
     deployment = seen.stable
@@ -113,10 +107,3 @@ def rolled_out(seen: Seen, version: str) -> bool:
     counts = [status.get(count) or 0 for count in ("updatedReplicas", "replicas", "availableReplicas")]
     others = [pod for pod in seen.of_role("stable") if label(pod, names.MODEL_VERSION) != version]
     return current and all(count == wanted for count in counts) and not others
-
-
-def base_url(pod: Manifest) -> str:
-    address = dig(pod, "status", "podIP")
-    if not address:
-        return ""
-    return f"http://[{address}]:{SERVING_PORT}" if ":" in address else f"http://{address}:{SERVING_PORT}"

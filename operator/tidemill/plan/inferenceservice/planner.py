@@ -14,23 +14,23 @@ from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
 from tidemill.children import names, serving
 from tidemill.children.installation import Installation
-from tidemill.contract import MEASUREMENTS_ROUTE
+from tidemill.contract.serving import MEASUREMENTS_ROUTE
 from tidemill.plan import unsupported
-from tidemill.plan.inference import judges, routing
-from tidemill.plan.inference.choice import Choice, choose
-from tidemill.plan.inference.course import decide
-from tidemill.plan.inference.scale import scale
-from tidemill.plan.inference.sight import Seen, base_url, see
-from tidemill.plan.inference.status import report
-from tidemill.plan.plan import Answers, Mark, Plan, Query, Question, Retirement
-from tidemill.plan.reading import is_ours
+from tidemill.plan.inferenceservice import analysis_jobs, routing
+from tidemill.plan.inferenceservice.lifecycle import decide
+from tidemill.plan.inferenceservice.observed import Seen, see
+from tidemill.plan.inferenceservice.replicas import scale
+from tidemill.plan.inferenceservice.selection import Choice, choose
+from tidemill.plan.inferenceservice.status import report
+from tidemill.plan.lookup import base_url, is_ours
+from tidemill.plan.types import Answers, Mark, Plan, Query, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World
 
 
 def questions(service: InferenceService, world: World) -> Question | None:
     """Where to ask how the candidate is doing; nothing where none is on trial."""
     rollout = service.status.rollout
-    if rollout is None or rollout.phase not in judges.AT_WORK:
+    if rollout is None or rollout.phase not in analysis_jobs.AT_WORK:
         return None
     seen = see(service, world)
     # Where a Gateway splits, only the candidate's pods know how they answered.
@@ -68,7 +68,7 @@ def plan(
         ensure.append(serving.trial_entry(service))
         ensure.append(serving.deployment(service, course.try_out, "Candidate", installation, pods.candidate))
     ensure += pods.ensure
-    ensure += judges.wanted(service, seen, course.rollout, installation)
+    ensure += analysis_jobs.wanted(service, seen, course.rollout, installation)
     ensure += routing.at_the_gateway(service, seen, course) if not refused else ()
     marks = routing.tables(service, seen, course, installation)
     if course.quarantine is not None and course.ended is not None:
@@ -84,7 +84,7 @@ def plan(
             *retire,
             *pods.retire,
             *routing.retired(service, world),
-            *judges.retired(service, seen, course.rollout),
+            *analysis_jobs.retired(service, seen, course.rollout),
         ),
         notices=(*unsupported.notices(service.status, refused), *course.notices),
         wake=course.wake,

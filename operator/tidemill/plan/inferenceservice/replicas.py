@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from tidemill.api import InferenceService
 from tidemill.children import names, scaling
-from tidemill.plan.inference.course import Course
-from tidemill.plan.inference.sight import Seen
-from tidemill.plan.plan import Retirement
-from tidemill.plan.reading import dig, is_leaving, is_ours
+from tidemill.plan.inferenceservice.lifecycle import Course
+from tidemill.plan.inferenceservice.observed import Seen
+from tidemill.plan.lookup import dig, is_leaving, is_ours
+from tidemill.plan.types import Retirement
 from tidemill.plan.world import Key, Manifest, World
 
 AUTOSCALER = "HorizontalPodAutoscaler"

@@ -6,11 +6,11 @@ from tidemill.api import InferenceService
 from tidemill.api.conditions import Reason, Said, false, true
 from tidemill.children import names, route, serving
 from tidemill.children.installation import Installation
-from tidemill.contract import SERVING_PORT, Routes
-from tidemill.plan.inference.course import Course
-from tidemill.plan.inference.sight import Seen, base_url, candidate, is_ready
-from tidemill.plan.plan import Mark, Retirement
-from tidemill.plan.reading import annotation, is_leaving, is_ours, label
+from tidemill.contract.serving import SERVING_PORT, Routes
+from tidemill.plan.inferenceservice.lifecycle import Course
+from tidemill.plan.inferenceservice.observed import Seen, candidate
+from tidemill.plan.lookup import annotation, base_url, is_leaving, is_ours, is_ready, label
+from tidemill.plan.types import Mark, Retirement
 from tidemill.plan.world import Key, Manifest, World
 
 ROUTE = "HTTPRoute"

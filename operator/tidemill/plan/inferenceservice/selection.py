@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
-from tidemill.plan.inference.sight import Seen
+from tidemill.plan.inferenceservice.observed import Seen
 from tidemill.plan.modelversion import quarantine_of
 
 

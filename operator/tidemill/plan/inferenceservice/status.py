@@ -10,10 +10,10 @@ from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
 from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, Serving
 from tidemill.children import names, serving
 from tidemill.plan import unsupported
-from tidemill.plan.inference.choice import Choice
-from tidemill.plan.inference.course import Course
-from tidemill.plan.inference.sight import Seen, deployed
-from tidemill.plan.reading import dig
+from tidemill.plan.inferenceservice.lifecycle import Course
+from tidemill.plan.inferenceservice.observed import Seen, deployed
+from tidemill.plan.inferenceservice.selection import Choice
+from tidemill.plan.lookup import dig
 from tidemill.plan.world import Manifest
 
 

@@ -13,10 +13,10 @@ from tidemill.api import AnyResource
 from tidemill.api.conditions import Reason
 from tidemill.api.dataset import Attempt
 from tidemill.children import names
-from tidemill.contract import Failure, RunReport
-from tidemill.plan.diagnosis import POD_UNSEEN_FOR, Run, diagnose
-from tidemill.plan.plan import Retirement
-from tidemill.plan.reading import annotation, dig, is_leaving, is_ours
+from tidemill.contract.reports import Failure, RunReport
+from tidemill.plan.lookup import annotation, dig, is_leaving, is_ours
+from tidemill.plan.runs.job_state import POD_UNSEEN_FOR, Run, diagnose
+from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, World, key_of
 
 FIRST_PAUSE = 5.0

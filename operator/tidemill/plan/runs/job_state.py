@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from tidemill.api.conditions import Reason
 from tidemill.children.jobs import WORKLOAD
-from tidemill.contract import Failure, RunReport
-from tidemill.plan.reading import dig, is_leaving
+from tidemill.contract.reports import Failure, RunReport
+from tidemill.plan.lookup import dig, is_leaving
 from tidemill.plan.world import Manifest
 
 IMAGE_TROUBLE = frozenset(

@@ -32,13 +32,13 @@ def main(arguments: list[str]) -> None:
 
 
 def _explain(folder: Path, asked: BinaryIO, answers: BinaryIO) -> None:
-    from tidemill.runtime.answer import Unanswerable
-    from tidemill.runtime.artifact import estimator_of
     from tidemill.runtime.explain import messages
     from tidemill.runtime.explain.methods import explainer
     from tidemill.runtime.explain.values import output_of
-    from tidemill.runtime.predictor import MODEL_FILE, TYPICAL_FILE, load
-    from tidemill.runtime.typical import Typical
+    from tidemill.runtime.model.answer import Unanswerable
+    from tidemill.runtime.model.artifact import estimator_of
+    from tidemill.runtime.model.background import Typical
+    from tidemill.runtime.model.predictor import MODEL_FILE, TYPICAL_FILE, load
 
     predictor = load(folder)
     estimator = estimator_of(folder / MODEL_FILE) if (folder / MODEL_FILE).exists() else None

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from tidemill.runtime.answer import Matrix, Unanswerable
 from tidemill.runtime.explain.values import Explained
+from tidemill.runtime.model.answer import Matrix, Unanswerable
 
 LENGTH: Final = struct.Struct("<Q")
 READY: Final = b"ready"

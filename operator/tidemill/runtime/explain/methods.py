@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tidemill.runtime.answer import Matrix
 from tidemill.runtime.explain.values import Ask, Explained
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.model.answer import Matrix
+from tidemill.runtime.model.signature import Signature
 
 MOST_EXACT: Final = 8
 """Up to so many features every coalition of them is tried."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.runtime.answer import Answer, Matrix
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.model.answer import Answer, Matrix
+from tidemill.runtime.model.signature import Signature
 
 Values = NDArray[np.float64]
 Ask = Callable[[Matrix], Values]

@@ -1,1 +1,1 @@
-"""Reports for people: self-contained HTML pages."""
+"""HTML pages: the frame, and pictures in SVG."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from tidemill.runtime.reports.page import table
+from tidemill.runtime.html.page import table
 
 WIDTH: Final = 400
 HEIGHT: Final = 110

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from tidemill.api.dataset import ColumnSpec
 from tidemill.runtime.failures import NotNumeric, SchemaMismatch, TargetMissing, TargetUnusable
-from tidemill.runtime.tables.bundled import TARGET
+from tidemill.runtime.ingest.bundled import TARGET
 from tidemill.runtime.tables.schema import HOLDOUT, Column
 
 _ENOUGH_TO_JUDGE = 50

@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from tidemill.api.dataset import ColumnSpec
-from tidemill.contract import Ingested, IngestOrder
+from tidemill.contract.orders import IngestOrder
+from tidemill.contract.reports import Ingested
 from tidemill.runtime.failures import QualityFailed, RunFailed
-from tidemill.runtime.manifest import Manifest
-from tidemill.runtime.objects import Store
+from tidemill.runtime.ingest import columns, expectations, predictions, report, sources, splits
 from tidemill.runtime.profile import ProfiledColumn, profile_table
-from tidemill.runtime.reports import dataset as report
-from tidemill.runtime.tables import columns, expectations, predictions, schema, sources, splits
+from tidemill.runtime.store.manifest import Manifest
+from tidemill.runtime.store.objects import Store
+from tidemill.runtime.tables import schema
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
 logger = logging.getLogger(__name__)

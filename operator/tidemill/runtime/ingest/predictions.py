@@ -14,15 +14,16 @@ import pyarrow.compute as pc
 
 from tidemill.api.dataset import ColumnSpec
 from tidemill.api.sources import PredictionsSource
-from tidemill.contract import AnsweredOrder, LogColumn
-from tidemill.runtime import served
+from tidemill.contract.layout import LogColumn
+from tidemill.contract.orders import AnsweredOrder
 from tidemill.runtime.failures import ArtifactCorrupt, SchemaMismatch, SourceEmpty
-from tidemill.runtime.monitor.version import VersionFiles
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import SIGNATURE_FILE
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.ingest.sources import Read
+from tidemill.runtime.log import training_rows
+from tidemill.runtime.model.files import VersionFiles
+from tidemill.runtime.model.predictor import SIGNATURE_FILE
+from tidemill.runtime.model.signature import Signature
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables.schema import Column
-from tidemill.runtime.tables.sources import Read
 
 _TRUTHS: Final = {"true": True, "false": False, "1": True, "0": False}
 
@@ -45,7 +46,7 @@ def read(
         for role, columns in (("Feature", signature.features), ("Protected", signature.protected))
         for one in columns
     )
-    found = served.read(store, namespace, service, window.start, window.end, features)
+    found = training_rows.read(store, namespace, service, window.start, window.end, features)
     said = f"from {window.start.isoformat()} to {window.end.isoformat()}"
     rows = found.labelled if source.labels == "Required" else found.table
     if source.count is not None:

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidemill.runtime.html import page as frame
+from tidemill.runtime.html.charts import bars, spell
 from tidemill.runtime.profile import Profile
-from tidemill.runtime.reports import page as frame
-from tidemill.runtime.reports.charts import bars, spell
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
 _MOST_PICTURES: Final = 120

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from tidemill.api.dataset import Source
-from tidemill.contract import CREDENTIALS_PATH
+from tidemill.contract.orders import CREDENTIALS_PATH
 from tidemill.runtime.failures import (
     SourceEmpty,
     SourceNotFound,
@@ -21,8 +21,8 @@ from tidemill.runtime.failures import (
     StoreCredentialsMissing,
     StoreUnreachable,
 )
-from tidemill.runtime.objects import Entry, Store, read_secret
-from tidemill.runtime.tables import bundled, formats
+from tidemill.runtime.ingest import bundled, formats
+from tidemill.runtime.store.objects import Entry, Store, read_secret
 
 _MOST_FILES: Final = 10_000
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tidemill.api.dataset import Splits
 from tidemill.runtime.failures import SchemaMismatch
-from tidemill.runtime.tables.columns import Understood
+from tidemill.runtime.ingest.columns import Understood
 from tidemill.runtime.tables.rowhash import shares
 from tidemill.runtime.tables.schema import Schema, SplitRule
 

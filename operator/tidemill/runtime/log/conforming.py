@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from tidemill.contract import LogColumn
+from tidemill.contract.layout import LogColumn
+from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.profile import arrow
-from tidemill.runtime.signature import Signature
 
 Kind = Literal["Numerical", "Categorical"]
 

@@ -18,15 +18,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tidemill.runtime.predictor import SIGNATURE_FILE
-from tidemill.runtime.serve.records import to_parquet
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.log.records import to_parquet
+from tidemill.runtime.model.predictor import SIGNATURE_FILE
+from tidemill.runtime.model.signature import Signature
 
 if TYPE_CHECKING:
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.log.counts import Counts
+    from tidemill.runtime.log.records import Logged, PredictionFile
     from tidemill.runtime.profile import Counter, Profile
-    from tidemill.runtime.profile.counts import Counts
-    from tidemill.runtime.serve.records import Logged, PredictionFile
+    from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Counters:
 
     def load(self, store: Store, uri: str) -> None:
         """Take the bins from the version's profile; parts that are sealed earlier are not counted."""
-        from tidemill.runtime.profile.counts import as_logged
+        from tidemill.runtime.log.counts import as_logged
 
         found = read_profile(store, uri, self._version)
         if found is None:
@@ -131,7 +131,7 @@ class Counters:
 
     def _close(self) -> None:
         """The slot is over: write it for the last time, and add it to the longer spans."""
-        from tidemill.runtime.profile.counts import SPANS
+        from tidemill.runtime.log.counts import SPANS
 
         slot, self._slot = self._slot, None
         if slot is None:
@@ -164,7 +164,7 @@ class Counters:
             self.dropped += 1
 
     def _named(self, start: int, span: int, counts: Counts) -> tuple[str, bytes]:
-        from tidemill.runtime.profile.counts import Named, name, short
+        from tidemill.runtime.log.counts import Named, name, short
 
         named = Named(start, span, short(self._version), self._writer)
         return f"{self._folder}/{name(named)}", counts.to_bytes()
@@ -189,7 +189,7 @@ class _Slot:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from tidemill.contract_serving import LogColumn
+        from tidemill.contract.layout import LogColumn
 
         self._features.add(table)
         self._outputs.add(table.filter(pc.equal(table.column(LogColumn.DIGEST), version)))
@@ -200,7 +200,7 @@ class _Slot:
 
     def counts(self) -> Counts:
         """What was counted so far."""
-        from tidemill.runtime.profile.counts import Counts
+        from tidemill.runtime.log.counts import Counts
 
         rows = {self.start: self._rows}
         return Counts(self._features.profile(), self._outputs.profile(), tuple(self._parts), rows, self._newest)
@@ -211,10 +211,10 @@ def read_profile(store: Store, uri: str, digest: str) -> tuple[Profile, Signatur
 
     Raises RunFailed where the store does not answer, or the files are not what the digest says.
     """
-    from tidemill.runtime import manifest
-    from tidemill.runtime.artifact import PROFILE_FILE
     from tidemill.runtime.failures import ArtifactCorrupt
+    from tidemill.runtime.model.artifact import PROFILE_FILE
     from tidemill.runtime.profile import Profile, ProfileError
+    from tidemill.runtime.store import manifest
 
     folder = store.key_of(uri)
     files = manifest.Manifest.verified(store.get(f"{folder}/{manifest.FILE}"), digest, uri).files

@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from tidemill.contract_serving import LogColumn
+from tidemill.contract.layout import LogColumn
 from tidemill.runtime.profile import categorical, numerical
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.grid import Integers

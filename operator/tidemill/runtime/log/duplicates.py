@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from tidemill.contract import LogColumn
+from tidemill.contract.layout import LogColumn
 from tidemill.runtime.tables import rowhash
 
 _MOST: Final = 1 << 20

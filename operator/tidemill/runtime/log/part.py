@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tidemill.contract import LogColumn
+from tidemill.contract.layout import LogColumn
 
 MOST_ROWS: Final = 1_000_000
 """Pods seal a part at some ten thousand rows; what claims to have far more was not written by one."""

@@ -13,11 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidemill.contract import LogColumn
-from tidemill.runtime.monitor import part
-from tidemill.runtime.monitor.newest import Newest
-from tidemill.runtime.objects import TooLargeError
-from tidemill.runtime.profile import counts
+from tidemill.contract.layout import LogColumn
+from tidemill.runtime.log import counts, part
+from tidemill.runtime.log.newest import Newest
+from tidemill.runtime.store.objects import TooLargeError
 
 MOST_LABELS: Final = 1_000_000
 """Labels that are held at a time, some hundred bytes each; whoever may send labels could send any number."""

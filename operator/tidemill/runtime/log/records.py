@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.arrow import arrow
-from tidemill.runtime.serve.features import Features, Rows
-from tidemill.runtime.serve.feedback import Label
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.log.arrow import arrow
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Feature
+from tidemill.runtime.protocol.features import Features, Rows
+from tidemill.runtime.protocol.feedback import Label
 
 OVERHEAD: Final = 400
 """About how many bytes a record takes beside its matrix."""
@@ -111,7 +111,7 @@ class PredictionFile:
         """The rows as an Arrow table."""
         pa = arrow()
 
-        from tidemill.contract_serving import LogColumn
+        from tidemill.contract.layout import LogColumn
 
         counts = np.fromiter((record.rows for record in records), np.int64, len(records))
         whose = np.repeat(np.arange(len(records), dtype=np.int32), counts)
@@ -191,7 +191,7 @@ def _probabilities(records: Sequence[Logged]) -> Any:
     """Of all classes, where there are more than two: one list for each row, made of one array for all rows."""
     import pyarrow as pa
 
-    from tidemill.contract_serving import LogColumn
+    from tidemill.contract.layout import LogColumn
 
     widths, told = [], []
     for record in records:
@@ -226,7 +226,7 @@ class LabelFile:
     def __call__(self, records: Sequence[LabelBatch]) -> bytes:
         pa = arrow()
 
-        from tidemill.contract_serving import LogColumn
+        from tidemill.contract.layout import LogColumn
 
         labels = [label for record in records for label in record.labels]
         if self._labels is not None:

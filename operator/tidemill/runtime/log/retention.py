@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 

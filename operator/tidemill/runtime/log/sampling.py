@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tidemill.contract import LogColumn
+from tidemill.contract.layout import LogColumn
 from tidemill.runtime.tables import rowhash
 
 

@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.runtime.answer import Answer
-from tidemill.runtime.serve.counters import SLOT
-from tidemill.runtime.serve.features import NO_CATEGORIES, Matrix, Rows
-from tidemill.runtime.serve.log import Log
-from tidemill.runtime.serve.records import OVERHEAD, Author
+from tidemill.runtime.log.counters import SLOT
+from tidemill.runtime.log.records import OVERHEAD, Author
+from tidemill.runtime.log.writer import Log
+from tidemill.runtime.model.answer import Answer
+from tidemill.runtime.protocol.features import NO_CATEGORIES, Matrix, Rows
 
 MOST_ROWS: Final = 256
 MOST_BYTES: Final = 1 << 17

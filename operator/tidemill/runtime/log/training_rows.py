@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidemill.contract import LogColumn, label_folder, prediction_folder
-from tidemill.runtime.monitor import window
-from tidemill.runtime.objects import Store
+from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
+from tidemill.runtime.log import reader
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables.schema import Column
 
 _KEYS = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME)
@@ -40,15 +40,15 @@ def read(
 
     A row logged twice counts once. Of several labels for one row the newest counts; contradictions are warned of.
     """
-    skipped = window.Skipped([])
+    skipped = reader.Skipped([])
     wanted = {*_KEYS, *(LogColumn.FEATURE + column.name for column in features)}
-    parts = window.keys(store, prediction_folder(namespace, service), start, end)
-    batches = window.rows(store, parts, lambda names: [name for name in names if name in wanted], skipped)
+    parts = reader.keys(store, prediction_folder(namespace, service), start, end)
+    batches = reader.rows(store, parts, lambda names: [name for name in names if name in wanted], skipped)
     schema = _schema(features)
-    conformed = [_conformed(window.within(batch, start, end), schema, skipped) for batch in batches]
+    conformed = [_conformed(reader.within(batch, start, end), schema, skipped) for batch in batches]
     table = _once(pa.concat_tables([schema.empty_table(), *conformed]).combine_chunks())
-    label_parts = window.keys(store, label_folder(namespace, service), start, None)
-    labels = window.labels(store, label_parts, skipped)
+    label_parts = reader.keys(store, label_folder(namespace, service), start, None)
+    labels = reader.labels(store, label_parts, skipped)
     found, values, _ = labels.match(table)
     texts = np.full(table.num_rows, None, dtype=object)
     texts[found] = np.array(values.to_pylist(), dtype=object)
@@ -79,7 +79,7 @@ def _schema(features: Sequence[Column]) -> pa.Schema:
     )
 
 
-def _conformed(batch: pa.Table, schema: pa.Schema, skipped: window.Skipped) -> pa.Table:
+def _conformed(batch: pa.Table, schema: pa.Schema, skipped: reader.Skipped) -> pa.Table:
     """A part's rows with the columns of `schema`: parts of other versions may lack some, or hold them as another type."""
     columns = []
     for place, field in enumerate(schema):
@@ -88,7 +88,7 @@ def _conformed(batch: pa.Table, schema: pa.Schema, skipped: window.Skipped) -> p
     return pa.table(columns, schema=schema)
 
 
-def _cast(batch: pa.Table, name: str, kind: Any, skipped: window.Skipped) -> Any:
+def _cast(batch: pa.Table, name: str, kind: Any, skipped: reader.Skipped) -> Any:
     if name not in batch.column_names:
         return pa.nulls(batch.num_rows, kind)
     column = batch.column(name)

@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tidemill.runtime.serve.aside import LATER, give_way
+from tidemill.runtime.process.priority import LATER, give_way
 
 if TYPE_CHECKING:
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 

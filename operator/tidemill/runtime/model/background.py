@@ -13,8 +13,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tidemill.runtime.answer import Matrix
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.model.answer import Matrix
+from tidemill.runtime.model.signature import Signature
 
 ROWS: Final = 64
 QUANTILES: Final = 513

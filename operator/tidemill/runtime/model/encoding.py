@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.tables.schema import Column
 
 MOST_CATEGORIES: Final = 250

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tidemill.runtime.answer import Answer, Matrix
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.model.answer import Answer, Matrix
+from tidemill.runtime.model.signature import Signature
 
 Ask = Callable[[Matrix], Answer]
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
-from tidemill.runtime.answer import Answer, Matrix, Unanswerable, surely_finite
-from tidemill.runtime.compiled import compiled
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.model.answer import Answer, Matrix, Unanswerable, surely_finite
+from tidemill.runtime.model.onnx import compiled
+from tidemill.runtime.model.signature import Signature
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
@@ -152,7 +152,7 @@ def _one_thread(file: Path, signature: Signature) -> Callable[[Matrix], Answer]:
     os.environ |= dict.fromkeys(_THREADS, "1")
     from threadpoolctl import threadpool_limits
 
-    from tidemill.runtime.artifact import estimator_of
+    from tidemill.runtime.model.artifact import estimator_of
 
     ask = estimated(estimator_of(file), signature)
     threadpool_limits(limits=1)

@@ -147,3 +147,6 @@ def _number(wire: dict[str, Any], name: str, otherwise: float | None) -> float |
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise ValueError(f"{name}: must be a number")
     return value
+
+
+Task = Literal["Classification", "Regression"]

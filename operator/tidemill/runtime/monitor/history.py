@@ -22,10 +22,11 @@ from typing import Any, Final
 import orjson
 
 from tidemill.api.checks import CheckVerdict
-from tidemill.contract import CheckOrder, CheckOutcome
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.monitor.timeline import Point, Run, point_of
-from tidemill.runtime.objects import Store
+from tidemill.runtime.monitor.report.timeline import Point, Run, point_of
+from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import orjson
 
-from tidemill.contract import Checked, CheckOrder, CheckOutcome, RunReport
-from tidemill.runtime.monitor import gathering, history, report, version
-from tidemill.runtime.monitor.checks import evaluate
-from tidemill.runtime.monitor.evidence import Evidence
-from tidemill.runtime.monitor.gathering import gather
-from tidemill.runtime.monitor.thresholds import worst
-from tidemill.runtime.objects import Store
-from tidemill.runtime.receive import signals
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import Checked, CheckOutcome, RunReport
+from tidemill.runtime.monitor import history
+from tidemill.runtime.monitor.checks import external
+from tidemill.runtime.monitor.checks.columns import evaluate
+from tidemill.runtime.monitor.evidence import collect
+from tidemill.runtime.monitor.evidence import reference as version
+from tidemill.runtime.monitor.evidence.collect import gather
+from tidemill.runtime.monitor.evidence.evidence import Evidence
+from tidemill.runtime.monitor.report import report
+from tidemill.runtime.scoring.verdicts import worst
+from tidemill.runtime.store.objects import Store
 
 
 def run(order: CheckOrder, store: Store) -> RunReport:
@@ -23,7 +27,7 @@ def run(order: CheckOrder, store: Store) -> RunReport:
     evidence, warnings = gather(order, reference, store)
     warnings = (*said, *warnings)
     outcomes = tuple(
-        signals.judge(check, order, store) if check.type == "External" else evaluate(check, evidence)
+        external.judge(check, order, store) if check.type == "External" else evaluate(check, evidence)
         for check in order.checks
     )
     verdict = worst(outcome.verdict for outcome in outcomes)
@@ -59,7 +63,7 @@ def to_json(
             "labelled": evidence.labels if evidence.labels_counted else None,
             "verdict": found,
             "checks": [outcome.to_wire() for outcome in outcomes],
-            "columns": gathering.statistics_of(evidence),
+            "columns": collect.statistics_of(evidence),
             "health": scored.to_wire() if scored else None,
             "warnings": warnings,
         },

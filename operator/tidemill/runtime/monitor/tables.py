@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 
 from tidemill.api.checks import CheckVerdict, Method
-from tidemill.runtime.monitor import report
-from tidemill.runtime.monitor.comparison import Comparison, compare, distance, missing_share
-from tidemill.runtime.monitor.thresholds import Threshold
+from tidemill.runtime.html.page import facts, page, section, verdict
+from tidemill.runtime.monitor.report import report
+from tidemill.runtime.monitor.statistics.comparison import Comparison, compare, distance, missing_share
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.profile import Profile
-from tidemill.runtime.reports.page import facts, page, section, verdict
+from tidemill.runtime.scoring.verdicts import Threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from tidemill.api.base import to_rfc3339
-from tidemill.contract import NotifyOrder, digest_of
+from tidemill.contract.orders import NotifyOrder, digest_of
 
 SIGNATURE: str = "X-Tidemill-Signature-256"
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tidemill.contract import Notified, NotifyOrder
+from tidemill.contract.orders import NotifyOrder
+from tidemill.contract.reports import Notified
 from tidemill.runtime.failures import AddressRefused, ReceiverRefused, ReceiverUnreachable, SecretMissing
 from tidemill.runtime.notify.addresses import Destination, Resolve, destination, resolve
 from tidemill.runtime.notify.bodies import Message, message

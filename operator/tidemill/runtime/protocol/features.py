@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.runtime.answer import surely_finite
-from tidemill.runtime.serve.refusal import bad, shown
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.answer import surely_finite
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.errors import bad, shown
 
 Matrix = NDArray[Any]
 """[rows, features], float64 or, from the binary extension, as the client sent it."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tidemill.runtime.serve.codec import checked_id, parse
-from tidemill.runtime.serve.refusal import bad, shown
+from tidemill.runtime.protocol.errors import bad, shown
+from tidemill.runtime.protocol.infer import checked_id, parse
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar

@@ -13,13 +13,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve import tensors
-from tidemill.runtime.serve.bulk import SHORTEST, Bulk
-from tidemill.runtime.serve.features import NO_CATEGORIES, Features, Rows, must_be_finite
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.refusal import bad, shown
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Signature
+from tidemill.runtime.protocol import tensors
+from tidemill.runtime.protocol.errors import bad, shown
+from tidemill.runtime.protocol.fast_json import SHORTEST, Bulk
+from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows, must_be_finite
 
 PREDICT: Final = "predict"
 PROBABILITIES: Final = "predict_proba"

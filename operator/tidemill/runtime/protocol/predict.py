@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import orjson
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.codec import NUMPY, Asked, Codec, client_id, parse, routing_key, row_keys
-from tidemill.runtime.serve.features import Rows
-from tidemill.runtime.serve.refusal import bad, shown
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.protocol.errors import bad, shown
+from tidemill.runtime.protocol.features import Rows
+from tidemill.runtime.protocol.infer import NUMPY, Asked, Codec, client_id, parse, routing_key, row_keys
 
 EXAMPLE: Final = '{"rows": [{"mean_radius": 14.2}]}'
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.runtime.serve.refusal import bad, shown
+from tidemill.runtime.protocol.errors import bad, shown
 
 NUMBERS: Final[dict[str, Any]] = {
     "FP64": np.dtype("<f8"),

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tidemill.contract import PAYLOADS, PayloadOrder, ReceiveOrder, prediction_folder
+from tidemill.contract.layout import PAYLOADS, prediction_folder
+from tidemill.contract.orders import PayloadOrder, ReceiveOrder
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.objects import Store
+from tidemill.runtime.log.retention import Retention
+from tidemill.runtime.log.writer import Log, boot_id
 from tidemill.runtime.receive import inference
 from tidemill.runtime.receive.exchanges import Exchange, ExchangeFile, Joining
-from tidemill.runtime.serve.log import Log, boot_id
-from tidemill.runtime.serve.retention import Retention
+from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from tidemill.contract import OUTSIDE_DIGEST, LogColumn
+from tidemill.contract.layout import LogColumn
+from tidemill.contract.orders import OUTSIDE_DIGEST
+from tidemill.runtime.log.records import to_parquet
 from tidemill.runtime.receive.inference import Answers, Value
-from tidemill.runtime.serve.records import to_parquet
 
 WAITS: Final = 30.0
 """Seconds that a half waits for the other one."""

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
-from tidemill.runtime.serve import tensors
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.protocol import tensors
+from tidemill.runtime.protocol.errors import Refused
 
 Value = float | str | None
 MOST_ROWS: Final = 10_000

@@ -15,12 +15,14 @@ from typing import Final
 from aiohttp import web
 
 from tidemill.api.durations import delta
-from tidemill.contract import CREDENTIALS_PATH, STORE_PATH, ReceiveOrder, signal_folder
+from tidemill.contract.layout import signal_folder
+from tidemill.contract.orders import CREDENTIALS_PATH, ReceiveOrder
+from tidemill.contract.serving import STORE_PATH
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.objects import Store
 from tidemill.runtime.receive import events, signals
 from tidemill.runtime.receive.payloads import PayloadError, understand
 from tidemill.runtime.receive.verification import SIGNATURE, signed_at, standing
+from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 

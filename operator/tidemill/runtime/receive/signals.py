@@ -6,15 +6,9 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pydantic import ValidationError
-
-from tidemill.api.checks import Check
-from tidemill.api.durations import delta
-from tidemill.contract import CheckOrder, CheckOutcome, signal_folder
-from tidemill.runtime.monitor.thresholds import worst
-from tidemill.runtime.objects import Store
 from tidemill.runtime.receive.payloads import Signal
 from tidemill.runtime.receive.verification import FRESH_SECONDS
+from tidemill.runtime.store.objects import Store
 
 _SEEN: Final = "seen"
 _DIGITS: Final = 12
@@ -26,8 +20,8 @@ MOST_READ: Final = 500
 def keep(store: Store, folder: str, signal: Signal, valid_for: timedelta) -> None:
     """Put a signal into the store, and take away what no longer counts."""
     digest = hashlib.sha256(signal.model_dump_json().encode()).hexdigest()[:8]
-    store.put(f"{folder}/{_stamp(signal.received_at)}-{digest}.json", _text(signal))
-    last = _stamp(signal.received_at - valid_for)
+    store.put(f"{folder}/{stamp(signal.received_at)}-{digest}.json", _text(signal))
+    last = stamp(signal.received_at - valid_for)
     # Twice as long as a signature is taken: clocks of pods may differ.
     seen = f"{int(signal.received_at.timestamp()) - 2 * FRESH_SECONDS:0{_DIGITS}d}"
     lapsed = []
@@ -51,32 +45,10 @@ def keep_once(store: Store, folder: str, signal: Signal, valid_for: timedelta, *
     return first
 
 
-def judge(check: Check, order: CheckOrder, store: Store) -> CheckOutcome:
-    """The worst of the newest signals about each subject that still count at the end of the window."""
-    folder = signal_folder(order.namespace, order.monitor, check.name)
-    start = order.end - delta(check.valid_for)
-    keys = [entry.key for entry in store.list(folder, after=f"{folder}/{_stamp(start)}") if entry.key.endswith(".json")]
-    newest: dict[str, Signal] = {}
-    for key in keys[-MOST_READ:]:
-        try:
-            signal = Signal.model_validate_json(store.get(key))
-        except (FileNotFoundError, ValidationError):
-            continue
-        if start < signal.received_at <= order.end:
-            newest[signal.subject] = signal
-    if not newest:
-        message = f"nobody has called in the last {check.valid_for}"
-        return CheckOutcome(name=check.name, type=check.type, verdict="NoData", message=message)
-    verdict = worst(signal.verdict for signal in newest.values())
-    deciding = [signal for signal in newest.values() if signal.verdict == verdict]
-    said = "; ".join(dict.fromkeys(signal.message or f"{signal.subject} is {verdict}" for signal in deciding))
-    return CheckOutcome(name=check.name, type=check.type, verdict=verdict, value=deciding[-1].value, message=said[:512])
-
-
 def _text(signal: Signal) -> bytes:
     return signal.model_dump_json(by_alias=True).encode()
 
 
-def _stamp(moment: datetime) -> str:
+def stamp(moment: datetime) -> str:
     """A moment as the beginning of a name: names sort as moments do."""
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from tidemill.api.base import Scalar
 from tidemill.runtime.failures import InvalidParameters
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.signature import Signature
-from tidemill.runtime.train.estimators import Task
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Signature, Task
 
 USUAL: Final[dict[Task, tuple[str, ...]]] = {
     "Classification": ("accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss"),

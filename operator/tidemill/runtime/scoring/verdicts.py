@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidemill.api.checks import Check, CheckVerdict
-from tidemill.contract import CheckOutcome
+from tidemill.contract.reports import CheckOutcome
 
 _GRAVITY: Final[dict[CheckVerdict, int]] = {"NoData": 0, "Passing": 1, "Warning": 2, "Failing": 3}
 

@@ -16,18 +16,18 @@ from typing import Any
 
 import orjson
 
-from tidemill.runtime.serve import reports
-from tidemill.runtime.serve.behind import App
-from tidemill.runtime.serve.explaining import Explaining
-from tidemill.runtime.serve.heads import Heads
-from tidemill.runtime.serve.labelling import Labelling
-from tidemill.runtime.serve.model import Model, server_metadata
-from tidemill.runtime.serve.peers import Peers
-from tidemill.runtime.serve.predicting import INFER, ROWS, Predicting
-from tidemill.runtime.serve.refusal import Refused, bad, shown
-from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
-from tidemill.runtime.serve.responses import TEXT, Responses
-from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.protocol.errors import Refused, bad, shown
+from tidemill.runtime.serve.handlers import status
+from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.handlers.explain import Explaining
+from tidemill.runtime.serve.handlers.feedback import Labelling
+from tidemill.runtime.serve.handlers.predict import INFER, ROWS, Predicting
+from tidemill.runtime.serve.http.asgi_client import App
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.http.responses import TEXT, Responses
+from tidemill.runtime.serve.http.slow_clients import Heads
+from tidemill.runtime.serve.rollout.peers import Peers
+from tidemill.runtime.serve.version.model import Model, server_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ class Gate:
         if self.serving.model is None:
             await self._responses.refuse(send, self.serving.state.refusal())
         else:
-            from tidemill.runtime.serve.openapi import document
+            from tidemill.runtime.serve.handlers.openapi import document
 
             bounds = self.serving.bounds
             await self._responses.get(scope, send, 200, orjson.dumps(document(self.serving.model, bounds)))
@@ -208,10 +208,10 @@ class Gate:
             await self._responses.get(scope, send, 200, self.serving.model.metadata)
 
     async def _state(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._responses.get(scope, send, 200, orjson.dumps(reports.state(self.serving)))
+        await self._responses.get(scope, send, 200, orjson.dumps(status.state(self.serving)))
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._responses.get(scope, send, 200, await reports.metrics(self.serving), TEXT)
+        await self._responses.get(scope, send, 200, await status.metrics(self.serving), TEXT)
 
     async def _measurements(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._responses.get(scope, send, 200, reports.measurements(self.serving))
+        await self._responses.get(scope, send, 200, status.measurements(self.serving))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 
-from tidemill.runtime.serve import service
-from tidemill.runtime.serve import workers as processes
-from tidemill.runtime.serve.loading import Loaded
-from tidemill.runtime.serve.model import Identity
-from tidemill.runtime.serve.places import open_store, place
+from tidemill.runtime.serve import prefork as processes
+from tidemill.runtime.serve.handlers import bentoml_service
 from tidemill.runtime.serve.server import Settings, serve
+from tidemill.runtime.serve.version.loading import Loaded
+from tidemill.runtime.serve.version.model import Identity
+from tidemill.runtime.serve.version.sources import open_store, place
 
 
 def serve_model(where: str, *, name: str, version: str, host: str, port: int, workers: int, log: str) -> None:
@@ -30,7 +30,7 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
     else:
         digest, shared = found.load_shared()
         if settings.bentoml:
-            service.prepare()
+            bentoml_service.prepare()
         processes.share()
     model = name or found.path.parent.name or "model"
     identity = Identity(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tidemill.contract_serving import ServeOrder
-from tidemill.runtime.objects import Store
-from tidemill.runtime.serve.loading import from_store
-from tidemill.runtime.serve.model import Identity
-from tidemill.runtime.serve.requests import BODY_SECONDS, Bounds
+from tidemill.contract.serving import ServeOrder
+from tidemill.runtime.serve.http.bodies import BODY_SECONDS, Bounds
 from tidemill.runtime.serve.server import Settings, serve
+from tidemill.runtime.serve.version.loading import from_store
+from tidemill.runtime.serve.version.model import Identity
+from tidemill.runtime.store.objects import Store
 
 
 def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Path) -> None:

@@ -23,23 +23,23 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.serve.batching import MOST_ROWS
-from tidemill.runtime.serve.counters import Counters
-from tidemill.runtime.serve.direct import protocol
-from tidemill.runtime.serve.events import Events
-from tidemill.runtime.serve.gate import Gate
-from tidemill.runtime.serve.loading import Loaded, until_loaded
-from tidemill.runtime.serve.log import Log, boot_id
-from tidemill.runtime.serve.model import Identity, Model
-from tidemill.runtime.serve.records import LabelFile, PredictionFile
-from tidemill.runtime.serve.requests import Bounds
-from tidemill.runtime.serve.retention import EVERY, FIRST, Retention
-from tidemill.runtime.serve.rollout import Rollout
-from tidemill.runtime.serve.serving import Serving
-from tidemill.runtime.serve.stopping import Server, end_after
+from tidemill.runtime.log.counters import Counters
+from tidemill.runtime.log.records import LabelFile, PredictionFile
+from tidemill.runtime.log.retention import EVERY, FIRST, Retention
+from tidemill.runtime.log.writer import Log, boot_id
+from tidemill.runtime.serve.app import Gate
+from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.http.bodies import Bounds
+from tidemill.runtime.serve.http.fast_path import protocol
+from tidemill.runtime.serve.rollout.router import Rollout
+from tidemill.runtime.serve.shutdown import Server, end_after
+from tidemill.runtime.serve.telemetry.cloudevents import Events
+from tidemill.runtime.serve.version.batching import MOST_ROWS
+from tidemill.runtime.serve.version.loading import Loaded, until_loaded
+from tidemill.runtime.serve.version.model import Identity, Model
 
 if TYPE_CHECKING:
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 
@@ -261,7 +261,7 @@ async def _bring_up(
 
 
 def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings, work: Work) -> None:
-    from tidemill.contract_serving import counts_folder, label_folder, prediction_folder
+    from tidemill.contract.layout import counts_folder, label_folder, prediction_folder
 
     identity = serving.identity
     writer = f"{settings.pod or 'local'}-{serving.boot}"
@@ -339,10 +339,10 @@ def settle() -> None:
 
 async def _load_bentoml(gate: Gate) -> None:
     """BentoML takes seconds to load and nothing that `/v2` needs: it comes when the model answers already."""
-    from tidemill.runtime.serve import service
+    from tidemill.runtime.serve.handlers import bentoml_service
 
-    app = await asyncio.to_thread(service.build, gate.serving.identity, gate.predicting.ask_rows)
-    lifespan = service.Lifespan(app)
+    app = await asyncio.to_thread(bentoml_service.build, gate.serving.identity, gate.predicting.ask_rows)
+    lifespan = bentoml_service.Lifespan(app)
     await lifespan.start()
     gate.serving.behind = app
     settle()

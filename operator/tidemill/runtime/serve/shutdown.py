@@ -12,7 +12,7 @@ from typing import Final
 
 import uvicorn
 
-from tidemill.runtime.serve.state import State
+from tidemill.runtime.serve.version.readiness import State
 
 logger = logging.getLogger(__name__)
 

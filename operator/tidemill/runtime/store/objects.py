@@ -23,9 +23,9 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
-from tidemill.runtime import manifest as manifests
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
-from tidemill.runtime.manifest import Manifest
+from tidemill.runtime.store import manifest as manifests
+from tidemill.runtime.store.manifest import Manifest
 
 SECRET: Final = "tidemill-store"
 """The Secret that `STORE_PATH` is mounted from, unless the installation says otherwise."""
@@ -119,7 +119,7 @@ class Store:
 
         Raises StoreCredentialsMissing where there is nothing.
         """
-        from tidemill.contract_serving import STORE_PATH
+        from tidemill.contract.serving import STORE_PATH
 
         read = read_secret(Path(folder or STORE_PATH))
         where = f" in namespace {namespace!r}" if namespace else " in this namespace"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from tidemill.contract import TrainOrder
-from tidemill.runtime.artifact import TRIALS_FILE
-from tidemill.runtime.predictor import COMPILED_FILE, MODEL_FILE
-from tidemill.runtime.signature import Signature
+from tidemill.contract.orders import TrainOrder
+from tidemill.runtime.model.artifact import TRIALS_FILE
+from tidemill.runtime.model.predictor import COMPILED_FILE, MODEL_FILE
+from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.train.estimators import Known
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def readme(
         lines += ["\n## Limits\n", *(f"* {warning}" for warning in finished.warnings)]
     lines += [
         "\n## How to use it\n",
-        "`tidemill.runtime.predictor.load(folder)` answers with it. "
+        "`tidemill.runtime.model.predictor.load(folder)` answers with it. "
         + (
             f"`{COMPILED_FILE}` gives the same answers in ONNX Runtime."
             if trained.compiled

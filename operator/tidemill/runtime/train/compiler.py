@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.predictor import Answer, Matrix, compiled, difference
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.model.predictor import Answer, Matrix, compiled, difference
+from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.train.graph import quickened
 
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}

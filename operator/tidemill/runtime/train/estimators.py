@@ -11,12 +11,11 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tidemill.api.base import Scalar
 from tidemill.runtime.failures import InvalidParameters, UnknownEstimator
-
-Task = Literal["Classification", "Regression"]
+from tidemill.runtime.model.signature import Task
 
 CLASSIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "sklearn.calibration": ("CalibratedClassifierCV",),

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from tidemill.contract import LogColumn
-from tidemill.runtime.encoding import encode
-from tidemill.runtime.predictor import Answer, Matrix
+from tidemill.contract.layout import LogColumn
+from tidemill.runtime.model.encoding import encode
+from tidemill.runtime.model.predictor import Answer, Matrix
+from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
-from tidemill.runtime.signature import Signature
 from tidemill.runtime.tables import rowhash
 from tidemill.runtime.train import protected
 from tidemill.runtime.train.rows import LEAST_MET, Material

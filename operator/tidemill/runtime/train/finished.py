@@ -7,11 +7,13 @@ import logging
 from pydantic import ValidationError
 
 from tidemill.api.base import Model
-from tidemill.contract import Trained, TrainOrder, digest_of
-from tidemill.runtime import artifact, manifest
+from tidemill.contract.orders import TrainOrder, digest_of
+from tidemill.contract.reports import Trained
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.manifest import Manifest
-from tidemill.runtime.objects import Store
+from tidemill.runtime.model import artifact
+from tidemill.runtime.store import manifest
+from tidemill.runtime.store.manifest import Manifest
+from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.contract import TrainOrder
+from tidemill.contract.orders import TrainOrder
 from tidemill.runtime.failures import InvalidParameters, TrainingFailed
-from tidemill.runtime.predictor import Matrix
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.predictor import Matrix
+from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.preprocessing import prepare
 from tidemill.runtime.train.rows import Labelled

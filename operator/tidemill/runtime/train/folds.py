@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.runtime.failures import NotEnoughRows
+from tidemill.runtime.model.signature import Task
 from tidemill.runtime.tables.rowhash import mix
-from tidemill.runtime.train.estimators import Task
 
 ALWAYS_LEARNT = -1
 """The fold of rows that judge nobody, because without them nobody would know their class."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.runtime.answer import Matrix
+from tidemill.runtime.model.answer import Matrix
 from tidemill.runtime.train.branches import ENSEMBLES, turned
 
 FLOAT: Final = 1

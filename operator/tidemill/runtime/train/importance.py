@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.runtime.predictor import Answer, Matrix
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.model.predictor import Answer, Matrix
+from tidemill.runtime.model.signature import Feature
 
 _MOST_ROWS: Final = 2_000
 _REPEATS: Final = 3

@@ -17,15 +17,17 @@ import pyarrow as pa
 
 from tidemill.api.base import Model
 from tidemill.api.modelversion import Measured
-from tidemill.contract import Trained, TrainOrder, VersionOrder, digest_of
-from tidemill.runtime import artifact, predictor, typical
-from tidemill.runtime.encoding import encode, features_of
+from tidemill.contract.orders import TrainOrder, digest_of
+from tidemill.contract.reports import Trained
+from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import ArtifactCorrupt, InvalidParameters, TrainingFailed
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Golden, Matrix, Predictor
-from tidemill.runtime.reports import model as report
-from tidemill.runtime.signature import Feature, Signature
-from tidemill.runtime.train import card, estimators, expected, finished, fitting, importance, measures, tuning
+from tidemill.runtime.model import artifact, background, predictor
+from tidemill.runtime.model.encoding import encode, features_of
+from tidemill.runtime.model.predictor import Golden, Matrix, Predictor
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.scoring import scorers
+from tidemill.runtime.store.objects import Store
+from tidemill.runtime.train import card, estimators, expected, finished, fitting, importance, report, tuning
 from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.judging import Judging
@@ -55,7 +57,7 @@ def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tupl
     if before:
         return before
     estimator = estimators.make(known, order.estimator.parameters, order.seed)
-    names = measures.chosen(order.metrics, known.task)
+    names = scorers.chosen(order.metrics, known.task)
     if order.tuning is not None:
         tuning.check(order.tuning, known)
     revision = store.fetch(order.dataset_uri, order.dataset_digest, scratch / "dataset")
@@ -132,7 +134,7 @@ class _Run:
             predictor.MODEL_FILE: self.scratch / predictor.MODEL_FILE,
             predictor.SIGNATURE_FILE: orjson.dumps(signature.to_wire(), option=orjson.OPT_INDENT_2),
             predictor.GOLDEN_FILE: golden.to_json(),
-            predictor.TYPICAL_FILE: typical.of(matrix, signature, self.order.seed).to_json(),
+            predictor.TYPICAL_FILE: background.of(matrix, signature, self.order.seed).to_json(),
             artifact.PROFILE_FILE: profile.to_json(),
             artifact.SAMPLE_FILE: expected.sample(self.rows, signature),
             artifact.ANSWERS_FILE: expected.answers(self.rows, signature, quick),
@@ -231,7 +233,7 @@ class _Run:
     def _measured(
         self, on: Any, rows: Labelled, matrix: Matrix, model: Predictor, stable: Predictor | None
     ) -> Measured:
-        metrics, unknown = measures.measure(self.metrics, rows.truth, model.predict(matrix), model.signature)
+        metrics, unknown = scorers.measure(self.metrics, rows.truth, model.predict(matrix), model.signature)
         self.warnings += [f"{on}: {sentence}" for sentence in unknown]
         others: dict[str, float] = {}
         if stable is not None:
@@ -240,8 +242,8 @@ class _Run:
             except (predictor.Unanswerable, ValueError) as error:
                 self.warnings.append(f"{on}: the version in service could not be measured: {error}")
             else:
-                answer = measures.translated(answer, stable.signature.classes, model.signature.classes)
-                others, _ = measures.measure(self.metrics, rows.truth, answer, model.signature)
+                answer = scorers.translated(answer, stable.signature.classes, model.signature.classes)
+                others, _ = scorers.measure(self.metrics, rows.truth, answer, model.signature)
         return Measured(on=on, rows=len(rows), metrics=metrics, stable=others)
 
     def _stable(self) -> Predictor | None:

@@ -9,12 +9,13 @@ import numpy as np
 
 from tidemill.api.base import Scalar
 from tidemill.api.tuning import Tuning
-from tidemill.contract import TrainOrder
-from tidemill.runtime import predictor
+from tidemill.contract.orders import TrainOrder
 from tidemill.runtime.failures import TrainingFailed
-from tidemill.runtime.predictor import Matrix
-from tidemill.runtime.signature import Feature
-from tidemill.runtime.train import estimators, fitting, measures
+from tidemill.runtime.model import predictor
+from tidemill.runtime.model.predictor import Matrix
+from tidemill.runtime.model.signature import Feature
+from tidemill.runtime.scoring import scorers
+from tidemill.runtime.train import estimators, fitting
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.folds import folds
 from tidemill.runtime.train.rows import Labelled
@@ -69,5 +70,5 @@ class Judging:
                 answer = predictor.estimated(model, signature)(self.matrix[judged])
             except ValueError as error:
                 raise TrainingFailed(f"{self.known.name} cannot answer: {str(error).splitlines()[0][:200]}") from error
-        found, unknown = measures.measure((self.metric,), self.rows.truth[judged], answer, signature)
+        found, unknown = scorers.measure((self.metric,), self.rows.truth[judged], answer, signature)
         return found.get(self.metric), unknown

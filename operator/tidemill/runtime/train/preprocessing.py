@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.train.estimators import Known
 
 _INSENSITIVE_TO_SCALE: Final = frozenset({"sklearn.tree", "sklearn.ensemble", "sklearn.dummy"})

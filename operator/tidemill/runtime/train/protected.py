@@ -8,11 +8,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidemill.contract import LogColumn
-from tidemill.runtime.encoding import features_of
+from tidemill.contract.layout import LogColumn
+from tidemill.runtime.model.encoding import features_of
+from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.profile.profile import ColumnProfile, ProfiledColumn, profile_table
-from tidemill.runtime.serve.features import EXACT
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.protocol.features import EXACT
 from tidemill.runtime.tables.schema import Column
 
 FEW: Final = 20

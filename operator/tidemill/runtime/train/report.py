@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.api.modelversion import Measured
-from tidemill.contract import TrainOrder
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.reports import page as frame
-from tidemill.runtime.reports.charts import bars, spell
-from tidemill.runtime.signature import Signature
+from tidemill.contract.orders import TrainOrder
+from tidemill.runtime.html import page as frame
+from tidemill.runtime.html.charts import bars, spell
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Signature
 
 if TYPE_CHECKING:
     from tidemill.runtime.train.estimators import Known

@@ -24,14 +24,13 @@ from pyarrow import parquet
 from pydantic import ValidationError
 
 from tidemill.api.trainingjob import ServedRows
-from tidemill.contract import LogColumn
-from tidemill.runtime import served
+from tidemill.contract.layout import LogColumn
 from tidemill.runtime.failures import ArtifactCorrupt, NotEnoughRows, TargetMissing
-from tidemill.runtime.objects import Store
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.log import training_rows as served
+from tidemill.runtime.model.signature import Feature, Task
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables import rowhash, schema
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
-from tidemill.runtime.train.estimators import Task
 from tidemill.runtime.train.protected import columns_of
 from tidemill.runtime.train.target import Target, understand
 

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tidemill.api.base import Scalar
-from tidemill.runtime.encoding import spelled
 from tidemill.runtime.failures import TargetUnusable
-from tidemill.runtime.train.estimators import Task
+from tidemill.runtime.model.encoding import spelled
+from tidemill.runtime.model.signature import Task
 
 MOST_CLASSES: Final = 200
 

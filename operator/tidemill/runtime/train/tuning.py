@@ -15,9 +15,10 @@ from pydantic import Field
 from tidemill.api.base import Model, Scalar
 from tidemill.api.durations import seconds
 from tidemill.api.tuning import Objective, Tuning
-from tidemill.contract import Searched
+from tidemill.contract.reports import Searched
 from tidemill.runtime.failures import InvalidParameters, RunFailed, TrainingFailed
-from tidemill.runtime.train import estimators, measures, spaces
+from tidemill.runtime.scoring import scorers
+from tidemill.runtime.train import estimators, spaces
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.samplers import Tried, sampler
 
@@ -79,9 +80,9 @@ def check(tuning: Tuning, known: Known) -> None:
         raise InvalidParameters(f"{error.message}. Correct spec.tuning.parameters") from error
     spaces.axes(tuning.parameters)
     metric, direction = tuning.objective.metric, tuning.objective.direction
-    measures.must_be_known((metric,), "spec.tuning.objective.metric")
-    if (metric in measures.ERRORS) != (direction == "Minimize"):
-        better, right = ("less", "Minimize") if metric in measures.ERRORS else ("more", "Maximize")
+    scorers.must_be_known((metric,), "spec.tuning.objective.metric")
+    if (metric in scorers.ERRORS) != (direction == "Minimize"):
+        better, right = ("less", "Minimize") if metric in scorers.ERRORS else ("more", "Maximize")
         raise InvalidParameters(
             f"of {metric}, {better} is better, and spec.tuning.objective.direction {direction} would look for the worst; set it to {right}"
         )

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Final
 
 from pydantic import ValidationError
 
 from tidemill.api.conditions import Reason
-from tidemill.contract import (
+from tidemill.contract.orders import (
     CREDENTIALS_PATH,
     ORDER_PATH,
-    REPORT_PATH,
-    STORE_PATH,
     AnyOrder,
     CheckOrder,
-    Failure,
     IngestOrder,
     NotifyOrder,
-    RunReport,
     TrainOrder,
     run_order,
 )
+from tidemill.contract.reports import REPORT_PATH, Failure, RunReport
+from tidemill.contract.serving import STORE_PATH
 from tidemill.runtime.failures import RunFailed
+from tidemill.runtime.process.threads import bound_threads
 
 # What each order needs is imported when it is known to be needed: scikit-learn takes longer to import than an ingest run takes.
 
 logger = logging.getLogger(__name__)
-
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run(
@@ -95,14 +90,14 @@ def carry_out(order: AnyOrder, store_path: Path, credentials_path: Path = Path(C
         from tidemill.runtime.notify import notify
 
         return RunReport(notified=notify(order, credentials_path))
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.store.objects import Store
 
     store = Store.from_files(store_path, namespace=order.namespace)
     with tempfile.TemporaryDirectory(prefix="tidemill-") as folder:
         scratch = Path(folder)
         match order:
             case IngestOrder():
-                from tidemill.runtime.ingest import ingest
+                from tidemill.runtime.ingest.job import ingest
 
                 ingested, warnings = ingest(order, store, scratch, credentials=credentials_path)
                 return RunReport(ingested=ingested, warnings=warnings)
@@ -112,30 +107,9 @@ def carry_out(order: AnyOrder, store_path: Path, credentials_path: Path = Path(C
                 trained, warnings = train(order, store, scratch)
                 return RunReport(trained=trained, warnings=warnings)
             case CheckOrder():
-                from tidemill.runtime.monitor import check
+                from tidemill.runtime.monitor import job
 
-                return check.run(order, store)
-
-
-def bound_threads() -> None:
-    """Let numerical libraries use as many threads as the container may use processors, where nobody said otherwise.
-
-    They would start one for each processor of the node, and wait for each other most of the time. Must come before numpy.
-    """
-    for name in _THREADS:
-        os.environ.setdefault(name, str(processors()))
-    # Threads that wait by spinning take the processor from those they wait for: on two busy cores a fit took ten times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def processors(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """How many processors this process may keep busy: those it may run on, or fewer where its control group says so."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = limit.read_text().split()
-        return count if quota == "max" else max(1, min(count, -(-int(quota) // int(period))))
-    except (OSError, ValueError):
-        return count
+                return job.run(order, store)
 
 
 def _failed(reason: Reason, message: str, *, retryable: bool = False) -> RunReport:

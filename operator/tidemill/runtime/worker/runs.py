@@ -13,11 +13,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
-from tidemill.contract import REPORT_LIMIT, CheckOrder
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import REPORT_LIMIT
 
 logger = logging.getLogger(__name__)
 
-WARM: Final = "tidemill.runtime.monitor.warm"
+WARM: Final = "tidemill.runtime.worker.warm"
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -122,7 +123,7 @@ def _nothing() -> None:
 
 def _carry_out(sender: Connection, order: str, store_path: str) -> None:
     """Exactly what a check Job does."""
-    from tidemill.runtime.run import report_on
+    from tidemill.runtime.worker.run import report_on
 
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     report = report_on(CheckOrder.model_validate_json(order), Path(store_path))

@@ -17,9 +17,9 @@ import sklearn.metrics
 import sklearn.model_selection
 import threadpoolctl
 
-import tidemill.runtime.monitor.check
-import tidemill.runtime.monitor.runs
-import tidemill.runtime.run
+import tidemill.runtime.monitor.job
+import tidemill.runtime.worker.run
+import tidemill.runtime.worker.runs
 
 # What is there now stays for good: a collection in a forked run would only copy its pages.
 gc.collect()

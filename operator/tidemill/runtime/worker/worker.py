@@ -18,9 +18,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from tidemill.contract import CHECK_HOLD_SECONDS, CHECKS_ROUTE, STORE_PATH, CheckOrder, WorkerOrder
-from tidemill.runtime.monitor.runs import Busy, Runs
-from tidemill.runtime.run import bound_threads
+from tidemill.contract.orders import CHECK_HOLD_SECONDS, CHECKS_ROUTE, CheckOrder, WorkerOrder
+from tidemill.contract.serving import STORE_PATH
+from tidemill.runtime.process.threads import bound_threads
+from tidemill.runtime.worker.runs import Busy, Runs
 
 logger = logging.getLogger(__name__)
 

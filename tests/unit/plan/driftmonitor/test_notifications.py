@@ -15,8 +15,8 @@ from tidemill.api.monitorstatus import DriftMonitorStatus, RetrainingStatus
 from tidemill.api.notifications import Delivery
 from tidemill.children import names
 from tidemill.children.installation import Installation
-from tidemill.plan.driftmonitor import plan
-from tidemill.plan.notifying import KEPT, Told, deliver, events
+from tidemill.plan.driftmonitor.notifications import KEPT, Told, deliver, events
+from tidemill.plan.driftmonitor.planner import plan
 from tidemill.plan.world import World
 
 HERE = Installation(workload_image="w:1", server_image="s:1")

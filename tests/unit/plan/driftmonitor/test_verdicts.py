@@ -10,8 +10,10 @@ from support import monitors as make
 from support.monitors import NOW
 from tidemill.api.checks import CheckVerdict
 from tidemill.api.monitorstatus import DriftMonitorStatus
-from tidemill.contract import Checked, CheckOrder, CheckOutcome, VersionOrder
-from tidemill.plan.verdicts import record
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import Checked, CheckOutcome
+from tidemill.contract.serving import VersionOrder
+from tidemill.plan.driftmonitor.verdicts import record
 
 VERSION = VersionOrder(name="fraud-1", uri="s3://b/m", digest=make.DIGEST)
 

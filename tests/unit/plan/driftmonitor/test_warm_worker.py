@@ -17,9 +17,10 @@ from tidemill.api import DriftMonitor
 from tidemill.api.conditions import Reason
 from tidemill.api.monitorstatus import WorkerStatus
 from tidemill.children import names
-from tidemill.contract import Checked, Failure, RunReport
-from tidemill.plan import Key, World, asking
-from tidemill.plan.plan import CheckResponse
+from tidemill.contract.reports import Checked, Failure, RunReport
+from tidemill.plan import Key, World
+from tidemill.plan.driftmonitor import warm_worker
+from tidemill.plan.types import CheckResponse
 
 RUN = "fraud-0a1b2c3d-1"
 REPORT = RunReport(checked=Checked(samples=500, verdict="Passing"))
@@ -48,11 +49,11 @@ ASKED = WorkerStatus(run=RUN, at=ago(seconds=2))
 
 
 def test_before_anybody_asks_the_status_says_so() -> None:
-    begun = asking.carry_on(monitor(), RUN, WARM, (), NOW)
+    begun = warm_worker.carry_on(monitor(), RUN, WARM, (), NOW)
 
     assert (WorkerStatus(run=RUN, at=NOW), 0.0, False) == (begun.status, begun.wake, begun.by_job)
-    assert asking.request(monitor(), RUN, "{}", WARM) is None
-    asked = asking.request(monitor(begun.status), RUN, "{}", WARM)
+    assert warm_worker.request(monitor(), RUN, "{}", WARM) is None
+    asked = warm_worker.request(monitor(begun.status), RUN, "{}", WARM)
     assert asked is not None
     assert (RUN, f"http://10.0.0.7:8080/checks/{RUN}", "{}") == (asked.run, asked.url, asked.order)
 
@@ -69,20 +70,20 @@ def test_before_anybody_asks_the_status_says_so() -> None:
     ids=["no pod", "not ready", "no address", "leaving", "another monitor's"],
 )
 def test_a_worker_that_is_not_ready_is_not_waited_for(found: World) -> None:
-    begun = asking.carry_on(monitor(), RUN, found, (), NOW)
-    later = asking.carry_on(monitor(ASKED), RUN, found, (), NOW)
+    begun = warm_worker.carry_on(monitor(), RUN, found, (), NOW)
+    later = warm_worker.carry_on(monitor(ASKED), RUN, found, (), NOW)
 
     assert [True, True] == [begun.by_job, later.by_job]
     assert ["Normal", "Warning"] == [notice.type for notice in (*begun.notices, *later.notices)]
-    assert asking.request(monitor(ASKED), RUN, "{}", found) is None
+    assert warm_worker.request(monitor(ASKED), RUN, "{}", found) is None
 
 
 def test_a_report_ends_the_run() -> None:
-    assert REPORT == asking.carry_on(monitor(ASKED), RUN, WARM, said("Reported", report=REPORT), NOW).report
+    assert REPORT == warm_worker.carry_on(monitor(ASKED), RUN, WARM, said("Reported", report=REPORT), NOW).report
 
 
 def test_the_answer_to_another_run_says_nothing_of_this_one() -> None:
-    heard = asking.carry_on(monitor(ASKED), "fraud-99999999-1", WARM, said("Reported", report=REPORT), NOW)
+    heard = warm_worker.carry_on(monitor(ASKED), "fraud-99999999-1", WARM, said("Reported", report=REPORT), NOW)
 
     assert (None, "fraud-99999999-1", NOW) == (heard.report, heard.status.run, heard.status.at)
 
@@ -101,7 +102,7 @@ def test_how_long_a_worker_is_waited_for(case: str) -> None:
     outcome, seconds, by_job = PATIENCE[case]
     asked = ASKED.model_copy(update={"at": ago(seconds=seconds)})
 
-    heard = asking.carry_on(monitor(asked), RUN, WARM, said(outcome, message="answers 400: odd"), NOW)
+    heard = warm_worker.carry_on(monitor(asked), RUN, WARM, said(outcome, message="answers 400: odd"), NOW)
 
     assert by_job == heard.by_job
     assert by_job == bool(heard.notices)
@@ -111,10 +112,10 @@ def test_how_long_a_worker_is_waited_for(case: str) -> None:
 def test_a_run_that_was_given_up_stays_a_jobs() -> None:
     given_up = ASKED.model_copy(update={"given_up": "the warm worker is not ready"})
 
-    heard = asking.carry_on(monitor(given_up), RUN, WARM, said("Reported", report=REPORT), NOW)
+    heard = warm_worker.carry_on(monitor(given_up), RUN, WARM, said("Reported", report=REPORT), NOW)
 
     assert (True, None, ()) == (heard.by_job, heard.report, heard.notices)
-    assert asking.request(monitor(given_up), RUN, "{}", WARM) is None
+    assert warm_worker.request(monitor(given_up), RUN, "{}", WARM) is None
 
 
 # The whole planner, in a pretend cluster

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from support import monitors as make
 from support.monitors import NOW, ago
 from tidemill.api.dataset import Attempt
-from tidemill.contract import TimeRange
-from tidemill.plan import windows
-from tidemill.plan.windows import SETTLING, NeverFiresError, UnusableScheduleError, due
+from tidemill.contract.orders import TimeRange
+from tidemill.plan.driftmonitor import windows
+from tidemill.plan.driftmonitor.windows import SETTLING, NeverFiresError, UnusableScheduleError, due
 from tidemill.runtime.receive.events import EVERY
 from tidemill.runtime.serve.server import Settings
 

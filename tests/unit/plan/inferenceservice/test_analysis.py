@@ -5,9 +5,9 @@ from sklearn import metrics
 
 from tidemill.api.analysis import JobProbe, PrometheusQuery
 from tidemill.api.inferenceservice import AnalysisMetric
-from tidemill.contract import Arm, Latencies, Measurements
-from tidemill.plan.analysis import Pair, Told, add_up, judge, labelled_value, quantile
-from tidemill.plan.plan import Queried
+from tidemill.contract.serving import Arm, Latencies, Measurements
+from tidemill.plan.inferenceservice.analysis import Pair, Told, add_up, judge, labelled_value, quantile
+from tidemill.plan.types import Queried
 
 DIGEST = "sha256:" + "1" * 64
 

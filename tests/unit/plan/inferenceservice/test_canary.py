@@ -3,10 +3,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Shadow, Step
-from tidemill.contract import Arm
-from tidemill.plan.analysis import Pair
-from tidemill.plan.rollout import NOBODY, Candidate, Hand, Turn, advance, begin
-from tidemill.plan.stages import stages
+from tidemill.contract.serving import Arm
+from tidemill.plan.inferenceservice.analysis import Pair
+from tidemill.plan.inferenceservice.canary import NOBODY, Candidate, Hand, Turn, advance, begin
+from tidemill.plan.inferenceservice.stages import stages
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 READY = Candidate(ready=1)

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from tidemill.api.conditions import Reason
-from tidemill.contract import Failure, Ingested, RunReport
-from tidemill.plan.diagnosis import POD_UNSEEN_FOR, diagnose
+from tidemill.contract.reports import Failure, Ingested, RunReport
+from tidemill.plan.runs.job_state import POD_UNSEEN_FOR, diagnose
 
 JOB: dict[str, Any] = {"metadata": {"name": "iris-1"}, "spec": {}, "status": {}}
 DIGEST = "sha256:" + "0" * 64

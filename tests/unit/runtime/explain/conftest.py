@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import os
 
-from tidemill.runtime.serve.explainer import WITHOUT_COMPILING
+from tidemill.runtime.serve.handlers.explain_process import WITHOUT_COMPILING
 
 os.environ.update(WITHOUT_COMPILING)

@@ -20,11 +20,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRe
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeRegressor
 
-from tidemill.runtime.answer import Answer
 from tidemill.runtime.explain.methods import MOST_EXACT, explainer
 from tidemill.runtime.explain.values import Ask, Explained, output_of
-from tidemill.runtime.predictor import estimated
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.answer import Answer
+from tidemill.runtime.model.predictor import estimated
+from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.train.estimators import find, make
 from tidemill.runtime.train.preprocessing import prepare
 

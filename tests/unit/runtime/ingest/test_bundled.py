@@ -7,7 +7,7 @@ import pytest
 from sklearn import datasets
 
 from tidemill.runtime.failures import SourceNotFound
-from tidemill.runtime.tables import bundled
+from tidemill.runtime.ingest import bundled
 
 LOADERS = {
     "breast_cancer": datasets.load_breast_cancer,

@@ -11,7 +11,7 @@ import pytest
 
 from tidemill.api.dataset import ColumnSpec
 from tidemill.runtime.failures import NotNumeric, SchemaMismatch, TargetMissing, TargetUnusable
-from tidemill.runtime.tables.columns import understand
+from tidemill.runtime.ingest.columns import understand
 
 UNDERSTOOD: dict[str, tuple[Any, dict[str, Any], str, list[Any]]] = {
     "whole numbers are numbers": ([1, 2, None], {}, "Feature Numerical", [1.0, 2.0, None]),

@@ -9,7 +9,7 @@ import pytest
 
 from tidemill.api.dataset import ColumnSpec, Expectation
 from tidemill.runtime.failures import SchemaMismatch
-from tidemill.runtime.tables.expectations import broken
+from tidemill.runtime.ingest.expectations import broken
 
 TABLE = pa.table({"age": [10.0, 20.0, None, 20.0], "city": ["x", "y", "y", "y"]})
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from pyarrow import parquet
 
 from tidemill.runtime.failures import RunFailed, SourceEmpty, SourceUnreadable
-from tidemill.runtime.tables import formats
+from tidemill.runtime.ingest import formats
 
 CSV = b"a,b\n1,x\n2,y\n"
 

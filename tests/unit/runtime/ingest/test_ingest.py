@@ -13,11 +13,12 @@ from pyarrow import parquet
 
 from support import gateway
 from tidemill.api.conditions import Reason
-from tidemill.contract import Ingested, IngestOrder
+from tidemill.contract.orders import IngestOrder
+from tidemill.contract.reports import Ingested
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.ingest import ingest
-from tidemill.runtime.objects import Store
+from tidemill.runtime.ingest.job import ingest
 from tidemill.runtime.profile import Profile
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
 
 

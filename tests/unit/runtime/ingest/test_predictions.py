@@ -13,10 +13,11 @@ from pyarrow import csv, parquet
 
 from support import gateway, revisions
 from tidemill.api.conditions import Reason
-from tidemill.contract import Ingested, IngestOrder, Trained
+from tidemill.contract.orders import IngestOrder
+from tidemill.contract.reports import Ingested, Trained
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.ingest import ingest
-from tidemill.runtime.objects import Store
+from tidemill.runtime.ingest.job import ingest
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
 
 ROWS = pa.table({"size": [1.0, 2.0, None, 4.0], "colour": ["red", None, "blue", "red"], "weight": [0.1, 0.2, 0.3, 0.4]})

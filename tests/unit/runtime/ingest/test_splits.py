@@ -12,10 +12,10 @@ from hypothesis import strategies as some
 
 from tidemill.api.dataset import ColumnSpec, Splits
 from tidemill.runtime.failures import SchemaMismatch
-from tidemill.runtime.tables import bundled
-from tidemill.runtime.tables.columns import Understood, understand
+from tidemill.runtime.ingest import bundled
+from tidemill.runtime.ingest.columns import Understood, understand
+from tidemill.runtime.ingest.splits import hold_out
 from tidemill.runtime.tables.schema import Schema
-from tidemill.runtime.tables.splits import hold_out
 
 CANCER = bundled.read("sklearn://breast_cancer")
 STRATIFIED, RANDOM = Splits(), Splits(strategy="Random")

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tidemill.runtime.monitor import part
-from tidemill.runtime.monitor.part import UnusableError, decoded
+from tidemill.runtime.log import part
+from tidemill.runtime.log.part import UnusableError, decoded
 
 ROWS = {"request_id": ["a", "b"], "row": pa.array([0, 1], pa.int32()), "time": pa.array([0, 1], part.TIME)}
 

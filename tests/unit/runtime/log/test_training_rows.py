@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from support import revisions
-from tidemill.runtime.objects import Store
-from tidemill.runtime.served import Served, read
+from tidemill.runtime.log.training_rows import Served, read
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables.schema import Column
 
 FEATURES = (

@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skops import io as skops
 
-from tidemill.runtime.artifact import estimator_of, write_estimator
 from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.model.artifact import estimator_of, write_estimator
 
 MATRIX = np.random.default_rng(0).normal(size=(60, 3))
 TRUTH = (MATRIX[:, 0] > 0).astype(np.int64)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import ecdf
 
-from tidemill.runtime import typical
-from tidemill.runtime.signature import Feature, Signature
-from tidemill.runtime.typical import Typical
+from tidemill.runtime.model import background
+from tidemill.runtime.model.background import Typical
+from tidemill.runtime.model.signature import Feature, Signature
 
 NUMBERS = Signature(
     task="Regression", features=tuple(Feature(name=name, type="Numerical") for name in "abc"), target="t"
@@ -24,7 +24,7 @@ ROWS = CHANCE.normal(size=(400, 3))
 
 
 def test_the_score_is_that_of_the_empirical_distributions() -> None:
-    found = typical.of(ROWS, NUMBERS, seed=1).score(ROWS, NUMBERS)
+    found = background.of(ROWS, NUMBERS, seed=1).score(ROWS, NUMBERS)
 
     left = np.stack([ecdf(column).cdf.evaluate(column) for column in ROWS.T], axis=1)
     right = np.stack([ecdf(-column).cdf.evaluate(-column) for column in ROWS.T], axis=1)
@@ -33,7 +33,7 @@ def test_the_score_is_that_of_the_empirical_distributions() -> None:
 
 
 def test_a_row_far_out_ranks_above_all_of_training_and_one_in_the_middle_low() -> None:
-    found = typical.of(ROWS, NUMBERS, seed=1)
+    found = background.of(ROWS, NUMBERS, seed=1)
 
     far, middle = found.rank(np.array([[50.0, -50.0, 50.0], [0.0, 0.0, 0.0]]), NUMBERS)
 
@@ -42,7 +42,7 @@ def test_a_row_far_out_ranks_above_all_of_training_and_one_in_the_middle_low() -
 
 def test_rare_and_unseen_categories_and_unusual_gaps_are_far_out() -> None:
     rows = np.column_stack([CHANCE.normal(size=1_000), np.r_[np.zeros(990), np.ones(10)]])
-    found = typical.of(rows, MIXED, seed=1)
+    found = background.of(rows, MIXED, seed=1)
 
     usual, rare, unseen, gap = found.score(np.array([[0.0, 0], [0.0, 1], [0.0, -1], [np.nan, 0]]), MIXED)
 
@@ -53,7 +53,7 @@ def test_rare_and_unseen_categories_and_unusual_gaps_are_far_out() -> None:
 def test_it_is_read_as_it_was_written() -> None:
     rows = ROWS.copy()
     rows[::7, 1] = np.nan
-    found = typical.of(rows, NUMBERS, seed=1)
+    found = background.of(rows, NUMBERS, seed=1)
 
     again = Typical.from_json(found.to_json())
 
@@ -62,4 +62,4 @@ def test_it_is_read_as_it_was_written() -> None:
 
 
 def test_the_same_rows_and_seed_are_the_same_bytes() -> None:
-    assert typical.of(ROWS, NUMBERS, seed=1).to_json() == typical.of(ROWS, NUMBERS, seed=1).to_json()
+    assert background.of(ROWS, NUMBERS, seed=1).to_json() == background.of(ROWS, NUMBERS, seed=1).to_json()

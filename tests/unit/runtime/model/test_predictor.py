@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from support import revisions
-from tidemill.runtime import predictor
-from tidemill.runtime.artifact import estimator_of
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Answer, Unanswerable, difference
+from tidemill.runtime.model import predictor
+from tidemill.runtime.model.artifact import estimator_of
+from tidemill.runtime.model.predictor import Answer, Unanswerable, difference
+from tidemill.runtime.store.objects import Store
 
 
 @pytest.fixture(scope="module")

@@ -23,17 +23,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tidemill.api.checks import Check
-from tidemill.contract import Checked, CheckOrder, LogColumn, RunReport, VersionOrder, label_folder, prediction_folder
-from tidemill.runtime.monitor import check
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Answer
+from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import Checked, RunReport
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.log.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile
+from tidemill.runtime.log.writer import partition
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.monitor import job
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
-from tidemill.runtime.serve.features import Features, Rows
-from tidemill.runtime.serve.feedback import Label
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.log import partition
-from tidemill.runtime.serve.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.protocol.features import Features, Rows
+from tidemill.runtime.protocol.feedback import Label
+from tidemill.runtime.store.objects import Store
 
 START = datetime(2026, 3, 1, 9, 50, tzinfo=UTC)
 END = START + timedelta(minutes=20)
@@ -232,7 +235,7 @@ class Life:
         )
 
     def report(self, *checks: Check, **limits: Any) -> RunReport:
-        return check.run(self.order(*checks, **limits), self.store)
+        return job.run(self.order(*checks, **limits), self.store)
 
     def check(self, *checks: Check, **limits: Any) -> Checked:
         """What a check run of the window finds."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tidemill.api.checks import Check
-from tidemill.contract import CheckOutcome
+from tidemill.contract.reports import CheckOutcome
 
 Station = Any  # the builder of conftest.py
 MINUTE = timedelta(minutes=1)

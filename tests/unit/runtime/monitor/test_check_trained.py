@@ -17,16 +17,19 @@ from sklearn.metrics import log_loss, roc_auc_score, top_k_accuracy_score
 
 from support import revisions
 from tidemill.api.checks import Check
-from tidemill.contract import CheckOrder, CheckOutcome, VersionOrder, label_folder, prediction_folder
-from tidemill.runtime import predictor
-from tidemill.runtime.monitor import check
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.codec import Codec
-from tidemill.runtime.serve.feedback import Label
-from tidemill.runtime.serve.log import partition
-from tidemill.runtime.serve.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile
-from tidemill.runtime.serve.rows import RowCodec
+from tidemill.contract.layout import label_folder, prediction_folder
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import CheckOutcome
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.log.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile
+from tidemill.runtime.log.writer import partition
+from tidemill.runtime.model import predictor
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.monitor import job
+from tidemill.runtime.protocol.feedback import Label
+from tidemill.runtime.protocol.infer import Codec
+from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.store.objects import Store
 
 START = datetime(2026, 3, 1, 9, 50, tzinfo=UTC)
 CLASSES = ("bronze", "gold", "silver")
@@ -94,7 +97,7 @@ class Service:
             minimum_samples=100,
             minimum_labels=50,
         )
-        checked = check.run(order, self.store).checked
+        checked = job.run(order, self.store).checked
         assert checked is not None
         return checked.checks[0]
 

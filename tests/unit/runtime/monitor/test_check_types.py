@@ -12,7 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from tidemill.api.checks import Check
-from tidemill.contract import CheckOutcome, ReferenceOrder, TimeRange
+from tidemill.contract.orders import ReferenceOrder, TimeRange
+from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.failures import ArtifactCorrupt
 
 Life = Any  # the builder of conftest.py

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tidemill.api.checks import Check, Method
-from tidemill.contract import CheckOutcome
-from tidemill.runtime.serve.features import Features
+from tidemill.contract.reports import CheckOutcome
+from tidemill.runtime.protocol.features import Features
 
 Shop = Any  # the builder of conftest.py
 INPUTS = Check(name="inputs", type="FeatureDrift", failing=0.2, share=0.2)

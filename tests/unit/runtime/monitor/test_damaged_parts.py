@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from tidemill.api.checks import Check
-from tidemill.contract import label_folder, prediction_folder
-from tidemill.runtime.monitor import part, window
+from tidemill.contract.layout import label_folder, prediction_folder
+from tidemill.runtime.log import part, reader
 
 Life = Any  # the builder of conftest.py
 MINUTE = timedelta(minutes=1)
@@ -149,7 +149,7 @@ def test_parts_in_which_a_column_is_of_another_type_are_judged_with_the_others(l
 def test_a_flood_of_labels_is_looked_at_as_far_as_memory_allows_and_the_newest_count(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(window, "MOST_LABELS", 100)
+    monkeypatch.setattr(reader, "MOST_LABELS", 100)
     rows, labels = life.draw(200)
     order = life.order()
     life.serve(rows, labels=1 - labels, at=order.start + MINUTE)
@@ -167,7 +167,7 @@ def test_of_too_many_labels_in_the_store_the_newest_are_held(life: Life) -> None
         life.label([(f"r{minute}-{place}", minute % 2) for place in range(50)], at=order.start + minute * MINUTE)
     parts = [entry.key for entry in life.store.list(label_folder("ns", "fraud"))]
 
-    found = window.labels(life.store, parts, window.Skipped([]), most=60)
+    found = reader.labels(life.store, parts, reader.Skipped([]), most=60)
 
     assert ({f"r9-{place}/0" for place in range(50)} <= set(found.keys.to_pylist()), 60) == (True, len(found.keys))
     assert ("there are 440 labels more than can be looked at; the newest count",) == found.warnings()

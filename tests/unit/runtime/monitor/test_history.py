@@ -10,10 +10,12 @@ import orjson
 import pytest
 
 from tidemill.api.checks import Check
-from tidemill.contract import CheckOrder, CheckOutcome, VersionOrder
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import CheckOutcome
+from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import StoreUnreachable
 from tidemill.runtime.monitor import history
-from tidemill.runtime.objects import Store
+from tidemill.runtime.store.objects import Store
 
 FOLDER = "ns/monitors/watch"
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)

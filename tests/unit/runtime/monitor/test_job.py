@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tidemill.api.checks import Check
-from tidemill.contract import CheckOutcome
+from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.failures import ArtifactCorrupt
 
 Life = Any  # the builder of conftest.py
@@ -95,7 +95,7 @@ def test_windows_without_a_shift_hardly_ever_fail(life: Life) -> None:
 
 def share_moved(reference: Any, rows: Any) -> float:
 
-    from tidemill.runtime.monitor.comparison import compare, distance
+    from tidemill.runtime.monitor.statistics.comparison import compare, distance
     from tidemill.runtime.profile import Counter, Profile
 
     features = Profile(reference.rows, tuple(c for c in reference.columns if c.name.startswith("feature:")))

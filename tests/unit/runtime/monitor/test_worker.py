@@ -20,9 +20,10 @@ import pytest
 
 from cluster.plane import free_ports
 from tidemill.api.checks import Check
-from tidemill.contract import RunReport, WorkerOrder
-from tidemill.runtime import run as runs
-from tidemill.runtime.monitor.worker import MOST_BYTES
+from tidemill.contract.orders import WorkerOrder
+from tidemill.contract.reports import RunReport
+from tidemill.runtime.worker import run as runs
+from tidemill.runtime.worker.worker import MOST_BYTES
 
 Life = Any  # the builder of conftest.py
 

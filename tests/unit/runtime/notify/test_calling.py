@@ -14,10 +14,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tidemill.contract import NotifyOrder, RunReport
+from tidemill.contract.orders import NotifyOrder
+from tidemill.contract.reports import RunReport
 from tidemill.runtime.failures import AddressRefused, ReceiverRefused, ReceiverUnreachable, SecretMissing
 from tidemill.runtime.notify import addresses, bodies, notify
-from tidemill.runtime.run import run
+from tidemill.runtime.worker.run import run
 
 
 @dataclass

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.runtime.serve.bulk import LONGEST, SHORTEST, Bulk
-from tidemill.runtime.serve.codec import Asked, Codec
-from tidemill.runtime.serve.refusal import Refused
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.fast_json import LONGEST, SHORTEST, Bulk
+from tidemill.runtime.protocol.infer import Asked, Codec
 
 COLUMNS = 4
 ROWS = 600

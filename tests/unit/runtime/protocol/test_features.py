@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.runtime.serve.features import UNSEEN, Features
-from tidemill.runtime.signature import Feature, Signature
-from tidemill.runtime.tables.columns import as_text
+from tidemill.runtime.ingest.columns import as_text
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.features import UNSEEN, Features
 
 
 def learnt_from(column: Any) -> Features:

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tidemill.runtime.serve.feedback import Label, read
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.feedback import Label, read
 
 NOW = 1_000.0
 

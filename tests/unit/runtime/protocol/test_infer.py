@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.codec import Asked, Codec
-from tidemill.runtime.serve.refusal import Refused
-from tidemill.runtime.serve.rows import RowCodec
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.infer import Asked, Codec
+from tidemill.runtime.protocol.predict import RowCodec
 
 NUMBERS = Signature(
     task="Classification",

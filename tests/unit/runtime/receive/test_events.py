@@ -22,25 +22,23 @@ from aiohttp import web
 
 from support import gateway
 from tidemill.api.checks import Check
-from tidemill.contract import (
+from tidemill.contract.layout import PAYLOADS, LogColumn, prediction_folder
+from tidemill.contract.orders import (
     OUTSIDE_DIGEST,
-    PAYLOADS,
     CheckOrder,
     IngestOrder,
-    LogColumn,
     PayloadOrder,
     ReceiveOrder,
     ReferenceOrder,
     TimeRange,
-    VersionOrder,
-    prediction_folder,
 )
-from tidemill.runtime import ingest
-from tidemill.runtime.monitor import check
-from tidemill.runtime.objects import Store
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.ingest import job
+from tidemill.runtime.monitor import job as check
 from tidemill.runtime.receive import exchanges
 from tidemill.runtime.receive.events import MOST_BYTES, REQUEST, RESPONSE
 from tidemill.runtime.receive.server import application
+from tidemill.runtime.store.objects import Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOG = "cloudevents.iris-watch"
@@ -373,7 +371,7 @@ async def serve(receiver: Receiver, rows: Any, name: str) -> None:
 async def test_a_kserve_service_is_compared_with_a_dataset(receiver: Receiver, tmp_path: Path) -> None:
     from sklearn.datasets import load_iris
 
-    published, _ = ingest.ingest(
+    published, _ = job.ingest(
         IngestOrder.model_validate({"namespace": "shop", "dataset": "iris", "source": {"uri": "sklearn://iris"}}),
         receiver.store,
         scratch=tmp_path,

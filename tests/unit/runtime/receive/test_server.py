@@ -14,12 +14,15 @@ import pytest
 from aiohttp import web
 
 from tidemill.api.checks import Check
-from tidemill.contract import CheckOrder, CheckOutcome, ReceiveOrder, VersionOrder, signal_folder
+from tidemill.contract.layout import signal_folder
+from tidemill.contract.orders import CheckOrder, ReceiveOrder
+from tidemill.contract.reports import CheckOutcome
+from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import StoreUnreachable
-from tidemill.runtime.objects import Store
+from tidemill.runtime.monitor.checks.external import judge
 from tidemill.runtime.receive.server import MOST_BYTES, application
-from tidemill.runtime.receive.signals import judge
 from tidemill.runtime.receive.verification import SIGNATURE, TIMESTAMP, sign
+from tidemill.runtime.store.objects import Store
 
 CHECK = Check.model_validate({"name": "outside", "type": "External", "secretRef": {"name": "alerts"}, "validFor": "1h"})
 TOKEN = {"authorization": "Bearer t0ken"}

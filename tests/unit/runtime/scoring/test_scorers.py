@@ -7,9 +7,9 @@ import pytest
 from sklearn import metrics
 
 from tidemill.runtime.failures import InvalidParameters
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.signature import Signature
-from tidemill.runtime.train.measures import chosen, measure, translated
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Signature
+from tidemill.runtime.scoring.scorers import chosen, measure, translated
 
 CHANCE = np.random.default_rng(0)
 TWO = Signature(task="Classification", features=(), target="t", classes=("no", "yes"))

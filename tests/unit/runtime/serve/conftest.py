@@ -20,11 +20,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tidemill.contract import Routes, ServeOrder, VersionOrder
-from tidemill.runtime import typical
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Answer, Golden
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.contract.serving import Routes, ServeOrder, VersionOrder
+from tidemill.runtime.model import background
+from tidemill.runtime.model.predictor import Answer, Golden
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.store.objects import Store
 
 PATIENCE = 90.0
 """Seconds until a test gives up waiting; nothing is asserted about how long anything takes."""
@@ -116,7 +116,7 @@ def publisher(store: Store) -> Callable[..., VersionOrder]:
             {
                 "model.onnx": linear_model(weights, classifies=classifies),
                 "signature.json": json.dumps(said.to_wire()).encode(),
-                "typical.json": typical.of(golden(weights).matrix, said, seed=1).to_json(),
+                "typical.json": background.of(golden(weights).matrix, said, seed=1).to_json(),
                 "golden.json": golden(weights, classifies=classifies).to_json(),
             },
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tidemill.runtime.objects import Store
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, pods, publisher, until
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tidemill.runtime.objects import Store
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.model.signature import Feature
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, pods, publisher, signature
 

@@ -16,19 +16,21 @@ import pytest
 
 from support import gateway
 from tidemill.api.checks import Check
-from tidemill.contract import CheckOrder, LogColumn, VersionOrder, counts_folder, prediction_folder
-from tidemill.runtime import typical
-from tidemill.runtime.monitor import check
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Answer
+from tidemill.contract.layout import LogColumn, counts_folder, prediction_folder
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.log.counters import SLOT, Counters
+from tidemill.runtime.log.counts import parse
+from tidemill.runtime.log.records import Author, Prediction, PredictionFile
+from tidemill.runtime.log.writer import Log
+from tidemill.runtime.model import background
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.monitor import job
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
-from tidemill.runtime.profile.counts import parse
-from tidemill.runtime.serve.counters import SLOT, Counters
-from tidemill.runtime.serve.features import Features, Rows
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.log import Log
-from tidemill.runtime.serve.records import Author, Prediction, PredictionFile
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.protocol.features import Features, Rows
+from tidemill.runtime.store.objects import Store
 
 from .conftest import TOWARDS_SIZE, golden, linear_model, pods, until
 
@@ -82,7 +84,7 @@ def publish(store: Store, name: str = "house-1", signature: Signature = SIGNATUR
         {
             "model.onnx": linear_model(TOWARDS_SIZE),
             "signature.json": json.dumps(signature.to_wire()).encode(),
-            "typical.json": typical.of(golden(TOWARDS_SIZE).matrix, SIGNATURE, seed=1).to_json(),
+            "typical.json": background.of(golden(TOWARDS_SIZE).matrix, SIGNATURE, seed=1).to_json(),
             "golden.json": golden(TOWARDS_SIZE).to_json(),
             "profile.json": learnt(signature).to_json(),
         },
@@ -130,7 +132,7 @@ def both_ways(store: Store, version: VersionOrder, start: float, end: float, **o
     found = []
     views = Watched(store), Watched(store, without="/counts/")
     for view in views:
-        check.run(order, view)  # type: ignore[arg-type]
+        job.run(order, view)  # type: ignore[arg-type]
         (key,) = [entry.key for entry in store.list("ns/monitors/watch") if entry.key.endswith("result.json")]
         found.append(orjson.loads(store.get(key)))
         store.delete(key)
@@ -362,7 +364,7 @@ async def test_a_store_that_does_not_take_counts_gets_them_later(store: Store, v
 async def test_finished_counts_that_nobody_takes_are_dropped_before_they_fill_the_memory(
     store: Store, version: VersionOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.runtime.serve.counters.MOST_WAITING", 5_000)
+    monkeypatch.setattr("tidemill.runtime.log.counters.MOST_WAITING", 5_000)
     pod = Pod(store, version)
     pod.log.use(store)
 

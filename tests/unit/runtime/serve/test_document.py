@@ -17,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tidemill.runtime import typical
-from tidemill.runtime.predictor import Answer, Predictor
-from tidemill.runtime.serve.gate import Gate
-from tidemill.runtime.serve.model import Identity, Model
-from tidemill.runtime.serve.openapi import document
-from tidemill.runtime.serve.requests import Bounds
-from tidemill.runtime.serve.serving import Serving
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model import background
+from tidemill.runtime.model.predictor import Answer, Predictor
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.serve.app import Gate
+from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.handlers.openapi import document
+from tidemill.runtime.serve.http.bodies import Bounds
+from tidemill.runtime.serve.version.model import Identity, Model
 
 BASE = "/v2/models/house"
 NUMBERS = Signature(
@@ -59,7 +59,7 @@ class Server:
 
     def __init__(self, signature: Signature) -> None:
         predictor = Predictor(signature, lambda matrix: answer(signature, matrix), compiled=True)
-        predictor.typical = typical.of(np.random.default_rng(1).normal(size=(50, 2)), signature, seed=1).to_json()
+        predictor.typical = background.of(np.random.default_rng(1).normal(size=(50, 2)), signature, seed=1).to_json()
         serving = Serving(Identity("ns", "houses", "house", "house-1", "sha256:0", "Stable"), boot="boot")
         self.gate = Gate(serving)
         self.gate.swap(Model(serving.identity, predictor))

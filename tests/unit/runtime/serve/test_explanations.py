@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.signature import Feature
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.model.signature import Feature
 
 from .conftest import Pod, signature
 from .hostility import BASE

@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from tidemill.contract import VersionOrder
+from tidemill.contract.serving import VersionOrder
 
 ANSWERS = """
 import json, sys
 from pathlib import Path
 import numpy as np
 import tidemill.cli.serve, tidemill.runtime.serve.local
-from tidemill.runtime.serve.gate import Gate
-from tidemill.runtime.serve.loading import from_folder
-from tidemill.runtime.serve.model import Identity, Model
-from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.serve.app import Gate
+from tidemill.runtime.serve.version.loading import from_folder
+from tidemill.runtime.serve.version.model import Identity, Model
+from tidemill.runtime.serve.handlers.context import Serving
 
 identity = Identity("ns", "houses", "house", "house-1", "sha256:" + "1" * 64, "Stable")
 gate = Gate(Serving(identity, boot="b"))
@@ -29,7 +29,7 @@ print(json.dumps([json.loads(content)["predictions"], sorted(sys.modules)]))
 
 UNNEEDED = {
     "the kinds of the operator": "tidemill.api.dataset",
-    "orders of runs": "tidemill.contract",
+    "orders of runs": "tidemill.contract.orders",
     "the log's file format": "pyarrow",
     "learning": "sklearn",
     "asking a candidate": "aiohttp",

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidemill.runtime.objects import Store
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, pods, publisher, until
 from .hostility import BASE, CHUNKED, MB, MOST, attacked, connected, forget_peak, head, peak, poured
-from .test_load import in_flight
+from .telemetry.test_in_flight import in_flight
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tidemill.runtime.failures import StoreUnreachable
-from tidemill.runtime.serve.log import Log
+from tidemill.runtime.log.writer import Log
 
 HOUR = 3600.0
 

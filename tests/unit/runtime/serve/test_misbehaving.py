@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.objects import Store
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, pods, publisher
 from .test_rollouts import versions

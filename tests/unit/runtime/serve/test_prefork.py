@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from support import gateway
-from tidemill.contract import VersionOrder
-from tidemill.runtime.objects import Store
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, publisher, until
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.objects import Store
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, pods, publisher, signature, until
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.codec import Codec
-from tidemill.runtime.serve.features import Features, Rows
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.records import Author, Prediction, PredictionFile
-from tidemill.runtime.serve.refusal import Refused
-from tidemill.runtime.serve.rows import RowCodec
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.log.records import Author, Prediction, PredictionFile
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.features import Features, Rows
+from tidemill.runtime.protocol.infer import Codec
+from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, signature, until
 

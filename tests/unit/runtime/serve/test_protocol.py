@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.runtime.objects import Store
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, pods, publisher, until
 

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.features import NO_CATEGORIES, Features, Rows
-from tidemill.runtime.serve.feedback import Label
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile, spelled_all
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.log.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile, spelled_all
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Feature
+from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
+from tidemill.runtime.protocol.feedback import Label
 
 from .conftest import signature
 

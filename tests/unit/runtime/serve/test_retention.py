@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tidemill.runtime.objects import Store
-from tidemill.runtime.serve import retention
-from tidemill.runtime.serve.retention import Retention
+from tidemill.runtime.log import retention
+from tidemill.runtime.log.retention import Retention
+from tidemill.runtime.store.objects import Store
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0

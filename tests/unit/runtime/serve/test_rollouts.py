@@ -15,9 +15,9 @@ import pytest
 from onnx import TensorProto, helper
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.objects import Store
-from tidemill.runtime.serve.metrics import HELP
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.serve.telemetry.metrics import HELP
+from tidemill.runtime.store.objects import Store
 
 from .conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, all_ready, golden, pods, publisher, signature, until
 from .test_processes import logged

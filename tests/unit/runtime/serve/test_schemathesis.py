@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from tidemill.runtime.objects import Store
+from tidemill.runtime.store.objects import Store
 
 from .conftest import Pod, pods, publisher, signature
 from .hostility import BASE, watched

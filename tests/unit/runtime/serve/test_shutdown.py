@@ -12,10 +12,10 @@ import httpx
 import pytest
 import uvicorn
 
-from tidemill.contract import VersionOrder
+from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.serve.server import LAST_FLUSH, LAST_REQUESTS, WORK_SECONDS
-from tidemill.runtime.serve.state import State
-from tidemill.runtime.serve.stopping import LAST_SECONDS, Server
+from tidemill.runtime.serve.shutdown import LAST_SECONDS, Server
+from tidemill.runtime.serve.version.readiness import State
 
 from .conftest import PATIENCE, free_port, until
 

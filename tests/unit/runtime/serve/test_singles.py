@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.features import NO_CATEGORIES, Features, Rows
-from tidemill.runtime.serve.feedback import Label
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.lag import Lags
-from tidemill.runtime.serve.log import Log
-from tidemill.runtime.serve.records import Author, Prediction, PredictionFile
-from tidemill.runtime.serve.singles import MOST_ROWS, Singles, SinglesLog
+from tidemill.runtime.log.records import Author, Prediction, PredictionFile
+from tidemill.runtime.log.single_rows import MOST_ROWS, Singles, SinglesLog
+from tidemill.runtime.log.writer import Log
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
+from tidemill.runtime.protocol.feedback import Label
+from tidemill.runtime.serve.telemetry.label_lag import Lags
 
 from .conftest import signature
 

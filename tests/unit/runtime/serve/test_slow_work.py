@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime import typical
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Answer, Golden
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.model import background
+from tidemill.runtime.model.predictor import Answer, Golden
+from tidemill.runtime.store.objects import Store
 
 from .conftest import pods, signature, until
 from .hostility import BASE, connected, head, rest, watched
@@ -71,7 +71,7 @@ def slow_version(store: Store) -> VersionOrder:
         {
             "model.onnx": bytes(model.SerializeToString()),
             "signature.json": json.dumps(signature().to_wire()).encode(),
-            "typical.json": typical.of(rows, signature(), seed=1).to_json(),
+            "typical.json": background.of(rows, signature(), seed=1).to_json(),
             "golden.json": golden.to_json(),
         },
     )

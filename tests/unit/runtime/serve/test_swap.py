@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.objects import Store
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.store.objects import Store
 
 from .conftest import AGAINST_SIZE, PATIENCE, free_port, until
 

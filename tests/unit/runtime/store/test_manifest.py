@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.manifest import Manifest, digest_of, entry_of
+from tidemill.runtime.store.manifest import Manifest, digest_of, entry_of
 
 
 @settings(deadline=None)

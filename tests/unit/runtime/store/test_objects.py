@@ -10,7 +10,7 @@ import pytest
 
 from support import gateway
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
-from tidemill.runtime.objects import Store, TooLargeError
+from tidemill.runtime.store.objects import Store, TooLargeError
 
 
 @pytest.fixture(scope="module")

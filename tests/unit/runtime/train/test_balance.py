@@ -12,9 +12,9 @@ import pytest
 
 from support import revisions
 from tidemill.api.trainingjob import ServedRows
-from tidemill.contract import Ingested
-from tidemill.runtime import predictor
-from tidemill.runtime.objects import Store
+from tidemill.contract.reports import Ingested
+from tidemill.runtime.model import predictor
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.train.rows import Material, gather
 
 ROWS, SERVED = 800, 300

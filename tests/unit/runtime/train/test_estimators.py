@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.utils import all_estimators
 
-from tidemill.runtime import artifact
 from tidemill.runtime.failures import InvalidParameters, UnknownEstimator
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.model import artifact
+from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.train.estimators import KNOWN, find, make
 from tidemill.runtime.train.preprocessing import prepare
 

@@ -24,9 +24,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
-from tidemill.runtime import compiled
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model import onnx
+from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.train.branches import FEWEST_NODES, turned
 from tidemill.runtime.train.estimators import find, make
 from tidemill.runtime.train.graph import quickened
@@ -283,16 +283,16 @@ def test_a_large_model_is_held_in_less_memory_and_gives_the_same_bits(
         target="t",
         classes=(0, 1),
     )
-    as_it_is = compiled.compiled(file, said)(ROWS)
-    monkeypatch.setattr(compiled, "SLIMMED", range(1 << 10, 64 << 20))
+    as_it_is = onnx.compiled(file, said)(ROWS)
+    monkeypatch.setattr(onnx, "SLIMMED", range(1 << 10, 64 << 20))
 
-    slim = compiled.compiled(file, said)
+    slim = onnx.compiled(file, said)
 
     for rows in (ROWS, ROWS[:1]):
         assert slim(rows).values.tobytes() == as_it_is.values[: len(rows)].tobytes()
         assert slim(rows).probabilities.tobytes() == as_it_is.probabilities[: len(rows)].tobytes()
-    monkeypatch.setattr(compiled.tempfile, "tempdir", str(tmp_path / "nowhere"))
-    assert compiled.compiled(file, said)(ROWS).values.tobytes() == as_it_is.values.tobytes(), "no disk, no harm"
+    monkeypatch.setattr(onnx.tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert onnx.compiled(file, said)(ROWS).values.tobytes() == as_it_is.values.tobytes(), "no disk, no harm"
     file.write_bytes(file.read_bytes()[:5_000])
     with pytest.raises(ArtifactCorrupt, match="no ONNX model that can be run here"):
-        compiled.compiled(file, said)
+        onnx.compiled(file, said)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tidemill.runtime.predictor import Answer, Matrix
-from tidemill.runtime.signature import Feature
+from tidemill.runtime.model.predictor import Answer, Matrix
+from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.train.importance import know_too_much, permutation_importance
 
 CHANCE = np.random.default_rng(0)

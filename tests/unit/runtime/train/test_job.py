@@ -14,13 +14,13 @@ from pyarrow import parquet
 
 from support import revisions
 from tidemill.api.conditions import Reason
-from tidemill.contract import Ingested, Trained
-from tidemill.runtime import predictor
-from tidemill.runtime.encoding import encode
+from tidemill.contract.reports import Ingested, Trained
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.objects import Store
+from tidemill.runtime.model import predictor
+from tidemill.runtime.model.encoding import encode
+from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.profile import Profile
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables.schema import HOLDOUT
 
 WINDOW = {

@@ -17,9 +17,10 @@ import pytest
 from support import revisions
 from tidemill.api.conditions import Reason
 from tidemill.api.tuning import Tuning
-from tidemill.contract import Ingested, RunReport, Trained, TrainOrder
+from tidemill.contract.orders import TrainOrder
+from tidemill.contract.reports import Ingested, RunReport, Trained
 from tidemill.runtime.failures import InvalidParameters, RunFailed, TrainingFailed
-from tidemill.runtime.objects import Store
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables.schema import HOLDOUT
 from tidemill.runtime.train import estimators, tuning
 from tidemill.runtime.train.folds import folds

@@ -13,9 +13,9 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from support import gateway, revisions
-from tidemill.contract import RunReport
-from tidemill.runtime import predictor
-from tidemill.runtime.objects import Store
+from tidemill.contract.reports import RunReport
+from tidemill.runtime.model import predictor
+from tidemill.runtime.store.objects import Store
 
 
 @pytest.fixture(params=["folder", "s3"])

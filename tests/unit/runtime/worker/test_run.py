@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tidemill.api.conditions import Reason
-from tidemill.contract import RunReport
-from tidemill.runtime import run as runs
+from tidemill.contract.reports import RunReport
+from tidemill.runtime.worker import run as runs
 
 
 def carried_out(tmp_path: Path, order: Any, *, store: bool = True) -> tuple[int, RunReport]:

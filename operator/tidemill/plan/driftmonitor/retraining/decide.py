@@ -12,14 +12,15 @@ from tidemill.api.durations import delta
 from tidemill.api.monitorstatus import DriftMonitorStatus, RetrainingOutcome, RetrainingStatus
 from tidemill.api.retraining import Retraining
 from tidemill.children import names, versions
-from tidemill.plan import outcomes, retraining
-from tidemill.plan.causes import Occasion, Situation, occasions
-from tidemill.plan.inference.choice import choose
-from tidemill.plan.inference.sight import Seen, see
-from tidemill.plan.plan import Notice
-from tidemill.plan.reading import every, find
-from tidemill.plan.retraining import Block, Case
-from tidemill.plan.windows import UnusableScheduleError, next_tick
+from tidemill.plan.driftmonitor.retraining import guards
+from tidemill.plan.driftmonitor.retraining import history as outcomes
+from tidemill.plan.driftmonitor.retraining.guards import Block, Case
+from tidemill.plan.driftmonitor.retraining.triggers import Occasion, Situation, occasions
+from tidemill.plan.driftmonitor.windows import UnusableScheduleError, next_tick
+from tidemill.plan.inferenceservice.observed import Seen, see
+from tidemill.plan.inferenceservice.selection import choose
+from tidemill.plan.lookup import every, find
+from tidemill.plan.types import Notice
 from tidemill.plan.world import Manifest, World
 
 TURN: Final = timedelta(seconds=2)
@@ -75,14 +76,14 @@ def decide(
     )
     asking = occasions(situation)
     case = _case(situation, service, seen, world)
-    held = retraining.blocks(case)
+    held = guards.blocks(case)
     active = outcomes.live(history)
     base = RetrainingStatus(
         active=active.training_job if active else "",
         last_time=history[0].at if history else None,
-        next_eligible=retraining.eligible_at(policy, history),
-        runs_in_budget=retraining.in_budget(policy, history, now),
-        consecutive_rejected=outcomes.consecutive_rejected(history, retraining.reset_at(monitor)),
+        next_eligible=guards.eligible_at(policy, history),
+        runs_in_budget=guards.in_budget(policy, history, now),
+        consecutive_rejected=outcomes.consecutive_rejected(history, guards.reset_at(monitor)),
         blocked=tuple(dict.fromkeys(str(block.reason) for block in held)) if status.last_run else (),
         due=tuple(occasion.cause for occasion in asking),
         due_since=(monitor.status.retraining.due_since or now.replace(microsecond=0)) if asking else None,
@@ -104,7 +105,7 @@ def _answered(case: Case, asking: tuple[Occasion, ...]) -> tuple[Occasion | None
     """The first occasion that nothing holds back, or what holds back the first of them."""
     waits: tuple[Block, ...] = ()
     for occasion in asking:
-        blocks = retraining.blocks(case, occasion.cause)
+        blocks = guards.blocks(case, occasion.cause)
         if not blocks:
             return occasion, ()
         waits = waits or blocks
@@ -184,8 +185,8 @@ def _order(situation: Situation, service: InferenceService, occasion: Occasion, 
         update={
             "active": "" if observing else occasion.name,
             "last_time": ordered.at,
-            "next_eligible": retraining.eligible_at(policy, history),
-            "runs_in_budget": retraining.in_budget(policy, history, now),
+            "next_eligible": guards.eligible_at(policy, history),
+            "runs_in_budget": guards.in_budget(policy, history, now),
             "would_have": occasion.name if observing else "",
         }
     )

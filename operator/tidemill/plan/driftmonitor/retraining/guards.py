@@ -20,7 +20,7 @@ from tidemill.api.monitorstatus import CheckStatus, RetrainingOutcome, WindowRun
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
 from tidemill.plan import unsupported
-from tidemill.plan.outcomes import consecutive_rejected, live
+from tidemill.plan.driftmonitor.retraining.history import consecutive_rejected, live
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tidemill.api.checks import SOUNDNESS_TYPES
 from tidemill.api.monitorstatus import CheckStatus, Reference, RetrainingOutcome, WindowRun
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
-from tidemill.plan import windows
+from tidemill.plan.driftmonitor import windows
 
 
 @dataclass(frozen=True, slots=True)

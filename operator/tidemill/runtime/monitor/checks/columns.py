@@ -8,19 +8,19 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from tidemill.api.checks import Check, CheckVerdict, Moved, QualityRule
-from tidemill.contract import CheckOutcome
-from tidemill.runtime.monitor import answers, joint
-from tidemill.runtime.monitor.comparison import (
+from tidemill.contract.reports import CheckOutcome
+from tidemill.runtime.monitor.checks import multivariate, quality
+from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
+from tidemill.runtime.monitor.statistics.comparison import (
     Comparison,
     distance,
     missing_share,
     out_of_range_share,
     unknown_share,
 )
-from tidemill.runtime.monitor.evidence import Evidence, plain
-from tidemill.runtime.monitor.thresholds import Threshold, no_data
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.numerical import NumericalProfile
+from tidemill.runtime.scoring.verdicts import Threshold, no_data
 
 WORST = 5
 FEWEST_VALUES = 30
@@ -225,14 +225,14 @@ _JUDGES: Final[Mapping[str, Callable[[Check, Evidence], CheckOutcome]]] = Mappin
         "DataQuality": data_quality,
         "FeatureDrift": feature_drift,
         "PredictionDrift": prediction_drift,
-        "Multivariate": joint.multivariate_drift,
-        "DomainClassifier": joint.domain_classifier,
-        "OutlierShare": joint.outlier_share,
-        "Performance": answers.performance,
-        "EstimatedPerformance": answers.estimated_performance,
-        "ConceptDrift": answers.concept_drift,
-        "Fairness": answers.fairness_of,
-        "Timeliness": answers.timeliness,
+        "Multivariate": multivariate.multivariate_drift,
+        "DomainClassifier": multivariate.domain_classifier,
+        "OutlierShare": multivariate.outlier_share,
+        "Performance": quality.performance,
+        "EstimatedPerformance": quality.estimated_performance,
+        "ConceptDrift": quality.concept_drift,
+        "Fairness": quality.fairness_of,
+        "Timeliness": quality.timeliness,
     }
 )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from tidemill.api.checks import Check, Moved
-from tidemill.contract import CheckOutcome
-from tidemill.runtime.monitor import classifier, outliers
-from tidemill.runtime.monitor.confidence import z_of
-from tidemill.runtime.monitor.evidence import Evidence, Joint, plain
-from tidemill.runtime.monitor.thresholds import Threshold, finite, no_data
+from tidemill.contract.reports import CheckOutcome
+from tidemill.runtime.monitor.evidence.evidence import Evidence, Joint, plain
+from tidemill.runtime.monitor.statistics import classifier, outliers
+from tidemill.runtime.monitor.statistics.confidence import z_of
+from tidemill.runtime.scoring.verdicts import Threshold, finite, no_data
 
 LEVEL: Final = 0.01
 """A distance whose chance is larger than this is none."""

@@ -11,15 +11,16 @@ import numpy as np
 
 from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.durations import delta
-from tidemill.contract import CheckOutcome, LogColumn
-from tidemill.runtime.monitor import concept, estimation, fairness, multiclass, probabilities
-from tidemill.runtime.monitor.confidence import Interval, interval, take, z_of
-from tidemill.runtime.monitor.evidence import Evidence, Reference
-from tidemill.runtime.monitor.performance import Classified, NotMeasurable, classified, measure
-from tidemill.runtime.monitor.space import Space
-from tidemill.runtime.monitor.thresholds import no_data
+from tidemill.contract.layout import LogColumn
+from tidemill.contract.reports import CheckOutcome
+from tidemill.runtime.monitor.evidence.evidence import Evidence, Reference
+from tidemill.runtime.monitor.statistics import concept, estimation, fairness, multiclass, probabilities
+from tidemill.runtime.monitor.statistics.confidence import Interval, interval, take, z_of
+from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable, classified, measure
+from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
-from tidemill.runtime.train.measures import ERRORS
+from tidemill.runtime.scoring.scorers import ERRORS
+from tidemill.runtime.scoring.verdicts import no_data
 
 
 def performance(check: Check, evidence: Evidence) -> CheckOutcome:

@@ -8,10 +8,10 @@ from typing import Final
 import pyarrow as pa
 
 from tidemill.api.checks import Check
-from tidemill.contract import LogColumn
-from tidemill.runtime.monitor import embedding, reconstruction
-from tidemill.runtime.monitor.evidence import Joint
-from tidemill.runtime.monitor.space import Space
+from tidemill.contract.layout import LogColumn
+from tidemill.runtime.monitor.evidence.evidence import Joint
+from tidemill.runtime.monitor.statistics import embedding, reconstruction
+from tidemill.runtime.monitor.statistics.space import Space
 
 TOGETHER: Final = frozenset({"Multivariate", "DomainClassifier", "OutlierShare"})
 LEAST_FOR_COMPONENTS: Final = 8

@@ -12,21 +12,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidemill.contract import CheckOrder, LogColumn, TimeRange, label_folder, prediction_folder
-from tidemill.runtime.monitor import counted, ordered, probabilities, window
-from tidemill.runtime.monitor.comparison import compare
-from tidemill.runtime.monitor.conforming import conformed, kinds_of
-from tidemill.runtime.monitor.duplicates import Duplicates
-from tidemill.runtime.monitor.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
-from tidemill.runtime.monitor.newest import Newest
-from tidemill.runtime.monitor.performance import Predicted, classified
-from tidemill.runtime.monitor.sampling import Sample
-from tidemill.runtime.monitor.together import TOGETHER, Together
-from tidemill.runtime.objects import Store
+from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
+from tidemill.contract.orders import CheckOrder, TimeRange
+from tidemill.runtime.log import reader
+from tidemill.runtime.log.conforming import conformed, kinds_of
+from tidemill.runtime.log.counts import SLOT, Counts
+from tidemill.runtime.log.duplicates import Duplicates
+from tidemill.runtime.log.newest import Newest
+from tidemill.runtime.log.sampling import Sample
+from tidemill.runtime.monitor.evidence import counted
+from tidemill.runtime.monitor.evidence.accumulators import TOGETHER, Together
+from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
+from tidemill.runtime.monitor.statistics import ordered, probabilities
+from tidemill.runtime.monitor.statistics.comparison import compare
+from tidemill.runtime.monitor.statistics.performance import Predicted, classified
 from tidemill.runtime.profile import Counter, Profile
 from tidemill.runtime.profile.categorical import CategoricalProfile
-from tidemill.runtime.profile.counts import SLOT, Counts
 from tidemill.runtime.profile.numerical import NumericalProfile
+from tidemill.runtime.store.objects import Store
 
 SAMPLED: Final = 5_000
 """Rows of the window that a classifier or an estimate of performance looks at."""
@@ -54,12 +57,12 @@ class _Gathering:
         types = {check.type for check in order.checks}
         measured = not types.isdisjoint({"Performance", "EstimatedPerformance"})
         self.answers = (*OUTPUTS, LogColumn.PROBABILITIES) if measured else OUTPUTS
-        self.skipped, self.label_skipped = window.Skipped([]), window.Skipped([])
+        self.skipped, self.label_skipped = reader.Skipped([]), reader.Skipped([])
         self.features, self.outputs = Counter(reference.features), Counter(reference.outputs)
         self.samples = self.answered = self.skewed = self.misplaced = 0
         self.newest: int | None = None
         self.slots = np.zeros(_SLOTS, np.int64)
-        self.matched = Newest(window.MOST_LABELS, LogColumn.TIME)
+        self.matched = Newest(reader.MOST_LABELS, LogColumn.TIME)
         self.told_apart = _told_apart(order)
         self.grouped = sorted({check.column for check in order.checks if check.type == "Fairness" and check.column})
         self.groups: dict[str, dict[str, dict[str, int]]] = {name: {} for name in self.grouped}
@@ -81,18 +84,18 @@ class _Gathering:
         wanted = {column.name for column in (*self.reference.features.columns, *self.reference.outputs.columns)}
         wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *self.answers}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
-        parts = window.keys(store, prediction_folder(order.namespace, order.service), order.start, order.end)
+        parts = reader.keys(store, prediction_folder(order.namespace, order.service), order.start, order.end)
         start = order.start
         if order.count:
-            start = window.start_of_newest(store, parts, start, order.end, order.count)
+            start = reader.start_of_newest(store, parts, start, order.end, order.count)
         known = counted.read(order, self.reference, store, parts) if counted.suffices(order) else None
         held = frozenset(known.parts) if known else frozenset()
         labels = self._labels()
         unread = [part for part in parts if part not in held]
-        for batch in window.rows(store, unread, lambda names: [name for name in names if name in wanted], self.skipped):
-            self._add(window.within(batch, start, order.end))
+        for batch in reader.rows(store, unread, lambda names: [name for name in names if name in wanted], self.skipped):
+            self._add(reader.within(batch, start, order.end))
             if order.labelled is None:
-                self._match(window.within(batch, start, order.end), labels)
+                self._match(reader.within(batch, start, order.end), labels)
         if order.labelled is not None:
             self._match_earlier(order.labelled, labels)
         elif held and len(labels.keys):
@@ -124,14 +127,14 @@ class _Gathering:
         )
         return evidence, self._warnings(labels, start)
 
-    def _labels(self) -> window.Labels:
+    def _labels(self) -> reader.Labels:
         """All labels that may belong to the order's rows; none are looked for where nobody asks."""
         order = self.order
         if order.labels is False:
-            return window.NO_LABELS
+            return reader.NO_LABELS
         since = order.start if order.labelled is None else min(order.start, order.labelled.start)
-        parts = window.keys(self.store, label_folder(order.namespace, order.service), since, None)
-        return window.labels(self.store, parts, self.label_skipped)
+        parts = reader.keys(self.store, label_folder(order.namespace, order.service), since, None)
+        return reader.labels(self.store, parts, self.label_skipped)
 
     def _add_counts(self, found: Counts) -> None:
         """What pods have counted, where `_add` and `_look_at_types` have not seen the rows."""
@@ -188,7 +191,7 @@ class _Gathering:
                     continue
             self.mismatches[feature.name] = self.mismatches.get(feature.name, 0) + table.num_rows
 
-    def _match(self, table: pa.Table, labels: window.Labels) -> None:
+    def _match(self, table: pa.Table, labels: reader.Labels) -> None:
         """Keep the monitored version's answers that have labels."""
         own = _answered_by(self.order.version.digest, table)
         if not len(labels.keys) or LogColumn.PREDICTION not in own.schema.names:
@@ -201,16 +204,16 @@ class _Gathering:
         self.skewed += int((when < kept.column(LogColumn.TIME).cast(pa.int64()).to_numpy()).sum())
         self.matched.add(kept.append_column(LogColumn.LABEL, values))
 
-    def _match_earlier(self, span: TimeRange, labels: window.Labels) -> None:
+    def _match_earlier(self, span: TimeRange, labels: reader.Labels) -> None:
         """Labels take time: of the rows they are for, only what is needed is read again."""
         folder = prediction_folder(self.order.namespace, self.order.service)
-        self._match_parts(window.keys(self.store, folder, span.start, span.end), span, labels)
+        self._match_parts(reader.keys(self.store, folder, span.start, span.end), span, labels)
 
-    def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: window.Labels) -> None:
+    def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: reader.Labels) -> None:
         wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *self.answers}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
-        for batch in window.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
-            self._match(window.within(batch, span.start, span.end), labels)
+        for batch in reader.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
+            self._match(reader.within(batch, span.start, span.end), labels)
 
     def _count_groups(self, name: str, own: pa.Table) -> None:
         column = LogColumn.FEATURE + name
@@ -279,7 +282,7 @@ class _Gathering:
         drawn = None if self.sample is None else self.sample.table()
         return {name: joint.found(drawn) for name, joint in self.together.items()}
 
-    def _warnings(self, labels: window.Labels, start: datetime) -> tuple[str, ...]:
+    def _warnings(self, labels: reader.Labels, start: datetime) -> tuple[str, ...]:
         warnings = self.skipped.warnings() + self.label_skipped.warnings() + labels.warnings()
         if self.matched.left_out:
             warnings += (f"{self.matched.left_out:,} labelled rows are more than are judged; the newest count",)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tidemill.contract import CheckOrder, counts_folder
-from tidemill.runtime.monitor import window
-from tidemill.runtime.monitor.evidence import Reference
-from tidemill.runtime.objects import TooLargeError
+from tidemill.contract.layout import counts_folder
+from tidemill.contract.orders import CheckOrder
+from tidemill.runtime.log import reader
+from tidemill.runtime.log.counts import LARGEST, SLOT, SUFFIX, Counts, Named, parse, short
+from tidemill.runtime.monitor.evidence.evidence import Reference
 from tidemill.runtime.profile import ProfileError
-from tidemill.runtime.profile.counts import LARGEST, SLOT, SUFFIX, Counts, Named, parse, short
+from tidemill.runtime.store.objects import TooLargeError
 
 OF_COLUMNS: Final = frozenset({"DataQuality", "FeatureDrift", "PredictionDrift", "External"})
 """Checks that look at columns one by one, for which counts are all there is to know."""
@@ -42,7 +43,7 @@ def suffices(order: CheckOrder) -> bool:
     )
 
 
-def read(order: CheckOrder, reference: Reference, store: window.Store, parts: Sequence[str]) -> Counted | None:
+def read(order: CheckOrder, reference: Reference, store: reader.Store, parts: Sequence[str]) -> Counted | None:
     """What pods have counted of the window on this version's bins; None where that is nothing.
 
     Counts that cannot be read are left out, and so are those of other bins: then the rows of their parts are read.
@@ -84,9 +85,9 @@ def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Nam
     return chosen
 
 
-def _listed(order: CheckOrder, store: window.Store) -> list[tuple[str, Named]]:
+def _listed(order: CheckOrder, store: reader.Store) -> list[tuple[str, Named]]:
     folder = counts_folder(order.namespace, order.service)
-    first, last = f"{folder}/{window.partition(order.start)}/", f"{folder}/{window.partition(order.end)}0"
+    first, last = f"{folder}/{reader.partition(order.start)}/", f"{folder}/{reader.partition(order.end)}0"
     found = []
     for entry in store.list(folder, after=first):
         if entry.key >= last:
@@ -103,7 +104,7 @@ def _named(key: str) -> Named:
     return named
 
 
-def _get(store: window.Store, key: str) -> bytes:
+def _get(store: reader.Store, key: str) -> bytes:
     try:
         return store.get(key, most=LARGEST)
     except (FileNotFoundError, TooLargeError):

@@ -8,16 +8,16 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from tidemill.contract import LogColumn
-from tidemill.runtime.monitor.comparison import Comparison
-from tidemill.runtime.monitor.embedding import Discrepancy
-from tidemill.runtime.monitor.performance import Classified, Predicted
-from tidemill.runtime.monitor.reconstruction import Shift
-from tidemill.runtime.monitor.space import Space
-from tidemill.runtime.profile.counts import OUTPUTS, as_logged
+from tidemill.contract.layout import LogColumn
+from tidemill.runtime.log.counts import OUTPUTS, as_logged
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.monitor.statistics.comparison import Comparison
+from tidemill.runtime.monitor.statistics.embedding import Discrepancy
+from tidemill.runtime.monitor.statistics.performance import Classified, Predicted
+from tidemill.runtime.monitor.statistics.reconstruction import Shift
+from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.profile.profile import Profile
-from tidemill.runtime.signature import Feature, Signature
 
 __all__ = ["OUTPUTS", "Evidence", "Joint", "Labelled", "Reference", "plain"]
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pyarrow as pa
 from pydantic import ValidationError
 
-from tidemill.contract import OUTSIDE_DIGEST, CheckOrder, LogColumn, prediction_folder
+from tidemill.contract.layout import LogColumn, prediction_folder
+from tidemill.contract.orders import OUTSIDE_DIGEST, CheckOrder
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.monitor import window
-from tidemill.runtime.monitor.evidence import Reference
-from tidemill.runtime.objects import Store
+from tidemill.runtime.log import reader
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.monitor.evidence.evidence import Reference
 from tidemill.runtime.profile import Profile
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables import schema
 
 MOST_FEATURES = 1_024
@@ -67,5 +68,5 @@ def _parts(order: CheckOrder, store: Store) -> Iterator[pa.Table]:
     assert order.reference is not None
     folder = prediction_folder(order.namespace, order.service)
     for span in order.reference.ranges:
-        parts = window.keys(store, folder, span.start, span.end)
-        yield from window.rows(store, parts, lambda names: names, window.Skipped([]))
+        parts = reader.keys(store, folder, span.start, span.end)
+        yield from reader.rows(store, parts, lambda names: names, reader.Skipped([]))

@@ -12,64 +12,25 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from tidemill.api.modelversion import Measured
-from tidemill.contract import CheckOrder, LogColumn, TimeRange, VersionOrder, prediction_folder
-from tidemill.runtime import manifest
-from tidemill.runtime.artifact import ANSWERS_FILE, EVALUATION_FILE, PROFILE_FILE, SAMPLE_FILE
+from tidemill.contract.layout import LogColumn, prediction_folder
+from tidemill.contract.orders import CheckOrder, TimeRange
+from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.monitor import outside, window
-from tidemill.runtime.monitor.conforming import conformed, kinds_of
-from tidemill.runtime.monitor.evidence import OUTPUTS, Reference
-from tidemill.runtime.monitor.sampling import Sample
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import SIGNATURE_FILE
+from tidemill.runtime.log import reader
+from tidemill.runtime.log.conforming import conformed, kinds_of
+from tidemill.runtime.log.sampling import Sample
+from tidemill.runtime.model.artifact import ANSWERS_FILE, EVALUATION_FILE, PROFILE_FILE, SAMPLE_FILE
+from tidemill.runtime.model.files import VersionFiles
+from tidemill.runtime.model.predictor import SIGNATURE_FILE
+from tidemill.runtime.model.signature import Signature
+from tidemill.runtime.monitor.evidence import external_service
+from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Reference
 from tidemill.runtime.profile import Counter, Profile, ProfiledColumn, ProfileError, empty_profile
-from tidemill.runtime.signature import Signature
+from tidemill.runtime.store.objects import Store
 
 _evaluation: TypeAdapter[tuple[Measured, ...]] = TypeAdapter(tuple[Measured, ...])
 _FITTED_TO = 50_000
 """Rows of earlier windows that bins are fitted to."""
-
-
-class VersionFiles:
-    """The files of a version; each is checked before it is read."""
-
-    def __init__(self, version: VersionOrder, store: Store) -> None:
-        self._version, self._store = version, store
-        self._folder = store.key_of(version.uri)
-        try:
-            text = store.get(f"{self._folder}/{manifest.FILE}")
-        except FileNotFoundError:
-            raise ArtifactCorrupt(
-                f"{version.uri} has no {manifest.FILE}: it was deleted, or never published; train it again"
-            ) from None
-        self._files = manifest.Manifest.verified(text, version.digest, version.uri).files
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._files
-
-    def read(self, name: str) -> bytes:
-        """The file; raises ArtifactCorrupt where it is not what was published."""
-        uri = self._version.uri
-        if name not in self._files:
-            raise ArtifactCorrupt(f"{uri} has no {name}; train the version again")
-        try:
-            content = self._store.get(f"{self._folder}/{name}")
-        except FileNotFoundError:
-            raise ArtifactCorrupt(f"{uri}/{name} is gone; train the version again") from None
-        if manifest.entry_of(content) != self._files[name]:
-            raise ArtifactCorrupt(
-                f"{uri}/{name} is not what was published; nothing of it was used; train the version again"
-            )
-        return content
-
-    def table(self, name: str) -> pa.Table | None:
-        """The rows of a Parquet file; None where the version was made before such files were."""
-        if name not in self._files:
-            return None
-        try:
-            return pq.read_table(pa.BufferReader(self.read(name)))
-        except (pa.ArrowException, OSError) as error:
-            raise ArtifactCorrupt(f"{self._version.uri}/{name} cannot be read: {error}") from error
 
 
 def load_reference(version: VersionOrder, store: Store) -> Reference:
@@ -87,7 +48,11 @@ def load_reference(version: VersionOrder, store: Store) -> Reference:
 
 def of_order(order: CheckOrder, store: Store) -> tuple[Reference, tuple[str, ...]]:
     """What the order compares its window with, and what there is to warn of."""
-    reference = outside.of_order(order, store) if outside.is_outside(order) else load_reference(order.version, store)
+    reference = (
+        external_service.of_order(order, store)
+        if external_service.is_outside(order)
+        else load_reference(order.version, store)
+    )
     other = order.reference
     if other is None:
         return reference, ()
@@ -123,17 +88,17 @@ def of_earlier(
 
     The log is read twice: bins are fitted to some of its rows, then all are counted.
     """
-    skipped = window.Skipped([])
+    skipped = reader.Skipped([])
     wanted = {LogColumn.FEATURE + feature.name for feature in version.signature.features}
     wanted |= {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, *OUTPUTS}
     folder = prediction_folder(order.namespace, order.service)
 
     def rows() -> Iterator[pa.Table]:
-        noted = window.Skipped([])
+        noted = reader.Skipped([])
         for span in ranges:
-            parts = window.keys(store, folder, span.start, span.end)
-            for batch in window.rows(store, parts, lambda names: [name for name in names if name in wanted], noted):
-                yield window.within(batch, span.start, span.end)
+            parts = reader.keys(store, folder, span.start, span.end)
+            for batch in reader.rows(store, parts, lambda names: [name for name in names if name in wanted], noted):
+                yield reader.within(batch, span.start, span.end)
         skipped.parts[:] = noted.parts
 
     found = _fitted(version, rows, OUTPUTS, least=order.minimum_samples)

@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from tidemill.runtime.monitor import ordered
-from tidemill.runtime.monitor.comparison import Comparison
+from tidemill.runtime.html.page import table
+from tidemill.runtime.monitor.statistics import ordered
+from tidemill.runtime.monitor.statistics.comparison import Comparison
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.grid import Integers
 from tidemill.runtime.profile.numerical import Bins, NumericalProfile
-from tidemill.runtime.reports.page import table
 
 _BARS = 20
 _CATEGORIES = 12

@@ -8,13 +8,14 @@ from typing import Final
 
 from tidemill.api.checks import CheckVerdict
 from tidemill.api.monitorstatus import CheckStatus, Health, WindowRun
-from tidemill.contract import CheckOrder, CheckOutcome
-from tidemill.contract_health import ABOVE_THE_WORST, GOOD, WARNING, health
-from tidemill.runtime.monitor import charts
-from tidemill.runtime.monitor.comparison import Comparison, missing_share
-from tidemill.runtime.monitor.evidence import Evidence, plain
-from tidemill.runtime.monitor.timeline import Run, point_of, timeline_section
-from tidemill.runtime.reports.page import Tone, badge, facts, page, section, table, verdict
+from tidemill.contract.health import ABOVE_THE_WORST, GOOD, WARNING, health
+from tidemill.contract.orders import CheckOrder
+from tidemill.contract.reports import CheckOutcome
+from tidemill.runtime.html.page import Tone, badge, facts, page, section, table, verdict
+from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
+from tidemill.runtime.monitor.report import charts
+from tidemill.runtime.monitor.report.timeline import Run, point_of, timeline_section
+from tidemill.runtime.monitor.statistics.comparison import Comparison, missing_share
 
 PICTURES = 6
 TORN = 0.1

@@ -9,8 +9,8 @@ from html import escape
 from typing import Final, NamedTuple
 
 from tidemill.api.checks import CheckVerdict
-from tidemill.contract import CheckOutcome
-from tidemill.runtime.reports.page import section, table
+from tidemill.contract.reports import CheckOutcome
+from tidemill.runtime.html.page import section, table
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 440, 150, 48, 8, 16, 26
 _COLOUR: Final[Mapping[str, str]] = {"Passing": "good", "Warning": "warning", "Failing": "bad", "NoData": "soft"}

@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 
 from tidemill.api.checks import Method
-from tidemill.runtime.monitor import ordered, shares, significance
-from tidemill.runtime.monitor.grouping import groups
-from tidemill.runtime.monitor.thresholds import finite
+from tidemill.runtime.monitor.statistics import ordered, shares, significance
+from tidemill.runtime.monitor.statistics.grouping import groups
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.grid import Integers
 from tidemill.runtime.profile.numerical import NumericalProfile
 from tidemill.runtime.profile.profile import ColumnProfile, Profile
+from tidemill.runtime.scoring.verdicts import finite
 
 _ON_GROUPS: Final[Mapping[str, Callable[[Integers, Integers], float]]] = MappingProxyType(
     {

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.monitor.classifier import delong
-from tidemill.runtime.monitor.performance import Classified, NotMeasurable, Predicted, measure
+from tidemill.runtime.monitor.statistics.classifier import delong
+from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable, Predicted, measure
 from tidemill.runtime.profile.grid import Floats
-from tidemill.runtime.train.measures import ERRORS
+from tidemill.runtime.scoring.scorers import ERRORS
 
 CONFIDENCE: Final = 0.95
 _WORK: Final = 4_000_000

@@ -23,10 +23,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.monitor.confidence import CONFIDENCE, take, z_of
-from tidemill.runtime.monitor.performance import Classified, NotMeasurable
+from tidemill.runtime.monitor.statistics.confidence import CONFIDENCE, take, z_of
+from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable
 from tidemill.runtime.profile.grid import Floats, Integers
-from tidemill.runtime.train.measures import ERRORS
+from tidemill.runtime.scoring.scorers import ERRORS
 
 LEAST_HELD_OUT: Final = 50
 FEW: Final = 1000

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tidemill.contract import LogColumn
+from tidemill.contract.layout import LogColumn
 from tidemill.runtime.profile.grid import Floats, Integers
-from tidemill.runtime.train.measures import ERRORS, OF_MANY
+from tidemill.runtime.scoring.scorers import ERRORS, OF_MANY
 
 
 class NotMeasurable(ValueError):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidemill.contract import LogColumn
+from tidemill.contract.layout import LogColumn
 from tidemill.runtime.profile.grid import Floats
 
 

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from tidemill.runtime.serve.model import Identity
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.serve.version.model import Identity
 
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 Ask = Callable[[list[dict[str, Any]]], Awaitable[dict[str, Any]]]

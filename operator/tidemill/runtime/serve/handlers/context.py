@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tidemill.runtime.serve.behind import App
-from tidemill.runtime.serve.events import Events
-from tidemill.runtime.serve.log import Log
-from tidemill.runtime.serve.metrics import Metrics
-from tidemill.runtime.serve.model import Identity, Model
-from tidemill.runtime.serve.requests import Bounds
-from tidemill.runtime.serve.retention import Retention
-from tidemill.runtime.serve.rollout import Rollout
-from tidemill.runtime.serve.state import State
-from tidemill.runtime.serve.trial import Tally
+from tidemill.runtime.log.retention import Retention
+from tidemill.runtime.log.writer import Log
+from tidemill.runtime.serve.http.asgi_client import App
+from tidemill.runtime.serve.http.bodies import Bounds
+from tidemill.runtime.serve.rollout.router import Rollout
+from tidemill.runtime.serve.rollout.trial import Tally
+from tidemill.runtime.serve.telemetry.cloudevents import Events
+from tidemill.runtime.serve.telemetry.metrics import Metrics
+from tidemill.runtime.serve.version.model import Identity, Model
+from tidemill.runtime.serve.version.readiness import State
 
 MOST_WATCHED: Final = 200
 """Requests whose rows are looked at in one go; more are passed over."""

@@ -12,18 +12,18 @@ from typing import Final
 import numpy as np
 import orjson
 
-from tidemill.runtime.answer import Matrix, Unanswerable
 from tidemill.runtime.explain.values import Explained
-from tidemill.runtime.serve.aside import Aside
-from tidemill.runtime.serve.codec import NUMPY, Asked, parse
-from tidemill.runtime.serve.explainer import Explainer
-from tidemill.runtime.serve.kept import Kept
-from tidemill.runtime.serve.model import Model
-from tidemill.runtime.serve.refusal import Refused, bad
-from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
-from tidemill.runtime.serve.responses import Responses
-from tidemill.runtime.serve.serving import Serving
-from tidemill.runtime.typical import Typical
+from tidemill.runtime.model.answer import Matrix, Unanswerable
+from tidemill.runtime.model.background import Typical
+from tidemill.runtime.protocol.errors import Refused, bad
+from tidemill.runtime.protocol.infer import NUMPY, Asked, parse
+from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.handlers.explain_process import Explainer
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.http.responses import Responses
+from tidemill.runtime.serve.version.model import Model
+from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.serve.version.threads import Aside
 
 MOST_ROWS: Final = 16
 """Rows in one request."""

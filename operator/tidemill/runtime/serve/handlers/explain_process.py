@@ -14,12 +14,12 @@ import signal
 import sys
 from typing import Final
 
-from tidemill.runtime.answer import Matrix
 from tidemill.runtime.explain import messages
 from tidemill.runtime.explain.values import Explained
-from tidemill.runtime.serve.kept import Kept
-from tidemill.runtime.serve.refusal import Refused
-from tidemill.runtime.serve.room import room
+from tidemill.runtime.model.answer import Matrix
+from tidemill.runtime.process.memory import room
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.serve.version.open_files import Kept
 
 MOST_WAITING: Final = 8
 SECONDS: Final = 30.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tidemill.runtime.serve import feedback
-from tidemill.runtime.serve.candidate import FORWARDED
-from tidemill.runtime.serve.peers import Peers
-from tidemill.runtime.serve.records import OVERHEAD, LabelBatch
-from tidemill.runtime.serve.refusal import Refused, bad
-from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
-from tidemill.runtime.serve.responses import Responses
-from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.log.records import OVERHEAD, LabelBatch
+from tidemill.runtime.protocol import feedback
+from tidemill.runtime.protocol.errors import Refused, bad
+from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.http.responses import Responses
+from tidemill.runtime.serve.rollout.candidate import FORWARDED
+from tidemill.runtime.serve.rollout.peers import Peers
 
 
 class Labelling:

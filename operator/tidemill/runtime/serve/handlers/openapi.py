@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import tidemill
-from tidemill.runtime.serve.model import Model
-from tidemill.runtime.serve.requests import Bounds
-from tidemill.runtime.serve.tensors import DATATYPES, MOST_DIMENSIONS
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.tensors import DATATYPES, MOST_DIMENSIONS
+from tidemill.runtime.serve.http.bodies import Bounds
+from tidemill.runtime.serve.version.model import Model
 
 Schema = dict[str, Any]
 

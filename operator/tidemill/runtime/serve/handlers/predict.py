@@ -8,24 +8,24 @@ from typing import Any, Final
 
 import orjson
 
-from tidemill.runtime.predictor import Answer, Unanswerable
-from tidemill.runtime.serve.aside import Aside
-from tidemill.runtime.serve.candidate import FORWARDED, SECONDS, Reply
-from tidemill.runtime.serve.codec import Asked, Codec, checked_id
-from tidemill.runtime.serve.events import Exchange
-from tidemill.runtime.serve.features import Rows
-from tidemill.runtime.serve.forwarding import as_wanted, must_be_meant_for, onward, routing_key
-from tidemill.runtime.serve.metrics import UnderWay
-from tidemill.runtime.serve.model import Model
-from tidemill.runtime.serve.records import OVERHEAD, Author, Prediction
-from tidemill.runtime.serve.refusal import Refused, bad
-from tidemill.runtime.serve.requests import Bodies, Receive, Scope, Send, accepted_type
-from tidemill.runtime.serve.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
-from tidemill.runtime.serve.rollout import Rollout
-from tidemill.runtime.serve.rows import RowCodec
-from tidemill.runtime.serve.serving import MOST_WATCHED, Serving
-from tidemill.runtime.serve.singles import SinglesLog
-from tidemill.runtime.serve.split import Split
+from tidemill.runtime.log.records import OVERHEAD, Author, Prediction
+from tidemill.runtime.log.single_rows import SinglesLog
+from tidemill.runtime.model.predictor import Answer, Unanswerable
+from tidemill.runtime.protocol.errors import Refused, bad
+from tidemill.runtime.protocol.features import Rows
+from tidemill.runtime.protocol.infer import Asked, Codec, checked_id
+from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.serve.handlers.context import MOST_WATCHED, Serving
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.http.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
+from tidemill.runtime.serve.rollout.candidate import FORWARDED, SECONDS, Reply
+from tidemill.runtime.serve.rollout.forwarding import as_wanted, must_be_meant_for, onward, routing_key
+from tidemill.runtime.serve.rollout.router import Rollout
+from tidemill.runtime.serve.rollout.split import Split
+from tidemill.runtime.serve.telemetry.cloudevents import Exchange
+from tidemill.runtime.serve.telemetry.metrics import UnderWay
+from tidemill.runtime.serve.version.model import Model
+from tidemill.runtime.serve.version.threads import Aside
 
 logger = logging.getLogger(__name__)
 

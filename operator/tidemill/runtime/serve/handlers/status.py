@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from tidemill.runtime.serve.behind import body_of
-from tidemill.runtime.serve.serving import Serving
+from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.http.asgi_client import body_of
 
 Gauge = tuple[str, dict[str, str], float]
 
@@ -82,7 +82,7 @@ def gauges(serving: Serving) -> list[Gauge]:
 
 def measurements(serving: Serving) -> bytes:
     """What `/tidemill/v1/measurements` answers."""
-    from tidemill.contract_serving import Measurements
+    from tidemill.contract.serving import Measurements
 
     trial = serving.rollout.trial if serving.rollout else None
     direct = serving.direct.to_arm() if serving.direct is not None else None

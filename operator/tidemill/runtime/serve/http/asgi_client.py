@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from tidemill.runtime.serve.requests import Scope
+from tidemill.runtime.serve.http.bodies import Scope
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tidemill.runtime.serve.heads import MOST_HEAD, Heads
+from tidemill.runtime.serve.http.slow_clients import MOST_HEAD, Heads
 
 AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 

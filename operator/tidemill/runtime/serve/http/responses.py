@@ -7,10 +7,10 @@ from typing import Final
 
 import orjson
 
-from tidemill.runtime.serve.model import Identity
-from tidemill.runtime.serve.refusal import Refused
-from tidemill.runtime.serve.requests import Scope, Send
-from tidemill.runtime.serve.state import State
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.serve.http.bodies import Scope, Send
+from tidemill.runtime.serve.version.model import Identity
+from tidemill.runtime.serve.version.readiness import State
 
 JSON: Final = (b"content-type", b"application/json")
 BYTES: Final = (b"content-type", b"application/octet-stream")

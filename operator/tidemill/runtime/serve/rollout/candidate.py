@@ -7,10 +7,10 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve import received
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.received import Malformed
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.serve.rollout import candidate_response
+from tidemill.runtime.serve.rollout.candidate_response import Malformed
 
 if TYPE_CHECKING:
     import aiohttp
@@ -92,7 +92,7 @@ class Candidate:
         length = came.get("inference-header-content-length")
         try:
             header_length = None if length is None else int(length)
-            answer, labels = received.read(content, header_length, rows, self._labels)
+            answer, labels = candidate_response.read(content, header_length, rows, self._labels)
         except (Malformed, ValueError) as error:
             raise Unanswered(f"a malformed answer: {error}") from None
         with contextlib.suppress(ValueError):

@@ -10,11 +10,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve import tensors
-from tidemill.runtime.serve.codec import PREDICT, PROBABILITIES
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.protocol import tensors
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.infer import PREDICT, PROBABILITIES
 
 
 class Malformed(Exception):

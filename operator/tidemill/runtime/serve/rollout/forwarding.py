@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tidemill.runtime.serve.candidate import FEATURES, FORWARDED, Reply
-from tidemill.runtime.serve.codec import Asked
-from tidemill.runtime.serve.model import Model
-from tidemill.runtime.serve.received import trimmed
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.infer import Asked
+from tidemill.runtime.serve.rollout.candidate import FEATURES, FORWARDED, Reply
+from tidemill.runtime.serve.rollout.candidate_response import trimmed
+from tidemill.runtime.serve.version.model import Model
 
 
 def routing_key(asked: Asked, headers: dict[bytes, bytes]) -> str:

@@ -9,8 +9,8 @@ from typing import Final
 
 import orjson
 
-from tidemill.runtime.serve.candidate import FORWARDED
-from tidemill.runtime.serve.feedback import Label
+from tidemill.runtime.protocol.feedback import Label
+from tidemill.runtime.serve.rollout.candidate import FORWARDED
 
 logger = logging.getLogger(__name__)
 

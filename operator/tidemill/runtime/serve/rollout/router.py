@@ -10,21 +10,21 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.breaker import Breaker
-from tidemill.runtime.serve.candidate import Candidate, Reply, Unanswered
-from tidemill.runtime.serve.copies import AT_ONCE, Copies, Copy
-from tidemill.runtime.serve.features import Rows
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.metrics import Metrics
-from tidemill.runtime.serve.records import Author, spelled_all
-from tidemill.runtime.serve.scores import binned
-from tidemill.runtime.serve.split import Split
-from tidemill.runtime.serve.trial import Tally, Trial
+from tidemill.runtime.log.records import Author, spelled_all
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.protocol.features import Rows
+from tidemill.runtime.serve.rollout.candidate import Candidate, Reply, Unanswered
+from tidemill.runtime.serve.rollout.circuit_breaker import Breaker
+from tidemill.runtime.serve.rollout.scores import binned
+from tidemill.runtime.serve.rollout.shadow import AT_ONCE, Copies, Copy
+from tidemill.runtime.serve.rollout.split import Split
+from tidemill.runtime.serve.rollout.trial import Tally, Trial
+from tidemill.runtime.serve.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from tidemill.contract_serving import Routes
-    from tidemill.runtime.serve.model import Model
+    from tidemill.contract.serving import Routes
+    from tidemill.runtime.serve.version.model import Model
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Rollout:
         except OSError as error:
             self.problem = f"the routing table cannot be read: {error}"
             return
-        from tidemill.contract_serving import Routes
+        from tidemill.contract.serving import Routes
 
         self._seen = seen
         try:

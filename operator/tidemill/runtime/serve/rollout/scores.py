@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.labels import Labels
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
 
 TENTHS: Final = 10
 FARTHEST: Final = 1_000

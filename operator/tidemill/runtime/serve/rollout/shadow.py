@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.features import Rows
-from tidemill.runtime.serve.split import Split
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.protocol.features import Rows
+from tidemill.runtime.serve.rollout.split import Split
 
 if TYPE_CHECKING:
-    from tidemill.runtime.serve.trial import Trial
+    from tidemill.runtime.serve.rollout.trial import Trial
 
 MOST_WAITING: Final = 500
 MOST_BYTES: Final = 16 * 1024 * 1024

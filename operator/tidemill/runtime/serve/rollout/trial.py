@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tidemill.runtime.serve.labels import Labels, spelled
+from tidemill.runtime.model.labels import Labels, spelled
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
-    from tidemill.contract_serving import Arm, Measurements
+    from tidemill.contract.serving import Arm, Measurements
 
 BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds of the latency buckets, in seconds."""
@@ -78,7 +78,7 @@ class Tally:
 
     def to_arm(self) -> Arm:
         """This tally as it crosses the pod boundary."""
-        from tidemill.contract_serving import Arm, Latencies
+        from tidemill.contract.serving import Arm, Latencies
 
         return Arm(
             version=self.version,
@@ -199,7 +199,7 @@ class Trial:
 
     def measurements(self, pod: str) -> Measurements:
         """The score so far."""
-        from tidemill.contract_serving import Measurements
+        from tidemill.contract.serving import Measurements
 
         return Measurements(
             pod=pod,

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from tidemill.runtime.serve.features import Features, Rows
+from tidemill.runtime.protocol.features import Features, Rows
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from tidemill.runtime.serve.model import Identity
+    from tidemill.runtime.serve.version.model import Identity
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from tidemill.runtime.serve.feedback import Label
-    from tidemill.runtime.serve.records import Logged
+    from tidemill.runtime.log.records import Logged
+    from tidemill.runtime.protocol.feedback import Label
 
 BOUNDS: Final = (1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
 """Upper bounds of the buckets, in seconds: up to 30 days."""

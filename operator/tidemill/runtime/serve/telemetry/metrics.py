@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from tidemill.runtime.serve.lag import BOUNDS as LAG_BOUNDS
-from tidemill.runtime.serve.lag import Lags
-from tidemill.runtime.serve.load import WINDOW, Load
+from tidemill.runtime.serve.telemetry.in_flight import WINDOW, Load
+from tidemill.runtime.serve.telemetry.label_lag import BOUNDS as LAG_BOUNDS
+from tidemill.runtime.serve.telemetry.label_lag import Lags
 
 BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MOST_VERSIONS: Final = 20

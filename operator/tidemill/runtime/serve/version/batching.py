@@ -15,8 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.runtime.answer import Answer, Matrix
-from tidemill.runtime.predictor import Predictor
+from tidemill.runtime.model.answer import Answer, Matrix
+from tidemill.runtime.model.predictor import Predictor
 
 MOST_ROWS: Final = 64
 

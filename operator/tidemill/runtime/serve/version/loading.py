@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tidemill.runtime import manifest as manifests
 from tidemill.runtime.failures import ArtifactCorrupt, RunFailed
-from tidemill.runtime.manifest import Manifest
-from tidemill.runtime.predictor import Predictor, load
-from tidemill.runtime.serve.kept import Kept
-from tidemill.runtime.serve.state import State
+from tidemill.runtime.model.predictor import Predictor, load
+from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.serve.version.readiness import State
+from tidemill.runtime.store import manifest as manifests
+from tidemill.runtime.store.manifest import Manifest
 
 if TYPE_CHECKING:
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ import numpy as np
 import orjson
 
 import tidemill
-from tidemill.runtime.predictor import Predictor
-from tidemill.runtime.serve.batching import Batcher
-from tidemill.runtime.serve.codec import PREDICT, PROBABILITIES, Codec
-from tidemill.runtime.serve.kept import Kept
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.records import Author
-from tidemill.runtime.serve.rows import RowCodec
+from tidemill.runtime.log.records import Author
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Predictor
+from tidemill.runtime.protocol.infer import PREDICT, PROBABILITIES, Codec
+from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.serve.version.batching import Batcher
+from tidemill.runtime.serve.version.open_files import Kept
 
 EXTENSIONS: Final = ("binary_tensor_data", "tidemill_predict", "tidemill_feedback", "tidemill_explain")
 

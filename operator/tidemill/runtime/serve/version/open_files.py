@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from tidemill.runtime.predictor import COMPILED_FILE, GOLDEN_FILE, MODEL_FILE, SIGNATURE_FILE, TYPICAL_FILE
+from tidemill.runtime.model.predictor import COMPILED_FILE, GOLDEN_FILE, MODEL_FILE, SIGNATURE_FILE, TYPICAL_FILE
 
 NAMES: Final = (MODEL_FILE, COMPILED_FILE, SIGNATURE_FILE, GOLDEN_FILE, TYPICAL_FILE)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.protocol.errors import Refused
 
 
 @dataclass(slots=True)

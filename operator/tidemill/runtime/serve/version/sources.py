@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from tidemill.runtime import manifest as manifests
-from tidemill.runtime.predictor import load
-from tidemill.runtime.serve import workers
-from tidemill.runtime.serve.kept import Kept
-from tidemill.runtime.serve.loading import Loaded, from_folder, from_store
+from tidemill.runtime.model.predictor import load
+from tidemill.runtime.serve import prefork
+from tidemill.runtime.serve.version.loading import Loaded, from_folder, from_store
+from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.store import manifest as manifests
 
 if TYPE_CHECKING:
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.store.objects import Store
 
 NO_DIGEST: Final = "sha256:" + "0" * 64
 """Stands for a folder without a manifest, whose content nobody named."""
@@ -95,7 +95,7 @@ class Uri:
             return digest.encode()
 
         try:
-            return workers.apart(fetch).decode(), Loaded(load(folder), None, Kept(folder))
+            return prefork.apart(fetch).decode(), Loaded(load(folder), None, Kept(folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -110,7 +110,7 @@ def place(where: str) -> Place:
 
 def open_store(uri: str) -> Store:
     """A store with the credentials of the environment, by the names that AWS's tools know."""
-    from tidemill.runtime.objects import Store
+    from tidemill.runtime.store.objects import Store
 
     return Store.open(
         uri,

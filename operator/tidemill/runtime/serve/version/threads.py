@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.process.priority import LOWEST, give_way
+from tidemill.runtime.protocol.errors import Refused
 
 T = TypeVar("T")
-
-LOWEST: Final = 19
-LATER: Final = 12
-"""A sixteenth of a busy processor, where there is anything else to do."""
 
 
 class Aside:
@@ -53,12 +47,6 @@ class Aside:
 
     def _done(self) -> None:
         self.under_way -= 1
-
-
-def give_way(priority: int) -> None:
-    """Lower this thread's priority; Linux has one for each thread."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), priority)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, deed: Callable[[], None]) -> None:

@@ -7,8 +7,8 @@ import pytest
 from support import monitors as make
 from support.monitors import ago
 from tidemill.api.retraining import RetrainingCause
-from tidemill.plan.retraining import BRAKES, blocks
-from tidemill.plan.retraining import in_budget as count
+from tidemill.plan.driftmonitor.retraining.guards import BRAKES, blocks
+from tidemill.plan.driftmonitor.retraining.guards import in_budget as count
 
 HELD: dict[str, tuple[str, dict[str, Any]]] = {
     "a data-quality check that fails": ("DataQuality", {"checks": (make.check(), make.check("DataQuality"))}),

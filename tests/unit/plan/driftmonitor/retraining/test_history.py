@@ -7,7 +7,7 @@ from support import monitors as make
 from support.monitors import NOW, ago
 from tidemill.api import TrainingJob
 from tidemill.api.monitorstatus import RetrainingOutcome
-from tidemill.plan.outcomes import consecutive_rejected, counterfactual, gain, outcomes
+from tidemill.plan.driftmonitor.retraining.history import consecutive_rejected, counterfactual, gain, outcomes
 
 MEASURED = [
     {"rowSet": "Holdout", "rows": 200, "metrics": {"accuracy": 0.97}, "stable": {"accuracy": 0.98}},

@@ -6,7 +6,7 @@ import pytest
 
 from support import monitors as make
 from support.monitors import NOW, ago
-from tidemill.plan.causes import firing, occasions, onset
+from tidemill.plan.driftmonitor.retraining.triggers import firing, occasions, onset
 
 
 def asked(**changes: Any) -> list[str]:

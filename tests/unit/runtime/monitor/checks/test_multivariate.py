@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tidemill.runtime.monitor import classifier, embedding, outliers, reconstruction
-from tidemill.runtime.monitor.sampling import Sample
-from tidemill.runtime.monitor.space import Space
+from tidemill.runtime.log.sampling import Sample
+from tidemill.runtime.monitor.statistics import classifier, embedding, outliers, reconstruction
+from tidemill.runtime.monitor.statistics.space import Space
 
 LEVEL = 0.05
 

@@ -113,7 +113,7 @@ def test_a_page_is_small(life: Any) -> None:
 def test_earlier_windows_are_shown_with_their_limits_and_where_a_version_took_over(life: Any) -> None:
     from datetime import timedelta
 
-    from tidemill.runtime.monitor import check
+    from tidemill.runtime.monitor import job as check
 
     order = life.order(INPUTS)
     for days in (3, 2, 1):
@@ -194,7 +194,7 @@ def test_headings_do_not_skip_a_level_and_every_cell_has_a_heading_of_its_own(pa
 def test_texts_keep_a_contrast_of_four_and_a_half_on_every_ground() -> None:
     import re
 
-    from tidemill.runtime.reports.page import _STYLE
+    from tidemill.runtime.html.page import _STYLE
 
     def light(colour: str) -> float:
         parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]

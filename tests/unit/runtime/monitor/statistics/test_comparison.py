@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from tidemill.api.checks import Method
-from tidemill.runtime.monitor import shares
-from tidemill.runtime.monitor.comparison import Comparison, compare, distance, unknown_share
-from tidemill.runtime.monitor.grouping import groups
+from tidemill.runtime.monitor.statistics import shares
+from tidemill.runtime.monitor.statistics.comparison import Comparison, compare, distance, unknown_share
+from tidemill.runtime.monitor.statistics.grouping import groups
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
 from tidemill.runtime.profile.categorical import CATEGORIES, CategoricalProfile
 

@@ -14,9 +14,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tidemill.runtime.monitor import estimation, multiclass
-from tidemill.runtime.monitor.performance import Classified, NotMeasurable, measure
-from tidemill.runtime.train.measures import ERRORS
+from tidemill.runtime.monitor.statistics import estimation, multiclass
+from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable, measure
+from tidemill.runtime.scoring.scorers import ERRORS
 
 
 def split(size: int, seed: int, *shares: float) -> list[Any]:

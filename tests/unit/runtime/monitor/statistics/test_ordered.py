@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 
-from tidemill.runtime.monitor import ordered
+from tidemill.runtime.monitor.statistics import ordered
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 from tidemill.runtime.profile.numerical import Bins, NumericalProfile
 

@@ -10,7 +10,7 @@ import scipy.spatial.distance
 import scipy.stats
 import scipy.stats.contingency
 
-from tidemill.runtime.monitor import shares
+from tidemill.runtime.monitor.statistics import shares
 
 TABLES = {
     "alike": ([100, 200, 300], [101, 199, 305]),

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 
-from tidemill.runtime.monitor import significance
-from tidemill.runtime.monitor.comparison import compare, distance
+from tidemill.runtime.monitor.statistics import significance
+from tidemill.runtime.monitor.statistics.comparison import compare, distance
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 
 WIDTH = 40

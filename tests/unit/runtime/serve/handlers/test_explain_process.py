@@ -15,22 +15,22 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime import typical
-from tidemill.runtime.answer import Unanswerable
-from tidemill.runtime.artifact import write_estimator
+from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.explain import messages
 from tidemill.runtime.explain.values import Explained
-from tidemill.runtime.predictor import Golden, estimated
-from tidemill.runtime.serve import explainer
-from tidemill.runtime.serve.explainer import MODULE, Explainer
-from tidemill.runtime.serve.kept import Kept
-from tidemill.runtime.serve.refusal import Refused
-from tidemill.runtime.serve.room import room
+from tidemill.runtime.model import background
+from tidemill.runtime.model.answer import Unanswerable
+from tidemill.runtime.model.artifact import write_estimator
+from tidemill.runtime.model.predictor import Golden, estimated
+from tidemill.runtime.process.memory import room
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.serve.handlers import explain_process
+from tidemill.runtime.serve.handlers.explain_process import MODULE, Explainer
+from tidemill.runtime.serve.version.open_files import Kept
 
-from .conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, golden, linear_model, signature, until
-from .hostility import BASE
-from .test_swap import Served, served  # noqa: F401
+from ..conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, golden, linear_model, signature, until
+from ..hostility import BASE
+from ..test_swap import Served, served  # noqa: F401
 
 Publish = Callable[..., VersionOrder]
 MakePod = Callable[..., Pod]
@@ -122,7 +122,7 @@ def folder(tmp_path: Path) -> Path:
     (place / "model.onnx").write_bytes(linear_model(TOWARDS_SIZE))
     (place / "golden.json").write_bytes(right.to_json())
     (place / "signature.json").write_text(json.dumps(said.to_wire()))
-    (place / "typical.json").write_bytes(typical.of(right.matrix, said, seed=1).to_json())
+    (place / "typical.json").write_bytes(background.of(right.matrix, said, seed=1).to_json())
     return place
 
 
@@ -144,7 +144,7 @@ async def test_a_forest_is_read_from_the_estimator_that_lies_beside_its_compiled
     write_estimator(forest, tmp_path / "model.skops")
     (tmp_path / "golden.json").write_bytes(Golden(rows[:5], ask(rows[:5])).to_json())
     (tmp_path / "signature.json").write_text(json.dumps(said.to_wire()))
-    (tmp_path / "typical.json").write_bytes(typical.of(rows, said, seed=1).to_json())
+    (tmp_path / "typical.json").write_bytes(background.of(rows, said, seed=1).to_json())
     made = Explainer(Kept(tmp_path))
     try:
         found = await made.explain(rows[:4])
@@ -183,14 +183,14 @@ async def test_files_that_were_written_over_are_not_taken_for_those_that_answer(
 async def test_it_is_not_begun_where_the_server_would_end_with_it(
     one: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explainer, "room", lambda: 100 << 20)
+    monkeypatch.setattr(explain_process, "room", lambda: 100 << 20)
     with pytest.raises(Refused, match=r"100 MiB are left .* raise limits\.memory"):
         await one.explain(ASKED)
     assert one._process is None
 
-    monkeypatch.setattr(explainer, "room", lambda: 400 << 20)
+    monkeypatch.setattr(explain_process, "room", lambda: 400 << 20)
     await one.explain(ASKED)
-    monkeypatch.setattr(explainer, "room", lambda: 0)
+    monkeypatch.setattr(explain_process, "room", lambda: 0)
     assert (1, 2, 2) == (await one.explain(ASKED)).attributions.shape, "one that runs is asked"
 
 
@@ -207,13 +207,13 @@ def test_room_is_what_the_kernel_would_give(tmp_path: Path) -> None:
 
 
 async def test_one_that_nobody_asks_gives_its_memory_back(one: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explainer, "IDLE", 0.01)
+    monkeypatch.setattr(explain_process, "IDLE", 0.01)
     first = await one.explain(ASKED)
     process = one._process
     assert process is not None
     assert -signal.SIGKILL == await process.wait()
 
-    monkeypatch.setattr(explainer, "IDLE", 100)
+    monkeypatch.setattr(explain_process, "IDLE", 100)
     again = await one.explain(ASKED)
     assert process is not one._process
     assert (first.attributions == again.attributions).all()
@@ -225,10 +225,10 @@ async def test_rows_that_take_too_long_are_given_up_and_the_next_ones_get_their_
     await one.explain(ASKED)
     assert one._process is not None
     os.kill(one._process.pid, signal.SIGSTOP)
-    monkeypatch.setattr(explainer, "SECONDS", 0.2)
+    monkeypatch.setattr(explain_process, "SECONDS", 0.2)
     with pytest.raises(Refused, match="no answer within"):
         await one.explain(ASKED)
-    monkeypatch.setattr(explainer, "SECONDS", 60)
+    monkeypatch.setattr(explain_process, "SECONDS", 60)
 
     found = await one.explain(np.array([[2.0, 1.0], [-2.0, 1.0]]))
 
@@ -238,11 +238,11 @@ async def test_rows_that_take_too_long_are_given_up_and_the_next_ones_get_their_
 async def test_one_that_takes_long_to_load_is_waited_for_by_whoever_asks_next(
     one: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explainer, "SECONDS", 0.05)
+    monkeypatch.setattr(explain_process, "SECONDS", 0.05)
     with pytest.raises(Refused, match="no answer within"):
         await one.explain(ASKED)
     process = one._process
-    monkeypatch.setattr(explainer, "SECONDS", 60)
+    monkeypatch.setattr(explain_process, "SECONDS", 60)
 
     assert (1, 2, 2) == (await one.explain(ASKED)).attributions.shape
     assert process is one._process

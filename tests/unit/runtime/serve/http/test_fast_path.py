@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import uvicorn
 
-from tidemill.runtime.serve import direct
-from tidemill.runtime.serve.direct import MOST_KNOWN
-from tidemill.runtime.serve.heads import Heads
+from tidemill.runtime.serve.http import fast_path
+from tidemill.runtime.serve.http.fast_path import MOST_KNOWN
+from tidemill.runtime.serve.http.slow_clients import Heads
 
-from .conftest import free_port, until
+from ..conftest import free_port, until
 
 SHORT, LONG = b"short:", b"long:"
 REFUSED = b"no"
@@ -74,8 +74,8 @@ class Served:
         self.port = free_port()
         self.headers: list[dict[bytes, bytes]] = []
         """Of what was answered at once, in order."""
-        self.known: dict[bytes, direct.Known] = {}
-        self.http = direct.protocol({b"/infer": self._at_once}, Heads(30.0, 1_000_000))
+        self.known: dict[bytes, fast_path.Known] = {}
+        self.http = fast_path.protocol({b"/infer": self._at_once}, Heads(30.0, 1_000_000))
         self.http.known = self.known  # type: ignore[attr-defined]
         config = uvicorn.Config(
             self._behind,

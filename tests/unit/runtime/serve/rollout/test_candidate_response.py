@@ -6,13 +6,13 @@ import numpy as np
 import orjson
 import pytest
 
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.codec import Asked, Codec
-from tidemill.runtime.serve.features import NO_CATEGORIES, Rows
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.received import Malformed, read, trimmed
-from tidemill.runtime.serve.rows import RowCodec
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
+from tidemill.runtime.protocol.infer import Asked, Codec
+from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.serve.rollout.candidate_response import Malformed, read, trimmed
 
 LABELS = Labels(("no", "yes"))
 SIGNATURE = Signature(

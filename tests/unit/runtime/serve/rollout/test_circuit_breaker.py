@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tidemill.runtime.serve.breaker import Breaker
+from tidemill.runtime.serve.rollout.circuit_breaker import Breaker
 
 
 def test_a_few_failures_change_nothing() -> None:

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from tidemill.runtime.predictor import Answer, Predictor
-from tidemill.runtime.serve.copies import MOST_BYTES, MOST_WAITING
-from tidemill.runtime.serve.features import NO_CATEGORIES, Rows
-from tidemill.runtime.serve.metrics import Metrics
-from tidemill.runtime.serve.model import Identity, Model
-from tidemill.runtime.serve.rollout import Predict, Rollout
+from tidemill.runtime.model.predictor import Answer, Predictor
+from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
+from tidemill.runtime.serve.rollout.router import Predict, Rollout
+from tidemill.runtime.serve.rollout.shadow import MOST_BYTES, MOST_WAITING
+from tidemill.runtime.serve.telemetry.metrics import Metrics
+from tidemill.runtime.serve.version.model import Identity, Model
 
-from .conftest import signature
+from ..conftest import signature
 
 FIRST, SECOND, THIRD = (
     {"name": f"house-{number}", "uri": "file:///x", "digest": "sha256:" + str(number) * 64} for number in (1, 2, 3)

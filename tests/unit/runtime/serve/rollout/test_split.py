@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.runtime.serve.split import Split
+from tidemill.runtime.serve.rollout.split import Split
 
 
 @given(percent=st.integers(0, 100), hundreds=st.integers(1, 5))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.trial import MOST_LABELS, OTHER, Tally, Trial
+from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.serve.rollout.trial import MOST_LABELS, OTHER, Tally, Trial
 
 
 def trial(*, labels: Labels | None = None, spread: float = 0.0, most_rows: int = 100) -> Trial:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.serve.events import MOST_BYTES, MOST_WAITING, Events, Exchange
-from tidemill.runtime.serve.features import NO_CATEGORIES, Features, Rows
-from tidemill.runtime.serve.model import Identity
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
+from tidemill.runtime.serve.telemetry.cloudevents import MOST_BYTES, MOST_WAITING, Events, Exchange
+from tidemill.runtime.serve.version.model import Identity
 
-from .conftest import Pod, signature, until
+from ..conftest import Pod, signature, until
 
 IDENTITY = Identity("ns", "houses", "house", "house-1", "sha256:" + "1" * 64, "Stable")
 EXCHANGE = Exchange(

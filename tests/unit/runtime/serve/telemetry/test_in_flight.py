@@ -11,14 +11,14 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.objects import Store
-from tidemill.runtime.serve.load import WINDOW
-from tidemill.runtime.serve.metrics import Metrics, UnderWay
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.serve.telemetry.in_flight import WINDOW
+from tidemill.runtime.serve.telemetry.metrics import Metrics, UnderWay
+from tidemill.runtime.store.objects import Store
 
-from .conftest import Pod, pods, until
-from .hostility import BASE
-from .test_slow_work import slow_version
+from ..conftest import Pod, pods, until
+from ..hostility import BASE
+from ..test_slow_work import slow_version
 
 STABLE, CANDIDATE = ("house-1", "Stable"), ("house-2", "Candidate")
 ROW = {"rows": [{"size": 1, "age": 1}]}

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.features import Rows
-from tidemill.runtime.serve.feedback import Label
-from tidemill.runtime.serve.lag import BOUNDS, MOST_LOOKED_AT, MOST_VERSIONS, MOST_WAITING, OTHER, Lags
-from tidemill.runtime.serve.metrics import Metrics
-from tidemill.runtime.serve.records import Author, Prediction
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.log.records import Author, Prediction
+from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.protocol.features import Rows
+from tidemill.runtime.protocol.feedback import Label
+from tidemill.runtime.serve.telemetry.label_lag import BOUNDS, MOST_LOOKED_AT, MOST_VERSIONS, MOST_WAITING, OTHER, Lags
+from tidemill.runtime.serve.telemetry.metrics import Metrics
 
-from .conftest import Pod, until
+from ..conftest import Pod, until
 from .test_metrics import samples
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.runtime.serve.metrics import MOST_VERSIONS, Metrics
+from tidemill.runtime.serve.telemetry.metrics import MOST_VERSIONS, Metrics
 
 
 def samples(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:

@@ -13,14 +13,14 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from tidemill.contract import VersionOrder
-from tidemill.runtime.answer import Answer, Unanswerable
-from tidemill.runtime.artifact import write_estimator
-from tidemill.runtime.objects import Store
-from tidemill.runtime.predictor import Golden, Predictor, answers_alike, estimated
-from tidemill.runtime.serve.batching import Batcher
+from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.model.answer import Answer, Unanswerable
+from tidemill.runtime.model.artifact import write_estimator
+from tidemill.runtime.model.predictor import Golden, Predictor, answers_alike, estimated
+from tidemill.runtime.serve.version.batching import Batcher
+from tidemill.runtime.store.objects import Store
 
-from .conftest import Pod, pods, signature
+from ..conftest import Pod, pods, signature
 
 SAID = signature(takes_missing=False)
 CHANCE = np.random.default_rng(5)

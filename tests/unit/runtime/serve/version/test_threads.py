@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from tidemill.runtime.serve.aside import Aside
-from tidemill.runtime.serve.refusal import Refused
+from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.serve.version.threads import Aside
 
 
 async def test_what_comes_when_enough_waits_is_refused_at_once_and_the_rest_is_answered() -> None:

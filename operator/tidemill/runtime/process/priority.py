@@ -1,0 +1,20 @@
+"""Priorities of threads and processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import Final
+
+LOWEST: Final = 19
+
+
+LATER: Final = 12
+"""A sixteenth of a busy processor, where there is anything else to do."""
+
+
+def give_way(priority: int) -> None:
+    """Lower this thread's priority; Linux has one for each thread."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), priority)
