@@ -7,8 +7,8 @@ from typing import Final
 from tidemill.api.checks import Check, Moved
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, Joint, plain
+from tidemill.runtime.monitor.performance.confidence import z_of
 from tidemill.runtime.monitor.statistics import classifier, outliers
-from tidemill.runtime.monitor.statistics.confidence import z_of
 from tidemill.runtime.scoring.verdicts import Threshold, finite, no_data
 
 LEVEL: Final = 0.01

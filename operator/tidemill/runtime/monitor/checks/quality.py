@@ -14,9 +14,9 @@ from tidemill.api.durations import delta
 from tidemill.contract.layout import LogColumn
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, Reference
-from tidemill.runtime.monitor.statistics import concept, estimation, fairness, multiclass, probabilities
-from tidemill.runtime.monitor.statistics.confidence import Interval, interval, take, z_of
-from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable, classified, measure
+from tidemill.runtime.monitor.performance import concept, estimated, fairness, multiclass, probabilities
+from tidemill.runtime.monitor.performance.confidence import Interval, interval, take, z_of
+from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, classified, measure
 from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.scoring.scorers import ERRORS
@@ -124,7 +124,7 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
     )
 
 
-def _estimated(metric: str, reference: Reference, sample: Any, confidence: float | None) -> estimation.Estimate:
+def _estimated(metric: str, reference: Reference, sample: Any, confidence: float | None) -> estimated.Estimate:
     held_out = reference.answers
     assert held_out is not None
     if reference.signature.task == "Regression":
@@ -137,7 +137,7 @@ def _estimated(metric: str, reference: Reference, sample: Any, confidence: float
         if not answered.any():
             raise NotMeasurable("no answer is a number")
         sample, now = sample.filter(answered), now[answered]
-        return estimation.estimate_error(
+        return estimated.estimate_error(
             metric,
             np.column_stack((space.points(held_out), before)),
             errors,
@@ -159,7 +159,7 @@ def _estimated(metric: str, reference: Reference, sample: Any, confidence: float
         known = replace(known, probabilities=probabilities.of_classes(held_out, classes))
         every = probabilities.of_classes(sample, classes)
         return multiclass.estimate(metric, known, window.answers, every, confidence=confidence)
-    return estimation.estimate(metric, known, window.answers, numbers(sample, LogColumn.SCORE), confidence=confidence)
+    return estimated.estimate(metric, known, window.answers, numbers(sample, LogColumn.SCORE), confidence=confidence)
 
 
 def numbers(table: Any, name: str) -> Floats:

@@ -23,9 +23,10 @@ from tidemill.runtime.log.sampling import Sample
 from tidemill.runtime.monitor.evidence import counted
 from tidemill.runtime.monitor.evidence.accumulators import TOGETHER, Together
 from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
-from tidemill.runtime.monitor.statistics import ordered, probabilities
+from tidemill.runtime.monitor.performance import probabilities
+from tidemill.runtime.monitor.performance.measured import Predicted, classified
+from tidemill.runtime.monitor.statistics import ordered
 from tidemill.runtime.monitor.statistics.comparison import compare
-from tidemill.runtime.monitor.statistics.performance import Predicted, classified
 from tidemill.runtime.profile import Counter, Profile
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.numerical import NumericalProfile

@@ -11,9 +11,9 @@ import pyarrow as pa
 from tidemill.contract.layout import LogColumn
 from tidemill.runtime.log.counts import OUTPUTS, as_logged
 from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.monitor.performance.measured import Classified, Predicted
 from tidemill.runtime.monitor.statistics.comparison import Comparison
 from tidemill.runtime.monitor.statistics.embedding import Discrepancy
-from tidemill.runtime.monitor.statistics.performance import Classified, Predicted
 from tidemill.runtime.monitor.statistics.reconstruction import Shift
 from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats

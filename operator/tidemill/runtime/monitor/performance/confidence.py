@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, Predicted, measure
 from tidemill.runtime.monitor.statistics.classifier import delong
-from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable, Predicted, measure
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.scoring.scorers import ERRORS
 

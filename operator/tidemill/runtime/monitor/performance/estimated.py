@@ -23,8 +23,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.monitor.statistics.confidence import CONFIDENCE, take, z_of
-from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable
+from tidemill.runtime.monitor.performance.confidence import CONFIDENCE, take, z_of
+from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable
 from tidemill.runtime.profile.grid import Floats, Integers
 from tidemill.runtime.scoring.scorers import ERRORS
 

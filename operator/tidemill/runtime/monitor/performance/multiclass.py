@@ -20,9 +20,9 @@ from typing import Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tidemill.runtime.monitor.statistics.confidence import CONFIDENCE, take
-from tidemill.runtime.monitor.statistics.estimation import LEAST_HELD_OUT, ROUNDS, Estimate, calibrate, ordered_pairs
-from tidemill.runtime.monitor.statistics.performance import AVERAGES, Classified, NotMeasurable, averaged, mean_recall
+from tidemill.runtime.monitor.performance.confidence import CONFIDENCE, take
+from tidemill.runtime.monitor.performance.estimated import LEAST_HELD_OUT, ROUNDS, Estimate, calibrate, ordered_pairs
+from tidemill.runtime.monitor.performance.measured import AVERAGES, Classified, NotMeasurable, averaged, mean_recall
 from tidemill.runtime.profile.grid import Floats, Integers
 from tidemill.runtime.scoring.scorers import ERRORS, OF_MANY
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidemill.runtime.monitor.statistics import concept
+from tidemill.runtime.monitor.performance import concept
 
 DETECTORS = ["ADWIN", "PageHinkley"]
 

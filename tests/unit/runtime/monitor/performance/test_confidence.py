@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tidemill.runtime.monitor.statistics.confidence import interval, wilson
-from tidemill.runtime.monitor.statistics.performance import Classified, Predicted
+from tidemill.runtime.monitor.performance.confidence import interval, wilson
+from tidemill.runtime.monitor.performance.measured import Classified, Predicted
 
 
 @pytest.mark.parametrize(("hits", "rows"), [(0, 20), (9, 10), (480, 500), (100_000, 200_000)])

@@ -14,8 +14,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tidemill.runtime.monitor.statistics import estimation, multiclass
-from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable, measure
+from tidemill.runtime.monitor.performance import estimated as estimation
+from tidemill.runtime.monitor.performance import multiclass
+from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, measure
 from tidemill.runtime.scoring.scorers import ERRORS
 
 

@@ -8,7 +8,7 @@ import fairlearn.metrics as fairlearn
 import numpy as np
 import pytest
 
-from tidemill.runtime.monitor.statistics import fairness
+from tidemill.runtime.monitor.performance import fairness
 
 THEIRS = {
     "DemographicParityDifference": fairlearn.demographic_parity_difference,

@@ -10,8 +10,8 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
-from tidemill.runtime.monitor.statistics.confidence import take
-from tidemill.runtime.monitor.statistics.performance import Classified, NotMeasurable, Predicted, classified, measure
+from tidemill.runtime.monitor.performance.confidence import take
+from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, Predicted, classified, measure
 
 _random = np.random.default_rng(5)
 _probability = np.round(_random.random(400), 2)  # ties, which a ranking metric must share out
