@@ -35,7 +35,7 @@ from tidemill.plan.world import Key, World
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 32
-GRACE = 10.0
+SHUTDOWN_TIMEOUT_SECONDS = 10.0
 """Seconds that visits under way get to end after the process was told to stop."""
 
 
@@ -214,7 +214,7 @@ class Operator:
         # Whoever ended first ended it for all. Without the Lease not even what was begun may be finished.
         lost = any(task.done() and task.get_name() == "lease" for task in others)
         self._controller.stop()
-        _, unfinished = await asyncio.wait(workers, timeout=0 if lost else GRACE)
+        _, unfinished = await asyncio.wait(workers, timeout=0 if lost else SHUTDOWN_TIMEOUT_SECONDS)
         await _cancel(*unfinished, *others)
         await self._server.stop()
         enough.set()
@@ -251,7 +251,7 @@ class Operator:
         last = self._resync.last
         return health.Signs(
             synced=last is not None,
-            stale_watches=tuple(self._store.stale_kinds(health.WATCH_PATIENCE)),
+            stale_watches=tuple(self._store.stale_kinds(health.WATCH_STALE_SECONDS)),
             oldest_waiting=self._queue.oldest_seconds() if last is not None else 0.0,
             since_resync=None if last is None else time.monotonic() - last,
             resync_period=self._settings.resync_seconds,

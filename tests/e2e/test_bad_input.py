@@ -21,7 +21,7 @@ from support.waiting import until
 from tidemill.api import KINDS, AnyResource, Dataset, TrainingJob
 from tidemill.api.conditions import Condition, Reason
 from tidemill.children import names
-from tidemill.plan.runs.attempts import FIRST_PAUSE
+from tidemill.plan.runs.attempts import MIN_BACKOFF_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 FOLDER = SAMPLES / "bad-input"
@@ -134,7 +134,7 @@ def test_nothing_is_tried_in_a_hot_loop(applied: Grounds) -> None:
         found = object_of(applied, case)
         assert found.metadata.creation_timestamp is not None
         age = (now - found.metadata.creation_timestamp).total_seconds()
-        tries = 1 + math.floor(math.log2(age / FIRST_PAUSE + 1)) if case.repeated else 1
+        tries = 1 + math.floor(math.log2(age / MIN_BACKOFF_SECONDS + 1)) if case.repeated else 1
         assert len(jobs_of(applied, case)) <= tries, case.name
         told = [
             event for event in applied.api.all("Event", case.namespace) if event["involvedObject"]["name"] == case.name

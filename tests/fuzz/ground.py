@@ -15,8 +15,8 @@ from tidemill.plan.world import Key, Manifest, key_of
 
 ROOM = {"cpu": Decimal(64), "memory": Decimal(2**40)}
 """What the largest node of the laboratory has."""
-LEAST_MEMORY = Decimal(16 * 2**20)
-MOST_PODS = 4
+MIN_MEMORY = Decimal(16 * 2**20)
+MAX_PODS = 4
 """Pods that one Deployment gets, however many it wants."""
 _SCALE = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9.]+)?)([numkKMGTPE]?)(i?)")
@@ -47,7 +47,7 @@ def has_room(template: Manifest) -> bool:
 def starves(template: Manifest) -> bool:
     """Whether no run can live with so little memory."""
     limits = (template["spec"]["containers"][0].get("resources") or {}).get("limits") or {}
-    return "memory" in limits and amount(limits["memory"]) < LEAST_MEMORY
+    return "memory" in limits and amount(limits["memory"]) < MIN_MEMORY
 
 
 class Sceptic(Kubelet):
@@ -119,7 +119,7 @@ class Sceptic(Kubelet):
         await self._mirror.report(key, {"startTime": moment(), "failed": 1, "conditions": failed})
 
     async def _roll(self, deployment: Manifest) -> None:
-        room = MOST_PODS if has_room(deployment["spec"]["template"]) else 0
+        room = MAX_PODS if has_room(deployment["spec"]["template"]) else 0
         wanted = min(deployment["spec"].get("replicas", 1), room)
         await super()._roll({**deployment, "spec": {**deployment["spec"], "replicas": wanted}})
 

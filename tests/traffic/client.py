@@ -12,7 +12,7 @@ from traffic import protocol
 from traffic.ledger import Ledger
 from traffic.rows import Climate, Example, Weather
 
-MOST_AT_ONCE = 64
+MAX_CONCURRENT = 64
 LABEL_BATCH = 0.5
 """Seconds for which labels are collected before they are sent together."""
 
@@ -53,14 +53,14 @@ class Client:
         self.chance = chance
         self.weather = Weather.CALM
         self.ledger = Ledger()
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._places = asyncio.Semaphore(MAX_CONCURRENT)
         self._under_way: set[asyncio.Task[None]] = set()
         self._labels: asyncio.Queue[tuple[float, Answered, Example]] = asyncio.Queue()
 
     async def run(self) -> None:
         """Ask at the wanted rate; a slow service delays questions, it does not pile them up."""
         timeout = aiohttp.ClientTimeout(total=self.course.timeout)
-        connector = aiohttp.TCPConnector(limit=MOST_AT_ONCE)
+        connector = aiohttp.TCPConnector(limit=MAX_CONCURRENT)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             labels = asyncio.create_task(self._send_labels(session))
             began = due = time.monotonic()

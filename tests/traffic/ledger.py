@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-MOST_FAILURES_KEPT = 50
+MAX_FAILURES_KEPT = 50
 RECENT = 200
 
 
@@ -40,7 +40,7 @@ class Ledger:
         self.labels_sent = 0
         self.labels_failed = 0
         self.versions: dict[str, Version] = {}
-        self.failures: deque[Failed] = deque(maxlen=MOST_FAILURES_KEPT)
+        self.failures: deque[Failed] = deque(maxlen=MAX_FAILURES_KEPT)
         self._recent: deque[bool] = deque(maxlen=RECENT)
         self._latencies: deque[float] = deque(maxlen=2000)
         self.slowest = 0.0

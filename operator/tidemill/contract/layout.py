@@ -31,8 +31,8 @@ class LogColumn:
     """Probability of the predicted class; missing for regression."""
     PROBABILITIES: Final = "probabilities"
     """Lists of one float32 per class, in the order of the version's classes; null for two classes, of which the score tells
-    all, for more than MOST_CLASSES, and where the version gives none. Not there for regression, nor in older parts."""
-    MOST_CLASSES: Final = 32
+    all, for more than MAX_CLASSES, and where the version gives none. Not there for regression, nor in older parts."""
+    MAX_CLASSES: Final = 32
     FEATURE: Final = "feature:"
     """Prefix of feature columns."""
     LABEL: Final = "label"

@@ -32,9 +32,9 @@ from tidemill.plan.world import Key, Manifest, World
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 30.0
+VISIT_TIMEOUT_SECONDS = 30.0
 """Seconds that one visit may take."""
-SLOW = 30.0
+SLOW_RETRY_SECONDS = 30.0
 """Seconds before a refusal is tried again: nothing but a change will make the API server think otherwise."""
 
 
@@ -125,13 +125,13 @@ class Controller:
         began = time.perf_counter()
         result = "error"
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(VISIT_TIMEOUT_SECONDS):
                 result = await self._plan_and_act(key)
             self._queue.forget(key)
         except errors.OperatorError as problem:
             result = self._again(key, problem)
         except TimeoutError:
-            result = self._again(key, errors.Unavailable(f"the visit took more than {PATIENCE:.0f} s"))
+            result = self._again(key, errors.Unavailable(f"the visit took more than {VISIT_TIMEOUT_SECONDS:.0f} s"))
         except (UnreadableError, ValidationError) as problem:
             result = "unreadable"
             await self._poisoned(key, problem)
@@ -203,7 +203,7 @@ class Controller:
     def _again(self, key: Key, problem: errors.OperatorError) -> str:
         name = type(problem).__name__
         metrics.RECONCILE_ERRORS.labels(key.kind, name).inc()
-        at_least = SLOW if isinstance(problem, errors.Refused) else getattr(problem, "retry_after", 0.0)
+        at_least = SLOW_RETRY_SECONDS if isinstance(problem, errors.Refused) else getattr(problem, "retry_after", 0.0)
         delay = self._queue.retry(key, at_least=at_least)
         self._work.set()
         # Someone else writing first is everyday life, and so is an object that has just gone.

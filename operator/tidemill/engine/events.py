@@ -20,7 +20,7 @@ from tidemill.plan.world import Manifest, key_of
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 600
+DEDUPLICATION_SECONDS = 600
 REMEMBERED = 4096
 CONTROLLER = "tidemill.dev/controller"
 
@@ -29,7 +29,7 @@ def event(notice: Notice, about: Manifest, now: datetime, instance: str) -> Mani
     """The Event for a notice; the same notice about the same object within ten minutes has the same name."""
     metadata = about["metadata"]
     key = key_of(about)
-    period = int(now.timestamp()) // PATIENCE
+    period = int(now.timestamp()) // DEDUPLICATION_SECONDS
     digest = names.short(f"{metadata.get('uid')}/{notice.type}/{notice.reason}/{notice.message}/{period}", 16)
     return {
         "apiVersion": "events.k8s.io/v1",

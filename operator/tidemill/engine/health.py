@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-WATCH_PATIENCE = 180.0
-QUEUE_PATIENCE = 300.0
+WATCH_STALE_SECONDS = 180.0
+QUEUE_STALE_SECONDS = 300.0
 RESYNC_PERIODS = 3
 
 
@@ -34,9 +34,10 @@ class Signs:
 def illnesses(signs: Signs) -> list[str]:
     """Why the process should be restarted; nothing while it waits for its turn or for its kinds."""
     found = [
-        f"the watch of {kind} has not delivered a change for {WATCH_PATIENCE:.0f} s" for kind in signs.stale_watches
+        f"the watch of {kind} has not delivered a change for {WATCH_STALE_SECONDS:.0f} s"
+        for kind in signs.stale_watches
     ]
-    if signs.oldest_waiting > QUEUE_PATIENCE:
+    if signs.oldest_waiting > QUEUE_STALE_SECONDS:
         found.append(f"an object has waited for a visit for {signs.oldest_waiting:.0f} s")
     if signs.since_resync is not None and signs.since_resync > RESYNC_PERIODS * signs.resync_period:
         found.append(f"the last full look was {signs.since_resync:.0f} s ago")

@@ -20,7 +20,7 @@ from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Question
 
 log = logging.getLogger(__name__)
 
-LARGEST_ANSWER = 1 << 20
+MAX_RESPONSE_BYTES = 1 << 20
 NOT_NOW = frozenset({409, 429, 503})
 """What a worker answers that has another run to end, or is about to stop."""
 
@@ -92,8 +92,8 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
-        if len(body) > LARGEST_ANSWER:
-            raise aiohttp.ClientPayloadError(f"an answer of more than {LARGEST_ANSWER} bytes")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise aiohttp.ClientPayloadError(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
     return bytes(body)
 
 

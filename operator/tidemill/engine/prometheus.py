@@ -18,7 +18,7 @@ from tidemill.plan.types import Queried, Query
 
 log = logging.getLogger(__name__)
 
-LARGEST_ANSWER: Final = 1 << 18
+MAX_RESPONSE_BYTES: Final = 1 << 18
 
 
 class Prometheus:
@@ -58,8 +58,8 @@ class Prometheus:
             body = b""
             async for chunk in response.content.iter_any():
                 body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    raise ValueError(f"an answer of more than {LARGEST_ANSWER} bytes")
+                if len(body) > MAX_RESPONSE_BYTES:
+                    raise ValueError(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
         try:
             said = orjson.loads(body)
         except orjson.JSONDecodeError:

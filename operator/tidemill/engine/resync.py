@@ -17,11 +17,11 @@ from tidemill.plan.world import Key
 log = logging.getLogger(__name__)
 
 PERIOD = 300.0
-SOON = 30.0
+FIRST_RESYNC_SECONDS = 30.0
 """The first look after the start comes early, and so does the one after a look that failed."""
-HASTE = 5.0
+MIN_RESYNC_SECONDS = 5.0
 """Seconds after a watch has begun anew until everything is looked at, when no other has begun anew meanwhile."""
-PATIENCE = 60.0
+MAX_RETRY_SECONDS = 60.0
 """Seconds that a look waits for, at most, while one watch after the other begins anew."""
 ATTEMPTS = 5
 
@@ -75,7 +75,7 @@ class Resync:
 
     async def keep_looking(self) -> None:
         """Look again and again, for ever."""
-        delay = min(SOON, self._period)
+        delay = min(FIRST_RESYNC_SECONDS, self._period)
         while True:
             await self._pause(delay)
             try:
@@ -83,17 +83,17 @@ class Resync:
                 delay = self._period * (0.9 + 0.2 * self._chance())
             except errors.OperatorError as problem:
                 log.warning("the full look failed: %s", problem)
-                delay = min(SOON, self._period)
+                delay = min(FIRST_RESYNC_SECONDS, self._period)
 
     async def _pause(self, delay: float) -> None:
         """Wait for so long, or until the watches that began anew have all done so."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._doubt.wait()
-        end = self._clock() + PATIENCE
+        end = self._clock() + MAX_RETRY_SECONDS
         while self._doubt.is_set() and self._clock() < end:
             self._doubt.clear()
-            await asyncio.sleep(min(HASTE, self._period))
+            await asyncio.sleep(min(MIN_RESYNC_SECONDS, self._period))
         self._doubt.clear()
 
     async def _list(self, watched: Watched, place: str | None, *, first: bool) -> None:

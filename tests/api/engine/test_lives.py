@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from cluster import Plane
-from tidemill.engine.events import PATIENCE
+from tidemill.engine.events import DEDUPLICATION_SECONDS
 
 from .conftest import Kube, Ledger, Operator, children, eventually
 
@@ -78,7 +78,9 @@ def test_events_are_said_once_even_by_two_operators_in_a_row(kube: Kube, operato
 
     # Once in each ten minutes of the clock: a test that runs across a boundary sees the next ten minutes' Event too.
     said = [one for one in kube.list("Event") if one["reason"] == "Settled"]
-    assert len({int(datetime.fromisoformat(one["eventTime"]).timestamp()) // PATIENCE for one in said}) == len(said)
+    assert len(
+        {int(datetime.fromisoformat(one["eventTime"]).timestamp()) // DEDUPLICATION_SECONDS for one in said}
+    ) == len(said)
 
 
 def test_the_operator_outlives_a_crash_of_the_api_server(plane: Plane, kube: Kube, operators: Operators) -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from cluster.plane import free_ports
 from tidemill.contract.reports import Checked, RunReport
 from tidemill.contract.serving import Arm, Measurements
-from tidemill.engine.measurements import LARGEST_ANSWER, Pods
+from tidemill.engine.measurements import MAX_RESPONSE_BYTES, Pods
 from tidemill.plan.types import CheckRequest, CheckResponse, Question
 
 REPORT = RunReport(checked=Checked(samples=500, verdict="Passing"))
@@ -81,7 +81,7 @@ ODD = {
     "no report": (200, b"<html>", "Refused"),
     "a report of nothing": (200, b"{}", "Refused"),
     "a report of something else": (200, b'{"notified": {"code": 200, "tries": 1}}', "Refused"),
-    "an answer without end": (200, b" " * (LARGEST_ANSWER + 10), "Unheard"),
+    "an answer without end": (200, b" " * (MAX_RESPONSE_BYTES + 10), "Unheard"),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tidemill.engine.measurements import Pods
-from tidemill.engine.prometheus import LARGEST_ANSWER, Prometheus
+from tidemill.engine.prometheus import MAX_RESPONSE_BYTES, Prometheus
 from tidemill.plan.types import Query, Question
 
 BODIES = {
@@ -20,7 +20,7 @@ BODIES = {
     "nonsense for a number": (200, '{"status": "success", "data": {"resultType": "scalar", "result": [1, "x"]}}'),
     "a sample that is none": (200, '{"status": "success", "data": {"resultType": "vector", "result": [7]}}'),
     "infinity": (200, '{"status": "success", "data": {"resultType": "scalar", "result": [1, "+Inf"]}}'),
-    "an answer without end": (200, " " * (LARGEST_ANSWER + 1)),
+    "an answer without end": (200, " " * (MAX_RESPONSE_BYTES + 1)),
     "a redirect": (302, ""),
 }
 

@@ -32,8 +32,8 @@ class Lists(Client):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resync, "SOON", 0.05)
-    monkeypatch.setattr(resync, "HASTE", 0.05)
+    monkeypatch.setattr(resync, "FIRST_RESYNC_SECONDS", 0.05)
+    monkeypatch.setattr(resync, "MIN_RESYNC_SECONDS", 0.05)
 
 
 async def begun(lists: Lists) -> tuple[Resync, asyncio.Task[None]]:

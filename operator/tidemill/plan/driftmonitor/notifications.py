@@ -26,7 +26,7 @@ from tidemill.plan.types import Notice
 from tidemill.plan.world import Manifest, World
 
 KEPT: Final = 32
-MOST_ATTEMPTS: Final = 5
+MAX_ATTEMPTS: Final = 5
 _TRIAGE: Final = frozenset(
     {
         Reason.DATA_QUALITY,
@@ -160,7 +160,7 @@ def _carry_on(
         report_uri=delivery.report_uri,
         allow_private=installation.allow_private_webhooks,
     )
-    progress = advance(monitor, digest_of(order), delivery.attempt, world, now, at=delivery.at, limit=MOST_ATTEMPTS)
+    progress = advance(monitor, digest_of(order), delivery.attempt, world, now, at=delivery.at, limit=MAX_ATTEMPTS)
     delivery = delivery.model_copy(update={"attempt": progress.attempt, "attempts": progress.attempt.number})
     if progress.order_job:
         secret = notification.webhook.secret_ref

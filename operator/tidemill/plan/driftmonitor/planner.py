@@ -28,7 +28,7 @@ from tidemill.plan.runs.job_state import Run
 from tidemill.plan.types import Answers, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Manifest, World
 
-MOST_ATTEMPTS: Final = 2
+MAX_ATTEMPTS: Final = 2
 """How often the check of a window is tried."""
 
 
@@ -220,7 +220,7 @@ def _check(
     order = _order(monitor, status.reference.since, version, revision, end)
     # A change of the checks is another order, so that an edit is answered with the window at hand.
     digest = digest_of(order)
-    progress = advance(monitor, digest, status.attempt, world, now, at=end, limit=MOST_ATTEMPTS)
+    progress = advance(monitor, digest, status.attempt, world, now, at=end, limit=MAX_ATTEMPTS)
     notices: tuple[Notice, ...] = ()
     if not worker.is_needed(monitor):
         status = status.model_copy(update={"worker": None})
@@ -229,7 +229,7 @@ def _check(
         asked = warm_worker.carry_on(monitor, run, world, answers, now)
         status, notices = status.model_copy(update={"worker": asked.status}), asked.notices
         if asked.report is not None:
-            progress = ended(progress.attempt, _over(asked.report), now, limit=MOST_ATTEMPTS)
+            progress = ended(progress.attempt, _over(asked.report), now, limit=MAX_ATTEMPTS)
         elif not asked.by_job:
             progress = replace(progress, order_job=False, wake=asked.wake)
     status = status.model_copy(update={"attempt": progress.attempt})
@@ -240,7 +240,7 @@ def _check(
         attempt=progress.attempt.number,
         digest=digest,
         resources=monitor.spec.resources,
-        deadline=int(windows.LONGEST_RUN),
+        deadline=int(windows.MAX_RUN_SECONDS),
         ttl=min(int(max(600.0, 4 * due.period)), 3600),
     )
     if progress.order_job:

@@ -33,7 +33,7 @@ def receiver(monitor: DriftMonitor, world: World, installation: Installation) ->
 def warm(monitor: DriftMonitor, world: World, installation: Installation) -> Companion:
     """The pod that is asked for checks, while the monitor wants one."""
     if worker.is_needed(monitor):
-        return Companion(ensure=(worker.deployment(monitor, installation, windows.LONGEST_RUN),))
+        return Companion(ensure=(worker.deployment(monitor, installation, windows.MAX_RUN_SECONDS),))
     return _retired(monitor, world, ("Deployment",), names.worker(monitor.name), "no warm worker is wanted")
 
 

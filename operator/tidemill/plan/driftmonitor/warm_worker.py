@@ -20,7 +20,7 @@ from tidemill.api.monitorstatus import WorkerStatus
 from tidemill.children import names, worker
 from tidemill.contract.orders import CHECKS_ROUTE
 from tidemill.contract.reports import RunReport
-from tidemill.plan.driftmonitor.windows import LONGEST_RUN
+from tidemill.plan.driftmonitor.windows import MAX_RUN_SECONDS
 from tidemill.plan.lookup import base_url, is_leaving, is_ready, label
 from tidemill.plan.runs.job_state import trouble
 from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Notice
@@ -63,8 +63,8 @@ def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, no
         return Asking(status, said.report)
     if said is not None and (said.outcome == "Refused" or (said.outcome == "Unheard" and waited > UNHEARD_FOR)):
         return _given_up(status, said.message)
-    if waited > LONGEST_RUN:
-        return _given_up(status, f"has not come to an end within {LONGEST_RUN:.0f} s")
+    if waited > MAX_RUN_SECONDS:
+        return _given_up(status, f"has not come to an end within {MAX_RUN_SECONDS:.0f} s")
     return Asking(status, wake=_AGAIN if said is not None else 0.0)
 
 

@@ -21,7 +21,7 @@ from tidemill.api.durations import delta, seconds
 from tidemill.children import names
 from tidemill.contract.orders import TimeRange
 
-LONGEST_RUN: Final = 900.0
+MAX_RUN_SECONDS: Final = 900.0
 """Seconds after which a check run is given up."""
 SETTLING: Final = timedelta(seconds=4)
 """How long after its end a window is due: serving pods write their log every two seconds, and that takes a moment too."""
@@ -130,7 +130,7 @@ def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
     """The end of the window to look at: an attempt that runs is carried on before a newer window is begun."""
     if attempt is None or attempt.at is None:
         return latest.end
-    if attempt.outcome == "Running" and (now - attempt.at).total_seconds() < LONGEST_RUN + max(latest.period, 1.0):
+    if attempt.outcome == "Running" and (now - attempt.at).total_seconds() < MAX_RUN_SECONDS + max(latest.period, 1.0):
         return attempt.at
     return max(latest.end, attempt.at)
 

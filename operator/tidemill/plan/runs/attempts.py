@@ -15,12 +15,12 @@ from tidemill.api.dataset import Attempt
 from tidemill.children import names
 from tidemill.contract.reports import Failure, RunReport
 from tidemill.plan.lookup import annotation, dig, is_leaving, is_ours
-from tidemill.plan.runs.job_state import POD_UNSEEN_FOR, Run, diagnose
+from tidemill.plan.runs.job_state import POD_MISSING_SECONDS, Run, diagnose
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, World, key_of
 
-FIRST_PAUSE = 5.0
-LONGEST_PAUSE = 300.0
+MIN_BACKOFF_SECONDS = 5.0
+MAX_BACKOFF_SECONDS = 300.0
 
 # Their cause lies outside the order, so they are tried again for as long as it takes.
 PATIENT = frozenset({Reason.STORE_CREDENTIALS_MISSING, Reason.STORE_UNREACHABLE, Reason.SOURCE_UNREACHABLE})
@@ -69,7 +69,7 @@ def pause(number: int) -> float:
     [5.0, 10.0, 20.0, 300.0]
     """
     # Anybody who may write the status may have written a number whose power no float can hold.
-    return min(FIRST_PAUSE * 2.0 ** min(number - 1, 30), LONGEST_PAUSE)
+    return min(MIN_BACKOFF_SECONDS * 2.0 ** min(number - 1, 30), MAX_BACKOFF_SECONDS)
 
 
 def advance(
@@ -116,7 +116,7 @@ def advance(
     if not run.over:
         # A pod that is looked for is given up by the clock, not by an event.
         completed = dig(job or {}, "status", "completionTime")
-        return Progress(recorded, run, wake=POD_UNSEEN_FOR if completed and not pods else None)
+        return Progress(recorded, run, wake=POD_MISSING_SECONDS if completed and not pods else None)
     return ended(recorded, run, now, limit=limit)
 
 

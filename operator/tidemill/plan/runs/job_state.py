@@ -45,7 +45,7 @@ class Run:
 
 
 ABSENT = Run("Absent")
-POD_UNSEEN_FOR = 60.0
+POD_MISSING_SECONDS = 60.0
 """Seconds after a Job's good end within which its pod, where none is seen, is taken to be seen late rather than removed."""
 
 
@@ -68,7 +68,7 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | Non
         if condition.get("type") == "Failed":
             return _failed_without_pod(condition)
         if condition.get("type") == "Complete":
-            if not pods and now is not None and now - _completed(job, now) < timedelta(seconds=POD_UNSEEN_FOR):
+            if not pods and now is not None and now - _completed(job, now) < timedelta(seconds=POD_MISSING_SECONDS):
                 return Run("Running", message="the run has ended; its pod is looked for")
             return _failed(
                 Reason.REPORT_MISSING,
@@ -87,7 +87,7 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | Non
 
 def _completed(job: Manifest, now: datetime) -> datetime:
     text = dig(job, "status", "completionTime")
-    return datetime.fromisoformat(text) if text else now - timedelta(seconds=POD_UNSEEN_FOR)
+    return datetime.fromisoformat(text) if text else now - timedelta(seconds=POD_MISSING_SECONDS)
 
 
 def _seems_alive(pod: Manifest) -> bool:

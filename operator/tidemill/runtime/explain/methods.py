@@ -18,11 +18,11 @@ from tidemill.runtime.explain.values import Ask, Explained
 from tidemill.runtime.model.answer import Matrix
 from tidemill.runtime.model.signature import Signature
 
-MOST_EXACT: Final = 8
+MAX_EXACT_FEATURES: Final = 8
 """Up to so many features every coalition of them is tried."""
-MOST_ASKED: Final = 100_000
+MAX_EVALUATIONS: Final = 100_000
 """Rows the model is asked at most to explain one."""
-MOST_PAIRS: Final = 8
+MAX_PERMUTATIONS: Final = 8
 """Orders and their reverses: what one overrates the other underrates."""
 TOLERANCE: Final = 2e-3
 """How far an explainer that reads the estimator may lie off the model's answers, as a share of how far these lie apart."""
@@ -58,7 +58,7 @@ def _by_asking(ask: Ask, background: Matrix) -> Explain:
 
     features = background.shape[1]
     masker = shap.maskers.Independent(background, max_samples=len(background))
-    if features <= MOST_EXACT:
+    if features <= MAX_EXACT_FEATURES:
         exact = shap.ExactExplainer(ask, masker)
 
         def explain_exactly(rows: Matrix) -> Explained:
@@ -67,7 +67,7 @@ def _by_asking(ask: Ask, background: Matrix) -> Explain:
 
         return explain_exactly
     once = 2 * features + 1
-    pairs = max(1, min(MOST_PAIRS, MOST_ASKED // (once * len(background))))
+    pairs = max(1, min(MAX_PERMUTATIONS, MAX_EVALUATIONS // (once * len(background))))
 
     def explain_by_chance(rows: Matrix) -> Explained:
         # Made anew, so that its chance begins anew: the same rows get the same values.

@@ -31,7 +31,7 @@ PROFILE: Final = "profile.json"
 REPORT: Final = "report.html"
 ROWS_PER_FILE: Final = 4_000_000
 _ROWS_PER_GROUP: Final = 131_072
-_MOST_CLASSES: Final = 50
+_MAX_CLASSES: Final = 50
 
 
 def ingest(
@@ -146,7 +146,7 @@ def _profiled(table: pa.Table, kept: tuple[Column, ...]) -> list[ProfiledColumn]
         few = (
             column.role == "Target"
             and not pa.types.is_floating(table.column(column.name).type)
-            and _distinct(table.column(column.name)) <= _MOST_CLASSES
+            and _distinct(table.column(column.name)) <= _MAX_CLASSES
         )
         found.append(ProfiledColumn(column.name, "Categorical" if few or column.type == "Categorical" else "Numerical"))
     return found

@@ -16,9 +16,9 @@ from tidemill.runtime.html.charts import bars, spell
 from tidemill.runtime.profile import Profile
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
-_MOST_PICTURES: Final = 120
+_MAX_PICTURES: Final = 120
 _BINS: Final = 20
-_MOST_CATEGORIES: Final = 12
+_MAX_CATEGORIES: Final = 12
 
 
 def page(
@@ -53,7 +53,7 @@ def page(
         )
     parts.append(frame.section("Columns", _columns(table, schema.columns)))
     profiled = {column.name for column in profile.columns}
-    pictured = [column for column in schema.columns if column.name in profiled][:_MOST_PICTURES]
+    pictured = [column for column in schema.columns if column.name in profiled][:_MAX_PICTURES]
     pictures = "".join(
         _picture(column, table.column(column.name))
         for column in sorted(pictured, key=lambda column: column.role != "Target")
@@ -111,7 +111,7 @@ def _picture(column: Column, values: Any) -> str:
     numbers = _numbers(values)
     title = f"{column.name} ({column.role})" if column.role != "Feature" else column.name
     gaps = f"; {values.null_count:,} are missing" if values.null_count else ""
-    if len(numbers) and len(np.unique(numbers)) > _MOST_CATEGORIES:
+    if len(numbers) and len(np.unique(numbers)) > _MAX_CATEGORIES:
         counts, edges = np.histogram(numbers, bins=_BINS)
         middle = f"Half of the values lie between {spell(float(np.quantile(numbers, 0.25)))} and {spell(float(np.quantile(numbers, 0.75)))}{gaps}."
         labels = [f"{spell(float(low))} to {spell(float(high))}" for low, high in pairwise(edges.tolist())]
@@ -123,7 +123,7 @@ def _picture(column: Column, values: Any) -> str:
     )
     if not pairs:
         return bars(title, "There are no values.", [], [])
-    first, rest = pairs[:_MOST_CATEGORIES], pairs[_MOST_CATEGORIES:]
+    first, rest = pairs[:_MAX_CATEGORIES], pairs[_MAX_CATEGORIES:]
     shown = [(str(value), float(count)) for value, count in first] + (
         [("others", float(sum(count for _, count in rest)))] if rest else []
     )

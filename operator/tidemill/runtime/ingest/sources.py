@@ -24,7 +24,7 @@ from tidemill.runtime.failures import (
 from tidemill.runtime.ingest import bundled, formats
 from tidemill.runtime.store.objects import Entry, Store, read_secret
 
-_MOST_FILES: Final = 10_000
+_MAX_FILES: Final = 10_000
 
 
 class Read(NamedTuple):
@@ -122,9 +122,9 @@ def _matching(uri: str, bucket: Store) -> list[Entry]:
     found = [entry for entry in bucket.list(folder) if wanted.fullmatch(entry.key)]
     if not found:
         raise SourceNotFound(f"no object matches {uri}; upload one, or correct spec.source.uri")
-    if len(found) > _MOST_FILES:
+    if len(found) > _MAX_FILES:
         raise SourceUnreadable(
-            f"{uri} matches {len(found)} objects, more than {_MOST_FILES}; put the rows into fewer files"
+            f"{uri} matches {len(found)} objects, more than {_MAX_FILES}; put the rows into fewer files"
         )
     return found
 

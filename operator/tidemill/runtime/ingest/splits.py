@@ -29,7 +29,7 @@ from tidemill.runtime.ingest.columns import Understood
 from tidemill.runtime.tables.rowhash import shares
 from tidemill.runtime.tables.schema import Schema, SplitRule
 
-_MOST_CLASSES: Final = 50
+_MAX_CLASSES: Final = 50
 """A target with more whole numbers than this is a quantity, and is not stratified by."""
 
 
@@ -120,7 +120,7 @@ def _classes(rows: Understood, keys: tuple[str, ...]) -> NDArray[Any]:
     if pa.types.is_floating(column.type):
         return nobody
     distinct = pc.count_distinct(column, mode="only_valid").as_py()
-    if pa.types.is_integer(column.type) and distinct > _MOST_CLASSES:
+    if pa.types.is_integer(column.type) and distinct > _MAX_CLASSES:
         return nobody
     if rows.target not in keys and len(np.unique(shares(rows.table, keys, 0))) < rows.table.num_rows:
         # Rows that share an Id belong together, even where their classes differ.

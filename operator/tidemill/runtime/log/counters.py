@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SLOT: Final = 10
-PAUSE: Final = 15.0
+WRITE_INTERVAL_SECONDS: Final = 15.0
 """Seconds between attempts to get the version's profile."""
-MOST_COLUMNS: Final = 1_000
+MAX_COLUMNS: Final = 1_000
 """Wider versions are not counted: each column takes some 50 KB here."""
-MOST_WAITING: Final = 16 * 1024 * 1024
+MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """Bytes of finished counts that wait for the store; the oldest go first."""
 
 
@@ -72,7 +72,7 @@ class Counters:
             logger.info("the version carries no profile: monitors read its rows")
             return
         profile, signature = found
-        if len(profile.columns) > MOST_COLUMNS:
+        if len(profile.columns) > MAX_COLUMNS:
             logger.info("%d columns are too many to count here: monitors read rows", len(profile.columns))
             return
         self._bins = as_logged(profile, [feature.name for feature in signature.features])
@@ -84,7 +84,7 @@ class Counters:
                 return await asyncio.to_thread(self.load, store, uri)
             except Exception as error:  # whatever it is, answers and the log go on without counts
                 logger.warning("rows are not counted yet: %s", error)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(WRITE_INTERVAL_SECONDS)
 
     def slot(self, moment: float) -> int:
         """When the slot of a moment begins, in seconds since 1970."""
@@ -158,7 +158,7 @@ class Counters:
         key, content = self._named(start, span, counts)
         self._waiting.append((key, content))
         self._waiting_bytes += len(content)
-        while self._waiting_bytes > MOST_WAITING:
+        while self._waiting_bytes > MAX_WAITING_BYTES:
             _, gone = self._waiting.popleft()
             self._waiting_bytes -= len(gone)
             self.dropped += 1

@@ -34,7 +34,7 @@ SLOT: Final = 10
 """Seconds of the shortest span; windows that begin and end at multiples of it need no row."""
 SPANS: Final = (SLOT, 300, 3600)
 """Seconds, each a multiple of the one before; the last divides a day."""
-LARGEST: Final = 256 * 1024 * 1024
+MAX_BYTES: Final = 256 * 1024 * 1024
 """Bytes that a file may unpack to."""
 OUTPUTS: Final = (LogColumn.PREDICTION, LogColumn.SCORE)
 _NAME: Final = re.compile(
@@ -131,7 +131,7 @@ class Counts:
     def from_bytes(cls, content: bytes, features: Profile, outputs: Profile) -> Counts:
         """What `to_bytes` wrote, on the bins of these profiles; raises ProfileError where it does not fit them."""
         size = int.from_bytes(content[:_SIZE], "big")
-        if not 0 < size <= LARGEST:
+        if not 0 < size <= MAX_BYTES:
             raise ProfileError("damaged counts: they are empty, or too large")
         try:
             wire = orjson.loads(_CODEC.decompress(content[_SIZE:], size, asbytes=True))

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from tidemill.contract.layout import LogColumn
 
-MOST_ROWS: Final = 1_000_000
+MAX_ROWS: Final = 1_000_000
 """Pods seal a part at some ten thousand rows; what claims to have far more was not written by one."""
-MOST_BYTES: Final = 256 * 1024 * 1024
+MAX_BYTES: Final = 256 * 1024 * 1024
 """Of a part's columns in memory. Values that repeat take next to nothing in the file, and all their room here."""
 TIME: Final = pa.timestamp("us", tz="UTC")
 _AT_ONCE: Final = 1 << 15
@@ -70,19 +70,19 @@ def _is_text(column: Any) -> bool:
 
 def _bounded(file: Any, names: list[str]) -> pa.Table:
     rows = file.metadata.num_rows
-    if rows > MOST_ROWS:
-        raise UnusableError(f"it has {rows:,} rows; a part has {MOST_ROWS:,} at most")
+    if rows > MAX_ROWS:
+        raise UnusableError(f"it has {rows:,} rows; a part has {MAX_ROWS:,} at most")
     batches, size = [], 0
-    if 8 * rows * len(names) <= MOST_BYTES:
+    if 8 * rows * len(names) <= MAX_BYTES:
         for batch in file.iter_batches(batch_size=_AT_ONCE, columns=names, use_threads=False):
             size += sum(map(_decoded_size, batch.columns))
-            if size > MOST_BYTES:
+            if size > MAX_BYTES:
                 break
             batches.append(pa.record_batch(list(map(_plain, batch.columns)), names=batch.schema.names))
     else:
-        size = MOST_BYTES + 1
-    if size > MOST_BYTES:
-        raise UnusableError(f"its values take more than {MOST_BYTES >> 20} MiB")
+        size = MAX_BYTES + 1
+    if size > MAX_BYTES:
+        raise UnusableError(f"its values take more than {MAX_BYTES >> 20} MiB")
     if not batches:
         chosen = file.schema_arrow.empty_table().select([name for name in file.schema_arrow.names if name in names])
         return pa.table({name: _plain(chosen.column(name).combine_chunks()) for name in chosen.column_names})

@@ -18,7 +18,7 @@ from tidemill.runtime.log import counts, part
 from tidemill.runtime.log.newest import Newest
 from tidemill.runtime.store.objects import TooLargeError
 
-MOST_LABELS: Final = 1_000_000
+MAX_LABELS: Final = 1_000_000
 """Labels that are held at a time, some hundred bytes each; whoever may send labels could send any number."""
 _AT_ONCE = 16
 """Parts fetched ahead; each is some thousand rows."""
@@ -124,7 +124,7 @@ def rows(
 def _read(store: Store, key: str, columns: Callable[[list[str]], list[str]]) -> tuple[str, pa.Table | str]:
     """A part's rows, or why there are none."""
     try:
-        return key, part.decoded(store.get(key, most=part.MOST_BYTES), columns)
+        return key, part.decoded(store.get(key, most=part.MAX_BYTES), columns)
     except FileNotFoundError:
         return key, "it was deleted meanwhile"
     except (TooLargeError, part.UnusableError) as reason:
@@ -202,7 +202,7 @@ def _row_keys(table: pa.Table) -> Any:
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
-def labels(store: Store, parts: Sequence[str], skipped: Skipped, most: int = MOST_LABELS) -> Labels:
+def labels(store: Store, parts: Sequence[str], skipped: Skipped, most: int = MAX_LABELS) -> Labels:
     """All labels in the parts, or the newest where there are more than `most`; of several for one row the newest counts."""
     wanted = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.LABEL)
     newest_labels = Newest(most, "time")

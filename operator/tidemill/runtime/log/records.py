@@ -196,7 +196,7 @@ def _probabilities(records: Sequence[Logged]) -> Any:
     widths, told = [], []
     for record in records:
         said = record.answer.probabilities
-        if said is None or not 2 < said.shape[1] <= LogColumn.MOST_CLASSES:
+        if said is None or not 2 < said.shape[1] <= LogColumn.MAX_CLASSES:
             widths.append(0)
         else:
             widths.append(said.shape[1])

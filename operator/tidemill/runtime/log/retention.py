@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EVERY: Final = 3600.0
+SWEEP_INTERVAL_SECONDS: Final = 3600.0
 FIRST: Final = 60.0
 """Seconds after the start of the first look: a pod that has just started has better things to do."""
-MOST: Final = 5_000
+MAX_DELETED: Final = 5_000
 """Parts removed at a time; what is left over waits for the next look."""
 _KEPT: Final = (".parquet", ".counts")
 _DATE: Final = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
@@ -37,7 +37,7 @@ class Retention:
         clock: Callable[[], float],
         chance: Callable[[], float],
         first: float = FIRST,
-        every: float = EVERY,
+        every: float = SWEEP_INTERVAL_SECONDS,
     ) -> None:
         """What is older than `seconds` goes, by whole days; `chance` spreads the looks of many pods around `first` and `every`."""
         self.removed = 0
@@ -59,7 +59,7 @@ class Retention:
     def sweep(self, store: Store) -> bool:
         """Remove what is too old; whether there is more of it. A store that does not let us is tried again later."""
         first_kept = datetime.fromtimestamp(self._clock() - self._seconds, UTC).strftime("%Y-%m-%d")
-        left = MOST
+        left = MAX_DELETED
         try:
             for folder in self._folders:
                 for entry in store.list(folder):

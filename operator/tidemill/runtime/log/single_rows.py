@@ -16,12 +16,12 @@ from tidemill.runtime.log.writer import Log
 from tidemill.runtime.model.answer import Answer
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Matrix, Rows
 
-MOST_ROWS: Final = 256
-MOST_BYTES: Final = 1 << 17
+MAX_ROWS: Final = 256
+MAX_BYTES: Final = 1 << 17
 
 
 class Singles:
-    """Up to MOST_ROWS rows that one version answered within one slot of time, as one record of the log (see `Prediction`).
+    """Up to MAX_ROWS rows that one version answered within one slot of time, as one record of the log (see `Prediction`).
 
     A file of the log holds rows of one slot, so no record reaches over its end.
     """
@@ -30,7 +30,7 @@ class Singles:
 
     def __init__(self, author: Author, matrix: Matrix, answer: Answer, now: float) -> None:
         """Room for rows and answers like these."""
-        self._most = max(1, min(MOST_ROWS, MOST_BYTES // (8 * matrix.shape[1])))
+        self._most = max(1, min(MAX_ROWS, MAX_BYTES // (8 * matrix.shape[1])))
         self._begin = now // SLOT * SLOT
         self._end = self._begin + SLOT
         self._matrix = np.empty((self._most, matrix.shape[1]))

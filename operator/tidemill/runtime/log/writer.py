@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tidemill.runtime.process.priority import LATER, give_way
+from tidemill.runtime.process.priority import LOW_PRIORITY, give_way
 
 if TYPE_CHECKING:
     from tidemill.runtime.store.objects import Store
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 PART_ROWS: Final = 20_000
 """A part is sealed at this many rows even before its time."""
-LONGEST_PAUSE: Final = 30.0
+MAX_RETRY_SECONDS: Final = 30.0
 """Seconds between attempts while the store does not take parts."""
 
 Encode = Callable[[Sequence[Any]], bytes]
@@ -115,7 +115,7 @@ class Log:
         self._number = 0
         self._writing = asyncio.Lock()
         # Answers come first: at the same priority, who asks while a part is encoded would wait for it.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log", initializer=partial(give_way, LATER))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log", initializer=partial(give_way, LOW_PRIORITY))
         self._flushing: set[asyncio.Task[bool]] = set()
         self._due: asyncio.Event | None = None
 
@@ -173,7 +173,7 @@ class Log:
             if await self.flush():
                 pause = self._every
             else:
-                pause = min(max(pause * 2, self._every), LONGEST_PAUSE)
+                pause = min(max(pause * 2, self._every), MAX_RETRY_SECONDS)
                 # A full list would wake this loop at once; the store needs a rest.
                 await asyncio.sleep(min(pause, 1.0))
 

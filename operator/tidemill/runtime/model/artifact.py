@@ -56,7 +56,7 @@ TRUSTED: Final = frozenset(
 """Types beyond those that skops trusts by itself (scikit-learn's own estimators among them) that trainable estimators hold."""
 
 _ZIP: Final = b"PK\x03\x04"
-_LARGEST: Final = 8 << 30
+_MAX_BYTES: Final = 8 << 30
 """No estimator unpacks to more bytes than this; a small file that does is a bomb."""
 
 
@@ -104,8 +104,8 @@ def estimator_of(path: Path) -> Any:
             raise ArtifactCorrupt(f"{path.name} is no skops file, whatever its name says; train the model again")
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
-                raise ArtifactCorrupt(f"{path.name} would unpack to more than {_LARGEST >> 30} GiB; it is not opened")
+            if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
+                raise ArtifactCorrupt(f"{path.name} would unpack to more than {_MAX_BYTES >> 30} GiB; it is not opened")
     except zipfile.BadZipFile as error:
         raise ArtifactCorrupt(f"{path.name} is damaged: {error}; train the model again") from error
     from skops import io as skops

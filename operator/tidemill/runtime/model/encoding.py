@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.tables.schema import Column
 
-MOST_CATEGORIES: Final = 250
+MAX_CATEGORIES: Final = 250
 """More categories than this are not told apart: the rarest count as unseen. HistGradientBoosting takes no more than 255."""
 
 Matrix = NDArray[np.float64]
@@ -36,11 +36,11 @@ def features_of(table: pa.Table, columns: Sequence[Column]) -> tuple[tuple[Featu
             zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True),
             key=lambda pair: (-pair[1], pair[0]),
         )
-        if len(pairs) > MOST_CATEGORIES:
+        if len(pairs) > MAX_CATEGORIES:
             warnings.append(
-                f"column {column.name!r} has {len(pairs)} categories; all but the {MOST_CATEGORIES} most frequent count as one"
+                f"column {column.name!r} has {len(pairs)} categories; all but the {MAX_CATEGORIES} most frequent count as one"
             )
-        categories = tuple(sorted(text for text, _ in pairs[:MOST_CATEGORIES]))
+        categories = tuple(sorted(text for text, _ in pairs[:MAX_CATEGORIES]))
         features.append(Feature(name=column.name, type="Categorical", categories=categories))
     return tuple(features), tuple(warnings)
 

@@ -36,9 +36,9 @@ SHOWN: Final = 40
 """Runs in a picture over time."""
 KEPT: Final = 10_000
 """Runs whose results and reports stay: a day of one every ten seconds, a year of one every hour."""
-SWEPT_EVERY: Final = 360
+SWEEP_INTERVAL_RUNS: Final = 360
 """Runs from one look for what is too old to the next."""
-MOST_REMOVED: Final = 2_000
+MAX_REMOVED: Final = 2_000
 """Objects at a time; what is left over waits for the next run."""
 _OF_RUN: Final = re.compile(r"/(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)/(?:result\.json|report\.html)$")
 
@@ -62,7 +62,7 @@ class History:
     """A monitor's newest runs, oldest first."""
 
     runs: tuple[Run, ...] = ()
-    since: int = SWEPT_EVERY
+    since: int = SWEEP_INTERVAL_RUNS
     """Runs since one looked for what is too old; it is time to look where nothing is known."""
 
     def before(self, end: datetime) -> list[Run]:
@@ -115,7 +115,7 @@ def read(store: Store, folder: str) -> History:
 
 def write(store: Store, folder: str, history: History) -> None:
     """Put the runs into the store and, once in a while, take away what is too old; a store that does not let us is tried again later."""
-    if history.since >= SWEPT_EVERY:
+    if history.since >= SWEEP_INTERVAL_RUNS:
         try:
             if not sweep(store, folder):
                 history = replace(history, since=0)
@@ -132,8 +132,8 @@ def sweep(store: Store, folder: str, kept: int = KEPT) -> bool:
         runs.setdefault(key.rpartition("/")[0], []).append(key)
     lapsed = [key for name in sorted(runs)[: max(0, len(runs) - kept)] for key in runs[name]]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(store.delete, lapsed[:MOST_REMOVED]))
-    return len(lapsed) > MOST_REMOVED
+        list(pool.map(store.delete, lapsed[:MAX_REMOVED]))
+    return len(lapsed) > MAX_REMOVED
 
 
 def _listed(store: Store, folder: str) -> list[str]:

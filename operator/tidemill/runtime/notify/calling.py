@@ -16,7 +16,7 @@ from tidemill.runtime.failures import AddressRefused, ReceiverRefused, ReceiverU
 from tidemill.runtime.notify.addresses import Destination, Resolve, destination, resolve
 from tidemill.runtime.notify.bodies import Message, message
 
-PATIENCE: Final = 10.0
+REQUEST_TIMEOUT_SECONDS: Final = 10.0
 """Seconds for connecting, and for each part of the answer."""
 TRIES: Final = 3
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -57,13 +57,13 @@ def notify(
 
 def post(where: Destination, request: Message, trusted: ssl.SSLContext | None = None) -> int:
     """The status code that the receiver at `where` answers with; what else it says is not read."""
-    raw = socket.create_connection((where.address, where.port), timeout=PATIENCE)
+    raw = socket.create_connection((where.address, where.port), timeout=REQUEST_TIMEOUT_SECONDS)
     try:
-        raw.settimeout(PATIENCE)
+        raw.settimeout(REQUEST_TIMEOUT_SECONDS)
         if where.scheme == "https":
             # The certificate is checked against the name, although the address is called.
             raw = (trusted or ssl.create_default_context()).wrap_socket(raw, server_hostname=where.host)
-        connection = http.client.HTTPConnection(where.host, where.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(where.host, where.port, timeout=REQUEST_TIMEOUT_SECONDS)
         connection.sock = raw
         connection.putrequest("POST", where.target, skip_host=True, skip_accept_encoding=True)
         connection.putheader("host", where.authority)

@@ -7,10 +7,10 @@ import os
 import threading
 from typing import Final
 
-LOWEST: Final = 19
+LOWEST_PRIORITY: Final = 19
 
 
-LATER: Final = 12
+LOW_PRIORITY: Final = 12
 """A sixteenth of a busy processor, where there is anything else to do."""
 
 

@@ -13,7 +13,7 @@ from tidemill.runtime.profile.numerical import frozen
 
 CATEGORIES = 1000
 EXAMPLES = 8
-_LONGEST_EXAMPLE = 80
+_MAX_EXAMPLE_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +84,7 @@ class CategoricalCounter:
 
 
 def _examples(categories: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted({category[:_LONGEST_EXAMPLE] for category in categories})[:EXAMPLES])
+    return tuple(sorted({category[:_MAX_EXAMPLE_LENGTH] for category in categories})[:EXAMPLES])
 
 
 def empty(name: str, counted: Mapping[str, int], limit: int = CATEGORIES) -> CategoricalProfile:

@@ -25,8 +25,8 @@ OCTAVES = 24
 POSITIONS = 1 << 16
 """How finely a value's place within an octave is noted."""
 
-_LARGEST = 2.0**900
-_SMALLEST = 2.0**-900
+_MAX_MAGNITUDE = 2.0**900
+_MIN_MAGNITUDE = 2.0**-900
 MANTISSA_BITS = 9
 _FLOATING_OCTAVES = 62
 _SHIFT = 52 - MANTISSA_BITS
@@ -134,10 +134,10 @@ def linear(low: float, high: float) -> Grid:
     >>> grid.step, grid.low, grid.cells
     (0.000244140625, 0.0, 36865)
     """
-    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
+    low, high = (min(max(end, -_MAX_MAGNITUDE), _MAX_MAGNITUDE) for end in (low, high))
     if low >= high:
         high = low + (abs(low) or 1.0)
-    width = max((high - low) / (CELLS - 2), _SMALLEST)
+    width = max((high - low) / (CELLS - 2), _MIN_MAGNITUDE)
     # Cells finer than the numbers themselves would put neighbours into one cell and leave others empty for ever.
     width = max(width, math.ulp(max(abs(low), abs(high))))
     step = 2.0 ** math.ceil(math.log2(width))
@@ -147,7 +147,7 @@ def linear(low: float, high: float) -> Grid:
 
 def floating(centre: float, reach: float) -> Grid:
     """A grid around `centre` up to at least the distance `reach` on both sides, finest at the centre."""
-    exponent = math.frexp(min(max(reach, _SMALLEST * 2.0**64), _LARGEST))[1]
+    exponent = math.frexp(min(max(reach, _MIN_MAGNITUDE * 2.0**64), _MAX_MAGNITUDE))[1]
     half = (_FLOATING_OCTAVES << MANTISSA_BITS) + 1
     return Grid("Floating", centre, 2.0 ** (exponent - _FLOATING_OCTAVES), 2 * half)
 

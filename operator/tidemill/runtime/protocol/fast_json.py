@@ -14,9 +14,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-SHORTEST: Final = 4 * 1024
+MIN_BYTES: Final = 4 * 1024
 """Smaller bodies are read as quickly by orjson, and need not be shown."""
-LONGEST: Final = 512 * 1024
+MAX_BYTES: Final = 512 * 1024
 """The parser keeps some twenty times the longest body so far as memory."""
 FLOATS: Final = frozenset({"FP64", "FP32", "FP16"})
 TENSOR: Final = ["data", "datatype", "name", "shape"]
@@ -42,12 +42,12 @@ class Bulk:
     def _parser(self) -> Any:
         from simdjson import Parser
 
-        return Parser(max_capacity=LONGEST)
+        return Parser(max_capacity=MAX_BYTES)
 
     def read(self, body: bytes) -> Found | None:
         """The rows of a plain body; None where it is another one, or wrong."""
         # Escapes, a byte order mark and white space in front are things that parsers see differently.
-        if len(body) > LONGEST or body[:1] != b"{" or b"\\" in body:
+        if len(body) > MAX_BYTES or body[:1] != b"{" or b"\\" in body:
             return None
         try:
             return self._found(body)

@@ -15,8 +15,8 @@ from tidemill.runtime.protocol.infer import checked_id, parse
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
 
-MOST_LABELS: Final = 100_000
-LONGEST_LABEL: Final = 256
+MAX_LABELS: Final = 100_000
+MAX_LABEL_LENGTH: Final = 256
 
 
 class Label(NamedTuple):
@@ -35,8 +35,8 @@ def read(body: bytes, *, classifies: bool, now: float) -> list[Label]:
     data = parse(body).get("data")
     if not isinstance(data, list) or not data:
         raise bad(f'data: must be a list such as [{{"id": "<request id>", "label": 1}}], not {shown(data)}')
-    if len(data) > MOST_LABELS:
-        raise bad(f"data: holds {len(data)} labels; send at most {MOST_LABELS} at once")
+    if len(data) > MAX_LABELS:
+        raise bad(f"data: holds {len(data)} labels; send at most {MAX_LABELS} at once")
     return [_label(item, place, classifies=classifies, now=now) for place, item in enumerate(data)]
 
 
@@ -60,9 +60,9 @@ def _label(item: Any, place: int, *, classifies: bool, now: float) -> Label:
         raise bad(f"{where}.row: must be the row's place in the request, from 0, not {shown(row)}")
     label = item.get("label")
     if classifies:
-        if not isinstance(label, (str, int, float)) or (isinstance(label, str) and len(label) > LONGEST_LABEL):
+        if not isinstance(label, (str, int, float)) or (isinstance(label, str) and len(label) > MAX_LABEL_LENGTH):
             raise bad(
-                f"{where}.label: must be the class, a string of at most {LONGEST_LABEL} characters or a number, not {shown(label)}"
+                f"{where}.label: must be the class, a string of at most {MAX_LABEL_LENGTH} characters or a number, not {shown(label)}"
             )
     elif not isinstance(label, (int, float)) or isinstance(label, bool):
         raise bad(f"{where}.label: must be a number, not {shown(label)}")

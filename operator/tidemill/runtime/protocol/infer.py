@@ -18,13 +18,13 @@ from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.protocol import tensors
 from tidemill.runtime.protocol.errors import bad, shown
-from tidemill.runtime.protocol.fast_json import SHORTEST, Bulk
+from tidemill.runtime.protocol.fast_json import MIN_BYTES, Bulk
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows, must_be_finite
 
 PREDICT: Final = "predict"
 PROBABILITIES: Final = "predict_proba"
 NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
-LONGEST_ID: Final = 128
+MAX_ID_LENGTH: Final = 128
 FLOATS: Final = frozenset({"FP64", "FP32", "FP16"})
 
 
@@ -67,8 +67,8 @@ def client_id(document: dict[str, Any]) -> str:
 
 def checked_id(given: str, where: str) -> str:
     """An id that may stand in a header and in the log."""
-    if len(given) > LONGEST_ID or not given.isascii() or not given.isprintable():
-        raise bad(f"{where}: must be at most {LONGEST_ID} printable ASCII characters")
+    if len(given) > MAX_ID_LENGTH or not given.isascii() or not given.isprintable():
+        raise bad(f"{where}: must be at most {MAX_ID_LENGTH} printable ASCII characters")
     return given
 
 
@@ -113,7 +113,7 @@ class Codec:
         """The rows of a request; with `header_length`, its JSON ends there and tensors' bytes follow."""
         raw = memoryview(b"")
         if header_length is None:
-            bulk = self._bulk.read(body) if self._bulk is not None and len(body) >= SHORTEST else None
+            bulk = self._bulk.read(body) if self._bulk is not None and len(body) >= MIN_BYTES else None
             if bulk is not None:
                 rows = Rows(bulk.matrix, NO_CATEGORIES, True)
                 return self._asked(client_id(bulk.document), bulk.document, rows, positional=True)

@@ -32,7 +32,7 @@ NUMBERS: Final[dict[str, Any]] = {
 }
 FLOATS: Final = frozenset({"FP64", "FP32", "FP16", "BF16"})
 DATATYPES: Final = (*NUMBERS, "BF16", "BYTES")
-MOST_DIMENSIONS: Final = 8
+MAX_DIMENSIONS: Final = 8
 
 Numbers = NDArray[np.floating[Any]]
 Texts = list[str]
@@ -41,8 +41,8 @@ Texts = list[str]
 def shape_of(tensor: dict[str, Any], where: str) -> tuple[int, ...]:
     """The declared shape, checked to be a short list of whole numbers."""
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not shape or len(shape) > MOST_DIMENSIONS:
-        raise bad(f"{where}.shape: must be a list of 1 to {MOST_DIMENSIONS} whole numbers, such as [1, 30]")
+    if not isinstance(shape, list) or not shape or len(shape) > MAX_DIMENSIONS:
+        raise bad(f"{where}.shape: must be a list of 1 to {MAX_DIMENSIONS} whole numbers, such as [1, 30]")
     for size in shape:
         if type(size) is not int or size < 0:
             raise bad(f"{where}.shape: must hold whole numbers from 0, not {shown(size)}")

@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 
 REQUEST: Final = "org.kubeflow.serving.inference.request"
 RESPONSE: Final = "org.kubeflow.serving.inference.response"
-MOST_BYTES: Final = 4 * 1024 * 1024
+MAX_BYTES: Final = 4 * 1024 * 1024
 """Of one event's body."""
 LOG_BYTES: Final = 48 * 1024 * 1024
-EVERY: Final = 2.0
+WRITE_INTERVAL_SECONDS: Final = 2.0
 
 
 class Events:
@@ -46,7 +46,7 @@ class Events:
             prediction_folder(order.namespace, said.log),
             f"receiver-{boot_id()}",
             ExchangeFile(),
-            every=EVERY,
+            every=WRITE_INTERVAL_SECONDS,
             most_bytes=LOG_BYTES,
             clock=clock,
         )
@@ -81,7 +81,7 @@ class Events:
         writing = asyncio.create_task(self._write(open_store))
         try:
             while True:
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(WRITE_INTERVAL_SECONDS)
                 self._keep(self._joining.lapsed(self._clock()))
         finally:
             writing.cancel()
@@ -97,7 +97,7 @@ class Events:
                 break
             except (RunFailed, OSError) as error:
                 logger.warning("the log waits for its store: %s", error)
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(WRITE_INTERVAL_SECONDS)
         self._log.use(store)
         retention = Retention(
             (prediction_folder(self._order.namespace, self._said.log),),

@@ -21,8 +21,8 @@ from tidemill.runtime.receive.inference import Answers, Value
 
 WAITS: Final = 30.0
 """Seconds that a half waits for the other one."""
-MOST_WAITING: Final = 10_000
-MOST_BYTES: Final = 32 * 1024 * 1024
+MAX_WAITING: Final = 10_000
+MAX_BYTES: Final = 32 * 1024 * 1024
 REMEMBERED: Final = 50_000
 """Ids of exchanges that are over, so that an event that comes again is known."""
 
@@ -75,7 +75,7 @@ class Joining:
         found: list[Exchange] = []
         while self._waiting:
             request, half = next(iter(self._waiting.items()))
-            full = len(self._waiting) > MOST_WAITING or self._bytes > MOST_BYTES
+            full = len(self._waiting) > MAX_WAITING or self._bytes > MAX_BYTES
             if not (all_of_it or full or now - half.since >= WAITS):
                 break
             del self._waiting[request]

@@ -17,10 +17,10 @@ from tidemill.runtime.protocol import tensors
 from tidemill.runtime.protocol.errors import Refused
 
 Value = float | str | None
-MOST_ROWS: Final = 10_000
-MOST_COLUMNS: Final = 1_024
-LONGEST_TEXT: Final = 256
-LONGEST_NAME: Final = 128
+MAX_ROWS: Final = 10_000
+MAX_COLUMNS: Final = 1_024
+MAX_TEXT_LENGTH: Final = 256
+MAX_NAME_LENGTH: Final = 128
 _JSON: Final = json.JSONDecoder()
 
 
@@ -47,8 +47,8 @@ def asked(body: bytes, columns: Sequence[str]) -> dict[str, list[Value]]:
     else:
         raise UnreadableError("the request has neither instances nor inputs")
     sizes = {len(values) for values in found.values()}
-    if len(sizes) != 1 or not 0 < max(sizes) <= MOST_ROWS or len(found) > MOST_COLUMNS:
-        raise UnreadableError(f"the request is not a table of at most {MOST_ROWS} rows and {MOST_COLUMNS} columns")
+    if len(sizes) != 1 or not 0 < max(sizes) <= MAX_ROWS or len(found) > MAX_COLUMNS:
+        raise UnreadableError(f"the request is not a table of at most {MAX_ROWS} rows and {MAX_COLUMNS} columns")
     return found
 
 
@@ -97,13 +97,13 @@ def _must_end(rest: memoryview) -> None:
 
 
 def _instances(rows: list[Any], columns: Sequence[str]) -> dict[str, list[Value]]:
-    if len(rows) > MOST_ROWS:
-        raise UnreadableError(f"more than {MOST_ROWS} rows in one request")
+    if len(rows) > MAX_ROWS:
+        raise UnreadableError(f"more than {MAX_ROWS} rows in one request")
     if rows and all(isinstance(row, dict) for row in rows):
         names = dict.fromkeys(name for row in rows for name in row)
-        if len(names) > MOST_COLUMNS:
-            raise UnreadableError(f"more than {MOST_COLUMNS} columns")
-        return {name[:LONGEST_NAME]: [_input(row.get(name)) for row in rows] for name in names}
+        if len(names) > MAX_COLUMNS:
+            raise UnreadableError(f"more than {MAX_COLUMNS} columns")
+        return {name[:MAX_NAME_LENGTH]: [_input(row.get(name)) for row in rows] for name in names}
     if not rows or not all(isinstance(row, list) for row in rows):
         raise UnreadableError("instances are neither objects nor lists of values")
     _must_fit(len(rows[0]), columns)
@@ -127,8 +127,8 @@ Tensors = Mapping[str, tuple[tuple[int, ...], Any]]
 def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
     found: dict[str, tuple[tuple[int, ...], Any]] = {}
     at = 0
-    if len(listed) > MOST_COLUMNS:
-        raise UnreadableError(f"more than {MOST_COLUMNS} {where}")
+    if len(listed) > MAX_COLUMNS:
+        raise UnreadableError(f"more than {MAX_COLUMNS} {where}")
     try:
         for tensor in listed:
             size = (tensor.get("parameters") or {}).get("binary_data_size")
@@ -147,7 +147,7 @@ def _inputs(inputs: Tensors, columns: Sequence[str]) -> dict[str, list[Value]]:
     found: dict[str, list[Value]] = {}
     for name, (shape, values) in inputs.items():
         if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
-            found[str(name)[:LONGEST_NAME]] = _listed(values)
+            found[str(name)[:MAX_NAME_LENGTH]] = _listed(values)
         elif len(shape) == 2 and len(inputs) == 1:
             _must_fit(shape[1], columns)
             flat = _listed(values)
@@ -192,7 +192,7 @@ def _input(value: Any) -> Value:
 
 def _value(value: Any) -> Value:
     if value is None or isinstance(value, str):
-        return value if value is None else value[:LONGEST_TEXT]
+        return value if value is None else value[:MAX_TEXT_LENGTH]
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, (int, float)):

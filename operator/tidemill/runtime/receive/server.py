@@ -26,7 +26,7 @@ from tidemill.runtime.store.objects import Store
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 256 * 1024
+MAX_BYTES: Final = 256 * 1024
 
 
 def application(
@@ -44,8 +44,8 @@ def application(
         if check is None:
             return _answer(404, "the monitor has no External check of this name")
         body = await request.read()
-        if len(body) > MOST_BYTES:
-            return _answer(413, f"the body is larger than {MOST_BYTES} bytes")
+        if len(body) > MAX_BYTES:
+            return _answer(413, f"the body is larger than {MAX_BYTES} bytes")
         headers = {name.lower(): value for name, value in request.headers.items()}
         now = clock()
         stands = standing(headers, body, credentials / check.name, now)
@@ -82,7 +82,7 @@ def application(
     async def healthy(_: web.Request) -> web.Response:
         return _answer(200, "ok")
 
-    app = web.Application(client_max_size=events.MOST_BYTES if order.payloads else MOST_BYTES)
+    app = web.Application(client_max_size=events.MAX_BYTES if order.payloads else MAX_BYTES)
     app.router.add_post("/signals/{check}", receive)
     if order.payloads is not None:
         taking = events.Events(order, order.payloads, credentials=credentials, clock=clock)

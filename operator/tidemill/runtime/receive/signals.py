@@ -13,7 +13,7 @@ from tidemill.runtime.store.objects import Store
 _SEEN: Final = "seen"
 _DIGITS: Final = 12
 """Of a moment in a mark's name, in seconds since 1970."""
-MOST_READ: Final = 500
+MAX_SIGNALS_READ: Final = 500
 """Newest signals that a check looks at; who sends more about different things in one time loses the oldest."""
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 """Of prctl(2): which signal a process gets when the one that forked it ends."""
-PAUSE: Final = 1.0
+RESTART_WAIT_SECONDS: Final = 1.0
 """Seconds before a process that died is started again."""
 
 
@@ -116,5 +116,5 @@ def run(count: int, host: str, port: int, work: Callable[[socket.socket], None])
         if child in places:
             place = places.pop(child)
             if not stopping:
-                time.sleep(PAUSE)
+                time.sleep(RESTART_WAIT_SECONDS)
                 start(place)

@@ -25,7 +25,7 @@ import uvicorn
 from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.log.counters import Counters
 from tidemill.runtime.log.records import LabelFile, PredictionFile
-from tidemill.runtime.log.retention import EVERY, FIRST, Retention
+from tidemill.runtime.log.retention import FIRST, SWEEP_INTERVAL_SECONDS, Retention
 from tidemill.runtime.log.writer import Log, boot_id
 from tidemill.runtime.serve.app import Gate
 from tidemill.runtime.serve.handlers.context import Serving
@@ -34,7 +34,7 @@ from tidemill.runtime.serve.http.fast_path import protocol
 from tidemill.runtime.serve.rollout.router import Rollout
 from tidemill.runtime.serve.shutdown import Server, end_after
 from tidemill.runtime.serve.telemetry.cloudevents import Events
-from tidemill.runtime.serve.version.batching import MOST_ROWS
+from tidemill.runtime.serve.version.batching import MAX_ROWS
 from tidemill.runtime.serve.version.loading import Loaded, until_loaded
 from tidemill.runtime.serve.version.model import Identity, Model
 
@@ -48,7 +48,7 @@ KEEP_ALIVE: Final = 75
 LAST_FLUSH: Final = 5.0
 LAST_REQUESTS: Final = 3
 WORK_SECONDS: Final = 1.0
-BREATH: Final = 0.25
+SHUTDOWN_WAIT_SECONDS: Final = 0.25
 THREADS_SECONDS: Final = 1.0
 FOLLOW_SECONDS: Final = 2.0
 
@@ -72,7 +72,7 @@ class Settings:
     """How long the log is kept; 0 for ever."""
     retention_first_seconds: float = FIRST
     """When, after the start, what is too old is looked for."""
-    retention_every_seconds: float = EVERY
+    retention_every_seconds: float = SWEEP_INTERVAL_SECONDS
     """And how often from then on."""
     redact: tuple[str, ...] = ()
     """Features whose values are not logged."""
@@ -80,7 +80,7 @@ class Settings:
     """Where the version lies in the log's store; what is logged is counted on the bins of its profile. Nothing is counted where left out."""
     events_url: str = ""
     """Where logged requests are sent as CloudEvents."""
-    batch_rows: int = MOST_ROWS
+    batch_rows: int = MAX_ROWS
     """Rows of waiting requests that are asked of the model together at most; 1 for each by itself."""
     bentoml: bool = True
     bounds: Bounds = field(default_factory=Bounds)
@@ -254,7 +254,7 @@ async def _bring_up(
         "compiled" if loaded.predictor.compiled else "estimator",
     )
     # Whoever waits for the first answer gets it before the rest is loaded, which takes the processor for seconds.
-    await asyncio.sleep(BREATH)
+    await asyncio.sleep(SHUTDOWN_WAIT_SECONDS)
     settle()
     if settings.bentoml:
         await _load_bentoml(gate)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 ENSEMBLES: Final = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 BRANCH, LEAF = b"BRANCH_LEQ", b"LEAF"
-FEWEST_NODES: Final = 500
+MIN_NODES: Final = 500
 """Smaller ensembles are answered in a microsecond or two, which negating the features would take as well."""
-MOST_ROWS: Final = 512
+MAX_ROWS: Final = 512
 """Rows that are sent through the trees to see which way they go."""
 MISSING: Final = "nodes_missing_value_tracks_true"
 
@@ -36,7 +36,7 @@ def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
 
     said = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     modes = np.array(said.get("nodes_modes", ()))
-    if node.op_type not in ENSEMBLES or len(modes) < FEWEST_NODES or not np.isin(modes, (BRANCH, LEAF)).all():
+    if node.op_type not in ENSEMBLES or len(modes) < MIN_NODES or not np.isin(modes, (BRANCH, LEAF)).all():
         return None
     if "nodes_values" not in said or any(said.get(MISSING, ())):
         return None
@@ -44,7 +44,7 @@ def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
     features, values = trees.features.copy(), trees.values.copy()
     with np.errstate(over="ignore"):  # above the largest number there is infinity
         above = np.nextafter(values, np.float32(np.inf))
-    swapped = trees.inner & np.isfinite(above) & trees.mostly_true(rows[:MOST_ROWS])
+    swapped = trees.inner & np.isfinite(above) & trees.mostly_true(rows[:MAX_ROWS])
     if not swapped.any():
         return None
     features[swapped] += rows.shape[1]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tidemill.runtime.train.finished import Finished
     from tidemill.runtime.train.tuning import Search
 
-_MOST_TRIALS: Final = 5
+_MAX_TRIALS: Final = 5
 
 
 def readme(
@@ -91,7 +91,7 @@ def _searched(search: Search) -> list[str]:
         f"By {len(search.trials)} trials, each judged by its {found.metric} in cross-validation over {folds} folds of the rows learnt from; the hold-out had no say. All trials are in `{TRIALS_FILE}`.\n",
         f"| trial | parameters | {found.metric} |\n|---:|---|---:|",
     ]
-    for trial in search.ranked()[:_MOST_TRIALS]:
+    for trial in search.ranked()[:_MAX_TRIALS]:
         told = ", ".join(f"`{name}` {value}" for name, value in trial.parameters.items())
         lines.append(f"| {trial.number} | {told} | {'' if trial.score is None else f'{trial.score:.4f}'} |")
     return lines

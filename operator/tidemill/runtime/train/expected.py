@@ -21,7 +21,7 @@ from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
 from tidemill.runtime.tables import rowhash
 from tidemill.runtime.train import protected
-from tidemill.runtime.train.rows import LEAST_MET, Material
+from tidemill.runtime.train.rows import MIN_SERVED_ROWS, Material
 
 SAMPLED: Final = 5_000
 """Rows that a version keeps of what it should meet, and of what it answered: what checks of several columns at once compare with."""
@@ -32,7 +32,7 @@ def profile(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer
     met, answered = expected(rows), rows.held_out.table
     if rows.met is not None and rows.unseen is not None:
         unseen = met.filter(pa.array(rows.unseen))
-        answered = unseen if unseen.num_rows >= LEAST_MET else met
+        answered = unseen if unseen.num_rows >= MIN_SERVED_ROWS else met
     names = [feature.name for feature in signature.features]
     inputs = met.select(names).rename_columns([LogColumn.FEATURE + name for name in names])
     of_inputs = profile_table(
@@ -64,7 +64,7 @@ def answers(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer
     Their confidence is calibrated by these, and errors of regressions are learnt from them.
     """
     names = [feature.name for feature in signature.features]
-    measured = rows.recent if rows.recent is not None and len(rows.recent) >= LEAST_MET else rows.held_out
+    measured = rows.recent if rows.recent is not None and len(rows.recent) >= MIN_SERVED_ROWS else rows.held_out
     if signature.task == "Regression":
         label = pa.array(measured.truth, pa.float64())
     else:
@@ -101,7 +101,7 @@ def as_logged(answer: Answer, signature: Signature) -> pa.Table:
     if answer.probabilities is not None:
         chosen = np.asarray(answer.probabilities, np.float64)[np.arange(len(answer.values)), answer.values]
         logged[LogColumn.SCORE] = pa.array(chosen, pa.float64())
-        if 2 < len(signature.classes) <= LogColumn.MOST_CLASSES:
+        if 2 < len(signature.classes) <= LogColumn.MAX_CLASSES:
             every = pa.array(np.asarray(answer.probabilities, np.float32).ravel())
             ends = np.arange(len(answer.values) + 1, dtype=np.int32) * len(signature.classes)
             logged[LogColumn.PROBABILITIES] = pa.ListArray.from_arrays(pa.array(ends), every)

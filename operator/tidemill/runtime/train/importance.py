@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tidemill.runtime.model.predictor import Answer, Matrix
 from tidemill.runtime.model.signature import Feature
 
-_MOST_ROWS: Final = 2_000
+_MAX_ROWS: Final = 2_000
 _REPEATS: Final = 3
 _MANY_FEATURES: Final = 200
 _TOO_GOOD: Final = 0.995
@@ -27,8 +27,8 @@ def permutation_importance(
     zero where no feature matters. (Breiman, 2001)
     """
     chance = np.random.default_rng(seed)
-    if len(matrix) > _MOST_ROWS:
-        chosen = np.sort(chance.choice(len(matrix), _MOST_ROWS, replace=False))
+    if len(matrix) > _MAX_ROWS:
+        chosen = np.sort(chance.choice(len(matrix), _MAX_ROWS, replace=False))
         matrix, truth = matrix[chosen], truth[chosen]
     before = _loss(ask(matrix), truth)
     repeats = _REPEATS if matrix.shape[1] <= _MANY_FEATURES else 1

@@ -31,7 +31,7 @@ from tidemill.runtime.train import card, estimators, expected, finished, fitting
 from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
 from tidemill.runtime.train.estimators import Known
 from tidemill.runtime.train.judging import Judging
-from tidemill.runtime.train.rows import LEAST_MET, Labelled, Material, gather
+from tidemill.runtime.train.rows import MIN_SERVED_ROWS, Labelled, Material, gather
 from tidemill.runtime.train.tuning import Search
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _SMALL: Final = 2_000_000
 """Cells of a matrix below which one thread is quicker than several that wait for each other."""
 _VERIFIED_ROWS: Final = 5_000
-_MOST_WARNINGS: Final = 20
+_MAX_WARNINGS: Final = 20
 
 
 def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tuple[str, ...]]:
@@ -127,7 +127,7 @@ class _Run:
             search=found.searched() if found else None,
         )
         kept = finished.Finished(
-            order=digest_of(self.order), trained=trained, warnings=tuple(self.warnings[:_MOST_WARNINGS])
+            order=digest_of(self.order), trained=trained, warnings=tuple(self.warnings[:_MAX_WARNINGS])
         )
         artifact.write_estimator(model, self.scratch / predictor.MODEL_FILE)
         files: dict[str, bytes | Path] = {
@@ -190,7 +190,7 @@ class _Run:
         if met is not None and unseen is not None:
             whole = ~np.isnan(encode(met, features)).any(axis=1)
             met, unseen = met.filter(pa.array(whole)), unseen[whole]
-            if met.num_rows < LEAST_MET:
+            if met.num_rows < MIN_SERVED_ROWS:
                 met, unseen = None, None
         self.rows = replace(self.rows, recent=recent, met=met, unseen=unseen)
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tidemill.runtime.train.finished import Finished
     from tidemill.runtime.train.tuning import Search
 
-_MOST_FEATURES = 20
-_MOST_CLASSES = 20
-_MOST_TRIALS = 20
+_MAX_FEATURES = 20
+_MAX_CLASSES = 20
+_MAX_TRIALS = 20
 _ON = {"Holdout": "the Dataset's hold-out", "RecentLabelled": "recent served rows with labels"}
 
 
@@ -99,7 +99,7 @@ def _trials(search: Search) -> str:
             f"{spell(min(trial.scores))} to {spell(max(trial.scores))}" if trial.scores else "–",
             escape(trial.message or trial.state),
         )
-        for trial in ranked[:_MOST_TRIALS]
+        for trial in ranked[:_MAX_TRIALS]
     ]
     which = f"The best {len(rows)} of {len(ranked)} trials" if len(rows) < len(ranked) else f"{len(ranked)} trials"
     return frame.table(
@@ -137,15 +137,15 @@ def _confusion(signature: Signature, truth: NDArray[Any], answer: Answer) -> str
     labels = [str(label) for label in signature.classes]
     size = len(labels)
     counts = np.bincount(truth * size + answer.values, minlength=size * size).reshape(size, size)
-    if size > _MOST_CLASSES:
+    if size > _MAX_CLASSES:
         right = np.diag(counts) / np.maximum(counts.sum(axis=1), 1)
         worst = [
             (escape(labels[place]), f"{counts[place].sum():,}", f"{right[place]:.0%}") for place in np.argsort(right)
         ]
         return frame.table(
-            f"The {_MOST_CLASSES} classes that are told worst",
+            f"The {_MAX_CLASSES} classes that are told worst",
             ("Class", "Rows", "Answered right"),
-            worst[:_MOST_CLASSES],
+            worst[:_MAX_CLASSES],
             numbers=(1, 2),
         )
     rows = [
@@ -172,7 +172,7 @@ def _errors(truth: NDArray[Any], answer: Answer) -> str:
 
 
 def _importance(signature: Signature) -> str:
-    ranked = sorted(signature.features, key=lambda feature: -feature.importance)[:_MOST_FEATURES]
+    ranked = sorted(signature.features, key=lambda feature: -feature.importance)[:_MAX_FEATURES]
     if not ranked or ranked[0].importance == 0:
         return "<p>No single feature changes the answers on the hold-out when its values are shuffled.</p>"
     rows = [(escape(feature.name), f"{feature.importance:.1%}") for feature in ranked if feature.importance > 0]

@@ -34,10 +34,10 @@ from tidemill.runtime.tables.schema import HOLDOUT, Schema
 from tidemill.runtime.train.protected import columns_of
 from tidemill.runtime.train.target import Target, understand
 
-LEAST_LEARNT: Final = 10
-LEAST_HELD_OUT: Final = 2
+MIN_TRAINING_ROWS: Final = 10
+MIN_HOLDOUT_ROWS: Final = 2
 RECENT_SHARE: Final = 0.3
-LEAST_MET: Final = 50
+MIN_SERVED_ROWS: Final = 50
 """With fewer recent rows than this, what a version expects to meet is what it learnt from."""
 
 
@@ -122,9 +122,9 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
     guarded, said = columns_of(beside, kept.protected)
     warnings += said
     learnt, measured = base.take(~held_out), base.take(held_out)
-    if len(measured) < LEAST_HELD_OUT:
+    if len(measured) < MIN_HOLDOUT_ROWS:
         raise NotEnoughRows(
-            f"{len(measured)} rows are held out, and at least {LEAST_HELD_OUT} are needed to measure on; raise spec.splits.test of the Dataset, or give it more rows"
+            f"{len(measured)} rows are held out, and at least {MIN_HOLDOUT_ROWS} are needed to measure on; raise spec.splits.test of the Dataset, or give it more rows"
         )
     recent, met, unseen, added = None, None, None, 0
     if wanted is not None:
@@ -137,10 +137,10 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
         learnt = learnt.append(newer) if wanted.combine == "Append" else newer
         if wanted.balance == "Classes" and target.task == "Classification":
             learnt = _classes_alike(learnt)
-    if len(learnt) < LEAST_LEARNT:
+    if len(learnt) < MIN_TRAINING_ROWS:
         origin = "served rows with labels" if wanted is not None and wanted.combine == "Replace" else "rows"
         raise NotEnoughRows(
-            f"{len(learnt)} {origin} can be learnt from, and at least {LEAST_LEARNT} are needed; wait for more labels, or give the Dataset more rows",
+            f"{len(learnt)} {origin} can be learnt from, and at least {MIN_TRAINING_ROWS} are needed; wait for more labels, or give the Dataset more rows",
             retryable=wanted is not None,
         )
     return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside, guarded)
@@ -212,6 +212,6 @@ def _newer(
     kin = rowhash.hashes(table, _kin_keys(kept, names), 0)
     labelled = Labelled(table, truth, np.ones(table.num_rows), kin)
     met, unseen = None, None
-    if int(is_recent.sum()) >= LEAST_MET:
+    if int(is_recent.sum()) >= MIN_SERVED_ROWS:
         met, unseen = table.filter(pa.array(is_recent)), ~learnt[is_recent]
     return labelled.take(learnt), labelled.take(measured), met, unseen, warnings

@@ -31,7 +31,7 @@ Sampler = Callable[[int, Sequence[Tried]], Point | None]
 _FIRST_BY_CHANCE: Final = 10
 """As many trials are drawn before anything is concluded from them."""
 _GOOD_SHARE: Final = 0.1
-_MOST_GOOD: Final = 25
+_MAX_GOOD_TRIALS: Final = 25
 _CANDIDATES: Final = 24
 
 
@@ -108,7 +108,7 @@ def _estimated(space: Sequence[Axis], past: Sequence[Tried], chance: np.random.G
     if len(past) < _FIRST_BY_CHANCE:
         return _drawn(space, chance)
     ranked = sorted(past, key=lambda tried: math.inf if tried.worth is None else -tried.worth)
-    good = min(math.ceil(_GOOD_SHARE * len(past)), _MOST_GOOD)
+    good = min(math.ceil(_GOOD_SHARE * len(past)), _MAX_GOOD_TRIALS)
     point = []
     for place, axis in enumerate(space):
         better, worse = (

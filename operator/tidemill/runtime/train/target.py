@@ -15,7 +15,7 @@ from tidemill.runtime.failures import TargetUnusable
 from tidemill.runtime.model.encoding import spelled
 from tidemill.runtime.model.signature import Task
 
-MOST_CLASSES: Final = 200
+MAX_CLASSES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def understand(name: str, column: Any, task: Task) -> Target:
         raise TargetUnusable(
             f"target {name!r} is {classes[0] if classes else 'missing'!r} in every row that can be learnt from; a classifier needs two classes or more"
         )
-    if len(classes) > MOST_CLASSES:
+    if len(classes) > MAX_CLASSES:
         raise TargetUnusable(
-            f"target {name!r} has {len(classes)} different values, more than {MOST_CLASSES} classes; take a regressor, or put values together"
+            f"target {name!r} has {len(classes)} different values, more than {MAX_CLASSES} classes; take a regressor, or put values together"
         )
     return Target(name, task, tuple(classes))
 

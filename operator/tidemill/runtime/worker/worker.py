@@ -25,12 +25,12 @@ from tidemill.runtime.worker.runs import Busy, Runs
 
 logger = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 1 << 20
 """Of an order; it must fit into an annotation of at most a quarter of that."""
-MOST_CALLERS: Final = 16
-LONGEST_CALL: Final = 15.0
+MAX_CALLERS: Final = 16
+MAX_CALL_SECONDS: Final = 15.0
 """Seconds after which a call ends, however slowly somebody speaks."""
-_LONGEST_NAME: Final = 63
+_MAX_NAME_LENGTH: Final = 63
 
 
 class Refusal(Exception):
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
         self.socket = socket.create_server((host, port), family=self.address_family, dualstack_ipv6=everywhere)
         self.server_address = self.socket.getsockname()
         self.home, self.runs = home, runs
-        self._room = threading.BoundedSemaphore(MOST_CALLERS)
+        self._room = threading.BoundedSemaphore(MAX_CALLERS)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread of its own, if there is room for one more."""
@@ -65,7 +65,7 @@ class Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        ending = threading.Timer(LONGEST_CALL, _hang_up, (request,))
+        ending = threading.Timer(MAX_CALL_SECONDS, _hang_up, (request,))
         ending.daemon = True
         ending.start()
         try:
@@ -83,7 +83,7 @@ class Calls(BaseHTTPRequestHandler):
     """One call each; its connection ends with the answer."""
 
     server: Server
-    timeout = LONGEST_CALL
+    timeout = MAX_CALL_SECONDS
 
     def do_GET(self) -> None:
         """Whether a check would begin at once."""
@@ -114,7 +114,7 @@ class Calls(BaseHTTPRequestHandler):
 
     def _name(self) -> str:
         route, _, name = self.path.rpartition("/")
-        if route != CHECKS_ROUTE or not name or len(name) > _LONGEST_NAME:
+        if route != CHECKS_ROUTE or not name or len(name) > _MAX_NAME_LENGTH:
             raise Refusal(HTTPStatus.NOT_FOUND, "there is POST /checks/<run>, where a run is named like its Job")
         return name
 
@@ -133,8 +133,8 @@ class Calls(BaseHTTPRequestHandler):
             length = int(self.headers.get("content-length", ""))
         except ValueError:
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "an order comes with its Content-Length") from None
-        if not 0 <= length <= MOST_BYTES:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an order has at most {MOST_BYTES} bytes")
+        if not 0 <= length <= MAX_BYTES:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an order has at most {MAX_BYTES} bytes")
         return self.rfile.read(length)
 
     def _answer(self, status: HTTPStatus, message: str) -> None:

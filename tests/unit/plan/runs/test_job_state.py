@@ -5,7 +5,7 @@ import pytest
 
 from tidemill.api.conditions import Reason
 from tidemill.contract.reports import Failure, Ingested, RunReport
-from tidemill.plan.runs.job_state import POD_UNSEEN_FOR, diagnose
+from tidemill.plan.runs.job_state import POD_MISSING_SECONDS, diagnose
 
 JOB: dict[str, Any] = {"metadata": {"name": "iris-1"}, "spec": {}, "status": {}}
 DIGEST = "sha256:" + "0" * 64
@@ -94,8 +94,8 @@ def test_a_pod_that_is_not_seen_is_looked_for_before_the_run_is_repeated() -> No
     job = {**JOB, "status": {"conditions": complete, "completionTime": "2026-01-05T09:00:00Z"}}
     ended = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
-    assert "Running" == diagnose(job, [], ended + timedelta(seconds=POD_UNSEEN_FOR - 1)).phase
-    assert "Failed" == diagnose(job, [], ended + timedelta(seconds=POD_UNSEEN_FOR)).phase
+    assert "Running" == diagnose(job, [], ended + timedelta(seconds=POD_MISSING_SECONDS - 1)).phase
+    assert "Failed" == diagnose(job, [], ended + timedelta(seconds=POD_MISSING_SECONDS)).phase
 
 
 def test_a_pod_that_never_ran_a_container_is_not_waited_for() -> None:

@@ -20,7 +20,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRe
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeRegressor
 
-from tidemill.runtime.explain.methods import MOST_EXACT, explainer
+from tidemill.runtime.explain.methods import MAX_EXACT_FEATURES, explainer
 from tidemill.runtime.explain.values import Ask, Explained, output_of
 from tidemill.runtime.model.answer import Answer
 from tidemill.runtime.model.predictor import estimated
@@ -197,7 +197,7 @@ def test_missing_values_are_explained_as_the_model_takes_them() -> None:
 
 
 def test_sampled_attributions_add_up_and_lie_near_the_exact_ones() -> None:
-    weights = np.linspace(2, 0, MOST_EXACT + 1)
+    weights = np.linspace(2, 0, MAX_EXACT_FEATURES + 1)
     rows = ROWS[:, : len(weights)]
 
     def ask(matrix: np.ndarray) -> np.ndarray:

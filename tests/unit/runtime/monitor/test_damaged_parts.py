@@ -84,7 +84,7 @@ def test_a_part_that_is_larger_than_any_pod_writes_is_left_out_without_being_fet
     life.serve(rows)
     folder = prediction_folder("ns", "fraud")
     [entry] = life.store.list(folder)
-    monkeypatch.setattr(part, "MOST_BYTES", 4 * entry.size)
+    monkeypatch.setattr(part, "MAX_BYTES", 4 * entry.size)
     life.store.put(f"{folder}/date=2026-03-01/hour=10/zz.parquet", bytes(4 * entry.size + 1))
 
     report = life.report(INPUTS)
@@ -149,7 +149,7 @@ def test_parts_in_which_a_column_is_of_another_type_are_judged_with_the_others(l
 def test_a_flood_of_labels_is_looked_at_as_far_as_memory_allows_and_the_newest_count(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "MOST_LABELS", 100)
+    monkeypatch.setattr(reader, "MAX_LABELS", 100)
     rows, labels = life.draw(200)
     order = life.order()
     life.serve(rows, labels=1 - labels, at=order.start + MINUTE)

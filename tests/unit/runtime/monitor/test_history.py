@@ -132,7 +132,7 @@ def test_a_timeline_that_was_spoilt_is_made_again_from_the_results(store: Store,
 def test_old_runs_are_looked_for_once_in_some_hundred_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
     monkeypatch.setattr(history, "sweep", lambda _, folder: bool(looks.append(folder)))
-    for place in range(history.SWEPT_EVERY + 1):
+    for place in range(history.SWEEP_INTERVAL_RUNS + 1):
         found = history.read(store, FOLDER)
         history.write(store, FOLDER, found.with_run(order_of(FIRST + timedelta(minutes=place)), [outcome()]))
 

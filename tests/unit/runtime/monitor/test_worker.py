@@ -23,7 +23,7 @@ from tidemill.api.checks import Check
 from tidemill.contract.orders import WorkerOrder
 from tidemill.contract.reports import RunReport
 from tidemill.runtime.worker import run as runs
-from tidemill.runtime.worker.worker import MOST_BYTES
+from tidemill.runtime.worker.worker import MAX_BYTES
 
 Life = Any  # the builder of conftest.py
 
@@ -174,7 +174,7 @@ def test_orders_that_are_none_or_another_monitors_are_turned_away_with_the_reaso
     worker, order = start(), life.order(INPUTS)
     ingest = json.dumps({"task": "Ingest", "namespace": "ns", "dataset": "d", "source": {"uri": "sklearn://iris"}})
     with socket.create_connection(("127.0.0.1", worker.port)) as raw:
-        raw.sendall(f"POST /checks/a-1 HTTP/1.1\r\nContent-Length: {MOST_BYTES + 1}\r\n\r\n".encode())
+        raw.sendall(f"POST /checks/a-1 HTTP/1.1\r\nContent-Length: {MAX_BYTES + 1}\r\n\r\n".encode())
         too_long = raw.recv(4096).decode()
     answers = {
         "nonsense": worker.post("a-1", "{"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.errors import Refused
-from tidemill.runtime.protocol.fast_json import LONGEST, SHORTEST, Bulk
+from tidemill.runtime.protocol.fast_json import MAX_BYTES, MIN_BYTES, Bulk
 from tidemill.runtime.protocol.infer import Asked, Codec
 
 COLUMNS = 4
@@ -100,12 +100,12 @@ OTHERS = {
     "a shape of one": body({**TENSOR, "shape": [ROWS * COLUMNS], "data": FLAT["data"]}),
     "no shape": body({name: value for name, value in TENSOR.items() if name != "shape"}),
     "no name": body({**TENSOR, "name": 7}),
-    "no data": body({**TENSOR, "data": [], "more": "x" * SHORTEST}),
+    "no data": body({**TENSOR, "data": [], "more": "x" * MIN_BYTES}),
     "parameters of the tensor": body({**TENSOR, "parameters": {}}),
     "two tensors": orjson.dumps({"inputs": [TENSOR, TENSOR]}),
     "inputs that are an object": orjson.dumps({"inputs": TENSOR}),
-    "inputs that are a number": orjson.dumps({"inputs": 1, "more": "x" * SHORTEST}),
-    "no inputs": orjson.dumps({"more": "x" * SHORTEST}),
+    "inputs that are a number": orjson.dumps({"inputs": 1, "more": "x" * MIN_BYTES}),
+    "no inputs": orjson.dumps({"more": "x" * MIN_BYTES}),
     "inputs twice": body()[:-1] + b"," + body({**TENSOR, "data": [[1, 2, 3, 4]] * ROWS})[1:],
     "data twice": body().replace(b'"data"', b'"data":[1],"data"', 1),
     "an id twice": body(id="a")[:-1] + b',"id":"b"}',
@@ -114,17 +114,17 @@ OTHERS = {
     "white space in front": b" " + body(),
     "no UTF-8": body().replace(b"input", b"in\xffut", 1),
     "something after it": body() + b"x",
-    "half of it": body()[: SHORTEST + 10],
+    "half of it": body()[: MIN_BYTES + 10],
     "no number": body().replace(b"[[", b"[[NaN,", 1),
-    "deep nesting": b'{"inputs":' + b"[" * SHORTEST + b"]" * SHORTEST + b"}",
+    "deep nesting": b'{"inputs":' + b"[" * MIN_BYTES + b"]" * MIN_BYTES + b"}",
     "a list": b"[" + body() + b"]",
-    "zeros": b"\0" * SHORTEST,
+    "zeros": b"\0" * MIN_BYTES,
 }
 
 
 @pytest.mark.parametrize("sent", OTHERS.values(), ids=OTHERS.keys())
 def test_all_else_is_left_to_the_reader_of_everything(sent: bytes) -> None:
-    assert len(sent) >= SHORTEST
+    assert len(sent) >= MIN_BYTES
     bulk = Bulk(COLUMNS)
 
     assert bulk.read(sent) is None
@@ -133,7 +133,7 @@ def test_all_else_is_left_to_the_reader_of_everything(sent: bytes) -> None:
 
 
 def test_bodies_that_are_too_long_for_its_memory_are_left_to_the_reader_of_everything() -> None:
-    rows = LONGEST // 8
+    rows = MAX_BYTES // 8
     sent = body({**TENSOR, "shape": [rows, COLUMNS], "data": [[0.5] * COLUMNS] * rows})
 
     assert Bulk(COLUMNS).read(sent) is None

@@ -36,7 +36,7 @@ from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.ingest import job
 from tidemill.runtime.monitor import job as check
 from tidemill.runtime.receive import exchanges
-from tidemill.runtime.receive.events import MOST_BYTES, REQUEST, RESPONSE
+from tidemill.runtime.receive.events import MAX_BYTES, REQUEST, RESPONSE
 from tidemill.runtime.receive.server import application
 from tidemill.runtime.store.objects import Store
 
@@ -304,7 +304,7 @@ async def test_bodies_that_are_no_table_are_refused_and_leave_nothing(receiver: 
 async def test_what_is_no_event_or_too_large_is_refused(receiver: Receiver) -> None:
     assert 400 == await receiver.event(REQUEST, "", v1([[1, 2, 3, 4]]))
     assert 400 == await receiver.event(REQUEST, "a", {}, **{"ce-specversion": "0.3"})
-    assert 413 == await receiver.event(REQUEST, "a", b" " * (MOST_BYTES + 1))
+    assert 413 == await receiver.event(REQUEST, "a", b" " * (MAX_BYTES + 1))
 
 
 async def test_only_who_bears_the_token_is_taken_where_there_is_a_secret(store: Store, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ async def test_a_store_that_is_down_loses_nothing_while_there_is_room(receiver: 
 
 
 def test_what_waits_for_its_other_half_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchanges, "MOST_WAITING", 100)
+    monkeypatch.setattr(exchanges, "MAX_WAITING", 100)
     joining = exchanges.Joining()
 
     complete = [one for n in range(1000) for one in joining.asked(f"r{n}", {"a": [1.0]}, "", 10, 0.0)]

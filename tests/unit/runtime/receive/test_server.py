@@ -20,7 +20,7 @@ from tidemill.contract.reports import CheckOutcome
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import StoreUnreachable
 from tidemill.runtime.monitor.checks.external import judge
-from tidemill.runtime.receive.server import MOST_BYTES, application
+from tidemill.runtime.receive.server import MAX_BYTES, application
 from tidemill.runtime.receive.verification import SIGNATURE, TIMESTAMP, sign
 from tidemill.runtime.store.objects import Store
 
@@ -201,7 +201,7 @@ async def test_a_check_that_the_monitor_does_not_have_is_not_found(desk: Desk) -
 
 
 async def test_a_body_that_is_too_large_or_says_nothing_is_refused(desk: Desk) -> None:
-    assert 413 == await desk.call(b"x" * (MOST_BYTES + 1))
+    assert 413 == await desk.call(b"x" * (MAX_BYTES + 1))
     assert 400 == await desk.call(b"nonsense")
 
 

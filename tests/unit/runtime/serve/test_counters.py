@@ -364,7 +364,7 @@ async def test_a_store_that_does_not_take_counts_gets_them_later(store: Store, v
 async def test_finished_counts_that_nobody_takes_are_dropped_before_they_fill_the_memory(
     store: Store, version: VersionOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.runtime.log.counters.MOST_WAITING", 5_000)
+    monkeypatch.setattr("tidemill.runtime.log.counters.MAX_WAITING_BYTES", 5_000)
     pod = Pod(store, version)
     pod.log.use(store)
 

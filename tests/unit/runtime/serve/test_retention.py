@@ -54,7 +54,7 @@ def test_nothing_is_touched_that_is_no_part_of_a_log(store: Store) -> None:
 
 
 def test_a_look_is_bounded_and_says_that_there_is_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "MOST", 3)
+    monkeypatch.setattr(retention, "MAX_DELETED", 3)
     fill(store, "2026-01-01", "2026-01-02", "2026-01-03")
     kept = keeping(DAY)
 

@@ -19,7 +19,7 @@ from tidemill.runtime.serve.version.readiness import State
 
 from .conftest import PATIENCE, free_port, until
 
-MOST_SECONDS_AFTER_DRAIN = 10.0
+MAX_SECONDS_AFTER_DRAIN = 10.0
 
 
 async def nothing(scope: Any, receive: Any, send: Any) -> None:
@@ -40,7 +40,7 @@ def test_the_first_signal_starts_the_drain_and_sets_an_end_that_nothing_can_put_
     assert state.draining
     assert not told.should_exit
     assert [5.0 + LAST_SECONDS] == ends
-    assert LAST_SECONDS < MOST_SECONDS_AFTER_DRAIN
+    assert LAST_SECONDS < MAX_SECONDS_AFTER_DRAIN
 
 
 def test_the_second_signal_ends_the_drain_and_not_the_bound() -> None:

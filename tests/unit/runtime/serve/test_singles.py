@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tidemill.runtime.log.records import Author, Prediction, PredictionFile
-from tidemill.runtime.log.single_rows import MOST_ROWS, Singles, SinglesLog
+from tidemill.runtime.log.single_rows import MAX_ROWS, Singles, SinglesLog
 from tidemill.runtime.log.writer import Log
 from tidemill.runtime.model.labels import Labels
 from tidemill.runtime.model.predictor import Answer
@@ -60,7 +60,7 @@ def alone(requests: Sequence[Given]) -> list[Prediction]:
 
 MIXED = {
     "few": given(3),
-    "more than one record holds": given(2 * MOST_ROWS + 1),
+    "more than one record holds": given(2 * MAX_ROWS + 1),
     "over the end of a slot": given(50, began=1009.0, every=0.1),
     "two versions in turn": [
         one for pair in zip(given(9), given(9, author=CANDIDATE), strict=True) for one in pair

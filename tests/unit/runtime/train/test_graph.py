@@ -27,7 +27,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.model import onnx
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.train.branches import FEWEST_NODES, turned
+from tidemill.runtime.train.branches import MIN_NODES, turned
 from tidemill.runtime.train.estimators import find, make
 from tidemill.runtime.train.graph import quickened
 from tidemill.runtime.train.preprocessing import prepare
@@ -219,7 +219,7 @@ def test_double_precision_is_left_as_it_is() -> None:
 
 
 def stumps(mode: str, **more: Any) -> Any:
-    count = FEWEST_NODES
+    count = MIN_NODES
     return helper.make_node(
         "TreeEnsembleRegressor",
         ["features"],
@@ -244,13 +244,13 @@ def stumps(mode: str, **more: Any) -> Any:
 def test_only_one_way_to_compare_is_turned() -> None:
     assert turned(stumps("BRANCH_LEQ"), ROWS) is not None
     assert turned(stumps("BRANCH_LT"), ROWS) is None
-    assert turned(stumps("BRANCH_LEQ", nodes_missing_value_tracks_true=[1, 0, 0] * FEWEST_NODES), ROWS) is None
+    assert turned(stumps("BRANCH_LEQ", nodes_missing_value_tracks_true=[1, 0, 0] * MIN_NODES), ROWS) is None
 
 
 def test_a_threshold_that_has_nothing_above_it_stays() -> None:
     plain = stumps("BRANCH_LEQ")
     limit = float(np.finfo(np.float32).max)
-    next(one for one in plain.attribute if one.name == "nodes_values").floats[:] = [limit, 0.0, 0.0] * FEWEST_NODES
+    next(one for one in plain.attribute if one.name == "nodes_values").floats[:] = [limit, 0.0, 0.0] * MIN_NODES
 
     assert turned(plain, np.zeros((4, COLUMNS), np.float32)) is None
 

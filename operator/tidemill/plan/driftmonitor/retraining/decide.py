@@ -23,7 +23,7 @@ from tidemill.plan.lookup import every, find
 from tidemill.plan.types import Notice
 from tidemill.plan.world import Manifest, World
 
-TURN: Final = timedelta(seconds=2)
+NAME_COLLISION_WAIT: Final = timedelta(seconds=2)
 """How long monitors of one service tell each other that they are about to order a retraining before the first of them does."""
 
 
@@ -95,7 +95,7 @@ def decide(
         # What asks is held back by brakes of its own; those that know their end are worth waking for.
         own_blocks = held or waits
         return replace(decision, blocks=own_blocks if status.last_run or asking else ())
-    turn = (base.due_since or now) + TURN
+    turn = (base.due_since or now) + NAME_COLLISION_WAIT
     if now < turn and _shares(case, world):
         return replace(decision, wake=min(turn, decision.wake or turn))
     return _order(situation, service, occasion, decision)

@@ -14,7 +14,7 @@ from tidemill.api.trainingjob import Cause
 from tidemill.children import names
 from tidemill.plan.gates import regression
 
-RUN_UNSEEN_FOR: Final = timedelta(seconds=120)
+RUN_MISSING_TIMEOUT: Final = timedelta(seconds=120)
 """How long a retraining that was recorded may not be seen before it is taken to be deleted."""
 LIVE: Final = frozenset({"Running", "Waiting"})
 OVER: Final = frozenset({"Promoted", "Rejected", "Failed"})
@@ -39,7 +39,7 @@ def outcomes(
             earlier = _told(_read(run, earlier), by_name, service, now)
         found.append(earlier)
     for earlier in recorded.values():
-        if earlier.outcome == "Running" and now - earlier.at > RUN_UNSEEN_FOR:
+        if earlier.outcome == "Running" and now - earlier.at > RUN_MISSING_TIMEOUT:
             # Nothing can come of a run that somebody deleted before it had an outcome; a new one may not be seen yet.
             earlier = earlier.model_copy(update={"outcome": "Failed", "ended_at": now.replace(microsecond=0)})
         found.append(_told(earlier, by_name, service, now))

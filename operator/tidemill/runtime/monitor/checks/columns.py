@@ -23,7 +23,7 @@ from tidemill.runtime.profile.numerical import NumericalProfile
 from tidemill.runtime.scoring.verdicts import Threshold, no_data
 
 WORST = 5
-FEWEST_VALUES = 30
+MIN_VALUES = 30
 """A column with fewer values than this in the window says nothing about drift."""
 
 
@@ -134,7 +134,7 @@ def _say_rule(rule: QualityRule) -> str:
 def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     """Whether so large a share of the features has moved, by weight, that the check's `share` is reached."""
     chosen = [column for column in evidence.features if not check.columns or plain(column.name) in check.columns]
-    enough = min(FEWEST_VALUES, evidence.minimum_samples)
+    enough = min(MIN_VALUES, evidence.minimum_samples)
     told = [
         column
         for column in chosen

@@ -10,7 +10,7 @@ from tidemill.contract.layout import signal_folder
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.receive.payloads import Signal
-from tidemill.runtime.receive.signals import MOST_READ, stamp
+from tidemill.runtime.receive.signals import MAX_SIGNALS_READ, stamp
 from tidemill.runtime.scoring.verdicts import worst
 from tidemill.runtime.store.objects import Store
 
@@ -21,7 +21,7 @@ def judge(check: Check, order: CheckOrder, store: Store) -> CheckOutcome:
     start = order.end - delta(check.valid_for)
     keys = [entry.key for entry in store.list(folder, after=f"{folder}/{stamp(start)}") if entry.key.endswith(".json")]
     newest: dict[str, Signal] = {}
-    for key in keys[-MOST_READ:]:
+    for key in keys[-MAX_SIGNALS_READ:]:
         try:
             signal = Signal.model_validate_json(store.get(key))
         except (FileNotFoundError, ValidationError):

@@ -14,7 +14,7 @@ from tidemill.runtime.monitor.statistics import embedding, reconstruction
 from tidemill.runtime.monitor.statistics.space import Space
 
 TOGETHER: Final = frozenset({"Multivariate", "DomainClassifier", "OutlierShare"})
-LEAST_FOR_COMPONENTS: Final = 8
+MIN_COMPONENT_ROWS: Final = 8
 
 
 class Together:
@@ -29,7 +29,7 @@ class Together:
         if check.type == "Multivariate" and self._space.width:
             if check.method != "PCA":
                 self._mmd = embedding.Reference.of(self._points)
-            elif len(self._points) >= LEAST_FOR_COMPONENTS:
+            elif len(self._points) >= MIN_COMPONENT_ROWS:
                 self._components = reconstruction.Components.of(self._points)
         self._embedded: embedding.Embedding | None = None
         self._errors = reconstruction.Errors(0, 0)

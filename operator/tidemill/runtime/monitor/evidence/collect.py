@@ -34,7 +34,7 @@ from tidemill.runtime.store.objects import Store
 
 SAMPLED: Final = 5_000
 """Rows of the window that a classifier or an estimate of performance looks at."""
-MOST_GROUPS: Final = 200
+MAX_GROUPS: Final = 200
 _SLOTS: Final = 48
 """Stretches of a window in which rows are looked for; a gap of a quarter of them is told."""
 _US: Final = timedelta(microseconds=1)
@@ -63,7 +63,7 @@ class _Gathering:
         self.samples = self.answered = self.skewed = self.misplaced = 0
         self.newest: int | None = None
         self.slots = np.zeros(_SLOTS, np.int64)
-        self.matched = Newest(reader.MOST_LABELS, LogColumn.TIME)
+        self.matched = Newest(reader.MAX_LABELS, LogColumn.TIME)
         self.told_apart = _told_apart(order)
         self.grouped = sorted({check.column for check in order.checks if check.type == "Fairness" and check.column})
         self.groups: dict[str, dict[str, dict[str, int]]] = {name: {} for name in self.grouped}
@@ -233,7 +233,7 @@ class _Gathering:
             if row["group"] is None or row["answer"] is None:
                 continue
             known = self.groups[name]
-            if row["group"] in known or len(known) < MOST_GROUPS:
+            if row["group"] in known or len(known) < MAX_GROUPS:
                 of_group = known.setdefault(row["group"], {})
                 of_group[row["answer"]] = of_group.get(row["answer"], 0) + row["count_all"]
 

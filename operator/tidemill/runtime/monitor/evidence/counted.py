@@ -11,7 +11,7 @@ from typing import Final
 from tidemill.contract.layout import counts_folder
 from tidemill.contract.orders import CheckOrder
 from tidemill.runtime.log import reader
-from tidemill.runtime.log.counts import LARGEST, SLOT, SUFFIX, Counts, Named, parse, short
+from tidemill.runtime.log.counts import MAX_BYTES, SLOT, SUFFIX, Counts, Named, parse, short
 from tidemill.runtime.monitor.evidence.evidence import Reference
 from tidemill.runtime.profile import ProfileError
 from tidemill.runtime.store.objects import TooLargeError
@@ -106,6 +106,6 @@ def _named(key: str) -> Named:
 
 def _get(store: reader.Store, key: str) -> bytes:
     try:
-        return store.get(key, most=LARGEST)
+        return store.get(key, most=MAX_BYTES)
     except (FileNotFoundError, TooLargeError):
         return b""

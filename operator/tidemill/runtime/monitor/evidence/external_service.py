@@ -17,7 +17,7 @@ from tidemill.runtime.profile import Profile
 from tidemill.runtime.store.objects import Store
 from tidemill.runtime.tables import schema
 
-MOST_FEATURES = 1_024
+MAX_FEATURES = 1_024
 
 
 def is_outside(order: CheckOrder) -> bool:
@@ -59,7 +59,7 @@ def _of_log(order: CheckOrder, store: Store) -> Signature:
             classes = pa.types.is_string(table.schema.field(LogColumn.PREDICTION).type)
     features = tuple(
         Feature(name.removeprefix(LogColumn.FEATURE), "Categorical" if texts else "Numerical")
-        for name, texts in sorted(kinds.items())[:MOST_FEATURES]
+        for name, texts in sorted(kinds.items())[:MAX_FEATURES]
     )
     return Signature("Classification" if classes else "Regression", features, "")
 

@@ -14,7 +14,7 @@ from tidemill.runtime.profile.grid import Floats
 
 CONFIDENCE: Final = 0.998
 """Of a detection, where nothing else is asked for."""
-MOST: Final = 200_000
+MAX_ROWS: Final = 200_000
 """Of longer streams the newest."""
 
 
@@ -42,7 +42,7 @@ def errors_rose(
     """
     from river import drift
 
-    errors = np.asarray(errors, np.float64)[-MOST:]
+    errors = np.asarray(errors, np.float64)[-MAX_ROWS:]
     spread = float(errors.std()) or 1.0
     false_alarms = 1 - (confidence or CONFIDENCE)
     if detector == "ADWIN":

@@ -28,7 +28,7 @@ from tidemill.runtime.monitor.performance.measured import Classified, NotMeasura
 from tidemill.runtime.profile.grid import Floats, Integers
 from tidemill.runtime.scoring.scorers import ERRORS
 
-LEAST_HELD_OUT: Final = 50
+MIN_HOLDOUT_ROWS: Final = 50
 FEW: Final = 1000
 ROUNDS: Final = 60
 
@@ -146,8 +146,8 @@ def probable(held_out: Classified, answers: Integers, scores: Floats) -> Probabl
     """The window's answers with calibrated probabilities, from the version's answers on rows it had not learnt from."""
     if held_out.scores is None or np.isnan(held_out.scores).any() or np.isnan(scores).any():
         raise NotMeasurable("the model gives no probabilities")
-    if len(held_out.labels) < LEAST_HELD_OUT:
-        raise NotMeasurable(f"the version was measured on {len(held_out.labels)} rows, {LEAST_HELD_OUT} are needed")
+    if len(held_out.labels) < MIN_HOLDOUT_ROWS:
+        raise NotMeasurable(f"the version was measured on {len(held_out.labels)} rows, {MIN_HOLDOUT_ROWS} are needed")
     if not held_out.binary:
         calibration = calibrate(held_out.scores, (held_out.labels == held_out.answers).astype(np.float64))
         return Probable(answers, scores, calibration(scores), binary=False)
@@ -285,8 +285,8 @@ def estimate_error(
     }.get(metric)
     if losses is None:
         raise NotMeasurable(f"{metric} cannot be estimated; take mean_absolute_error, mean_squared_error or rmse")
-    if len(errors) < LEAST_HELD_OUT:
-        raise NotMeasurable(f"the version was measured on {len(errors)} rows, {LEAST_HELD_OUT} are needed")
+    if len(errors) < MIN_HOLDOUT_ROWS:
+        raise NotMeasurable(f"the version was measured on {len(errors)} rows, {MIN_HOLDOUT_ROWS} are needed")
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.model_selection import cross_val_predict
     from threadpoolctl import threadpool_limits

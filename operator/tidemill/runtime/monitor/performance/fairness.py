@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 NEEDS_LABELS: Final = frozenset({"EqualizedOddsDifference", "EqualizedOddsRatio", "EqualOpportunityDifference"})
-LEAST: Final = 20
+MIN_GROUP_ROWS: Final = 20
 """A smaller group says nothing about how it is treated."""
 
 
@@ -39,13 +39,13 @@ class Unfairness:
 def rates(
     groups: Sequence[object], answers: np.ndarray[Any, Any], labels: np.ndarray[Any, Any] | None, favorable: object
 ) -> list[Rates]:
-    """Per group with at least `LEAST` rows, by name; missing groups count as none."""
+    """Per group with at least `MIN_GROUP_ROWS` rows, by name; missing groups count as none."""
     names = np.array(["" if group is None else str(group) for group in groups], dtype=object)
     chosen = np.asarray(answers == favorable)
     found = []
     for name in sorted(set(names.tolist()) - {""}):
         own = names == name
-        if int(own.sum()) < LEAST:
+        if int(own.sum()) < MIN_GROUP_ROWS:
             continue
         true_positive = false_positive = None
         if labels is not None:
@@ -66,7 +66,7 @@ def counted(groups: Mapping[str, Mapping[str, int]], favorable: str) -> list[Rat
     found = []
     for group, answers in sorted(groups.items()):
         rows = sum(answers.values())
-        if rows >= LEAST:
+        if rows >= MIN_GROUP_ROWS:
             found.append(Rates(group, rows, answers.get(favorable, 0) / rows))
     return found
 
@@ -129,6 +129,6 @@ def _ratio(groups: Sequence[Rates], values: Sequence[float | None]) -> Unfairnes
 def _difference(groups: Sequence[Rates], values: Sequence[float | None]) -> Unfairness:
     told = [(value, group) for value, group in zip(values, groups, strict=True) if value is not None]
     if len(told) < 2:
-        raise ValueError(f"fewer than two groups have {LEAST} rows to compare")
+        raise ValueError(f"fewer than two groups have {MIN_GROUP_ROWS} rows to compare")
     told.sort(key=lambda pair: (pair[0], pair[1].group))
     return Unfairness(told[-1][0] - told[0][0], told[0][1], told[-1][1])

@@ -63,7 +63,7 @@ class Classified:
                 raise NotMeasurable("the log holds no probabilities for these answers")
             raise NotMeasurable(
                 "the log holds the probability of the answered class only, which is enough for two classes; "
-                f"all are kept for up to {LogColumn.MOST_CLASSES} classes, and in older parts for none"
+                f"all are kept for up to {LogColumn.MAX_CLASSES} classes, and in older parts for none"
             )
         without = int(np.isnan(self.probabilities).any(axis=1).sum())
         if without:

@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tidemill.runtime.monitor.performance.confidence import CONFIDENCE, take
-from tidemill.runtime.monitor.performance.estimated import LEAST_HELD_OUT, ROUNDS, Estimate, calibrate, ordered_pairs
+from tidemill.runtime.monitor.performance.estimated import MIN_HOLDOUT_ROWS, ROUNDS, Estimate, calibrate, ordered_pairs
 from tidemill.runtime.monitor.performance.measured import AVERAGES, Classified, NotMeasurable, averaged, mean_recall
 from tidemill.runtime.profile.grid import Floats, Integers
 from tidemill.runtime.scoring.scorers import ERRORS, OF_MANY
@@ -36,8 +36,8 @@ KNOWN: Final = (
 )
 _WORK: Final = 1_500_000
 """Probabilities that may be looked at to make an interval; of many rows and classes fewer rounds are drawn."""
-_FEWEST_ROUNDS: Final = 20
-_LEAST: Final = float(np.finfo(np.float64).eps)
+_MIN_ROUNDS: Final = 20
+_EPSILON: Final = float(np.finfo(np.float64).eps)
 """The probability that stands for none in a logarithm, as for scikit-learn."""
 
 
@@ -56,8 +56,8 @@ def estimate(
         raise NotMeasurable(f"{metric} cannot be estimated; take accuracy, {', '.join(KNOWN)}")
     if not len(answers):
         raise NotMeasurable("the version answered nothing")
-    if len(held_out.labels) < LEAST_HELD_OUT:
-        raise NotMeasurable(f"the version was measured on {len(held_out.labels)} rows, {LEAST_HELD_OUT} are needed")
+    if len(held_out.labels) < MIN_HOLDOUT_ROWS:
+        raise NotMeasurable(f"the version was measured on {len(held_out.labels)} rows, {MIN_HOLDOUT_ROWS} are needed")
     if held_out.probabilities is None:
         raise NotMeasurable(
             "the version carries the probability of the answered class only; take accuracy, or train it again"
@@ -81,7 +81,7 @@ def _estimated(metric: str, held_out: Classified, answers: Integers, said: Float
     random = np.random.default_rng(7)
     classes = said.shape[1]
     drawn = []
-    for _ in range(max(_FEWEST_ROUNDS, min(ROUNDS, _WORK // held_out.probabilities.size))):
+    for _ in range(max(_MIN_ROUNDS, min(ROUNDS, _WORK // held_out.probabilities.size))):
         chosen = take(held_out, random.integers(0, len(held_out.labels), len(held_out.labels)))
         assert isinstance(chosen, Classified)
         sums = np.cumsum(likely(chosen, answers, said, scaling(chosen, scaled)), axis=1)
@@ -112,7 +112,9 @@ class Scaled:
             found = _softmax(at[0] * logs + at[1:])
             left, away = found - came, at - usual
             slope = np.concatenate(([float((left * logs).sum())], left.sum(axis=0)))
-            return -float(np.log(np.maximum(found[came], _LEAST)).sum()) + 0.05 * float(away @ away), slope + 0.1 * away
+            return -float(np.log(np.maximum(found[came], _EPSILON)).sum()) + 0.05 * float(
+                away @ away
+            ), slope + 0.1 * away
 
         bounds = [(0.0, None), *[(None, None)] * said.shape[1]]
         start = usual if near is None else np.concatenate(([near.power], near.weights))
@@ -148,7 +150,7 @@ def likely(held_out: Classified, answers: Integers, said: Floats, scaled: Scaled
     right = calibration(said[rows, answers])
     found = scaled(said)
     found[rows, answers] = 0.0
-    found *= ((1 - right) / np.maximum(found.sum(axis=1), _LEAST))[:, None]
+    found *= ((1 - right) / np.maximum(found.sum(axis=1), _EPSILON))[:, None]
     found[rows, answers] = right
     return found
 
@@ -157,7 +159,7 @@ def expected(metric: str, answers: Integers, said: Floats, likely: Floats) -> fl
     """`metric` as it is on average where rows are of each class as often as is `likely`; labels are the case of zeros and ones."""
     rows, labelled = len(answers), likely.sum(axis=0)
     if metric == "neg_log_loss":
-        return float((likely * np.log(np.clip(said, _LEAST, 1 - _LEAST))).sum() / rows)
+        return float((likely * np.log(np.clip(said, _EPSILON, 1 - _EPSILON))).sum() / rows)
     if metric == "neg_brier_score":
         return -float((np.square(said) - 2 * likely * said).sum() / rows) - 1.0
     if metric in ("roc_auc_ovr", "roc_auc_ovr_weighted"):

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from tidemill.runtime.profile.grid import Floats
 
 Mask = NDArray[np.bool_]
-MOST_ROWS: Final = 5_000
+MAX_ROWS: Final = 5_000
 """Of each side; more would tell no more than thousandths."""
-LEAST_ROWS: Final = 50
+MIN_ROWS: Final = 50
 _FOLDS: Final = 5
 _SHARED: Final = 1 + _FOLDS / (_FOLDS - 1)
 """Folds are fitted to mostly the same rows, so that their areas vary together: DeLong's variance alone covered the truth only
@@ -43,10 +43,10 @@ def tell_apart(reference: Floats, window: Floats, *, z: float = 1.959964, seed: 
 
     # The same row twice would be fitted to and then tested on: whoever repeats requests would be told by that alone.
     reference, window = np.unique(reference, axis=0), np.unique(window, axis=0)
-    if min(len(reference), len(window)) < LEAST_ROWS:
-        raise ValueError(f"telling apart needs {LEAST_ROWS} different rows on both sides")
+    if min(len(reference), len(window)) < MIN_ROWS:
+        raise ValueError(f"telling apart needs {MIN_ROWS} different rows on both sides")
     random = np.random.default_rng(seed)
-    sides = [side[random.permutation(len(side))[:MOST_ROWS]] for side in (reference, window)]
+    sides = [side[random.permutation(len(side))[:MAX_ROWS]] for side in (reference, window)]
     rows = np.concatenate(sides)
     truth = np.repeat([0, 1], [len(side) for side in sides])
     values, variances = [], []

@@ -18,7 +18,7 @@ from tidemill.runtime.serve.telemetry.metrics import Metrics
 from tidemill.runtime.serve.version.model import Identity, Model
 from tidemill.runtime.serve.version.readiness import State
 
-MOST_WATCHED: Final = 200
+MAX_WATCHED_COLUMNS: Final = 200
 """Requests whose rows are looked at in one go; more are passed over."""
 
 
@@ -45,7 +45,7 @@ class Serving:
     """Where logged requests are sent too."""
     retention: Retention | None = None
     watched: list[Any] = field(default_factory=list)
-    """Rows that were answered lately and not yet looked at for outliers, MOST_WATCHED requests at most."""
+    """Rows that were answered lately and not yet looked at for outliers, MAX_WATCHED_COLUMNS requests at most."""
     loaded_at: float = 0.0
     """When the model was loaded, in seconds since 1970."""
     behind: App | None = None

@@ -25,11 +25,11 @@ from tidemill.runtime.serve.version.model import Model
 from tidemill.runtime.serve.version.open_files import Kept
 from tidemill.runtime.serve.version.threads import Aside
 
-MOST_ROWS: Final = 16
+MAX_ROWS: Final = 16
 """Rows in one request."""
-MOST_WAITING: Final = 8
+MAX_WAITING: Final = 8
 SECONDS: Final = 30.0
-EVERY: Final = 1.0
+RETRY_INTERVAL_SECONDS: Final = 1.0
 FAR_OUT: Final = 0.999
 """A row is an outlier that lies further out than this share of the training rows."""
 
@@ -46,7 +46,7 @@ class Explaining:
 
     @cached_property
     def _aside(self) -> Aside:
-        return Aside("outliers", threads=1, most_waiting=MOST_WAITING, seconds=SECONDS, gives_way=True)
+        return Aside("outliers", threads=1, most_waiting=MAX_WAITING, seconds=SECONDS, gives_way=True)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Explain the rows of a request, which looks like one to `infer` or to `predict`."""
@@ -62,8 +62,8 @@ class Explaining:
             if accepted_type(headers) is not None:
                 raise bad("inference-header-content-length: explain takes JSON")
             asked = model.row_codec.read(body) if "rows" in parse(body) else model.codec.read(body)
-            if len(asked.rows.matrix) > MOST_ROWS:
-                raise bad(f"inputs: holds {len(asked.rows.matrix)} rows; {MOST_ROWS} are explained at once")
+            if len(asked.rows.matrix) > MAX_ROWS:
+                raise bad(f"inputs: holds {len(asked.rows.matrix)} rows; {MAX_ROWS} are explained at once")
             typical = self._typical(model)
             if typical is None or model.files is None:
                 raise Refused(501, "this version was made without the rows that explanations need; train it again")
@@ -126,7 +126,7 @@ class Explaining:
     async def watch(self) -> None:
         """Look at what was asked, once a second, until cancelled."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(RETRY_INTERVAL_SECONDS)
             model, watched = self._serving.model, self._serving.watched
             if model is None or not watched:
                 continue

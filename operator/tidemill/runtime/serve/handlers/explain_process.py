@@ -21,7 +21,7 @@ from tidemill.runtime.process.memory import room
 from tidemill.runtime.protocol.errors import Refused
 from tidemill.runtime.serve.version.open_files import Kept
 
-MOST_WAITING: Final = 8
+MAX_WAITING: Final = 8
 SECONDS: Final = 30.0
 IDLE: Final = 120.0
 """Seconds without a request after which the process gives its memory back."""
@@ -46,7 +46,7 @@ class Explainer:
 
     async def explain(self, rows: Matrix) -> Explained:
         """Why the model answers `rows` so; raises Unanswerable, or Refused where that cannot be said now."""
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             raise Refused(503, f"explain: {self._waiting} requests wait already; send this one again later")
         self._waiting += 1
         try:

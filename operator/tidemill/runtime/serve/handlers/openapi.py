@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import tidemill
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.protocol.tensors import DATATYPES, MOST_DIMENSIONS
+from tidemill.runtime.protocol.tensors import DATATYPES, MAX_DIMENSIONS
 from tidemill.runtime.serve.http.bodies import Bounds
 from tidemill.runtime.serve.version.model import Model
 
@@ -39,7 +39,7 @@ TENSOR: Final[Schema] = {
             "type": "array",
             "items": {"type": "integer", "minimum": 0},
             "minItems": 1,
-            "maxItems": MOST_DIMENSIONS,
+            "maxItems": MAX_DIMENSIONS,
         },
         "datatype": {"type": "string", "enum": list(DATATYPES)},
         "parameters": PARAMETERS,

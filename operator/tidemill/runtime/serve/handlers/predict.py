@@ -15,7 +15,7 @@ from tidemill.runtime.protocol.errors import Refused, bad
 from tidemill.runtime.protocol.features import Rows
 from tidemill.runtime.protocol.infer import Asked, Codec, checked_id
 from tidemill.runtime.protocol.predict import RowCodec
-from tidemill.runtime.serve.handlers.context import MOST_WATCHED, Serving
+from tidemill.runtime.serve.handlers.context import MAX_WATCHED_COLUMNS, Serving
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.http.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
 from tidemill.runtime.serve.rollout.candidate import FORWARDED, SECONDS, Reply
@@ -37,9 +37,9 @@ INLINE_ROWS_ESTIMATED: Final = 50
 """The same for a scikit-learn estimator."""
 FAILED: Final = 500
 """Where the model itself fails, and nothing else does."""
-MOST_WAITING: Final = 64
+MAX_WAITING: Final = 64
 """Requests that may wait for a thread; more are told to come again."""
-SLOWER: Final = frozenset({b"content-encoding", b"transfer-encoding", FORWARDED.encode()})
+SLOW_PATH_HEADERS: Final = frozenset({b"content-encoding", b"transfer-encoding", FORWARDED.encode()})
 """Headers that send a request the long way."""
 
 
@@ -54,7 +54,7 @@ class Predicting:
         self._sample = Split(log_percent)
         self._logs_all = log_percent >= 100
         self._singles = SinglesLog()
-        self._threads = Aside("predict", threads=2, most_waiting=MOST_WAITING, seconds=serving.bounds.timeout)
+        self._threads = Aside("predict", threads=2, most_waiting=MAX_WAITING, seconds=serving.bounds.timeout)
         self._own = serving.metrics.of(serving.identity.version, serving.identity.role)
 
     async def answer(self, form: str, may_forward: bool, scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,7 +174,7 @@ class Predicting:
             or serving.state.draining
             or serving.events is not None
             or (rollout is not None and (rollout.split.percent or rollout.trial is not None))
-            or not SLOWER.isdisjoint(headers)
+            or not SLOW_PATH_HEADERS.isdisjoint(headers)
         ):
             return None
         started = time.perf_counter()
@@ -265,7 +265,7 @@ class Predicting:
 
     def _log(self, request: str, asked: Asked, answer: Answer, author: Author) -> bool:
         """Keep the answer, if it is of those that are; says whether it is."""
-        if len(self._serving.watched) < MOST_WATCHED:
+        if len(self._serving.watched) < MAX_WATCHED_COLUMNS:
             self._serving.watched.append(asked.rows.matrix)
         if not (self._logs_all or self._sample.takes()):
             return False

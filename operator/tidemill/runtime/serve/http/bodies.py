@@ -16,11 +16,11 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-SWEEP_EVERY: Final = 1.0
+SWEEP_INTERVAL_SECONDS: Final = 1.0
 DISCARDED_BYTES: Final = 64 * 1024 * 1024
 DISCARDED_SECONDS: Final = 2.0
 BODY_SECONDS: Final = 30.0
-MOST_AT_ONCE: Final = 4
+MAX_CONCURRENT: Final = 4
 """As many of the longest bodies may be under way at once; beside them there is room for many short ones, which come whole."""
 
 
@@ -43,7 +43,7 @@ class Bodies:
         self._most_seconds = most_seconds
         self._waiting: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
-        self._most_held = MOST_AT_ONCE * most_bytes
+        self._most_held = MAX_CONCURRENT * most_bytes
         self._held = 0
         """Bytes of bodies that have come in part."""
 
@@ -122,7 +122,7 @@ class Bodies:
     async def sweep(self) -> None:
         """End the reading of bodies that take too long, until cancelled."""
         while True:
-            await asyncio.sleep(SWEEP_EVERY)
+            await asyncio.sleep(SWEEP_INTERVAL_SECONDS)
             late = time.monotonic() - self._most_seconds
             for task, since in self._waiting.items():
                 if since < late and task not in self._late:

@@ -20,15 +20,15 @@ from typing import Any, Final, NamedTuple
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tidemill.runtime.serve.http.slow_clients import MOST_HEAD, Heads
+from tidemill.runtime.serve.http.slow_clients import MAX_HEAD_BYTES, Heads
 
 AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 
-MOST_HEADERS: Final = 100
+MAX_HEADERS: Final = 100
 HEAD_END: Final = b"\r\n\r\n"
-MOST_KNOWN: Final = 256
+MAX_KNOWN_HEADS: Final = 256
 """Heads that are known at once; where there are more, it begins anew."""
-LONGEST_KNOWN: Final = 2048
+MAX_KNOWN_HEAD_BYTES: Final = 2048
 ONCE_ONLY: Final = frozenset({b"x-request-id", b"traceparent", b"x-b3-traceid", b"x-routing-key"})
 """Headers that are another one with each request: their heads are not worth knowing."""
 
@@ -90,8 +90,8 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
                 return
             self._read = data
         self._bytes += len(data)
-        if self._bytes > MOST_HEAD and (self._in_head or self.heads.exceeded(self._bytes, self._body)):
-            self.give_up(b"431 Request Header Fields Too Large", f"headers: are longer than {MOST_HEAD} bytes")
+        if self._bytes > MAX_HEAD_BYTES and (self._in_head or self.heads.exceeded(self._bytes, self._body)):
+            self.give_up(b"431 Request Header Fields Too Large", f"headers: are longer than {MAX_HEAD_BYTES} bytes")
             return
         super().data_received(data)
         self._read = b""
@@ -106,7 +106,7 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
 
     def _answers_by_known_head(self, data: bytes) -> bool:
         """Answer what is one whole request whose head is known, past the parser; says whether it was."""
-        end = data.find(HEAD_END, 0, LONGEST_KNOWN) + len(HEAD_END)
+        end = data.find(HEAD_END, 0, MAX_KNOWN_HEAD_BYTES) + len(HEAD_END)
         head = data[:end]
         known = self.known.get(head)
         if known is None or len(data) != known.length or self.transport.is_closing() or self.flow.write_paused:
@@ -123,14 +123,14 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
     def _know(self, way: AtOnce, headers: dict[bytes, bytes], body: bytes) -> None:
         """Know the head of a request that was answered at once, where it and its body are all that was read."""
         data = self._read
-        end = data.find(HEAD_END, 0, LONGEST_KNOWN) + len(HEAD_END)
+        end = data.find(HEAD_END, 0, MAX_KNOWN_HEAD_BYTES) + len(HEAD_END)
         if (
             end >= len(HEAD_END)
             and len(data) == end + len(body)
             and headers.get(b"content-length") == b"%d" % len(body)
             and ONCE_ONLY.isdisjoint(headers)
         ):
-            if len(self.known) >= MOST_KNOWN:
+            if len(self.known) >= MAX_KNOWN_HEADS:
                 self.known.clear()
             self.known[data[:end]] = Known(way, headers, len(data))
 
@@ -177,7 +177,7 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
             and not self.flow.write_paused
-            and len(self.headers) <= MOST_HEADERS
+            and len(self.headers) <= MAX_HEADERS
         ):
             self._held = []
         else:

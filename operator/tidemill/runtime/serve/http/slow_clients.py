@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-SWEEP_EVERY: Final = 1.0
-MOST_HEAD: Final = 64 * 1024
+SWEEP_INTERVAL_SECONDS: Final = 1.0
+MAX_HEAD_BYTES: Final = 64 * 1024
 """Bytes of a head that comes in pieces; what comes in one is bounded by how much is read at once."""
-MOST_DISCARDED: Final = 64 * 1024 * 1024
-MOST_AROUND: Final = 256 * 1024
+MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
+MAX_FRAMING_BYTES: Final = 256 * 1024
 """Bytes of a message that are neither head nor body nor what frames its chunks: each trailer is kept until the message ends."""
 PER_BYTE: Final = 8
 """A body in chunks of one byte each is six times as long on its way."""
@@ -32,7 +32,7 @@ class Heads:
 
     def __init__(self, seconds: float, body_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         """A head may take `seconds`; of messages, bodies of `body_bytes` are taken, and some more is thrown away."""
-        self._most_message = MOST_DISCARDED + PER_BYTE * body_bytes
+        self._most_message = MAX_DISCARDED_BYTES + PER_BYTE * body_bytes
         self._seconds = seconds
         self._clock = clock
         self._waiting: dict[Connection, float] = {}
@@ -42,7 +42,7 @@ class Heads:
 
     def exceeded(self, message: int, body: int) -> bool:
         """Whether more has come than any message has that is taken: what is not its body lies around chunks, or never ends."""
-        return message > self._most_message or message > MOST_AROUND + PER_BYTE * body
+        return message > self._most_message or message > MAX_FRAMING_BYTES + PER_BYTE * body
 
     def begin(self, connection: Connection) -> None:
         """A head is waited for from now on."""
@@ -62,5 +62,5 @@ class Heads:
     async def sweep(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(SWEEP_EVERY)
+            await asyncio.sleep(SWEEP_INTERVAL_SECONDS)
             self.look()

@@ -22,11 +22,11 @@ FEATURES: Final = "x-tidemill-features"
 """Names the features and their order that a forwarded request without names was meant for."""
 SECONDS: Final = "x-tidemill-seconds"
 """How long a forwarded request took the version that answered it, without the way to it and back."""
-LONGEST_PATIENCE: Final = 2.0
-LATE: Final = 0.02
-GRACE: Final = 0.5
-MOST_AT_ONCE: Final = 64
-LARGEST_ANSWER: Final = 64 * 1024 * 1024
+MAX_TIMEOUT_SECONDS: Final = 2.0
+LATE_SECONDS: Final = 0.02
+GRACE_SECONDS: Final = 0.5
+MAX_CONCURRENT: Final = 64
+MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 
 
 class Unanswered(Exception):
@@ -54,14 +54,14 @@ class Candidate:
         self.digest = digest
         self.at_once = 0
         """Requests that wait for it now."""
-        self._patience = min(patience, LONGEST_PATIENCE)
+        self._patience = min(patience, MAX_TIMEOUT_SECONDS)
         self._labels = labels
         self._session: aiohttp.ClientSession | None = None
 
     @property
     def busy(self) -> bool:
         """Whether as many requests wait for it as may be risked."""
-        return self.at_once >= MOST_AT_ONCE
+        return self.at_once >= MAX_CONCURRENT
 
     async def ask(self, path: str, body: bytes, headers: dict[str, str], rows: int) -> Reply:
         """Its answer to a request for `rows` rows; raises Unanswered."""
@@ -72,8 +72,8 @@ class Candidate:
             await asyncio.wait((exchange,), timeout=self._patience)
             if not exchange.done():
                 # Timers run before sockets: where this process itself was held up, the answer may be there unread.
-                held_up = time.perf_counter() - started > self._patience + LATE
-                await asyncio.wait((exchange,), timeout=GRACE if held_up else LATE)
+                held_up = time.perf_counter() - started > self._patience + LATE_SECONDS
+                await asyncio.wait((exchange,), timeout=GRACE_SECONDS if held_up else LATE_SECONDS)
             if not exchange.done():
                 raise Unanswered(f"no answer within {self._patience:g} s")
             status, came, content = exchange.result()
@@ -106,7 +106,7 @@ class Candidate:
 
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MOST_AT_ONCE, keepalive_timeout=20),
+                connector=aiohttp.TCPConnector(limit=MAX_CONCURRENT, keepalive_timeout=20),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 # The time is kept around the whole exchange, a second attempt included.
@@ -120,8 +120,8 @@ class Candidate:
                     content = b""
                     async for chunk in response.content.iter_any():
                         content += chunk
-                        if len(content) > LARGEST_ANSWER:
-                            raise ValueError(f"an answer of more than {LARGEST_ANSWER} bytes")
+                        if len(content) > MAX_RESPONSE_BYTES:
+                            raise ValueError(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
                     return response.status, {name.lower(): value for name, value in response.headers.items()}, content
             except aiohttp.ServerDisconnectedError as error:
                 # An idle connection may be closed just when it is used again; a new one tells.

@@ -14,9 +14,9 @@ from tidemill.runtime.serve.rollout.candidate import FORWARDED
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING: Final = 1_000
+MAX_WAITING: Final = 1_000
 SECONDS: Final = 2.0
-MOST_LABELS: Final = 10_000
+MAX_LABELS: Final = 10_000
 
 
 class Peers:
@@ -26,7 +26,7 @@ class Peers:
         """`path` is where pods take labels."""
         self.lost = 0
         self._path = path
-        self._waiting: asyncio.Queue[tuple[str, Sequence[Label]]] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[tuple[str, Sequence[Label]]] = asyncio.Queue(MAX_WAITING)
 
     def tell(self, peers: Sequence[str], labels: Sequence[Label]) -> None:
         """Hand labels to each of the peers, soon."""

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY: Final = 0.25
+POLL_INTERVAL_SECONDS: Final = 0.25
 """Seconds between two looks at whether the file changed."""
-MOST_PAIRS_ROWS: Final = 200_000
-MOST_COMPARISONS: Final = 1_000
-COMPLAIN_EVERY: Final = 10.0
+MAX_PAIRED_ROWS: Final = 200_000
+MAX_COMPARISONS: Final = 1_000
+WARNING_INTERVAL_SECONDS: Final = 10.0
 
 Predict = Callable[[Rows], Awaitable[Answer]]
 
@@ -59,7 +59,7 @@ class Rollout:
         self._candidate: Candidate | None = None
         self._author: Author | None = None
         self._breaker = Breaker()
-        self._comparisons: asyncio.Queue[tuple[Trial, str, Rows, Reply]] = asyncio.Queue(MOST_COMPARISONS)
+        self._comparisons: asyncio.Queue[tuple[Trial, str, Rows, Reply]] = asyncio.Queue(MAX_COMPARISONS)
         self._complained = float("-inf")
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -89,7 +89,7 @@ class Rollout:
     async def _follow(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def look(self) -> None:
         """Read the table if its file changed."""
@@ -146,7 +146,7 @@ class Rollout:
                     Tally(wanted.name, wanted.digest),
                     labels=self._model.labels,
                     spread=self._model.signature.target_spread,
-                    most_rows=MOST_PAIRS_ROWS,
+                    most_rows=MAX_PAIRED_ROWS,
                 )
             self._part_with_candidate()
             self._candidate = Candidate(
@@ -249,7 +249,7 @@ class Rollout:
 
     def _complain(self, candidate: Candidate, error: Unanswered) -> None:
         now = time.monotonic()
-        if now - self._complained >= COMPLAIN_EVERY:
+        if now - self._complained >= WARNING_INTERVAL_SECONDS:
             self._complained = now
             logger.warning(
                 "candidate %s failed a request that the stable version answered: %s", candidate.version, error

@@ -13,7 +13,7 @@ from tidemill.runtime.model.predictor import Answer
 TENTHS: Final = 10
 FARTHEST: Final = 1_000
 """Bins of numbers on either side of zero; what lies beyond is counted in the last one."""
-MOST_CLASSES: Final = 200
+MAX_CLASSES: Final = 200
 OTHER: Final = "(other)"
 
 Counts = dict[str, int]
@@ -50,7 +50,7 @@ def _tenths(answer: Answer) -> Counts:
 
 def _classes(answer: Answer, labels: Labels) -> Counts:
     counts = Counter(
-        labels.texts[index] if index < MOST_CLASSES else OTHER for index in answer.values.astype(np.int64).tolist()
+        labels.texts[index] if index < MAX_CLASSES else OTHER for index in answer.values.astype(np.int64).tolist()
     )
     return dict(sorted(counts.items()))
 

@@ -12,8 +12,8 @@ from tidemill.runtime.serve.rollout.split import Split
 if TYPE_CHECKING:
     from tidemill.runtime.serve.rollout.trial import Trial
 
-MOST_WAITING: Final = 500
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_WAITING: Final = 500
+MAX_BYTES: Final = 16 * 1024 * 1024
 """Memory that bodies may take while they wait."""
 AT_ONCE: Final = 4
 """Copies that the candidate is asked at a time."""
@@ -41,11 +41,11 @@ class Copies:
         self.sent = 0
         self.dropped = 0
         self._bytes = 0
-        self._waiting: asyncio.Queue[Copy] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[Copy] = asyncio.Queue(MAX_WAITING)
 
     def put(self, copy: Copy) -> None:
         """Let a copy wait for its turn, if there is room."""
-        if self._waiting.full() or self._bytes + len(copy.body) > MOST_BYTES:
+        if self._waiting.full() or self._bytes + len(copy.body) > MAX_BYTES:
             self.dropped += 1
             return
         self._bytes += len(copy.body)

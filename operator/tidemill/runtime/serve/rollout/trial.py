@@ -22,7 +22,7 @@ BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
 """Upper bounds of the latency buckets, in seconds."""
 AGREEMENT: Final = 0.01
 """How far two numbers may lie apart and still agree, as a share of the spread of the target."""
-MOST_LABELS: Final = 200
+MAX_LABELS: Final = 200
 """Distinct labels that are told apart; what comes after is counted together."""
 OTHER: Final = "(other)"
 
@@ -192,7 +192,7 @@ class Trial:
 
     def _bounded(self, text: str) -> str:
         if text not in self._label_texts:
-            if len(self._label_texts) >= MOST_LABELS:
+            if len(self._label_texts) >= MAX_LABELS:
                 return OTHER
             self._label_texts.add(text)
         return text

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 REQUEST: Final = "org.kubeflow.serving.inference.request"
 RESPONSE: Final = "org.kubeflow.serving.inference.response"
-MOST_WAITING: Final = 1_000
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_WAITING: Final = 1_000
+MAX_BYTES: Final = 16 * 1024 * 1024
 AT_ONCE: Final = 4
 SECONDS: Final = 5.0
 REST: Final = 1.0
@@ -61,12 +61,12 @@ class Events:
         self._features = features
         self._redact = frozenset(redact)
         self._bytes = 0
-        self._waiting: asyncio.Queue[Exchange] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[Exchange] = asyncio.Queue(MAX_WAITING)
 
     def put(self, exchange: Exchange) -> None:
         """Let a pair of events wait for its turn, if there is room."""
         size = len(exchange.body) + len(exchange.answer)
-        if self._waiting.full() or self._bytes + size > MOST_BYTES:
+        if self._waiting.full() or self._bytes + size > MAX_BYTES:
             self.dropped += 2
             return
         self._bytes += size

@@ -15,7 +15,7 @@ from typing import Final
 Key = tuple[str, str]
 """Version and role."""
 
-EVERY: Final = 1.0
+SAMPLE_INTERVAL_SECONDS: Final = 1.0
 WINDOW: Final = 5
 """Seconds that are averaged over, and perhaps one more."""
 
@@ -54,5 +54,5 @@ class Load:
     async def watch(self) -> None:
         """Sample again and again, until cancelled."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(SAMPLE_INTERVAL_SECONDS)
             self.sample()

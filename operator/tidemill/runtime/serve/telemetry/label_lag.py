@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 BOUNDS: Final = (1.0, 10.0, 60.0, 600.0, 3600.0, 21600.0, 86400.0, 259200.0, 604800.0, 2592000.0)
 """Upper bounds of the buckets, in seconds: up to 30 days."""
-MOST_ROWS: Final = 50_000
-MOST_LOOKED_AT: Final = 1_000
+MAX_ROWS: Final = 50_000
+MAX_LABELS_PER_REQUEST: Final = 1_000
 """Requests of one part of the log; where there are more, every second, third … of them: a row takes some microseconds."""
 PARTS: Final = 4
 """Rows of one request, in the same way: the first of each quarter."""
-MOST_WAITING: Final = 100_000
-MOST_VERSIONS: Final = 20
+MAX_WAITING: Final = 100_000
+MAX_VERSIONS: Final = 20
 OTHER: Final = "(other)"
 
 
@@ -62,7 +62,7 @@ class Drawn:
 class Lags:
     """What this process knows of its labels' lag."""
 
-    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, most_rows: int = MAX_ROWS) -> None:
         self.of: dict[str, Lag] = {}
         """By version."""
         self.level = 0
@@ -76,7 +76,7 @@ class Lags:
 
     def came(self, labels: Iterable[Label]) -> None:
         """Labels came in; they are matched when the log is written next, since their rows may wait there too."""
-        room = MOST_WAITING - len(self._arrived)
+        room = MAX_WAITING - len(self._arrived)
         if room > 0:
             self._arrived.extend(list(labels)[:room])
 
@@ -114,7 +114,7 @@ class Lags:
             return False
         if not drawn.labelled:
             drawn.labelled = True
-            version = drawn.version if drawn.version in self.of or len(self.of) < MOST_VERSIONS else OTHER
+            version = drawn.version if drawn.version in self.of or len(self.of) < MAX_VERSIONS else OTHER
             # Clients say when a label became known, by clocks of their own.
             self.of.setdefault(version, Lag()).add(max(0.0, label.time - drawn.time), drawn.passed_over << drawn.level)
         return True
@@ -122,7 +122,7 @@ class Lags:
 
 def _looked_at(records: Sequence[Logged]) -> Iterator[tuple[str, int, float, str, int]]:
     """A sample of rows: request, place in it, when it was answered, by which version, and how many rows it stands for."""
-    step = 1 + sum(record.requests for record in records) // MOST_LOOKED_AT
+    step = 1 + sum(record.requests for record in records) // MAX_LABELS_PER_REQUEST
     passed = 0
     for record in records:
         author, first = record.author.version, -passed % step

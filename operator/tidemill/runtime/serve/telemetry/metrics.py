@@ -18,7 +18,7 @@ from tidemill.runtime.serve.telemetry.label_lag import BOUNDS as LAG_BOUNDS
 from tidemill.runtime.serve.telemetry.label_lag import Lags
 
 BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-MOST_VERSIONS: Final = 20
+MAX_VERSIONS: Final = 20
 """Versions that are told apart; a pod meets one candidate after the other, seldom more."""
 
 _WHO: Final = ("service", "model_version", "role")
@@ -162,7 +162,7 @@ class Metrics:
         """The counts of one version in one role."""
         key = (version, role)
         if key not in self._series:
-            if len(self._series) >= MOST_VERSIONS:
+            if len(self._series) >= MAX_VERSIONS:
                 key = ("(other)", role)
             self._series.setdefault(key, Series(*key))
         return self._series[key]

@@ -18,7 +18,7 @@ import numpy as np
 from tidemill.runtime.model.answer import Answer, Matrix
 from tidemill.runtime.model.predictor import Predictor
 
-MOST_ROWS: Final = 64
+MAX_ROWS: Final = 64
 
 
 class Batcher:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 15.0
+MIN_RETRY_SECONDS: Final = 0.5
+MAX_RETRY_SECONDS: Final = 15.0
 
 
 class Loaded(NamedTuple):
@@ -62,7 +62,7 @@ def from_folder(folder: Path) -> Loaded:
 
 async def until_loaded(attempt: Callable[[], Loaded], state: State) -> Loaded:
     """What `attempt` gives, repeated with growing pauses for as long as it fails; `state` says why meanwhile."""
-    pause = FIRST_PAUSE
+    pause = MIN_RETRY_SECONDS
     while True:
         try:
             return await asyncio.to_thread(attempt)
@@ -73,4 +73,4 @@ async def until_loaded(attempt: Callable[[], Loaded], state: State) -> Loaded:
             state.waits("InternalError", f"{type(error).__name__}: {error}")
             logger.exception("the model cannot be loaded")
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-        pause = min(pause * 2, LONGEST_PAUSE)
+        pause = min(pause * 2, MAX_RETRY_SECONDS)

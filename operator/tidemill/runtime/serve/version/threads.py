@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from tidemill.runtime.process.priority import LOWEST, give_way
+from tidemill.runtime.process.priority import LOWEST_PRIORITY, give_way
 from tidemill.runtime.protocol.errors import Refused
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ class Aside:
         """Pieces of work that wait or run, also those whose client has gone."""
         self._name = name
         self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=partial(give_way, LOWEST) if gives_way else None
+            threads, thread_name_prefix=name, initializer=partial(give_way, LOWEST_PRIORITY) if gives_way else None
         )
         self._most_waiting = most_waiting
         self._seconds = seconds

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from tidemill.runtime.serve.http import fast_path
-from tidemill.runtime.serve.http.fast_path import MOST_KNOWN
+from tidemill.runtime.serve.http.fast_path import MAX_KNOWN_HEADS
 from tidemill.runtime.serve.http.slow_clients import Heads
 
 from ..conftest import free_port, until
@@ -208,10 +208,10 @@ def test_heads_that_are_others_each_time_are_not_kept(served: Served, client: Cl
 
 def test_no_more_heads_are_kept_than_a_bound(served: Served, client: Client) -> None:
     client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for number in range(MOST_KNOWN + 10):
+    for number in range(MAX_KNOWN_HEADS + 10):
         client.socket.sendall(request(b"one", b"x-number: %d" % number))
         assert [SHORT + b"one"] == client.hear()
-        assert MOST_KNOWN >= len(served.known)
+        assert MAX_KNOWN_HEADS >= len(served.known)
     client.ask(request(b"one", b"x-long: " + b"l" * 4096))
     assert not any(len(known) > 2100 for known in served.known)
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from tidemill.runtime.model.predictor import Answer, Predictor
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
 from tidemill.runtime.serve.rollout.router import Predict, Rollout
-from tidemill.runtime.serve.rollout.shadow import MOST_BYTES, MOST_WAITING
+from tidemill.runtime.serve.rollout.shadow import MAX_BYTES, MAX_WAITING
 from tidemill.runtime.serve.telemetry.metrics import Metrics
 from tidemill.runtime.serve.version.model import Identity, Model
 
@@ -331,7 +331,7 @@ async def test_copies_that_find_no_room_are_dropped_and_counted(rollout: Rollout
     await follow(rollout, table, candidate(weight=0, shadow=100))
     answer = await predict(ROWS)
 
-    for number in range(MOST_WAITING + 3):
+    for number in range(MAX_WAITING + 3):
         rollout.copy("/v2/models/house/predict", b"{}", {}, f"r-{number}", ROWS, answer)
 
     assert (0, 3) == (rollout.copies.sent, rollout.copies.dropped)
@@ -341,7 +341,7 @@ async def test_large_bodies_of_copies_are_bounded_too(rollout: Rollout, table: P
     await follow(rollout, table, candidate(weight=0, shadow=100))
 
     for number in range(3):
-        rollout.copy("/p", b"x" * (MOST_BYTES // 2), {}, f"r-{number}", ROWS, await predict(ROWS))
+        rollout.copy("/p", b"x" * (MAX_BYTES // 2), {}, f"r-{number}", ROWS, await predict(ROWS))
 
     assert 1 == rollout.copies.dropped
 

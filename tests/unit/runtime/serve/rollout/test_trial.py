@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tidemill.runtime.model.labels import Labels
-from tidemill.runtime.serve.rollout.trial import MOST_LABELS, OTHER, Tally, Trial
+from tidemill.runtime.serve.rollout.trial import MAX_LABELS, OTHER, Tally, Trial
 
 
 def trial(*, labels: Labels | None = None, spread: float = 0.0, most_rows: int = 100) -> Trial:
@@ -105,14 +105,14 @@ def test_a_request_id_used_twice_means_the_later_request() -> None:
 
 
 def test_made_up_labels_do_not_grow_the_score_without_end() -> None:
-    score = trial(labels=Labels((0, 1)), most_rows=10 * MOST_LABELS)
-    for number in range(2 * MOST_LABELS):
+    score = trial(labels=Labels((0, 1)), most_rows=10 * MAX_LABELS)
+    for number in range(2 * MAX_LABELS):
         score.remember(f"r-{number}", ["0"])
         score.compare(f"r-{number}", ["0"])
         score.label(f"r-{number}", 0, f"made up {number}")
 
-    assert MOST_LABELS - 1 == len(score.stable.confusion)
-    assert 2 * MOST_LABELS == score.stable.labelled
+    assert MAX_LABELS - 1 == len(score.stable.confusion)
+    assert 2 * MAX_LABELS == score.stable.labelled
     assert OTHER in score.stable.confusion
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
-from tidemill.runtime.serve.telemetry.cloudevents import MOST_BYTES, MOST_WAITING, Events, Exchange
+from tidemill.runtime.serve.telemetry.cloudevents import MAX_BYTES, MAX_WAITING, Events, Exchange
 from tidemill.runtime.serve.version.model import Identity
 
 from ..conftest import Pod, signature, until
@@ -157,7 +157,7 @@ async def test_a_sink_that_refuses_costs_the_event_and_nothing_else(
 def test_what_finds_no_room_is_dropped_and_counted() -> None:
     full = events("http://127.0.0.1:1")
 
-    for _ in range(MOST_WAITING + 2):
+    for _ in range(MAX_WAITING + 2):
         full.put(EXCHANGE)
 
     assert 4 == full.dropped
@@ -167,7 +167,7 @@ def test_large_bodies_are_bounded_too() -> None:
     full = events("http://127.0.0.1:1")
 
     for _ in range(3):
-        full.put(EXCHANGE._replace(body=b"x" * (MOST_BYTES // 2)))
+        full.put(EXCHANGE._replace(body=b"x" * (MAX_BYTES // 2)))
 
     assert 4 == full.dropped
 

@@ -11,7 +11,14 @@ from tidemill.runtime.log.records import Author, Prediction
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol.features import Rows
 from tidemill.runtime.protocol.feedback import Label
-from tidemill.runtime.serve.telemetry.label_lag import BOUNDS, MOST_LOOKED_AT, MOST_VERSIONS, MOST_WAITING, OTHER, Lags
+from tidemill.runtime.serve.telemetry.label_lag import (
+    BOUNDS,
+    MAX_LABELS_PER_REQUEST,
+    MAX_VERSIONS,
+    MAX_WAITING,
+    OTHER,
+    Lags,
+)
 from tidemill.runtime.serve.telemetry.metrics import Metrics
 
 from ..conftest import Pod, until
@@ -89,8 +96,8 @@ def test_a_label_from_before_its_answer_took_no_time() -> None:
 
 def test_labels_of_rows_that_nobody_here_answered_are_forgotten() -> None:
     lags = Lags()
-    lags.came([label(f"r-{number}", 0.0) for number in range(2 * MOST_WAITING)])
-    assert MOST_WAITING == len(lags._arrived)
+    lags.came([label(f"r-{number}", 0.0) for number in range(2 * MAX_WAITING)])
+    assert MAX_WAITING == len(lags._arrived)
 
     lags.written([])
     lags.written([])
@@ -113,8 +120,8 @@ def test_a_sample_of_bounded_size_stands_for_all_rows() -> None:
 
 def test_of_many_requests_at_once_a_few_stand_for_all() -> None:
     lags = Lags()
-    lags.written([answered(f"r-{number}", 0.0, rows=20) for number in range(10 * MOST_LOOKED_AT)])
-    assert 5 * MOST_LOOKED_AT >= len(lags)
+    lags.written([answered(f"r-{number}", 0.0, rows=20) for number in range(10 * MAX_LABELS_PER_REQUEST)])
+    assert 5 * MAX_LABELS_PER_REQUEST >= len(lags)
 
     lags.came([label(f"r-{number}", 5.0, row) for number in range(2500) for row in range(20)])
     lags.written([])
@@ -136,13 +143,13 @@ def test_the_sample_is_finer_again_when_rows_are_fewer() -> None:
 def test_many_versions_are_no_longer_told_apart() -> None:
     lags, metrics = Lags(), Metrics("houses")
     metrics.lags = lags
-    lags.written([answered(f"r-{number}", 0.0, f"house-{number}") for number in range(3 * MOST_VERSIONS)])
-    lags.came([label(f"r-{number}", 1.0) for number in range(3 * MOST_VERSIONS)])
+    lags.written([answered(f"r-{number}", 0.0, f"house-{number}") for number in range(3 * MAX_VERSIONS)])
+    lags.came([label(f"r-{number}", 1.0) for number in range(3 * MAX_VERSIONS)])
     lags.written([])
 
     said = samples(metrics, "tidemill_label_lag_seconds_count")
-    assert MOST_VERSIONS + 1 == len(said)
-    assert 2 * MOST_VERSIONS == said[OTHER, "houses"]
+    assert MAX_VERSIONS + 1 == len(said)
+    assert 2 * MAX_VERSIONS == said[OTHER, "houses"]
 
 
 def test_a_pod_says_how_long_its_labels_took(publish: Callable[..., VersionOrder], pod: Callable[..., Pod]) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.runtime.serve.telemetry.metrics import MOST_VERSIONS, Metrics
+from tidemill.runtime.serve.telemetry.metrics import MAX_VERSIONS, Metrics
 
 
 def samples(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
@@ -43,10 +43,10 @@ def test_durations_are_a_cumulative_histogram() -> None:
 
 def test_a_pod_that_meets_many_versions_stops_telling_them_apart() -> None:
     metrics = Metrics("houses")
-    for number in range(3 * MOST_VERSIONS):
+    for number in range(3 * MAX_VERSIONS):
         metrics.of(f"house-{number}", "Candidate").answered(200, 0.001, 1)
 
     counted = samples(metrics, "tidemill_predictions_total")
 
-    assert MOST_VERSIONS + 1 == len(counted)
-    assert 3 * MOST_VERSIONS == sum(counted.values())
+    assert MAX_VERSIONS + 1 == len(counted)
+    assert 3 * MAX_VERSIONS == sum(counted.values())
