@@ -16,17 +16,17 @@ import aiohttp
 import uvloop
 
 from tidemill.engine import errors, health, kopf_watch, logs, metrics
-from tidemill.engine.apply import Cluster
-from tidemill.engine.cache import Store
+from tidemill.engine.apply import Applier
+from tidemill.engine.cache import ClusterCache
 from tidemill.engine.client import Client
 from tidemill.engine.connection import Connection, connect
-from tidemill.engine.controller import Controller, Planner, Senses
+from tidemill.engine.controller import Controller, Inputs, Planner
 from tidemill.engine.events import Recorder
 from tidemill.engine.kinds import GATEWAY, WATCHED, Watched
 from tidemill.engine.leader import Lease
 from tidemill.engine.measurements import Pods
 from tidemill.engine.prometheus import Prometheus
-from tidemill.engine.rate_limit import Budget
+from tidemill.engine.rate_limit import RateLimiter
 from tidemill.engine.resync import Resync
 from tidemill.engine.settings import Settings
 from tidemill.engine.workqueue import WorkQueue
@@ -71,18 +71,18 @@ class Operator:
         clock = time.monotonic
         self._settings = settings
         self._connection = connection
-        self._client = Client(api, Budget(settings.requests_per_second, settings.burst, clock))
+        self._client = Client(api, RateLimiter(settings.requests_per_second, settings.burst, clock))
         self._world = World()
-        self._store = Store(self._world, planner.concerned, clock)
+        self._store = ClusterCache(self._world, planner.dependents, clock)
         self._queue: WorkQueue[Key] = WorkQueue(clock, random.random)
         self._controller = Controller(
             planner,
             settings.installation,
             self._store,
-            Cluster(self._client, self._store, self._nudge),
+            Applier(self._client, self._store, self._nudge),
             self._queue,
             Recorder(self._client, now, settings.identity),
-            Senses(now, Pods(outside, Prometheus(outside, settings.prometheus))),
+            Inputs(now, Pods(outside, Prometheus(outside, settings.prometheus))),
         )
         self._resync = Resync(
             self._client,
@@ -101,7 +101,7 @@ class Operator:
             now=now,
             clock=clock,
         )
-        self._server = health.Server(self._signs, self._page)
+        self._server = health.HealthServer(self._signs, self._page)
         self._kinds: Sequence[Watched] = WATCHED
         self._told = asyncio.Event()
         self._keeping: tuple[asyncio.Task[None], ...] = ()

@@ -20,7 +20,7 @@ THEIRS = "example.com/theirs"
 Path = tuple[str, ...]
 
 
-class Meddler:
+class ConflictingManager:
     """Meddles in one namespace."""
 
     def __init__(self, mirror: Mirror, namespace: str) -> None:

@@ -54,7 +54,7 @@ class Powers:
 
 
 @dataclass
-class Seen:
+class SeenRequest:
     """What came by."""
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -83,7 +83,7 @@ class Proxy:
         self.writes: list[Write] = []
         self.struck: list[Fault] = []
         self.struck_at = 0.0
-        self.seen = Seen()
+        self.seen = SeenRequest()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         name = request_name(request)

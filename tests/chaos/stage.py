@@ -16,14 +16,14 @@ import yaml
 
 from chaos import oracles
 from chaos.kubelet import Kubelet, Script
-from chaos.meddler import Meddler
+from chaos.meddler import ConflictingManager
 from chaos.mirror import Mirror
 from chaos.oracles import Ending
 from chaos.outage import Outages
 from chaos.plans import Deed, FaultPlan
 from chaos.play import Play, Stuck
 from chaos.process import Manner, Operator
-from chaos.proxy import Powers, Proxy, Seen, Write, listening
+from chaos.proxy import Powers, Proxy, SeenRequest, Write, listening
 from chaos.serving import Serving
 from chaos.truth import Truth
 from chaos.workloads import WORKLOADS
@@ -75,7 +75,7 @@ class Outcome:
     seconds: float
     struck: int
     """How often a fault happened."""
-    seen: Seen
+    seen: SeenRequest
     meddled: int = 0
     """Fields that somebody else changed, and that were healed."""
     late: bool = False
@@ -106,7 +106,7 @@ class Stage:
             proxies, operators = await self._staff(plan, namespace, serving, open_)
             guards = [asyncio.create_task(_keep_alive(one, plan, problems)) for one in operators]
             play = Play(self, namespace, script, operators)
-            meddler = Meddler(self.mirror, namespace)
+            meddler = ConflictingManager(self.mirror, namespace)
             try:
                 await play.take(workload.steps)
                 await play.come_to_rest()

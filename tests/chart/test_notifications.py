@@ -9,7 +9,7 @@ import pytest
 from chart.conftest import Manifest, Render
 from stories import script
 from stories.openings import in_service
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 from tidemill import app
 from tidemill.children import names
 from tidemill.cli import main
@@ -47,7 +47,7 @@ def started(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Set
 
 def called(settings: Settings) -> dict[str, object]:
     """The order of the run that tells somebody of a check that fails, made by an operator with these settings."""
-    theatre = Theatre(installation=settings.installation)
+    theatre = FakeCluster(installation=settings.installation)
     in_service(theatre)
     chat = {"name": "chat", "webhook": {"url": "http://chat.chat.svc/x"}, "events": ["Fired"]}
     theatre.reports |= {"Notify": script.notifies, "Check": script.checks("Failing")}

@@ -67,7 +67,7 @@ def existing(name: str = DEFAULT_NAME) -> Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """What there is of a cluster."""
 
     summary: str
@@ -75,13 +75,13 @@ class Seen:
     parts: dict[str, str]
 
 
-def look(name: str = DEFAULT_NAME) -> Seen:
+def look(name: str = DEFAULT_NAME) -> Observed:
     """What there is of the cluster called `name`."""
     for made in _possible(name):
         healthy = made.healthy()
         state = "up" if healthy else "not working; `up` mends it and `down` clears it away"
-        return Seen(f"{made.provider} cluster, {state}", healthy, made.parts())
-    return Seen("down", False, {})
+        return Observed(f"{made.provider} cluster, {state}", healthy, made.parts())
+    return Observed("down", False, {})
 
 
 def given() -> Cluster:

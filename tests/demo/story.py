@@ -9,7 +9,7 @@ from cluster import Cluster
 from demo.narrator import Narrator
 from support.api import Api, Manifest
 from support.installation import Images
-from support.porter import Porter
+from support.porter import StoreClient
 from support.waiting import TooLate
 from tidemill.api import KINDS, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from traffic.remote import Counters, Measured, Traffic
@@ -31,7 +31,7 @@ class Story:
     namespace: str
     narrator: Narrator
     traffic: Traffic | None = None
-    porter: Porter | None = None
+    porter: StoreClient | None = None
     first_version: str = ""
     second_version: str = ""
     calm: Measured | None = None

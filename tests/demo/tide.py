@@ -5,7 +5,7 @@ from demo.stage import Stage
 from demo.story import NAME, Story
 from support import biopsies
 from support.kubectl import apply
-from support.porter import Porter
+from support.porter import StoreClient
 from traffic.client import Course
 from traffic.remote import Orders, Traffic
 from traffic.rows import Weather
@@ -65,7 +65,7 @@ def _traffic(story: Story, seconds: float) -> str:
     )
     climate = biopsies.climate()
     orders = Orders(course, biopsies.TARGET, rows.asked, rows.measured, climate)
-    story.porter = Porter.start(story.api, story.namespace, story.images["workload"])
+    story.porter = StoreClient.start(story.api, story.namespace, story.images["workload"])
     story.traffic = Traffic.start(story.api, story.namespace, story.images["server"], orders)
     story.narrator.say(
         f"{RATE:.0f} requests a second, drawn from real held-out biopsies; labels follow after two seconds"

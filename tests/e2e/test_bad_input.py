@@ -16,7 +16,7 @@ from support.api import Manifest
 from support.biopsies import SAMPLES
 from support.grounds import BAD, UNSTORED, Grounds
 from support.kubectl import apply, apply_manifests, kubectl
-from support.porter import Porter
+from support.porter import StoreClient
 from support.waiting import until
 from tidemill.api import KINDS, AnyResource, Dataset, TrainingJob
 from tidemill.api.conditions import Condition, Reason
@@ -176,7 +176,7 @@ def corrected(file: str, change: Callable[[dict[str, Any]], None]) -> list[Manif
     return documents
 
 
-def mend_unknown_estimator(grounds: Grounds, porter: Porter) -> None:
+def mend_unknown_estimator(grounds: Grounds, porter: StoreClient) -> None:
     # A run is immutable: the remedy is another one.
     kubectl(grounds.cluster, "delete", "trainingjobs.tidemill.dev", "unknown-estimator", "-n", BAD)
     right = {"name": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 20}}
@@ -185,35 +185,35 @@ def mend_unknown_estimator(grounds: Grounds, porter: Porter) -> None:
     )
 
 
-def mend_missing_dataset(grounds: Grounds, porter: Porter) -> None:
+def mend_missing_dataset(grounds: Grounds, porter: StoreClient) -> None:
     dataset = next(yaml.safe_load_all((QUICKSTART / "iris.yaml").read_text()))
     dataset["metadata"]["name"] = "not-made-yet"
     apply_manifests(grounds.cluster, BAD, [dataset])
 
 
-def mend_unreachable_source(grounds: Grounds, porter: Porter) -> None:
+def mend_unreachable_source(grounds: Grounds, porter: StoreClient) -> None:
     porter.put("sources/transactions.parquet", biopsies.everything_as_parquet())
     store = secret(grounds)
     data = {key: store[key] for key in ("endpoint", "region", "access-key-id", "secret-access-key")}
     grounds.api.patch("Secret", BAD, "lake", {"data": data})
 
 
-def mend_source_not_found(grounds: Grounds, porter: Porter) -> None:
+def mend_source_not_found(grounds: Grounds, porter: StoreClient) -> None:
     porter.put("sources/not-there-yet.csv", biopsies.everything())
 
 
-def mend_empty_source(grounds: Grounds, porter: Porter) -> None:
+def mend_empty_source(grounds: Grounds, porter: StoreClient) -> None:
     rows = "height,weight,target\n" + "".join(f"1.{60 + n},{50 + n}.5,{n % 2}\n" for n in range(20))
     change = {"inline": {"format": "CSV", "data": rows}}
     apply_manifests(grounds.cluster, BAD, corrected("empty-source.yaml", lambda spec: spec.update(source=change)))
 
 
-def mend_absent_target(grounds: Grounds, porter: Porter) -> None:
+def mend_absent_target(grounds: Grounds, porter: StoreClient) -> None:
     right = [{"name": "target", "role": "Target"}]
     apply_manifests(grounds.cluster, BAD, corrected("absent-target.yaml", lambda spec: spec.update(columns=right)))
 
 
-def mend_not_a_number(grounds: Grounds, porter: Porter) -> None:
+def mend_not_a_number(grounds: Grounds, porter: StoreClient) -> None:
     def mend(spec: dict[str, Any]) -> None:
         inline = spec["source"]["inline"]
         inline["data"] = inline["data"].replace("#REF!", "80.1").replace("ninety", "90")
@@ -221,7 +221,7 @@ def mend_not_a_number(grounds: Grounds, porter: Porter) -> None:
     apply_manifests(grounds.cluster, BAD, corrected("not-a-number.yaml", mend))
 
 
-def mend_iris(grounds: Grounds, porter: Porter) -> None:
+def mend_iris(grounds: Grounds, porter: StoreClient) -> None:
     grounds.api.create(
         {
             "apiVersion": "v1",
@@ -256,7 +256,7 @@ def mended(applied: Grounds) -> Iterator[Grounds]:
     """Everything mended at once."""
     for case in CASES:
         refusal(applied, case)
-    porter = Porter.start(applied.api, BAD, applied.images["workload"])
+    porter = StoreClient.start(applied.api, BAD, applied.images["workload"])
     for case in CASES:
         MENDING[case.name](applied, porter)
     yield applied

@@ -8,7 +8,7 @@ from support import biopsies, untouched
 from support.biopsies import SAMPLES
 from support.grounds import CANDIDATES, REAPER, Grounds
 from support.kubectl import apply
-from support.porter import Porter, key_of
+from support.porter import StoreClient, key_of
 from support.reaper import Reaper
 from support.waiting import until
 from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJob
@@ -29,7 +29,7 @@ SERVICE = "screening"
 class Screening:
     """A service with a good version, live traffic, and whoever can do it harm."""
 
-    def __init__(self, grounds: Grounds, porter: Porter, traffic: Traffic, first: str) -> None:
+    def __init__(self, grounds: Grounds, porter: StoreClient, traffic: Traffic, first: str) -> None:
         self.grounds = grounds
         self.api = grounds.api
         self.porter = porter
@@ -73,7 +73,7 @@ def version_of(grounds: Grounds, run: str, *, seconds: float = 120) -> ModelVers
 @pytest.fixture(scope="module")
 def screening(grounds: Grounds) -> Iterator[Screening]:
     apply(grounds.cluster, CANDIDATES, FOLDER / "service.yaml")
-    porter = Porter.start(grounds.api, CANDIDATES, grounds.images["workload"])
+    porter = StoreClient.start(grounds.api, CANDIDATES, grounds.images["workload"])
     porter.put("sources/mixed-up.csv", biopsies.everything(biopsies.mixed_up))
     first = version_of(grounds, SERVICE).name
 

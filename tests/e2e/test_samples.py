@@ -7,7 +7,7 @@ from support import tables, untouched
 from support.biopsies import SAMPLES as FOLDER
 from support.grounds import SAMPLES, Grounds
 from support.kubectl import apply, kubectl
-from support.porter import Porter
+from support.porter import StoreClient
 from support.waiting import until
 from tidemill.api import KINDS, InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
@@ -21,7 +21,7 @@ WAITS_FOR_A_PERSON = "digits"
 
 @pytest.fixture(scope="module")
 def applied(grounds: Grounds) -> Grounds:
-    porter = Porter.start(grounds.api, SAMPLES, grounds.images["workload"])
+    porter = StoreClient.start(grounds.api, SAMPLES, grounds.images["workload"])
     porter.put("sources/wine.csv", tables.wine())
     porter.put("sources/diabetes.parquet", tables.diabetes())
     porter.stop()

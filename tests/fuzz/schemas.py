@@ -15,7 +15,7 @@ import yaml
 
 from cluster.places import REPOSITORY
 from tidemill.api import GROUP, KINDS
-from tidemill.api.base import Model
+from tidemill.api.base import WireModel
 from tidemill.api.crds import model_of
 
 Schema = Mapping[str, Any]
@@ -110,15 +110,15 @@ def _examples(kind: str, which: str) -> dict[Path, tuple[Any, ...]]:
     return {path: tuple(examples.values()) for path, examples in found.items()}
 
 
-def _models(model: type[Model], path: Path) -> Iterator[tuple[Path, type[Model]]]:
+def _models(model: type[WireModel], path: Path) -> Iterator[tuple[Path, type[WireModel]]]:
     yield path, model
     for name, field in model.model_fields.items():
         for inner, steps in _within(field.annotation, ()):
             yield from _models(inner, (*path, field.alias or name, *steps))
 
 
-def _within(annotation: Any, steps: Path) -> Iterator[tuple[type[Model], Path]]:
-    if isinstance(annotation, type) and issubclass(annotation, Model):
+def _within(annotation: Any, steps: Path) -> Iterator[tuple[type[WireModel], Path]]:
+    if isinstance(annotation, type) and issubclass(annotation, WireModel):
         yield annotation, steps
     for argument in get_args(annotation):
         origin = get_origin(annotation)

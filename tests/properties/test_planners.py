@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stories.test_stories import STORIES
-from stories.theatre import INSTALLATION, OURS, Theatre
+from stories.theatre import INSTALLATION, OURS, FakeCluster
 from tidemill import plan
 from tidemill.children import names
 from tidemill.plan import Key, Manifest, Plan, World
@@ -27,7 +27,7 @@ def snapshots(story: str) -> tuple[Snapshot, ...]:
     """The worlds of a story, one after each visit."""
     taken: list[Snapshot] = []
 
-    class Recorded(Theatre):
+    class Recorded(FakeCluster):
         def _look(self, key: Key) -> None:
             super()._look(key)
             taken.append((copy.deepcopy(list(self.objects.values())), self.now))

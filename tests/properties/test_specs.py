@@ -20,7 +20,7 @@ from fuzz import mutations, poison, schemas, specimens
 from fuzz.poison import without_nulls
 from fuzz.verdicts import verdict
 from stories import script
-from stories.theatre import INSTALLATION, OURS, Theatre
+from stories.theatre import INSTALLATION, OURS, FakeCluster
 from tidemill import plan
 from tidemill.api.conditions import Reason
 from tidemill.api.crds import NAME_LIMIT
@@ -87,7 +87,7 @@ def lives(seed: int, law: Law) -> None:
     """Play a life in which `law` holds after every visit."""
     chance = random.Random(seed)
 
-    class Watched(Theatre):
+    class Watched(FakeCluster):
         def _look(self, key: Key) -> None:
             manifest = self.world.get(*key)
             decided = None
@@ -183,7 +183,7 @@ def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None
     seen: list[tuple[Manifest, Plan]] = []
     theatre_worlds: list[tuple[list[Manifest], Any]] = []
 
-    class Recorded(Theatre):
+    class Recorded(FakeCluster):
         def _look(self, key: Key) -> None:
             super()._look(key)
             theatre_worlds.append((list(self.objects.values()), self.now))

@@ -11,7 +11,7 @@ from support import biopsies
 from support.api import Manifest
 from support.grounds import REAPER, Grounds
 from support.kubectl import apply_manifests
-from support.porter import Porter
+from support.porter import StoreClient
 from support.reaper import Reaper
 from support.waiting import until
 from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJob
@@ -36,7 +36,7 @@ class Soak:
 
     def play(self) -> Ledger:
         """Set up, roll out, and count."""
-        porter = Porter.start(self.api, self.namespace, self.grounds.images["workload"])
+        porter = StoreClient.start(self.api, self.namespace, self.grounds.images["workload"])
         reaper = Reaper.start(self.api, REAPER, self.grounds.images["workload"], name="soak-reaper")
         try:
             nursery = self._nursery(porter)
@@ -50,7 +50,7 @@ class Soak:
             reaper.stop()
             porter.stop()
 
-    def _nursery(self, porter: Porter) -> Nursery:
+    def _nursery(self, porter: StoreClient) -> Nursery:
         porter.put(MIXED_UP, biopsies.everything(biopsies.mixed_up))
         apply_manifests(self.grounds.cluster, self.namespace, _manifests())
         good, wrong, forest = (Trained.fetch(porter, self._published(run)) for run in (MODEL, "wrong", "forest"))

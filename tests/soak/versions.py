@@ -11,7 +11,7 @@ import numpy as np
 
 from support import biopsies
 from support.api import Api
-from support.porter import Porter, key_of
+from support.porter import StoreClient, key_of
 from tidemill.api import API_VERSION, ModelVersion
 from tidemill.runtime.ingest import bundled
 from tidemill.runtime.model.artifact import write_estimator
@@ -53,7 +53,7 @@ class Trained:
     files: Mapping[str, bytes]
 
     @classmethod
-    def fetch(cls, porter: Porter, version: ModelVersion) -> "Trained":
+    def fetch(cls, porter: StoreClient, version: ModelVersion) -> "Trained":
         source = key_of(version.spec.artifact.uri)
         listed = Manifest.verified(
             porter.get(f"{source}/{manifest.FILE}"), version.spec.artifact.digest, version.spec.artifact.uri
@@ -66,7 +66,7 @@ class Nursery:
     """Makes versions of one model out of what was trained, and brings them as a user would: files, manifest, ModelVersion."""
 
     api: Api
-    porter: Porter
+    porter: StoreClient
     namespace: str
     model: str
     good: Trained

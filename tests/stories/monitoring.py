@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from stories import script
 from stories.openings import annotated, in_service, newest, policy
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 
 
-def the_tide_comes_and_is_answered(theatre: Theatre) -> None:
+def the_tide_comes_and_is_answered(theatre: FakeCluster) -> None:
     """A check begins to fail, and passes again once a version is on trial that learnt from it."""
     theatre.run(minutes=3)
     theatre.say("the tide comes in")
@@ -17,14 +17,14 @@ def the_tide_comes_and_is_answered(theatre: Theatre) -> None:
     theatre.reports["Check"] = script.checks("Passing")
 
 
-def drift_retrains_once(theatre: Theatre) -> None:
+def drift_retrains_once(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor())
     the_tide_comes_and_is_answered(theatre)
     theatre.run(minutes=12)
 
 
-def a_leak_is_not_a_tide(theatre: Theatre) -> None:
+def a_leak_is_not_a_tide(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor())
     theatre.run(minutes=2)
@@ -33,7 +33,7 @@ def a_leak_is_not_a_tide(theatre: Theatre) -> None:
     theatre.run(minutes=6)
 
 
-def circuit_opens_after_rejected_versions(theatre: Theatre) -> None:
+def circuit_opens_after_rejected_versions(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor())
     theatre.reports["Check"] = script.checks("Failing")
@@ -41,7 +41,7 @@ def circuit_opens_after_rejected_versions(theatre: Theatre) -> None:
     theatre.run(minutes=45)
 
 
-def refreshed_by_schedule(theatre: Theatre) -> None:
+def refreshed_by_schedule(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(retraining=policy(schedule="4 9 * * *")))
     theatre.run(minutes=3, seconds=30)
@@ -49,7 +49,7 @@ def refreshed_by_schedule(theatre: Theatre) -> None:
     theatre.run(minutes=4)
 
 
-def new_data_retrains(theatre: Theatre) -> None:
+def new_data_retrains(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(retraining=policy(onDataChange=True)))
     theatre.run(minutes=2)
@@ -61,7 +61,7 @@ def new_data_retrains(theatre: Theatre) -> None:
     theatre.run(minutes=4)
 
 
-def asked_for_by_hand(theatre: Theatre) -> None:
+def asked_for_by_hand(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor())
     theatre.run(minutes=2)
@@ -71,7 +71,7 @@ def asked_for_by_hand(theatre: Theatre) -> None:
     theatre.run(minutes=4)
 
 
-def checked_on_demand_counts_no_hits(theatre: Theatre) -> None:
+def checked_on_demand_counts_no_hits(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(interval="10m"))
     theatre.reports["Check"] = script.checks("Failing")
@@ -81,7 +81,7 @@ def checked_on_demand_counts_no_hits(theatre: Theatre) -> None:
         theatre.run(minutes=1, seconds=30)
 
 
-def two_monitors_retrain_once(theatre: Theatre) -> None:
+def two_monitors_retrain_once(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor())
     other = script.monitor()
@@ -95,14 +95,14 @@ def two_monitors_retrain_once(theatre: Theatre) -> None:
     theatre.run(minutes=4)
 
 
-def observing_does_everything_but_retrain(theatre: Theatre) -> None:
+def observing_does_everything_but_retrain(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(retraining=policy(mode="Observe")))
     theatre.reports["Check"] = script.checks("Failing")
     theatre.run(minutes=12)
 
 
-def a_schedule_that_never_fires(theatre: Theatre) -> None:
+def a_schedule_that_never_fires(theatre: FakeCluster) -> None:
     in_service(theatre)
     monitor = script.monitor()
     del monitor["spec"]["interval"]
@@ -113,7 +113,7 @@ def a_schedule_that_never_fires(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def a_gap_is_not_an_end_of_drift(theatre: Theatre) -> None:
+def a_gap_is_not_an_end_of_drift(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(retraining=policy(trigger={"consecutive": 3})))
     theatre.run(minutes=1)
@@ -129,7 +129,7 @@ def a_gap_is_not_an_end_of_drift(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
-def a_warning_is_an_end_of_failing(theatre: Theatre) -> None:
+def a_warning_is_an_end_of_failing(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor())
     theatre.run(minutes=1)
@@ -143,7 +143,7 @@ def a_warning_is_an_end_of_failing(theatre: Theatre) -> None:
     theatre.run(minutes=5)
 
 
-def a_schedule_that_always_fires_waits_for_the_cooldown(theatre: Theatre) -> None:
+def a_schedule_that_always_fires_waits_for_the_cooldown(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(retraining=policy(schedule="* * * * *", minimumInterval="1h")))
     theatre.run(minutes=1, seconds=30)
@@ -151,7 +151,7 @@ def a_schedule_that_always_fires_waits_for_the_cooldown(theatre: Theatre) -> Non
     theatre.run(minutes=30)
 
 
-def a_schedule_that_always_fires_spends_its_budget(theatre: Theatre) -> None:
+def a_schedule_that_always_fires_spends_its_budget(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(
         script.monitor(retraining=policy(schedule="* * * * *", minimumInterval="1s", budget={"runs": 1, "per": "1d"}))
@@ -161,7 +161,7 @@ def a_schedule_that_always_fires_spends_its_budget(theatre: Theatre) -> None:
     theatre.run(minutes=30)
 
 
-def compared_with_a_dataset(theatre: Theatre) -> None:
+def compared_with_a_dataset(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(reference={"type": "Dataset", "dataset": {"name": "yardstick"}}))
     theatre.run(minutes=2)
@@ -175,7 +175,7 @@ def compared_with_a_dataset(theatre: Theatre) -> None:
     theatre.run(minutes=2)
 
 
-def others_are_told(theatre: Theatre) -> None:
+def others_are_told(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.reports["Notify"] = script.notifies
     theatre.apply(
@@ -194,7 +194,7 @@ def others_are_told(theatre: Theatre) -> None:
     theatre.run(minutes=4)
 
 
-def a_drift_that_lasts_until_another_version_answers_is_told_as_over(theatre: Theatre) -> None:
+def a_drift_that_lasts_until_another_version_answers_is_told_as_over(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.reports |= {"Notify": script.notifies, "Check": script.checks("Failing")}
     calls = {"name": "calls", "webhook": {"url": "https://calls.example.com/x"}, "events": ["Fired", "Recovered"]}
@@ -209,7 +209,7 @@ def a_drift_that_lasts_until_another_version_answers_is_told_as_over(theatre: Th
     assert told == ["Recovered", "Fired"]
 
 
-def a_receiver_that_is_down_holds_nothing_up(theatre: Theatre) -> None:
+def a_receiver_that_is_down_holds_nothing_up(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.reports["Notify"] = script.cannot_notify
     theatre.apply(
@@ -222,7 +222,7 @@ def a_receiver_that_is_down_holds_nothing_up(theatre: Theatre) -> None:
     theatre.run(minutes=30)
 
 
-def another_system_calls_in(theatre: Theatre) -> None:
+def another_system_calls_in(theatre: FakeCluster) -> None:
     in_service(theatre)
     outside = {"name": "outside", "type": "External", "source": "Alertmanager", "secretRef": {"name": "alerts"}}
     watched = script.monitor()
@@ -234,7 +234,7 @@ def another_system_calls_in(theatre: Theatre) -> None:
     theatre.run(minutes=1, seconds=30)
 
 
-def a_service_that_is_not_ours_is_watched(theatre: Theatre) -> None:
+def a_service_that_is_not_ours_is_watched(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Check": script.checks("Passing")}
     theatre.apply(script.dataset())
     theatre.apply(
@@ -252,7 +252,7 @@ def a_service_that_is_not_ours_is_watched(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def checked_by_a_warm_worker(theatre: Theatre) -> None:
+def checked_by_a_warm_worker(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(execution="WarmWorker"))
     the_tide_comes_and_is_answered(theatre)
@@ -260,7 +260,7 @@ def checked_by_a_warm_worker(theatre: Theatre) -> None:
     theatre.delete("DriftMonitor", "fraud")
 
 
-def a_warm_worker_that_falls_silent_holds_nothing_up(theatre: Theatre) -> None:
+def a_warm_worker_that_falls_silent_holds_nothing_up(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.monitor(execution="WarmWorker"))
     theatre.run(minutes=1, seconds=30)
@@ -285,7 +285,7 @@ def a_warm_worker_that_falls_silent_holds_nothing_up(theatre: Theatre) -> None:
     theatre.run(minutes=2)
 
 
-def performance_that_falls_without_drift_retrains_once(theatre: Theatre) -> None:
+def performance_that_falls_without_drift_retrains_once(theatre: FakeCluster) -> None:
     in_service(theatre)
     quality = {"name": "quality", "type": "Performance", "metric": "accuracy", "maximumRegression": 0.05}
     theatre.apply(script.monitor(checks=[*script.monitor()["spec"]["checks"], quality]))
@@ -299,7 +299,7 @@ def performance_that_falls_without_drift_retrains_once(theatre: Theatre) -> None
     theatre.run(minutes=12)
 
 
-def retuned_and_then_kept(theatre: Theatre) -> None:
+def retuned_and_then_kept(theatre: FakeCluster) -> None:
     """The template searches; a retraining that retunes searches anew, and one with the same parameters takes what it found."""
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     for manifest in (script.dataset(), script.training_job(tuning=script.TUNING), script.service()):

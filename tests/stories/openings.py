@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from stories import script
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 
 
-def in_service(theatre: Theatre) -> None:
+def in_service(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     for manifest in (script.dataset(), script.training_job(), script.service()):
         theatre.apply(manifest)
     theatre.run(minutes=1)
 
 
-def second_version(theatre: Theatre, right: int = 97, **rollout: Any) -> dict[str, Any]:
+def second_version(theatre: FakeCluster, right: int = 97, **rollout: Any) -> dict[str, Any]:
     """A service with this rollout, and another version that has just been trained."""
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     service = script.rolled_out(**rollout)
@@ -36,7 +36,7 @@ def annotated(manifest: dict[str, Any], name: str, value: str) -> dict[str, Any]
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": {name: value}}}
 
 
-def newest(theatre: Theatre) -> str:
+def newest(theatre: FakeCluster) -> str:
     versions = [manifest for key, manifest in theatre.objects.items() if key.kind == "ModelVersion"]
     if not versions:
         return ""

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from stories import script
 from stories.openings import annotated, in_service, newest, second_version
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 
 
-def canary_promoted(theatre: Theatre) -> None:
+def canary_promoted(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.training_job("fraud-second"))
     theatre.run(seconds=8)
@@ -17,7 +17,7 @@ def canary_promoted(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
-def canary_rolled_back_for_quality(theatre: Theatre) -> None:
+def canary_rolled_back_for_quality(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.training_job("fraud-second"))
     theatre.run(seconds=8)
@@ -25,14 +25,14 @@ def canary_rolled_back_for_quality(theatre: Theatre) -> None:
     theatre.run(minutes=10)
 
 
-def canary_that_crashes(theatre: Theatre) -> None:
+def canary_that_crashes(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.start_pod = lambda pod: "candidate" not in pod["metadata"]["name"]
     theatre.apply(script.training_job("fraud-second"))
     theatre.run(minutes=10)
 
 
-def canary_without_labels_waits(theatre: Theatre) -> None:
+def canary_without_labels_waits(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.training_job("fraud-second"))
     theatre.run(seconds=8)
@@ -42,7 +42,7 @@ def canary_without_labels_waits(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
-def canary_promoted_by_hand(theatre: Theatre) -> None:
+def canary_promoted_by_hand(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.training_job("fraud-second"))
     theatre.run(seconds=20)
@@ -50,7 +50,7 @@ def canary_promoted_by_hand(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def canary_aborted_by_hand(theatre: Theatre) -> None:
+def canary_aborted_by_hand(theatre: FakeCluster) -> None:
     in_service(theatre)
     theatre.apply(script.training_job("fraud-second"))
     theatre.run(seconds=20)
@@ -58,7 +58,7 @@ def canary_aborted_by_hand(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def canary_inconclusive(theatre: Theatre) -> None:
+def canary_inconclusive(theatre: FakeCluster) -> None:
     in_service(theatre)
     service = script.service()
     service["spec"]["rollout"]["onInconclusive"] = "Rollback"
@@ -69,7 +69,7 @@ def canary_inconclusive(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
-def pinned_version(theatre: Theatre) -> None:
+def pinned_version(theatre: FakeCluster) -> None:
     in_service(theatre)
     first = theatre.named("ModelVersion")[0]
     theatre.apply(script.service(model={"name": "fraud", "version": first}))
@@ -77,7 +77,7 @@ def pinned_version(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
-def pinned_back_after_the_promotion(theatre: Theatre) -> None:
+def pinned_back_after_the_promotion(theatre: FakeCluster) -> None:
     service = second_version(theatre)
     theatre.run(minutes=3)
     second = newest(theatre)
@@ -94,27 +94,27 @@ def pinned_back_after_the_promotion(theatre: Theatre) -> None:
     assert "tidemill.dev/quarantine" not in after["metadata"].get("annotations", {})
 
 
-def shadow_promoted(theatre: Theatre) -> None:
+def shadow_promoted(theatre: FakeCluster) -> None:
     second_version(theatre, strategy="Shadow", shadow={"percent": 50, "duration": "60s"})
     theatre.run(minutes=3)
 
 
-def shadow_rolled_back_before_it_answers_anybody(theatre: Theatre) -> None:
+def shadow_rolled_back_before_it_answers_anybody(theatre: FakeCluster) -> None:
     second_version(theatre, right=70, strategy="Shadow", shadow={"duration": "60s"})
     theatre.run(minutes=3)
 
 
-def shadow_then_canary(theatre: Theatre) -> None:
+def shadow_then_canary(theatre: FakeCluster) -> None:
     second_version(theatre, shadow={"duration": "30s"})
     theatre.run(minutes=3)
 
 
-def blue_green_promoted(theatre: Theatre) -> None:
+def blue_green_promoted(theatre: FakeCluster) -> None:
     second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="2m")
     theatre.run(minutes=5)
 
 
-def blue_green_that_fails_after_the_switch_is_undone_at_once(theatre: Theatre) -> None:
+def blue_green_that_fails_after_the_switch_is_undone_at_once(theatre: FakeCluster) -> None:
     second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
     theatre.run(minutes=1)
     theatre.say("the new version begins to fail")
@@ -122,7 +122,7 @@ def blue_green_that_fails_after_the_switch_is_undone_at_once(theatre: Theatre) -
     theatre.run(minutes=2)
 
 
-def blue_green_and_back_by_git_revert(theatre: Theatre) -> None:
+def blue_green_and_back_by_git_revert(theatre: FakeCluster) -> None:
     service = second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
     theatre.run(minutes=1)
     first = next(name for name in theatre.named("ModelVersion") if name != newest(theatre))
@@ -131,7 +131,7 @@ def blue_green_and_back_by_git_revert(theatre: Theatre) -> None:
     theatre.run(minutes=8)
 
 
-def a_newer_version_while_the_previous_one_is_kept_warm(theatre: Theatre) -> None:
+def a_newer_version_while_the_previous_one_is_kept_warm(theatre: FakeCluster) -> None:
     second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
     theatre.run(minutes=1)
     theatre.apply(script.training_job("fraud-third"))
@@ -140,14 +140,14 @@ def a_newer_version_while_the_previous_one_is_kept_warm(theatre: Theatre) -> Non
     theatre.run(minutes=8)
 
 
-def canary_that_a_person_lets_go_on(theatre: Theatre) -> None:
+def canary_that_a_person_lets_go_on(theatre: FakeCluster) -> None:
     service = second_version(theatre, steps=[{"weight": 25}, {"weight": 50, "pause": "30s"}])
     theatre.run(minutes=300)
     theatre.apply(annotated(service, "tidemill.dev/promote", f"{newest(theatre)}/1"))
     theatre.run(minutes=3)
 
 
-def canary_that_a_person_holds(theatre: Theatre) -> None:
+def canary_that_a_person_holds(theatre: FakeCluster) -> None:
     service = second_version(theatre)
     theatre.run(seconds=20)
     theatre.apply(annotated(service, "tidemill.dev/pause", newest(theatre)))
@@ -156,7 +156,7 @@ def canary_that_a_person_holds(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
-def canary_held_by_a_person_is_still_judged(theatre: Theatre) -> None:
+def canary_held_by_a_person_is_still_judged(theatre: FakeCluster) -> None:
     service = second_version(theatre)
     theatre.run(seconds=20)
     theatre.apply(annotated(service, "tidemill.dev/pause", newest(theatre)))
@@ -165,25 +165,25 @@ def canary_held_by_a_person_is_still_judged(theatre: Theatre) -> None:
     theatre.run(minutes=2)
 
 
-def promoted_only_by_a_person(theatre: Theatre) -> None:
+def promoted_only_by_a_person(theatre: FakeCluster) -> None:
     service = second_version(theatre, autoPromote=False)
     theatre.run(minutes=10)
     theatre.apply(annotated(service, "tidemill.dev/promote", newest(theatre)))
     theatre.run(minutes=2)
 
 
-def judged_by_a_job_that_succeeds(theatre: Theatre) -> None:
+def judged_by_a_job_that_succeeds(theatre: FakeCluster) -> None:
     second_version(theatre, analysis=script.SMOKE)
     theatre.run(minutes=3)
 
 
-def judged_by_a_job_that_fails(theatre: Theatre) -> None:
+def judged_by_a_job_that_fails(theatre: FakeCluster) -> None:
     theatre.passes = lambda job: False  # noqa: ARG005
     second_version(theatre, analysis=script.SMOKE)
     theatre.run(minutes=3)
 
 
-def prometheus_that_does_not_answer_pauses(theatre: Theatre) -> None:
+def prometheus_that_does_not_answer_pauses(theatre: FakeCluster) -> None:
     second_version(theatre, analysis=script.QUERIED)
     theatre.measurements = script.queried(None, "nothing answers at http://prometheus:9090")
     theatre.run(minutes=3)
@@ -191,13 +191,13 @@ def prometheus_that_does_not_answer_pauses(theatre: Theatre) -> None:
     theatre.run(minutes=3)
 
 
-def prometheus_that_knows_better(theatre: Theatre) -> None:
+def prometheus_that_knows_better(theatre: FakeCluster) -> None:
     second_version(theatre, analysis=script.QUERIED)
     theatre.measurements = script.queried(0.2)
     theatre.run(minutes=3)
 
 
-def split_at_the_gateway(theatre: Theatre) -> None:
+def split_at_the_gateway(theatre: FakeCluster) -> None:
     theatre.installation = replace(theatre.installation, gateway="On")
     service = second_version(theatre)
     service["spec"]["traffic"] = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
@@ -208,7 +208,7 @@ def split_at_the_gateway(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def a_gateway_where_there_is_none(theatre: Theatre) -> None:
+def a_gateway_where_there_is_none(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     traffic = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
     for manifest in (script.dataset(), script.training_job(), script.service(traffic=traffic)):
@@ -218,7 +218,7 @@ def a_gateway_where_there_is_none(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def scaled_by_the_load(theatre: Theatre) -> None:
+def scaled_by_the_load(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     service = script.service(autoscaling={"minReplicas": 2, "maxReplicas": 6})
     service["spec"].pop("replicas")
@@ -234,7 +234,7 @@ def scaled_by_the_load(theatre: Theatre) -> None:
     assert theatre.get("Deployment", "fraud-stable")["spec"]["replicas"] == 5
 
 
-def recreated(theatre: Theatre) -> None:
+def recreated(theatre: FakeCluster) -> None:
     second_version(theatre, strategy="Recreate")
     theatre.run(minutes=2)
 

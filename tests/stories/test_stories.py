@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from stories import monitoring, rollouts, training
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 
 GOLDEN = Path(__file__).parent / "golden"
-Story = Callable[[Theatre], None]
+Story = Callable[[FakeCluster], None]
 STORIES: dict[str, Story] = {
     story.__name__: story for story in (*training.STORIES, *rollouts.STORIES, *monitoring.STORIES)
 }
@@ -26,7 +26,7 @@ STORIES: dict[str, Story] = {
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_story_goes_as_told(name: str, request: pytest.FixtureRequest) -> None:
-    theatre = Theatre()
+    theatre = FakeCluster()
     STORIES[name](theatre)
     told = "\n".join(theatre.lines) + "\n"
     golden = GOLDEN / f"{name}.txt"
@@ -39,7 +39,7 @@ def test_the_story_goes_as_told(name: str, request: pytest.FixtureRequest) -> No
 
 @pytest.mark.parametrize("name", STORIES)
 def test_when_a_story_is_over_visits_write_nothing(name: str) -> None:
-    theatre = Theatre()
+    theatre = FakeCluster()
     STORIES[name](theatre)
     before, at_work = theatre.writes, theatre.pending
     for key in list(theatre.objects):
@@ -51,7 +51,7 @@ def test_when_a_story_is_over_visits_write_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", STORIES)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_story_ends_the_same_with_controllers_in_another_order(name: str, seed: int) -> None:
-    theatre = Theatre(shuffled=random.Random(seed))
+    theatre = FakeCluster(shuffled=random.Random(seed))
     STORIES[name](theatre)
 
     assert told_ending(name) == ending(theatre)
@@ -59,7 +59,7 @@ def test_the_story_ends_the_same_with_controllers_in_another_order(name: str, se
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_story_ends_the_same_with_the_operator_restarted_before_every_visit(name: str) -> None:
-    theatre = Theatre(restarts=True)
+    theatre = FakeCluster(restarts=True)
     STORIES[name](theatre)
 
     assert told_ending(name) == ending(theatre)
@@ -68,12 +68,12 @@ def test_the_story_ends_the_same_with_the_operator_restarted_before_every_visit(
 @functools.cache
 def told_ending(name: str) -> dict[str, Any]:
     """How the story ends when nothing special happens."""
-    theatre = Theatre()
+    theatre = FakeCluster()
     STORIES[name](theatre)
     return ending(theatre)
 
 
-def ending(theatre: Theatre) -> dict[str, Any]:
+def ending(theatre: FakeCluster) -> dict[str, Any]:
     """What a user could tell apart: the objects, and what they say; not uids, times or the names made from them."""
 
     def conditions(manifest: dict[str, Any]) -> Any:

@@ -32,7 +32,7 @@ Report = Callable[[dict[str, Any]], RunReport | str]
 
 
 @dataclass
-class Theatre:
+class FakeCluster:
     """One cluster, one namespace, one story."""
 
     shuffled: random.Random | None = None
@@ -283,7 +283,7 @@ class Theatre:
         self._concern(manifest)
 
     def _concern(self, manifest: Manifest) -> None:
-        for key in sorted(plan.concerned(manifest, self.world)):
+        for key in sorted(plan.dependents(manifest, self.world)):
             if key in self.objects:
                 self.dirty[key] = None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stories import script
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 
 
-def first_training(theatre: Theatre) -> None:
+def first_training(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     theatre.apply(script.training_job())
     theatre.run(seconds=10)
@@ -15,7 +15,7 @@ def first_training(theatre: Theatre) -> None:
     theatre.run(minutes=2)
 
 
-def approval_by_a_person(theatre: Theatre) -> None:
+def approval_by_a_person(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     job = script.training_job()
     job["spec"]["version"]["approval"] = {"policy": "Manual"}
@@ -35,14 +35,14 @@ def approval_by_a_person(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def training_that_runs_out_of_memory(theatre: Theatre) -> None:
+def training_that_runs_out_of_memory(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": lambda order: "OOMKilled"}  # noqa: ARG005
     theatre.apply(script.dataset())
     theatre.apply(script.training_job(resources={"limits": {"memory": "512Mi"}}))
     theatre.run(minutes=10)
 
 
-def a_source_that_comes_back(theatre: Theatre) -> None:
+def a_source_that_comes_back(theatre: FakeCluster) -> None:
     theatre.reports["Ingest"] = script.cannot_reach
     theatre.apply(script.dataset())
     theatre.run(minutes=1)
@@ -51,7 +51,7 @@ def a_source_that_comes_back(theatre: Theatre) -> None:
     theatre.run(minutes=2)
 
 
-def answers_become_a_dataset(theatre: Theatre) -> None:
+def answers_become_a_dataset(theatre: FakeCluster) -> None:
     answered = script.dataset(
         source={"predictions": {"inferenceServiceRef": {"name": "fraud"}, "window": "1h"}}, refresh={"interval": "2m"}
     )
@@ -72,7 +72,7 @@ def answers_become_a_dataset(theatre: Theatre) -> None:
     theatre.run(minutes=5)
 
 
-def deleted_while_training(theatre: Theatre) -> None:
+def deleted_while_training(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     theatre.apply(script.dataset())
     theatre.run(seconds=30)
@@ -82,7 +82,7 @@ def deleted_while_training(theatre: Theatre) -> None:
     theatre.run(minutes=5)
 
 
-def suspended_and_resumed(theatre: Theatre) -> None:
+def suspended_and_resumed(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     theatre.apply(script.dataset())
     theatre.run(seconds=30)
@@ -92,7 +92,7 @@ def suspended_and_resumed(theatre: Theatre) -> None:
     theatre.run(minutes=1)
 
 
-def queued_by_kueue(theatre: Theatre) -> None:
+def queued_by_kueue(theatre: FakeCluster) -> None:
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     theatre.apply(script.dataset())
     theatre.run(seconds=30)

@@ -11,14 +11,14 @@ PORT = 9100
 PROGRAM = Path(__file__).parent / "inside" / "porter.py"
 
 
-class Porter:
+class StoreClient:
     """Reads and writes objects by their keys."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
 
     @classmethod
-    def start(cls, api: Api, namespace: str, workload_image: str) -> "Porter":
+    def start(cls, api: Api, namespace: str, workload_image: str) -> "StoreClient":
         files = {"porter": {"porter.py": PROGRAM.read_text()}}
         command = ("python", f"{FOLDER}/porter/porter.py")
         return cls(Guest.start(api, namespace, Recipe("porter", workload_image, command, files, PORT, store=True)))

@@ -13,7 +13,7 @@ from lupa.lua51 import LuaRuntime
 
 from stories import script
 from stories.test_stories import STORIES
-from stories.theatre import OURS, Theatre
+from stories.theatre import OURS, FakeCluster
 from tidemill.plan import Key, Manifest
 
 GITOPS = Path(__file__).parents[2] / "manifests" / "gitops"
@@ -52,7 +52,7 @@ def by_the_rule(manifest: Manifest) -> str:
 
 
 @dataclass
-class Recorded(Theatre):
+class Recorded(FakeCluster):
     """A theatre that keeps every state that an object of ours was ever in."""
 
     seen: list[Manifest] = field(default_factory=list)

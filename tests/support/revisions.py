@@ -17,7 +17,7 @@ from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
 from tidemill.contract.orders import IngestOrder, TrainOrder
 from tidemill.contract.reports import Ingested, Trained
 from tidemill.runtime.ingest.job import ingest
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.train.job import train
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ SIZES = ("radius", "perimeter", "area")
 """What a scanner that measures lengths too long gets wrong."""
 
 
-def revision(store: Store, uri: str = "sklearn://breast_cancer", data: str = "", **changes: Any) -> Ingested:
+def revision(store: ObjectStore, uri: str = "sklearn://breast_cancer", data: str = "", **changes: Any) -> Ingested:
     """A Dataset's revision, ingested."""
     source: dict[str, Any] = {"inline": {"data": data}} if data else {"uri": uri}
     order = IngestOrder.model_validate({"namespace": "team", "dataset": "data", "source": source, **changes})
@@ -53,7 +53,7 @@ def training(
     return TrainOrder.model_validate(order | changes)
 
 
-def trained(order: TrainOrder, store: Store) -> tuple[Trained, tuple[str, ...]]:
+def trained(order: TrainOrder, store: ObjectStore) -> tuple[Trained, tuple[str, ...]]:
     """What came of the order, carried out."""
     with tempfile.TemporaryDirectory() as folder:
         return train(order, store, Path(folder))
@@ -69,7 +69,7 @@ def shifted(table: pa.Table, factor: float = 1.25) -> pa.Table:
 
 
 def served(
-    store: Store,
+    store: ObjectStore,
     features: pa.Table,
     labels: Sequence[object] | None,
     *,
@@ -101,7 +101,7 @@ def served(
         put(store, f"{label_folder('team', service)}/{hour}/{request}.parquet", pa.table(told))
 
 
-def put(store: Store, key: str, table: pa.Table) -> None:
+def put(store: ObjectStore, key: str, table: pa.Table) -> None:
     """Write a table as a part of a log."""
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)

@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, MetricName, Model, Name, Rule, Text, at_least_a_second, in_order
+from tidemill.api.base import Duration, MetricName, Name, Rule, Text, WireModel, at_least_a_second, in_order
 
 Verdict = Literal["Successful", "Failed", "Inconclusive"]
 Word = Annotated[str, Field(max_length=4096)]
 
 
-class EnvironmentVariable(Model):
+class EnvironmentVariable(WireModel):
     """An environment variable of a container."""
 
     list_key: ClassVar[str] = "name"
@@ -23,7 +23,7 @@ class EnvironmentVariable(Model):
     """Its value; credentials do not belong here."""
 
 
-class JobProbe(Model):
+class JobProbe(WireModel):
     """A container of the user's that judges a candidate: exit code 0 passes, any other fails."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
@@ -39,7 +39,7 @@ class JobProbe(Model):
     """A Job that takes longer has failed."""
 
 
-class PrometheusQuery(Model):
+class PrometheusQuery(WireModel):
     """A question to a Prometheus server that the installation allows."""
 
     address: Annotated[str, Field(pattern=r"^(https?://[^\s/@?#]+(/[^\s@?#]*)?)?$", max_length=512)] = ""
@@ -48,7 +48,7 @@ class PrometheusQuery(Model):
     """PromQL with one number as its answer. $candidate, $stable, $service and $namespace stand for their names."""
 
 
-class AnalysisMetric(Model):
+class AnalysisMetric(WireModel):
     """One question that the candidate is asked throughout the rollout."""
 
     list_key: ClassVar[str] = "name"
@@ -132,7 +132,7 @@ class AnalysisMetric(Model):
     )
 
 
-class Analysis(Model):
+class Analysis(WireModel):
     """The candidate's examination."""
 
     interval: Duration = "30s"
@@ -151,7 +151,7 @@ class Analysis(Model):
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("interval", {"interval": "3s"}, {"interval": "0m0s"}),)
 
 
-class AnalysisResult(Model):
+class AnalysisResult(WireModel):
     """How one question was answered last."""
 
     name: str

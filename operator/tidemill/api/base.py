@@ -55,7 +55,7 @@ def in_order(accepts: dict[str, Any], rejects: dict[str, Any]) -> Rule:
     )
 
 
-class Column(NamedTuple):
+class PrinterColumn(NamedTuple):
     """A column that `kubectl get` prints."""
 
     name: str
@@ -65,7 +65,7 @@ class Column(NamedTuple):
     description: str = ""
 
 
-class Model(BaseModel):
+class WireModel(BaseModel):
     """A frozen value; its field docstrings are what `kubectl explain` prints."""
 
     model_config = ConfigDict(
@@ -127,7 +127,7 @@ Text = Annotated[str, Field(max_length=4096)]
 Scalar = str | int | float | bool
 
 
-class OwnerReference(Model):
+class OwnerReference(WireModel):
     """The object that takes this one along when it is deleted."""
 
     api_version: str = ""
@@ -137,7 +137,7 @@ class OwnerReference(Model):
     controller: bool = False
 
 
-class ObjectMeta(Model):
+class ObjectMeta(WireModel):
     """The part of the metadata that Tidemill reads."""
 
     name: str
@@ -152,17 +152,17 @@ class ObjectMeta(Model):
     owner_references: tuple[OwnerReference, ...] = ()
 
 
-SpecT = TypeVar("SpecT", bound=Model)
-StatusT = TypeVar("StatusT", bound=Model)
+SpecT = TypeVar("SpecT", bound=WireModel)
+StatusT = TypeVar("StatusT", bound=WireModel)
 
 
-class Resource(Model, Generic[SpecT, StatusT]):
+class Resource(WireModel, Generic[SpecT, StatusT]):
     """An object of one of the five kinds."""
 
     kind_name: ClassVar[str]
     plural: ClassVar[str]
     short_name: ClassVar[str]
-    columns: ClassVar[tuple[Column, ...]]
+    columns: ClassVar[tuple[PrinterColumn, ...]]
     scale: ClassVar[dict[str, str] | None] = None
 
     api_version: str = API_VERSION
@@ -180,14 +180,14 @@ class Resource(Model, Generic[SpecT, StatusT]):
         return self.metadata.namespace
 
 
-class LocalReference(Model):
+class LocalReference(WireModel):
     """An object of the same namespace, by name."""
 
     name: Name
     """The object's name."""
 
 
-class Quantities(Model):
+class Quantities(WireModel):
     """Compute resources, as in a container."""
 
     requests: dict[str, str | int] | None = Field(default=None, max_length=16)

@@ -11,10 +11,10 @@ from tidemill.api.base import (
     Duration,
     LocalReference,
     MetricName,
-    Model,
     Name,
     Rule,
     Share,
+    WireModel,
     at_least_a_second,
 )
 
@@ -67,7 +67,7 @@ FAIRNESS_METRICS: Final = (
 )
 
 
-class QualityRule(Model):
+class QualityRule(WireModel):
     """A bound on one column of what was served."""
 
     metric: Literal[
@@ -156,7 +156,7 @@ def _methods(type_: str, method: str, *methods: str) -> Rule:
     )
 
 
-class Check(Model):
+class Check(WireModel):
     """One question asked of every window."""
 
     list_key: ClassVar[str] = "name"
@@ -308,7 +308,7 @@ class Check(Model):
     )
 
 
-class Moved(Model):
+class Moved(WireModel):
     """A column that a check found."""
 
     column: str

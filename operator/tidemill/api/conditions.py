@@ -8,13 +8,13 @@ from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from tidemill.api.base import Model, Moment
+from tidemill.api.base import Moment, WireModel
 from tidemill.api.reasons import Reason as Reason
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 
-class Condition(Model):
+class Condition(WireModel):
     """One thing that is or is not true of an object, with its reason and, where something is to be done, the remedy."""
 
     list_key: ClassVar[str] = "type"
@@ -36,7 +36,7 @@ class Condition(Model):
 Conditions = tuple[Condition, ...]
 
 
-class Status(Model):
+class Status(WireModel):
     """What all kinds report."""
 
     observed_generation: int = -1
@@ -60,7 +60,7 @@ def find(conditions: Iterable[Condition], type_: str) -> Condition | None:
     return next((condition for condition in conditions if condition.type == type_), None)
 
 
-class Said(Model):
+class PendingCondition(WireModel):
     """A condition before it is known when it began."""
 
     type: str
@@ -69,19 +69,19 @@ class Said(Model):
     message: str = ""
 
 
-def true(type_: str, reason: str, message: str = "") -> Said:
-    return Said(type=type_, status="True", reason=reason, message=message)
+def true(type_: str, reason: str, message: str = "") -> PendingCondition:
+    return PendingCondition(type=type_, status="True", reason=reason, message=message)
 
 
-def false(type_: str, reason: str, message: str = "") -> Said:
-    return Said(type=type_, status="False", reason=reason, message=message)
+def false(type_: str, reason: str, message: str = "") -> PendingCondition:
+    return PendingCondition(type=type_, status="False", reason=reason, message=message)
 
 
-def unknown(type_: str, reason: str, message: str = "") -> Said:
-    return Said(type=type_, status="Unknown", reason=reason, message=message)
+def unknown(type_: str, reason: str, message: str = "") -> PendingCondition:
+    return PendingCondition(type=type_, status="Unknown", reason=reason, message=message)
 
 
-def settle(before: Conditions, said: Iterable[Said], *, generation: int, now: datetime) -> Conditions:
+def settle(before: Conditions, said: Iterable[PendingCondition], *, generation: int, now: datetime) -> Conditions:
     """What was said, as conditions: one whose status did not change keeps its time, one not said is gone."""
     settled = []
     for statement in said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tidemill.api import GROUP, KINDS, VERSION, AnyResource
-from tidemill.api.base import Column, Model, Rule
+from tidemill.api.base import PrinterColumn, Rule, WireModel
 from tidemill.api.structural import Schema, spelled, structural
 
 NAME_LIMIT: Final = 52
@@ -87,7 +87,7 @@ def schema(kind: type[AnyResource]) -> Schema:
     }
 
 
-def model_of(kind: type[AnyResource], part: str) -> type[Model]:
+def model_of(kind: type[AnyResource], part: str) -> type[WireModel]:
     """The model of a kind's spec or status.
 
     >>> from tidemill.api import Dataset
@@ -95,11 +95,11 @@ def model_of(kind: type[AnyResource], part: str) -> type[Model]:
     'DatasetSpec'
     """
     found = kind.model_fields[part].annotation
-    assert isinstance(found, type) and issubclass(found, Model), f"{part} of {kind.__name__} is a model"
+    assert isinstance(found, type) and issubclass(found, WireModel), f"{part} of {kind.__name__} is a model"
     return found
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: PrinterColumn) -> dict[str, Any]:
     said: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
     if column.description:
         said["description"] = column.description

@@ -7,18 +7,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tidemill.api.base import (
-    Column,
     ColumnName,
     Digest,
     Duration,
     LocalReference,
-    Model,
     Moment,
+    PrinterColumn,
     Quantities,
     Resource,
     Rule,
     Share,
     Text,
+    WireModel,
     at_least_a_second,
     in_order,
 )
@@ -33,14 +33,14 @@ Role = Literal["Feature", "Target", "Protected", "Id", "Entity", "Timestamp", "W
 ColumnType = Literal["Numerical", "Categorical"]
 
 
-class SecretReference(Model):
+class SecretReference(WireModel):
     """Credentials of an outside store."""
 
     secret_ref: LocalReference
     """A Secret with `endpoint`, `access-key-id` and `secret-access-key`; it is mounted as files, never read by the operator."""
 
 
-class ColumnSpec(Model):
+class ColumnSpec(WireModel):
     """What is known of a column in advance."""
 
     list_key: ClassVar[str] = "name"
@@ -65,7 +65,7 @@ class ColumnSpec(Model):
     )
 
 
-class Splits(Model):
+class Splits(WireModel):
     """Which rows are held out from training, for ever: the same row falls on the same side in every revision."""
 
     strategy: Literal["Random", "Stratified", "Group", "Time"] = "Stratified"
@@ -87,7 +87,7 @@ class Splits(Model):
     )
 
 
-class Expectation(Model):
+class Expectation(WireModel):
     """A bound on what the rows may look like."""
 
     metric: Literal["RowCount", "MissingShare", "DuplicateRowShare", "Minimum", "Maximum", "Mean", "DistinctCount"]
@@ -118,7 +118,7 @@ class Expectation(Model):
     )
 
 
-class Expectations(Model):
+class Expectations(WireModel):
     """What the rows must hold to become a revision."""
 
     on_failure: Literal["Block", "Warn"] = "Block"
@@ -127,7 +127,7 @@ class Expectations(Model):
     """The bounds."""
 
 
-class Refresh(Model):
+class Refresh(WireModel):
     """When the source is looked at again."""
 
     interval: Duration | None = None
@@ -151,7 +151,7 @@ class Refresh(Model):
     )
 
 
-class Transform(Model):
+class Transform(WireModel):
     """How rows are made from the source's; exactly one of the fields is set."""
 
     sql: str | None = Field(default=None, min_length=1, max_length=16384)
@@ -169,14 +169,14 @@ class Transform(Model):
     )
 
 
-class Report(Model):
+class Report(WireModel):
     """The HTML page about each revision."""
 
     enabled: bool = True
     """Whether it is written; it shows distributions of the columns, and their most frequent values."""
 
 
-class DatasetSpec(Model):
+class DatasetSpec(WireModel):
     """Rows to learn from: their source, their columns and what they must hold."""
 
     source: Source
@@ -225,7 +225,7 @@ class DatasetSpec(Model):
     )
 
 
-class SourceParent(Model):
+class SourceParent(WireModel):
     """A Dataset this revision was made from."""
 
     name: str
@@ -234,7 +234,7 @@ class SourceParent(Model):
     """Its revision."""
 
 
-class Revision(Model):
+class Revision(WireModel):
     """An immutable set of rows in the store."""
 
     digest: Digest
@@ -263,7 +263,7 @@ class Revision(Model):
     """When the revision was first recorded here."""
 
 
-class Attempt(Model):
+class Attempt(WireModel):
     """The newest run for this resource, so that a failed one is repeated later and not at once."""
 
     order: str
@@ -305,13 +305,13 @@ class Dataset(Resource[DatasetSpec, DatasetStatus]):
     kind_name: ClassVar[str] = "Dataset"
     plural: ClassVar[str] = "datasets"
     short_name: ClassVar[str] = "tds"
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column("Revision", ".status.revision.digest", priority=1),
-        Column("Rows", ".status.revision.rows", "integer"),
-        Column("Columns", ".status.revision.columns", "integer"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Status", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+    columns: ClassVar[tuple[PrinterColumn, ...]] = (
+        PrinterColumn("Revision", ".status.revision.digest", priority=1),
+        PrinterColumn("Rows", ".status.revision.rows", "integer"),
+        PrinterColumn("Columns", ".status.revision.columns", "integer"),
+        PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        PrinterColumn("Status", ".status.conditions[?(@.type=='Ready')].reason"),
+        PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
     )
 
     kind: str = "Dataset"

@@ -7,15 +7,15 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from tidemill.api.base import (
-    Column,
     ColumnName,
     Duration,
     LocalReference,
-    Model,
     Name,
+    PrinterColumn,
     Quantities,
     Resource,
     Rule,
+    WireModel,
     at_least_a_second,
 )
 from tidemill.api.checks import Check
@@ -24,7 +24,7 @@ from tidemill.api.notifications import Notification
 from tidemill.api.retraining import Cron, Retraining
 
 
-class CloudEventsSource(Model):
+class CloudEventsSource(WireModel):
     """The payload log of a service that is not Tidemill's, such as a KServe InferenceService: CloudEvents over HTTP.
 
     They are sent to the Service `<monitor>-receiver` of this namespace: `spec.predictor.logger.url` of KServe.
@@ -38,7 +38,7 @@ class CloudEventsSource(Model):
     """A Secret with `token`: only calls that bear it are taken. Anyone in the cluster may call where left out."""
 
 
-class Target(Model):
+class Target(WireModel):
     """What is watched; exactly one of the fields is set."""
 
     inference_service: Name | None = None
@@ -56,7 +56,7 @@ class Target(Model):
     )
 
 
-class Window(Model):
+class Window(WireModel):
     """Which served rows one check looks at: those up to a tick of the interval or schedule, some seconds later, when all of them lie in the store."""
 
     size: Duration = "24h"
@@ -81,7 +81,7 @@ class Window(Model):
     )
 
 
-class ReferenceDataset(Model):
+class ReferenceDataset(WireModel):
     """A revision of a Dataset to compare with."""
 
     name: Name
@@ -90,7 +90,7 @@ class ReferenceDataset(Model):
     """`Latest` follows the Dataset; a digest stays."""
 
 
-class ReferenceWindow(Model):
+class ReferenceWindow(WireModel):
     """Earlier rows of the same log to compare with; exactly one of offset and seasonal is set."""
 
     offset: Duration | None = None
@@ -111,7 +111,7 @@ class ReferenceWindow(Model):
     )
 
 
-class ReferenceSource(Model):
+class ReferenceSource(WireModel):
     """What windows are compared with."""
 
     type: Literal["Version", "Dataset", "Window"] = "Version"
@@ -148,7 +148,7 @@ _OUTSIDE: Final[dict[str, Any]] = {
 }
 
 
-class DriftMonitorSpec(Model):
+class DriftMonitorSpec(WireModel):
     """Compare what a service is asked and answers with what its version learnt, and retrain when the tide has turned."""
 
     target: Target
@@ -233,17 +233,17 @@ class DriftMonitor(Resource[DriftMonitorSpec, DriftMonitorStatus]):
     kind_name: ClassVar[str] = "DriftMonitor"
     plural: ClassVar[str] = "driftmonitors"
     short_name: ClassVar[str] = "tdm"
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column("Target", ".spec.target.inferenceService"),
-        Column("Verdict", ".status.lastRun.verdict"),
-        Column("Health", ".status.health.score", "integer"),
-        Column("Samples", ".status.lastRun.samples", "integer"),
-        Column("Labelled", ".status.lastRun.labelled", "integer"),
-        Column("Retraining", ".status.retraining.active"),
-        Column("Last-Retrained", ".status.retraining.lastTime", "date"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Status", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+    columns: ClassVar[tuple[PrinterColumn, ...]] = (
+        PrinterColumn("Target", ".spec.target.inferenceService"),
+        PrinterColumn("Verdict", ".status.lastRun.verdict"),
+        PrinterColumn("Health", ".status.health.score", "integer"),
+        PrinterColumn("Samples", ".status.lastRun.samples", "integer"),
+        PrinterColumn("Labelled", ".status.lastRun.labelled", "integer"),
+        PrinterColumn("Retraining", ".status.retraining.active"),
+        PrinterColumn("Last-Retrained", ".status.retraining.lastTime", "date"),
+        PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        PrinterColumn("Status", ".status.conditions[?(@.type=='Ready')].reason"),
+        PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
     )
 
     kind: str = "DriftMonitor"

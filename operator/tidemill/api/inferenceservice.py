@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tidemill.api.analysis import Analysis, AnalysisMetric, AnalysisResult, Verdict
-from tidemill.api.base import Column, Model, Name, Percent, Quantities, Resource, Rule
+from tidemill.api.base import Name, Percent, PrinterColumn, Quantities, Resource, Rule, WireModel
 from tidemill.api.conditions import Status
 from tidemill.api.rollout import Outcome, Rollout, RolloutStatus, Shadow, Step
 from tidemill.api.serving import Autoscaling, Objectives, Predictions, Protocol, Traffic
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-class ModelReference(Model):
+class ModelReference(WireModel):
     """Which model, and which version of it."""
 
     name: Name
@@ -41,7 +41,7 @@ class ModelReference(Model):
     """Pins this ModelVersion: it is rolled out, and nothing newer is."""
 
 
-class InferenceServiceSpec(Model):
+class InferenceServiceSpec(WireModel):
     """Serve a model over the Open Inference Protocol, and take new versions in safely."""
 
     model: ModelReference
@@ -91,7 +91,7 @@ class InferenceServiceSpec(Model):
     )
 
 
-class Serving(Model):
+class Serving(WireModel):
     """A version in service."""
 
     version: str
@@ -136,15 +136,15 @@ class InferenceService(Resource[InferenceServiceSpec, InferenceServiceStatus]):
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     }
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column("Model", ".spec.model.name"),
-        Column("Stable", ".status.stable.version"),
-        Column("Candidate", ".status.candidate.version"),
-        Column("Weight", ".status.rollout.weight", "integer"),
-        Column("URL", ".status.url", priority=1),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Status", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+    columns: ClassVar[tuple[PrinterColumn, ...]] = (
+        PrinterColumn("Model", ".spec.model.name"),
+        PrinterColumn("Stable", ".status.stable.version"),
+        PrinterColumn("Candidate", ".status.candidate.version"),
+        PrinterColumn("Weight", ".status.rollout.weight", "integer"),
+        PrinterColumn("URL", ".status.url", priority=1),
+        PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        PrinterColumn("Status", ".status.conditions[?(@.type=='Ready')].reason"),
+        PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
     )
 
     kind: str = "InferenceService"

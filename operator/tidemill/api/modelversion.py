@@ -7,18 +7,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tidemill.api.base import (
-    Column,
     ColumnName,
     Digest,
     MetricName,
-    Model,
     Moment,
     Name,
     ObjectName,
+    PrinterColumn,
     Resource,
     Rule,
     Scalar,
     Text,
+    WireModel,
     in_order,
     unchanged,
 )
@@ -29,7 +29,7 @@ User = Annotated[str, Field(min_length=1, max_length=256)]
 RowSet = Literal["Holdout", "RecentLabelled"]
 
 
-class Gate(Model):
+class Gate(WireModel):
     """A bound that a version must keep before it may be served."""
 
     metric: MetricName
@@ -78,7 +78,7 @@ class Gate(Model):
     )
 
 
-class Decision(Model):
+class Decision(WireModel):
     """What an approver said."""
 
     list_key: ClassVar[str] = "user"
@@ -91,7 +91,7 @@ class Decision(Model):
     """Why."""
 
 
-class Approval(Model):
+class Approval(WireModel):
     """Who must agree before the version may be served."""
 
     policy: Literal["Automatic", "Manual"] = "Automatic"
@@ -104,7 +104,7 @@ class Approval(Model):
     """What approvers said; needs the RBAC verb `approve` on modelversions."""
 
 
-class Artifact(Model):
+class Artifact(WireModel):
     """The model's bytes."""
 
     uri: str = Field(min_length=1, max_length=1024)
@@ -124,7 +124,7 @@ class Artifact(Model):
     )
 
 
-class Measured(Model):
+class Measured(WireModel):
     """Metrics on one set of rows."""
 
     on: RowSet = Field(alias="rowSet")
@@ -137,7 +137,7 @@ class Measured(Model):
     """Of the version in service when this one was trained, on the same rows."""
 
 
-class DatasetUsed(Model):
+class DatasetUsed(WireModel):
     """A dataset revision this version learnt from."""
 
     name: str = Field(max_length=253)
@@ -148,7 +148,7 @@ class DatasetUsed(Model):
     """What the rows were used for."""
 
 
-class Code(Model):
+class Code(WireModel):
     """The source code that a version was trained with."""
 
     repo: str = Field(min_length=1, max_length=1024)
@@ -157,7 +157,7 @@ class Code(Model):
     """The commit."""
 
 
-class Lineage(Model):
+class Lineage(WireModel):
     """Where a version comes from."""
 
     training_job: str = Field(default="", max_length=253)
@@ -182,7 +182,7 @@ class Lineage(Model):
     """Who started the run, or brought the model; the API server lets nobody write another's name."""
 
 
-class Card(Model):
+class Card(WireModel):
     """What people say about the model."""
 
     owners: tuple[User, ...] = Field(default=(), max_length=16)
@@ -197,7 +197,7 @@ class Card(Model):
     """How much harm a wrong answer can do."""
 
 
-class MlflowExport(Model):
+class MlflowExport(WireModel):
     """A registered model in MLflow that follows the versions."""
 
     tracking_uri: str = Field(pattern="^https?://[^ ]+$", max_length=1024)
@@ -208,14 +208,14 @@ class MlflowExport(Model):
     """The alias that names the stable version."""
 
 
-class Exports(Model):
+class Exports(WireModel):
     """Where else a version is made known."""
 
     mlflow: MlflowExport | None = None
     """In an MLflow registry."""
 
 
-class ModelVersionSpec(Model):
+class ModelVersionSpec(WireModel):
     """A trained model with its evidence; immutable, except for approval and suspend."""
 
     model_name: Name
@@ -270,7 +270,7 @@ class ModelVersionSpec(Model):
     )
 
 
-class GateResult(Model):
+class GateResult(WireModel):
     """How one gate was judged."""
 
     name: str
@@ -285,7 +285,7 @@ class GateResult(Model):
     """In a sentence."""
 
 
-class Approver(Model):
+class Approver(WireModel):
     """Who agreed, and since when."""
 
     list_key: ClassVar[str] = "user"
@@ -296,7 +296,7 @@ class Approver(Model):
     """When the operator first saw it."""
 
 
-class ServedBy(Model):
+class ServedBy(WireModel):
     """A service that has this version."""
 
     inference_service: str
@@ -305,7 +305,7 @@ class ServedBy(Model):
     """In which role."""
 
 
-class Quarantine(Model):
+class Quarantine(WireModel):
     """Why this version is not tried again."""
 
     reason: str
@@ -341,16 +341,16 @@ class ModelVersion(Resource[ModelVersionSpec, ModelVersionStatus]):
     kind_name: ClassVar[str] = "ModelVersion"
     plural: ClassVar[str] = "modelversions"
     short_name: ClassVar[str] = "tmv"
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column("Model", ".spec.modelName"),
-        Column("Version", ".status.version", "integer"),
-        Column("Score", ".status.score", "number"),
-        Column("Gates", ".status.conditions[?(@.type=='GatesPassed')].status"),
-        Column("Approved", ".status.conditions[?(@.type=='Approved')].status"),
-        Column("Role", ".status.role"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Status", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+    columns: ClassVar[tuple[PrinterColumn, ...]] = (
+        PrinterColumn("Model", ".spec.modelName"),
+        PrinterColumn("Version", ".status.version", "integer"),
+        PrinterColumn("Score", ".status.score", "number"),
+        PrinterColumn("Gates", ".status.conditions[?(@.type=='GatesPassed')].status"),
+        PrinterColumn("Approved", ".status.conditions[?(@.type=='Approved')].status"),
+        PrinterColumn("Role", ".status.role"),
+        PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        PrinterColumn("Status", ".status.conditions[?(@.type=='Ready')].reason"),
+        PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
     )
 
     kind: str = "ModelVersion"

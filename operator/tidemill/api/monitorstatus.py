@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Digest, Model, Moment, Text
+from tidemill.api.base import Digest, Moment, Text, WireModel
 from tidemill.api.checks import CheckType, CheckVerdict, Moved
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
@@ -14,7 +14,7 @@ from tidemill.api.notifications import Delivery
 from tidemill.api.retraining import RetrainingCause
 
 
-class CheckStatus(Model):
+class CheckStatus(WireModel):
     """How one check stands."""
 
     name: str
@@ -41,7 +41,7 @@ class CheckStatus(Model):
     """In a sentence."""
 
 
-class WindowRun(Model):
+class WindowRun(WireModel):
     """The newest window that was checked."""
 
     start: Moment
@@ -60,7 +60,7 @@ class WindowRun(Model):
     """An HTML page about the window."""
 
 
-class WorkerStatus(Model):
+class WorkerStatus(WireModel):
     """The newest check run that was meant for the warm worker."""
 
     run: str = Field(max_length=63)
@@ -71,7 +71,7 @@ class WorkerStatus(Model):
     """Why a Job took it over; empty where none did."""
 
 
-class Reference(Model):
+class Reference(WireModel):
     """What windows are compared with."""
 
     version: str
@@ -84,7 +84,7 @@ class Reference(Model):
     """For a Dataset as reference: the revision that windows are compared with."""
 
 
-class HealthPart(Model):
+class HealthPart(WireModel):
     """One thing that the health score is made of."""
 
     name: Literal["Drift", "Performance", "Fairness", "Freshness", "Infrastructure"]
@@ -97,7 +97,7 @@ class HealthPart(Model):
     """What it is made of, in a sentence."""
 
 
-class Health(Model):
+class Health(WireModel):
     """How well the service is, in one number and its parts."""
 
     score: int = Field(ge=0, le=100)
@@ -108,7 +108,7 @@ class Health(Model):
     """What it is made of; a part that nothing is known of is left out."""
 
 
-class Counterfactual(Model):
+class Counterfactual(WireModel):
     """What a drift cost and what its retraining gained, on the same labelled rows."""
 
     metric: str = Field(max_length=64)
@@ -123,7 +123,7 @@ class Counterfactual(Model):
     """What the new version reaches on them."""
 
 
-class RetrainingStatus(Model):
+class RetrainingStatus(WireModel):
     """The brakes, and what they hold."""
 
     active: str = ""
@@ -146,7 +146,7 @@ class RetrainingStatus(Model):
     """In Observe mode: the TrainingJob that would have been made."""
 
 
-class RetrainingOutcome(Model):
+class RetrainingOutcome(WireModel):
     """A retraining and what came of it."""
 
     training_job: str

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import LocalReference, Model, Moment, Name, Rule
+from tidemill.api.base import LocalReference, Moment, Name, Rule, WireModel
 from tidemill.api.dataset import Attempt
 
 MonitorEvent = Literal[
@@ -14,7 +14,7 @@ MonitorEvent = Literal[
 ]
 
 
-class Webhook(Model):
+class Webhook(WireModel):
     """An address that is called when something happens."""
 
     url: str = Field(pattern=r"^https?://[^\s@]+$", min_length=10, max_length=1024)
@@ -45,7 +45,7 @@ class Webhook(Model):
     )
 
 
-class Notification(Model):
+class Notification(WireModel):
     """Someone who is told, and of what."""
 
     list_key: ClassVar[str] = "name"
@@ -58,7 +58,7 @@ class Notification(Model):
     """What is worth a call."""
 
 
-class Delivery(Model):
+class Delivery(WireModel):
     """One call that was, or is being, made."""
 
     notification: str

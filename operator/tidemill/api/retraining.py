@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, Model, Name, Rule, at_least_a_second
+from tidemill.api.base import Duration, Name, Rule, WireModel, at_least_a_second
 
 Cron = Annotated[
     str,
@@ -22,7 +22,7 @@ Cron = Annotated[
 RetrainingCause = Literal["Drift", "Schedule", "DataChange", "Manual"]
 
 
-class Trigger(Model):
+class Trigger(WireModel):
     """When drift is drift."""
 
     failing: Literal["Any", "All"] = "Any"
@@ -33,7 +33,7 @@ class Trigger(Model):
     """Only these can ask for a retraining; all where left out."""
 
 
-class ServedRowsPolicy(Model):
+class ServedRowsPolicy(WireModel):
     """Which served rows a retraining learns from."""
 
     window: Duration = "30d"
@@ -42,7 +42,7 @@ class ServedRowsPolicy(Model):
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("window", {"window": "30d"}, {"window": "0s"}),)
 
 
-class DataSelection(Model):
+class DataSelection(WireModel):
     """Which rows a retraining learns from."""
 
     predictions: ServedRowsPolicy = ServedRowsPolicy()
@@ -62,7 +62,7 @@ class DataSelection(Model):
     )
 
 
-class Template(Model):
+class Template(WireModel):
     """What a retraining looks like."""
 
     training_job: Name
@@ -71,7 +71,7 @@ class Template(Model):
     """Which rows it learns from."""
 
 
-class Budget(Model):
+class Budget(WireModel):
     """How many retrainings are paid for."""
 
     runs: int = Field(default=4, ge=1, le=20)
@@ -82,14 +82,14 @@ class Budget(Model):
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("per", {"runs": 4, "per": "30d"}, {"runs": 4, "per": "0s"}),)
 
 
-class CircuitBreaker(Model):
+class CircuitBreaker(WireModel):
     """When to stop trying."""
 
     rejected: int = Field(default=3, ge=1, le=20)
     """After this many versions in a row that were not taken into service, a person must look."""
 
 
-class Retraining(Model):
+class Retraining(WireModel):
     """What happens when the monitor fires, and when else a retraining is due."""
 
     mode: Literal["Off", "Observe", "Act"] = "Act"

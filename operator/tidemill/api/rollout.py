@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tidemill.api.analysis import Analysis, AnalysisResult
-from tidemill.api.base import Duration, Model, Moment, Percent, Rule, Text
+from tidemill.api.base import Duration, Moment, Percent, Rule, Text, WireModel
 
 
-class Step(Model):
+class Step(WireModel):
     """A stage of the canary."""
 
     weight: Percent
@@ -20,7 +20,7 @@ class Step(Model):
     (kubectl tidemill promote)."""
 
 
-class Shadow(Model):
+class Shadow(WireModel):
     """Copies of answered requests, which the candidate answers too and nobody waits for."""
 
     percent: Percent = 100
@@ -29,7 +29,7 @@ class Shadow(Model):
     """How long the candidate must prove itself on copies before it answers clients."""
 
 
-class Rollout(Model):
+class Rollout(WireModel):
     """How a new version takes over."""
 
     strategy: Literal["Canary", "BlueGreen", "Shadow", "Recreate"] = "Canary"
@@ -66,7 +66,7 @@ class Rollout(Model):
     )
 
 
-class RolloutStatus(Model):
+class RolloutStatus(WireModel):
     """The rollout under way."""
 
     phase: Literal["Starting", "Shadowing", "Progressing", "Paused", "Switched", "Promoting", "RollingBack"]
@@ -95,7 +95,7 @@ class RolloutStatus(Model):
     """In a sentence."""
 
 
-class Outcome(Model):
+class Outcome(WireModel):
     """A rollout that ended."""
 
     version: str

@@ -6,17 +6,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import ColumnName, Duration, Model, Percent, Rule, at_least_a_second
+from tidemill.api.base import ColumnName, Duration, Percent, Rule, WireModel, at_least_a_second
 
 
-class Batcher(Model):
+class Batcher(WireModel):
     """Requests that wait at the same moment are asked of the model together; nothing waits for company."""
 
     max_batch_size: int = Field(default=64, ge=1, le=4096)
     """The most rows that are put together, 1 for none; models that answer rows in company otherwise than alone are left alone."""
 
 
-class Protocol(Model):
+class Protocol(WireModel):
     """Bounds of one request."""
 
     timeout: Duration = "5s"
@@ -27,7 +27,7 @@ class Protocol(Model):
     """How requests are put together for the model."""
 
 
-class CloudEvents(Model):
+class CloudEvents(WireModel):
     """Every logged request and its answer, sent on as a pair of CloudEvents like those of KServe's logger.
 
     Best effort: what the sink does not take in time is dropped and counted, and answers never wait for it.
@@ -37,7 +37,7 @@ class CloudEvents(Model):
     """Where they are posted, in binary mode: types org.kubeflow.serving.inference.request and .response, id the request's."""
 
 
-class Predictions(Model):
+class Predictions(WireModel):
     """The log of what was asked and answered."""
 
     percent: Percent = 100
@@ -52,7 +52,7 @@ class Predictions(Model):
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("retention", {"retention": "7d"}, {"retention": "0s"}),)
 
 
-class Autoscaling(Model):
+class Autoscaling(WireModel):
     """The number of stable pods follows the load, by a HorizontalPodAutoscaler."""
 
     min_replicas: int = Field(default=1, ge=1, le=1000)
@@ -75,7 +75,7 @@ class Autoscaling(Model):
     )
 
 
-class ParentReference(Model):
+class ParentReference(WireModel):
     """A Gateway that takes requests in."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
@@ -86,7 +86,7 @@ class ParentReference(Model):
     """One listener of it; empty is all."""
 
 
-class Traffic(Model):
+class Traffic(WireModel):
     """Who splits requests between the versions."""
 
     provider: Literal["Builtin", "GatewayAPI"] = "Builtin"
@@ -113,7 +113,7 @@ class Traffic(Model):
     )
 
 
-class Objectives(Model):
+class Objectives(WireModel):
     """What the service owes its clients: metrics, which the chart's alerts compare with what is measured."""
 
     latency_p95: Duration | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, LocalReference, Model, Name, Rule, at_least_a_second
+from tidemill.api.base import Duration, LocalReference, Name, Rule, WireModel, at_least_a_second
 
 RepositoryUrl = Annotated[str, Field(pattern=r"^(https|ssh|git)://[^ ]+$", max_length=1024)]
 GitRevision = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$", max_length=256)]
@@ -14,7 +14,7 @@ PathInside = Annotated[str, Field(pattern=r"^[^/ ][^ ]*$", max_length=1024)]
 """A path below a root, without a slash in front."""
 
 
-class InlineData(Model):
+class InlineData(WireModel):
     """A small table written into the resource itself."""
 
     format: Literal["CSV", "JSONLines"] = "CSV"
@@ -23,7 +23,7 @@ class InlineData(Model):
     """The rows, at most 64 KiB."""
 
 
-class DvcSource(Model):
+class DvcSource(WireModel):
     """A file or folder that DVC tracks in a Git repository."""
 
     repo: RepositoryUrl
@@ -36,7 +36,7 @@ class DvcSource(Model):
     """The DVC remote that holds the bytes; the repository's default where left out."""
 
 
-class GitLfsSource(Model):
+class GitLfsSource(WireModel):
     """A file that Git LFS keeps for a Git repository."""
 
     repo: RepositoryUrl
@@ -47,7 +47,7 @@ class GitLfsSource(Model):
     """The file."""
 
 
-class PachydermSource(Model):
+class PachydermSource(WireModel):
     """A repository of Pachyderm, read through its S3 gateway."""
 
     project: str = Field(default="default", min_length=1, max_length=63)
@@ -60,7 +60,7 @@ class PachydermSource(Model):
     """A file or a glob in it."""
 
 
-class MlflowSource(Model):
+class MlflowSource(WireModel):
     """A file that a run of MLflow logged as an artefact."""
 
     run_id: str = Field(pattern="^[0-9a-f]{32}$", max_length=32)
@@ -69,7 +69,7 @@ class MlflowSource(Model):
     """The file, or the folder of files, among the run's artefacts."""
 
 
-class FeastSource(Model):
+class FeastSource(WireModel):
     """Features as they were at the moments of given entities, by a Feast feature service."""
 
     entities: LocalReference
@@ -78,7 +78,7 @@ class FeastSource(Model):
     """The feature service."""
 
 
-class PredictionsSource(Model):
+class PredictionsSource(WireModel):
     """Rows that a service answered, with the features of the version in service and its target as the label that came back."""
 
     inference_service_ref: LocalReference
@@ -99,7 +99,7 @@ class PredictionsSource(Model):
     )
 
 
-class ParentDataset(Model):
+class ParentDataset(WireModel):
     """A Dataset that this one is made from."""
 
     list_key: ClassVar[str] = "name"
@@ -108,7 +108,7 @@ class ParentDataset(Model):
     """Its name; the transform sees its current revision as a table of this name."""
 
 
-class Source(Model):
+class Source(WireModel):
     """Where the rows are; exactly one of the fields is set."""
 
     uri: str | None = Field(default=None, min_length=1, max_length=1024)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema, to_jsonable_python
 
-from tidemill.api.base import Model, Rule
+from tidemill.api.base import Rule, WireModel
 
 Schema = dict[str, Any]
 
@@ -105,7 +105,7 @@ class _Dialect(GenerateJsonSchema):
         described.pop("title", None)
         described.pop("additionalProperties", None)
         model = schema["cls"]
-        if issubclass(model, Model):
+        if issubclass(model, WireModel):
             if model.rules:
                 described["x-kubernetes-validations"] = [spelled(rule) for rule in model.rules]
             if model.list_key:

@@ -7,19 +7,19 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field
 
 from tidemill.api.base import (
-    Column,
     ColumnName,
     Digest,
     Duration,
     MetricName,
-    Model,
     Moment,
     Name,
     Percent,
+    PrinterColumn,
     Quantities,
     Resource,
     Rule,
     Scalar,
+    WireModel,
     at_least_a_second,
     unchanged,
 )
@@ -32,7 +32,7 @@ from tidemill.api.tuning import Automl, Trainer, Tuning
 Task = Literal["Classification", "Regression"]
 
 
-class DatasetReference(Model):
+class DatasetReference(WireModel):
     """A Dataset and which revision of it."""
 
     name: Name
@@ -44,7 +44,7 @@ class DatasetReference(Model):
 _A_DAY: Final = {"inferenceService": "fraud", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
 
 
-class ServedRows(Model):
+class ServedRows(WireModel):
     """Rows that a service answered, joined with the labels that came back for them."""
 
     inference_service: Name
@@ -76,7 +76,7 @@ class ServedRows(Model):
     )
 
 
-class PreprocessingStep(Model):
+class PreprocessingStep(WireModel):
     """A transformer of scikit-learn on some of the columns."""
 
     name: str = Field(min_length=1, max_length=256)
@@ -87,7 +87,7 @@ class PreprocessingStep(Model):
     """Which columns; all that are left where empty."""
 
 
-class Fairness(Model):
+class Fairness(WireModel):
     """How differently the model treats the groups of a column."""
 
     list_key: ClassVar[str] = "column"
@@ -102,7 +102,7 @@ class Fairness(Model):
     """The answer that is good for the person."""
 
 
-class Estimator(Model):
+class Estimator(WireModel):
     """A scikit-learn estimator by name."""
 
     name: str = Field(min_length=1, max_length=256)
@@ -115,7 +115,7 @@ class Estimator(Model):
     """What is done to the rows before the estimator sees them, in this order, instead of `preprocessing`."""
 
 
-class Evaluation(Model):
+class Evaluation(WireModel):
     """What is measured on the rows that training never saw."""
 
     metrics: tuple[MetricName, ...] = Field(default=(), max_length=32)
@@ -128,7 +128,7 @@ class Evaluation(Model):
     """Importance tells how much each feature counts, by permutation; Shap also tells which way, row by row."""
 
 
-class VersionTemplate(Model):
+class VersionTemplate(WireModel):
     """What the ModelVersion that comes out will carry."""
 
     gates: tuple[Gate, ...] = Field(default=(), max_length=32)
@@ -156,7 +156,7 @@ _TUNING = {
 }
 
 
-class TrainingJobSpec(Model):
+class TrainingJobSpec(WireModel):
     """One training run; what it learns, from what and how is immutable: another run is another TrainingJob."""
 
     model_name: Name
@@ -277,7 +277,7 @@ class TrainingJobSpec(Model):
     )
 
 
-class PinnedRevision(Model):
+class PinnedRevision(WireModel):
     """The revision that this run learns from."""
 
     name: str
@@ -288,7 +288,7 @@ class PinnedRevision(Model):
     """The revision's folder in the store."""
 
 
-class PinnedVersion(Model):
+class PinnedVersion(WireModel):
     """A model version, exactly."""
 
     name: str
@@ -299,7 +299,7 @@ class PinnedVersion(Model):
     """The artefact's folder in the store."""
 
 
-class RunProgress(Model):
+class RunProgress(WireModel):
     """How far the run is."""
 
     percentage: Percent = 0
@@ -312,7 +312,7 @@ class RunProgress(Model):
     """How many the estimator would not have, or gave up on."""
 
 
-class Best(Model):
+class Best(WireModel):
     """What the run chose."""
 
     trial: int = Field(default=1, ge=1)
@@ -325,7 +325,7 @@ class Best(Model):
     """Its metrics on the hold-out."""
 
 
-class Cause(Model):
+class Cause(WireModel):
     """Why this run exists."""
 
     kind: str
@@ -377,15 +377,17 @@ class TrainingJob(Resource[TrainingJobSpec, TrainingJobStatus]):
     kind_name: ClassVar[str] = "TrainingJob"
     plural: ClassVar[str] = "trainingjobs"
     short_name: ClassVar[str] = "ttj"
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column("Model", ".spec.modelName"),
-        Column("Progress", ".status.progress.percentage", "integer", description="From 0, when the pod runs, to 100."),
-        Column("Score", ".status.score", "number"),
-        Column("Version", ".status.modelVersion"),
-        Column("Cause", ".status.cause.kind"),
-        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
-        Column("Status", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Age", ".metadata.creationTimestamp", "date"),
+    columns: ClassVar[tuple[PrinterColumn, ...]] = (
+        PrinterColumn("Model", ".spec.modelName"),
+        PrinterColumn(
+            "Progress", ".status.progress.percentage", "integer", description="From 0, when the pod runs, to 100."
+        ),
+        PrinterColumn("Score", ".status.score", "number"),
+        PrinterColumn("Version", ".status.modelVersion"),
+        PrinterColumn("Cause", ".status.cause.kind"),
+        PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        PrinterColumn("Status", ".status.conditions[?(@.type=='Ready')].reason"),
+        PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
     )
 
     kind: str = "TrainingJob"

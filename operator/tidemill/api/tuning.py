@@ -6,19 +6,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, MetricName, Model, Rule, Scalar, at_least_a_second
+from tidemill.api.base import Duration, MetricName, Rule, Scalar, WireModel, at_least_a_second
 
 ParameterName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 
 
-class Validation(Model):
+class Validation(WireModel):
     """How a trial is judged, on training rows alone."""
 
     folds: int = Field(default=5, ge=2, le=20)
     """Into how many parts the rows are cut for cross-validation; rows that the Dataset's split holds together stay in one."""
 
 
-class Objective(Model):
+class Objective(WireModel):
     """What the search is for."""
 
     metric: MetricName
@@ -29,7 +29,7 @@ class Objective(Model):
     """How a trial is judged."""
 
 
-class Interval(Model):
+class Interval(WireModel):
     """Numbers between two bounds."""
 
     min: float
@@ -44,7 +44,7 @@ class Interval(Model):
     )
 
 
-class PositiveInterval(Model):
+class PositiveInterval(WireModel):
     """Positive numbers between two bounds, every order of magnitude as likely."""
 
     min: float = Field(gt=0)
@@ -59,14 +59,14 @@ class PositiveInterval(Model):
     )
 
 
-class Choices(Model):
+class Choices(WireModel):
     """A few values without order."""
 
     choices: tuple[Scalar, ...] = Field(min_length=1, max_length=64)
     """The values."""
 
 
-class SearchSpace(Model):
+class SearchSpace(WireModel):
     """Where a parameter is looked for; exactly one of the fields is set."""
 
     uniform: Interval | None = None
@@ -86,7 +86,7 @@ class SearchSpace(Model):
     )
 
 
-class TunedParameter(Model):
+class TunedParameter(WireModel):
     """A parameter of the estimator that the search may choose."""
 
     list_key: ClassVar[str] = "name"
@@ -97,7 +97,7 @@ class TunedParameter(Model):
     """Where it is looked for."""
 
 
-class Tuning(Model):
+class Tuning(WireModel):
     """A search for the estimator's best parameters."""
 
     objective: Objective
@@ -134,7 +134,7 @@ class Tuning(Model):
     )
 
 
-class Automl(Model):
+class Automl(WireModel):
     """A search over kinds of models and their parameters."""
 
     time_budget: Duration = "30m"
@@ -147,7 +147,7 @@ class Automl(Model):
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("timeBudget", {"timeBudget": "30m"}, {"timeBudget": "0m"}),)
 
 
-class EnvironmentVariable(Model):
+class EnvironmentVariable(WireModel):
     """A variable that the process finds in its environment."""
 
     list_key: ClassVar[str] = "name"
@@ -158,7 +158,7 @@ class EnvironmentVariable(Model):
     """Its value; secrets do not belong here."""
 
 
-class Trainer(Model):
+class Trainer(WireModel):
     """An image that trains: it reads `/tidemill/input` and `/tidemill/order.json`, and writes `/tidemill/output`."""
 
     image: str = Field(pattern="^[^ ]+@sha256:[0-9a-f]{64}$", max_length=1024)

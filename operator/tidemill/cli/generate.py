@@ -15,7 +15,7 @@ from tidemill.api.crds import crds
 from tidemill.api.reference import page
 from tidemill.cli import metrics
 from tidemill.cli.values import readme
-from tidemill.engine.kinds import Rule, access_rules, gateway_rules, leader_rules
+from tidemill.engine.kinds import PolicyRule, access_rules, gateway_rules, leader_rules
 
 CHART: Final = Path("charts/tidemill")
 INSTALL: Final = Path("manifests/install.yaml")
@@ -127,7 +127,7 @@ def settle(root: Path, files: Mapping[Path, str], *, check: bool) -> list[Path]:
     return differing
 
 
-def _policy(rule: Rule) -> dict[str, list[str]]:
+def _policy(rule: PolicyRule) -> dict[str, list[str]]:
     return {"apiGroups": [rule.group], "resources": [rule.resource], "verbs": list(rule.verbs)}
 
 

@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 import tidemill
-from tidemill.runtime.process.allocator import give_back_soon
+from tidemill.runtime.process.allocator import release_memory_soon
 
 COMMANDS: Final = {
     "controller": ("tidemill.cli.controller", "Run the operator."),
@@ -44,7 +44,7 @@ def main() -> None:
             print(f"\nThere is no command {arguments[0]!r}.", file=sys.stderr)
         raise SystemExit(0 if wants_help else 2)
     command, module_name = arguments[0], COMMANDS[arguments[0]][0]
-    give_back_soon()
+    release_memory_soon()
     module = importlib.import_module(module_name)
     if hasattr(module, "main"):
         module.main(arguments[1:])

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from tidemill.api.base import Digest, Model, Moment
+from tidemill.api.base import Digest, Moment, WireModel
 from tidemill.api.checks import Check
 from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
 from tidemill.api.notifications import MonitorEvent, Webhook
@@ -29,21 +29,21 @@ CHECK_HOLD_SECONDS: Final = 1.0
 """How long a worker holds its answer back for a run that may end in a moment."""
 
 
-class TimeRange(Model):
+class TimeRange(WireModel):
     """Moments from `start` up to, and without, `end`."""
 
     start: Moment
     end: Moment
 
 
-class AnsweredOrder(Model):
+class AnsweredOrder(WireModel):
     """Which part of a service's log a Dataset reads, and the version that says what its columns are."""
 
     window: TimeRange
     version: VersionOrder
 
 
-class IngestOrder(Model):
+class IngestOrder(WireModel):
     """Read a source, check it, and publish it as a revision."""
 
     task: Literal["Ingest"] = "Ingest"
@@ -67,7 +67,7 @@ class IngestOrder(Model):
     """Counts refreshes, so that another look at the same source is another order."""
 
 
-class TrainOrder(Model):
+class TrainOrder(WireModel):
     """Fit an estimator on a revision, measure it, and publish it as a model version."""
 
     task: Literal["Train"] = "Train"
@@ -91,7 +91,7 @@ class TrainOrder(Model):
     seed: int = 7
 
 
-class ReferenceOrder(Model):
+class ReferenceOrder(WireModel):
     """What a window is compared with instead of the served version's profile; exactly one of the fields is set."""
 
     dataset_uri: str = ""
@@ -102,7 +102,7 @@ class ReferenceOrder(Model):
     """Earlier rows of the same log, counted together."""
 
 
-class CheckOrder(Model):
+class CheckOrder(WireModel):
     """Compare one window of a service's log with the served version's profile, or with another reference."""
 
     task: Literal["Check"] = "Check"
@@ -125,7 +125,7 @@ class CheckOrder(Model):
     """False where nobody asks how many rows have labels, which only the rows themselves can tell."""
 
 
-class WorkerOrder(Model):
+class WorkerOrder(WireModel):
     """Carry out the check orders of one monitor as they are asked for; of a warm worker, which runs until it is told to stop."""
 
     namespace: str
@@ -136,7 +136,7 @@ class WorkerOrder(Model):
     """When a run is given up."""
 
 
-class NotifyOrder(Model):
+class NotifyOrder(WireModel):
     """Call a webhook about one thing that happened."""
 
     task: Literal["Notify"] = "Notify"
@@ -157,7 +157,7 @@ OUTSIDE_DIGEST: Final = "sha256:" + "0" * 64
 """Stands for the version of a service that is not Tidemill's, which has no artefact here."""
 
 
-class PayloadOrder(Model):
+class PayloadOrder(WireModel):
     """Take the payload log of a service that is not Tidemill's."""
 
     log: str
@@ -172,7 +172,7 @@ class PayloadOrder(Model):
     """How long the log is kept."""
 
 
-class ReceiveOrder(Model):
+class ReceiveOrder(WireModel):
     """Take what other systems say for a monitor's External checks, and the payloads of a service that is not Tidemill's; of
     a receiver, which runs until it is told to stop."""
 
@@ -187,7 +187,7 @@ RunOrder = Annotated[AnyOrder, Field(discriminator="task")]
 run_order: TypeAdapter[AnyOrder] = TypeAdapter(RunOrder)
 
 
-def digest_of(order: Model) -> str:
+def digest_of(order: WireModel) -> str:
     """A digest of everything an order says.
 
     >>> len(digest_of(VersionOrder(name="a", uri="s3://b", digest="sha256:" + "0" * 64)))

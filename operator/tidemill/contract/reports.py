@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Digest, Model, Scalar
+from tidemill.api.base import Digest, Scalar, WireModel
 from tidemill.api.checks import CheckVerdict, Moved
 from tidemill.api.conditions import Reason
 from tidemill.api.modelversion import Measured
@@ -18,7 +18,7 @@ REPORT_PATH: Final = "/dev/termination-log"
 REPORT_LIMIT: Final = 4096
 
 
-class Ingested(Model):
+class Ingested(WireModel):
     """What an ingest run published."""
 
     digest: Digest
@@ -33,7 +33,7 @@ class Ingested(Model):
     report_uri: str = ""
 
 
-class Searched(Model):
+class Searched(WireModel):
     """What a search for parameters came to."""
 
     metric: str
@@ -50,7 +50,7 @@ class Searched(Model):
     """Given up before their end, because time was up."""
 
 
-class Trained(Model):
+class Trained(WireModel):
     """What a training run published."""
 
     uri: str
@@ -71,7 +71,7 @@ class Trained(Model):
     report_uri: str = ""
 
 
-class CheckOutcome(Model):
+class CheckOutcome(WireModel):
     """What one check found."""
 
     name: str
@@ -86,7 +86,7 @@ class CheckOutcome(Model):
     message: str = ""
 
 
-class Checked(Model):
+class Checked(WireModel):
     """What a check run found."""
 
     samples: int
@@ -97,14 +97,14 @@ class Checked(Model):
     report_uri: str = ""
 
 
-class Notified(Model):
+class Notified(WireModel):
     """What a receiver answered."""
 
     code: int
     tries: int
 
 
-class Failure(Model):
+class Failure(WireModel):
     """Why a run came to nothing, and the remedy."""
 
     reason: Reason
@@ -113,7 +113,7 @@ class Failure(Model):
     """Whether the same order may succeed later, because the cause lies outside it."""
 
 
-class RunReport(Model):
+class RunReport(WireModel):
     """What a run answers: exactly one of the fields but `warnings` is set."""
 
     ingested: Ingested | None = None

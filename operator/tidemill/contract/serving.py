@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Digest, Model
+from tidemill.api.base import Digest, WireModel
 
 ROUTES_PATH: Final = "/tidemill/order/routes.json"
 STORE_PATH: Final = "/tidemill/store"
@@ -17,7 +17,7 @@ STORE_PATH: Final = "/tidemill/store"
 SERVING_PORT: Final = 8080
 
 
-class VersionOrder(Model):
+class VersionOrder(WireModel):
     """A model version to load or to compare with."""
 
     name: str
@@ -25,7 +25,7 @@ class VersionOrder(Model):
     digest: Digest
 
 
-class ServeOrder(Model):
+class ServeOrder(WireModel):
     """Serve one version, as the stable one or as a candidate."""
 
     namespace: str
@@ -46,7 +46,7 @@ class ServeOrder(Model):
     """Rows of waiting requests that are asked together at most; 1 for each by itself."""
 
 
-class Routes(Model):
+class Routes(WireModel):
     """How a stable pod treats requests; the operator writes it as a pod annotation, the process watches the file."""
 
     weight: int = 0
@@ -62,7 +62,7 @@ class Routes(Model):
     """Base URLs of the service's other pods: a label whose request this pod does not know is handed to them."""
 
 
-class Latencies(Model):
+class Latencies(WireModel):
     """A histogram of seconds to answer."""
 
     bounds: tuple[float, ...] = ()
@@ -70,7 +70,7 @@ class Latencies(Model):
     counts: tuple[int, ...] = ()
 
 
-class Arm(Model):
+class Arm(WireModel):
     """What one version did within a rollout, counted since the pod knows the pair of versions."""
 
     version: str
@@ -93,7 +93,7 @@ class Arm(Model):
     probability, for more classes the class, for regression halves of the spread of the hold-out's target."""
 
 
-class Measurements(Model):
+class Measurements(WireModel):
     """What a stable pod knows of a rollout; it serves this at `/tidemill/v1/measurements`."""
 
     pod: str = ""

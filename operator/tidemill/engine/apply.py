@@ -13,7 +13,7 @@ from typing import Any
 
 from tidemill.children import names
 from tidemill.engine import errors, metrics
-from tidemill.engine.cache import Store
+from tidemill.engine.cache import ClusterCache
 from tidemill.engine.client import MARKS_MANAGER, Client
 from tidemill.engine.diff import Difference, applicable, differences
 from tidemill.engine.pruning import is_complete
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 Nudge = Callable[[set[Key]], None]
 
 
-class Cluster:
+class Applier:
     """Writes, with the owner's key as the reason."""
 
-    def __init__(self, client: Client, store: Store, nudge: Nudge) -> None:
+    def __init__(self, client: Client, store: ClusterCache, nudge: Nudge) -> None:
         self._client = client
         self._store = store
         self._nudge = nudge

@@ -21,7 +21,7 @@ TOMBSTONES = 10_000
 READ_VALUES = 250
 """Objects that are kept as values of the domain besides; reading one again costs less than a millisecond."""
 
-Concerned = Callable[[Manifest, World], set[Key]]
+Dependents = Callable[[Manifest, World], set[Key]]
 
 
 def version_of(manifest: Manifest) -> int:
@@ -36,7 +36,7 @@ def _left(key: Key, manifest: Manifest) -> float:
 
 
 @dataclass(slots=True)
-class Missed:
+class MissedEvents:
     """A change that a list brought to light before its watch did."""
 
     version: int
@@ -54,14 +54,14 @@ class Listing:
     """Keys that an event or a write of ours changed while the list ran; what the list says of them may be older."""
 
 
-class Store:
+class ClusterCache:
     """The world, with the rules by which it changes."""
 
-    def __init__(self, world: World, concerned: Concerned, clock: Callable[[], float]) -> None:
+    def __init__(self, world: World, dependents: Dependents, clock: Callable[[], float]) -> None:
         self.world = world
         world.objects = Packed()
         world.values = Recent(READ_VALUES)
-        self._concerned = concerned
+        self._dependents = dependents
         self._clock = clock
         self._gone: OrderedDict[str, float] = OrderedDict()
         """The version with which each uid went; infinite where it cannot come back."""
@@ -70,7 +70,7 @@ class Store:
         self._listings: list[Listing] = []
         self._hearsay: set[Key] = set()
         """Objects of ours that only the first list told of, which is older than the lists that followed it."""
-        self.missed: dict[Key, Missed] = {}
+        self.missed: dict[Key, MissedEvents] = {}
         """Changes that a watch still owes us."""
         self.ghosts = 0
         """Objects that were gone without a word from the watch."""
@@ -105,12 +105,12 @@ class Store:
         return listing
 
     def listed(self, listing: Listing, manifests: Iterable[Manifest], *, expected: bool) -> set[Key]:
-        """Take in one page; answers with the keys concerned by what the watch had not told.
+        """Take in one page; answers with the keys affected by what the watch had not told.
 
         `expected` says that the watch does not run yet, so that news is no reproach to it.
         """
         watched = BY_KIND[listing.kind]
-        concerned: set[Key] = set()
+        affected: set[Key] = set()
         for manifest in manifests:
             # Objects in a list do not repeat their kind.
             manifest.setdefault("apiVersion", watched.api_version)
@@ -121,11 +121,11 @@ class Store:
                 continue
             news = self._put(manifest)
             if news and not expected:
-                self.missed[key] = Missed(version_of(manifest), self._clock())
+                self.missed[key] = MissedEvents(version_of(manifest), self._clock())
             if news and expected and watched.ours:
                 self._hearsay.add(key)
-            concerned |= news
-        return concerned
+            affected |= news
+        return affected
 
     def abandon(self, listing: Listing) -> None:
         """The list broke off; nothing follows from what it did not say."""
@@ -134,7 +134,7 @@ class Store:
     def end(self, listing: Listing) -> set[Key]:
         """The list is complete: what it did not name is gone; answers with the keys that this concerns."""
         self._listings.remove(listing)
-        concerned: set[Key] = set()
+        affected: set[Key] = set()
         for key in self.world.keys(listing.kind):
             elsewhere = listing.namespace is not None and key.namespace != listing.namespace
             if elsewhere or key in listing.seen or key in listing.touched:
@@ -142,8 +142,8 @@ class Store:
             ghost = self.world.get(*key)
             if ghost is not None:
                 self.ghosts += 1
-                concerned |= self._bury(key, ghost["metadata"].get("uid", ""), _left(key, ghost))
-        return concerned
+                affected |= self._bury(key, ghost["metadata"].get("uid", ""), _left(key, ghost))
+        return affected
 
     def has_lost(self, key: Key) -> bool:
         """Whether an object of this name went, and none has come since."""
@@ -186,10 +186,10 @@ class Store:
         manifest = pruned(manifest)
         self.world.put(manifest)
         self._lost.pop(key, None)
-        concerned = self._concerned(manifest, self.world)
+        affected = self._dependents(manifest, self.world)
         if known is not None and known["metadata"].get("labels") != manifest["metadata"].get("labels"):
-            concerned |= self._concerned(known, self.world)
-        return self._with_itself(key, concerned)
+            affected |= self._dependents(known, self.world)
+        return self._with_itself(key, affected)
 
     def _bury(self, key: Key, uid: str, version: float = math.inf) -> set[Key]:
         if uid:
@@ -206,9 +206,9 @@ class Store:
         self._lost[key] = None
         if len(self._lost) > TOMBSTONES:
             self._lost.popitem(last=False)
-        return self._with_itself(key, self._concerned(known, self.world))
+        return self._with_itself(key, self._dependents(known, self.world))
 
-    def _with_itself(self, key: Key, concerned: set[Key]) -> set[Key]:
+    def _with_itself(self, key: Key, affected: set[Key]) -> set[Key]:
         # Labels name owners, and anyone may write labels: what is not of our kinds has no plan.
-        known = {one for one in concerned if one.kind in OURS}
+        known = {one for one in affected if one.kind in OURS}
         return known | {key} if BY_KIND[key.kind].ours else known

@@ -12,7 +12,7 @@ import orjson
 
 from tidemill.engine import errors, metrics
 from tidemill.engine.kinds import Watched, resource_of
-from tidemill.engine.rate_limit import Budget
+from tidemill.engine.rate_limit import RateLimiter
 from tidemill.plan.world import Key, Manifest
 
 MANAGER: Final = "tidemill"
@@ -32,7 +32,7 @@ _JSON: Final = "application/json"
 class Client:
     """Speaks to the API server in JSON, within the budget, and turns its refusals into our errors."""
 
-    def __init__(self, session: aiohttp.ClientSession, budget: Budget) -> None:
+    def __init__(self, session: aiohttp.ClientSession, budget: RateLimiter) -> None:
         self._session = session
         self._budget = budget
 

@@ -19,14 +19,14 @@ from pydantic import ValidationError
 from tidemill.api.conditions import Reason, Status
 from tidemill.children.installation import Installation
 from tidemill.engine import errors, metrics
-from tidemill.engine.apply import Cluster
-from tidemill.engine.cache import Store
+from tidemill.engine.apply import Applier
+from tidemill.engine.cache import ClusterCache
 from tidemill.engine.events import Recorder
 from tidemill.engine.measurements import Pods
 from tidemill.engine.statuses import hindered, unreadable
-from tidemill.engine.transitions import milestones
+from tidemill.engine.transitions import transitions
 from tidemill.engine.workqueue import WorkQueue
-from tidemill.plan.lookup import UnreadableError
+from tidemill.plan.lookup import InvalidObjectError
 from tidemill.plan.types import Answers, Notice, Plan, Question
 from tidemill.plan.world import Key, Manifest, World
 
@@ -49,13 +49,13 @@ class Planner(Protocol):
         """What to ask the pods before."""
         ...
 
-    def concerned(self, manifest: Manifest, world: World) -> set[Key]:
+    def dependents(self, manifest: Manifest, world: World) -> set[Key]:
         """Whose plans an object bears on."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Senses:
+class Inputs:
     """What the controller learns of the outside."""
 
     now: Callable[[], datetime]
@@ -69,11 +69,11 @@ class Controller:
         self,
         planner: Planner,
         installation: Installation,
-        store: Store,
-        cluster: Cluster,
+        store: ClusterCache,
+        cluster: Applier,
         queue: WorkQueue[Key],
         recorder: Recorder,
-        senses: Senses,
+        senses: Inputs,
     ) -> None:
         self._planner = planner
         self.installation = installation
@@ -132,7 +132,7 @@ class Controller:
             result = self._again(key, problem)
         except TimeoutError:
             result = self._again(key, errors.Unavailable(f"the visit took more than {VISIT_TIMEOUT_SECONDS:.0f} s"))
-        except (UnreadableError, ValidationError) as problem:
+        except (InvalidObjectError, ValidationError) as problem:
             result = "unreadable"
             await self._poisoned(key, problem)
         except Exception as bug:  # the last line: whatever a planner does, the others go on
@@ -180,7 +180,7 @@ class Controller:
         wanted = status.to_wire()
         wrote = await self._cluster.report(key, live, wanted)
         if wrote:
-            for milestone in milestones(key, before if isinstance(before, dict) else {}, wanted):
+            for milestone in transitions(key, before if isinstance(before, dict) else {}, wanted):
                 metrics.count(milestone)
             log.info("%s: %s", key, _ready(status))
         return wrote
@@ -247,4 +247,4 @@ def _ready(status: Any) -> str:
     return f"Ready={ready.status} {ready.reason}: {ready.message}" if ready else "status written"
 
 
-__all__ = ["Controller", "Planner", "Senses"]
+__all__ = ["Controller", "Inputs", "Planner"]

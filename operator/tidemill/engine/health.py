@@ -51,7 +51,7 @@ def unready(signs: Signs) -> list[str]:
     return [] if signs.synced or signs.stands_by else ["not everything has been listed yet"]
 
 
-class Server:
+class HealthServer:
     """`/metrics`, `/healthz` and `/readyz` on a port of their own."""
 
     def __init__(self, signs: Callable[[], Signs], page: Callable[[], bytes]) -> None:

@@ -85,7 +85,7 @@ def resource_of(kind: str) -> Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PolicyRule:
     """One access rule (RBAC) that the engine uses."""
 
     group: str
@@ -93,18 +93,20 @@ class Rule:
     verbs: tuple[str, ...]
 
 
-def access_rules() -> tuple[Rule, ...]:
+def access_rules() -> tuple[PolicyRule, ...]:
     """Every rule the engine needs where it watches; a chart that grants more grants too much."""
-    objects = tuple(Rule(watched.group, watched.plural, watched.verbs) for watched in WATCHED)
-    statuses = tuple(Rule(watched.group, f"{watched.plural}/status", ("patch",)) for watched in WATCHED if watched.ours)
-    return (*objects, *statuses, Rule("events.k8s.io", "events", ("create",)))
+    objects = tuple(PolicyRule(watched.group, watched.plural, watched.verbs) for watched in WATCHED)
+    statuses = tuple(
+        PolicyRule(watched.group, f"{watched.plural}/status", ("patch",)) for watched in WATCHED if watched.ours
+    )
+    return (*objects, *statuses, PolicyRule("events.k8s.io", "events", ("create",)))
 
 
-def gateway_rules() -> tuple[Rule, ...]:
+def gateway_rules() -> tuple[PolicyRule, ...]:
     """What HTTPRoutes need besides."""
-    return tuple(Rule(watched.group, watched.plural, watched.verbs) for watched in GATEWAY)
+    return tuple(PolicyRule(watched.group, watched.plural, watched.verbs) for watched in GATEWAY)
 
 
-def leader_rules() -> tuple[Rule, ...]:
+def leader_rules() -> tuple[PolicyRule, ...]:
     """What leader election needs besides, in the operator's own namespace."""
-    return (Rule("coordination.k8s.io", "leases", ("get", "create", "update")),)
+    return (PolicyRule("coordination.k8s.io", "leases", ("get", "create", "update")),)

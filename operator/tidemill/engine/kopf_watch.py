@@ -16,7 +16,7 @@ from kopf._cogs.clients import watching
 from kopf._core.reactor import queueing
 
 from tidemill.engine import metrics
-from tidemill.engine.cache import Store
+from tidemill.engine.cache import ClusterCache
 from tidemill.engine.client import PAGE
 from tidemill.engine.connection import Connection
 from tidemill.engine.kinds import GATEWAY, WATCHED, Watched
@@ -34,7 +34,7 @@ class Jittered(tuple[float, ...]):
         return (delay * random.uniform(0.9, 1.1) for delay in super().__iter__())
 
 
-async def feed(
+async def watch_kind(
     *,
     settings: kopf.OperatorSettings,
     resource: Any,
@@ -100,7 +100,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 def register(
-    store: Store, nudge: Nudge, connection: Connection, kinds: Sequence[Watched] = WATCHED
+    store: ClusterCache, nudge: Nudge, connection: Connection, kinds: Sequence[Watched] = WATCHED
 ) -> kopf.OperatorRegistry:
     """One handler for each watched kind, and the login; no other."""
     registry = kopf.OperatorRegistry()
@@ -114,7 +114,7 @@ def register(
     return registry
 
 
-def _watch(registry: kopf.OperatorRegistry, watched: Watched, store: Store, nudge: Nudge) -> None:
+def _watch(registry: kopf.OperatorRegistry, watched: Watched, store: ClusterCache, nudge: Nudge) -> None:
     last_event = metrics.WATCH_LAST_EVENT.labels(watched.kind)
 
     async def changed(event: kopf.RawEvent, **_: Any) -> None:
@@ -138,7 +138,7 @@ async def run(
     Signals go to `on_signal`, not to kopf: the visits that are under way are ended before the watches.
     """
     # No handler of ours needs more than the events as they come.
-    queueing.watcher = functools.partial(feed, listed=listed)
+    queueing.watcher = functools.partial(watch_kind, listed=listed)
     # kopf cancels every task it does not know when it ends; those that are there already end by themselves.
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from tidemill.engine.status_metrics import Sample, samples
-from tidemill.engine.transitions import Milestone
+from tidemill.engine.status_metrics import samples
+from tidemill.engine.transitions import Transition
 from tidemill.engine.workqueue import WorkQueue
 from tidemill.plan.world import Key, World
 
@@ -296,7 +296,7 @@ class WorldCollector:
         yield from families.values()
 
 
-def count(milestone: Milestone) -> None:
+def count(milestone: Transition) -> None:
     """Count something that ended."""
     _COUNTERS[milestone.name].labels(*milestone.labels).inc()
 
@@ -336,4 +336,4 @@ def page(collectors: Iterable[WorldCollector] = ()) -> bytes:
     return generate_latest(REGISTRY) + generate_latest(own)
 
 
-__all__ = ["REGISTRY", "TABLE", "Metric", "Sample", "WorldCollector", "count", "forget", "page"]
+__all__ = ["REGISTRY", "TABLE", "Metric", "WorldCollector", "count", "forget", "page"]

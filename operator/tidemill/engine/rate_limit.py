@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Budget:
+class RateLimiter:
     """So many requests a second, with a reserve for bursts; a server that says "later" stops everyone until then."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:

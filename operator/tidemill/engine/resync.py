@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tidemill.engine import errors, metrics
-from tidemill.engine.cache import Store
+from tidemill.engine.cache import ClusterCache
 from tidemill.engine.client import Client
 from tidemill.engine.kinds import OURS, WATCHED, Watched
 from tidemill.plan.world import Key
@@ -32,7 +32,7 @@ class Resync:
     def __init__(
         self,
         client: Client,
-        store: Store,
+        store: ClusterCache,
         nudge: Callable[[set[Key], bool], None],
         *,
         namespaces: Sequence[str],

@@ -13,7 +13,7 @@ from tidemill.engine.kinds import OURS, WATCHED
 from tidemill.plan.world import Key, Manifest, World
 
 
-class Sample(NamedTuple):
+class MetricSample(NamedTuple):
     """One number with its labels, in the order in which the table of metrics names them."""
 
     name: str
@@ -21,11 +21,11 @@ class Sample(NamedTuple):
     value: float
 
 
-def samples(world: World) -> Iterator[Sample]:
+def samples(world: World) -> Iterator[MetricSample]:
     """Every number that the objects of the world carry; what is malformed is left out, not guessed."""
     for watched in WATCHED:
         keys = world.keys(watched.kind)
-        yield Sample("world_objects", (watched.kind,), float(len(keys)))
+        yield MetricSample("world_objects", (watched.kind,), float(len(keys)))
         if watched.kind not in OURS:
             continue
         for key in keys:
@@ -35,9 +35,9 @@ def samples(world: World) -> Iterator[Sample]:
                 yield from _of_object(key, manifest, status, world)
 
 
-def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any], world: World) -> Iterator[Sample]:
+def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any], world: World) -> Iterator[MetricSample]:
     ready = any(_text(one, "type") == "Ready" and _text(one, "status") == "True" for one in _list(status, "conditions"))
-    yield Sample("ready", (key.kind, key.namespace, key.name), float(ready))
+    yield MetricSample("ready", (key.kind, key.namespace, key.name), float(ready))
     match key.kind:
         case "Dataset":
             yield from _number("dataset_rows", (key.namespace, key.name), _dict(status, "revision"), "rows")
@@ -53,31 +53,31 @@ def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any], world: W
             return
 
 
-def _service(key: Key, status: Mapping[str, Any], world: World) -> Iterator[Sample]:
+def _service(key: Key, status: Mapping[str, Any], world: World) -> Iterator[MetricSample]:
     for role in ("stable", "candidate"):
         serving = _dict(status, role)
         if serving:
             where = (key.namespace, key.name, role)
-            yield Sample("model_info", (*where, _text(serving, "version"), _text(serving, "digest")), 1.0)
+            yield MetricSample("model_info", (*where, _text(serving, "version"), _text(serving, "digest")), 1.0)
             yield from _number("model_replicas_ready", where, serving, "ready")
             yield from _number("model_traffic_percent", where, serving, "weight")
             version = world.get("ModelVersion", key.namespace, _text(serving, "version"))
             with suppress(KeyError, TypeError, ValueError):
                 made = datetime.fromisoformat(version["metadata"]["creationTimestamp"])  # type: ignore[index]
-                yield Sample("model_created_timestamp_seconds", where, made.timestamp())
+                yield MetricSample("model_created_timestamp_seconds", where, made.timestamp())
 
 
-def _objectives(key: Key, slo: Mapping[str, Any]) -> Iterator[Sample]:
+def _objectives(key: Key, slo: Mapping[str, Any]) -> Iterator[MetricSample]:
     """What a service owes its clients, for alerts to compare with what is measured."""
     where = (key.namespace, key.name)
     yield from _number("slo_availability_ratio", where, slo, "availability")
     for name, field in (("slo_latency_p95_seconds", "latencyP95"), ("slo_model_age_seconds", "maximumModelAge")):
         with suppress(ValueError):
             if said := _text(slo, field):
-                yield Sample(name, where, seconds(said))
+                yield MetricSample(name, where, seconds(said))
 
 
-def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Sample]:
+def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[MetricSample]:
     where = (key.namespace, key.name)
     asked = {_text(check, "name"): check for check in _list(spec, "checks")}
     for check in _list(status, "checks"):
@@ -85,32 +85,32 @@ def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> It
     window = _dict(status, "lastRun")
     if window:
         for verdict in get_args(CheckVerdict):
-            yield Sample("drift_verdict", (*where, verdict), float(window.get("verdict") == verdict))
+            yield MetricSample("drift_verdict", (*where, verdict), float(window.get("verdict") == verdict))
         yield from _number("drift_samples", where, window, "samples")
         yield from _number("drift_labelled", where, window, "labelled")
         if window.get("verdict") in ("Warning", "Failing") and _text(window, "reportUri"):
-            yield Sample("drift_report_info", (*where, _text(window, "reportUri")), 1.0)
+            yield MetricSample("drift_report_info", (*where, _text(window, "reportUri")), 1.0)
     health = _dict(status, "health")
     yield from _number("health_score", (*where, "Total"), health, "score")
     for part in _list(health, "parts"):
         yield from _number("health_score", (*where, _text(part, "name")), part, "score")
     retraining = _dict(status, "retraining")
-    yield Sample("retraining_active", where, float(bool(retraining.get("active"))))
+    yield MetricSample("retraining_active", where, float(bool(retraining.get("active"))))
     for name, field in (("retraining_blocked", "blocked"), ("retraining_due", "due")):
         said = retraining.get(field)
         for reason in dict.fromkeys(map(str, said if isinstance(said, list) else ())):
-            yield Sample(name, (*where, reason), 1.0)
+            yield MetricSample(name, (*where, reason), 1.0)
     yield from _promotion(where, _list(status, "history"))
 
 
-def _check(where: tuple[str, str], asked: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[Sample]:
+def _check(where: tuple[str, str], asked: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[MetricSample]:
     """What one check measured, under the names that its type has beside."""
     name, type_ = _text(check, "name"), _text(check, "type")
     labels = (*where, name, type_)
     yield from _number("drift_score", labels, check, "value")
     yield from _number("drift_threshold", labels, check, "threshold")
     for verdict in get_args(CheckVerdict):
-        yield Sample("check_verdict", (*labels, verdict), float(check.get("verdict") == verdict))
+        yield MetricSample("check_verdict", (*labels, verdict), float(check.get("verdict") == verdict))
     for end in ("lower", "upper"):
         yield from _number("check_interval", (*where, name, end), check, end)
     metric = _text(asked, "metric")
@@ -120,7 +120,7 @@ def _check(where: tuple[str, str], asked: Mapping[str, Any], check: Mapping[str,
         yield from _number("fairness_value", (*where, name, metric, _text(asked, "column")), check, "value")
 
 
-def _promotion(where: tuple[str, str], history: list[Mapping[str, Any]]) -> Iterator[Sample]:
+def _promotion(where: tuple[str, str], history: list[Mapping[str, Any]]) -> Iterator[MetricSample]:
     """What the newest promoted retraining gained, and how long the newest one for drift took."""
     promoted = [one for one in history if one.get("outcome") == "Promoted"]
     for metric in _dict(promoted[0], "gain") if promoted else ():
@@ -129,14 +129,14 @@ def _promotion(where: tuple[str, str], history: list[Mapping[str, Any]]) -> Iter
         if one.get("cause", "Drift") == "Drift" and one.get("since") and one.get("endedAt"):
             with suppress(TypeError, ValueError):
                 took = datetime.fromisoformat(one["endedAt"]) - datetime.fromisoformat(one["since"])
-                yield Sample("time_to_recover_seconds", where, took.total_seconds())
+                yield MetricSample("time_to_recover_seconds", where, took.total_seconds())
             return
 
 
-def _number(name: str, labels: tuple[str, ...], value: Mapping[str, Any], field: str) -> Iterator[Sample]:
+def _number(name: str, labels: tuple[str, ...], value: Mapping[str, Any], field: str) -> Iterator[MetricSample]:
     number = value.get(field)
     if isinstance(number, int | float) and not isinstance(number, bool):
-        yield Sample(name, labels, float(number))
+        yield MetricSample(name, labels, float(number))
 
 
 def _dict(value: Mapping[str, Any], field: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from tidemill.api.base import to_rfc3339
-from tidemill.api.conditions import Said, Status, false, settle, true
+from tidemill.api.conditions import PendingCondition, Status, false, settle, true
 
 AnyStatus = TypeVar("AnyStatus", bound=Status)
 
@@ -57,7 +57,7 @@ def hindered(before: AnyStatus, reason: str, message: str, *, generation: int, n
     Not the plan's own status: that one records deeds that were not done, and what is recorded is never done again.
     """
     kept = [
-        Said(type=one.type, status=one.status, reason=one.reason, message=one.message)
+        PendingCondition(type=one.type, status=one.status, reason=one.reason, message=one.message)
         for one in before.conditions
         if one.type not in ("Ready", "Stalled", "Reconciling")
     ]

@@ -7,10 +7,10 @@ from datetime import datetime
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.children.installation import Installation
 from tidemill.plan import dataset, modelversion, trainingjob
-from tidemill.plan.dependents import concerned
+from tidemill.plan.dependents import dependents
 from tidemill.plan.driftmonitor import planner as driftmonitor
 from tidemill.plan.inferenceservice import planner as inferenceservice
-from tidemill.plan.lookup import Kind, UnreadableError, is_leaving, look
+from tidemill.plan.lookup import InvalidObjectError, Kind, get_or_none, is_being_deleted
 from tidemill.plan.types import Answers, Mark, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World, key_of
 
@@ -21,7 +21,7 @@ def visit(key: Key, world: World, installation: Installation, now: datetime, ans
     Raises UnreadableError where the object does not parse.
     """
     manifest = world.get(*key)
-    if manifest is None or is_leaving(manifest):
+    if manifest is None or is_being_deleted(manifest):
         # What dies with the object is deleted by the garbage collector, what outlives it is left alone.
         return None
     match key.kind:
@@ -39,7 +39,7 @@ def visit(key: Key, world: World, installation: Installation, now: datetime, ans
 
 
 def _known(kind: type[Kind], world: World, key: Key) -> Kind:
-    value = look(kind, world, key)
+    value = get_or_none(kind, world, key)
     assert value is not None, "the key was looked up before"
     return value
 
@@ -47,7 +47,7 @@ def _known(kind: type[Kind], world: World, key: Key) -> Kind:
 def questions(key: Key, world: World) -> Question | None:
     """What has to be asked before the object under `key` can be planned."""
     manifest = world.get(*key)
-    if manifest is None or is_leaving(manifest):
+    if manifest is None or is_being_deleted(manifest):
         return None
     match key.kind:
         case "InferenceService":
@@ -59,6 +59,7 @@ def questions(key: Key, world: World) -> Question | None:
 
 __all__ = [
     "Answers",
+    "InvalidObjectError",
     "Key",
     "Manifest",
     "Mark",
@@ -66,9 +67,8 @@ __all__ = [
     "Plan",
     "Question",
     "Retirement",
-    "UnreadableError",
     "World",
-    "concerned",
+    "dependents",
     "key_of",
     "questions",
     "visit",

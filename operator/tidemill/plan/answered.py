@@ -9,18 +9,18 @@ from tidemill.api.durations import delta
 from tidemill.api.sources import PredictionsSource
 from tidemill.contract.orders import AnsweredOrder, TimeRange
 from tidemill.contract.serving import VersionOrder
-from tidemill.plan.lookup import find
+from tidemill.plan.lookup import get_by_name
 from tidemill.plan.world import World
 
 
 def order(namespace: str, source: PredictionsSource, world: World, now: datetime) -> AnsweredOrder | str:
     """What to read, or in words what is missing and what to do about it."""
     name = source.inference_service_ref.name
-    service = find(InferenceService, world, namespace, name)
+    service = get_by_name(InferenceService, world, namespace, name)
     if service is None:
         return f"there is no InferenceService {name!r} in this namespace; create it and its log is read by itself"
     stable = service.status.stable
-    version = find(ModelVersion, world, namespace, stable.version) if stable else None
+    version = get_by_name(ModelVersion, world, namespace, stable.version) if stable else None
     if stable is None or version is None:
         missing = f"its version {stable.version!r} is gone" if stable else "it serves no version yet"
         return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tidemill.api import Dataset
-from tidemill.api.conditions import Reason, Said, Status, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, Status, false, settle, true, unknown
 from tidemill.api.dataset import DatasetStatus, Revision
 from tidemill.api.durations import seconds
 from tidemill.children import jobs
@@ -132,7 +132,7 @@ def _publish(
     )
 
 
-def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[Said]:
+def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[PendingCondition]:
     failure, revision = progress.failure, status.revision
     if failure is None and progress.run.phase == "Succeeded":
         return [
@@ -165,7 +165,7 @@ def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[S
     return [_still_ready(dataset, failure.reason, message), *said]
 
 
-def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[Said]:
+def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[PendingCondition]:
     """What is said while there is nothing yet that rows could be read from."""
     revision = dataset.status.revision
     message += f"; revision {revision.digest[:19]} stays in use" if revision else ""
@@ -176,7 +176,7 @@ def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[Said]:
     ]
 
 
-def _still_ready(dataset: Dataset, reason: Reason, message: str) -> Said:
+def _still_ready(dataset: Dataset, reason: Reason, message: str) -> PendingCondition:
     """Whether the Dataset can be used although its source cannot."""
     was_ready = dataset.status.condition("Ready")
     spec_was_good = (
@@ -190,16 +190,20 @@ def _still_ready(dataset: Dataset, reason: Reason, message: str) -> Said:
     return false("Ready", reason, message)
 
 
-def _repeated(dataset: Dataset, types: set[str]) -> list[Said]:
+def _repeated(dataset: Dataset, types: set[str]) -> list[PendingCondition]:
     """What was said of these before."""
     return [
-        Said(type=condition.type, status=condition.status, reason=condition.reason, message=condition.message)
+        PendingCondition(
+            type=condition.type, status=condition.status, reason=condition.reason, message=condition.message
+        )
         for condition in dataset.status.conditions
         if condition.type in types
     ]
 
 
-def _about_revision(status: DatasetStatus, reason: Reason = Reason.SUCCEEDED, message: str = "") -> list[Said]:
+def _about_revision(
+    status: DatasetStatus, reason: Reason = Reason.SUCCEEDED, message: str = ""
+) -> list[PendingCondition]:
     if status.revision is None:
         if reason == Reason.SUSPENDED:
             return [false("Ready", reason, message)]
@@ -212,7 +216,7 @@ def _about_revision(status: DatasetStatus, reason: Reason = Reason.SUCCEEDED, me
     return [true("Ready", Reason.SUCCEEDED, found)]
 
 
-def _settled(dataset: Dataset, status: DatasetStatus, said: list[Said], now: datetime) -> Status:
+def _settled(dataset: Dataset, status: DatasetStatus, said: list[PendingCondition], now: datetime) -> Status:
     generation = dataset.metadata.generation
     return status.model_copy(
         update={

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.children import names
-from tidemill.plan.lookup import dig, label
+from tidemill.plan.lookup import get_path, label
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 
-def concerned(manifest: Manifest, world: World) -> set[Key]:
+def dependents(manifest: Manifest, world: World) -> set[Key]:
     """The keys to visit after a change of `manifest`.
 
     Read from raw values on purpose: an object that does not parse still concerns its neighbours.
@@ -27,18 +27,18 @@ def concerned(manifest: Manifest, world: World) -> set[Key]:
             if monitor := label(manifest, names.MONITOR):
                 found.add(Key(DriftMonitor.kind_name, key.namespace, monitor))
                 # Every other monitor of the model waits until this retraining is over.
-                model = str(dig(manifest, "spec", "modelName"))
+                model = str(get_path(manifest, "spec", "modelName"))
                 found |= _watching(
                     world,
                     _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name"),
                 )
             found |= _templated(world, key)
         case "ModelVersion":
-            model = str(dig(manifest, "spec", "modelName"))
+            model = str(get_path(manifest, "spec", "modelName"))
             services = _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name")
             found = services | _watching(world, services)
         case "InferenceService":
-            model = str(dig(manifest, "spec", "model", "name"))
+            model = str(get_path(manifest, "spec", "model", "name"))
             found = _referring(world, ModelVersion.kind_name, key.namespace, model, "spec", "modelName")
             found |= _watching(world, {key})
             path = ("spec", "source", "predictions", "inferenceServiceRef", "name")
@@ -73,4 +73,4 @@ def _watching(world: World, services: set[Key]) -> set[Key]:
     }
 
 
-__all__ = ["concerned"]
+__all__ = ["dependents"]

@@ -17,7 +17,7 @@ KIND_TYPES: dict[str, type[AnyResource]] = {
 Kind = TypeVar("Kind", Dataset, TrainingJob, ModelVersion, InferenceService, DriftMonitor)
 
 
-class UnreadableError(Exception):
+class InvalidObjectError(Exception):
     """An object of ours does not parse; only that object is concerned."""
 
 
@@ -28,10 +28,10 @@ def read(kind: type[Kind], manifest: Manifest) -> Kind:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UnreadableError(f"{where}: {first['msg']}") from error
+        raise InvalidObjectError(f"{where}: {first['msg']}") from error
 
 
-def look(kind: type[Kind], world: World, key: Key) -> Kind | None:
+def get_or_none(kind: type[Kind], world: World, key: Key) -> Kind | None:
     """The object under `key`, read once for each change of it; raises UnreadableError, None where there is none."""
     known = world.values.get(key)
     if known is not None:
@@ -44,24 +44,24 @@ def look(kind: type[Kind], world: World, key: Key) -> Kind | None:
     return value
 
 
-def find(kind: type[Kind], world: World, namespace: str, name: str) -> Kind | None:
+def get_by_name(kind: type[Kind], world: World, namespace: str, name: str) -> Kind | None:
     """The object by name; None where there is none, or none that can be read."""
     try:
-        return look(kind, world, Key(kind.kind_name, namespace, name))
-    except UnreadableError:
+        return get_or_none(kind, world, Key(kind.kind_name, namespace, name))
+    except InvalidObjectError:
         return None
 
 
-def every(kind: type[Kind], world: World, manifests: Iterable[Manifest]) -> list[Kind]:
+def all_of(kind: type[Kind], world: World, manifests: Iterable[Manifest]) -> list[Kind]:
     """Those of `manifests` that can be read: a neighbour that cannot disturbs nobody."""
     found = (
-        find(kind, world, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
+        get_by_name(kind, world, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
         for manifest in manifests
     )
     return [value for value in found if value is not None]
 
 
-def is_leaving(manifest: Manifest | None) -> bool:
+def is_being_deleted(manifest: Manifest | None) -> bool:
     return manifest is not None and bool(manifest["metadata"].get("deletionTimestamp"))
 
 
@@ -78,7 +78,7 @@ def annotation(manifest: Manifest, name: str) -> str:
     return str((manifest["metadata"].get("annotations") or {}).get(name, ""))
 
 
-def dig(manifest: Any, *path: str) -> Any:
+def get_path(manifest: Any, *path: str) -> Any:
     """The value at `path`, or None where the path breaks off."""
     for part in path:
         if not isinstance(manifest, dict):
@@ -88,12 +88,12 @@ def dig(manifest: Any, *path: str) -> Any:
 
 
 def is_ready(pod: Manifest) -> bool:
-    conditions = dig(pod, "status", "conditions") or ()
+    conditions = get_path(pod, "status", "conditions") or ()
     return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
 
 
 def base_url(pod: Manifest) -> str:
-    address = dig(pod, "status", "podIP")
+    address = get_path(pod, "status", "podIP")
     if not address:
         return ""
     return f"http://[{address}]:{SERVING_PORT}" if ":" in address else f"http://{address}:{SERVING_PORT}"

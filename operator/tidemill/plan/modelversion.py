@@ -7,12 +7,12 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from tidemill.api import InferenceService, ModelVersion
-from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
 from tidemill.api.modelversion import Approver, ModelVersionStatus, Quarantine, ServedBy
 from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.plan import gates, unsupported
-from tidemill.plan.lookup import every
+from tidemill.plan.lookup import all_of
 from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
@@ -65,7 +65,7 @@ def _number(version: ModelVersion, world: World) -> int:
     if version.status.version is not None:
         return version.status.version
     named = world.referring(ModelVersion.kind_name, version.namespace, ("spec", "modelName"), version.spec.model_name)
-    others = [other for other in every(ModelVersion, world, named) if other.name != version.name]
+    others = [other for other in all_of(ModelVersion, world, named) if other.name != version.name]
     number = 0
     for other in sorted(others, key=_made):
         if _made(other) < _made(version):
@@ -96,11 +96,11 @@ def _approvers(version: ModelVersion) -> tuple[str, ...]:
     return tuple(dict.fromkeys(user for user in agreed if user != starter))
 
 
-def _said(version: ModelVersion, passed: bool, quarantine: Quarantine | None) -> list[Said]:
+def _said(version: ModelVersion, passed: bool, quarantine: Quarantine | None) -> list[PendingCondition]:
     approval = version.spec.approval
     approvers = _approvers(version)
     rejections = [decision for decision in approval.decisions if decision.verdict == "Rejected"]
-    said: list[Said] = []
+    said: list[PendingCondition] = []
     if version.spec.lineage.training_job:
         said.append(
             true(
@@ -146,7 +146,7 @@ def _served_by(version: ModelVersion, world: World) -> tuple[ServedBy, ...]:
     named = world.referring(
         InferenceService.kind_name, version.namespace, ("spec", "model", "name"), version.spec.model_name
     )
-    for service in every(InferenceService, world, named):
+    for service in all_of(InferenceService, world, named):
         if service.status.stable and service.status.stable.version == version.name:
             served.append(ServedBy(inference_service=service.name, role="Stable"))
         elif service.status.candidate and service.status.candidate.version == version.name:

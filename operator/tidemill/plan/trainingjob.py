@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidemill.api import Dataset, InferenceService, ModelVersion, TrainingJob
-from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
 from tidemill.api.durations import seconds
 from tidemill.api.trainingjob import Best, PinnedRevision, PinnedVersion, RunProgress, TrainingJobStatus
 from tidemill.children import jobs, names, versions
@@ -21,7 +21,7 @@ from tidemill.contract.reports import Trained
 from tidemill.contract.serving import VersionOrder
 from tidemill.plan import gates, unsupported
 from tidemill.plan.driftmonitor.retraining.history import cause_of
-from tidemill.plan.lookup import every, find, is_ours
+from tidemill.plan.lookup import all_of, get_by_name, is_ours
 from tidemill.plan.runs.attempts import Progress, advance, outdated
 from tidemill.plan.types import Notice, Plan, Retirement
 from tidemill.plan.world import Key, World
@@ -81,7 +81,7 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
 def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetime) -> Plan:
     """Pin the revision, and the version in service to compare with."""
     reference = job.spec.dataset
-    dataset = find(Dataset, world, job.namespace, reference.name)
+    dataset = get_by_name(Dataset, world, job.namespace, reference.name)
     if dataset is None:
         message = f"there is no Dataset {reference.name!r} in this namespace; create it and the run starts by itself"
         return _waiting(job, status, message, now)
@@ -121,13 +121,13 @@ def _waiting(job: TrainingJob, status: TrainingJobStatus, message: str, now: dat
 def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
     """The version of this model in service: of the service whose rows are learnt from, else of the first by name."""
     named = world.referring(InferenceService.kind_name, job.namespace, ("spec", "model", "name"), job.spec.model_name)
-    services = every(InferenceService, world, named)
+    services = all_of(InferenceService, world, named)
     wanted = job.spec.served_rows.inference_service if job.spec.served_rows else ""
     services.sort(key=lambda service: (service.name != wanted, service.name))
     for service in services:
         if service.status.stable is None:
             continue
-        version = find(ModelVersion, world, job.namespace, service.status.stable.version)
+        version = get_by_name(ModelVersion, world, job.namespace, service.status.stable.version)
         if version is not None:
             return PinnedVersion(name=version.name, digest=version.spec.artifact.digest, uri=version.spec.artifact.uri)
     return None
@@ -211,7 +211,7 @@ def _best(job: TrainingJob, trained: Trained, holdout: dict[str, float]) -> Best
     return Best(trial=search.trial, parameters=parameters, objective=search.score, metrics=holdout)
 
 
-def _said(job: TrainingJob, progress: Progress) -> list[Said]:
+def _said(job: TrainingJob, progress: Progress) -> list[PendingCondition]:
     failure, run = progress.failure, progress.run
     if failure is None and run.queued:
         return [false("Ready", Reason.QUEUED, run.message), true("Suspended", Reason.QUEUED, run.message)]
@@ -229,12 +229,14 @@ def _said(job: TrainingJob, progress: Progress) -> list[Said]:
     ]
 
 
-def _kept(status: TrainingJobStatus, *, complete: bool = False) -> list[Said]:
+def _kept(status: TrainingJobStatus, *, complete: bool = False) -> list[PendingCondition]:
     """What a run that is over says for ever."""
     if complete or status.model_version or status.is_true("Complete"):
         message = f"published {status.model_version}"
         return [true("Ready", Reason.SUCCEEDED, message), true("Complete", Reason.SUCCEEDED, message)]
-    return [Said(type=c.type, status=c.status, reason=c.reason, message=c.message) for c in status.conditions]
+    return [
+        PendingCondition(type=c.type, status=c.status, reason=c.reason, message=c.message) for c in status.conditions
+    ]
 
 
 def _running(job: TrainingJob, world: World) -> tuple[Retirement, ...]:
@@ -248,7 +250,9 @@ def _running(job: TrainingJob, world: World) -> tuple[Retirement, ...]:
     )
 
 
-def _settled(job: TrainingJob, status: TrainingJobStatus, said: list[Said], now: datetime) -> TrainingJobStatus:
+def _settled(
+    job: TrainingJob, status: TrainingJobStatus, said: list[PendingCondition], now: datetime
+) -> TrainingJobStatus:
     generation = job.metadata.generation
     return status.model_copy(
         update={

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tidemill.api import AnyResource, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
-from tidemill.api.conditions import Reason, Said, Status, false, true
+from tidemill.api.conditions import PendingCondition, Reason, Status, false, true
 from tidemill.api.dataset import DatasetSpec
 from tidemill.api.modelversion import Gate
 from tidemill.plan.types import Notice
@@ -274,7 +274,7 @@ LIMITS: Final[dict[str, tuple[Limit, ...]]] = {
 }
 
 
-def refusal(resource: AnyResource) -> tuple[Said, ...]:
+def refusal(resource: AnyResource) -> tuple[PendingCondition, ...]:
     """What is said of an object that asks for something this version does not do; nothing where all of it is done."""
     hits = [limit for limit in LIMITS[resource.kind_name] if limit.is_asked(resource.spec)]
     if not hits:
@@ -283,13 +283,13 @@ def refusal(resource: AnyResource) -> tuple[Said, ...]:
     return false("Ready", Reason.UNSUPPORTED, message), true("Stalled", Reason.UNSUPPORTED, message)
 
 
-def instead(refused: tuple[Said, ...], said: list[Said]) -> list[Said]:
+def instead(refused: tuple[PendingCondition, ...], said: list[PendingCondition]) -> list[PendingCondition]:
     """What else is true of the object, with the refusal in place of whatever sums it up."""
     summary = {"Ready", "Reconciling", "Stalled"}
     return [*refused, *(statement for statement in said if statement.type not in summary)] if refused else said
 
 
-def notices(before: Status, refused: tuple[Said, ...]) -> tuple[Notice, ...]:
+def notices(before: Status, refused: tuple[PendingCondition, ...]) -> tuple[Notice, ...]:
     """An Event when the refusal is new."""
     ready = before.condition("Ready")
     if not refused or (ready is not None and ready.message == refused[0].message):

@@ -8,12 +8,12 @@ from typing import Any, get_args, get_origin
 import pytest
 
 from api.crds.server import BY_KIND, Manifest, Server, around, least, put
-from tidemill.api.base import Model, Rule
+from tidemill.api.base import Rule, WireModel
 from tidemill.api.crds import NAME_RULE, model_of, schema
 from tidemill.api.structural import nodes
 
 
-def declared(model: type[Model], path: str) -> Iterator[tuple[str, Rule]]:
+def declared(model: type[WireModel], path: str) -> Iterator[tuple[str, Rule]]:
     """Every rule of `model` and of the models within it, with the place where it stands."""
     yield from ((path, rule) for rule in vars(model).get("rules", ()))
     for name, field in model.model_fields.items():
@@ -21,9 +21,9 @@ def declared(model: type[Model], path: str) -> Iterator[tuple[str, Rule]]:
             yield from declared(inner, f"{path}.{field.alias or name}{step}")
 
 
-def models(annotation: Any, step: str = "") -> Iterator[tuple[type[Model], str]]:
+def models(annotation: Any, step: str = "") -> Iterator[tuple[type[WireModel], str]]:
     """The models within a field's type, and the step from the field to them."""
-    if isinstance(annotation, type) and issubclass(annotation, Model):
+    if isinstance(annotation, type) and issubclass(annotation, WireModel):
         yield annotation, step
     for argument in get_args(annotation):
         yield from models(argument, "[]" if get_origin(annotation) is tuple else step)

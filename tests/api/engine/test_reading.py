@@ -15,12 +15,12 @@ from cluster import Plane
 from tidemill.api import API_VERSION
 from tidemill.children import names
 from tidemill.engine import errors
-from tidemill.engine.apply import Cluster
-from tidemill.engine.cache import Store
+from tidemill.engine.apply import Applier
+from tidemill.engine.cache import ClusterCache
 from tidemill.engine.client import Client
 from tidemill.engine.connection import connect
 from tidemill.engine.kinds import BY_KIND, WATCHED, Watched
-from tidemill.engine.rate_limit import Budget
+from tidemill.engine.rate_limit import RateLimiter
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Key, Manifest, World, key_of
 
@@ -43,16 +43,16 @@ CHILDREN = pytest.mark.parametrize("watched", [one for one in READ if not one.ou
 
 
 @pytest.fixture
-def store() -> Store:
+def store() -> ClusterCache:
     """Knows what it is told, and nobody watches for it."""
-    return Store(World(), lambda _manifest, _world: set(), time.monotonic)
+    return ClusterCache(World(), lambda _manifest, _world: set(), time.monotonic)
 
 
 @pytest.fixture
-async def cluster(plane: Plane, store: Store) -> AsyncIterator[Cluster]:
+async def cluster(plane: Plane, store: ClusterCache) -> AsyncIterator[Applier]:
     """The engine's hands, and nothing that tells them what the cluster holds."""
     async with connect(str(plane.kubeconfig)).session() as session:
-        yield Cluster(Client(session, Budget(100.0, 100, time.monotonic)), store, lambda _keys: None)
+        yield Applier(Client(session, RateLimiter(100.0, 100, time.monotonic)), store, lambda _keys: None)
 
 
 def reads(plane: Plane, key: Key, watched: Watched) -> int:
@@ -66,7 +66,7 @@ def reads(plane: Plane, key: Key, watched: Watched) -> int:
 
 @OURS
 async def test_a_status_that_was_decided_on_something_old_is_not_written_but_looked_at(
-    watched: Watched, cluster: Cluster, kube: Kube, plane: Plane
+    watched: Watched, cluster: Applier, kube: Kube, plane: Plane
 ) -> None:
     old = kube.create(
         {"apiVersion": watched.api_version, "kind": watched.kind, "metadata": {"name": "iris"}, "spec": {}}
@@ -105,7 +105,7 @@ def child(watched: Watched, namespace: str, image: str) -> Manifest:
 
 @CHILDREN
 async def test_an_object_that_is_in_the_way_is_looked_at_and_left_alone(
-    watched: Watched, cluster: Cluster, kube: Kube, plane: Plane
+    watched: Watched, cluster: Applier, kube: Kube, plane: Plane
 ) -> None:
     theirs = child(watched, kube.namespace, "theirs")
     path = watched.path(kube.namespace)
@@ -122,7 +122,7 @@ async def test_an_object_that_is_in_the_way_is_looked_at_and_left_alone(
     assert found["metadata"]["labels"] == {"app": "theirs"}
 
 
-def listed(store: Store, owner: Manifest) -> None:
+def listed(store: ClusterCache, owner: Manifest) -> None:
     """What the first look of a new life learns of an owner."""
     listing = store.begin("Dataset", None)
     store.listed(listing, [owner], expected=True)
@@ -138,7 +138,7 @@ ENDS = pytest.mark.parametrize("end", ["gone", "made anew", "leaving"])
     ["the child was seen to go", "the owner says that it was ready", "the owner was listed before the child went"],
 )
 async def test_what_went_with_its_owner_is_not_made_anew_by_whoever_has_not_heard_of_it(
-    end: str, doubt: str, store: Store, cluster: Cluster, kube: Kube, plane: Plane
+    end: str, doubt: str, store: ClusterCache, cluster: Applier, kube: Kube, plane: Plane
 ) -> None:
     finalizers = ["example.com/held"] if end == "leaving" else []
     new = {
@@ -177,7 +177,7 @@ async def test_what_went_with_its_owner_is_not_made_anew_by_whoever_has_not_hear
 
 
 async def test_nothing_is_made_for_a_spec_that_is_another_one_by_now(
-    store: Store, cluster: Cluster, kube: Kube
+    store: ClusterCache, cluster: Applier, kube: Kube
 ) -> None:
     owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
     kube.patch("Dataset", "iris", {"status": {"conditions": [READY]}}, "status")
@@ -194,7 +194,7 @@ async def test_nothing_is_made_for_a_spec_that_is_another_one_by_now(
 
 
 async def test_what_went_while_its_owner_stays_is_made_anew_after_one_look(
-    store: Store, cluster: Cluster, kube: Kube, plane: Plane
+    store: ClusterCache, cluster: Applier, kube: Kube, plane: Plane
 ) -> None:
     owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
     wanted = service(owner, 0)
@@ -214,7 +214,7 @@ async def test_what_went_while_its_owner_stays_is_made_anew_after_one_look(
 
 
 async def test_an_owner_that_a_new_life_has_listed_is_looked_at_once_before_it_gets_a_child(
-    store: Store, cluster: Cluster, kube: Kube, plane: Plane
+    store: ClusterCache, cluster: Applier, kube: Kube, plane: Plane
 ) -> None:
     owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
     listed(store, owner)
@@ -237,14 +237,16 @@ class Contended(Client):
         return await super().delete(key, uid=uid)
 
 
-async def test_a_delete_that_met_somebody_elses_write_is_not_given_up(store: Store, kube: Kube, plane: Plane) -> None:
+async def test_a_delete_that_met_somebody_elses_write_is_not_given_up(
+    store: ClusterCache, kube: Kube, plane: Plane
+) -> None:
     owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
     child = kube.create(service(owner, 0))
     store.confirm(child)
     retirement = Retirement(key_of(child), child["metadata"]["uid"], "surplus")
     async with connect(str(plane.kubeconfig)).session() as session:
-        client = Contended(session, Budget(100.0, 100, time.monotonic))
-        cluster = Cluster(client, store, lambda _keys: None)
+        client = Contended(session, RateLimiter(100.0, 100, time.monotonic))
+        cluster = Applier(client, store, lambda _keys: None)
 
         with pytest.raises(errors.Conflict):
             await cluster.retire(retirement, key_of(owner))
@@ -254,7 +256,7 @@ async def test_a_delete_that_met_somebody_elses_write_is_not_given_up(store: Sto
 
 
 async def test_whoever_has_taken_the_name_meanwhile_is_seen_and_left_alone(
-    store: Store, cluster: Cluster, kube: Kube
+    store: ClusterCache, cluster: Applier, kube: Kube
 ) -> None:
     owner = kube.create({"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "iris"}, "spec": {}})
     old = kube.create(service(owner, 0))

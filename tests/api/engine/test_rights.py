@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cluster import Plane
-from tidemill.engine.kinds import Rule, access_rules, leader_rules
+from tidemill.engine.kinds import PolicyRule, access_rules, leader_rules
 
 from .conftest import Kube, Operator, children, client, eventually
 
@@ -20,7 +20,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNT = "system:serviceaccount:default:operator"
 
 
-def rule(of: Rule) -> dict[str, Any]:
+def rule(of: PolicyRule) -> dict[str, Any]:
     return {"apiGroups": [of.group], "resources": [of.resource], "verbs": list(of.verbs)}
 
 

@@ -9,7 +9,7 @@ import pytest
 from cluster import Plane
 from tidemill.engine.client import Client
 from tidemill.engine.connection import connect
-from tidemill.engine.rate_limit import Budget
+from tidemill.engine.rate_limit import RateLimiter
 
 from .conftest import Kube
 
@@ -33,6 +33,6 @@ async def test_an_apply_leaves_a_text_as_it_is(text: str, plane: Plane, kube: Ku
     }
 
     async with connect(str(plane.kubeconfig)).session() as session:
-        kept = await Client(session, Budget(100.0, 100, time.monotonic)).apply(service, force=True)
+        kept = await Client(session, RateLimiter(100.0, 100, time.monotonic)).apply(service, force=True)
 
     assert {"tidemill.dev/order": text} == kept["metadata"]["annotations"]

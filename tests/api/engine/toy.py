@@ -20,7 +20,7 @@ from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.engine.client import Client
 from tidemill.engine.settings import Settings
-from tidemill.plan.lookup import UnreadableError
+from tidemill.plan.lookup import InvalidObjectError
 from tidemill.plan.types import Answers, Mark, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World, key_of
 
@@ -31,7 +31,7 @@ class Toy:
     def questions(self, key: Key, world: World) -> Question | None:
         return None
 
-    def concerned(self, manifest: Manifest, world: World) -> set[Key]:
+    def dependents(self, manifest: Manifest, world: World) -> set[Key]:
         owner = (manifest["metadata"].get("labels") or {}).get(names.OWNER_NAME)
         return {Key("Dataset", manifest["metadata"]["namespace"], owner)} if owner else set()
 
@@ -43,7 +43,7 @@ class Toy:
             return None
         spec, metadata = manifest["spec"], manifest["metadata"]
         if not isinstance(spec.get("services", 0), int):
-            raise UnreadableError("spec.services: not a number")
+            raise InvalidObjectError("spec.services: not a number")
         if spec.get("bug"):
             raise RuntimeError("the planner has a bug")
         wanted = [service(manifest, number) for number in range(spec.get("services", 0))]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def main(reference: str, current: str, out: str) -> None:
-    from tidemill.runtime.process.allocator import give_back_soon
+    from tidemill.runtime.process.allocator import release_memory_soon
 
-    give_back_soon()  # as the command does
+    release_memory_soon()  # as the command does
     from tidemill.runtime.monitor.statistics.comparison import compare
     from tidemill.runtime.profile.files import profile_file
 

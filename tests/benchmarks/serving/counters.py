@@ -26,7 +26,7 @@ import pyarrow as pa
 from tidemill.contract.serving import ServeOrder, VersionOrder
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.profile import ProfiledColumn, profile_table
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 SIDES = ("rows only", "counted")
 
@@ -47,7 +47,7 @@ def main() -> None:
 def measure(chosen: argparse.Namespace, name: str, scratch: Path) -> None:
     """Load both sides in turns, and print."""
     model = models.write(name, scratch / "model" / "1")
-    store = Store.open(f"file://{scratch}/store")
+    store = ObjectStore.open(f"file://{scratch}/store")
     signature = Signature.from_json((model / "signature.json").read_bytes())
     commands = {side: _command(side, model, store, signature, scratch) for side in SIDES}
     rows = np.random.default_rng(7).normal(size=(chosen.rows, models.FEATURES)).round(6)
@@ -80,7 +80,7 @@ def measure(chosen: argparse.Namespace, name: str, scratch: Path) -> None:
     )
 
 
-def _command(side: str, model: Path, store: Store, signature: Signature, scratch: Path) -> list[str]:
+def _command(side: str, model: Path, store: ObjectStore, signature: Signature, scratch: Path) -> list[str]:
     files: dict[str, bytes | Path] = {
         file.name: file.read_bytes() for file in model.iterdir() if file.name != "model.joblib"
     }

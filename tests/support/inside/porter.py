@@ -5,9 +5,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
-STORE = Store.from_files()
+STORE = ObjectStore.from_files()
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from tidemill.api import KINDS
-from tidemill.api.base import Model, Quantities, Rule, Scalar
+from tidemill.api.base import Quantities, Rule, Scalar, WireModel
 from tidemill.api.crds import model_of
 from tidemill.api.structural import MOMENT_PATTERN, UnfitModel, nodes, structural
 from tidemill.api.tuning import Choices
@@ -19,7 +19,7 @@ EVERY_SPEC_AND_STATUS = [
 ]
 
 
-class Boat(Model):
+class Boat(WireModel):
     """Something that floats."""
 
     list_key: ClassVar[str] = "name"
@@ -32,7 +32,7 @@ class Boat(Model):
     rules: ClassVar[tuple[Rule, ...]] = (Rule("self.seats < 9", "it would sink", accepts={}, rejects={}),)
 
 
-class Harbour(Model):
+class Harbour(WireModel):
     """Where boats lie."""
 
     depth: float = Field(gt=0)
@@ -143,7 +143,7 @@ def test_a_scalar_cannot_be_an_object_or_an_array() -> None:
 
 
 def test_every_list_string_and_map_needs_a_bound() -> None:
-    class Loose(Model):
+    class Loose(WireModel):
         """Unbounded."""
 
         text: str
@@ -162,7 +162,7 @@ def test_every_list_string_and_map_needs_a_bound() -> None:
 
 
 def test_a_field_without_a_word_is_refused() -> None:
-    class Silent(Model):
+    class Silent(WireModel):
         """Says nothing of its field."""
 
         depth: int
@@ -172,7 +172,7 @@ def test_a_field_without_a_word_is_refused() -> None:
 
 
 def test_a_union_of_objects_is_refused_with_the_remedy() -> None:
-    class Torn(Model):
+    class Torn(WireModel):
         """This or that."""
 
         either: Boat | Quantities
@@ -183,7 +183,7 @@ def test_a_union_of_objects_is_refused_with_the_remedy() -> None:
 
 
 def test_a_pair_is_refused() -> None:
-    class Pair(Model):
+    class Pair(WireModel):
         """Two."""
 
         both: tuple[int, int]

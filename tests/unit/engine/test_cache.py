@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.engine.cache import Store
+from tidemill.engine.cache import ClusterCache
 from tidemill.plan.world import Key, Manifest, World, key_of
 
 IRIS = Key("Dataset", "science", "iris")
@@ -48,12 +48,12 @@ def owners(manifest: Manifest, world: World) -> set[Key]:
     return {Key("Dataset", "science", manifest["metadata"]["labels"]["owner"]), Key("Forged", "science", "kind")}
 
 
-def make() -> tuple[Store, Clock]:
+def make() -> tuple[ClusterCache, Clock]:
     clock = Clock()
-    return Store(World(), owners, clock), clock
+    return ClusterCache(World(), owners, clock), clock
 
 
-def known_version(store: Store, key: Key = IRIS) -> str | None:
+def known_version(store: ClusterCache, key: Key = IRIS) -> str | None:
     found = store.world.get(*key)
     return found["metadata"]["resourceVersion"] if found else None
 

@@ -47,7 +47,7 @@ async def test_an_event_that_a_handler_fails_on_does_not_end_the_watch(
     monkeypatch.setattr(watching, "infinite_watch", watch)
     processor = functools.partial(print, registry=registry)
 
-    await kopf_watch.feed(
+    await kopf_watch.watch_kind(
         settings=kopf_watch.settings(),
         resource=JOBS,
         namespace=None,

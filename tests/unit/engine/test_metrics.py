@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidemill.engine import metrics
-from tidemill.engine.transitions import Milestone
+from tidemill.engine.transitions import Transition
 from tidemill.plan.world import Key, World
 
 
@@ -18,7 +18,7 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
 
 
 def test_the_counters_of_an_object_go_with_it() -> None:
-    metrics.count(Milestone("rollouts_total", ("science", "leaving", "Promoted")))
+    metrics.count(Transition("rollouts_total", ("science", "leaving", "Promoted")))
     assert 'tidemill_rollouts_total{namespace="science",outcome="Promoted",service="leaving"} 1.0' in page()
 
     metrics.forget(Key("InferenceService", "science", "leaving"))
@@ -28,7 +28,7 @@ def test_the_counters_of_an_object_go_with_it() -> None:
 
 def test_forgetting_an_object_leaves_its_namesakes_alone() -> None:
     for namespace in ("science", "business"):
-        metrics.count(Milestone("rollouts_total", (namespace, "twin", "Promoted")))
+        metrics.count(Transition("rollouts_total", (namespace, "twin", "Promoted")))
 
     metrics.forget(Key("InferenceService", "science", "twin"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidemill.engine.rate_limit import Budget
+from tidemill.engine.rate_limit import RateLimiter
 
 
 class Clock:
@@ -14,14 +14,14 @@ class Clock:
 
 
 def test_a_burst_is_free_and_what_follows_keeps_the_rate() -> None:
-    budget = Budget(rate=10, burst=3, clock=Clock())
+    budget = RateLimiter(rate=10, burst=3, clock=Clock())
 
     assert [round(budget.reserve(), 6) for _ in range(5)] == [0.0, 0.0, 0.0, 0.1, 0.2]
 
 
 def test_a_quiet_time_fills_the_reserve_but_no_further() -> None:
     clock = Clock()
-    budget = Budget(rate=10, burst=2, clock=clock)
+    budget = RateLimiter(rate=10, burst=2, clock=clock)
     for _ in range(2):
         budget.reserve()
     clock.now = 100.0
@@ -31,7 +31,7 @@ def test_a_quiet_time_fills_the_reserve_but_no_further() -> None:
 
 def test_everyone_waits_while_the_server_wants_to_be_left_alone() -> None:
     clock = Clock()
-    budget = Budget(rate=10, burst=3, clock=clock)
+    budget = RateLimiter(rate=10, burst=3, clock=clock)
     budget.pause(5)
     assert budget.reserve() == 5.0
     clock.now = 5.0

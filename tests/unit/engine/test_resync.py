@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tidemill.engine import errors, resync
-from tidemill.engine.cache import Store
+from tidemill.engine.cache import ClusterCache
 from tidemill.engine.client import Client
 from tidemill.engine.resync import Resync
 from tidemill.plan.world import World
@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def begun(lists: Lists) -> tuple[Resync, asyncio.Task[None]]:
-    store = Store(World(), lambda _manifest, _world: set(), time.monotonic)
+    store = ClusterCache(World(), lambda _manifest, _world: set(), time.monotonic)
     made = Resync(lists, store, lambda _keys, _urgent: None, namespaces=(), chance=lambda: 0.5)
     return made, asyncio.create_task(made.keep_looking())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidemill.engine.metrics import BY_NAME
-from tidemill.engine.status_metrics import Sample, samples
+from tidemill.engine.status_metrics import MetricSample, samples
 from tidemill.plan.world import Manifest, World
 
 DIGEST = "sha256:" + "1" * 64
@@ -76,7 +76,7 @@ def test_a_malformed_status_is_left_out_and_disturbs_no_other() -> None:
         {"lastRun": 5, "retraining": []},
         {"checks": [5, {"value": "high"}]},
     ):
-        found: list[Sample] = list(samples(World([make("DriftMonitor", broken)])))
+        found: list[MetricSample] = list(samples(World([make("DriftMonitor", broken)])))
 
         assert ("world_objects", ("DriftMonitor",), 1.0) in found
         assert not [sample for sample in found if sample.name == "drift_score"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidemill.engine.transitions import milestones
+from tidemill.engine.transitions import transitions
 from tidemill.plan.world import Key
 
 
 def ended(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    return [tuple(one) for one in milestones(Key(kind, "science", "iris"), before, after)]
+    return [tuple(one) for one in transitions(Key(kind, "science", "iris"), before, after)]
 
 
 PROMOTED = {"version": "iris-2", "outcome": "Promoted", "at": "2026-01-02T00:00:00Z"}
@@ -57,6 +57,6 @@ def test_a_retraining_that_is_held_back_is_counted_when_it_begins_to_be_and_only
     held = {"retraining": {"due": ["Drift"], "blocked": ["DataQuality", "CoolingDown"]}}
 
     expected = {("science", "iris", "DataQuality"), ("science", "iris", "CoolingDown")}
-    assert expected == {milestone.labels for milestone in milestones(key, idle, held)}
-    assert [] == list(milestones(key, held, held))
-    assert [] == list(milestones(key, {}, idle))
+    assert expected == {milestone.labels for milestone in transitions(key, idle, held)}
+    assert [] == list(transitions(key, held, held))
+    assert [] == list(transitions(key, {}, idle))

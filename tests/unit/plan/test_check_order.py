@@ -9,7 +9,7 @@ import pytest
 
 from stories import script
 from stories.openings import in_service
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 from tidemill.children import names
 
 UNSAID: dict[str, Any] = {"minimumSamples": 100, "minimumLabels": 50}
@@ -17,7 +17,7 @@ UNSAID: dict[str, Any] = {"minimumSamples": 100, "minimumLabels": 50}
 
 def told(minutes: int = 4, **spec: Any) -> dict[str, Any]:
     """The newest order of a check, once a monitor with this spec has watched since 09:01."""
-    theatre = Theatre()
+    theatre = FakeCluster()
     in_service(theatre)
     theatre.apply(script.monitor(**spec))
     theatre.run(minutes=minutes, seconds=30)

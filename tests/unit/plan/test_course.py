@@ -9,8 +9,8 @@ from tidemill.api.inferenceservice import InferenceServiceStatus
 from tidemill.api.modelversion import Quarantine
 from tidemill.children import names
 from tidemill.plan.inferenceservice.lifecycle import decide
-from tidemill.plan.inferenceservice.observed import Seen
-from tidemill.plan.inferenceservice.selection import choose
+from tidemill.plan.inferenceservice.observed import ServiceState
+from tidemill.plan.inferenceservice.selection import select
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 REJECTED = Quarantine(reason="quality", message="quality: 0.7 is 0.2 worse", since=NOW)
@@ -66,15 +66,15 @@ def deployment(of: str) -> dict[str, Any]:
     return {"metadata": {"name": "fraud", "labels": {names.MODEL_VERSION: of}}, "spec": {"replicas": 1}}
 
 
-def seen(*versions: ModelVersion) -> Seen:
-    return Seen(deployment("v1"), deployment("v3"), (), versions)
+def seen(*versions: ModelVersion) -> ServiceState:
+    return ServiceState(deployment("v1"), deployment("v3"), (), versions)
 
 
 def test_a_rejection_whose_mark_was_written_but_not_its_status_is_still_a_rollback() -> None:
     marked = version("v3", 3, **{names.QUARANTINE: REJECTED.model_dump_json(by_alias=True)})
     sight = seen(version("v1", 1), marked)
 
-    course = decide(service("v3"), sight, choose(service("v3"), sight), NOW, ())
+    course = decide(service("v3"), sight, select(service("v3"), sight), NOW, ())
 
     assert course.ended is not None
     assert ("RolledBack", "quality", REJECTED.message) == (
@@ -89,7 +89,7 @@ def test_an_older_version_does_not_supersede_one_that_was_rejected() -> None:
     marked = version("v3", 3, **{names.QUARANTINE: REJECTED.model_dump_json(by_alias=True)})
     sight = seen(version("v1", 1), version("v2", 2), marked)
 
-    course = decide(service("v3"), sight, choose(service("v3"), sight), NOW, ())
+    course = decide(service("v3"), sight, select(service("v3"), sight), NOW, ())
 
     assert course.ended is not None
     assert "RolledBack" == course.ended.outcome
@@ -98,7 +98,7 @@ def test_an_older_version_does_not_supersede_one_that_was_rejected() -> None:
 def test_a_candidate_that_is_no_longer_wanted_is_withdrawn() -> None:
     sight = seen(version("v1", 1))
 
-    course = decide(service("v3"), sight, choose(service("v3"), sight), NOW, ())
+    course = decide(service("v3"), sight, select(service("v3"), sight), NOW, ())
 
     assert course.ended is not None
     assert ("Superseded", "Withdrawn") == (course.ended.outcome, course.ended.reason)
@@ -106,27 +106,27 @@ def test_a_candidate_that_is_no_longer_wanted_is_withdrawn() -> None:
 
 def test_a_promotion_that_was_recorded_is_not_recorded_again_when_its_candidate_is_still_there() -> None:
     promoted = {"version": "v3", "outcome": "Promoted", "startedAt": "2026-01-05T08:00:00Z", "at": NOW.isoformat()}
-    sight = Seen(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
+    sight = ServiceState(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
     after = at_rest(history=[promoted])
 
-    course = decide(after, sight, choose(after, sight), NOW, ())
+    course = decide(after, sight, select(after, sight), NOW, ())
 
     assert (None, None, True) == (course.ended, course.rollout, course.retire_candidate)
 
 
 def test_a_promotion_whose_status_was_lost_is_carried_on() -> None:
-    sight = Seen(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
+    sight = ServiceState(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
 
-    course = decide(at_rest(), sight, choose(at_rest(), sight), NOW, ())
+    course = decide(at_rest(), sight, select(at_rest(), sight), NOW, ())
 
     assert course.rollout is not None
     assert ("Promoting", "v3") == (course.rollout.phase, course.rollout.version)
 
 
 def test_a_service_of_a_candidate_whose_deployment_is_gone_is_removed_too() -> None:
-    sight = Seen(deployment("v3"), None, (), (version("v3", 3),))
+    sight = ServiceState(deployment("v3"), None, (), (version("v3", 3),))
 
-    assert decide(at_rest(), sight, choose(at_rest(), sight), NOW, ()).retire_candidate
+    assert decide(at_rest(), sight, select(at_rest(), sight), NOW, ()).retire_candidate
 
 
 def deployed_at(of: str, moment: str) -> dict[str, Any]:
@@ -136,11 +136,11 @@ def deployed_at(of: str, moment: str) -> dict[str, Any]:
 
 def test_a_candidate_that_no_status_speaks_of_stays_until_everything_must_have_been_seen() -> None:
     service = at_rest(stable={"version": "v1", "digest": "sha256:" + "1" * 64})
-    just_made = Seen(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
+    just_made = ServiceState(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
     of_old = replace(just_made, candidate=deployed_at("v3", "2026-01-05T08:59:20Z"))
 
-    first = decide(service, just_made, choose(service, just_made), NOW, ())
-    later = decide(service, of_old, choose(service, of_old), NOW, ())
+    first = decide(service, just_made, select(service, just_made), NOW, ())
+    later = decide(service, of_old, select(service, of_old), NOW, ())
 
     assert (False, 20.0) == (first.retire_candidate, first.wake)
     assert (True, None) == (later.retire_candidate, later.wake)
@@ -154,6 +154,6 @@ def test_a_candidate_whose_end_is_on_record_goes_at_once() -> None:
         "at": "2026-01-05T08:59:55Z",
     }
     service = at_rest(stable={"version": "v1", "digest": "sha256:" + "1" * 64}, history=[ended])
-    sight = Seen(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
+    sight = ServiceState(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
 
-    assert decide(service, sight, choose(service, sight), NOW, ()).retire_candidate
+    assert decide(service, sight, select(service, sight), NOW, ()).retire_candidate

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from stories import script
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 from tidemill.api.conditions import Reason
 from tidemill.children import names
 from tidemill.contract.reports import Failure, RunReport
 
 
 def said(answer: Any, **spec: Any) -> dict[str, tuple[str, str]]:
-    stage = Theatre(reports={"Ingest": answer})
+    stage = FakeCluster(reports={"Ingest": answer})
     stage.apply(script.dataset(**spec))
     stage.run(seconds=8)
     conditions = stage.get("Dataset", "payments")["status"]["conditions"]
@@ -57,7 +57,7 @@ def test_rows_that_did_not_come_say_nothing_of_their_columns() -> None:
 
 @pytest.mark.parametrize(("enabled", "told"), [(True, False), (False, True)])
 def test_a_run_is_told_where_the_page_is_not_wanted(enabled: bool, told: bool) -> None:
-    stage = Theatre(reports={"Ingest": script.ingests})
+    stage = FakeCluster(reports={"Ingest": script.ingests})
     stage.apply(script.dataset(report={"enabled": enabled}))
     stage.run(seconds=1)
     (pod,) = (manifest for key, manifest in stage.objects.items() if key.kind == "Pod")
@@ -71,14 +71,14 @@ def reads_answers(**predictions: Any) -> dict[str, Any]:
     return answered
 
 
-def ordered(stage: Theatre) -> list[dict[str, Any]]:
+def ordered(stage: FakeCluster) -> list[dict[str, Any]]:
     """What the runs that read answers were told, in their order."""
     pods = sorted(key.name for key in stage.objects if key.kind == "Pod" and key.name.startswith("answered-"))
     return [json.loads(stage.get("Pod", name)["metadata"]["annotations"][names.ORDER]) for name in pods]
 
 
-def in_service() -> Theatre:
-    stage = Theatre(reports={"Ingest": script.ingests_unlabelled, "Train": script.trains()})
+def in_service() -> FakeCluster:
+    stage = FakeCluster(reports={"Ingest": script.ingests_unlabelled, "Train": script.trains()})
     for manifest in (script.dataset(), script.training_job(), script.service()):
         stage.apply(manifest)
     stage.run(minutes=1)
@@ -107,7 +107,7 @@ def test_a_run_that_is_repeated_reads_what_was_answered_since() -> None:
 
 
 def test_answers_of_a_service_without_a_version_are_waited_for() -> None:
-    stage = Theatre()
+    stage = FakeCluster()
     stage.apply(script.service())
     stage.apply(reads_answers())
     stage.run(minutes=1)

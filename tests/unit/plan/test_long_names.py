@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from stories import script
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 from tidemill.api.crds import NAME_LIMIT
 from tidemill.children import names
 
 
 def test_a_model_with_the_longest_name_gets_a_version_that_may_be_made() -> None:
-    made = Theatre()
+    made = FakeCluster()
     made.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     made.apply(script.dataset())
     made.apply(script.training_job(modelName="m" * 63))

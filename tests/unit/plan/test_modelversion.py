@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stories import script
-from stories.theatre import START, Theatre
+from stories.theatre import START, FakeCluster
 
 MANUAL = {"policy": "Manual", "requiredApprovals": 1}
 
@@ -18,7 +18,7 @@ def yes(user: str) -> dict[str, str]:
     return {"user": user, "verdict": "Approved"}
 
 
-def approved(stage: Theatre) -> tuple[str, str]:
+def approved(stage: FakeCluster) -> tuple[str, str]:
     status = stage.get("ModelVersion", "fraud-brought")["status"]
     (found,) = (one for one in status["conditions"] if one["type"] == "Approved")
     return found["status"], found["reason"]
@@ -29,7 +29,7 @@ def brought(*decisions: dict[str, str], **changes: Any) -> dict[str, Any]:
 
 
 def test_who_agreed_is_told_with_the_time_and_the_time_stays() -> None:
-    stage = Theatre()
+    stage = FakeCluster()
     stage.apply(brought())
     stage.run(minutes=1)
     stage.apply(brought(yes("ann")))
@@ -43,7 +43,7 @@ def test_who_agreed_is_told_with_the_time_and_the_time_stays() -> None:
 
 
 def test_a_decision_that_was_taken_back_is_told_no_more() -> None:
-    stage = Theatre()
+    stage = FakeCluster()
     stage.apply(brought(yes("ann")))
     stage.run(minutes=1)
     stage.apply(brought())
@@ -60,7 +60,7 @@ def test_the_starter_s_own_agreement_does_not_count_where_duties_are_separated(
     separated: bool, expected: tuple[str, str]
 ) -> None:
     """The API server refuses it already; where its policies are switched off, it still opens nothing."""
-    stage = Theatre()
+    stage = FakeCluster()
     version = brought(yes("ada"), lineage={"startedBy": "ada"})
     version["spec"]["approval"]["separationOfDuties"] = separated
     stage.apply(version)
@@ -69,13 +69,13 @@ def test_the_starter_s_own_agreement_does_not_count_where_duties_are_separated(
     assert expected == approved(stage)
 
 
-def numbers(stage: Theatre) -> dict[str, int]:
+def numbers(stage: FakeCluster) -> dict[str, int]:
     return {name: stage.get("ModelVersion", name)["status"]["version"] for name in stage.named("ModelVersion")}
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_versions_are_counted_in_the_order_in_which_they_were_made_whoever_is_looked_at_first(seed: int) -> None:
-    stage = Theatre(shuffled=random.Random(seed))
+    stage = FakeCluster(shuffled=random.Random(seed))
     for name in ("fraud-c", "fraud-a", "fraud-b"):
         stage.apply(script.model_version(name))
         stage.now += timedelta(seconds=1)
@@ -86,7 +86,7 @@ def test_versions_are_counted_in_the_order_in_which_they_were_made_whoever_is_lo
 
 
 def test_a_number_stays_when_an_earlier_version_goes_and_is_given_to_no_other() -> None:
-    stage = Theatre()
+    stage = FakeCluster()
     for name in ("fraud-a", "fraud-b"):
         stage.apply(script.model_version(name))
         stage.run(minutes=1)
@@ -98,7 +98,7 @@ def test_a_number_stays_when_an_earlier_version_goes_and_is_given_to_no_other() 
 
 
 def test_what_a_run_says_of_its_model_is_taken_over_by_the_version() -> None:
-    stage = Theatre(reports={"Ingest": script.ingests, "Train": script.trains()})
+    stage = FakeCluster(reports={"Ingest": script.ingests, "Train": script.trains()})
     stage.apply(script.dataset())
     card = {"owners": ["team@shop.example"], "intendedUse": "to hold payments back", "riskTier": "High"}
     approval = {**MANUAL, "separationOfDuties": True}
@@ -113,7 +113,7 @@ def test_what_a_run_says_of_its_model_is_taken_over_by_the_version() -> None:
 
 
 def test_a_run_tells_how_far_it_is_and_what_it_chose() -> None:
-    stage = Theatre(reports={"Ingest": script.ingests, "Train": script.trains()})
+    stage = FakeCluster(reports={"Ingest": script.ingests, "Train": script.trains()})
     stage.apply(script.dataset())
     stage.apply(script.training_job())
     stage.run(minutes=1)

@@ -13,8 +13,8 @@ from tidemill.api.inferenceservice import RolloutStatus
 from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.plan.inferenceservice import routing
-from tidemill.plan.inferenceservice.lifecycle import Course
-from tidemill.plan.inferenceservice.observed import Seen
+from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
+from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.world import Manifest
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -55,19 +55,21 @@ def pod(role: str, version: str) -> Manifest:
     }
 
 
-def seen(settled: int = 1) -> Seen:
+def seen(settled: int = 1) -> ServiceState:
     candidate = {"metadata": {"name": "c"}, "spec": {"replicas": 1}, "status": {"availableReplicas": settled}}
-    return Seen({"metadata": {"name": "s"}}, candidate, (pod("stable", "v1"), pod("candidate", "v2")), (VERSION,))
+    return ServiceState(
+        {"metadata": {"name": "s"}}, candidate, (pod("stable", "v1"), pod("candidate", "v2")), (VERSION,)
+    )
 
 
-def course(weight: int = 25, shadow: int = 0) -> Course:
+def course(weight: int = 25, shadow: int = 0) -> RolloutDecision:
     status = RolloutStatus(
         phase="Progressing", version="v2", weight=weight, shadow=shadow, started_at=NOW, step_started_at=NOW
     )
-    return Course(None, rollout=status)
+    return RolloutDecision(None, rollout=status)
 
 
-def table(wanted: InferenceService, sight: Seen, decided: Course) -> dict[str, Any]:
+def table(wanted: InferenceService, sight: ServiceState, decided: RolloutDecision) -> dict[str, Any]:
     [mark] = routing.tables(wanted, sight, decided, INSTALLATION) or [None]
     return {} if mark is None else dict(json.loads(mark.annotations[names.ROUTES] or "{}"))
 
@@ -96,7 +98,7 @@ def test_where_a_gateway_splits_versions_are_compared_on_copies() -> None:
     assert 0 == table(without, seen(), course(25)).get("shadow", 0)
 
 
-def backends(wanted: InferenceService, sight: Seen, decided: Course) -> list[tuple[str, int]]:
+def backends(wanted: InferenceService, sight: ServiceState, decided: RolloutDecision) -> list[tuple[str, int]]:
     [route] = routing.at_the_gateway(wanted, sight, decided)
     return [(backend["name"], backend["weight"]) for backend in route["spec"]["rules"][-1]["backendRefs"]]
 
@@ -106,7 +108,7 @@ def test_the_route_follows_the_rollout_and_names_only_a_candidate_that_answers()
 
     assert [("fraud", 75), ("fraud-candidate", 25)] == backends(wanted, seen(), course(25))
     assert [("fraud", 1)] == backends(wanted, seen(settled=0), course(25))
-    assert [("fraud", 1)] == backends(wanted, seen(), Course(None))
+    assert [("fraud", 1)] == backends(wanted, seen(), RolloutDecision(None))
 
 
 @pytest.mark.parametrize(("gateway", "remedy"), [("Off", "traffic.gatewayAPI.enabled"), ("Absent", "CRDs")])

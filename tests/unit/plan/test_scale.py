@@ -10,8 +10,8 @@ import pytest
 from tidemill.api import API_VERSION, InferenceService
 from tidemill.api.inferenceservice import RolloutStatus
 from tidemill.children import names
-from tidemill.plan.inferenceservice.lifecycle import Course
-from tidemill.plan.inferenceservice.observed import Seen
+from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
+from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.inferenceservice.replicas import Scale, scale
 from tidemill.plan.world import Manifest, World
 
@@ -50,8 +50,8 @@ def scaled(
     candidate: int | None = None,
     weight: int | None = None,
 ) -> Scale:
-    seen = Seen(deployment(stable), deployment(candidate), (), ())
-    course = Course(None, rollout=None if weight is None else rollout(weight))
+    seen = ServiceState(deployment(stable), deployment(candidate), (), ())
+    course = RolloutDecision(None, rollout=None if weight is None else rollout(weight))
     return scale(wanted, seen, course, World(there))
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from stories import script
 from stories.openings import in_service
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 
 ELSEWHERE = {"target": {"inferenceService": "nowhere"}}
 
 
-def watched(theatre: Theatre, **spec: Any) -> Theatre:
+def watched(theatre: FakeCluster, **spec: Any) -> FakeCluster:
     """A service with a monitor that has found drift once."""
     in_service(theatre)
     theatre.reports["Check"] = script.checks("Failing")
@@ -22,7 +22,7 @@ def watched(theatre: Theatre, **spec: Any) -> Theatre:
     return theatre
 
 
-def status(theatre: Theatre) -> dict[str, Any]:
+def status(theatre: FakeCluster) -> dict[str, Any]:
     found: dict[str, Any] = theatre.get("DriftMonitor", "fraud")["status"]
     return found
 
@@ -31,7 +31,7 @@ SEEN = ("reference", "lastRun", "firedAt", "attempt", "health", "nextCheck")
 
 
 def test_a_monitor_of_a_service_that_is_not_there_speaks_of_none() -> None:
-    theatre = watched(Theatre())
+    theatre = watched(FakeCluster())
     assert [] == [name for name in SEEN if not status(theatre).get(name)]
 
     theatre.apply(script.monitor(**ELSEWHERE))
@@ -42,7 +42,7 @@ def test_a_monitor_of_a_service_that_is_not_there_speaks_of_none() -> None:
 
 
 def test_what_was_found_of_one_service_does_not_count_for_another_with_the_same_version() -> None:
-    theatre = watched(Theatre())
+    theatre = watched(FakeCluster())
     other = script.service()
     theatre.apply({**other, "metadata": {"name": "other"}})
     theatre.run(seconds=5)
@@ -59,7 +59,7 @@ def test_what_was_found_of_one_service_does_not_count_for_another_with_the_same_
 @pytest.mark.parametrize("change", [ELSEWHERE, {"suspend": True}])
 def test_a_receiver_that_nothing_asks_for_goes_whatever_else_the_monitor_waits_for(change: dict[str, Any]) -> None:
     external = {"name": "alerts", "type": "External", "secretRef": {"name": "alerts"}}
-    theatre = watched(Theatre(), checks=[*script.monitor()["spec"]["checks"], external])
+    theatre = watched(FakeCluster(), checks=[*script.monitor()["spec"]["checks"], external])
     assert "fraud-receiver" in theatre.named("Deployment")
 
     theatre.apply(script.monitor(**change))

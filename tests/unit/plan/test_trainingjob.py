@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 from stories.training import first_training
 from tidemill.plan.world import Key
 
@@ -10,7 +10,7 @@ RUN = Key("TrainingJob", "shop", "fraud-first")
 
 
 def test_a_run_that_published_a_version_is_complete_even_if_somebody_takes_its_conditions_away() -> None:
-    theatre = Theatre()
+    theatre = FakeCluster()
     first_training(theatre)
     before = theatre.objects[RUN]
     spoilt = {**before, "status": {**before["status"], "conditions": []}}

@@ -6,13 +6,13 @@ from typing import Any
 
 from stories import script
 from stories.monitoring import retuned_and_then_kept
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 from tidemill.api.tuning import Tuning
 from tidemill.contract.orders import TrainOrder
 from tidemill.contract.reports import RunReport
 
 
-class Watched(Theatre):
+class Watched(FakeCluster):
     """A theatre that keeps the training orders."""
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ def tuned_run(**spec: Any) -> Watched:
     return theatre
 
 
-def lineage(theatre: Theatre, version: str) -> dict[str, Any]:
+def lineage(theatre: FakeCluster, version: str) -> dict[str, Any]:
     found: dict[str, Any] = theatre.get("ModelVersion", version)["spec"]["lineage"]
     return found
 
 
-def in_order(theatre: Theatre, kind: str) -> list[dict[str, Any]]:
+def in_order(theatre: FakeCluster, kind: str) -> list[dict[str, Any]]:
     found = [manifest for key, manifest in theatre.objects.items() if key.kind == kind]
     return sorted(found, key=lambda manifest: str(manifest["metadata"]["creationTimestamp"]))
 
@@ -81,7 +81,7 @@ def test_the_version_has_the_parameters_that_were_found_and_those_that_were_give
 
 
 def test_retune_searches_anew_and_the_same_parameters_are_then_those_that_it_found() -> None:
-    theatre = Theatre()
+    theatre = FakeCluster()
     retuned_and_then_kept(theatre)
     template, retuned, kept = in_order(theatre, "TrainingJob")
     versions = [job["status"]["modelVersion"] for job in (template, retuned, kept)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stories import script
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 from tidemill.plan.lookup import KIND_TYPES
 from tidemill.plan.unsupported import LIMITS, Limit
 
@@ -34,9 +34,9 @@ def asking(manifest: dict[str, Any], limit: Limit) -> dict[str, Any]:
     return manifest
 
 
-def theatre() -> Theatre:
+def theatre() -> FakeCluster:
     """A shop in which a dataset, a training, a service and a monitor have what they need."""
-    return Theatre(reports={"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()})
+    return FakeCluster(reports={"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()})
 
 
 def conditions(manifest: dict[str, Any]) -> dict[str, tuple[str, str, str]]:

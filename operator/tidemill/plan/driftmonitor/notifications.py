@@ -51,7 +51,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Deliveries:
     """The deliveries after this visit, and the Jobs that make them."""
 
     deliveries: tuple[Delivery, ...]
@@ -105,7 +105,7 @@ def deliver(
     world: World,
     installation: Installation,
     now: datetime,
-) -> Told:
+) -> Deliveries:
     """Record what happened in this visit, and carry every call on that is not over."""
     at = now.replace(microsecond=0)
     report_uri = status.last_run.report_uri if status.last_run else ""
@@ -128,7 +128,7 @@ def deliver(
         for delivery in (*reversed(fresh), *monitor.status.deliveries)
     ]
     wakes = [one.wake for one in told if one.wake is not None]
-    return Told(
+    return Deliveries(
         tuple(delivery for one in told for delivery in one.deliveries)[:KEPT],
         tuple(manifest for one in told for manifest in one.ensure),
         tuple(notice for one in told for notice in one.notices),
@@ -143,11 +143,11 @@ def _carry_on(
     world: World,
     installation: Installation,
     now: datetime,
-) -> Told:
+) -> Deliveries:
     if delivery.outcome != "Pending":
-        return Told((delivery,))
+        return Deliveries((delivery,))
     if notification is None:
-        return Told((_over(delivery, "Failed", "spec.notify does not name this receiver any more"),))
+        return Deliveries((_over(delivery, "Failed", "spec.notify does not name this receiver any more"),))
     order = NotifyOrder(
         namespace=monitor.namespace,
         monitor=monitor.name,
@@ -173,14 +173,14 @@ def _carry_on(
             ttl=600,
             credentials=secret.name if secret else "",
         )
-        return Told((delivery,), ensure=(job,))
+        return Deliveries((delivery,), ensure=(job,))
     if progress.attempt.outcome == "Succeeded":
-        return Told((_over(delivery, "Delivered", ""),))
+        return Deliveries((_over(delivery, "Delivered", ""),))
     if progress.attempt.outcome == "Failed" and progress.wake is None:
         message = progress.attempt.message
         notice = Notice("NotificationFailed", f"{delivery.notification}: {message}", "Warning")
-        return Told((_over(delivery, "Failed", message),), notices=(notice,))
-    return Told((delivery,), wake=progress.wake)
+        return Deliveries((_over(delivery, "Failed", message),), notices=(notice,))
+    return Deliveries((delivery,), wake=progress.wake)
 
 
 def _over(delivery: Delivery, outcome: str, message: str) -> Delivery:

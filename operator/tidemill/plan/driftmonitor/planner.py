@@ -8,7 +8,7 @@ from typing import Final
 
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion
 from tidemill.api.checks import LABELLED_TYPES
-from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
 from tidemill.api.dataset import Revision
 from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.children import jobs, names, versions, worker
@@ -22,9 +22,9 @@ from tidemill.plan.driftmonitor import notifications, pods, references, verdicts
 from tidemill.plan.driftmonitor.references import MissingReferenceError
 from tidemill.plan.driftmonitor.retraining import decide
 from tidemill.plan.driftmonitor.windows import Due, NeverFiresError, UnusableScheduleError
-from tidemill.plan.lookup import find
+from tidemill.plan.lookup import get_by_name
 from tidemill.plan.runs.attempts import Progress, advance, ended, outdated
-from tidemill.plan.runs.job_state import Run
+from tidemill.plan.runs.job_state import JobState
 from tidemill.plan.types import Answers, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Manifest, World
 
@@ -107,10 +107,10 @@ def _forgetting(monitor: DriftMonitor) -> DriftMonitor:
 
 def _served(monitor: DriftMonitor, world: World) -> tuple[InferenceService | None, ModelVersion | None]:
     """The service that is watched and the version that it serves; None for what is not there."""
-    service = find(InferenceService, world, monitor.namespace, monitor.log)
+    service = get_by_name(InferenceService, world, monitor.namespace, monitor.log)
     if service is None or service.status.stable is None:
         return service, None
-    return service, find(ModelVersion, world, monitor.namespace, service.status.stable.version)
+    return service, get_by_name(ModelVersion, world, monitor.namespace, service.status.stable.version)
 
 
 def _guarded(
@@ -276,9 +276,9 @@ def _order(
     )
 
 
-def _over(report: RunReport) -> Run:
+def _over(report: RunReport) -> JobState:
     """How a run ended that left this report."""
-    return Run("Failed" if report.failure else "Succeeded", report=report, failure=report.failure)
+    return JobState("Failed" if report.failure else "Succeeded", report=report, failure=report.failure)
 
 
 def rests_on_labels(monitor: DriftMonitor) -> bool:
@@ -304,7 +304,7 @@ def _stalled(monitor: DriftMonitor, reason: Reason, message: str, now: datetime)
     return Plan(_settled(monitor, monitor.status, said, now))
 
 
-def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list[Said]:
+def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list[PendingCondition]:
     """Ready is about the watching, not about what is seen: drift does not make a monitor unready."""
     if progress is not None and progress.failure is not None:
         return [
@@ -323,7 +323,9 @@ def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list
     ]
 
 
-def _settled(monitor: DriftMonitor, status: DriftMonitorStatus, said: list[Said], now: datetime) -> DriftMonitorStatus:
+def _settled(
+    monitor: DriftMonitor, status: DriftMonitorStatus, said: list[PendingCondition], now: datetime
+) -> DriftMonitorStatus:
     generation = monitor.metadata.generation
     return status.model_copy(
         update={

@@ -8,32 +8,32 @@ from tidemill.api import DriftMonitor
 from tidemill.children import names, receiving, worker
 from tidemill.children.installation import Installation
 from tidemill.plan.driftmonitor import windows
-from tidemill.plan.lookup import is_leaving, is_ours
+from tidemill.plan.lookup import is_being_deleted, is_ours
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, World, key_of
 
 
 @dataclass(frozen=True, slots=True)
-class Companion:
+class MonitorPod:
     """What a companion needs while it is wanted, and what of it goes when it is not."""
 
     ensure: tuple[Manifest, ...] = ()
     retire: tuple[Retirement, ...] = ()
 
 
-def receiver(monitor: DriftMonitor, world: World, installation: Installation) -> Companion:
+def receiver(monitor: DriftMonitor, world: World, installation: Installation) -> MonitorPod:
     """The pod that takes what other systems say, while a check asks for it."""
     if receiving.is_needed(monitor):
         made = (receiving.service(monitor), receiving.deployment(monitor, installation, windows.reach(monitor)))
-        return Companion(ensure=made)
+        return MonitorPod(ensure=made)
     name = names.receiver(monitor.name)
     return _retired(monitor, world, ("Deployment", "Service"), name, "no check of type External is left")
 
 
-def warm(monitor: DriftMonitor, world: World, installation: Installation) -> Companion:
+def warm(monitor: DriftMonitor, world: World, installation: Installation) -> MonitorPod:
     """The pod that is asked for checks, while the monitor wants one."""
     if worker.is_needed(monitor):
-        return Companion(ensure=(worker.deployment(monitor, installation, windows.MAX_RUN_SECONDS),))
+        return MonitorPod(ensure=(worker.deployment(monitor, installation, windows.MAX_RUN_SECONDS),))
     return _retired(monitor, world, ("Deployment",), names.worker(monitor.name), "no warm worker is wanted")
 
 
@@ -42,13 +42,13 @@ def unwanted(monitor: DriftMonitor, world: World, installation: Installation) ->
     return (*receiver(monitor, world, installation).retire, *warm(monitor, world, installation).retire)
 
 
-def _retired(monitor: DriftMonitor, world: World, kinds: tuple[str, ...], name: str, reason: str) -> Companion:
+def _retired(monitor: DriftMonitor, world: World, kinds: tuple[str, ...], name: str, reason: str) -> MonitorPod:
     """Those of the monitor's own objects of this name go that are there."""
     found = [world.get(kind, monitor.namespace, name) for kind in kinds]
-    return Companion(
+    return MonitorPod(
         retire=tuple(
             Retirement(key_of(manifest), manifest["metadata"]["uid"], reason)
             for manifest in found
-            if manifest is not None and is_ours(manifest, monitor.metadata.uid) and not is_leaving(manifest)
+            if manifest is not None and is_ours(manifest, monitor.metadata.uid) and not is_being_deleted(manifest)
         )
     )

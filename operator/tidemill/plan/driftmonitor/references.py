@@ -11,7 +11,7 @@ from tidemill.children import serving
 from tidemill.contract.orders import OUTSIDE_DIGEST, ReferenceOrder, TimeRange
 from tidemill.contract.serving import VersionOrder
 from tidemill.plan.driftmonitor import windows
-from tidemill.plan.lookup import find
+from tidemill.plan.lookup import get_by_name
 from tidemill.plan.world import World
 
 
@@ -47,7 +47,7 @@ def revision_of(monitor: DriftMonitor, world: World) -> Revision | None:
     wanted = monitor.spec.reference.dataset
     if wanted is None:
         return None
-    dataset = find(Dataset, world, monitor.namespace, wanted.name)
+    dataset = get_by_name(Dataset, world, monitor.namespace, wanted.name)
     if dataset is None:
         raise MissingReferenceError(f"there is no Dataset {wanted.name!r} in this namespace to compare with")
     current: Revision | None = dataset.status.revision

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidemill.api.checks import DRIFT_TYPES
-from tidemill.api.conditions import Reason, Said, false, true
+from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.api.monitorstatus import CheckStatus, DriftMonitorStatus, WindowRun
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, CheckOutcome
@@ -91,7 +91,7 @@ def _count(found: CheckOutcome, earlier: CheckStatus | None, previous_end: datet
     )
 
 
-def say(status: DriftMonitorStatus, minimum_samples: int) -> list[Said]:
+def say(status: DriftMonitorStatus, minimum_samples: int) -> list[PendingCondition]:
     """What the newest window says about the service: only what is true of it now."""
     said = []
     run = status.last_run

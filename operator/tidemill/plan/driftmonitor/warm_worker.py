@@ -15,13 +15,13 @@ from datetime import datetime
 from typing import Final, Literal
 
 from tidemill.api import DriftMonitor
-from tidemill.api.conditions import Reason, Said, false, true
+from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.api.monitorstatus import WorkerStatus
 from tidemill.children import names, worker
 from tidemill.contract.orders import CHECKS_ROUTE
 from tidemill.contract.reports import RunReport
 from tidemill.plan.driftmonitor.windows import MAX_RUN_SECONDS
-from tidemill.plan.lookup import base_url, is_leaving, is_ready, label
+from tidemill.plan.lookup import base_url, is_being_deleted, is_ready, label
 from tidemill.plan.runs.job_state import trouble
 from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Notice
 from tidemill.plan.world import Manifest, World
@@ -81,7 +81,7 @@ def address(monitor: DriftMonitor, world: World) -> str:
     return next((base_url(pod) for pod in _pods(monitor, world) if is_ready(pod)), "")
 
 
-def say(monitor: DriftMonitor, world: World) -> list[Said]:
+def say(monitor: DriftMonitor, world: World) -> list[PendingCondition]:
     """Whether the worker is ready, where there is to be one; checks do not wait for it."""
     if not worker.is_needed(monitor):
         return []
@@ -93,7 +93,7 @@ def say(monitor: DriftMonitor, world: World) -> list[Said]:
 
 def _pods(monitor: DriftMonitor, world: World) -> list[Manifest]:
     found = world.labelled("Pod", monitor.namespace, names.OWNER_UID, monitor.metadata.uid)
-    return [pod for pod in found if label(pod, names.COMPONENT) == worker.COMPONENT and not is_leaving(pod)]
+    return [pod for pod in found if label(pod, names.COMPONENT) == worker.COMPONENT and not is_being_deleted(pod)]
 
 
 def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> Asking:

@@ -17,7 +17,7 @@ NOISE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExternalVerdict:
     """What somebody else than the serving pods says about a candidate."""
 
     value: float | None = None
@@ -28,17 +28,17 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Comparison:
     """What is known of the two versions: the counts of all pods together, and what others say, by the metric's name."""
 
     stable: Arm
     candidate: Arm
     compared: int
     agreed: int
-    told: Mapping[str, Told] = field(default_factory=dict)
+    told: Mapping[str, ExternalVerdict] = field(default_factory=dict)
 
 
-def add_up(answers: Answers, candidate_digest: str, told: Mapping[str, Told] | None = None) -> Pair:
+def add_up(answers: Answers, candidate_digest: str, told: Mapping[str, ExternalVerdict] | None = None) -> Comparison:
     """The pods' counts as one; counts about another candidate are left out. `told` is known already."""
     stable, candidate = Arm(version="", digest=""), Arm(version="", digest=candidate_digest)
     compared = agreed = 0
@@ -47,7 +47,7 @@ def add_up(answers: Answers, candidate_digest: str, told: Mapping[str, Told] | N
         if isinstance(one, CheckResponse):
             continue
         if isinstance(one, Queried):
-            said[one.metric] = Told(one.value, message=one.problem)
+            said[one.metric] = ExternalVerdict(one.value, message=one.problem)
             continue
         if one.candidate is None or one.candidate.digest != candidate_digest:
             continue
@@ -55,11 +55,11 @@ def add_up(answers: Answers, candidate_digest: str, told: Mapping[str, Told] | N
         stable = _sum(stable, one.stable) if one.stable else stable
         compared += one.compared
         agreed += one.agreed
-    return Pair(stable, candidate, compared, agreed, said)
+    return Comparison(stable, candidate, compared, agreed, said)
 
 
 def judge(
-    metrics: Sequence[AnalysisMetric], pair: Pair, before: Sequence[AnalysisResult]
+    metrics: Sequence[AnalysisMetric], pair: Comparison, before: Sequence[AnalysisResult]
 ) -> tuple[AnalysisResult, ...]:
     """The newest verdict on each metric; failures in a row are counted on from `before`."""
     earlier = {result.name: result for result in before}
@@ -139,9 +139,9 @@ def _regression_value(metric: str, arm: Arm) -> float | None:
             return math.sqrt(arm.squared_error / arm.labelled)
 
 
-def _judge(metric: AnalysisMetric, pair: Pair) -> AnalysisResult:
+def _judge(metric: AnalysisMetric, pair: Comparison) -> AnalysisResult:
     if metric.type in {"Prometheus", "Job"}:
-        return _judge_told(metric, pair.told.get(metric.name, Told(message="nothing is known yet")))
+        return _judge_told(metric, pair.told.get(metric.name, ExternalVerdict(message="nothing is known yet")))
     value: float | None = None
     samples = 0
     reference: float | None = None
@@ -178,7 +178,7 @@ def _judge(metric: AnalysisMetric, pair: Pair) -> AnalysisResult:
     )
 
 
-def _judge_told(metric: AnalysisMetric, told: Told) -> AnalysisResult:
+def _judge_told(metric: AnalysisMetric, told: ExternalVerdict) -> AnalysisResult:
     if told.value is None:
         return AnalysisResult(name=metric.name, verdict=told.verdict, message=told.message)
     verdict, message = _against_bounds(metric, told.value, None)

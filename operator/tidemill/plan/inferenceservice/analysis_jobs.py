@@ -8,9 +8,9 @@ from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.inferenceservice import RolloutStatus
 from tidemill.children import judge
 from tidemill.children.installation import Installation
-from tidemill.plan.inferenceservice.analysis import Told
-from tidemill.plan.inferenceservice.observed import Seen
-from tidemill.plan.lookup import dig, is_leaving
+from tidemill.plan.inferenceservice.analysis import ExternalVerdict
+from tidemill.plan.inferenceservice.observed import ServiceState
+from tidemill.plan.lookup import get_path, is_being_deleted
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, key_of
 
@@ -18,7 +18,7 @@ AT_WORK = frozenset({"Shadowing", "Progressing", "Paused", "Switched"})
 """The phases in which a candidate is judged."""
 
 
-def told(service: InferenceService, seen: Seen, candidate: ModelVersion) -> dict[str, Told]:
+def told(service: InferenceService, seen: ServiceState, candidate: ModelVersion) -> dict[str, ExternalVerdict]:
     """What the Jobs said of a candidate so far, by metric."""
     jobs = {job["metadata"]["name"]: job for job in seen.judges}
     return {
@@ -29,7 +29,7 @@ def told(service: InferenceService, seen: Seen, candidate: ModelVersion) -> dict
 
 
 def wanted(
-    service: InferenceService, seen: Seen, rollout: RolloutStatus | None, installation: Installation
+    service: InferenceService, seen: ServiceState, rollout: RolloutStatus | None, installation: Installation
 ) -> Iterator[Manifest]:
     """Jobs that are to be started: those that there are stay as they are, since a Job cannot be changed."""
     candidate = seen.version(rollout.version) if rollout and rollout.phase in AT_WORK else None
@@ -41,7 +41,7 @@ def wanted(
             yield judge.job(service, candidate, seen.stable_version, metric, installation)
 
 
-def retired(service: InferenceService, seen: Seen, rollout: RolloutStatus | None) -> Iterator[Retirement]:
+def retired(service: InferenceService, seen: ServiceState, rollout: RolloutStatus | None) -> Iterator[Retirement]:
     """Jobs about candidates of former rollouts, and of metrics that are no longer asked for."""
     candidate = seen.version(rollout.version) if rollout else None
     kept = (
@@ -50,19 +50,19 @@ def retired(service: InferenceService, seen: Seen, rollout: RolloutStatus | None
         else set()
     )
     for job in seen.judges:
-        if job["metadata"]["name"] not in kept and not is_leaving(job):
+        if job["metadata"]["name"] not in kept and not is_being_deleted(job):
             yield Retirement(key_of(job), job["metadata"]["uid"], "its candidate is not on trial")
 
 
-def _verdict(job: Manifest | None) -> Told:
+def _verdict(job: Manifest | None) -> ExternalVerdict:
     if job is None:
-        return Told(message="its Job is being started")
-    for condition in dig(job, "status", "conditions") or ():
+        return ExternalVerdict(message="its Job is being started")
+    for condition in get_path(job, "status", "conditions") or ():
         if condition.get("status") != "True":
             continue
         if condition.get("type") == "Complete":
-            return Told(verdict="Successful", message=f"Job {job['metadata']['name']} succeeded")
+            return ExternalVerdict(verdict="Successful", message=f"Job {job['metadata']['name']} succeeded")
         if condition.get("type") == "Failed":
             why = f"{condition.get('reason') or 'Failed'}: {condition.get('message') or 'see its log'}"
-            return Told(verdict="Failed", message=f"Job {job['metadata']['name']} failed: {why}"[:1000])
-    return Told(message=f"Job {job['metadata']['name']} is running")
+            return ExternalVerdict(verdict="Failed", message=f"Job {job['metadata']['name']} failed: {why}"[:1000])
+    return ExternalVerdict(message=f"Job {job['metadata']['name']} is running")

@@ -17,7 +17,7 @@ from typing import Literal
 
 from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import AnalysisResult, Rollout, RolloutStatus
-from tidemill.plan.inferenceservice.analysis import Pair, judge
+from tidemill.plan.inferenceservice.analysis import Comparison, judge
 from tidemill.plan.inferenceservice.stages import Stage, stages
 
 START_LIMIT = 180.0
@@ -27,7 +27,7 @@ CRASH_LIMIT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateState:
     """What is seen of the candidate's pods."""
 
     ready: int = 0
@@ -39,7 +39,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class ManualControl:
     """What a person asks for."""
 
     paused: bool = False
@@ -48,7 +48,7 @@ class Hand:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CanaryDecision:
     """What the rollout does next."""
 
     status: RolloutStatus
@@ -58,7 +58,7 @@ class Turn:
     wake: float | None = None
 
 
-NOBODY = Hand()
+NOBODY = ManualControl()
 
 
 def begin(version: str, now: datetime) -> RolloutStatus:
@@ -74,14 +74,19 @@ def begin(version: str, now: datetime) -> RolloutStatus:
 
 
 def advance(
-    spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: Pair, now: datetime, hand: Hand = NOBODY
-) -> Turn:
+    spec: Rollout,
+    status: RolloutStatus,
+    candidate: CandidateState,
+    pair: Comparison,
+    now: datetime,
+    hand: ManualControl = NOBODY,
+) -> CanaryDecision:
     """The next turn of a rollout that is neither promoting nor rolling back."""
     if candidate.restarts >= CRASH_LIMIT:
         message = f"the candidate crashed {candidate.restarts} times" + _because(candidate)
-        return Turn(status, "RollBack", "CandidateCrashed", message)
+        return CanaryDecision(status, "RollBack", "CandidateCrashed", message)
     if status.waits_since is None and now - status.started_at > _allowed(spec, status):
-        return Turn(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
+        return CanaryDecision(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
     if status.phase == "Starting":
         return _start(spec, status, candidate, now)
     return _examine(spec, status, candidate, pair, now, hand)
@@ -93,33 +98,33 @@ def _allowed(spec: Rollout, status: RolloutStatus) -> timedelta:
     return timedelta(seconds=seconds(spec.deadline) + status.waited_seconds + kept)
 
 
-def _because(candidate: Candidate) -> str:
+def _because(candidate: CandidateState) -> str:
     return f": {candidate.trouble}" if candidate.trouble else ""
 
 
-def _start(spec: Rollout, status: RolloutStatus, candidate: Candidate, now: datetime) -> Turn:
+def _start(spec: Rollout, status: RolloutStatus, candidate: CandidateState, now: datetime) -> CanaryDecision:
     waited = (now - status.started_at).total_seconds()
     if candidate.ready == 0:
         if waited > START_LIMIT:
             message = f"the candidate was not ready within {START_LIMIT:.0f} s" + _because(candidate)
-            return Turn(status, "RollBack", "CandidateNotReady", message)
+            return CanaryDecision(status, "RollBack", "CandidateNotReady", message)
         message = candidate.trouble or "waiting for the candidate to be ready"
-        return Turn(status.model_copy(update={"message": message}), wake=START_LIMIT - waited + 1.0)
+        return CanaryDecision(status.model_copy(update={"message": message}), wake=START_LIMIT - waited + 1.0)
     return _enter(spec, status, 0, candidate, now)
 
 
-def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: Candidate, now: datetime) -> Turn:
+def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: CandidateState, now: datetime) -> CanaryDecision:
     """Begin a stage, or promote where there is none left."""
     plan = stages(spec)
     interval = seconds(spec.analysis.interval)
     if step >= len(plan):
-        return Turn(_resumed(status, now), "Promote")
+        return CanaryDecision(_resumed(status, now), "Promote")
     stage = plan[step]
     if stage.weight == 100 and candidate.ready < candidate.wanted:
         message = (
             f"{candidate.ready} of {candidate.wanted} candidate pods are ready; all are needed to answer every request"
         )
-        return Turn(status.model_copy(update={"message": message}), wake=interval)
+        return CanaryDecision(status.model_copy(update={"message": message}), wake=interval)
     entered = _resumed(status, now).model_copy(
         update={
             "phase": stage.phase,
@@ -130,7 +135,7 @@ def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: Candidate
             "message": stage.name,
         }
     )
-    return Turn(entered, wake=interval)
+    return CanaryDecision(entered, wake=interval)
 
 
 def _resumed(status: RolloutStatus, now: datetime) -> RolloutStatus:
@@ -148,7 +153,14 @@ def _paused(status: RolloutStatus, message: str, *, by_hand: bool, now: datetime
     return status.model_copy(update={"phase": "Paused", "message": message, "waits_since": since})
 
 
-def _examine(spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: Pair, now: datetime, hand: Hand) -> Turn:
+def _examine(
+    spec: Rollout,
+    status: RolloutStatus,
+    candidate: CandidateState,
+    pair: Comparison,
+    now: datetime,
+    hand: ManualControl,
+) -> CanaryDecision:
     plan = stages(spec)
     # Where steps were taken out of the spec meanwhile, the candidate goes on from the last one.
     step = min(status.step, len(plan) - 1)
@@ -162,23 +174,23 @@ def _examine(spec: Rollout, status: RolloutStatus, candidate: Candidate, pair: P
         for result in results:
             if result.verdict == "Failed" and result.failures > spec.analysis.failure_limit:
                 said = f"{result.name}: {result.message}" + (f" ({result.samples} samples)" if result.samples else "")
-                return Turn(status, "RollBack", result.name, said)
+                return CanaryDecision(status, "RollBack", result.name, said)
     if hand.paused:
-        return Turn(
+        return CanaryDecision(
             _paused(status, "a person has paused it", by_hand=True, now=now), wake=interval if due else interval - since
         )
     if not due:
-        return Turn(status, wake=interval - since)
+        return CanaryDecision(status, wake=interval - since)
     released = hand.released > step
     remaining = stage.hold - (now - status.step_started_at).total_seconds()
     if remaining > 0 and not released:
-        return Turn(_at_work(status, stage, now), wake=min(interval, remaining))
+        return CanaryDecision(_at_work(status, stage, now), wake=min(interval, remaining))
     if any(result.verdict == "Failed" for result in status.analysis):
         message = "a metric failed; judged again before the next step"
-        return Turn(_resumed(status, now).model_copy(update={"message": message}), wake=interval)
+        return CanaryDecision(_resumed(status, now).model_copy(update={"message": message}), wake=interval)
     if stage.by_hand and not released:
         message = f"{stage.name}; a person lets it go on: kubectl tidemill promote"
-        return Turn(_paused(status, message, by_hand=True, now=now), wake=interval)
+        return CanaryDecision(_paused(status, message, by_hand=True, now=now), wake=interval)
     undecided = [result for result in status.analysis if result.verdict == "Inconclusive"]
     # A person who lets it go on has decided; and what already answers everything only still has its predecessor beside it.
     if undecided and not released and stage.phase != "Switched":
@@ -197,18 +209,18 @@ def _undecided(
     spec: Rollout,
     status: RolloutStatus,
     step: int,
-    candidate: Candidate,
+    candidate: CandidateState,
     undecided: list[AnalysisResult],
     now: datetime,
     interval: float,
-) -> Turn:
+) -> CanaryDecision:
     said = "; ".join(f"{result.name}: {result.message}" for result in undecided)
     match spec.on_inconclusive:
         case "Continue":
             return _enter(spec, status, step + 1, candidate, now)
         case "Rollback":
-            return Turn(status, "RollBack", "Inconclusive", said)
+            return CanaryDecision(status, "RollBack", "Inconclusive", said)
         case _:
-            return Turn(
+            return CanaryDecision(
                 _paused(status, f"inconclusive, waiting for more: {said}", by_hand=False, now=now), wake=interval
             )

@@ -13,9 +13,9 @@ from tidemill.children import names
 from tidemill.plan.inferenceservice import analysis_jobs
 from tidemill.plan.inferenceservice import canary as rollouts
 from tidemill.plan.inferenceservice.analysis import add_up
-from tidemill.plan.inferenceservice.observed import Seen, candidate, rolled_out
-from tidemill.plan.inferenceservice.selection import Choice
-from tidemill.plan.lookup import dig
+from tidemill.plan.inferenceservice.observed import ServiceState, candidate, rolled_out
+from tidemill.plan.inferenceservice.selection import Selection
+from tidemill.plan.lookup import get_path
 from tidemill.plan.modelversion import quarantine_of
 from tidemill.plan.types import Answers, Notice
 
@@ -26,7 +26,7 @@ FIRST_LOOK = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RolloutDecision:
     """What is decided about versions in this visit."""
 
     serve: ModelVersion | None
@@ -41,7 +41,9 @@ class Course:
     notices: tuple[Notice, ...] = ()
 
 
-def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime, answers: Answers) -> Course:
+def decide(
+    service: InferenceService, seen: ServiceState, choice: Selection, now: datetime, answers: Answers
+) -> RolloutDecision:
     current = seen.version(seen.stable_version)
     rollout = service.status.rollout
     if seen.stable is None:
@@ -51,7 +53,7 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
             if choice.version and service.status.stable is None
             else ()
         )
-        return Course(choice.version, notices=notices, retire_candidate=started and seen.candidate is not None)
+        return RolloutDecision(choice.version, notices=notices, retire_candidate=started and seen.candidate is not None)
     if (
         rollout is None
         and seen.candidate is not None
@@ -63,8 +65,8 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
     if rollout is not None and rollout.phase == "RollingBack":
         held = (now - rollout.step_started_at).total_seconds()
         if held < ROUTES_SETTLE:
-            return Course(current, rollout=rollout, wake=ROUTES_SETTLE - held)
-        return Course(current, retire_candidate=True)
+            return RolloutDecision(current, rollout=rollout, wake=ROUTES_SETTLE - held)
+        return RolloutDecision(current, retire_candidate=True)
     if rollout is not None and rollout.phase == "Promoting":
         return _promoting(service, seen, rollout, now)
     if rollout is not None and (rejection := _rejection(seen, rollout)):
@@ -72,40 +74,42 @@ def decide(service: InferenceService, seen: Seen, choice: Choice, now: datetime,
         return _roll_back(current, rollout, seen, rejection, now)
     wanted = choice.version
     if service.spec.suspend:
-        return Course(current, rollout=rollout)
+        return RolloutDecision(current, rollout=rollout)
     if wanted is None or wanted.name == seen.stable_version:
         if rollout is None:
             if (left := _benefit_of_doubt(service, seen, now)) > 0:
-                return Course(current, wake=left)
+                return RolloutDecision(current, wake=left)
             # Its Service too, of which nothing else tells when only its Deployment could be deleted.
-            return Course(current, retire_candidate=True)
+            return RolloutDecision(current, retire_candidate=True)
         return _withdraw(current, rollout, seen, now, "the candidate is no longer wanted")
     if rollout is not None and rollout.version != wanted.name and rollout.weight == 100:
         # It answers every request already: it takes over first, and then the newer one has its turn.
         return _promote(current, seen.version(rollout.version), rollout, now)
     if rollout is not None and rollout.version != wanted.name:
         ended = _outcome(rollout, seen, "Superseded", "Superseded", f"{wanted.name} is newer", now)
-        return Course(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
+        return RolloutDecision(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
     if rollout is None:
         notice = Notice("RolloutStarted", f"{wanted.name} is to follow {seen.stable_version}")
         if service.spec.rollout.strategy == "Recreate":
             rollout = rollouts.begin(wanted.name, now).model_copy(
                 update={"phase": "Promoting", "weight": 0, "message": "pods are being replaced"}
             )
-            return Course(wanted, rollout=rollout, notices=(notice,))
-        return Course(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), notices=(notice,), wake=5.0)
+            return RolloutDecision(wanted, rollout=rollout, notices=(notice,))
+        return RolloutDecision(
+            current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), notices=(notice,), wake=5.0
+        )
     return _turn(service, seen, current, wanted, rollout, now, answers)
 
 
 def _turn(
     service: InferenceService,
-    seen: Seen,
+    seen: ServiceState,
     current: ModelVersion | None,
     wanted: ModelVersion,
     rollout: RolloutStatus,
     now: datetime,
     answers: Answers,
-) -> Course:
+) -> RolloutDecision:
     pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.told(service, seen, wanted))
     turn = _by_hand(service, seen, rollout) or rollouts.advance(
         service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now, _hand(service, rollout)
@@ -121,12 +125,12 @@ def _turn(
         notices = (Notice("StepEntered", f"{wanted.name} answers {turn.status.weight} % of requests"),)
     elif turn.status.shadow != rollout.shadow:
         notices = (Notice("ShadowEntered", f"{wanted.name} is given copies of {turn.status.shadow} % of requests"),)
-    return Course(current, try_out=wanted, rollout=turn.status, notices=notices, wake=turn.wake)
+    return RolloutDecision(current, try_out=wanted, rollout=turn.status, notices=notices, wake=turn.wake)
 
 
 def _promote(
     current: ModelVersion | None, version: ModelVersion | None, rollout: RolloutStatus, now: datetime
-) -> Course:
+) -> RolloutDecision:
     """Its share goes to 100 % first, on pods that are known to work; the stable pods follow when that is in place."""
     promoting = rollout.model_copy(
         update={
@@ -138,23 +142,23 @@ def _promote(
         }
     )
     notice = Notice("Promoting", f"{rollout.version} is to answer every request")
-    return Course(current, try_out=version, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
+    return RolloutDecision(current, try_out=version, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
 
 
-def _hand(service: InferenceService, rollout: RolloutStatus) -> rollouts.Hand:
+def _hand(service: InferenceService, rollout: RolloutStatus) -> rollouts.ManualControl:
     """What a person says of the candidate: hold it where it is, or let it go on from its first n stages (`version/n`)."""
     annotations = service.metadata.annotations
     version, _, number = annotations.get(names.PROMOTE, "").partition("/")
     released = int(number) if version == rollout.version and number.isdecimal() and len(number) <= 3 else 0
-    return rollouts.Hand(paused=annotations.get(names.PAUSE) == rollout.version, released=released)
+    return rollouts.ManualControl(paused=annotations.get(names.PAUSE) == rollout.version, released=released)
 
 
-def _by_hand(service: InferenceService, seen: Seen, rollout: RolloutStatus) -> rollouts.Turn | None:
+def _by_hand(service: InferenceService, seen: ServiceState, rollout: RolloutStatus) -> rollouts.CanaryDecision | None:
     """What a person asks for in an annotation that names the candidate; one that names another version is of another day."""
     if service.metadata.annotations.get(names.ABORT) == rollout.version:
-        return rollouts.Turn(rollout, "RollBack", "Aborted", f"the annotation {names.ABORT} asks for it")
+        return rollouts.CanaryDecision(rollout, "RollBack", "Aborted", f"the annotation {names.ABORT} asks for it")
     if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(seen, rollout.version).ready:
-        return rollouts.Turn(rollout, "Promote")
+        return rollouts.CanaryDecision(rollout, "Promote")
     return None
 
 
@@ -164,19 +168,19 @@ def _is_promoted(service: InferenceService, version: str) -> bool:
     return newest is not None and (newest.version, newest.outcome) == (version, "Promoted")
 
 
-def _rejection(seen: Seen, rollout: RolloutStatus) -> Quarantine | None:
+def _rejection(seen: ServiceState, rollout: RolloutStatus) -> Quarantine | None:
     version = seen.version(rollout.version)
     return quarantine_of(version) if version else None
 
 
 def _roll_back(
-    current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, why: Quarantine, now: datetime
-) -> Course:
+    current: ModelVersion | None, rollout: RolloutStatus, seen: ServiceState, why: Quarantine, now: datetime
+) -> RolloutDecision:
     moment = now.replace(microsecond=0)
     status = rollout.model_copy(
         update={"phase": "RollingBack", "weight": 0, "shadow": 0, "step_started_at": moment, "message": why.message}
     )
-    return Course(
+    return RolloutDecision(
         current,
         rollout=status,
         ended=_outcome(rollout, seen, "RolledBack", why.reason, why.message, now),
@@ -186,37 +190,41 @@ def _roll_back(
     )
 
 
-def _promoting(service: InferenceService, seen: Seen, rollout: RolloutStatus, now: datetime) -> Course:
+def _promoting(service: InferenceService, seen: ServiceState, rollout: RolloutStatus, now: datetime) -> RolloutDecision:
     """The stable Deployment takes the promoted version over, while the candidate goes on answering."""
     version = seen.version(rollout.version)
     held = (now - rollout.step_started_at).total_seconds()
     if held < ROUTES_SETTLE and seen.stable_version != rollout.version and seen.candidate is not None:
-        return Course(seen.version(seen.stable_version), try_out=version, rollout=rollout, wake=ROUTES_SETTLE - held)
+        return RolloutDecision(
+            seen.version(seen.stable_version), try_out=version, rollout=rollout, wake=ROUTES_SETTLE - held
+        )
     keep = version if seen.candidate is not None else None
     if seen.stable_version != rollout.version or not rolled_out(seen, rollout.version):
-        return Course(version, try_out=keep, rollout=rollout)
+        return RolloutDecision(version, try_out=keep, rollout=rollout)
     ended = _outcome(rollout, seen, "Promoted", Reason.PROMOTED, "every stable pod answers with it", now)
     notice = Notice("Promoted", f"{rollout.version} answers every request")
-    return Course(version, ended=ended, retire_candidate=seen.candidate is not None, notices=(notice,))
+    return RolloutDecision(version, ended=ended, retire_candidate=seen.candidate is not None, notices=(notice,))
 
 
-def _benefit_of_doubt(service: InferenceService, seen: Seen, now: datetime) -> float:
+def _benefit_of_doubt(service: InferenceService, seen: ServiceState, now: datetime) -> float:
     """Seconds for which a candidate stays that no status speaks of, since its version may not be seen yet.
 
     Whoever made it crashed before saying so, and the next life may first see an older world than it left.
     """
     if any(ended.version == seen.candidate_version for ended in service.status.history):
         return 0.0
-    born = dig(seen.candidate, "metadata", "creationTimestamp")
+    born = get_path(seen.candidate, "metadata", "creationTimestamp")
     return FIRST_LOOK - (now - datetime.fromisoformat(born)).total_seconds() if born else 0.0
 
 
-def _withdraw(current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, now: datetime, message: str) -> Course:
+def _withdraw(
+    current: ModelVersion | None, rollout: RolloutStatus, seen: ServiceState, now: datetime, message: str
+) -> RolloutDecision:
     moment = now.replace(microsecond=0)
     status = rollout.model_copy(
         update={"phase": "RollingBack", "weight": 0, "shadow": 0, "step_started_at": moment, "message": message}
     )
-    return Course(
+    return RolloutDecision(
         current,
         rollout=status,
         ended=_outcome(rollout, seen, "Superseded", "Withdrawn", message, now),
@@ -224,7 +232,9 @@ def _withdraw(current: ModelVersion | None, rollout: RolloutStatus, seen: Seen, 
     )
 
 
-def _outcome(rollout: RolloutStatus, seen: Seen, outcome: str, reason: str, message: str, now: datetime) -> Outcome:
+def _outcome(
+    rollout: RolloutStatus, seen: ServiceState, outcome: str, reason: str, message: str, now: datetime
+) -> Outcome:
     version = seen.version(rollout.version)
     return Outcome.model_validate(
         {

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.children import judge, names
 from tidemill.plan.inferenceservice import canary as rollouts
-from tidemill.plan.lookup import dig, every, is_leaving, is_ours, is_ready, label
+from tidemill.plan.lookup import all_of, get_path, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.world import Manifest, World
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServiceState:
     """What is there for one service."""
 
     stable: Manifest | None
@@ -44,26 +44,30 @@ def deployed(deployment: Manifest) -> str:
     The order decides what they load; the label says the same, and speaks for it where somebody has spoilt the order.
     """
     try:
-        order = json.loads(dig(deployment, "spec", "template", "metadata", "annotations", names.ORDER) or "")
+        order = json.loads(get_path(deployment, "spec", "template", "metadata", "annotations", names.ORDER) or "")
     except ValueError:
         order = None
-    name = dig(order, "version", "name")
+    name = get_path(order, "version", "name")
     return name if isinstance(name, str) else label(deployment, names.MODEL_VERSION)
 
 
-def see(service: InferenceService, world: World) -> Seen:
+def observe(service: InferenceService, world: World) -> ServiceState:
     """Gather what is there for the service."""
 
     def ours(name: str) -> Manifest | None:
         found = world.get("Deployment", service.namespace, name)
-        return found if found is not None and is_ours(found, service.metadata.uid) and not is_leaving(found) else None
+        return (
+            found
+            if found is not None and is_ours(found, service.metadata.uid) and not is_being_deleted(found)
+            else None
+        )
 
     named = world.referring(ModelVersion.kind_name, service.namespace, ("spec", "modelName"), service.spec.model.name)
-    return Seen(
+    return ServiceState(
         stable=ours(names.stable(service.name)),
         candidate=ours(names.candidate(service.name)),
         pods=tuple(world.labelled("Pod", service.namespace, names.OWNER_UID, service.metadata.uid)),
-        versions=tuple(every(ModelVersion, world, named)),
+        versions=tuple(all_of(ModelVersion, world, named)),
         judges=tuple(
             job
             for job in world.labelled("Job", service.namespace, names.OWNER_UID, service.metadata.uid)
@@ -72,7 +76,7 @@ def see(service: InferenceService, world: World) -> Seen:
     )
 
 
-def candidate(seen: Seen, version: str) -> rollouts.Candidate:
+def candidate(seen: ServiceState, version: str) -> rollouts.CandidateState:
     """What the candidate's pods look like; only those of this version count, and only once they have settled.
 
     The Deployment knows for how long its pods have been ready: before every node knows a new address, requests to it fail.
@@ -80,28 +84,28 @@ def candidate(seen: Seen, version: str) -> rollouts.Candidate:
     ready = restarts = 0
     trouble = ""
     for pod in seen.of_role("candidate"):
-        if label(pod, names.MODEL_VERSION) != version or is_leaving(pod):
+        if label(pod, names.MODEL_VERSION) != version or is_being_deleted(pod):
             continue
         ready += is_ready(pod)
-        for container in dig(pod, "status", "containerStatuses") or ():
+        for container in get_path(pod, "status", "containerStatuses") or ():
             restarts += int(container.get("restartCount") or 0)
-            waiting = dig(container, "state", "waiting") or {}
-            ended = dig(container, "lastState", "terminated") or dig(container, "state", "terminated") or {}
+            waiting = get_path(container, "state", "waiting") or {}
+            ended = get_path(container, "lastState", "terminated") or get_path(container, "state", "terminated") or {}
             if ended:
                 trouble = f"{ended.get('reason', 'Error')} (exit code {ended.get('exitCode')}) {ended.get('message') or ''}".strip()
             elif waiting.get("message"):
                 trouble = f"{waiting.get('reason')}: {waiting['message']}"
-    settled = dig(seen.candidate, "status", "availableReplicas") or 0
-    wanted = dig(seen.candidate, "spec", "replicas") or 1
-    return rollouts.Candidate(min(ready, settled), restarts, trouble[:500], wanted)
+    settled = get_path(seen.candidate, "status", "availableReplicas") or 0
+    wanted = get_path(seen.candidate, "spec", "replicas") or 1
+    return rollouts.CandidateState(min(ready, settled), restarts, trouble[:500], wanted)
 
 
-def rolled_out(seen: Seen, version: str) -> bool:
+def rolled_out(seen: ServiceState, version: str) -> bool:
     """Whether the stable Deployment has only ready pods of `version`, and no other stable pod is left that takes requests."""
     deployment = seen.stable
     if deployment is None:
         return False
-    wanted = dig(deployment, "spec", "replicas")
+    wanted = get_path(deployment, "spec", "replicas")
     status = deployment.get("status") or {}
     current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(count) or 0 for count in ("updatedReplicas", "replicas", "availableReplicas")]

@@ -18,9 +18,9 @@ from tidemill.contract.serving import MEASUREMENTS_ROUTE
 from tidemill.plan import unsupported
 from tidemill.plan.inferenceservice import analysis_jobs, routing
 from tidemill.plan.inferenceservice.lifecycle import decide
-from tidemill.plan.inferenceservice.observed import Seen, see
+from tidemill.plan.inferenceservice.observed import ServiceState, observe
 from tidemill.plan.inferenceservice.replicas import scale
-from tidemill.plan.inferenceservice.selection import Choice, choose
+from tidemill.plan.inferenceservice.selection import Selection, select
 from tidemill.plan.inferenceservice.status import report
 from tidemill.plan.lookup import base_url, is_ours
 from tidemill.plan.types import Answers, Mark, Plan, Query, Question, Retirement
@@ -32,7 +32,7 @@ def questions(service: InferenceService, world: World) -> Question | None:
     rollout = service.status.rollout
     if rollout is None or rollout.phase not in analysis_jobs.AT_WORK:
         return None
-    seen = see(service, world)
+    seen = observe(service, world)
     # Where a Gateway splits, only the candidate's pods know how they answered.
     roles = ("stable", "candidate") if service.spec.traffic.provider == "GatewayAPI" else ("stable",)
     pods = [pod for role in roles for pod in seen.of_role(role)]
@@ -55,9 +55,11 @@ def plan(
     service: InferenceService, world: World, installation: Installation, now: datetime, answers: Answers = ()
 ) -> Plan:
     """Keep the stable version answering, and carry the rollout on by one step."""
-    seen = see(service, world)
+    seen = observe(service, world)
     refused = unsupported.refusal(service) or routing.refusal(service, installation)
-    choice = Choice(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else choose(service, seen)
+    choice = (
+        Selection(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else select(service, seen)
+    )
     # While something unsupported is asked for, nothing new begins, as when suspended; what is under way is brought to its end.
     course = decide(_suspended(service) if refused else service, seen, choice, now, answers)
     pods = scale(service, seen, course, world)
@@ -95,7 +97,7 @@ def _suspended(service: InferenceService) -> InferenceService:
     return service.model_copy(update={"spec": service.spec.model_copy(update={"suspend": True})})
 
 
-def _retire_candidate(service: InferenceService, seen: Seen, world: World) -> tuple[Retirement, ...]:
+def _retire_candidate(service: InferenceService, seen: ServiceState, world: World) -> tuple[Retirement, ...]:
     retired = []
     if seen.candidate is not None:
         key = Key("Deployment", service.namespace, names.candidate(service.name))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from tidemill.api import InferenceService
 from tidemill.children import names, scaling
-from tidemill.plan.inferenceservice.lifecycle import Course
-from tidemill.plan.inferenceservice.observed import Seen
-from tidemill.plan.lookup import dig, is_leaving, is_ours
+from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
+from tidemill.plan.inferenceservice.observed import ServiceState
+from tidemill.plan.lookup import get_path, is_being_deleted, is_ours
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Key, Manifest, World
 
@@ -33,12 +33,12 @@ class Scale:
     """Why the autoscaler does not scale."""
 
 
-def scale(service: InferenceService, seen: Seen, course: Course, world: World) -> Scale:
+def scale(service: InferenceService, seen: ServiceState, course: RolloutDecision, world: World) -> Scale:
     """The numbers of pods that `course` needs."""
     there = {kind: _ours(service, world, kind) for kind in (AUTOSCALER, BUDGET)}
     answers = course.serve is not None or seen.stable is not None
     wish = service.spec.autoscaling
-    running = dig(seen.stable, "spec", "replicas")
+    running = get_path(seen.stable, "spec", "replicas")
     ensure: list[Manifest] = []
     if wish is None:
         stable, most = service.spec.replicas, service.spec.replicas or 1
@@ -46,10 +46,10 @@ def scale(service: InferenceService, seen: Seen, course: Course, world: World) -
     else:
         most = wish.max_replicas
         live = running or wish.min_replicas
-        acted = dig(there[AUTOSCALER], "status", "lastScaleTime")
+        acted = get_path(there[AUTOSCALER], "status", "lastScaleTime")
         stable = None if acted and running else live
         # A candidate that answers requests must not lose pods because the stable ones have nothing to do.
-        tried = max(live, dig(seen.candidate, "spec", "replicas") or 0)
+        tried = max(live, get_path(seen.candidate, "spec", "replicas") or 0)
         if answers:
             held = tried if course.rollout is not None and course.rollout.weight else 0
             ensure.append(scaling.autoscaler(service, wish, at_least=held))
@@ -63,7 +63,7 @@ def scale(service: InferenceService, seen: Seen, course: Course, world: World) -
             "the spec no longer asks for it",
         )
         for kind, found in there.items()
-        if found is not None and kind not in kept and not is_leaving(found)
+        if found is not None and kind not in kept and not is_being_deleted(found)
     )
     return Scale(stable, tried, tuple(ensure), retire, _trouble(there[AUTOSCALER]) if wish else "")
 
@@ -74,7 +74,7 @@ def _ours(service: InferenceService, world: World, kind: str) -> Manifest | None
 
 
 def _trouble(autoscaler: Manifest | None) -> str:
-    for condition in dig(autoscaler, "status", "conditions") or ():
+    for condition in get_path(autoscaler, "status", "conditions") or ():
         if condition.get("type") in {"ScalingActive", "AbleToScale"} and condition.get("status") == "False":
             # Nothing to scale from zero is no trouble.
             if condition.get("reason") == "ScalingDisabled":

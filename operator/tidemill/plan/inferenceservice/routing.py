@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tidemill.api import InferenceService
-from tidemill.api.conditions import Reason, Said, false, true
+from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.children import names, route, serving
 from tidemill.children.installation import Installation
 from tidemill.contract.serving import SERVING_PORT, Routes
-from tidemill.plan.inferenceservice.lifecycle import Course
-from tidemill.plan.inferenceservice.observed import Seen, candidate
-from tidemill.plan.lookup import annotation, base_url, is_leaving, is_ours, is_ready, label
+from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
+from tidemill.plan.inferenceservice.observed import ServiceState, candidate
+from tidemill.plan.lookup import annotation, base_url, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.types import Mark, Retirement
 from tidemill.plan.world import Key, Manifest, World
 
@@ -22,7 +22,7 @@ REMEDIES = {
 }
 
 
-def refusal(service: InferenceService, installation: Installation) -> tuple[Said, ...]:
+def refusal(service: InferenceService, installation: Installation) -> tuple[PendingCondition, ...]:
     """What is said of a service that wants a Gateway where there can be none."""
     if service.spec.traffic.provider != "GatewayAPI" or installation.gateway == "On":
         return ()
@@ -30,9 +30,11 @@ def refusal(service: InferenceService, installation: Installation) -> tuple[Said
     return false("Ready", Reason.UNSUPPORTED, message), true("Stalled", Reason.UNSUPPORTED, message)
 
 
-def tables(service: InferenceService, seen: Seen, course: Course, installation: Installation) -> list[Mark]:
+def tables(
+    service: InferenceService, seen: ServiceState, course: RolloutDecision, installation: Installation
+) -> list[Mark]:
     """The routing table of each stable pod, where it differs from the one it has."""
-    pods = [pod for pod in seen.of_role("stable") if not is_leaving(pod)]
+    pods = [pod for pod in seen.of_role("stable") if not is_being_deleted(pod)]
     rollout = course.rollout
     version = seen.version(rollout.version) if rollout else None
     answering = _answering(seen, course)
@@ -60,7 +62,7 @@ def tables(service: InferenceService, seen: Seen, course: Course, installation: 
     return marks
 
 
-def at_the_gateway(service: InferenceService, seen: Seen, course: Course) -> tuple[Manifest, ...]:
+def at_the_gateway(service: InferenceService, seen: ServiceState, course: RolloutDecision) -> tuple[Manifest, ...]:
     """The route that a Gateway follows; none where the stable pods split."""
     if service.spec.traffic.provider != "GatewayAPI" or (seen.stable is None and course.serve is None):
         return ()
@@ -72,7 +74,7 @@ def at_the_gateway(service: InferenceService, seen: Seen, course: Course) -> tup
 def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
     """The route of a service that no longer wants one."""
     found = world.get(ROUTE, service.namespace, names.service(service.name))
-    if found is None or service.spec.traffic.provider == "GatewayAPI" or is_leaving(found):
+    if found is None or service.spec.traffic.provider == "GatewayAPI" or is_being_deleted(found):
         return ()
     if not is_ours(found, service.metadata.uid):
         return ()
@@ -80,5 +82,5 @@ def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
     return (Retirement(key, found["metadata"]["uid"], "the stable pods split requests"),)
 
 
-def _answering(seen: Seen, course: Course) -> bool:
+def _answering(seen: ServiceState, course: RolloutDecision) -> bool:
     return course.rollout is not None and candidate(seen, course.rollout.version).ready > 0

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
-from tidemill.plan.inferenceservice.observed import Seen
+from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.modelversion import quarantine_of
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """The version that should be served, or why there is none."""
 
     version: ModelVersion | None
@@ -22,7 +22,7 @@ class Choice:
     """Whether waiting cannot help."""
 
 
-def choose(service: InferenceService, seen: Seen) -> Choice:
+def select(service: InferenceService, seen: ServiceState) -> Selection:
     """The pinned version, or the newest that may be served and was not rejected here before."""
     rejected = {outcome.version for outcome in service.status.history if outcome.outcome == "RolledBack"}
     pinned = service.spec.model.version
@@ -30,14 +30,14 @@ def choose(service: InferenceService, seen: Seen) -> Choice:
         version = seen.version(pinned)
         if version is None:
             message = f"there is no ModelVersion {pinned!r} of model {service.spec.model.name!r}"
-            return Choice(None, Reason.DEPENDENCY_NOT_READY, message)
+            return Selection(None, Reason.DEPENDENCY_NOT_READY, message)
         if version.name == seen.stable_version or (_may_be_served(version) and version.name not in rejected):
-            return Choice(version)
+            return Selection(version)
         ready = version.status.condition("Ready")
         message = f"the pinned version {pinned!r} may not be served: " + (
             f"{ready.reason}: {ready.message}" if ready else "it was not judged yet"
         )
-        return Choice(
+        return Selection(
             None,
             Reason.DEPENDENCY_NOT_READY,
             message,
@@ -57,8 +57,8 @@ def choose(service: InferenceService, seen: Seen) -> Choice:
                 f"model {service.spec.model.name!r} has no version yet; a TrainingJob with spec.modelName {service.spec.model.name!r} makes one"
             )
         )
-        return Choice(None, Reason.NO_VERSION, message)
-    return Choice(max(able, key=lambda version: (version.metadata.creation_timestamp or datetime.min, version.name)))
+        return Selection(None, Reason.NO_VERSION, message)
+    return Selection(max(able, key=lambda version: (version.metadata.creation_timestamp or datetime.min, version.name)))
 
 
 def _may_be_served(version: ModelVersion) -> bool:

@@ -6,24 +6,24 @@ from datetime import datetime
 from typing import Any
 
 from tidemill.api import InferenceService
-from tidemill.api.conditions import Reason, Said, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
 from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, Serving
 from tidemill.children import names, serving
 from tidemill.plan import unsupported
-from tidemill.plan.inferenceservice.lifecycle import Course
-from tidemill.plan.inferenceservice.observed import Seen, deployed
-from tidemill.plan.inferenceservice.selection import Choice
-from tidemill.plan.lookup import dig
+from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
+from tidemill.plan.inferenceservice.observed import ServiceState, deployed
+from tidemill.plan.inferenceservice.selection import Selection
+from tidemill.plan.lookup import get_path
 from tidemill.plan.world import Manifest
 
 
 def report(
     service: InferenceService,
-    seen: Seen,
-    choice: Choice,
-    course: Course,
+    seen: ServiceState,
+    choice: Selection,
+    course: RolloutDecision,
     now: datetime,
-    refused: tuple[Said, ...] = (),
+    refused: tuple[PendingCondition, ...] = (),
     unscaled: str = "",
 ) -> InferenceServiceStatus:
     weight = course.rollout.weight if course.rollout else 0
@@ -47,7 +47,7 @@ def report(
     )
 
 
-def _serving(seen: Seen, deployment: Manifest | None, weight: int) -> Serving | None:
+def _serving(seen: ServiceState, deployment: Manifest | None, weight: int) -> Serving | None:
     if deployment is None:
         return None
     name = deployed(deployment)
@@ -56,7 +56,7 @@ def _serving(seen: Seen, deployment: Manifest | None, weight: int) -> Serving | 
     return Serving(
         version=name,
         digest=version.spec.artifact.digest if version else "",
-        replicas=dig(deployment, "spec", "replicas") or 0,
+        replicas=get_path(deployment, "spec", "replicas") or 0,
         ready=status.get("readyReplicas") or 0,
         weight=weight,
     )
@@ -64,12 +64,12 @@ def _serving(seen: Seen, deployment: Manifest | None, weight: int) -> Serving | 
 
 def _said(
     service: InferenceService,
-    seen: Seen,
-    choice: Choice,
-    course: Course,
+    seen: ServiceState,
+    choice: Selection,
+    course: RolloutDecision,
     stable: Serving | None,
     history: tuple[Outcome, ...],
-) -> list[Said]:
+) -> list[PendingCondition]:
     if stable is None:
         said = [unknown("Ready", Reason.RECONCILING, "pods are being started")]
         if choice.version is None:
@@ -111,11 +111,11 @@ def _said(
     return said
 
 
-def _trouble(seen: Seen) -> str:
+def _trouble(seen: ServiceState) -> str:
     """What stable pods complain of."""
     for pod in seen.of_role("stable"):
-        for container in dig(pod, "status", "containerStatuses") or ():
-            waiting = dig(container, "state", "waiting") or {}
+        for container in get_path(pod, "status", "containerStatuses") or ():
+            waiting = get_path(container, "state", "waiting") or {}
             if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
                 return f"{pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}"
     return ""

@@ -14,8 +14,8 @@ from tidemill.api.conditions import Reason
 from tidemill.api.dataset import Attempt
 from tidemill.children import names
 from tidemill.contract.reports import Failure, RunReport
-from tidemill.plan.lookup import annotation, dig, is_leaving, is_ours
-from tidemill.plan.runs.job_state import POD_MISSING_SECONDS, Run, diagnose
+from tidemill.plan.lookup import annotation, get_path, is_being_deleted, is_ours
+from tidemill.plan.runs.job_state import POD_MISSING_SECONDS, JobState, diagnose
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, World, key_of
 
@@ -31,7 +31,7 @@ class Progress:
     """Where an order stands after a look at the world."""
 
     attempt: Attempt
-    run: Run
+    run: JobState
     order_job: bool = False
     """Whether the attempt's Job is to be made."""
     wake: float | None = None
@@ -54,7 +54,7 @@ def outdated(job: Manifest, progress: Progress, world: World) -> tuple[Retiremen
     """
     key = key_of(job)
     found = world.get(*key)
-    if found is None or progress.run.phase != "Waiting" or is_leaving(found):
+    if found is None or progress.run.phase != "Waiting" or is_being_deleted(found):
         return ()
     given = annotation(found, names.TERMS)
     if not given or given == annotation(job, names.TERMS):
@@ -90,7 +90,7 @@ def advance(
     if recorded is None or recorded.order != digest:
         recorded = Attempt(order=digest, number=1, outcome="Running", at=at, terms=terms)
     if recorded.outcome == "Succeeded":
-        return Progress(recorded, Run("Succeeded"))
+        return Progress(recorded, JobState("Succeeded"))
     if recorded.outcome == "Failed":
         # Anybody who may write the status may have written another word.
         reason = Reason(recorded.reason) if recorded.reason in set(Reason) else Reason.INTERNAL_ERROR
@@ -98,9 +98,9 @@ def advance(
         due = (recorded.finished_at or now) + timedelta(seconds=pause(recorded.number))
         on_other_terms = bool(terms) and recorded.terms not in ("", terms)
         if not on_other_terms and not may_repeat(failure, recorded.number, limit):
-            return Progress(recorded, Run("Failed", failure=failure))
+            return Progress(recorded, JobState("Failed", failure=failure))
         if not on_other_terms and now < due:
-            return Progress(recorded, Run("Failed", failure=failure), wake=(due - now).total_seconds())
+            return Progress(recorded, JobState("Failed", failure=failure), wake=(due - now).total_seconds())
         recorded = Attempt(order=digest, number=recorded.number + 1, outcome="Running", at=recorded.at, terms=terms)
     job = world.get("Job", owner.namespace, names.run(owner.name, digest, recorded.number))
     if job is not None and not is_ours(job, owner.metadata.uid):
@@ -115,12 +115,12 @@ def advance(
         return Progress(recorded, run, order_job=True)
     if not run.over:
         # A pod that is looked for is given up by the clock, not by an event.
-        completed = dig(job or {}, "status", "completionTime")
+        completed = get_path(job or {}, "status", "completionTime")
         return Progress(recorded, run, wake=POD_MISSING_SECONDS if completed and not pods else None)
     return ended(recorded, run, now, limit=limit)
 
 
-def ended(recorded: Attempt, run: Run, now: datetime, *, limit: int | None = None) -> Progress:
+def ended(recorded: Attempt, run: JobState, now: datetime, *, limit: int | None = None) -> Progress:
     """The attempt, whose end is seen now for the first time: how `run` ended."""
     if run.failure is None:
         over = recorded.model_copy(update={"outcome": "Succeeded", "finished_at": now.replace(microsecond=0)})

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from tidemill.api.conditions import Reason
 from tidemill.children.jobs import WORKLOAD
 from tidemill.contract.reports import Failure, RunReport
-from tidemill.plan.lookup import dig, is_leaving
+from tidemill.plan.lookup import get_path, is_being_deleted
 from tidemill.plan.world import Manifest
 
 IMAGE_TROUBLE = frozenset(
@@ -28,7 +28,7 @@ IMAGE_TROUBLE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class JobState:
     """How a run stands."""
 
     phase: Literal["Absent", "Waiting", "Running", "Succeeded", "Failed"]
@@ -44,72 +44,74 @@ class Run:
         return self.phase in {"Succeeded", "Failed"}
 
 
-ABSENT = Run("Absent")
+ABSENT = JobState("Absent")
 POD_MISSING_SECONDS = 60.0
 """Seconds after a Job's good end within which its pod, where none is seen, is taken to be seen late rather than removed."""
 
 
-def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | None = None) -> Run:
+def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | None = None) -> JobState:
     """What became of `job`, whose pods are `pods`; without `now`, a pod that is not seen was removed."""
     if job is None:
         return ABSENT
     for pod in pods:
-        for container in dig(pod, "status", "containerStatuses") or ():
-            ended = dig(container, "state", "terminated")
+        for container in get_path(pod, "status", "containerStatuses") or ():
+            ended = get_path(container, "state", "terminated")
             if container.get("name") == WORKLOAD and ended:
                 return _ended(pod, ended)
-    for condition in dig(job, "status", "conditions") or ():
+    for condition in get_path(job, "status", "conditions") or ():
         if condition.get("status") != "True":
             continue
         is_over = condition.get("type") in {"Failed", "Complete"} and condition.get("reason") != "DeadlineExceeded"
         if is_over and any(_seems_alive(pod) for pod in pods):
             # Jobs and pods are watched apart, and the pod's end is about to be seen: the report is in it.
-            return Run("Running")
+            return JobState("Running")
         if condition.get("type") == "Failed":
             return _failed_without_pod(condition)
         if condition.get("type") == "Complete":
             if not pods and now is not None and now - _completed(job, now) < timedelta(seconds=POD_MISSING_SECONDS):
-                return Run("Running", message="the run has ended; its pod is looked for")
+                return JobState("Running", message="the run has ended; its pod is looked for")
             return _failed(
                 Reason.REPORT_MISSING,
                 "the pod was removed before its report was read; the run is repeated",
                 retryable=True,
             )
-    if dig(job, "spec", "suspend"):
-        return Run("Waiting", message="held back by its queue", queued=True)
+    if get_path(job, "spec", "suspend"):
+        return JobState("Waiting", message="held back by its queue", queued=True)
     for pod in pods:
         if wrong := trouble(pod):
-            return Run("Waiting", message=wrong)
-        if dig(pod, "status", "phase") == "Running":
-            return Run("Running")
-    return Run("Waiting", message="the pod is being started")
+            return JobState("Waiting", message=wrong)
+        if get_path(pod, "status", "phase") == "Running":
+            return JobState("Running")
+    return JobState("Waiting", message="the pod is being started")
 
 
 def _completed(job: Manifest, now: datetime) -> datetime:
-    text = dig(job, "status", "completionTime")
+    text = get_path(job, "status", "completionTime")
     return datetime.fromisoformat(text) if text else now - timedelta(seconds=POD_MISSING_SECONDS)
 
 
 def _seems_alive(pod: Manifest) -> bool:
     """Whether the pod has not been seen to end, nor to be on its way out."""
-    return dig(pod, "status", "phase") not in {"Succeeded", "Failed"} and not is_leaving(pod)
+    return get_path(pod, "status", "phase") not in {"Succeeded", "Failed"} and not is_being_deleted(pod)
 
 
-def _ended(pod: Manifest, ended: Manifest) -> Run:
+def _ended(pod: Manifest, ended: Manifest) -> JobState:
     """What a container that ended has to say."""
     report = _read(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
-        limit = dig(pod, "spec", "containers")[0].get("resources", {}).get("limits", {}).get("memory", "not set")
+        limit = get_path(pod, "spec", "containers")[0].get("resources", {}).get("limits", {}).get("memory", "not set")
         return _failed(
             Reason.OUT_OF_MEMORY,
             f"OOMKilled: the run needed more memory than it may have; raise spec.resources.limits.memory (now {limit})",
         )
-    if dig(pod, "status", "reason") == "Evicted":
-        return _failed(Reason.INTERNAL_ERROR, f"the pod was evicted: {dig(pod, 'status', 'message')}", retryable=True)
+    if get_path(pod, "status", "reason") == "Evicted":
+        return _failed(
+            Reason.INTERNAL_ERROR, f"the pod was evicted: {get_path(pod, 'status', 'message')}", retryable=True
+        )
     if report is not None and report.failure is not None:
-        return Run("Failed", report=report, failure=report.failure)
+        return JobState("Failed", report=report, failure=report.failure)
     if report is not None and ended.get("exitCode") == 0:
-        return Run("Succeeded", report=report)
+        return JobState("Succeeded", report=report)
     if ended.get("exitCode") == 0:
         return _failed(Reason.REPORT_MISSING, "the run ended well but left no report that can be read", retryable=True)
     return _failed(
@@ -119,7 +121,7 @@ def _ended(pod: Manifest, ended: Manifest) -> Run:
     )
 
 
-def _failed_without_pod(condition: Manifest) -> Run:
+def _failed_without_pod(condition: Manifest) -> JobState:
     if condition.get("reason") == "DeadlineExceeded":
         return _failed(
             Reason.DEADLINE_EXCEEDED, "the run took longer than its deadline; raise spec.activeDeadline or ask for less"
@@ -129,17 +131,17 @@ def _failed_without_pod(condition: Manifest) -> Run:
     )
 
 
-def _failed(reason: Reason, message: str, *, retryable: bool = False) -> Run:
-    return Run("Failed", failure=Failure(reason=reason, message=message, retryable=retryable))
+def _failed(reason: Reason, message: str, *, retryable: bool = False) -> JobState:
+    return JobState("Failed", failure=Failure(reason=reason, message=message, retryable=retryable))
 
 
 def trouble(pod: Manifest) -> str:
     """What keeps a pod from starting, with the remedy; empty where nothing is known to."""
-    for condition in dig(pod, "status", "conditions") or ():
+    for condition in get_path(pod, "status", "conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return f"no node has room: {condition.get('message')}"
-    for container in dig(pod, "status", "containerStatuses") or ():
-        waiting = dig(container, "state", "waiting") or {}
+    for container in get_path(pod, "status", "containerStatuses") or ():
+        waiting = get_path(container, "state", "waiting") or {}
         if waiting.get("reason") in IMAGE_TROUBLE:
             return f"the image {container.get('image')} cannot be had ({waiting.get('reason')}); check the chart's image values"
         if waiting.get("reason") in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:

@@ -37,12 +37,12 @@ def _explain(folder: Path, asked: BinaryIO, answers: BinaryIO) -> None:
     from tidemill.runtime.explain.values import output_of
     from tidemill.runtime.model.answer import Unanswerable
     from tidemill.runtime.model.artifact import estimator_of
-    from tidemill.runtime.model.background import Typical
+    from tidemill.runtime.model.background import Background
     from tidemill.runtime.model.predictor import MODEL_FILE, TYPICAL_FILE, load
 
     predictor = load(folder)
     estimator = estimator_of(folder / MODEL_FILE) if (folder / MODEL_FILE).exists() else None
-    background = Typical.from_json((folder / TYPICAL_FILE).read_bytes()).rows
+    background = Background.from_json((folder / TYPICAL_FILE).read_bytes()).rows
     ask = output_of(predictor.predict, predictor.signature)
     explain = explainer(ask, estimator, predictor.signature, background)
     answers.write(messages.framed(messages.READY))

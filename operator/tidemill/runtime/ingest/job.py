@@ -21,7 +21,7 @@ from tidemill.runtime.failures import QualityFailed, RunFailed
 from tidemill.runtime.ingest import columns, expectations, predictions, report, sources, splits
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 from tidemill.runtime.store.manifest import Manifest
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import schema
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
@@ -35,7 +35,7 @@ _MAX_CLASSES: Final = 50
 
 
 def ingest(
-    order: IngestOrder, store: Store, scratch: Path, *, credentials: str | Path | None = None
+    order: IngestOrder, store: ObjectStore, scratch: Path, *, credentials: str | Path | None = None
 ) -> tuple[Ingested, tuple[str, ...]]:
     """Publish the rows of `order.source`, and say what was found wanting without blocking them.
 
@@ -50,7 +50,7 @@ def ingest(
 
 
 def _ingest(
-    order: IngestOrder, store: Store, scratch: Path, credentials: str | Path | None
+    order: IngestOrder, store: ObjectStore, scratch: Path, credentials: str | Path | None
 ) -> tuple[Ingested, tuple[str, ...]]:
     read, declared, found = _read(order, store, credentials)
     rows = columns.understand(read.table, declared)
@@ -93,7 +93,7 @@ def _ingest(
 
 
 def _read(
-    order: IngestOrder, store: Store, credentials: str | Path | None
+    order: IngestOrder, store: ObjectStore, credentials: str | Path | None
 ) -> tuple[sources.Read, tuple[ColumnSpec, ...], tuple[str, ...]]:
     """The rows as they came, what is known of their columns, and what there is to warn of."""
     if order.source.predictions is not None and order.answered is not None:
@@ -105,7 +105,7 @@ def _read(
     return read, order.columns, ()
 
 
-def _previous(order: IngestOrder, store: Store) -> tuple[Schema | None, tuple[str, ...]]:
+def _previous(order: IngestOrder, store: ObjectStore) -> tuple[Schema | None, tuple[str, ...]]:
     """The schema of the revision that is current, if it can be read."""
     if not order.previous:
         return None, ()

@@ -22,7 +22,7 @@ from tidemill.runtime.log import training_rows
 from tidemill.runtime.model.files import VersionFiles
 from tidemill.runtime.model.predictor import SIGNATURE_FILE
 from tidemill.runtime.model.signature import Signature
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import Column
 
 _TRUTHS: Final = {"true": True, "false": False, "1": True, "0": False}
@@ -33,7 +33,7 @@ def read(
     order: AnsweredOrder,
     namespace: str,
     declared: Sequence[ColumnSpec],
-    store: Store,
+    store: ObjectStore,
 ) -> tuple[Read, tuple[ColumnSpec, ...], tuple[str, ...]]:
     """The rows, what their columns are (as declared, or else as the version has them), and what there is to warn of.
 
@@ -77,7 +77,7 @@ def read(
     return Read(table, revision, f"predictions of {service}"), columns, warnings
 
 
-def _signature(order: AnsweredOrder, store: Store) -> Signature:
+def _signature(order: AnsweredOrder, store: ObjectStore) -> Signature:
     try:
         return Signature.from_json(VersionFiles(order.version, store).read(SIGNATURE_FILE))
     except ValueError as error:

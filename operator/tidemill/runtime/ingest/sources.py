@@ -22,7 +22,7 @@ from tidemill.runtime.failures import (
     StoreUnreachable,
 )
 from tidemill.runtime.ingest import bundled, formats
-from tidemill.runtime.store.objects import Entry, Store, read_secret
+from tidemill.runtime.store.objects import ObjectEntry, ObjectStore, read_secret
 
 _MAX_FILES: Final = 10_000
 
@@ -41,7 +41,7 @@ def is_outside(source: Source) -> bool:
 
 
 def read(
-    source: Source, format: str, texts: Collection[str], store: Store, *, credentials: str | Path | None = None
+    source: Source, format: str, texts: Collection[str], store: ObjectStore, *, credentials: str | Path | None = None
 ) -> Read:
     """The rows of `source`; `credentials` is a folder with those of an outside store.
 
@@ -60,11 +60,11 @@ def read(
     return _from_bucket(uri, format, texts, _bucket(uri, store, credentials))
 
 
-def _bucket(uri: str, store: Store, credentials: str | Path | None) -> Store:
+def _bucket(uri: str, store: ObjectStore, credentials: str | Path | None) -> ObjectStore:
     """The bucket that `uri` lies in, with the credentials that were given for it, or else with those of the namespace's store."""
     parts = urlsplit(uri)
     if parts.scheme == "file" and store.uri.startswith("file://"):
-        return Store.open(f"file://{Path(parts.path.split('*')[0]).parent}")
+        return ObjectStore.open(f"file://{Path(parts.path.split('*')[0]).parent}")
     if parts.scheme != "s3" or not parts.netloc:
         raise SourceNotFound(f"{uri} is of no kind that is known here; use s3://bucket/path or sklearn://name")
     root = f"s3://{parts.netloc}"
@@ -77,7 +77,7 @@ def _bucket(uri: str, store: Store, credentials: str | Path | None) -> Store:
             f"the Secret that spec.credentials names does not exist or has no key {absent[0]!r}; create it with endpoint, access-key-id and "
             f"secret-access-key ({CREDENTIALS_PATH} is empty), and the run is repeated by itself"
         )
-    return Store.open(
+    return ObjectStore.open(
         root,
         endpoint=read.get("endpoint", ""),
         region=read.get("region", ""),
@@ -86,7 +86,7 @@ def _bucket(uri: str, store: Store, credentials: str | Path | None) -> Store:
     )
 
 
-def _from_bucket(uri: str, format: str, texts: Collection[str], bucket: Store) -> Read:
+def _from_bucket(uri: str, format: str, texts: Collection[str], bucket: ObjectStore) -> Read:
     try:
         found = _matching(uri, bucket)
         contents = [(entry, bucket.get(entry.key)) for entry in found]
@@ -105,7 +105,7 @@ def _from_bucket(uri: str, format: str, texts: Collection[str], bucket: Store) -
     return Read(_together(tables, uri), _revision(found), uri)
 
 
-def _matching(uri: str, bucket: Store) -> list[Entry]:
+def _matching(uri: str, bucket: ObjectStore) -> list[ObjectEntry]:
     key = bucket.key_of(uri)
     if "*" not in key and "?" not in key:
         entry = bucket.head(key)
@@ -150,7 +150,7 @@ def _together(tables: list[pa.Table], uri: str) -> pa.Table:
         ) from error
 
 
-def _revision(entries: list[Entry]) -> str:
+def _revision(entries: list[ObjectEntry]) -> str:
     if len(entries) == 1:
         return f"etag:{entries[0].tag}"
     digest = hashlib.sha256("\n".join(f"{entry.key} {entry.tag}" for entry in entries).encode()).hexdigest()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tidemill.runtime.log.counts import Counts
     from tidemill.runtime.log.records import Logged, PredictionFile
     from tidemill.runtime.profile import Counter, Profile
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Counters:
         self._waiting_bytes = 0
         self._failing = False
 
-    def load(self, store: Store, uri: str) -> None:
+    def load(self, store: ObjectStore, uri: str) -> None:
         """Take the bins from the version's profile; parts that are sealed earlier are not counted."""
         from tidemill.runtime.log.counts import as_logged
 
@@ -77,7 +77,7 @@ class Counters:
             return
         self._bins = as_logged(profile, [feature.name for feature in signature.features])
 
-    async def bring_up(self, store: Store, uri: str) -> None:
+    async def bring_up(self, store: ObjectStore, uri: str) -> None:
         """`load`, off the event loop, until the store has answered."""
         while True:
             try:
@@ -106,7 +106,7 @@ class Counters:
         if slot == self._slot.start:
             self._slot.count(number, table, self._version)
 
-    def put(self, store: Store) -> None:
+    def put(self, store: ObjectStore) -> None:
         """Write what the parts in the store add up to; what the store does not take is tried again with the next flush."""
         if self._bins is None:
             return
@@ -206,7 +206,7 @@ class _Slot:
         return Counts(self._features.profile(), self._outputs.profile(), tuple(self._parts), rows, self._newest)
 
 
-def read_profile(store: Store, uri: str, digest: str) -> tuple[Profile, Signature] | None:
+def read_profile(store: ObjectStore, uri: str, digest: str) -> tuple[Profile, Signature] | None:
     """A version's profile and signature, checked; None where it carries no profile, or one that cannot be read.
 
     Raises RunFailed where the store does not answer, or the files are not what the digest says.

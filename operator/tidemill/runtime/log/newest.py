@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 
-class Newest:
+class NewestRows:
     """Keeps the `limit` rows whose time is greatest; of equal times those that came last."""
 
     def __init__(self, limit: int, time: str) -> None:

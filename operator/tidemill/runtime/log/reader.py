@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tidemill.contract.layout import LogColumn
 from tidemill.runtime.log import counts, part
-from tidemill.runtime.log.newest import Newest
+from tidemill.runtime.log.newest import NewestRows
 from tidemill.runtime.store.objects import TooLargeError
 
 MAX_LABELS: Final = 1_000_000
@@ -35,7 +35,7 @@ class Listed(Protocol):
     def key(self) -> str: ...
 
 
-class Store(Protocol):
+class PartSource(Protocol):
     """What is asked of the object store."""
 
     def list(self, folder: str = "", *, after: str = "") -> Iterator[Listed]: ...
@@ -72,7 +72,7 @@ def partition(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("date=%Y-%m-%d/hour=%H")
 
 
-def keys(store: Store, folder: str, start: datetime, end: datetime | None) -> list[str]:
+def keys(store: PartSource, folder: str, start: datetime, end: datetime | None) -> list[str]:
     """The parts of the log whose hour reaches into the window; with no `end`, all since its start."""
     first = f"{folder}/{partition(start)}/"
     last = None if end is None else f"{folder}/{partition(end)}0"  # "0" is the character behind "/"
@@ -98,7 +98,7 @@ def _reaches_into(key: str, start: datetime, end: datetime | None) -> bool:
 
 
 def rows(
-    store: Store, parts: Sequence[str], columns: Callable[[list[str]], list[str]], skipped: Skipped
+    store: PartSource, parts: Sequence[str], columns: Callable[[list[str]], list[str]], skipped: Skipped
 ) -> Iterator[pa.Table]:
     """The parts' rows in batches of some ten thousand; `columns` chooses among the names of a part.
 
@@ -121,7 +121,7 @@ def rows(
         yield pa.concat_tables(waiting).combine_chunks()
 
 
-def _read(store: Store, key: str, columns: Callable[[list[str]], list[str]]) -> tuple[str, pa.Table | str]:
+def _read(store: PartSource, key: str, columns: Callable[[list[str]], list[str]]) -> tuple[str, pa.Table | str]:
     """A part's rows, or why there are none."""
     try:
         return key, part.decoded(store.get(key, most=part.MAX_BYTES), columns)
@@ -131,7 +131,7 @@ def _read(store: Store, key: str, columns: Callable[[list[str]], list[str]]) -> 
         return key, str(reason)
 
 
-def start_of_newest(store: Store, parts: Sequence[str], start: datetime, end: datetime, count: int) -> datetime:
+def start_of_newest(store: PartSource, parts: Sequence[str], start: datetime, end: datetime, count: int) -> datetime:
     """From when on the window holds its `count` newest rows; its start where it has no more than that.
 
     Only times are read, and no more than twice as many are kept.
@@ -157,7 +157,7 @@ def within(table: pa.Table, start: datetime, end: datetime) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class LabelIndex:
     """Labels by request and row, the newest one where there are several."""
 
     keys: pa.Array
@@ -192,7 +192,7 @@ class Labels:
         return found, self.values.take(known), self.times[known.to_numpy(zero_copy_only=False)]
 
 
-NO_LABELS = Labels(pa.array([], pa.string()), pa.array([], pa.string()), np.zeros(0, np.int64), 0)
+NO_LABELS = LabelIndex(pa.array([], pa.string()), pa.array([], pa.string()), np.zeros(0, np.int64), 0)
 
 
 def _row_keys(table: pa.Table) -> Any:
@@ -202,10 +202,10 @@ def _row_keys(table: pa.Table) -> Any:
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
-def labels(store: Store, parts: Sequence[str], skipped: Skipped, most: int = MAX_LABELS) -> Labels:
+def labels(store: PartSource, parts: Sequence[str], skipped: Skipped, most: int = MAX_LABELS) -> LabelIndex:
     """All labels in the parts, or the newest where there are more than `most`; of several for one row the newest counts."""
     wanted = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.LABEL)
-    newest_labels = Newest(most, "time")
+    newest_labels = NewestRows(most, "time")
     for batch in rows(store, parts, lambda names: [name for name in wanted if name in names], skipped):
         if LogColumn.LABEL in batch.schema.names:
             given = {
@@ -227,4 +227,4 @@ def labels(store: Store, parts: Sequence[str], skipped: Skipped, most: int = MAX
     differs = pc.not_equal(table.column("label"), values.take(pa.array(codes.astype(np.int64))))
     contradicted = len(np.unique(codes[differs.to_numpy()]))
     times = table.column("time").cast(pa.int64()).to_numpy()[newest]
-    return Labels(encoded.dictionary, values, times, contradicted, newest_labels.left_out)
+    return LabelIndex(encoded.dictionary, values, times, contradicted, newest_labels.left_out)

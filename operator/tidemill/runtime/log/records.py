@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 
 from tidemill.runtime.log.arrow import arrow
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.protocol.features import Features, Rows
@@ -31,7 +31,7 @@ class Author:
     version: str
     digest: str
     role: str
-    labels: Labels | None
+    labels: ClassLabels | None
     """Its classes; None for regression."""
 
 
@@ -220,7 +220,7 @@ def _requests(records: Sequence[Logged], whose: Any) -> Any:
 class LabelFile:
     """Labels as a Parquet file: strings for classification, numbers for regression."""
 
-    def __init__(self, labels: Labels | None) -> None:
+    def __init__(self, labels: ClassLabels | None) -> None:
         self._labels = labels
 
     def __call__(self, records: Sequence[LabelBatch]) -> bytes:
@@ -259,7 +259,7 @@ def to_parquet(table: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def spelled_all(answer: Answer, labels: Labels | None) -> list[str] | list[float]:
+def spelled_all(answer: Answer, labels: ClassLabels | None) -> list[str] | list[float]:
     """An answer as the logs and a trial spell it."""
     if labels is None:
         values: list[float] = answer.values.tolist()

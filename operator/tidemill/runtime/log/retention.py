@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ class Retention:
         self._first = first
         self._every = every
 
-    async def run(self, store: Store) -> None:
+    async def run(self, store: ObjectStore) -> None:
         """Look again and again, until cancelled."""
         await asyncio.sleep(self._first * (1 + self._chance()))
         while True:
             more = await asyncio.to_thread(self.sweep, store)
             await asyncio.sleep(self._first if more else self._every * (0.75 + 0.5 * self._chance()))
 
-    def sweep(self, store: Store) -> bool:
+    def sweep(self, store: ObjectStore) -> bool:
         """Remove what is too old; whether there is more of it. A store that does not let us is tried again later."""
         first_kept = datetime.fromtimestamp(self._clock() - self._seconds, UTC).strftime("%Y-%m-%d")
         left = MAX_DELETED

@@ -20,7 +20,7 @@ MAX_ROWS: Final = 256
 MAX_BYTES: Final = 1 << 17
 
 
-class Singles:
+class SingleRowBatch:
     """Up to MAX_ROWS rows that one version answered within one slot of time, as one record of the log (see `Prediction`).
 
     A file of the log holds rows of one slot, so no record reaches over its end.
@@ -90,7 +90,7 @@ class SinglesLog:
     __slots__ = ("_newest",)
 
     def __init__(self) -> None:
-        self._newest: Singles | None = None
+        self._newest: SingleRowBatch | None = None
 
     def append(self, log: Log, author: Author, request: str, now: float, matrix: Matrix, answer: Answer) -> None:
         """Keep one row; the log counts it where it has no room."""
@@ -101,6 +101,6 @@ class SinglesLog:
             if log.grow(1, size):
                 newest.add(request, now, matrix, answer)
             return
-        made = Singles(author, matrix, answer, now)
+        made = SingleRowBatch(author, matrix, answer, now)
         made.add(request, now, matrix, answer)
         self._newest = made if log.append(made, 1, size) else None

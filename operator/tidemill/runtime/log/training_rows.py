@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
 from tidemill.runtime.log import reader
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import Column
 
 _KEYS = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME)
@@ -34,7 +34,7 @@ class Served:
 
 
 def read(
-    store: Store, namespace: str, service: str, start: datetime, end: datetime, features: Sequence[Column]
+    store: ObjectStore, namespace: str, service: str, start: datetime, end: datetime, features: Sequence[Column]
 ) -> Served:
     """What `service` was asked from `start` up to `end`, with all labels that are there by now, however late they came.
 

@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tidemill.runtime.process.priority import LOW_PRIORITY, give_way
+from tidemill.runtime.process.priority import LOW_PRIORITY, lower_priority
 
 if TYPE_CHECKING:
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ MAX_RETRY_SECONDS: Final = 30.0
 Encode = Callable[[Sequence[Any]], bytes]
 
 
-class Beside(Protocol):
+class PartObserver(Protocol):
     """What goes on beside a log, in its thread: rows of one slot of time share a part, and every part is told of."""
 
     def slot(self, moment: float) -> int:
@@ -44,7 +44,7 @@ class Beside(Protocol):
     def sealed(self, number: int, slot: int) -> None:
         """What was encoded last is the part of this number."""
 
-    def put(self, store: Store) -> None:
+    def put(self, store: ObjectStore) -> None:
         """All parts so far are in the store."""
 
 
@@ -90,7 +90,7 @@ class Log:
         most_bytes: int,
         written: Callable[[Sequence[Any]], None] | None = None,
         clock: Callable[[], float] = time.time,
-        beside: Beside | None = None,
+        beside: PartObserver | None = None,
     ) -> None:
         """Parts are named `<folder>/<partition>/<writer>-<number>.parquet`; `encode` turns records into a file's bytes.
 
@@ -106,7 +106,7 @@ class Log:
         self._most_bytes = most_bytes
         self._clock = clock
         self._beside = beside
-        self._store: Store | None = None
+        self._store: ObjectStore | None = None
         self._records: list[Any] = []
         self._rows = 0
         self._bytes = 0
@@ -115,7 +115,9 @@ class Log:
         self._number = 0
         self._writing = asyncio.Lock()
         # Answers come first: at the same priority, who asks while a part is encoded would wait for it.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log", initializer=partial(give_way, LOW_PRIORITY))
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="log", initializer=partial(lower_priority, LOW_PRIORITY)
+        )
         self._flushing: set[asyncio.Task[bool]] = set()
         self._due: asyncio.Event | None = None
 
@@ -155,7 +157,7 @@ class Log:
         """How the log stands."""
         return {**asdict(self.state), "backlogRows": self.backlog, "backlogBytes": self.backlog_bytes}
 
-    def use(self, store: Store) -> None:
+    def use(self, store: ObjectStore) -> None:
         """Write to this store from now on."""
         self._store = store
 
@@ -214,7 +216,7 @@ class Log:
         for hour, together in hours.items():
             self._seal(f"{hour}/", together)
 
-    def _seal_slots(self, records: list[Any], beside: Beside) -> None:
+    def _seal_slots(self, records: list[Any], beside: PartObserver) -> None:
         slots: dict[int, list[Any]] = {}
         for record in records:
             slots.setdefault(beside.slot(record.time), []).append(record)

@@ -24,7 +24,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Typical:
+class Background:
     """Rows and values as they were in training."""
 
     rows: Matrix
@@ -85,7 +85,7 @@ class Typical:
         )
 
     @classmethod
-    def from_json(cls, text: bytes) -> Typical:
+    def from_json(cls, text: bytes) -> Background:
         """What `to_json` wrote."""
         wire: dict[str, Any] = orjson.loads(text)
         return cls(
@@ -97,7 +97,7 @@ class Typical:
         )
 
 
-def of(matrix: Matrix, signature: Signature, seed: int) -> Typical:
+def of(matrix: Matrix, signature: Signature, seed: int) -> Background:
     """What is typical of `matrix`, the rows a model learnt from; at least one row."""
     chance = np.random.default_rng(seed)
     chosen = np.sort(chance.choice(len(matrix), min(ROWS, len(matrix)), replace=False))
@@ -115,9 +115,9 @@ def of(matrix: Matrix, signature: Signature, seed: int) -> Typical:
             quantiles.append(np.sort(values)[np.arange(kept) * (len(values) - 1) // max(kept - 1, 1)])
         else:
             quantiles.append(np.zeros(1))
-    found = Typical(matrix[chosen], len(matrix), tuple(quantiles), np.isnan(matrix).mean(axis=0))
+    found = Background(matrix[chosen], len(matrix), tuple(quantiles), np.isnan(matrix).mean(axis=0))
     scores = np.quantile(found.score(matrix[scored], signature), np.linspace(0, 1, QUANTILES))
-    return Typical(found.rows, found.count, found.quantiles, found.gaps, scores)
+    return Background(found.rows, found.count, found.quantiles, found.gaps, scores)
 
 
 def _share_up_to(quantiles: Numbers, values: Numbers) -> Numbers:

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.store import manifest
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 
 class VersionFiles:
     """The files of a version; each is checked before it is read."""
 
-    def __init__(self, version: VersionOrder, store: Store) -> None:
+    def __init__(self, version: VersionOrder, store: ObjectStore) -> None:
         self._version, self._store = version, store
         self._folder = store.key_of(version.uri)
         try:

@@ -18,7 +18,7 @@ def spelled(label: Scalar) -> str:
     return str(label)
 
 
-class Labels:
+class ClassLabels:
     """A model's classes by index, and the index by whatever spelling a client uses."""
 
     def __init__(self, classes: Sequence[Scalar]) -> None:

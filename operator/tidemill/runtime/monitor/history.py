@@ -25,8 +25,8 @@ from tidemill.api.checks import CheckVerdict
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.failures import RunFailed
-from tidemill.runtime.monitor.report.timeline import Point, Run, point_of
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.monitor.report.timeline import PastRun, Point, point_of
+from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +61,11 @@ def name_of(end: datetime) -> str:
 class History:
     """A monitor's newest runs, oldest first."""
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[PastRun, ...] = ()
     since: int = SWEEP_INTERVAL_RUNS
     """Runs since one looked for what is too old; it is time to look where nothing is known."""
 
-    def before(self, end: datetime) -> list[Run]:
+    def before(self, end: datetime) -> list[PastRun]:
         """The runs of windows that ended earlier."""
         return [run for run in self.runs if run.end < end][-SHOWN:]
 
@@ -73,7 +73,7 @@ class History:
         """With one more, in place of an earlier one of the same window."""
         checks = {outcome.name: point_of(outcome) for outcome in outcomes}
         others = [run for run in self.runs if run.end != order.end]
-        runs = sorted([*others, Run(order.end, order.version.name, checks)], key=lambda run: run.end)
+        runs = sorted([*others, PastRun(order.end, order.version.name, checks)], key=lambda run: run.end)
         # One more than is shown: a window that is checked again has as many before it.
         return replace(self, runs=tuple(runs[-SHOWN - 1 :]), since=self.since + 1)
 
@@ -90,7 +90,7 @@ class History:
         return orjson.dumps({"format": FORMAT, "since": self.since, "runs": runs})
 
 
-def read(store: Store, folder: str) -> History:
+def read(store: ObjectStore, folder: str) -> History:
     """The runs so far; where they are not in one object yet, or that cannot be read, from the newest results themselves."""
     try:
         wire = orjson.loads(store.get(f"{folder}/{FILE}"))
@@ -113,7 +113,7 @@ def read(store: Store, folder: str) -> History:
     return History(tuple(found))
 
 
-def write(store: Store, folder: str, history: History) -> None:
+def write(store: ObjectStore, folder: str, history: History) -> None:
     """Put the runs into the store and, once in a while, take away what is too old; a store that does not let us is tried again later."""
     if history.since >= SWEEP_INTERVAL_RUNS:
         try:
@@ -125,7 +125,7 @@ def write(store: Store, folder: str, history: History) -> None:
     store.put(f"{folder}/{FILE}", history.to_json())
 
 
-def sweep(store: Store, folder: str, kept: int = KEPT) -> bool:
+def sweep(store: ObjectStore, folder: str, kept: int = KEPT) -> bool:
     """Remove what the oldest runs left, so that `kept` of them stay; whether there is more of it."""
     runs: dict[str, list[str]] = {}
     for key in _listed(store, folder):
@@ -136,14 +136,14 @@ def sweep(store: Store, folder: str, kept: int = KEPT) -> bool:
     return len(lapsed) > MAX_REMOVED
 
 
-def _listed(store: Store, folder: str) -> list[str]:
+def _listed(store: ObjectStore, folder: str) -> list[str]:
     return [entry.key for entry in store.list(folder) if _OF_RUN.search(entry.key)]
 
 
-def _run(wire: Mapping[str, Any]) -> Run:
+def _run(wire: Mapping[str, Any]) -> PastRun:
     checks = {str(name): _point(*point) for name, point in wire["checks"].items()}
     end = datetime.fromisoformat(wire["end"])
-    return Run(end if end.tzinfo else end.replace(tzinfo=UTC), str(wire["version"]), checks)
+    return PastRun(end if end.tzinfo else end.replace(tzinfo=UTC), str(wire["version"]), checks)
 
 
 def _point(verdict: CheckVerdict, value: float | None, threshold: float | None) -> Point:

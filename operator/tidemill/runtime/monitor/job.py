@@ -15,10 +15,10 @@ from tidemill.runtime.monitor.evidence.collect import gather
 from tidemill.runtime.monitor.evidence.evidence import Evidence
 from tidemill.runtime.monitor.report import report
 from tidemill.runtime.scoring.verdicts import worst
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 
-def run(order: CheckOrder, store: Store) -> RunReport:
+def run(order: CheckOrder, store: ObjectStore) -> RunReport:
     """Compare the order's window with its version, publish result and report, and say what was found.
 
     Raises RunFailed where the store does not answer or the version's files are not what its digest says.

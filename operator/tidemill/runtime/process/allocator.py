@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def give_back_soon() -> None:
+def release_memory_soon() -> None:
     """Have Arrow take the allocator that gives back soonest what is free, where nobody said otherwise; must come before pyarrow.
 
     A stream of Parquet holds a sixth less with it than with Arrow's default, in the same time.

@@ -12,7 +12,7 @@ GROUP: Final = Path("/sys/fs/cgroup")
 """Where a container finds its own control group, as version 2 has it."""
 
 
-def room(group: Path = GROUP) -> int | None:
+def memory_headroom(group: Path = GROUP) -> int | None:
     """Bytes up to the limit, without what the kernel gives up by itself; None where there is no limit, or none that is told."""
     try:
         limit = (group / "memory.max").read_text().strip()

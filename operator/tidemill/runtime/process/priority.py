@@ -14,7 +14,7 @@ LOW_PRIORITY: Final = 12
 """A sixteenth of a busy processor, where there is anything else to do."""
 
 
-def give_way(priority: int) -> None:
+def lower_priority(priority: int) -> None:
     """Lower this thread's priority; Linux has one for each thread."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), priority)

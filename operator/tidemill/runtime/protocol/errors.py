@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):
+class HTTPError(Exception):
     """The request cannot be answered as it is; the message names the field and what would be right."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -12,8 +12,8 @@ class Refused(Exception):
         self.message = message
 
 
-def bad(message: str) -> Refused:
-    return Refused(400, message)
+def bad(message: str) -> HTTPError:
+    return HTTPError(400, message)
 
 
 def shown(value: object, limit: int = 60) -> str:

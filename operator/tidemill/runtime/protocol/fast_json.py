@@ -32,7 +32,7 @@ class Found(NamedTuple):
     matrix: NDArray[np.float64]
 
 
-class Bulk:
+class FastJsonReader:
     """Reads bodies for a model of so many features; in one thread at a time."""
 
     def __init__(self, features: int) -> None:

@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.protocol import tensors
 from tidemill.runtime.protocol.errors import bad, shown
-from tidemill.runtime.protocol.fast_json import MIN_BYTES, Bulk
+from tidemill.runtime.protocol.fast_json import MIN_BYTES, FastJsonReader
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows, must_be_finite
 
 PREDICT: Final = "predict"
@@ -98,7 +98,7 @@ class Codec:
 
     def __init__(self, model: str, version: str, signature: Signature) -> None:
         self.features = Features(signature)
-        self.labels = Labels(signature.classes)
+        self.labels = ClassLabels(signature.classes)
         self.classifies = signature.task == "Classification"
         self.names = (PREDICT, PROBABILITIES) if self.classifies and signature.gives_probabilities else (PREDICT,)
         self.datatype, self._elements = _class_type(signature)
@@ -106,7 +106,7 @@ class Codec:
         self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
         self._predict = b'"outputs":[{"name":"predict","datatype":"%b","shape":[' % self.datatype.encode()
         self._row = struct.Struct(f"{self.features.count}d").pack
-        self._bulk = Bulk(self.features.count) if self.features.numeric and self.features.count > 1 else None
+        self._bulk = FastJsonReader(self.features.count) if self.features.numeric and self.features.count > 1 else None
         self._one = [self._predict + b'1],"data":[%b]}' % value for value in self._class_json]
 
     def read(self, body: bytes, header_length: int | None = None) -> Asked:

@@ -18,7 +18,7 @@ from tidemill.runtime.log.retention import Retention
 from tidemill.runtime.log.writer import Log, boot_id
 from tidemill.runtime.receive import inference
 from tidemill.runtime.receive.exchanges import Exchange, ExchangeFile, Joining
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ LOG_BYTES: Final = 48 * 1024 * 1024
 WRITE_INTERVAL_SECONDS: Final = 2.0
 
 
-class Events:
+class PayloadReceiver:
     """Takes events, joins them, and writes the log."""
 
     def __init__(
@@ -69,14 +69,14 @@ class Events:
             else:
                 answers = inference.answered(body)
                 complete = self._joining.answered(request[:128], answers, version, len(body), now)
-        except inference.UnreadableError as error:
+        except inference.UnreadablePayloadError as error:
             self.refused += 1
             if self.refused.bit_count() == 1:  # the first, and then ever more seldom
                 logger.warning("an event is not understood (%d so far): %s", self.refused, error)
             return 400, str(error)
         return (200, "taken") if self._keep(complete) else (503, "the store does not take the log; send it again later")
 
-    async def run(self, open_store: Callable[[], Store]) -> None:
+    async def run(self, open_store: Callable[[], ObjectStore]) -> None:
         """Write the log, until cancelled; then once more."""
         writing = asyncio.create_task(self._write(open_store))
         try:
@@ -90,7 +90,7 @@ class Events:
             self._keep(self._joining.lapsed(self._clock(), all_of_it=True))
             await self._log.flush()
 
-    async def _write(self, open_store: Callable[[], Store]) -> None:
+    async def _write(self, open_store: Callable[[], ObjectStore]) -> None:
         while True:
             try:
                 store = await asyncio.to_thread(open_store)

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from tidemill.runtime.protocol import tensors
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 
 Value = float | str | None
 MAX_ROWS: Final = 10_000
@@ -24,7 +24,7 @@ MAX_NAME_LENGTH: Final = 128
 _JSON: Final = json.JSONDecoder()
 
 
-class UnreadableError(ValueError):
+class UnreadablePayloadError(ValueError):
     """A body from which no rows or answers can be taken."""
 
 
@@ -45,10 +45,10 @@ def asked(body: bytes, columns: Sequence[str]) -> dict[str, list[Value]]:
     elif isinstance(document.get("inputs"), list):
         found = _inputs(_tensors(document["inputs"], raw, "inputs"), columns)
     else:
-        raise UnreadableError("the request has neither instances nor inputs")
+        raise UnreadablePayloadError("the request has neither instances nor inputs")
     sizes = {len(values) for values in found.values()}
     if len(sizes) != 1 or not 0 < max(sizes) <= MAX_ROWS or len(found) > MAX_COLUMNS:
-        raise UnreadableError(f"the request is not a table of at most {MAX_ROWS} rows and {MAX_COLUMNS} columns")
+        raise UnreadablePayloadError(f"the request is not a table of at most {MAX_ROWS} rows and {MAX_COLUMNS} columns")
     return found
 
 
@@ -60,7 +60,7 @@ def answered(body: bytes) -> Answers:
         return _predictions(document["predictions"])
     if isinstance(document.get("outputs"), list):
         return _outputs(_tensors(document["outputs"], raw, "outputs"))
-    raise UnreadableError("the response has neither predictions nor outputs")
+    raise UnreadablePayloadError("the response has neither predictions nor outputs")
 
 
 def _document(body: bytes) -> tuple[dict[str, Any], memoryview]:
@@ -76,9 +76,9 @@ def _document(body: bytes) -> tuple[dict[str, Any], memoryview]:
             end = _end(body)
             document = orjson.loads(memoryview(body)[:end])
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"the body is not JSON: {error}") from None
+        raise UnreadablePayloadError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise UnreadableError("the body is not a JSON object")
+        raise UnreadablePayloadError("the body is not a JSON object")
     return document, memoryview(body)[end:]
 
 
@@ -93,30 +93,30 @@ def _end(body: bytes) -> int:
 def _must_end(rest: memoryview) -> None:
     """Refuse a body that goes on after what it said it holds."""
     if rest:
-        raise UnreadableError(f"the body is not JSON alone: {len(rest)} bytes of it belong to no tensor")
+        raise UnreadablePayloadError(f"the body is not JSON alone: {len(rest)} bytes of it belong to no tensor")
 
 
 def _instances(rows: list[Any], columns: Sequence[str]) -> dict[str, list[Value]]:
     if len(rows) > MAX_ROWS:
-        raise UnreadableError(f"more than {MAX_ROWS} rows in one request")
+        raise UnreadablePayloadError(f"more than {MAX_ROWS} rows in one request")
     if rows and all(isinstance(row, dict) for row in rows):
         names = dict.fromkeys(name for row in rows for name in row)
         if len(names) > MAX_COLUMNS:
-            raise UnreadableError(f"more than {MAX_COLUMNS} columns")
+            raise UnreadablePayloadError(f"more than {MAX_COLUMNS} columns")
         return {name[:MAX_NAME_LENGTH]: [_input(row.get(name)) for row in rows] for name in names}
     if not rows or not all(isinstance(row, list) for row in rows):
-        raise UnreadableError("instances are neither objects nor lists of values")
+        raise UnreadablePayloadError("instances are neither objects nor lists of values")
     _must_fit(len(rows[0]), columns)
     if any(len(row) != len(columns) for row in rows):
-        raise UnreadableError("instances are of different lengths")
+        raise UnreadablePayloadError("instances are of different lengths")
     return {name: [_input(row[place]) for row in rows] for place, name in enumerate(columns)}
 
 
 def _must_fit(width: int, columns: Sequence[str]) -> None:
     if not columns:
-        raise UnreadableError("the rows name no columns: set spec.target.cloudEvents.columns of the monitor")
+        raise UnreadablePayloadError("the rows name no columns: set spec.target.cloudEvents.columns of the monitor")
     if width != len(columns):
-        raise UnreadableError(
+        raise UnreadablePayloadError(
             f"a row has {width} values, and spec.target.cloudEvents.columns of the monitor names {len(columns)}"
         )
 
@@ -128,7 +128,7 @@ def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
     found: dict[str, tuple[tuple[int, ...], Any]] = {}
     at = 0
     if len(listed) > MAX_COLUMNS:
-        raise UnreadableError(f"more than {MAX_COLUMNS} {where}")
+        raise UnreadablePayloadError(f"more than {MAX_COLUMNS} {where}")
     try:
         for tensor in listed:
             size = (tensor.get("parameters") or {}).get("binary_data_size")
@@ -137,8 +137,8 @@ def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
                 at += size
             else:
                 found[tensor["name"]] = tensors.from_json(tensor, where)
-    except (Refused, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnreadableError(f"{where} holds what is no tensor: {error}") from None
+    except (HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadablePayloadError(f"{where} holds what is no tensor: {error}") from None
     _must_end(raw[at:])
     return found
 
@@ -153,7 +153,7 @@ def _inputs(inputs: Tensors, columns: Sequence[str]) -> dict[str, list[Value]]:
             flat = _listed(values)
             found |= {column: flat[place :: shape[1]] for place, column in enumerate(columns)}
         else:
-            raise UnreadableError(f"input {str(name)[:80]!r} of shape {list(shape)} is no column")
+            raise UnreadablePayloadError(f"input {str(name)[:80]!r} of shape {list(shape)} is no column")
     return found
 
 
@@ -177,7 +177,7 @@ def _outputs(outputs: Tensors) -> Answers:
         said = plain.get("predict") or next(iter(plain.values()))
         return Answers(said, scores if scores is not None and len(scores) == len(said) else [None] * len(said))
     if scores is None:
-        raise UnreadableError("no output says one thing for each row")
+        raise UnreadablePayloadError("no output says one thing for each row")
     return Answers([str(place) for place in wide[0].argmax(axis=1).tolist()], scores)
 
 
@@ -198,13 +198,13 @@ def _value(value: Any) -> Value:
     if isinstance(value, (int, float)):
         number = _number(value)
         return None if math.isnan(number) else number
-    raise UnreadableError("a value is neither a number nor a text")
+    raise UnreadablePayloadError("a value is neither a number nor a text")
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UnreadableError("a probability is not a number")
+        raise UnreadablePayloadError("a probability is not a number")
     try:
         return float(value)
     except OverflowError:
-        raise UnreadableError("a number is too large") from None
+        raise UnreadablePayloadError("a number is too large") from None

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import orjson
 
-from tidemill.api.base import Model, Moment
+from tidemill.api.base import Moment, WireModel
 from tidemill.api.checks import CheckVerdict
 
 
-class Signal(Model):
+class Signal(WireModel):
     """What another system says about one thing it watches."""
 
     subject: str

@@ -22,7 +22,7 @@ from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.receive import events, signals
 from tidemill.runtime.receive.payloads import PayloadError, understand
 from tidemill.runtime.receive.verification import SIGNATURE, signed_at, standing
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ MAX_BYTES: Final = 256 * 1024
 
 def application(
     order: ReceiveOrder,
-    open_store: Callable[[], Store],
+    open_store: Callable[[], ObjectStore],
     *,
     credentials: Path = Path(CREDENTIALS_PATH),
     clock: Callable[[], float] = time.time,
@@ -85,7 +85,7 @@ def application(
     app = web.Application(client_max_size=events.MAX_BYTES if order.payloads else MAX_BYTES)
     app.router.add_post("/signals/{check}", receive)
     if order.payloads is not None:
-        taking = events.Events(order, order.payloads, credentials=credentials, clock=clock)
+        taking = events.PayloadReceiver(order, order.payloads, credentials=credentials, clock=clock)
 
         async def take(request: web.Request) -> web.Response:
             body = await request.read()
@@ -108,7 +108,7 @@ def application(
 def serve(order_path: Path, *, port: int, store_path: Path = Path(STORE_PATH)) -> None:
     """Receive until told to stop, as the order in `order_path` says."""
     order = ReceiveOrder.model_validate_json(order_path.read_bytes())
-    app = application(order, lambda: Store.from_files(store_path, namespace=order.namespace))
+    app = application(order, lambda: ObjectStore.from_files(store_path, namespace=order.namespace))
     web.run_app(app, port=port, access_log=None, print=None)
 
 

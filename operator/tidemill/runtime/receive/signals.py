@@ -8,7 +8,7 @@ from typing import Final
 
 from tidemill.runtime.receive.payloads import Signal
 from tidemill.runtime.receive.verification import FRESH_SECONDS
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 _SEEN: Final = "seen"
 _DIGITS: Final = 12
@@ -17,7 +17,7 @@ MAX_SIGNALS_READ: Final = 500
 """Newest signals that a check looks at; who sends more about different things in one time loses the oldest."""
 
 
-def keep(store: Store, folder: str, signal: Signal, valid_for: timedelta) -> None:
+def keep(store: ObjectStore, folder: str, signal: Signal, valid_for: timedelta) -> None:
     """Put a signal into the store, and take away what no longer counts."""
     digest = hashlib.sha256(signal.model_dump_json().encode()).hexdigest()[:8]
     store.put(f"{folder}/{stamp(signal.received_at)}-{digest}.json", _text(signal))
@@ -32,7 +32,9 @@ def keep(store: Store, folder: str, signal: Signal, valid_for: timedelta) -> Non
     store.delete(*lapsed[:1000])
 
 
-def keep_once(store: Store, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, moment: int) -> bool:
+def keep_once(
+    store: ObjectStore, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, moment: int
+) -> bool:
     """Keep a signal that was signed at `moment`, in seconds since 1970, unless its signature was seen before; says which.
 
     Signatures are remembered in the store, so that every pod and every restart knows them, and for as long as they would be

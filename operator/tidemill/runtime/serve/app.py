@@ -16,18 +16,18 @@ from typing import Any
 
 import orjson
 
-from tidemill.runtime.protocol.errors import Refused, bad, shown
+from tidemill.runtime.protocol.errors import HTTPError, bad, shown
 from tidemill.runtime.serve.handlers import status
-from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.handlers.explain import Explaining
 from tidemill.runtime.serve.handlers.feedback import Labelling
 from tidemill.runtime.serve.handlers.predict import INFER, ROWS, Predicting
 from tidemill.runtime.serve.http.asgi_client import App
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.http.responses import TEXT, Responses
-from tidemill.runtime.serve.http.slow_clients import Heads
+from tidemill.runtime.serve.http.slow_clients import SlowClientGuard
 from tidemill.runtime.serve.rollout.peers import Peers
-from tidemill.runtime.serve.version.model import Model, server_metadata
+from tidemill.runtime.serve.version.model import ServedModel, server_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -35,15 +35,15 @@ AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 Act = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Gate:
+class ServingApp:
     """Answers clients with one version of a model."""
 
-    def __init__(self, serving: Serving, *, log_percent: int = 100, batch_rows: int = 1) -> None:
+    def __init__(self, serving: ServingContext, *, log_percent: int = 100, batch_rows: int = 1) -> None:
         """`log_percent` of the predictions are logged; of requests that wait, up to `batch_rows` rows are asked together."""
         identity = serving.identity
         self.serving = serving
         self.bodies = Bodies(serving.bounds.body_bytes, serving.bounds.body_seconds)
-        self.heads = Heads(serving.bounds.body_seconds, serving.bounds.body_bytes)
+        self.heads = SlowClientGuard(serving.bounds.body_seconds, serving.bounds.body_bytes)
         self._base = f"/v2/models/{identity.model}"
         self.peers = Peers(f"{self._base}/feedback")
         self._responses = Responses(identity, serving.state)
@@ -54,7 +54,7 @@ class Gate:
         self._server = server_metadata()
         self._acts = self._routes(self._base)
 
-    def swap(self, model: Model) -> None:
+    def swap(self, model: ServedModel) -> None:
         """Answer with `model` from now on; requests that are under way are answered by the model they began with.
 
         It has the name and the version's name of the one before, takes the same features and gives the same classes:
@@ -123,12 +123,12 @@ class Gate:
         if act is not None:
             await self._acted(act, scope, receive, send)
         elif path.startswith(("/v2/", "/tidemill/")):
-            await self._responses.refuse(send, Refused(404, self._unknown(path)))
+            await self._responses.refuse(send, HTTPError(404, self._unknown(path)))
         elif self.serving.behind is not None:
             await self._behind(self.serving.behind, scope, receive, send)
         else:
             await self._responses.refuse(
-                send, Refused(404, "nothing is here, or not yet: this part of the server is still being loaded")
+                send, HTTPError(404, "nothing is here, or not yet: this part of the server is still being loaded")
             )
 
     async def _acted(self, act: Act, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +148,7 @@ class Gate:
             logger.exception("a request to %s failed", scope["path"])
             identity = self.serving.identity
             self.serving.metrics.of(identity.version, identity.role).answered(500, 0.0, 0)
-            await self._responses.refuse(send, Refused(500, "this server failed at it; its log says how"))
+            await self._responses.refuse(send, HTTPError(500, "this server failed at it; its log says how"))
 
     async def _behind(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on with its body, for which the application behind knows no bounds; and of types it takes more than
@@ -158,7 +158,7 @@ class Gate:
             body = await self.bodies.read(headers, receive)
             if scope["method"] not in ("GET", "HEAD") and accepted_type(headers) is not None:
                 raise bad("inference-header-content-length: tensors' bytes are taken by infer alone")
-        except Refused as refusal:
+        except HTTPError as refusal:
             await self._responses.refuse(send, refusal)
             return
         messages = [{"type": "http.request", "body": body, "more_body": False}]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tidemill.runtime.serve import prefork as processes
 from tidemill.runtime.serve.handlers import bentoml_service
-from tidemill.runtime.serve.server import Settings, serve
+from tidemill.runtime.serve.server import ServerSettings, serve
 from tidemill.runtime.serve.version.loading import Loaded
 from tidemill.runtime.serve.version.model import Identity
 from tidemill.runtime.serve.version.sources import open_store, place
@@ -24,7 +24,7 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
     there is no such model.
     """
     found = place(where)
-    settings = Settings.from_environment(host=host, port=port, drain_seconds=0.0)
+    settings = ServerSettings.from_environment(host=host, port=port, drain_seconds=0.0)
     if workers == 1:
         shared, digest = None, found.digest()
     else:

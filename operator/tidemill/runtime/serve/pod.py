@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tidemill.contract.serving import ServeOrder
 from tidemill.runtime.serve.http.bodies import BODY_SECONDS, Bounds
-from tidemill.runtime.serve.server import Settings, serve
+from tidemill.runtime.serve.server import ServerSettings, serve
 from tidemill.runtime.serve.version.loading import from_store
 from tidemill.runtime.serve.version.model import Identity
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 
 def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Path) -> None:
@@ -25,7 +25,7 @@ def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Pa
         digest=version.digest,
         role=order.role,
     )
-    settings = Settings.from_environment(
+    settings = ServerSettings.from_environment(
         host=host,
         port=port,
         log_percent=order.log_percent,
@@ -42,7 +42,9 @@ def carry_out(order_file: Path, *, host: str, port: int, routes: Path, store: Pa
     )
     serve(
         identity,
-        lambda: from_store(lambda: Store.from_files(store, namespace=order.namespace), version.uri, version.digest),
+        lambda: from_store(
+            lambda: ObjectStore.from_files(store, namespace=order.namespace), version.uri, version.digest
+        ),
         settings,
         routes=routes,
         log_to=lambda loaded: loaded.store,

@@ -27,19 +27,19 @@ from tidemill.runtime.log.counters import Counters
 from tidemill.runtime.log.records import LabelFile, PredictionFile
 from tidemill.runtime.log.retention import FIRST, SWEEP_INTERVAL_SECONDS, Retention
 from tidemill.runtime.log.writer import Log, boot_id
-from tidemill.runtime.serve.app import Gate
-from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.app import ServingApp
+from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.http.bodies import Bounds
 from tidemill.runtime.serve.http.fast_path import protocol
-from tidemill.runtime.serve.rollout.router import Rollout
-from tidemill.runtime.serve.shutdown import Server, end_after
-from tidemill.runtime.serve.telemetry.cloudevents import Events
+from tidemill.runtime.serve.rollout.router import RolloutRouter
+from tidemill.runtime.serve.shutdown import GracefulServer, end_after
+from tidemill.runtime.serve.telemetry.cloudevents import CloudEventSender
 from tidemill.runtime.serve.version.batching import MAX_ROWS
 from tidemill.runtime.serve.version.loading import Loaded, until_loaded
-from tidemill.runtime.serve.version.model import Identity, Model
+from tidemill.runtime.serve.version.model import Identity, ServedModel
 
 if TYPE_CHECKING:
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ Newer = Callable[[str], tuple[str, Loaded] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerSettings:
     """How a serving process behaves."""
 
     host: str = "0.0.0.0"
@@ -88,7 +88,7 @@ class Settings:
     """An open socket to listen on instead of host and port."""
 
     @classmethod
-    def from_environment(cls, **others: Any) -> Settings:
+    def from_environment(cls, **others: Any) -> ServerSettings:
         """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS`, `TIDEMILL_LOG_BYTES`,
         `TIDEMILL_RETENTION_FIRST_SECONDS`, `TIDEMILL_RETENTION_EVERY_SECONDS`, `TIDEMILL_BATCH_ROWS` and `TIDEMILL_BENTOML`
         (yes or no); raises ValueError where one does not parse."""
@@ -119,10 +119,10 @@ def _yes_or_no(text: str) -> bool:
 def serve(
     identity: Identity,
     attempt: Callable[[], Loaded],
-    settings: Settings,
+    settings: ServerSettings,
     *,
     routes: Path | None = None,
-    log_to: Callable[[Loaded], Store | None],
+    log_to: Callable[[Loaded], ObjectStore | None],
     newer: Newer | None = None,
 ) -> None:
     """Serve what `attempt` loads until told to stop, whereupon the process ends.
@@ -130,8 +130,8 @@ def serve(
     `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to;
     `newer` is asked every few seconds for what should take the place of the version with a digest.
     """
-    serving = Serving(identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds)
-    gate = Gate(serving, log_percent=settings.log_percent, batch_rows=settings.batch_rows)
+    serving = ServingContext(identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds)
+    gate = ServingApp(serving, log_percent=settings.log_percent, batch_rows=settings.batch_rows)
     config = uvicorn.Config(
         gate,
         host=settings.host,
@@ -148,7 +148,7 @@ def serve(
         timeout_graceful_shutdown=LAST_REQUESTS,
         backlog=2048,
     )
-    server = Server(config, serving.state, settings.drain_seconds, end_after)
+    server = GracefulServer(config, serving.state, settings.drain_seconds, end_after)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_run(server, gate, attempt, settings, routes, log_to, newer))
         # Leaving the runner waits for threads. All that was worth waiting for is over.
@@ -156,12 +156,12 @@ def serve(
 
 
 async def _run(
-    server: Server,
-    gate: Gate,
+    server: GracefulServer,
+    gate: ServingApp,
     attempt: Callable[[], Loaded],
-    settings: Settings,
+    settings: ServerSettings,
     routes: Path | None,
-    log_to: Callable[[Loaded], Store | None],
+    log_to: Callable[[Loaded], ObjectStore | None],
     newer: Newer | None,
 ) -> None:
     work = Work()
@@ -214,25 +214,27 @@ class Work:
 
 
 async def _bring_up(
-    gate: Gate,
+    gate: ServingApp,
     attempt: Callable[[], Loaded],
-    settings: Settings,
+    settings: ServerSettings,
     routes: Path | None,
-    log_to: Callable[[Loaded], Store | None],
+    log_to: Callable[[Loaded], ObjectStore | None],
     newer: Newer | None,
     work: Work,
 ) -> None:
     serving = gate.serving
     loaded = await until_loaded(attempt, serving.state)
-    model = Model(serving.identity, loaded.predictor, loaded.files)
+    model = ServedModel(serving.identity, loaded.predictor, loaded.files)
     store = log_to(loaded)
     if store is not None:
         _start_logs(serving, model, store, settings, work)
     if settings.events_url:
-        serving.events = Events(settings.events_url, serving.identity, model.codec.features, redact=settings.redact)
+        serving.events = CloudEventSender(
+            settings.events_url, serving.identity, model.codec.features, redact=settings.redact
+        )
         work.start(serving.events.run())
     if routes is not None and serving.identity.role == "Stable":
-        serving.rollout = Rollout(
+        serving.rollout = RolloutRouter(
             routes,
             model,
             serving.metrics,
@@ -260,7 +262,9 @@ async def _bring_up(
         await _load_bentoml(gate)
 
 
-def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings, work: Work) -> None:
+def _start_logs(
+    serving: ServingContext, model: ServedModel, store: ObjectStore, settings: ServerSettings, work: Work
+) -> None:
     from tidemill.contract.layout import counts_folder, label_folder, prediction_folder
 
     identity = serving.identity
@@ -306,7 +310,7 @@ def _start_logs(serving: Serving, model: Model, store: Store, settings: Settings
         work.start(serving.retention.run(store))
 
 
-async def _follow(gate: Gate, newer: Newer) -> None:
+async def _follow(gate: ServingApp, newer: Newer) -> None:
     """Swap the model whenever there is a newer one; one that cannot be served changes nothing and is logged once."""
     said = ""
     while True:
@@ -315,7 +319,7 @@ async def _follow(gate: Gate, newer: Newer) -> None:
             found = await asyncio.to_thread(newer, gate.serving.identity.digest)
             if found is not None:
                 digest, loaded = found
-                gate.swap(Model(replace(gate.serving.identity, digest=digest), loaded.predictor, loaded.files))
+                gate.swap(ServedModel(replace(gate.serving.identity, digest=digest), loaded.predictor, loaded.files))
                 logger.info("%s answers now", digest)
                 settle()
             said = ""
@@ -337,7 +341,7 @@ def settle() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)  # glibc only; elsewhere there is nothing to give back
 
 
-async def _load_bentoml(gate: Gate) -> None:
+async def _load_bentoml(gate: ServingApp) -> None:
     """BentoML takes seconds to load and nothing that `/v2` needs: it comes when the model answers already."""
     from tidemill.runtime.serve.handlers import bentoml_service
 

@@ -20,7 +20,7 @@ LAST_SECONDS: Final = 9.5
 """A process is gone this long after its drain, whatever hangs in a thread of it."""
 
 
-class Server(uvicorn.Server):  # type: ignore[misc]
+class GracefulServer(uvicorn.Server):  # type: ignore[misc]
     """uvicorn that goes on answering for a while after SIGTERM."""
 
     def __init__(

@@ -34,14 +34,14 @@ def _plain(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """One file."""
 
     digest: str
     size: int
 
     @classmethod
-    def from_wire(cls, wire: Any) -> Entry:
+    def from_wire(cls, wire: Any) -> ManifestEntry:
         """What a manifest says of a file; raises ValueError where it says anything else."""
         if not isinstance(wire, dict):
             raise ValueError("a file must be an object")  # noqa: TRY004 - one error for all that a file may be
@@ -57,7 +57,7 @@ class Entry:
 class Manifest:
     """The files of a folder, complete."""
 
-    files: dict[str, Entry]
+    files: dict[str, ManifestEntry]
 
     def to_json(self) -> bytes:
         """Canonical JSON: equal manifests are equal bytes."""
@@ -74,7 +74,7 @@ class Manifest:
             or not isinstance(wire.get("files"), dict)
         ):
             raise ValueError(f"must be a JSON object with the format {FORMAT} and files")
-        return cls({_plain(name): Entry.from_wire(entry) for name, entry in wire["files"].items()})
+        return cls({_plain(name): ManifestEntry.from_wire(entry) for name, entry in wire["files"].items()})
 
     @property
     def digest(self) -> str:
@@ -108,10 +108,10 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def entry_of(content: bytes | Path) -> Entry:
+def entry_of(content: bytes | Path) -> ManifestEntry:
     """Digest and size of a file."""
     if isinstance(content, bytes):
-        return Entry(digest=digest_of(content), size=len(content))
+        return ManifestEntry(digest=digest_of(content), size=len(content))
     with content.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Entry(digest=f"sha256:{digest}", size=file.tell())
+        return ManifestEntry(digest=f"sha256:{digest}", size=file.tell())

@@ -48,7 +48,7 @@ class TooLargeError(ValueError):
     """An object is larger than who asks for it takes."""
 
 
-class Entry(NamedTuple):
+class ObjectEntry(NamedTuple):
     """An object in a listing."""
 
     key: str
@@ -66,7 +66,7 @@ class Published(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Store:
+class ObjectStore:
     """One bucket, or a prefix in it; keys are relative to `uri`."""
 
     uri: str
@@ -74,13 +74,13 @@ class Store:
     endpoint: str
     objects: Any = field(repr=False)
     """The store as obstore knows it, already below the prefix."""
-    sibling: Callable[[str], Store] = field(repr=False)
+    sibling: Callable[[str], ObjectStore] = field(repr=False)
     """The store at another URI of the same endpoint, with the same credentials."""
 
     @classmethod
     def open(
         cls, uri: str, *, endpoint: str = "", region: str = "", access_key_id: str = "", secret_access_key: str = ""
-    ) -> Store:
+    ) -> ObjectStore:
         """The store at `uri`; nothing is asked of it yet. Raises StoreUnreachable where the URI is of no known kind."""
         uri = uri.rstrip("/")
         parts = urlsplit(uri)
@@ -114,7 +114,7 @@ class Store:
         return cls(uri, endpoint, store, lambda other: cls.open(other, **access))
 
     @classmethod
-    def from_files(cls, folder: str | Path | None = None, *, namespace: str = "", secret: str = SECRET) -> Store:
+    def from_files(cls, folder: str | Path | None = None, *, namespace: str = "", secret: str = SECRET) -> ObjectStore:
         """The store whose URI and credentials lie as files in `folder`, as a mounted Secret has them; by default where a pod has it.
 
         Raises StoreCredentialsMissing where there is nothing.
@@ -163,7 +163,7 @@ class Store:
                 return bytes(found.bytes())
         raise TooLargeError(f"it has {size:,} bytes, and {most:,} at most are read")
 
-    def head(self, key: str) -> Entry | None:
+    def head(self, key: str) -> ObjectEntry | None:
         """An object without its bytes, or None where there is none."""
         try:
             with self._answering(key):
@@ -171,7 +171,7 @@ class Store:
         except FileNotFoundError:
             return None
 
-    def list(self, folder: str = "", *, after: str = "") -> Iterator[Entry]:
+    def list(self, folder: str = "", *, after: str = "") -> Iterator[ObjectEntry]:
         """The objects below a folder, in the order of their keys, from the first one behind the key `after`."""
         with self._answering(folder):
             found = [
@@ -205,7 +205,7 @@ class Store:
             except FileNotFoundError:
                 continue
 
-    def download(self, key: str, path: Path) -> manifests.Entry:
+    def download(self, key: str, path: Path) -> manifests.ManifestEntry:
         """Write one object to a file in constant memory, and say what came."""
         path.parent.mkdir(parents=True, exist_ok=True)
         digest, size = hashlib.sha256(), 0
@@ -216,7 +216,7 @@ class Store:
                     file.write(chunk)
                     digest.update(chunk)
                     size += len(chunk)
-        return manifests.Entry(digest=f"sha256:{digest.hexdigest()}", size=size)
+        return manifests.ManifestEntry(digest=f"sha256:{digest.hexdigest()}", size=size)
 
     def publish(
         self, folder: str, files: Mapping[str, bytes | Path], beside: Mapping[str, bytes | Path] | None = None
@@ -330,5 +330,5 @@ def explain(said: str) -> str:
     return f"it answers {status[1].strip()}" if status else said.split("\n")[0][:200]
 
 
-def _entry(meta: Any) -> Entry:
-    return Entry(meta["path"], meta["size"], meta["last_modified"], (meta["e_tag"] or "").strip('"'))
+def _entry(meta: Any) -> ObjectEntry:
+    return ObjectEntry(meta["path"], meta["size"], meta["last_modified"], (meta["e_tag"] or "").strip('"'))

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Model
+from tidemill.api.base import WireModel
 from tidemill.api.dataset import Role
 from tidemill.runtime.failures import SchemaMismatch
 
@@ -18,7 +18,7 @@ HOLDOUT: Final = "tidemill:holdout"
 Type = Literal["Numerical", "Categorical", "Other"]
 
 
-class Column(Model):
+class Column(WireModel):
     """A column of a revision."""
 
     name: str
@@ -27,7 +27,7 @@ class Column(Model):
     """Numerical is float64 and Categorical is text, with null for a missing value; targets keep their own type; Other is as it came."""
 
 
-class SplitRule(Model):
+class SplitRule(WireModel):
     """How rows are held out: a row whose hash lies below the threshold of its class is, in this and every later revision."""
 
     strategy: Literal["Random", "Stratified", "Group"]
@@ -39,7 +39,7 @@ class SplitRule(Model):
     """By class; the empty name stands for all others."""
 
 
-class Schema(Model):
+class Schema(WireModel):
     """The columns of a revision, in order."""
 
     format: Literal["tidemill.dev/schema/v1"] = "tidemill.dev/schema/v1"

@@ -10,7 +10,7 @@ from tidemill.contract.orders import TrainOrder
 from tidemill.runtime.model.artifact import TRIALS_FILE
 from tidemill.runtime.model.predictor import COMPILED_FILE, MODEL_FILE
 from tidemill.runtime.model.signature import Signature
-from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.estimators import KnownEstimator
 
 if TYPE_CHECKING:
     from tidemill.runtime.train.finished import Finished
@@ -21,7 +21,7 @@ _MAX_TRIALS: Final = 5
 
 def readme(
     order: TrainOrder,
-    known: Known,
+    known: KnownEstimator,
     signature: Signature,
     finished: Finished,
     not_compiled: str,

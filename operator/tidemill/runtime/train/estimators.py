@@ -92,7 +92,7 @@ REGRESSORS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-class Known(NamedTuple):
+class KnownEstimator(NamedTuple):
     """An estimator on the list."""
 
     module: str
@@ -108,8 +108,8 @@ _LISTS: Final[tuple[tuple[Task, Mapping[str, tuple[str, ...]]], ...]] = (
     ("Classification", CLASSIFIERS),
     ("Regression", REGRESSORS),
 )
-KNOWN: Final[Mapping[str, Known]] = {
-    f"{module}.{name}": Known(module, name, task)
+KNOWN: Final[Mapping[str, KnownEstimator]] = {
+    f"{module}.{name}": KnownEstimator(module, name, task)
     for task, modules in _LISTS
     for module, names in modules.items()
     for name in names
@@ -117,7 +117,7 @@ KNOWN: Final[Mapping[str, Known]] = {
 _BY_CLASS: Final = {known.name: known for known in KNOWN.values()}
 
 
-def find(path: str) -> Known:
+def find(path: str) -> KnownEstimator:
     """The estimator that an import path, or its last part, names; raises UnknownEstimator with the nearest ones."""
     known = KNOWN.get(path) or _BY_CLASS.get(path)
     if known:
@@ -130,7 +130,7 @@ def find(path: str) -> Known:
     )
 
 
-def make(known: Known, parameters: Mapping[str, Scalar], seed: int) -> Any:
+def make(known: KnownEstimator, parameters: Mapping[str, Scalar], seed: int) -> Any:
     """The estimator with its parameters, checked by scikit-learn's own rules, and seeded; raises InvalidParameters."""
     accepted = accepting(known, parameters)
     kind = getattr(importlib.import_module(known.module), known.name)
@@ -138,7 +138,7 @@ def make(known: Known, parameters: Mapping[str, Scalar], seed: int) -> Any:
     return _checked(known, kind, seeded)
 
 
-def accepting(known: Known, names: Iterable[str]) -> tuple[str, ...]:
+def accepting(known: KnownEstimator, names: Iterable[str]) -> tuple[str, ...]:
     """What the estimator can be given; raises InvalidParameters where one of the `names` is not among it."""
     kind = getattr(importlib.import_module(known.module), known.name)
     accepted = tuple(inspect.signature(kind).parameters)
@@ -150,7 +150,7 @@ def accepting(known: Known, names: Iterable[str]) -> tuple[str, ...]:
     return accepted
 
 
-def _checked(known: Known, kind: Any, parameters: dict[str, Any]) -> Any:
+def _checked(known: KnownEstimator, kind: Any, parameters: dict[str, Any]) -> Any:
     """The estimator, if scikit-learn takes its parameters; a whole number written as 300.0 counts as 300."""
     from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 

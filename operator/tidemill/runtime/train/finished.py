@@ -6,19 +6,19 @@ import logging
 
 from pydantic import ValidationError
 
-from tidemill.api.base import Model
+from tidemill.api.base import WireModel
 from tidemill.contract.orders import TrainOrder, digest_of
 from tidemill.contract.reports import Trained
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.model import artifact
 from tidemill.runtime.store import manifest
 from tidemill.runtime.store.manifest import Manifest
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
 
-class Finished(Model):
+class Finished(WireModel):
     """What a run answered, kept with the version so that a second run of the same order can answer it again."""
 
     order: str
@@ -28,7 +28,7 @@ class Finished(Model):
     warnings: tuple[str, ...] = ()
 
 
-def find(order: TrainOrder, store: Store, folder: str) -> tuple[Trained, tuple[str, ...]] | None:
+def find(order: TrainOrder, store: ObjectStore, folder: str) -> tuple[Trained, tuple[str, ...]] | None:
     """The answer of an earlier run of this order that got as far as publishing, but whose report was lost."""
     try:
         text = store.get(f"{folder}/{manifest.FILE}")

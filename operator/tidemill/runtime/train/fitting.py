@@ -11,18 +11,18 @@ from tidemill.contract.orders import TrainOrder
 from tidemill.runtime.failures import InvalidParameters, TrainingFailed
 from tidemill.runtime.model.predictor import Matrix
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.estimators import KnownEstimator
 from tidemill.runtime.train.preprocessing import prepare
-from tidemill.runtime.train.rows import Labelled
-from tidemill.runtime.train.target import Target
+from tidemill.runtime.train.rows import LabelledTable
+from tidemill.runtime.train.target import TrainingTarget
 
 
-def prepared(order: TrainOrder, known: Known, estimator: Any, features: tuple[Feature, ...]) -> Any:
+def prepared(order: TrainOrder, known: KnownEstimator, estimator: Any, features: tuple[Feature, ...]) -> Any:
     """`estimator` behind whatever it needs, where the order asks for that."""
     return prepare(known, estimator, features) if order.estimator.preprocessing == "Auto" else estimator
 
 
-def fit(known: Known, model: Any, matrix: Matrix, rows: Labelled) -> None:
+def fit(known: KnownEstimator, model: Any, matrix: Matrix, rows: LabelledTable) -> None:
     """Fit `model` to `rows`, whose features are in `matrix`; raises TrainingFailed where the estimator gives up."""
     weighted = _weights(model, rows)
     try:
@@ -33,7 +33,12 @@ def fit(known: Known, model: Any, matrix: Matrix, rows: Labelled) -> None:
 
 
 def signature(
-    order: TrainOrder, known: Known, target: Target, features: tuple[Feature, ...], model: Any, spread: float = 0.0
+    order: TrainOrder,
+    known: KnownEstimator,
+    target: TrainingTarget,
+    features: tuple[Feature, ...],
+    model: Any,
+    spread: float = 0.0,
 ) -> Signature:
     """What the fitted `model` takes and gives; `spread` is that of a number to predict."""
     return Signature(
@@ -54,7 +59,7 @@ def takes_missing(model: Any) -> bool:
     return bool(get_tags(model).input_tags.allow_nan)
 
 
-def _weights(model: Any, rows: Labelled) -> dict[str, NDArray[np.float64]]:
+def _weights(model: Any, rows: LabelledTable) -> dict[str, NDArray[np.float64]]:
     from sklearn.pipeline import Pipeline
     from sklearn.utils.validation import has_fit_parameter
 

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from tidemill.api.base import Model
+from tidemill.api.base import WireModel
 from tidemill.api.modelversion import Measured
 from tidemill.contract.orders import TrainOrder, digest_of
 from tidemill.contract.reports import Trained
@@ -26,12 +26,12 @@ from tidemill.runtime.model.encoding import encode, features_of
 from tidemill.runtime.model.predictor import Golden, Matrix, Predictor
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.scoring import scorers
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.train import card, estimators, expected, finished, fitting, importance, report, tuning
 from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
-from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.estimators import KnownEstimator
 from tidemill.runtime.train.judging import Judging
-from tidemill.runtime.train.rows import MIN_SERVED_ROWS, Labelled, Material, gather
+from tidemill.runtime.train.rows import MIN_SERVED_ROWS, LabelledTable, Material, gather
 from tidemill.runtime.train.tuning import Search
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _VERIFIED_ROWS: Final = 5_000
 _MAX_WARNINGS: Final = 20
 
 
-def train(order: TrainOrder, store: Store, scratch: Path) -> tuple[Trained, tuple[str, ...]]:
+def train(order: TrainOrder, store: ObjectStore, scratch: Path) -> tuple[Trained, tuple[str, ...]]:
     """Carry out `order` and say what came of it, with warnings; an order that was carried out before is not repeated.
 
     Raises a RunFailed.
@@ -70,7 +70,13 @@ class _Run:
     """One run with its inputs at hand."""
 
     def __init__(
-        self, order: TrainOrder, store: Store, scratch: Path, known: Known, metrics: tuple[str, ...], rows: Material
+        self,
+        order: TrainOrder,
+        store: ObjectStore,
+        scratch: Path,
+        known: KnownEstimator,
+        metrics: tuple[str, ...],
+        rows: Material,
     ) -> None:
         self.order, self.store, self.scratch = order, store, scratch
         self.known, self.metrics, self.rows = known, metrics, rows
@@ -231,7 +237,7 @@ class _Run:
         return tuple(found)
 
     def _measured(
-        self, on: Any, rows: Labelled, matrix: Matrix, model: Predictor, stable: Predictor | None
+        self, on: Any, rows: LabelledTable, matrix: Matrix, model: Predictor, stable: Predictor | None
     ) -> Measured:
         metrics, unknown = scorers.measure(self.metrics, rows.truth, model.predict(matrix), model.signature)
         self.warnings += [f"{on}: {sentence}" for sentence in unknown]
@@ -273,5 +279,5 @@ def _threads(rows: Material) -> Iterator[None]:
         yield
 
 
-def _json(value: Model) -> bytes:
+def _json(value: WireModel) -> bytes:
     return orjson.dumps(value.to_wire(), option=orjson.OPT_INDENT_2)

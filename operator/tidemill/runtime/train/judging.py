@@ -16,10 +16,10 @@ from tidemill.runtime.model.predictor import Matrix
 from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.scoring import scorers
 from tidemill.runtime.train import estimators, fitting
-from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.estimators import KnownEstimator
 from tidemill.runtime.train.folds import folds
-from tidemill.runtime.train.rows import Labelled
-from tidemill.runtime.train.target import Target
+from tidemill.runtime.train.rows import LabelledTable
+from tidemill.runtime.train.target import TrainingTarget
 
 
 class Judging:
@@ -29,11 +29,11 @@ class Judging:
         self,
         order: TrainOrder,
         tuning: Tuning,
-        known: Known,
-        target: Target,
+        known: KnownEstimator,
+        target: TrainingTarget,
         features: tuple[Feature, ...],
         matrix: Matrix,
-        rows: Labelled,
+        rows: LabelledTable,
     ) -> None:
         self.order, self.known, self.target = order, known, target
         self.features, self.matrix, self.rows = features, matrix, rows

@@ -14,19 +14,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tidemill.runtime.model.signature import Feature
-from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.estimators import KnownEstimator
 
 _INSENSITIVE_TO_SCALE: Final = frozenset({"sklearn.tree", "sklearn.ensemble", "sklearn.dummy"})
 _COUNTING: Final = frozenset({"ComplementNB", "MultinomialNB"})
 """These take only what is not negative."""
 
 
-def takes_gaps(known: Known) -> bool:
+def takes_gaps(known: KnownEstimator) -> bool:
     """Whether the estimator itself learns from missing values and categories."""
     return known.name.startswith("HistGradientBoosting")
 
 
-def prepare(known: Known, estimator: Any, features: Sequence[Feature]) -> Any:
+def prepare(known: KnownEstimator, estimator: Any, features: Sequence[Feature]) -> Any:
     """`estimator` behind whatever it needs."""
     numbers = [place for place, feature in enumerate(features) if feature.type == "Numerical"]
     categories = [

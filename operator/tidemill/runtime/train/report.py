@@ -16,7 +16,7 @@ from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature
 
 if TYPE_CHECKING:
-    from tidemill.runtime.train.estimators import Known
+    from tidemill.runtime.train.estimators import KnownEstimator
     from tidemill.runtime.train.finished import Finished
     from tidemill.runtime.train.tuning import Search
 
@@ -28,7 +28,7 @@ _ON = {"Holdout": "the Dataset's hold-out", "RecentLabelled": "recent served row
 
 def page(
     order: TrainOrder,
-    known: Known,
+    known: KnownEstimator,
     signature: Signature,
     finished: Finished,
     truth: NDArray[Any],

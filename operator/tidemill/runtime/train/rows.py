@@ -28,11 +28,11 @@ from tidemill.contract.layout import LogColumn
 from tidemill.runtime.failures import ArtifactCorrupt, NotEnoughRows, TargetMissing
 from tidemill.runtime.log import training_rows as served
 from tidemill.runtime.model.signature import Feature, Task
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import rowhash, schema
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
 from tidemill.runtime.train.protected import columns_of
-from tidemill.runtime.train.target import Target, understand
+from tidemill.runtime.train.target import TrainingTarget, understand
 
 MIN_TRAINING_ROWS: Final = 10
 MIN_HOLDOUT_ROWS: Final = 2
@@ -42,7 +42,7 @@ MIN_SERVED_ROWS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledTable:
     """Rows with their features and what was to be predicted."""
 
     table: pa.Table
@@ -55,12 +55,14 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def take(self, chosen: NDArray[np.bool_]) -> Labelled:
-        return Labelled(self.table.filter(pa.array(chosen)), self.truth[chosen], self.weight[chosen], self.kin[chosen])
+    def take(self, chosen: NDArray[np.bool_]) -> LabelledTable:
+        return LabelledTable(
+            self.table.filter(pa.array(chosen)), self.truth[chosen], self.weight[chosen], self.kin[chosen]
+        )
 
-    def append(self, other: Labelled) -> Labelled:
+    def append(self, other: LabelledTable) -> LabelledTable:
         together = pa.concat_tables([self.table, other.table.select(self.table.column_names)]).combine_chunks()
-        return Labelled(
+        return LabelledTable(
             together,
             np.concatenate([self.truth, other.truth]),
             np.concatenate([self.weight, other.weight]),
@@ -73,10 +75,10 @@ class Material:
     """Everything a run works on."""
 
     schema: Schema
-    target: Target
-    learnt: Labelled
-    held_out: Labelled
-    recent: Labelled | None
+    target: TrainingTarget
+    learnt: LabelledTable
+    held_out: LabelledTable
+    recent: LabelledTable | None
     """Served rows with labels that are not learnt from; None where the order asks for none."""
     met: pa.Table | None
     """Features of the recent served rows; None where there are too few to say what will be met."""
@@ -102,7 +104,9 @@ def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
         raise ArtifactCorrupt(f"the Dataset's revision cannot be read: {error}; have it ingested again") from error
 
 
-def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, store: Store, seed: int) -> Material:
+def gather(
+    folder: Path, task: Task, wanted: ServedRows | None, namespace: str, store: ObjectStore, seed: int
+) -> Material:
     """The rows of the revision in `folder`, and those that were served where they are wanted.
 
     Raises TargetMissing, TargetUnusable or NotEnoughRows.
@@ -146,13 +150,13 @@ def gather(folder: Path, task: Task, wanted: ServedRows | None, namespace: str, 
     return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside, guarded)
 
 
-def _as_heavy_as(base: Labelled, newer: Labelled) -> Labelled:
+def _as_heavy_as(base: LabelledTable, newer: LabelledTable) -> LabelledTable:
     """`newer` with weights that add up to those of `base`."""
     total = newer.weight.sum()
     return replace(newer, weight=newer.weight * (base.weight.sum() / total)) if total > 0 else newer
 
 
-def _classes_alike(rows: Labelled) -> Labelled:
+def _classes_alike(rows: LabelledTable) -> LabelledTable:
     """`rows` with weights that add up to the same for every answer, and to what they were in all."""
     weight_of = np.bincount(rows.truth, weights=rows.weight)
     present = np.count_nonzero(weight_of)
@@ -162,14 +166,14 @@ def _classes_alike(rows: Labelled) -> Labelled:
     return replace(rows, weight=rows.weight * share[rows.truth])
 
 
-def _labelled(table: pa.Table, target: Target, kept: Schema) -> Labelled:
+def _labelled(table: pa.Table, target: TrainingTarget, kept: Schema) -> LabelledTable:
     weights = next((column.name for column in kept.columns if column.role == "Weight"), "")
     weight = np.ones(table.num_rows)
     if weights:
         weight = np.nan_to_num(table.column(weights).to_numpy(), nan=0.0).clip(min=0.0)
     features = [column.name for column in kept.features]
     kin = rowhash.hashes(table, _kin_keys(kept, table.column_names), 0)
-    return Labelled(table.select(features), target.encode(table.column(target.name)), weight, kin)
+    return LabelledTable(table.select(features), target.encode(table.column(target.name)), weight, kin)
 
 
 def _kin_keys(kept: Schema, there: Sequence[str]) -> tuple[str, ...]:
@@ -183,8 +187,8 @@ def _kin_keys(kept: Schema, there: Sequence[str]) -> tuple[str, ...]:
 
 
 def _newer(
-    found: served.Served, wanted: ServedRows, target: Target, kept: Schema, held_out: Labelled, seed: int
-) -> tuple[Labelled, Labelled, pa.Table | None, NDArray[np.bool_] | None, tuple[str, ...]]:
+    found: served.Served, wanted: ServedRows, target: TrainingTarget, kept: Schema, held_out: LabelledTable, seed: int
+) -> tuple[LabelledTable, LabelledTable, pa.Table | None, NDArray[np.bool_] | None, tuple[str, ...]]:
     """Served rows to learn from, to be measured on, and to expect, with warnings."""
     names = [column.name for column in kept.features]
     table = found.table.select(names)
@@ -210,7 +214,7 @@ def _newer(
     if known.any():
         warnings += (f"{int(known.sum())} served rows are in the Dataset's hold-out too and are not learnt from",)
     kin = rowhash.hashes(table, _kin_keys(kept, names), 0)
-    labelled = Labelled(table, truth, np.ones(table.num_rows), kin)
+    labelled = LabelledTable(table, truth, np.ones(table.num_rows), kin)
     met, unseen = None, None
     if int(is_recent.sum()) >= MIN_SERVED_ROWS:
         met, unseen = table.filter(pa.array(is_recent)), ~learnt[is_recent]

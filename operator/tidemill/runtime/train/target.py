@@ -19,7 +19,7 @@ MAX_CLASSES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TrainingTarget:
     """A column to predict, understood for a task."""
 
     name: str
@@ -43,7 +43,7 @@ class Target:
         return np.array([_number(text) for text in texts.to_pylist()], np.float64)
 
 
-def understand(name: str, column: Any, task: Task) -> Target:
+def understand(name: str, column: Any, task: Task) -> TrainingTarget:
     """The target in `column` (without gaps), if an estimator for `task` can learn it; raises TargetUnusable."""
     kind = column.type
     if task == "Regression":
@@ -55,7 +55,7 @@ def understand(name: str, column: Any, task: Task) -> Target:
             raise TargetUnusable(
                 f"target {name!r} has the same value in every row that can be learnt from; there is nothing to learn"
             )
-        return Target(name, task)
+        return TrainingTarget(name, task)
     if pa.types.is_floating(kind):
         raise TargetUnusable(
             f"target {name!r} holds fractions, which are no classes; take a regressor, or declare the column Categorical"
@@ -69,7 +69,7 @@ def understand(name: str, column: Any, task: Task) -> Target:
         raise TargetUnusable(
             f"target {name!r} has {len(classes)} different values, more than {MAX_CLASSES} classes; take a regressor, or put values together"
         )
-    return Target(name, task, tuple(classes))
+    return TrainingTarget(name, task, tuple(classes))
 
 
 def _number(text: str) -> float:

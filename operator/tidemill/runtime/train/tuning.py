@@ -12,14 +12,14 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Model, Scalar
+from tidemill.api.base import Scalar, WireModel
 from tidemill.api.durations import seconds
 from tidemill.api.tuning import Objective, Tuning
 from tidemill.contract.reports import Searched
 from tidemill.runtime.failures import InvalidParameters, RunFailed, TrainingFailed
 from tidemill.runtime.scoring import scorers
 from tidemill.runtime.train import estimators, spaces
-from tidemill.runtime.train.estimators import Known
+from tidemill.runtime.train.estimators import KnownEstimator
 from tidemill.runtime.train.samplers import Tried, sampler
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ Clock = Callable[[], float]
 _SAID: Final = 300
 
 
-class Trial(Model):
+class SearchTrial(WireModel):
     """One set of parameters, and how good it is."""
 
     number: int
@@ -46,15 +46,15 @@ class Trial(Model):
     """Why it failed."""
 
 
-class Search(Model):
+class Search(WireModel):
     """All trials of a search, and which was best."""
 
     objective: Objective
-    trials: tuple[Trial, ...]
-    best: Trial
+    trials: tuple[SearchTrial, ...]
+    best: SearchTrial
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
 
-    def ranked(self) -> tuple[Trial, ...]:
+    def ranked(self) -> tuple[SearchTrial, ...]:
         """The trials, the best first and those without a score last."""
         return tuple(sorted(self.trials, key=lambda trial: (trial.score is None, -_worth(self.objective, trial))))
 
@@ -72,7 +72,7 @@ class Search(Model):
         )
 
 
-def check(tuning: Tuning, known: Known) -> None:
+def check(tuning: Tuning, known: KnownEstimator) -> None:
     """Raises InvalidParameters where the search cannot be what was meant, before any row is read."""
     try:
         estimators.accepting(known, (parameter.name for parameter in tuning.parameters))
@@ -96,7 +96,7 @@ def search(tuning: Tuning, seed: int, judge: Judge, now: Clock) -> Search:
     space = spaces.axes(tuning.parameters)
     following = sampler(tuning, space, seed)
     limit = now() + seconds(tuning.timeout) if tuning.timeout else float("inf")
-    trials: list[Trial] = []
+    trials: list[SearchTrial] = []
     past: list[Tried] = []
     failures: list[RunFailed] = []
     warnings: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ def search(tuning: Tuning, seed: int, judge: Judge, now: Clock) -> Search:
         if point is None:
             warnings += (f"the search ended after {len(trials)} trials, because there is nothing else to try",)
             break
-        trial = Trial(number=number, parameters=spaces.values(space, point))
+        trial = SearchTrial(number=number, parameters=spaces.values(space, point))
         judged = any(earlier.score is not None for earlier in trials)
         try:
             trial = _judged(trial, judge, now, limit if judged else float("inf"))
@@ -134,7 +134,7 @@ def search(tuning: Tuning, seed: int, judge: Judge, now: Clock) -> Search:
     return Search(objective=tuning.objective, trials=tuple(trials), best=best, warnings=warnings)
 
 
-def _judged(trial: Trial, judge: Judge, now: Clock, limit: float) -> Trial:
+def _judged(trial: SearchTrial, judge: Judge, now: Clock, limit: float) -> SearchTrial:
     scores: list[float] = []
     for score in judge(trial.parameters):
         scores.append(score)
@@ -144,7 +144,7 @@ def _judged(trial: Trial, judge: Judge, now: Clock, limit: float) -> Trial:
     return trial.model_copy(update={"score": sum(scores) / len(scores), "scores": tuple(scores)})
 
 
-def _worth(objective: Objective, trial: Trial) -> float:
+def _worth(objective: Objective, trial: SearchTrial) -> float:
     """More is better."""
     if trial.score is None:
         return float("-inf")

@@ -90,9 +90,9 @@ def carry_out(order: AnyOrder, store_path: Path, credentials_path: Path = Path(C
         from tidemill.runtime.notify import notify
 
         return RunReport(notified=notify(order, credentials_path))
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
-    store = Store.from_files(store_path, namespace=order.namespace)
+    store = ObjectStore.from_files(store_path, namespace=order.namespace)
     with tempfile.TemporaryDirectory(prefix="tidemill-") as folder:
         scratch = Path(folder)
         match order:

@@ -26,7 +26,7 @@ class Busy(Exception):
     """Another run is under way."""
 
 
-class Run:
+class WorkerRun:
     """One order, carried out by a process of its own."""
 
     def __init__(self, name: str, order: CheckOrder) -> None:
@@ -75,7 +75,7 @@ class Runs:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([WARM])
         self._one_at_a_time = threading.Lock()
-        self._newest: Run | None = None
+        self._newest: WorkerRun | None = None
         self._process: BaseProcess | None = None
         self._stopped = False
         self.is_warm = False
@@ -87,7 +87,7 @@ class Runs:
         process.join()
         self.is_warm = True
 
-    def ask(self, name: str, order: CheckOrder) -> Run:
+    def ask(self, name: str, order: CheckOrder) -> WorkerRun:
         """The run of this name, begun now where it was not before; raises Busy while another is under way."""
         with self._one_at_a_time:
             newest = self._newest
@@ -95,7 +95,7 @@ class Runs:
                 return newest
             if self._stopped or (newest is not None and not newest.is_over):
                 raise Busy(newest.name if newest is not None else "the worker is about to stop")
-            run = self._newest = Run(name, order)
+            run = self._newest = WorkerRun(name, order)
             reports, sender = self._context.Pipe(duplex=False)
             arguments = (sender, order.model_dump_json(by_alias=True, exclude_none=True), str(self._store_path))
             self._process = self._context.Process(target=_carry_out, args=arguments, daemon=True)

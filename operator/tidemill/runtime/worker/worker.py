@@ -41,7 +41,7 @@ class Refusal(Exception):
         self.status = status
 
 
-class Server(ThreadingHTTPServer):
+class WorkerServer(ThreadingHTTPServer):
     """`POST /checks/<run>` with a check order of the monitor, and `GET /healthz`."""
 
     daemon_threads = True
@@ -82,7 +82,7 @@ class Server(ThreadingHTTPServer):
 class Calls(BaseHTTPRequestHandler):
     """One call each; its connection ends with the answer."""
 
-    server: Server
+    server: WorkerServer
     timeout = MAX_CALL_SECONDS
 
     def do_GET(self) -> None:
@@ -162,7 +162,7 @@ def serve(order_path: Path, *, host: str = "", port: int, store_path: Path = Pat
     bound_threads()
     home = WorkerOrder.model_validate_json(order_path.read_bytes())
     runs = Runs(store_path, home.deadline_seconds)
-    server = Server(host, port, home, runs)
+    server = WorkerServer(host, port, home, runs)
     threading.Thread(target=server.serve_forever, name="calls", daemon=True).start()
     runs.warm_up()
     logger.info("warm, for %s/%s, on port %d", home.namespace, home.monitor, server.server_address[1])

@@ -15,7 +15,7 @@ from tidemill.api.monitorstatus import DriftMonitorStatus, RetrainingStatus
 from tidemill.api.notifications import Delivery
 from tidemill.children import names
 from tidemill.children.installation import Installation
-from tidemill.plan.driftmonitor.notifications import KEPT, Told, deliver, events
+from tidemill.plan.driftmonitor.notifications import KEPT, Deliveries, deliver, events
 from tidemill.plan.driftmonitor.planner import plan
 from tidemill.plan.world import World
 
@@ -181,7 +181,7 @@ def monitor(before: DriftMonitorStatus, *notify: dict[str, Any]) -> DriftMonitor
     return make.monitor(notify=list(notify or (CHAT,))).model_copy(update={"status": before})
 
 
-def delivered(watched: DriftMonitor, after: DriftMonitorStatus, world: World | None = None) -> Told:
+def delivered(watched: DriftMonitor, after: DriftMonitorStatus, world: World | None = None) -> Deliveries:
     return deliver(watched, after, make.service(history=ROLLED_BACK), world or World(), HERE, NOW)
 
 

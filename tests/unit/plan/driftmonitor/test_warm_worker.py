@@ -9,7 +9,7 @@ import pytest
 
 from stories import script
 from stories.openings import in_service, newest
-from stories.theatre import INSTALLATION, OURS, Theatre
+from stories.theatre import INSTALLATION, OURS, FakeCluster
 from support import monitors as make
 from support.monitors import NOW, ago
 from tidemill import plan
@@ -121,7 +121,7 @@ def test_a_run_that_was_given_up_stays_a_jobs() -> None:
 # The whole planner, in a pretend cluster
 
 
-def watched(theatre: Theatre, **spec: Any) -> Theatre:
+def watched(theatre: FakeCluster, **spec: Any) -> FakeCluster:
     """A service with a monitor whose first window has been checked by a warm worker."""
     in_service(theatre)
     theatre.apply(script.monitor(execution="WarmWorker", **spec))
@@ -131,7 +131,7 @@ def watched(theatre: Theatre, **spec: Any) -> Theatre:
 
 def test_what_is_asked_is_what_the_job_would_be_told() -> None:
     key = Key("DriftMonitor", "shop", "fraud")
-    warm, cold = watched(Theatre()), Theatre()
+    warm, cold = watched(FakeCluster()), FakeCluster()
     in_service(cold)
     cold.apply(script.monitor())
     cold.run(minutes=1, seconds=5)
@@ -158,7 +158,7 @@ def test_what_is_asked_is_what_the_job_would_be_told() -> None:
 
 
 def test_a_check_of_a_warm_worker_is_no_job() -> None:
-    made = watched(Theatre())
+    made = watched(FakeCluster())
 
     assert [] == [
         name for name in made.named("Job") if made.get("Job", name)["metadata"]["labels"][names.COMPONENT] == "check"
@@ -167,7 +167,7 @@ def test_a_check_of_a_warm_worker_is_no_job() -> None:
 
 
 def test_what_may_be_otherwise_next_time_is_asked_for_again_as_another_run() -> None:
-    made = watched(Theatre())
+    made = watched(FakeCluster())
     failure = Failure(reason=Reason.INTERNAL_ERROR, message="a fault of Tidemill", retryable=True)
     made.reports["Check"] = lambda _: RunReport(failure=failure)
     made.run(seconds=38)
@@ -184,7 +184,7 @@ def test_what_may_be_otherwise_next_time_is_asked_for_again_as_another_run() -> 
 
 @pytest.mark.parametrize("change", [{"suspend": True}, {"execution": "Job"}])
 def test_a_worker_goes_when_nobody_is_to_ask_it(change: dict[str, Any]) -> None:
-    made = watched(Theatre())
+    made = watched(FakeCluster())
     assert "fraud-worker" in made.named("Deployment")
 
     made.apply(script.monitor(**{"execution": "WarmWorker", **change}))
@@ -193,7 +193,7 @@ def test_a_worker_goes_when_nobody_is_to_ask_it(change: dict[str, Any]) -> None:
     assert "fraud-worker" not in made.named("Deployment")
 
 
-class Forgetful(Theatre):
+class Forgetful(FakeCluster):
     """The operator dies before the n-th write of the monitor's status, having asked and heard already."""
 
     dies_before = 0
@@ -209,7 +209,7 @@ class Forgetful(Theatre):
         return super()._write_status(key, status)
 
 
-def tide(theatre: Theatre) -> tuple[list[str], Any, Any]:
+def tide(theatre: FakeCluster) -> tuple[list[str], Any, Any]:
     """The retrainings that a tide brings, what became of them, and how the monitor's checks stand then."""
     watched(theatre)
     theatre.reports["Check"] = script.checks("Failing")
@@ -234,7 +234,7 @@ def test_whichever_write_is_lost_a_window_counts_once_and_a_tide_retrains_once()
 
 
 def test_a_worker_that_forgets_between_two_questions_is_asked_anew() -> None:
-    made = watched(Theatre())
+    made = watched(FakeCluster())
     made.run(seconds=35)
     assert len(made.checks_begun) == 2
 
@@ -247,7 +247,7 @@ def test_a_worker_that_forgets_between_two_questions_is_asked_anew() -> None:
 
 def test_a_visit_without_answers_neither_waits_for_ever_nor_spins() -> None:
     key = Key("DriftMonitor", "shop", "fraud")
-    made = watched(Theatre())
+    made = watched(FakeCluster())
     made.run(seconds=35)
 
     unasked = plan.visit(key, made.world, INSTALLATION, made.now)

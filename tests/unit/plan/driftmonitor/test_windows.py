@@ -13,7 +13,7 @@ from tidemill.contract.orders import TimeRange
 from tidemill.plan.driftmonitor import windows
 from tidemill.plan.driftmonitor.windows import SETTLING, NeverFiresError, UnusableScheduleError, due
 from tidemill.runtime.receive.events import WRITE_INTERVAL_SECONDS
-from tidemill.runtime.serve.server import Settings
+from tidemill.runtime.serve.server import ServerSettings
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
 NEVER = ["0 0 30 2 *", "0 0 31 4 *", "0 0 31 2,4,6,9,11 *"]
@@ -58,7 +58,7 @@ def test_a_window_is_due_once_pods_have_written_what_was_served_in_it(when: dict
 
 
 def test_pods_write_their_log_well_before() -> None:
-    written = max(Settings().log_seconds, WRITE_INTERVAL_SECONDS)
+    written = max(ServerSettings().log_seconds, WRITE_INTERVAL_SECONDS)
 
     assert timedelta(seconds=2 * written) <= SETTLING
     assert timedelta(seconds=10) > SETTLING

@@ -6,7 +6,7 @@ from sklearn import metrics
 from tidemill.api.analysis import JobProbe, PrometheusQuery
 from tidemill.api.inferenceservice import AnalysisMetric
 from tidemill.contract.serving import Arm, Latencies, Measurements
-from tidemill.plan.inferenceservice.analysis import Pair, Told, add_up, judge, labelled_value, quantile
+from tidemill.plan.inferenceservice.analysis import Comparison, ExternalVerdict, add_up, judge, labelled_value, quantile
 from tidemill.plan.types import Queried
 
 DIGEST = "sha256:" + "1" * 64
@@ -16,11 +16,11 @@ def arm(**fields: object) -> Arm:
     return Arm.model_validate({"version": "v", "digest": DIGEST, **fields})
 
 
-def pair(candidate: Arm, stable: Arm | None = None, compared: int = 0, agreed: int = 0) -> Pair:
-    return Pair(stable or arm(), candidate, compared, agreed)
+def pair(candidate: Arm, stable: Arm | None = None, compared: int = 0, agreed: int = 0) -> Comparison:
+    return Comparison(stable or arm(), candidate, compared, agreed)
 
 
-def verdict(metric: AnalysisMetric, seen: Pair) -> str:
+def verdict(metric: AnalysisMetric, seen: Comparison) -> str:
     return judge([metric], seen, ())[0].verdict
 
 
@@ -157,7 +157,7 @@ def test_of_the_rows_that_both_versions_answered(case: str) -> None:
 DRIFT = AnalysisMetric(name="scores", type="PredictionDrift", maximum=0.25, minimum_samples=100)
 
 
-def scored(stable: dict[str, int], candidate: dict[str, int]) -> Pair:
+def scored(stable: dict[str, int], candidate: dict[str, int]) -> Comparison:
     return pair(arm(scores=candidate), arm(scores=stable))
 
 
@@ -188,14 +188,14 @@ def test_scores_of_all_pods_are_one_distribution() -> None:
 
 REFUNDS = AnalysisMetric(name="refunds", type="Prometheus", prometheus=PrometheusQuery(query="vector(1)"), maximum=0.05)
 SMOKE = AnalysisMetric(name="smoke", type="Job", job=JobProbe(image="judge:1"))
-TOLD: dict[str, tuple[AnalysisMetric, dict[str, Told], str]] = {
-    "a number within its bounds passes": (REFUNDS, {"refunds": Told(0.01)}, "Successful"),
-    "a number beyond them fails": (REFUNDS, {"refunds": Told(0.06)}, "Failed"),
-    "no number is no verdict": (REFUNDS, {"refunds": Told(message="nothing answers")}, "Inconclusive"),
+TOLD: dict[str, tuple[AnalysisMetric, dict[str, ExternalVerdict], str]] = {
+    "a number within its bounds passes": (REFUNDS, {"refunds": ExternalVerdict(0.01)}, "Successful"),
+    "a number beyond them fails": (REFUNDS, {"refunds": ExternalVerdict(0.06)}, "Failed"),
+    "no number is no verdict": (REFUNDS, {"refunds": ExternalVerdict(message="nothing answers")}, "Inconclusive"),
     "nothing asked yet is no verdict": (REFUNDS, {}, "Inconclusive"),
-    "a Job that succeeded passes": (SMOKE, {"smoke": Told(verdict="Successful")}, "Successful"),
-    "a Job that failed fails": (SMOKE, {"smoke": Told(verdict="Failed", message="exit code 3")}, "Failed"),
-    "a Job that runs is no verdict": (SMOKE, {"smoke": Told(message="it is running")}, "Inconclusive"),
+    "a Job that succeeded passes": (SMOKE, {"smoke": ExternalVerdict(verdict="Successful")}, "Successful"),
+    "a Job that failed fails": (SMOKE, {"smoke": ExternalVerdict(verdict="Failed", message="exit code 3")}, "Failed"),
+    "a Job that runs is no verdict": (SMOKE, {"smoke": ExternalVerdict(message="it is running")}, "Inconclusive"),
 }
 
 
@@ -203,12 +203,18 @@ TOLD: dict[str, tuple[AnalysisMetric, dict[str, Told], str]] = {
 def test_what_others_say_has_three_verdicts_too(case: str) -> None:
     metric, told, expected = TOLD[case]
 
-    [result] = judge([metric], Pair(arm(), arm(), 0, 0, told), ())
+    [result] = judge([metric], Comparison(arm(), arm(), 0, 0, told), ())
 
     assert expected == result.verdict
 
 
 def test_what_was_queried_is_known_by_its_metric() -> None:
-    summed = add_up((Queried("refunds", 0.2), Queried("other", None, "no")), DIGEST, {"smoke": Told(verdict="Failed")})
+    summed = add_up(
+        (Queried("refunds", 0.2), Queried("other", None, "no")), DIGEST, {"smoke": ExternalVerdict(verdict="Failed")}
+    )
 
-    assert {"smoke": Told(verdict="Failed"), "refunds": Told(0.2), "other": Told(message="no")} == summed.told
+    assert {
+        "smoke": ExternalVerdict(verdict="Failed"),
+        "refunds": ExternalVerdict(0.2),
+        "other": ExternalVerdict(message="no"),
+    } == summed.told

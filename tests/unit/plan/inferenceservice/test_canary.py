@@ -4,12 +4,12 @@ import pytest
 
 from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Shadow, Step
 from tidemill.contract.serving import Arm
-from tidemill.plan.inferenceservice.analysis import Pair
-from tidemill.plan.inferenceservice.canary import NOBODY, Candidate, Hand, Turn, advance, begin
+from tidemill.plan.inferenceservice.analysis import Comparison
+from tidemill.plan.inferenceservice.canary import NOBODY, CanaryDecision, CandidateState, ManualControl, advance, begin
 from tidemill.plan.inferenceservice.stages import stages
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
-READY = Candidate(ready=1)
+READY = CandidateState(ready=1)
 SPEC = Rollout(
     steps=(Step(weight=10, pause="30s"), Step(weight=50, pause="30s")),
     analysis=Analysis(
@@ -22,11 +22,13 @@ def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def pair(requests: int = 100, errors: int = 0) -> Pair:
-    return Pair(Arm(version="", digest=""), Arm(version="", digest="", requests=requests, errors=errors), 0, 0)
+def pair(requests: int = 100, errors: int = 0) -> Comparison:
+    return Comparison(Arm(version="", digest=""), Arm(version="", digest="", requests=requests, errors=errors), 0, 0)
 
 
-def play(spec: Rollout, moments: list[tuple[float, Pair]], candidate: Candidate = READY) -> list[Turn]:
+def play(
+    spec: Rollout, moments: list[tuple[float, Comparison]], candidate: CandidateState = READY
+) -> list[CanaryDecision]:
     """The turns of a rollout that begins NOW, one at each moment."""
     status, turns = begin("v2", NOW), []
     for seconds, seen in moments:
@@ -37,7 +39,7 @@ def play(spec: Rollout, moments: list[tuple[float, Pair]], candidate: Candidate 
 
 
 def test_a_candidate_that_is_not_ready_gets_no_weight() -> None:
-    turn = advance(SPEC, begin("v2", NOW), Candidate(), pair(), after(5))
+    turn = advance(SPEC, begin("v2", NOW), CandidateState(), pair(), after(5))
 
     assert (0, "Starting") == (turn.status.weight, turn.status.phase)
 
@@ -76,14 +78,14 @@ def test_inconclusive_can_mean_rollback_or_go_on() -> None:
 
 
 def test_a_crashing_candidate_is_rolled_back_whatever_its_numbers_say() -> None:
-    turn = advance(SPEC, begin("v2", NOW), Candidate(ready=1, restarts=2, trouble="OOMKilled"), pair(), after(5))
+    turn = advance(SPEC, begin("v2", NOW), CandidateState(ready=1, restarts=2, trouble="OOMKilled"), pair(), after(5))
 
     assert ("RollBack", "CandidateCrashed") == (turn.verdict, turn.reason)
     assert "OOMKilled" in turn.message
 
 
 def test_a_candidate_that_never_gets_ready_is_rolled_back() -> None:
-    turn = advance(SPEC, begin("v2", NOW), Candidate(), pair(), after(200))
+    turn = advance(SPEC, begin("v2", NOW), CandidateState(), pair(), after(200))
 
     assert ("RollBack", "CandidateNotReady") == (turn.verdict, turn.reason)
 
@@ -164,7 +166,7 @@ def test_blue_green_switches_at_once_and_is_judged_on_after_it() -> None:
 def test_blue_green_switches_only_when_every_pod_of_the_candidate_is_ready() -> None:
     moments = [(5.0, pair()), (36.0, pair()), (50.0, pair())]
 
-    turns = play(BLUE_GREEN, moments, Candidate(ready=2, wanted=3))
+    turns = play(BLUE_GREEN, moments, CandidateState(ready=2, wanted=3))
 
     assert [0, 0, 0] == [turn.status.weight for turn in turns]
     assert "2 of 3" in turns[-1].status.message
@@ -178,7 +180,7 @@ def test_what_answers_everything_needs_no_further_proof_to_take_over() -> None:
     assert "Promote" == turns[-1].verdict
 
 
-def by_hand(spec: Rollout, moments: list[tuple[float, Hand]]) -> list[Turn]:
+def by_hand(spec: Rollout, moments: list[tuple[float, ManualControl]]) -> list[CanaryDecision]:
     status, turns = begin("v2", NOW), []
     for seconds, hand in moments:
         turn = advance(spec, status, READY, pair(), after(seconds), hand)
@@ -188,14 +190,14 @@ def by_hand(spec: Rollout, moments: list[tuple[float, Hand]]) -> list[Turn]:
 
 
 def test_a_person_lets_a_step_end_before_its_time() -> None:
-    turns = by_hand(SPEC, [(5, NOBODY), (16, NOBODY), (27, Hand(released=1)), (38, Hand(released=1))])
+    turns = by_hand(SPEC, [(5, NOBODY), (16, NOBODY), (27, ManualControl(released=1)), (38, ManualControl(released=1))])
 
     assert [10, 10, 50, 50] == [turn.status.weight for turn in turns]
 
 
 def test_a_pause_by_hand_holds_the_weight_and_does_not_count_for_the_deadline() -> None:
     spec = SPEC.model_copy(update={"deadline": "2m"})
-    held = Hand(paused=True)
+    held = ManualControl(paused=True)
     turns = by_hand(spec, [(5, NOBODY), (16, held), (1000, held), (1011, NOBODY), (1022, NOBODY), (1080, NOBODY)])
 
     assert [10, 10, 10, 50, 50, 50] == [turn.status.weight for turn in turns]
@@ -206,7 +208,7 @@ def test_a_pause_by_hand_holds_the_weight_and_does_not_count_for_the_deadline() 
 
 def test_the_deadline_goes_on_where_nobody_is_waited_for() -> None:
     spec = SPEC.model_copy(update={"deadline": "2m"})
-    held = Hand(paused=True)
+    held = ManualControl(paused=True)
 
     turns = by_hand(spec, [(5, NOBODY), (16, held), (1000, held), (1001, NOBODY), (1011, NOBODY), (1200, NOBODY)])
 
@@ -216,6 +218,6 @@ def test_the_deadline_goes_on_where_nobody_is_waited_for() -> None:
 def test_a_person_cannot_let_a_failing_candidate_go_on_step_by_step() -> None:
     status = play(SPEC, [(5, pair())])[-1].status
 
-    turn = advance(SPEC, status, READY, pair(errors=50), after(16), Hand(released=1))
+    turn = advance(SPEC, status, READY, pair(errors=50), after(16), ManualControl(released=1))
 
     assert (10, "GoOn") == (turn.status.weight, turn.verdict)

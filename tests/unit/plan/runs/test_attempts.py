@@ -6,25 +6,25 @@ import copy
 from typing import Any
 
 from stories import script
-from stories.theatre import Theatre
+from stories.theatre import FakeCluster
 
 ROOMY = {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}}
 
 
-def theatre(**spec: Any) -> Theatre:
+def theatre(**spec: Any) -> FakeCluster:
     """A Dataset whose pods find no node: none ever runs."""
-    made = Theatre(run_seconds=10_000)
+    made = FakeCluster(run_seconds=10_000)
     made.reports["Ingest"] = script.ingests
     made.apply(script.dataset(**spec))
     made.run(seconds=1)
     return made
 
 
-def jobs(made: Theatre) -> list[str]:
+def jobs(made: FakeCluster) -> list[str]:
     return made.named("Job")
 
 
-def uid(made: Theatre, kind: str, name: str) -> str:
+def uid(made: FakeCluster, kind: str, name: str) -> str:
     return str(made.get(kind, name)["metadata"]["uid"])
 
 
@@ -58,7 +58,7 @@ def test_a_run_that_has_begun_goes_on_with_what_it_has() -> None:
 
 
 def test_a_run_that_was_out_of_memory_is_tried_again_when_it_is_given_more() -> None:
-    made = Theatre()
+    made = FakeCluster()
     made.reports["Ingest"] = lambda _: "OOMKilled"
     made.apply(script.dataset(resources={"limits": {"memory": "1Mi"}}))
     made.run(minutes=20)
@@ -76,7 +76,7 @@ def test_a_run_that_was_out_of_memory_is_tried_again_when_it_is_given_more() -> 
 
 
 def test_more_memory_that_comes_while_a_run_dies_for_want_of_it_is_tried_too() -> None:
-    made = Theatre(run_seconds=5)
+    made = FakeCluster(run_seconds=5)
     made.reports["Ingest"] = lambda _: "OOMKilled"
     made.apply(script.dataset(resources={"limits": {"memory": "1Mi"}}))
     made.run(seconds=1)

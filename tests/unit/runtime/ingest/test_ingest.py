@@ -18,19 +18,19 @@ from tidemill.contract.reports import Ingested
 from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.ingest.job import ingest
 from tidemill.runtime.profile import Profile
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(f"file://{tmp_path}/store")
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore.open(f"file://{tmp_path}/store")
 
 
 @pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     with gateway.gateway(tmp_path_factory.mktemp("gateway")) as endpoint:
-        yield Store.open(
+        yield ObjectStore.open(
             f"s3://{gateway.BUCKET}", endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=gateway.SECRET
         )
 
@@ -43,11 +43,11 @@ def inline(data: str, **changes: Any) -> IngestOrder:
     return ordered(**{"source": {"inline": {"data": data}}, **changes})
 
 
-def published(order: IngestOrder, store: Store, tmp_path: Path) -> Ingested:
+def published(order: IngestOrder, store: ObjectStore, tmp_path: Path) -> Ingested:
     return ingest(order, store, tmp_path)[0]
 
 
-def test_a_revision_holds_rows_schema_profile_and_report(store: Store, tmp_path: Path) -> None:
+def test_a_revision_holds_rows_schema_profile_and_report(store: ObjectStore, tmp_path: Path) -> None:
     revision = published(ordered(), store, tmp_path)
 
     folder = store.fetch(revision.uri, revision.digest, tmp_path / "fetched")
@@ -64,7 +64,7 @@ def test_a_revision_holds_rows_schema_profile_and_report(store: Store, tmp_path:
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_the_same_content_is_the_same_revision(store: Store, tmp_path: Path) -> None:
+def test_the_same_content_is_the_same_revision(store: ObjectStore, tmp_path: Path) -> None:
     first = published(ordered(), store, tmp_path)
     written = sorted((entry.key, entry.modified) for entry in store.list())
 
@@ -74,13 +74,13 @@ def test_the_same_content_is_the_same_revision(store: Store, tmp_path: Path) -> 
     assert written == sorted((entry.key, entry.modified) for entry in store.list())
 
 
-def test_another_split_is_another_revision(store: Store, tmp_path: Path) -> None:
+def test_another_split_is_another_revision(store: ObjectStore, tmp_path: Path) -> None:
     assert (
         published(ordered(), store, tmp_path).digest != published(ordered(splits={"seed": 8}), store, tmp_path).digest
     )
 
 
-def test_no_row_changes_sides_from_revision_to_revision(store: Store, tmp_path: Path) -> None:
+def test_no_row_changes_sides_from_revision_to_revision(store: ObjectStore, tmp_path: Path) -> None:
     rows = [f"{number},{number % 2}" for number in range(100)]
     first = published(inline("a,target\n" + "\n".join(rows)), store, tmp_path)
     grown = [f"{number},{number % 2}" for number in range(150, 80, -1)] + rows
@@ -96,7 +96,7 @@ def test_no_row_changes_sides_from_revision_to_revision(store: Store, tmp_path: 
     assert sides[0] == {number: sides[1][number] for number in sides[0]}
 
 
-def test_files_are_read_from_the_namespaces_bucket(bucket: Store, tmp_path: Path) -> None:
+def test_files_are_read_from_the_namespaces_bucket(bucket: ObjectStore, tmp_path: Path) -> None:
     bucket.put("lake/day=1/a.csv", b"amount,fraud\n1.5,no\n2.5,yes\n")
     bucket.put("lake/day=2/b.csv", b"amount,fraud\n3,no\n")
     bucket.put("lake/day=2/notes.txt", b"not a table")
@@ -109,10 +109,10 @@ def test_files_are_read_from_the_namespaces_bucket(bucket: Store, tmp_path: Path
     assert revision.source_revision.endswith("of 2 files")
 
 
-def test_another_bucket_is_read_with_the_credentials_of_the_dataset(bucket: Store, tmp_path: Path) -> None:
+def test_another_bucket_is_read_with_the_credentials_of_the_dataset(bucket: ObjectStore, tmp_path: Path) -> None:
     bucket.put("only.csv", b"a,target\n1,x\n2,y\n")
     order = ordered(f"s3://{gateway.BUCKET}/only.csv", credentials=True)
-    home = Store.open(f"file://{tmp_path}/home")
+    home = ObjectStore.open(f"file://{tmp_path}/home")
     folder = gateway.secret(tmp_path / "credentials", bucket.endpoint)
 
     revision, _ = ingest(order, home, tmp_path, credentials=folder)
@@ -121,7 +121,7 @@ def test_another_bucket_is_read_with_the_credentials_of_the_dataset(bucket: Stor
     assert revision.source_revision.startswith("etag:")
 
 
-def test_credentials_that_are_not_there_are_asked_for(store: Store, tmp_path: Path) -> None:
+def test_credentials_that_are_not_there_are_asked_for(store: ObjectStore, tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match=r"the Secret that spec.credentials names does not exist") as refused:
         ingest(ordered("s3://lake/a.csv", credentials=True), store, tmp_path, credentials=tmp_path / "nothing")
     assert (Reason.STORE_CREDENTIALS_MISSING, True) == (refused.value.reason, refused.value.retryable)
@@ -139,7 +139,7 @@ WRONG_FILES = {
 
 
 @pytest.mark.parametrize("case", WRONG_FILES)
-def test_a_file_that_cannot_be_used_is_waited_for(case: str, bucket: Store, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_used_is_waited_for(case: str, bucket: ObjectStore, tmp_path: Path) -> None:
     content, changes, reason, said = WRONG_FILES[case]
     key = f"wrong/{case}.csv"
     if content is not None:
@@ -161,7 +161,7 @@ WRONG_ORDERS = {
 
 
 @pytest.mark.parametrize("case", WRONG_ORDERS)
-def test_what_only_the_spec_can_mend_is_not_tried_again(case: str, store: Store, tmp_path: Path) -> None:
+def test_what_only_the_spec_can_mend_is_not_tried_again(case: str, store: ObjectStore, tmp_path: Path) -> None:
     order, reason, said = WRONG_ORDERS[case]
 
     with pytest.raises(RunFailed, match=said) as refused:
@@ -170,7 +170,7 @@ def test_what_only_the_spec_can_mend_is_not_tried_again(case: str, store: Store,
     assert (reason, False) == (refused.value.reason, refused.value.retryable)
 
 
-def test_an_unreachable_source_is_told_from_an_unreachable_store(store: Store, tmp_path: Path) -> None:
+def test_an_unreachable_source_is_told_from_an_unreachable_store(store: ObjectStore, tmp_path: Path) -> None:
     folder = gateway.secret(tmp_path / "credentials", "http://127.0.0.1:1")
 
     with pytest.raises(
@@ -180,14 +180,14 @@ def test_an_unreachable_source_is_told_from_an_unreachable_store(store: Store, t
     assert (Reason.SOURCE_UNREACHABLE, True) == (refused.value.reason, refused.value.retryable)
 
 
-def test_a_folder_is_no_file(bucket: Store, tmp_path: Path) -> None:
+def test_a_folder_is_no_file(bucket: ObjectStore, tmp_path: Path) -> None:
     bucket.put("folder/a.csv", b"a\n1\n")
 
     with pytest.raises(RunFailed, match=r"is a folder; name a file in it, such as s3://tidemill/folder/a.csv"):
         ingest(ordered(f"s3://{gateway.BUCKET}/folder"), bucket, tmp_path)
 
 
-def test_expectations_that_only_warn_let_the_revision_through(store: Store, tmp_path: Path) -> None:
+def test_expectations_that_only_warn_let_the_revision_through(store: ObjectStore, tmp_path: Path) -> None:
     rules = {"onFailure": "Warn", "rules": [{"metric": "RowCount", "minimum": 151}]}
 
     revision, warnings = ingest(ordered(expectations=rules), store, tmp_path)
@@ -206,7 +206,7 @@ EVOLUTIONS = {
 
 
 @pytest.mark.parametrize("case", EVOLUTIONS)
-def test_columns_evolve_as_far_as_they_may(case: str, store: Store, tmp_path: Path) -> None:
+def test_columns_evolve_as_far_as_they_may(case: str, store: ObjectStore, tmp_path: Path) -> None:
     evolution, data, said = EVOLUTIONS[case]
     first = published(inline("a\n1\n2\n"), store, tmp_path)
     order = inline(data, previous=first.uri, evolution=evolution)
@@ -219,19 +219,21 @@ def test_columns_evolve_as_far_as_they_may(case: str, store: Store, tmp_path: Pa
         assert 1 == published(order, store, tmp_path).rows
 
 
-def test_a_current_revision_that_is_gone_is_not_missed(store: Store, tmp_path: Path) -> None:
+def test_a_current_revision_that_is_gone_is_not_missed(store: ObjectStore, tmp_path: Path) -> None:
     _, warnings = ingest(ordered(previous=store.uri_of("team/datasets/flowers/gone")), store, tmp_path)
 
     assert "is gone, so columns were not compared" in warnings[0]
 
 
 def test_the_bytes_do_not_depend_on_when_they_are_written(tmp_path: Path) -> None:
-    one, two = (published(ordered(), Store.open(f"file://{tmp_path}/{name}"), tmp_path) for name in ("one", "two"))
+    one, two = (
+        published(ordered(), ObjectStore.open(f"file://{tmp_path}/{name}"), tmp_path) for name in ("one", "two")
+    )
 
     assert one.digest == two.digest
 
 
-def test_parquet_is_kept_as_what_it_means(bucket: Store, tmp_path: Path) -> None:
+def test_parquet_is_kept_as_what_it_means(bucket: ObjectStore, tmp_path: Path) -> None:
     table = pa.table(
         {"n": pa.array([1, None], pa.int32()), "c": pa.array(["x", "y"]).dictionary_encode(), "target": [True, False]}
     )
@@ -249,7 +251,9 @@ def test_parquet_is_kept_as_what_it_means(bucket: Store, tmp_path: Path) -> None
     ]
 
 
-def test_a_page_that_is_not_wanted_is_not_written_and_the_revision_is_the_same(store: Store, tmp_path: Path) -> None:
+def test_a_page_that_is_not_wanted_is_not_written_and_the_revision_is_the_same(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     without, _ = ingest(ordered(report=False), store, tmp_path)
     files = {entry.key.rpartition("/")[2] for entry in store.list(store.key_of(without.uri))}
     usual, _ = ingest(ordered(dataset="others"), store, tmp_path)

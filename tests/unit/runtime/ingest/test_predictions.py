@@ -17,33 +17,33 @@ from tidemill.contract.orders import IngestOrder
 from tidemill.contract.reports import Ingested, Trained
 from tidemill.runtime.failures import RunFailed
 from tidemill.runtime.ingest.job import ingest
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
 
 ROWS = pa.table({"size": [1.0, 2.0, None, 4.0], "colour": ["red", None, "blue", "red"], "weight": [0.1, 0.2, 0.3, 0.4]})
 
 
 @pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     with gateway.gateway(tmp_path_factory.mktemp("gateway")) as endpoint:
-        yield Store.open(
+        yield ObjectStore.open(
             f"s3://{gateway.BUCKET}", endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=gateway.SECRET
         )
 
 
 @pytest.fixture(scope="module")
-def words(bucket: Store) -> Trained:
+def words(bucket: ObjectStore) -> Trained:
     """A version that answers yes or no."""
     return version(bucket, revisions.text_of(200))
 
 
 @pytest.fixture(scope="module")
-def numbers(bucket: Store) -> Trained:
+def numbers(bucket: ObjectStore) -> Trained:
     """The same that answers 1 or 0."""
     return version(bucket, revisions.text_of(200).replace(",yes", ",1").replace(",no", ",0"))
 
 
-def version(store: Store, text: str) -> Trained:
+def version(store: ObjectStore, text: str) -> Trained:
     columns = [{"name": "label", "role": "Target"}]
     base = revisions.revision(store, data=text, columns=columns)
     return revisions.trained(
@@ -67,7 +67,7 @@ def order(of: Trained, service: str, hours: float = 3.0, source: dict[str, Any] 
     )
 
 
-def revised(asked: IngestOrder, store: Store, folder: Path) -> tuple[Ingested, Schema, pa.Table, tuple[str, ...]]:
+def revised(asked: IngestOrder, store: ObjectStore, folder: Path) -> tuple[Ingested, Schema, pa.Table, tuple[str, ...]]:
     """The revision that is published, read back."""
     ingested, warnings = ingest(asked, store, folder)
     fetched = store.fetch(ingested.uri, ingested.digest, folder / "fetched")
@@ -75,14 +75,14 @@ def revised(asked: IngestOrder, store: Store, folder: Path) -> tuple[Ingested, S
     return ingested, schema, parquet.read_table(fetched / "data-00000.parquet"), warnings
 
 
-def refusal(asked: IngestOrder, store: Store, folder: Path) -> RunFailed:
+def refusal(asked: IngestOrder, store: ObjectStore, folder: Path) -> RunFailed:
     with pytest.raises(RunFailed) as caught:
         ingest(asked, store, folder)
     return caught.value
 
 
 def test_answered_rows_with_labels_become_a_revision_in_the_columns_the_version_learnt_from(
-    bucket: Store, words: Trained, tmp_path: Path
+    bucket: ObjectStore, words: Trained, tmp_path: Path
 ) -> None:
     revisions.served(bucket, ROWS, ["yes", "no", "yes", "no"], service="plain")
 
@@ -102,7 +102,7 @@ def test_answered_rows_with_labels_become_a_revision_in_the_columns_the_version_
     assert () == warnings
 
 
-def test_labels_come_in_the_type_that_the_version_learnt(bucket: Store, numbers: Trained, tmp_path: Path) -> None:
+def test_labels_come_in_the_type_that_the_version_learnt(bucket: ObjectStore, numbers: Trained, tmp_path: Path) -> None:
     revisions.served(bucket, ROWS, ["1", "0.0", "1", "2"], service="whole")
 
     _, schema, table, _ = revised(order(numbers, "whole"), bucket, tmp_path)
@@ -112,7 +112,7 @@ def test_labels_come_in_the_type_that_the_version_learnt(bucket: Store, numbers:
     assert "Numerical" == schema.columns[-1].type
 
 
-def test_what_comes_out_can_be_learnt_from(bucket: Store, words: Trained, tmp_path: Path) -> None:
+def test_what_comes_out_can_be_learnt_from(bucket: ObjectStore, words: Trained, tmp_path: Path) -> None:
     read = csv.read_csv(pa.BufferReader(revisions.text_of(120, seed=3).encode()))
     revisions.served(bucket, read.select(ROWS.column_names), read.column("label").to_pylist(), service="many")
 
@@ -126,7 +126,7 @@ def test_what_comes_out_can_be_learnt_from(bucket: Store, words: Trained, tmp_pa
 
 
 def test_rows_without_labels_are_left_out_unless_they_are_asked_for(
-    bucket: Store, words: Trained, tmp_path: Path
+    bucket: ObjectStore, words: Trained, tmp_path: Path
 ) -> None:
     revisions.served(bucket, ROWS.slice(0, 2), ["yes", "no"], service="some")
     revisions.served(
@@ -144,7 +144,7 @@ def test_rows_without_labels_are_left_out_unless_they_are_asked_for(
 
 
 def test_rows_that_nobody_has_labelled_come_without_a_target_where_labels_are_optional(
-    bucket: Store, words: Trained, tmp_path: Path
+    bucket: ObjectStore, words: Trained, tmp_path: Path
 ) -> None:
     revisions.served(bucket, ROWS, None, service="silent")
 
@@ -156,7 +156,7 @@ def test_rows_that_nobody_has_labelled_come_without_a_target_where_labels_are_op
 
 
 def test_only_the_newest_rows_that_qualify_are_taken_where_a_count_is_given(
-    bucket: Store, words: Trained, tmp_path: Path
+    bucket: ObjectStore, words: Trained, tmp_path: Path
 ) -> None:
     revisions.served(bucket, ROWS.slice(0, 3), ["yes", "no", "yes"], service="counted")
     revisions.served(
@@ -174,7 +174,7 @@ def test_only_the_newest_rows_that_qualify_are_taken_where_a_count_is_given(
 
 
 def test_only_rows_of_the_window_are_taken_however_late_their_labels(
-    bucket: Store, words: Trained, tmp_path: Path
+    bucket: ObjectStore, words: Trained, tmp_path: Path
 ) -> None:
     revisions.served(bucket, ROWS, ["yes", "no", "yes", "no"], service="timed", step=timedelta(minutes=20))
 
@@ -183,7 +183,7 @@ def test_only_rows_of_the_window_are_taken_however_late_their_labels(
     assert [1.0, 2.0] == table.column("size").to_pylist()
 
 
-def test_declared_roles_are_kept(bucket: Store, words: Trained, tmp_path: Path) -> None:
+def test_declared_roles_are_kept(bucket: ObjectStore, words: Trained, tmp_path: Path) -> None:
     revisions.served(bucket, ROWS, ["yes", "no", "yes", "no"], service="declared")
     declared = [{"name": "weight", "role": "Ignored"}, {"name": "colour", "role": "Protected"}]
 
@@ -194,7 +194,7 @@ def test_declared_roles_are_kept(bucket: Store, words: Trained, tmp_path: Path) 
     ]
 
 
-def test_protected_columns_come_with_the_features_and_keep_their_role(bucket: Store, tmp_path: Path) -> None:
+def test_protected_columns_come_with_the_features_and_keep_their_role(bucket: ObjectStore, tmp_path: Path) -> None:
     columns = [{"name": "label", "role": "Target"}, {"name": "colour", "role": "Protected"}]
     base = revisions.revision(bucket, data=revisions.text_of(200), columns=columns)
     guarded, _ = revisions.trained(
@@ -219,7 +219,7 @@ def test_protected_columns_come_with_the_features_and_keep_their_role(bucket: St
     ],
 )
 def test_a_log_without_usable_rows_is_a_failure_that_is_worth_another_try(
-    service: str, labels: Any, reason: Reason, said: str, bucket: Store, numbers: Trained, tmp_path: Path
+    service: str, labels: Any, reason: Reason, said: str, bucket: ObjectStore, numbers: Trained, tmp_path: Path
 ) -> None:
     if labels != []:
         revisions.served(bucket, ROWS, labels, service=service)
@@ -231,7 +231,7 @@ def test_a_log_without_usable_rows_is_a_failure_that_is_worth_another_try(
     assert failure.retryable
 
 
-def test_labels_that_are_none_are_left_out_and_counted(bucket: Store, numbers: Trained, tmp_path: Path) -> None:
+def test_labels_that_are_none_are_left_out_and_counted(bucket: ObjectStore, numbers: Trained, tmp_path: Path) -> None:
     revisions.served(bucket, ROWS, ["1", "0", "?", "nan"], service="mixed")
 
     _, _, table, warnings = revised(order(numbers, "mixed"), bucket, tmp_path)
@@ -241,7 +241,7 @@ def test_labels_that_are_none_are_left_out_and_counted(bucket: Store, numbers: T
 
 
 def test_a_version_of_other_bytes_than_its_digest_says_is_not_believed(
-    bucket: Store, words: Trained, tmp_path: Path
+    bucket: ObjectStore, words: Trained, tmp_path: Path
 ) -> None:
     revisions.served(bucket, ROWS, ["yes", "no", "yes", "no"], service="forged")
     asked = order(words, "forged")

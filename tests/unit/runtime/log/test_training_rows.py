@@ -11,7 +11,7 @@ import pytest
 
 from support import revisions
 from tidemill.runtime.log.training_rows import Served, read
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import Column
 
 FEATURES = (
@@ -22,11 +22,11 @@ ROWS = pa.table({"size": [1.0, 2.0, None], "colour": ["red", None, "blue"]})
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(f"file://{tmp_path}/store")
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore.open(f"file://{tmp_path}/store")
 
 
-def found(store: Store, hours: float = 1.0) -> Served:
+def found(store: ObjectStore, hours: float = 1.0) -> Served:
     return read(store, "team", "answers", revisions.NOON, revisions.NOON + timedelta(hours=hours), FEATURES)
 
 
@@ -34,34 +34,34 @@ def rows(served: Served) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in ("size", "colour", "label")) for row in served.table.to_pylist()]
 
 
-def test_rows_come_with_the_labels_that_came_back(store: Store) -> None:
+def test_rows_come_with_the_labels_that_came_back(store: ObjectStore) -> None:
     revisions.served(store, ROWS, ["yes", "no", "yes"])
 
     assert [(1.0, "red", "yes"), (2.0, None, "no"), (None, "blue", "yes")] == rows(found(store))
     assert () == found(store).warnings
 
 
-def test_rows_without_labels_come_too(store: Store) -> None:
+def test_rows_without_labels_come_too(store: ObjectStore) -> None:
     revisions.served(store, ROWS, None)
 
     assert [None, None, None] == [label for *_, label in rows(found(store))]
     assert 0 == found(store).labelled.num_rows
 
 
-def test_only_rows_of_the_window_come_however_late_their_labels(store: Store) -> None:
+def test_only_rows_of_the_window_come_however_late_their_labels(store: ObjectStore) -> None:
     revisions.served(store, ROWS, ["a", "b", "c"], step=timedelta(minutes=20))
 
     assert ["a", "b"] == [label for *_, label in rows(found(store, hours=0.5))]
 
 
-def test_a_row_that_was_logged_twice_counts_once(store: Store) -> None:
+def test_a_row_that_was_logged_twice_counts_once(store: ObjectStore) -> None:
     revisions.served(store, ROWS, ["a", "b", "c"])
     revisions.served(store, ROWS, ["a", "b", "c"], start=revisions.NOON + timedelta(seconds=10))
 
     assert 3 == found(store).table.num_rows
 
 
-def test_of_several_labels_the_newest_counts_and_contradictions_are_told(store: Store) -> None:
+def test_of_several_labels_the_newest_counts_and_contradictions_are_told(store: ObjectStore) -> None:
     revisions.served(store, ROWS, ["a", "b", "c"])
     key = {
         "request_id": ["r0", "r1"],
@@ -78,7 +78,7 @@ def test_of_several_labels_the_newest_counts_and_contradictions_are_told(store: 
     assert ("1 served rows have labels that contradict each other; the newest counts",) == served.warnings
 
 
-def test_parts_of_other_versions_are_brought_into_line(store: Store) -> None:
+def test_parts_of_other_versions_are_brought_into_line(store: ObjectStore) -> None:
     revisions.served(store, ROWS, None)
     other = pa.table({"size": pa.array([7], pa.int32()), "taste": ["sour"]})
     revisions.served(store, other, None, request="s", start=revisions.NOON + timedelta(minutes=1))
@@ -86,13 +86,13 @@ def test_parts_of_other_versions_are_brought_into_line(store: Store) -> None:
     assert [(1.0, "red"), (2.0, None), (None, "blue"), (7.0, None)] == [row[:2] for row in rows(found(store))]
 
 
-def test_a_feature_that_was_never_logged_is_told(store: Store) -> None:
+def test_a_feature_that_was_never_logged_is_told(store: ObjectStore) -> None:
     revisions.served(store, ROWS.select(["size"]), None)
 
     assert "the log of answers holds no values of colour" in found(store).warnings[0]
 
 
-def test_a_damaged_part_is_left_out_and_told(store: Store) -> None:
+def test_a_damaged_part_is_left_out_and_told(store: ObjectStore) -> None:
     revisions.served(store, ROWS, None)
     store.put("team/predictions/answers/date=2026-03-01/hour=12/half.parquet", b"PAR1")
 
@@ -102,5 +102,5 @@ def test_a_damaged_part_is_left_out_and_told(store: Store) -> None:
     assert "half.parquet" in served.warnings[0]
 
 
-def test_a_service_that_was_never_asked_has_no_rows(store: Store) -> None:
+def test_a_service_that_was_never_asked_has_no_rows(store: ObjectStore) -> None:
     assert [] == rows(found(store))

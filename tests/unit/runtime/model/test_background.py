@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ecdf
 
 from tidemill.runtime.model import background
-from tidemill.runtime.model.background import Typical
+from tidemill.runtime.model.background import Background
 from tidemill.runtime.model.signature import Feature, Signature
 
 NUMBERS = Signature(
@@ -55,7 +55,7 @@ def test_it_is_read_as_it_was_written() -> None:
     rows[::7, 1] = np.nan
     found = background.of(rows, NUMBERS, seed=1)
 
-    again = Typical.from_json(found.to_json())
+    again = Background.from_json(found.to_json())
 
     assert found.to_json() == again.to_json()
     assert found.rank(rows, NUMBERS).tolist() == again.rank(rows, NUMBERS).tolist()

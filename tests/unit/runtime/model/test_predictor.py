@@ -17,12 +17,12 @@ from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.model import predictor
 from tidemill.runtime.model.artifact import estimator_of
 from tidemill.runtime.model.predictor import Answer, Unanswerable, difference
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+    store = ObjectStore.open(f"file://{tmp_path_factory.mktemp('store')}")
     trained, _ = revisions.trained(
         revisions.training(revisions.revision(store, "sklearn://iris"), "RandomForestClassifier"), store
     )
@@ -151,7 +151,7 @@ def test_no_rows_get_no_answers(folder: Path) -> None:
 
 
 def test_a_model_that_takes_no_gaps_names_the_feature_that_has_one(tmp_path: Path) -> None:
-    store = Store.open(f"file://{tmp_path}/store")
+    store = ObjectStore.open(f"file://{tmp_path}/store")
     estimator = {"name": "LogisticRegression", "preprocessing": "None", "parameters": {"max_iter": 5000}}
     trained, _ = revisions.trained(revisions.training(revisions.revision(store, "sklearn://iris"), estimator), store)
     model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path / "model"))

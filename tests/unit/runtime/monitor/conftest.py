@@ -29,14 +29,14 @@ from tidemill.contract.reports import Checked, RunReport
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.log.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile
 from tidemill.runtime.log.writer import partition
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.monitor import job
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
 from tidemill.runtime.protocol.features import Features, Rows
 from tidemill.runtime.protocol.feedback import Label
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 START = datetime(2026, 3, 1, 9, 50, tzinfo=UTC)
 END = START + timedelta(minutes=20)
@@ -64,8 +64,8 @@ class Model:
         return self.metrics["accuracy"]
 
     @property
-    def labels(self) -> Labels | None:
-        return Labels(self.signature.classes) if self.signature.task == "Classification" else None
+    def labels(self) -> ClassLabels | None:
+        return ClassLabels(self.signature.classes) if self.signature.task == "Classification" else None
 
 
 def answering(estimator: Any, matrix: Any) -> Answer:
@@ -134,7 +134,7 @@ class Life:
     """What happened to a service: its log and its labels, and the checks of it."""
 
     def __init__(self, folder: Path, model: Model) -> None:
-        self.store = Store.open(f"file://{folder}")
+        self.store = ObjectStore.open(f"file://{folder}")
         self.model = model
         self.version = self.publish("fraud-1")
         self._requests = 0

@@ -29,7 +29,7 @@ from tidemill.runtime.monitor import job
 from tidemill.runtime.protocol.feedback import Label
 from tidemill.runtime.protocol.infer import Codec
 from tidemill.runtime.protocol.predict import RowCodec
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 START = datetime(2026, 3, 1, 9, 50, tzinfo=UTC)
 CLASSES = ("bronze", "gold", "silver")
@@ -60,7 +60,7 @@ def customers(count: int, seed: int) -> list[dict[str, Any]]:
 class Service:
     """A version in a store, and the log that a pod with it writes."""
 
-    store: Store
+    store: ObjectStore
     version: VersionOrder
     model: predictor.Predictor
 
@@ -116,7 +116,7 @@ TRUTH = np.array([CLASSES.index(row["card"]) for row in ROWS])
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Service:
     folder = tmp_path_factory.mktemp("trained")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     rows = customers(2000, seed=1)
     lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
     protected = [{"name": name, "role": "Protected"} for name in ("gender", "years", "branch")]
@@ -137,7 +137,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Service:
 @pytest.fixture
 def service(trained: Service, tmp_path: Path) -> Service:
     """The version in a store of its own, whose log is empty."""
-    store = Store.open(f"file://{tmp_path}/store")
+    store = ObjectStore.open(f"file://{tmp_path}/store")
     key = trained.store.key_of(trained.version.uri)
     for entry in trained.store.list(key):
         store.put(entry.key, trained.store.get(entry.key))

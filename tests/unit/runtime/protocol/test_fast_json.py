@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.protocol.errors import Refused
-from tidemill.runtime.protocol.fast_json import MAX_BYTES, MIN_BYTES, Bulk
+from tidemill.runtime.protocol.errors import HTTPError
+from tidemill.runtime.protocol.fast_json import MAX_BYTES, MIN_BYTES, FastJsonReader
 from tidemill.runtime.protocol.infer import Asked, Codec
 
 COLUMNS = 4
@@ -37,7 +37,7 @@ def without_bulk() -> Codec:
 def said(codec: Codec, body: bytes) -> Asked | str:
     try:
         return codec.read(body)
-    except Refused as refusal:
+    except HTTPError as refusal:
         return f"{refusal.status} {refusal.message}"
 
 
@@ -73,7 +73,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("sent", PLAIN.values(), ids=PLAIN.keys())
 def test_a_plain_body_is_read_at_once(sent: bytes) -> None:
-    found = Bulk(COLUMNS).read(sent)
+    found = FastJsonReader(COLUMNS).read(sent)
 
     assert found is not None
     must_be_alike(sent)
@@ -125,7 +125,7 @@ OTHERS = {
 @pytest.mark.parametrize("sent", OTHERS.values(), ids=OTHERS.keys())
 def test_all_else_is_left_to_the_reader_of_everything(sent: bytes) -> None:
     assert len(sent) >= MIN_BYTES
-    bulk = Bulk(COLUMNS)
+    bulk = FastJsonReader(COLUMNS)
 
     assert bulk.read(sent) is None
     must_be_alike(sent)
@@ -136,12 +136,12 @@ def test_bodies_that_are_too_long_for_its_memory_are_left_to_the_reader_of_every
     rows = MAX_BYTES // 8
     sent = body({**TENSOR, "shape": [rows, COLUMNS], "data": [[0.5] * COLUMNS] * rows})
 
-    assert Bulk(COLUMNS).read(sent) is None
+    assert FastJsonReader(COLUMNS).read(sent) is None
     must_be_alike(sent)
 
 
 def test_rows_stay_as_they_are_when_the_next_body_is_read() -> None:
-    bulk = Bulk(COLUMNS)
+    bulk = FastJsonReader(COLUMNS)
     first = bulk.read(body())
     assert first is not None
     bulk.read(body({**TENSOR, "data": [[9, 9, 9, 9]] * ROWS}))

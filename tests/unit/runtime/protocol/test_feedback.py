@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.feedback import Label, read
 
 NOW = 1_000.0
@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[bytes, bool, str]] = {
 
 @pytest.mark.parametrize(("said", "classifies", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_wrong_is_refused_by_place(said: bytes, classifies: bool, message: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HTTPError) as refused:
         read(said, classifies=classifies, now=NOW)
 
     assert 400 == refused.value.status

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.infer import Asked, Codec
 from tidemill.runtime.protocol.predict import RowCodec
 
@@ -169,7 +169,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("body", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_wrong_is_refused_by_name(body: bytes, said: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HTTPError) as refused:
         codec().read(body)
 
     assert 400 == refused.value.status
@@ -193,7 +193,7 @@ BINARY_REFUSED: dict[str, tuple[dict[str, Any], bytes, str]] = {
 def test_bytes_that_do_not_fit_are_refused_by_name(described: dict[str, Any], raw: bytes, said: str) -> None:
     head = orjson.dumps({"inputs": [{"name": "x", **described}]})
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HTTPError) as refused:
         codec().read(head + raw, len(head))
 
     assert 400 == refused.value.status
@@ -252,7 +252,7 @@ def test_a_model_without_probabilities_gives_everything_as_bytes_but_those() -> 
     written, end = silent.write(asked, Answer(np.array([1])), "r")
 
     assert ["predict"] == [output["name"] for output in orjson.loads(written[:end])["outputs"]]
-    with pytest.raises(Refused, match="must be one of predict, not 'predict_proba'"):
+    with pytest.raises(HTTPError, match="must be one of predict, not 'predict_proba'"):
         silent.read(orjson.dumps({"inputs": [tensor([1, 2], [1, 2])], "outputs": [{"name": "predict_proba"}]}))
 
 
@@ -279,7 +279,7 @@ ROWS_REFUSED = {
 
 @pytest.mark.parametrize(("body", "said"), ROWS_REFUSED.values(), ids=ROWS_REFUSED.keys())
 def test_rows_that_are_wrong_are_refused_by_place(body: bytes, said: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HTTPError) as refused:
         RowCodec(codec(), "house", "house-1").read(body)
 
     assert said in refused.value.message
@@ -335,7 +335,7 @@ def test_any_json_is_either_understood_or_refused(inputs: Any, outputs: Any, raw
     head = orjson.dumps({"inputs": inputs, "outputs": outputs})
     try:
         asked = codec(signature).read(head + raw, len(head))
-    except Refused as refused:
+    except HTTPError as refused:
         assert 400 == refused.status
     else:
         assert (len(asked.rows.matrix), 2) == asked.rows.matrix.shape

@@ -38,7 +38,7 @@ from tidemill.runtime.monitor import job as check
 from tidemill.runtime.receive import exchanges
 from tidemill.runtime.receive.events import MAX_BYTES, REQUEST, RESPONSE
 from tidemill.runtime.receive.server import application
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOG = "cloudevents.iris-watch"
@@ -63,7 +63,7 @@ ANSWERS = Check.model_validate({"name": "answers", "type": "PredictionDrift", "f
 class Receiver:
     """A receiver that listens, and the sidecar of a KServe predictor that calls it."""
 
-    store: Store
+    store: ObjectStore
     said: PayloadOrder
     credentials: Path
     now: float = NOON.timestamp()
@@ -73,7 +73,7 @@ class Receiver:
     _stop: Callable[[], Any] | None = None
 
     async def start(self) -> None:
-        def open_store() -> Store:
+        def open_store() -> ObjectStore:
             if self.down:
                 raise OSError("nothing answers there")
             return self.store
@@ -137,14 +137,14 @@ class Receiver:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     folder = tmp_path_factory.mktemp("s3")
     with gateway.gateway(folder / "data") as endpoint:
-        yield Store.from_files(gateway.secret(folder / "secret", endpoint))
+        yield ObjectStore.from_files(gateway.secret(folder / "secret", endpoint))
 
 
 @pytest.fixture
-async def receiver(store: Store, tmp_path: Path) -> AsyncIterator[Receiver]:
+async def receiver(store: ObjectStore, tmp_path: Path) -> AsyncIterator[Receiver]:
     store.delete(*[entry.key for entry in store.list("shop")])
     said = PayloadOrder(log=LOG, service="sklearn-iris", columns=COLUMNS, retention_seconds=86400.0 * 9000)
     made = Receiver(store, said, tmp_path / "credentials")
@@ -307,7 +307,7 @@ async def test_what_is_no_event_or_too_large_is_refused(receiver: Receiver) -> N
     assert 413 == await receiver.event(REQUEST, "a", b" " * (MAX_BYTES + 1))
 
 
-async def test_only_who_bears_the_token_is_taken_where_there_is_a_secret(store: Store, tmp_path: Path) -> None:
+async def test_only_who_bears_the_token_is_taken_where_there_is_a_secret(store: ObjectStore, tmp_path: Path) -> None:
     said = PayloadOrder(log=LOG, columns=COLUMNS, secured=True, retention_seconds=86400.0 * 9000)
     made = Receiver(store, said, tmp_path)
     await made.start()

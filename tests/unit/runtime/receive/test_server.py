@@ -22,7 +22,7 @@ from tidemill.runtime.failures import StoreUnreachable
 from tidemill.runtime.monitor.checks.external import judge
 from tidemill.runtime.receive.server import MAX_BYTES, application
 from tidemill.runtime.receive.verification import SIGNATURE, TIMESTAMP, sign
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 CHECK = Check.model_validate({"name": "outside", "type": "External", "secretRef": {"name": "alerts"}, "validFor": "1h"})
 TOKEN = {"authorization": "Bearer t0ken"}
@@ -33,7 +33,7 @@ class Desk:
     """A receiver that runs, its store and its clock."""
 
     url: str
-    store: Store
+    store: ObjectStore
     secret: Path
     now: float = 1767603600.0
     down: bool = False
@@ -72,9 +72,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     (secret / "outside/token").write_text("t0ken")
     (secret / "outside/hmac-key").write_text("key")
     (tmp_path / "store").mkdir()
-    made = Desk("", Store.open(f"file://{tmp_path}/store"), secret / "outside")
+    made = Desk("", ObjectStore.open(f"file://{tmp_path}/store"), secret / "outside")
 
-    def open_store() -> Store:
+    def open_store() -> ObjectStore:
         if made.down:
             raise StoreUnreachable("no answer")
         return made.store

@@ -24,7 +24,7 @@ from tidemill.contract.serving import Routes, ServeOrder, VersionOrder
 from tidemill.runtime.model import background
 from tidemill.runtime.model.predictor import Answer, Golden
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 PATIENCE = 90.0
 """Seconds until a test gives up waiting; nothing is asserted about how long anything takes."""
@@ -97,17 +97,17 @@ AGAINST_SIZE = [[0.0, -1.0], [0.0, 0.0]]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(f"file://{tmp_path}/store")
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore.open(f"file://{tmp_path}/store")
 
 
 @pytest.fixture
-def publish(store: Store) -> Callable[..., VersionOrder]:
+def publish(store: ObjectStore) -> Callable[..., VersionOrder]:
     """Puts a version into the store."""
     return publisher(store)
 
 
-def publisher(store: Store) -> Callable[..., VersionOrder]:
+def publisher(store: ObjectStore) -> Callable[..., VersionOrder]:
     def put(name: str, weights: list[list[float]] = TOWARDS_SIZE, said: Signature | None = None) -> VersionOrder:
         said = said or signature()
         classifies = said.task == "Classification"
@@ -227,14 +227,14 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def pod(tmp_path: Path, store: Store) -> Iterator[Callable[..., Pod]]:
+def pod(tmp_path: Path, store: ObjectStore) -> Iterator[Callable[..., Pod]]:
     """Prepares serving processes and ends them after the test."""
     with pods(tmp_path, store) as prepare:
         yield prepare
 
 
 @contextmanager
-def pods(folder: Path, store: Store) -> Iterator[Callable[..., Pod]]:
+def pods(folder: Path, store: ObjectStore) -> Iterator[Callable[..., Pod]]:
     made: list[Pod] = []
 
     def prepare(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, pods, publisher, until
 
@@ -27,7 +27,7 @@ PROBE_SECONDS = 5.0
 @contextmanager
 def attacked(folder: Path) -> Iterator[Pod]:
     """A pod that gives clients a second to send what they have to, and that is asked all the while whether it is ready."""
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
         one = prepare(
             publisher(store)("house-1"), maxBodyBytes=MOST, environment={"TIDEMILL_BODY_SECONDS": "1"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tidemill.runtime.model.signature import Feature
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, pods, publisher, signature
 
@@ -36,7 +36,7 @@ MIXED = signature(
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pod, Pod]]:
     """A model of numbers, and one of a number and a word."""
     folder = tmp_path_factory.mktemp("clients")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     publish = publisher(store)
     with pods(folder, store) as prepare:
         numbers, words = prepare(publish("house-1")).ready(), prepare(publish("house-2", said=MIXED)).ready()

@@ -24,13 +24,13 @@ from tidemill.runtime.log.counts import parse
 from tidemill.runtime.log.records import Author, Prediction, PredictionFile
 from tidemill.runtime.log.writer import Log
 from tidemill.runtime.model import background
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.monitor import job
 from tidemill.runtime.profile import Profile, ProfiledColumn, profile_table
 from tidemill.runtime.protocol.features import Features, Rows
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import TOWARDS_SIZE, golden, linear_model, pods, until
 
@@ -78,7 +78,7 @@ def learnt(signature: Signature, rows: int = 3000) -> Profile:
     return profile_table(table, [ProfiledColumn(name, kind) for name, kind in kinds.items()])
 
 
-def publish(store: Store, name: str = "house-1", signature: Signature = SIGNATURE) -> VersionOrder:
+def publish(store: ObjectStore, name: str = "house-1", signature: Signature = SIGNATURE) -> VersionOrder:
     published = store.publish(
         f"ns/models/house/{name}",
         {
@@ -95,7 +95,7 @@ def publish(store: Store, name: str = "house-1", signature: Signature = SIGNATUR
 class Watched:
     """A store that remembers what was read from it."""
 
-    def __init__(self, store: Store, *, without: str = "nothing") -> None:
+    def __init__(self, store: ObjectStore, *, without: str = "nothing") -> None:
         self._store = store
         self._without = without
         self.read: list[str] = []
@@ -116,7 +116,9 @@ class Watched:
         return sum("/predictions/" in key for key in self.read)
 
 
-def both_ways(store: Store, version: VersionOrder, start: float, end: float, **others: Any) -> tuple[Any, Any, int]:
+def both_ways(
+    store: ObjectStore, version: VersionOrder, start: float, end: float, **others: Any
+) -> tuple[Any, Any, int]:
     """What a check finds from counts, what it finds from rows, and how many parts of the log it read for the first."""
     order = CheckOrder(
         namespace="ns",
@@ -143,7 +145,7 @@ class Pod:
     """The log of a pod with its counters, without a server, at moments that a test chooses."""
 
     def __init__(
-        self, store: Store, version: VersionOrder, *, name: str = "pod-0", redact: tuple[str, ...] = ()
+        self, store: ObjectStore, version: VersionOrder, *, name: str = "pod-0", redact: tuple[str, ...] = ()
     ) -> None:
         self.now = float(NOON)
         self.chance = np.random.default_rng(sum(name.encode()))
@@ -155,7 +157,7 @@ class Pod:
             prediction_folder("ns", "houses"), name, self.counters, every=60, most_bytes=1 << 24, beside=self.counters
         )
         self.log.use(store)
-        self.author = Author(version.name, version.digest, "Stable", Labels((0, 1)))
+        self.author = Author(version.name, version.digest, "Stable", ClassLabels((0, 1)))
 
     def answer(self, rows: int, *, author: Author | None = None, at: float | None = None) -> None:
         """One request of so many rows."""
@@ -179,12 +181,12 @@ class Pod:
 
 
 @pytest.fixture
-def version(store: Store) -> VersionOrder:
+def version(store: ObjectStore) -> VersionOrder:
     return publish(store, signature=MIXED)
 
 
 async def test_a_window_of_whole_slots_is_told_from_counts_without_reading_a_row(
-    store: Store, version: VersionOrder
+    store: ObjectStore, version: VersionOrder
 ) -> None:
     for one in (Pod(store, version), Pod(store, version, name="pod-1")):
         await one.live(95)
@@ -197,7 +199,9 @@ async def test_a_window_of_whole_slots_is_told_from_counts_without_reading_a_row
     assert {"Failing", "Passing"} == {one["verdict"] for one in counted["checks"]}
 
 
-async def test_rows_at_the_edges_of_a_window_are_read_and_the_rest_is_not(store: Store, version: VersionOrder) -> None:
+async def test_rows_at_the_edges_of_a_window_are_read_and_the_rest_is_not(
+    store: ObjectStore, version: VersionOrder
+) -> None:
     pod = Pod(store, version)
     await pod.live(60, flush=5)
     await pod.log.flush()
@@ -209,7 +213,7 @@ async def test_rows_at_the_edges_of_a_window_are_read_and_the_rest_is_not(store:
     assert 0 < parts <= 6
 
 
-async def test_long_windows_add_up_long_spans(store: Store, version: VersionOrder) -> None:
+async def test_long_windows_add_up_long_spans(store: ObjectStore, version: VersionOrder) -> None:
     pod = Pod(store, version)
     pod.now = float(NOON + 3000)
     for _ in range(3 * 120):  # three hours
@@ -226,9 +230,9 @@ async def test_long_windows_add_up_long_spans(store: Store, version: VersionOrde
     assert {10, 300, 3600} == set(spans)
 
 
-async def test_candidates_answers_are_inputs_and_not_outputs(store: Store, version: VersionOrder) -> None:
+async def test_candidates_answers_are_inputs_and_not_outputs(store: ObjectStore, version: VersionOrder) -> None:
     pod = Pod(store, version)
-    candidate = Author("house-2", "sha256:" + "9" * 64, "Candidate", Labels((0, 1)))
+    candidate = Author("house-2", "sha256:" + "9" * 64, "Candidate", ClassLabels((0, 1)))
     pod.answer(30)
     pod.answer(20, author=candidate)
     await pod.log.flush()
@@ -239,7 +243,9 @@ async def test_candidates_answers_are_inputs_and_not_outputs(store: Store, versi
     assert (50, 30, 0) == (counted["samples"], counted["answered"], parts)
 
 
-async def test_redacted_features_are_as_absent_from_counts_as_from_rows(store: Store, version: VersionOrder) -> None:
+async def test_redacted_features_are_as_absent_from_counts_as_from_rows(
+    store: ObjectStore, version: VersionOrder
+) -> None:
     pod = Pod(store, version, redact=("age", "town"))
     pod.answer(50)
     await pod.log.flush()
@@ -254,7 +260,7 @@ async def test_redacted_features_are_as_absent_from_counts_as_from_rows(store: S
 
 
 async def test_what_a_crash_left_uncounted_is_read_and_nothing_counts_twice(
-    store: Store, version: VersionOrder
+    store: ObjectStore, version: VersionOrder
 ) -> None:
     pod = Pod(store, version)
     pod.answer(10)
@@ -273,7 +279,9 @@ async def test_what_a_crash_left_uncounted_is_read_and_nothing_counts_twice(
     assert (35, 1) == (counted["samples"], parts)
 
 
-async def test_flushing_again_writes_the_counts_of_a_slot_over_themselves(store: Store, version: VersionOrder) -> None:
+async def test_flushing_again_writes_the_counts_of_a_slot_over_themselves(
+    store: ObjectStore, version: VersionOrder
+) -> None:
     pod = Pod(store, version)
     for _ in range(4):
         pod.answer(3)
@@ -285,7 +293,7 @@ async def test_flushing_again_writes_the_counts_of_a_slot_over_themselves(store:
     assert 1 == len(list(store.list(counts_folder("ns", "houses"))))
 
 
-async def test_rows_that_come_for_a_slot_that_is_over_are_read(store: Store, version: VersionOrder) -> None:
+async def test_rows_that_come_for_a_slot_that_is_over_are_read(store: ObjectStore, version: VersionOrder) -> None:
     pod = Pod(store, version)
     await pod.live(25)
     pod.answer(9, at=NOON + 4)  # a clock that was set back
@@ -303,7 +311,7 @@ async def test_rows_that_come_for_a_slot_that_is_over_are_read(store: Store, ver
     ids=["empty", "zeros", "noise", "too long"],
 )
 async def test_damaged_counts_are_left_out_and_the_rows_are_read(
-    store: Store, version: VersionOrder, content: bytes
+    store: ObjectStore, version: VersionOrder, content: bytes
 ) -> None:
     pod = Pod(store, version)
     await pod.live(25)
@@ -316,7 +324,7 @@ async def test_damaged_counts_are_left_out_and_the_rows_are_read(
     assert 0 < parts
 
 
-async def test_counts_on_another_versions_bins_do_not_count(store: Store, version: VersionOrder) -> None:
+async def test_counts_on_another_versions_bins_do_not_count(store: ObjectStore, version: VersionOrder) -> None:
     pod = Pod(store, version)
     await pod.live(15)
     newer = publish(store, "house-2", SIGNATURE)
@@ -327,7 +335,7 @@ async def test_counts_on_another_versions_bins_do_not_count(store: Store, versio
     assert 0 < parts
 
 
-async def test_checks_that_look_at_rows_read_all_of_them(store: Store, version: VersionOrder) -> None:
+async def test_checks_that_look_at_rows_read_all_of_them(store: ObjectStore, version: VersionOrder) -> None:
     pod = Pod(store, version)
     await pod.live(15)
     twice = Check.model_validate(
@@ -339,7 +347,7 @@ async def test_checks_that_look_at_rows_read_all_of_them(store: Store, version: 
     assert 0 < parts
 
 
-async def test_a_store_that_does_not_take_counts_gets_them_later(store: Store, version: VersionOrder) -> None:
+async def test_a_store_that_does_not_take_counts_gets_them_later(store: ObjectStore, version: VersionOrder) -> None:
     pod = Pod(store, version)
 
     class Down:
@@ -362,7 +370,7 @@ async def test_a_store_that_does_not_take_counts_gets_them_later(store: Store, v
 
 
 async def test_finished_counts_that_nobody_takes_are_dropped_before_they_fill_the_memory(
-    store: Store, version: VersionOrder, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore, version: VersionOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidemill.runtime.log.counters.MAX_WAITING_BYTES", 5_000)
     pod = Pod(store, version)
@@ -393,7 +401,7 @@ def _unpacked(content: bytes) -> bytes:
 @pytest.mark.slow
 def test_a_real_pod_counts_on_a_real_s3_server_what_its_rows_tell(tmp_path: Path) -> None:
     with gateway.gateway(tmp_path / "s3") as endpoint:
-        store = Store.from_files(gateway.secret(tmp_path / "secret", endpoint))
+        store = ObjectStore.from_files(gateway.secret(tmp_path / "secret", endpoint))
         version = publish(store)
         with pods(tmp_path, store) as prepare:
             pod = prepare(version, secret=False, environment={"TIDEMILL_LOG_SECONDS": "1"})

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from tidemill.runtime.model import background
 from tidemill.runtime.model.predictor import Answer, Predictor
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.serve.app import Gate
-from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.app import ServingApp
+from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.handlers.openapi import document
 from tidemill.runtime.serve.http.bodies import Bounds
-from tidemill.runtime.serve.version.model import Identity, Model
+from tidemill.runtime.serve.version.model import Identity, ServedModel
 
 BASE = "/v2/models/house"
 NUMBERS = Signature(
@@ -60,9 +60,9 @@ class Server:
     def __init__(self, signature: Signature) -> None:
         predictor = Predictor(signature, lambda matrix: answer(signature, matrix), compiled=True)
         predictor.typical = background.of(np.random.default_rng(1).normal(size=(50, 2)), signature, seed=1).to_json()
-        serving = Serving(Identity("ns", "houses", "house", "house-1", "sha256:0", "Stable"), boot="boot")
-        self.gate = Gate(serving)
-        self.gate.swap(Model(serving.identity, predictor))
+        serving = ServingContext(Identity("ns", "houses", "house", "house-1", "sha256:0", "Stable"), boot="boot")
+        self.gate = ServingApp(serving)
+        self.gate.swap(ServedModel(serving.identity, predictor))
         serving.state.loaded = True
         assert serving.model is not None
         self.document = orjson.loads(orjson.dumps(document(serving.model, Bounds())))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, pods, publisher, until
 from .hostility import BASE, CHUNKED, MB, MOST, attacked, connected, forget_peak, head, peak, poured
@@ -163,7 +163,7 @@ def test_what_is_not_served_is_not_found_whatever_is_sent_there(target: Pod, pat
 
 @pytest.mark.slow
 def test_what_goes_to_bentoml_is_bounded_too(tmp_path: Path) -> None:
-    store = Store.open(f"file://{tmp_path}/store")
+    store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
         one = prepare(publisher(store)("house-1"), maxBodyBytes=MOST, environment={"TIDEMILL_BENTOML": "yes"}).ready()
         until(lambda: one.state()["bentoml"], "BentoML is loaded")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tidemill.contract.serving import VersionOrder
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, pods, publisher
 from .test_rollouts import versions
@@ -97,7 +97,7 @@ def _without_end(connection: socket.socket) -> None:
 def stable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     """One pod for all misbehaviours; each of them has a score of its own."""
     folder = tmp_path_factory.mktemp("stable")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
         yield prepare(publisher(store)("house-1"), timeoutSeconds=0.5).ready()
 

@@ -15,7 +15,7 @@ import pytest
 
 from support import gateway
 from tidemill.contract.serving import VersionOrder
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, publisher, until
 
@@ -33,7 +33,7 @@ def served_by_two(pod: MakePod, version: VersionOrder, folder: Path) -> Pod:
 
 @pytest.mark.slow
 def test_a_folder_is_served_without_a_cluster_by_several_processes(
-    publish: Publish, store: Store, tmp_path: Path, pod: MakePod
+    publish: Publish, store: ObjectStore, tmp_path: Path, pod: MakePod
 ) -> None:
     version = publish("house-1")
     folder = tmp_path / "copies" / "house" / "house-7"
@@ -79,7 +79,7 @@ def endpoint(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_processes_share_a_model_that_one_of_them_fetched(endpoint: str, pod: MakePod) -> None:
-    store = Store.open(
+    store = ObjectStore.open(
         f"s3://{gateway.BUCKET}", endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=gateway.SECRET
     )
     version = publisher(store)("house-1")
@@ -140,7 +140,7 @@ def own(process: int) -> float:
 
 @pytest.mark.slow
 def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_share(
-    publish: Publish, store: Store, tmp_path: Path, pod: MakePod
+    publish: Publish, store: ObjectStore, tmp_path: Path, pod: MakePod
 ) -> None:
     version = publish("house-1")
     folder = tmp_path / "copies" / "house" / "house-7"

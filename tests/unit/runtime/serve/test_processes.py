@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tidemill.contract.serving import VersionOrder
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, pods, publisher, signature, until
 
@@ -25,7 +25,7 @@ Publish = Callable[..., VersionOrder]
 MakePod = Callable[..., Pod]
 
 
-def logged(store: Store, folder: str) -> list[dict[str, Any]]:
+def logged(store: ObjectStore, folder: str) -> list[dict[str, Any]]:
     """All rows below a folder of the log."""
     tables = [pq.read_table(pa.BufferReader(store.get(entry.key))) for entry in store.list(folder)]
     return [row for table in tables for row in table.to_pylist()]
@@ -41,7 +41,7 @@ class House(NamedTuple):
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     version = publisher(store)("house-1")
     with pods(folder, store) as prepare:
         yield House(prepare(version, maxBodyBytes=100_000).ready(), version)
@@ -51,7 +51,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     """A pod with little patience for bodies and little room for its log, which it writes once a minute."""
     folder = tmp_path_factory.mktemp("strict")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     bounds = {"TIDEMILL_BODY_SECONDS": "1", "TIDEMILL_LOG_SECONDS": "60", "TIDEMILL_LOG_BYTES": "1000"}
     with pods(folder, store) as prepare:
         yield prepare(publisher(store)("house-1"), environment=bounds).ready()
@@ -72,7 +72,7 @@ def test_a_pod_answers_with_the_version_it_was_ordered_to_serve(house: House) ->
 
 @pytest.mark.slow
 def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(
-    publish: Publish, pod: MakePod, store: Store
+    publish: Publish, pod: MakePod, store: ObjectStore
 ) -> None:
     version = publish("house-1")
     one = pod(version, environment={"TIDEMILL_LOG_SECONDS": "60"}).ready()
@@ -103,7 +103,7 @@ def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(
     )
 
 
-def test_a_regression_logs_numbers(publish: Publish, pod: MakePod, store: Store) -> None:
+def test_a_regression_logs_numbers(publish: Publish, pod: MakePod, store: ObjectStore) -> None:
     said = signature(task="Regression", classes=())
     one = pod(publish("house-1", [[2.0], [1.0]], said)).ready()
 
@@ -117,7 +117,7 @@ def test_a_regression_logs_numbers(publish: Publish, pod: MakePod, store: Store)
 
 
 def test_without_credentials_a_pod_waits_and_says_so_until_they_come(
-    publish: Publish, pod: MakePod, store: Store
+    publish: Publish, pod: MakePod, store: ObjectStore
 ) -> None:
     one = pod(publish("house-1"), secret=False).start()
     until(lambda: one.state()["reason"] == "StoreCredentialsMissing", "the missing Secret is named")
@@ -133,7 +133,7 @@ def test_without_credentials_a_pod_waits_and_says_so_until_they_come(
     assert 200 == one.ask(1.0).status_code
 
 
-def test_other_bytes_than_ordered_are_never_served(publish: Publish, pod: MakePod, store: Store) -> None:
+def test_other_bytes_than_ordered_are_never_served(publish: Publish, pod: MakePod, store: ObjectStore) -> None:
     good, other = publish("house-1"), publish("house-2", [[0.0, -1.0], [0.0, 0.0]])
     one = pod(good.model_copy(update={"uri": other.uri})).start()
 
@@ -143,7 +143,7 @@ def test_other_bytes_than_ordered_are_never_served(publish: Publish, pod: MakePo
 
 
 def test_a_store_that_goes_away_costs_no_answer_and_its_rows_are_written_when_it_is_back(
-    publish: Publish, pod: MakePod, store: Store, tmp_path: Path
+    publish: Publish, pod: MakePod, store: ObjectStore, tmp_path: Path
 ) -> None:
     one = pod(publish("house-1")).ready()
     hidden = tmp_path / "hidden"
@@ -175,7 +175,7 @@ def test_a_full_log_drops_rows_and_counts_them_and_answers_go_on(strict: Pod) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("bentoml", ["yes", "no"])
 def test_told_to_stop_under_load_it_answers_every_request(
-    publish: Publish, pod: MakePod, store: Store, bentoml: str
+    publish: Publish, pod: MakePod, store: ObjectStore, bentoml: str
 ) -> None:
     """Clients go on until they learn that the pod is unready, as endpoints do, and then come no more."""
     one = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": bentoml}).ready()
@@ -234,7 +234,7 @@ def test_bentoml_stands_behind(publish: Publish, pod: MakePod) -> None:
 def bento(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     """A pod with BentoML behind, for tests that leave it as it was."""
     folder = tmp_path_factory.mktemp("bento")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
         one = prepare(publisher(store)("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
         until(lambda: one.state()["bentoml"], "BentoML is loaded")
@@ -282,7 +282,7 @@ def test_what_stands_behind_takes_json_alone(bento: Pod, tmp_path: Path, kind: s
 
 @pytest.mark.parametrize("coding", [{}, {"content-encoding": "identity"}], ids=["at once", "the long way"])
 def test_a_share_of_the_requests_is_logged_and_all_of_them_are_counted(
-    publish: Publish, pod: MakePod, store: Store, coding: dict[str, str]
+    publish: Publish, pod: MakePod, store: ObjectStore, coding: dict[str, str]
 ) -> None:
     one = pod(publish("house-1"), logPercent=25).ready()
 
@@ -302,7 +302,7 @@ def test_a_share_of_the_requests_is_logged_and_all_of_them_are_counted(
     assert 25 == len(logged(store, "ns/predictions/houses"))
 
 
-def test_a_pod_removes_what_its_log_has_kept_for_too_long(publish: Publish, pod: MakePod, store: Store) -> None:
+def test_a_pod_removes_what_its_log_has_kept_for_too_long(publish: Publish, pod: MakePod, store: ObjectStore) -> None:
     old, new = (f"ns/predictions/houses/date={day}/hour=07/pod-000001.parquet" for day in ("2020-01-01", "2199-01-01"))
     for key in (old, new):
         store.put(key, b"rows")

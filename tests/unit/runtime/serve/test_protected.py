@@ -13,14 +13,14 @@ import pytest
 
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.log.records import Author, Prediction, PredictionFile
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.features import Features, Rows
 from tidemill.runtime.protocol.infer import Codec
 from tidemill.runtime.protocol.predict import RowCodec
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, signature, until
 
@@ -49,7 +49,7 @@ def by_tensors(*inputs: tuple[str, str, Any], said: Signature = NEW) -> Rows:
 
 
 def logged(*several: Rows, said: Signature = NEW, redact: tuple[str, ...] = ()) -> pa.Table:
-    author = Author("house-1", "sha256:1", "Stable", Labels((0, 1)))
+    author = Author("house-1", "sha256:1", "Stable", ClassLabels((0, 1)))
     records = [
         Prediction(f"r-{place}", 1.0, rows, Answer(np.zeros(len(rows.matrix), np.int64)), author)
         for place, rows in enumerate(several)
@@ -113,7 +113,7 @@ def test_a_code_is_spelled_as_the_version_knows_it() -> None:
 
 
 def test_tensors_of_other_lengths_are_refused() -> None:
-    with pytest.raises(Refused, match="gender"):
+    with pytest.raises(HTTPError, match="gender"):
         by_tensors(("input", "FP64", [[1.5, 2.0], [1.5, 2.0]]), ("gender", "BYTES", ["f"]))
 
 
@@ -138,11 +138,11 @@ def test_a_version_that_knows_none_takes_the_matrix_beside_them_as_a_trial_sends
     rows = by_tensors(("input", "FP64", [[1.5, 2.0]]), gender, years, said=OLD)
 
     assert ([[1.5, 2.0]], {}) == (rows.matrix.tolist(), rows.categories)
-    with pytest.raises(Refused, match="no tensor for"):
+    with pytest.raises(HTTPError, match="no tensor for"):
         by_tensors(("input", "FP64", [[1.5, 2.0]]), ("other", "FP64", [[1.5, 2.0]]), said=OLD)
-    with pytest.raises(Refused, match="no tensor for age"):
+    with pytest.raises(HTTPError, match="no tensor for age"):
         by_tensors(("input", "FP64", [[1.5, 2.0]]), ("size", "FP64", [1.5]), said=OLD)
-    with pytest.raises(Refused, match="no tensor for"):
+    with pytest.raises(HTTPError, match="no tensor for"):
         by_tensors(("input", "FP64", [[1.5]]), gender, said=OLD)
 
 
@@ -153,7 +153,7 @@ def test_a_signature_keeps_them_and_one_without_them_reads_as_it_did() -> None:
 
 
 def test_a_pod_logs_them_and_answers_by_the_features_alone(
-    publish: Callable[..., VersionOrder], pod: Callable[..., Pod], store: Store
+    publish: Callable[..., VersionOrder], pod: Callable[..., Pod], store: ObjectStore
 ) -> None:
     one = pod(publish("house-1", said=NEW)).ready()
     ask = "/v2/models/house/predict"

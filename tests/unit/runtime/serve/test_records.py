@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tidemill.runtime.log.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile, spelled_all
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
@@ -19,8 +19,8 @@ from tidemill.runtime.protocol.feedback import Label
 from .conftest import signature
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-STABLE = Author("house-1", "sha256:1", "Stable", Labels((0, 1)))
-CANDIDATE = Author("house-2", "sha256:2", "Candidate", Labels(("no", "yes")))
+STABLE = Author("house-1", "sha256:1", "Stable", ClassLabels((0, 1)))
+CANDIDATE = Author("house-2", "sha256:2", "Candidate", ClassLabels(("no", "yes")))
 
 
 def numbers(*rows: list[float]) -> Rows:
@@ -86,7 +86,7 @@ def test_the_score_is_the_probability_of_what_was_predicted_and_missing_where_th
 
 def test_of_more_than_two_classes_the_probabilities_of_all_are_kept_in_their_order() -> None:
     write = PredictionFile(Features(signature(classes=("a", "b", "c"))), classifies=True)
-    three = Author("house-1", "sha256:1", "Stable", Labels(("a", "b", "c")))
+    three = Author("house-1", "sha256:1", "Stable", ClassLabels(("a", "b", "c")))
     said = np.array([[0.25, 0.25, 0.5], [0.5, 0.25, 0.25]])
 
     file = write(
@@ -106,7 +106,7 @@ def test_probabilities_of_very_many_classes_are_not_kept() -> None:
     write = PredictionFile(Features(signature()), classifies=True)
     kept = []
     for classes in (32, 33):
-        author = Author("house-1", "sha256:1", "Stable", Labels(tuple(range(classes))))
+        author = Author("house-1", "sha256:1", "Stable", ClassLabels(tuple(range(classes))))
         answer = Answer(np.array([0]), np.full((1, classes), 1 / classes))
         kept.append(table(write([prediction("r-1", numbers([1.0, 2.0]), answer, author)]))["probabilities"][0].as_py())
 
@@ -153,7 +153,7 @@ def test_types_do_not_depend_on_what_was_asked() -> None:
     sparse = write([prediction("r-1", single, Answer(np.array([0])))])
 
     many = Answer(np.array([0]), np.array([[0.5, 0.25, 0.25]]))
-    three = write([prediction("r-1", numbers([1.0, 2.0]), many, Author("v", "d", "Stable", Labels((0, 1, 2))))])
+    three = write([prediction("r-1", numbers([1.0, 2.0]), many, Author("v", "d", "Stable", ClassLabels((0, 1, 2))))])
 
     assert table(usual).schema.equals(table(sparse).schema)
     assert table(usual).schema.equals(table(three).schema)
@@ -165,7 +165,7 @@ def test_labels_are_spelled_as_the_classes_are_however_the_client_spelled_them()
         Label("r-1", row, said, moment.timestamp()) for row, said in enumerate((1, 1.0, "1", True, "unheard of"))
     )
 
-    file = LabelFile(Labels((0, 1)))([LabelBatch(0.0, labels[:2]), LabelBatch(0.0, labels[2:])])
+    file = LabelFile(ClassLabels((0, 1)))([LabelBatch(0.0, labels[:2]), LabelBatch(0.0, labels[2:])])
 
     assert [("r-1", row, moment) for row in range(5)] == read(file, "request_id", "row", "time")
     assert [("1",), ("1",), ("1",), ("1",), ("unheard of",)] == read(file, "label")

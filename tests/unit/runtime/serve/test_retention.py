@@ -8,20 +8,20 @@ import pytest
 
 from tidemill.runtime.log import retention
 from tidemill.runtime.log.retention import Retention
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
 DAY = 86400.0
 FOLDERS = ("ns/predictions/houses", "ns/labels/houses")
 
 
-def fill(store: Store, *days: str) -> None:
+def fill(store: ObjectStore, *days: str) -> None:
     for folder in FOLDERS:
         for day in days:
             store.put(f"{folder}/date={day}/hour=07/pod-000001.parquet", b"rows")
 
 
-def left(store: Store) -> list[str]:
+def left(store: ObjectStore) -> list[str]:
     return [entry.key for entry in store.list("ns")]
 
 
@@ -29,7 +29,7 @@ def keeping(seconds: float) -> Retention:
     return Retention(FOLDERS, seconds, clock=lambda: NOW, chance=lambda: 0.0)
 
 
-def test_whole_days_that_are_older_go_and_the_day_that_reaches_in_stays(store: Store) -> None:
+def test_whole_days_that_are_older_go_and_the_day_that_reaches_in_stays(store: ObjectStore) -> None:
     fill(store, "2026-03-01", "2026-03-02", "2026-03-03", "2026-03-10")
 
     more = keeping(8 * DAY).sweep(store)
@@ -38,7 +38,7 @@ def test_whole_days_that_are_older_go_and_the_day_that_reaches_in_stays(store: S
     assert [f"{folder}/date={day}/hour=07/pod-000001.parquet" for folder in sorted(FOLDERS) for day in ("2026-03-02", "2026-03-03", "2026-03-10")] == left(store)  # fmt: skip
 
 
-def test_nothing_is_touched_that_is_no_part_of_a_log(store: Store) -> None:
+def test_nothing_is_touched_that_is_no_part_of_a_log(store: ObjectStore) -> None:
     others = [
         "ns/predictions/houses/notes.txt",
         "ns/predictions/houses/date=2020-01-01/hour=00/notes.txt",
@@ -53,7 +53,7 @@ def test_nothing_is_touched_that_is_no_part_of_a_log(store: Store) -> None:
     assert sorted(others) == left(store)
 
 
-def test_a_look_is_bounded_and_says_that_there_is_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_is_bounded_and_says_that_there_is_more(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "MAX_DELETED", 3)
     fill(store, "2026-01-01", "2026-01-02", "2026-01-03")
     kept = keeping(DAY)
@@ -62,7 +62,7 @@ def test_a_look_is_bounded_and_says_that_there_is_more(store: Store, monkeypatch
     assert (6, []) == (kept.removed, left(store))
 
 
-def test_two_pods_may_find_the_same_day(store: Store) -> None:
+def test_two_pods_may_find_the_same_day(store: ObjectStore) -> None:
     fill(store, "2026-01-01")
     one, other = keeping(DAY), keeping(DAY)
 
@@ -72,7 +72,7 @@ def test_two_pods_may_find_the_same_day(store: Store) -> None:
     assert (0, 0) == (one.failures, other.failures)
 
 
-def test_a_store_that_is_away_is_counted_and_ends_nothing(store: Store) -> None:
+def test_a_store_that_is_away_is_counted_and_ends_nothing(store: ObjectStore) -> None:
     class Away:
         def list(self, folder: str) -> object:
             raise ConnectionError("nobody answers")

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.serve.telemetry.metrics import HELP
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, all_ready, golden, pods, publisher, signature, until
 from .test_processes import logged
@@ -42,7 +42,7 @@ class Houses(NamedTuple):
     candidate: Pod
     first: VersionOrder
     second: VersionOrder
-    store: Store
+    store: ObjectStore
 
     def table(self, weight: int, **more: Any) -> dict[str, Any]:
         """A routing table with the candidate in it."""
@@ -52,7 +52,7 @@ class Houses(NamedTuple):
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
     folder = tmp_path_factory.mktemp("houses")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     put = publisher(store)
     first, second = put("house-1"), put("house-2", AGAINST_SIZE)
     with pods(folder, store) as prepare:
@@ -214,7 +214,7 @@ def test_a_client_that_says_it_is_one_of_us_is_counted_and_logged_like_any_other
     until(lambda: houses.stable.state()["logs"]["predictions"]["written"] == logged + 1, "it is logged")
 
 
-def fragile_version(store: Store) -> VersionOrder:
+def fragile_version(store: ObjectStore) -> VersionOrder:
     """A model that answers like house-1, but fails where the largest number is 10 or more."""
     number, vector = TensorProto.FLOAT, [None, 2]
     graph = helper.make_graph(

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, pods, publisher, signature
 from .hostility import BASE, watched
@@ -51,7 +51,7 @@ PATHS = [
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     folder = tmp_path_factory.mktemp("schemathesis")
-    store = Store.open(f"file://{folder}/store")
+    store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
         one = prepare(publisher(store)("house-1", said=signature()), maxBodyBytes=100_000).ready()
         with watched(one):

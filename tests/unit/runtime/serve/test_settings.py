@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tidemill.runtime.serve.server import Settings
+from tidemill.runtime.serve.server import ServerSettings
 
 
 @pytest.mark.parametrize(("said", "loads"), [("yes", True), ("no", False)])
 def test_bentoml_is_left_out_on_request(monkeypatch: pytest.MonkeyPatch, said: str, loads: bool) -> None:
     monkeypatch.setenv("TIDEMILL_BENTOML", said)
 
-    assert loads is Settings.from_environment().bentoml
+    assert loads is ServerSettings.from_environment().bentoml
 
 
 def test_without_an_environment_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIDEMILL_BENTOML", raising=False)
 
-    assert Settings.from_environment().bentoml
+    assert ServerSettings.from_environment().bentoml
 
 
 @pytest.mark.parametrize(("variable", "said"), [("TIDEMILL_BENTOML", "maybe"), ("TIDEMILL_LOG_SECONDS", "often")])
@@ -25,13 +25,13 @@ def test_what_does_not_parse_is_an_error(monkeypatch: pytest.MonkeyPatch, variab
     monkeypatch.setenv(variable, said)
 
     with pytest.raises(ValueError, match=said):
-        Settings.from_environment()
+        ServerSettings.from_environment()
 
 
 def test_numbers_are_read_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEMILL_RETENTION_FIRST_SECONDS", "0.5")
     monkeypatch.setenv("TIDEMILL_BATCH_ROWS", "7")
 
-    settings = Settings.from_environment()
+    settings = ServerSettings.from_environment()
 
     assert (0.5, 7) == (settings.retention_first_seconds, settings.batch_rows)

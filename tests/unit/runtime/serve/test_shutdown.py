@@ -14,7 +14,7 @@ import uvicorn
 
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.serve.server import LAST_FLUSH, LAST_REQUESTS, WORK_SECONDS
-from tidemill.runtime.serve.shutdown import LAST_SECONDS, Server
+from tidemill.runtime.serve.shutdown import LAST_SECONDS, GracefulServer
 from tidemill.runtime.serve.version.readiness import State
 
 from .conftest import PATIENCE, free_port, until
@@ -26,9 +26,9 @@ async def nothing(scope: Any, receive: Any, send: Any) -> None:
     """An application that is never asked."""
 
 
-def server(ends: list[float], *, drain: float = 5.0) -> tuple[Server, State]:
+def server(ends: list[float], *, drain: float = 5.0) -> tuple[GracefulServer, State]:
     state = State()
-    return Server(uvicorn.Config(nothing, lifespan="off", log_config=None), state, drain, ends.append), state
+    return GracefulServer(uvicorn.Config(nothing, lifespan="off", log_config=None), state, drain, ends.append), state
 
 
 def test_the_first_signal_starts_the_drain_and_sets_an_end_that_nothing_can_put_off() -> None:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from tidemill.runtime.log.records import Author, Prediction, PredictionFile
-from tidemill.runtime.log.single_rows import MAX_ROWS, Singles, SinglesLog
+from tidemill.runtime.log.single_rows import MAX_ROWS, SingleRowBatch, SinglesLog
 from tidemill.runtime.log.writer import Log
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
 from tidemill.runtime.protocol.feedback import Label
@@ -20,8 +20,8 @@ from tidemill.runtime.serve.telemetry.label_lag import Lags
 
 from .conftest import signature
 
-STABLE = Author("house-1", "sha256:1", "Stable", Labels((0, 1)))
-CANDIDATE = Author("house-2", "sha256:2", "Candidate", Labels((0, 1)))
+STABLE = Author("house-1", "sha256:1", "Stable", ClassLabels((0, 1)))
+CANDIDATE = Author("house-2", "sha256:2", "Candidate", ClassLabels((0, 1)))
 FILE = PredictionFile(Features(signature()), classifies=True)
 Given = tuple[Author, str, float, np.ndarray, Answer]
 
@@ -108,7 +108,7 @@ def test_past_its_bound_the_log_drops_single_rows_and_counts_them() -> None:
 
 def test_wide_rows_share_less_room() -> None:
     row, answer = np.zeros((1, 100_000)), Answer(np.zeros(1))
-    one = Singles(STABLE, row, answer, 0.0)
+    one = SingleRowBatch(STABLE, row, answer, 0.0)
     one.add("r", 0.0, row, answer)
 
     assert not one.takes(STABLE, 0.0)

@@ -15,13 +15,13 @@ from onnx import TensorProto, helper
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.model import background
 from tidemill.runtime.model.predictor import Answer, Golden
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import pods, signature, until
 from .hostility import BASE, connected, head, rest, watched
 
 
-def slow_version(store: Store) -> VersionOrder:
+def slow_version(store: ObjectStore) -> VersionOrder:
     """A model that goes round as often as the largest `size` says before it answers 1 where size is above zero."""
     number, vector = TensorProto.FLOAT, [None, 2]
     body = helper.make_graph(
@@ -79,7 +79,7 @@ def slow_version(store: Store) -> VersionOrder:
 
 
 def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_path: Path) -> None:
-    store = Store.open(f"file://{tmp_path}/store")
+    store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
         one = prepare(slow_version(store), timeoutSeconds=0.5).ready()
         rows = np.ones((2_001, 2), "<f4")
@@ -113,7 +113,7 @@ def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_
 
 
 def test_many_explanations_of_a_slow_model_are_given_or_refused_and_predictions_go_on(tmp_path: Path) -> None:
-    store = Store.open(f"file://{tmp_path}/store")
+    store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
         one = prepare(slow_version(store)).ready()
         rows = {"rows": [{"size": 100_000, "age": 1}]}

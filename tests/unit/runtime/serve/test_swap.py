@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tidemill.contract.serving import VersionOrder
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import AGAINST_SIZE, PATIENCE, free_port, until
 
@@ -101,7 +101,7 @@ def test_a_replaced_version_answers_without_a_request_lost_and_each_answer_names
 
 
 def test_a_version_that_does_not_give_its_golden_answers_is_refused_and_the_next_good_one_served(
-    served: tuple[Served, VersionOrder], publish: Publish, store: Store
+    served: tuple[Served, VersionOrder], publish: Publish, store: ObjectStore
 ) -> None:
     one, first = served
     true, other = publish("house-2"), publish("house-3", AGAINST_SIZE)

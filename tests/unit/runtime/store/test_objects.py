@@ -10,7 +10,7 @@ import pytest
 
 from support import gateway
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
-from tidemill.runtime.store.objects import Store, TooLargeError
+from tidemill.runtime.store.objects import ObjectStore, TooLargeError
 
 
 @pytest.fixture(scope="module")
@@ -20,29 +20,29 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "folder":
-        return Store.open(f"file://{tmp_path}/store")
+        return ObjectStore.open(f"file://{tmp_path}/store")
     return s3(request.getfixturevalue("endpoint"), f"s3://{gateway.BUCKET}/{request.node.name[:40].replace('[', '-')}")
 
 
-def s3(endpoint: str, uri: str = f"s3://{gateway.BUCKET}", key: str = gateway.SECRET) -> Store:
-    return Store.open(uri, endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=key)
+def s3(endpoint: str, uri: str = f"s3://{gateway.BUCKET}", key: str = gateway.SECRET) -> ObjectStore:
+    return ObjectStore.open(uri, endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=key)
 
 
 def test_a_store_without_an_endpoint_is_that_of_its_region() -> None:
-    store = Store.open("s3://tidemill/lake", region="eu-central-1", access_key_id="a", secret_access_key="b")
+    store = ObjectStore.open("s3://tidemill/lake", region="eu-central-1", access_key_id="a", secret_access_key="b")
 
     assert ("s3://tidemill/lake", "") == (store.uri, store.endpoint)
 
 
-def test_what_was_put_is_what_is_got(store: Store) -> None:
+def test_what_was_put_is_what_is_got(store: ObjectStore) -> None:
     store.put("a/b c=1/d.bin", b"tide")
 
     assert store.get("a/b c=1/d.bin") == b"tide"
 
 
-def test_an_object_that_is_larger_than_asked_for_is_not_read(store: Store) -> None:
+def test_an_object_that_is_larger_than_asked_for_is_not_read(store: ObjectStore) -> None:
     store.put("a/large", b"tide")
 
     assert b"tide" == store.get("a/large", most=4)
@@ -50,19 +50,19 @@ def test_an_object_that_is_larger_than_asked_for_is_not_read(store: Store) -> No
         store.get("a/large", most=3)
 
 
-def test_what_is_not_there_is_said_to_be_missing_by_its_whole_name(store: Store) -> None:
+def test_what_is_not_there_is_said_to_be_missing_by_its_whole_name(store: ObjectStore) -> None:
     with pytest.raises(FileNotFoundError, match=f"{store.uri}/nothing does not exist"):
         store.get("nothing")
     assert store.head("nothing") is None
 
 
-def test_an_object_is_created_only_once(store: Store) -> None:
+def test_an_object_is_created_only_once(store: ObjectStore) -> None:
     assert store.create("a", b"first") is True
     assert store.create("a", b"second") is False
     assert store.get("a") == b"first"
 
 
-def test_a_folder_is_listed_in_order_and_from_a_key_on(store: Store) -> None:
+def test_a_folder_is_listed_in_order_and_from_a_key_on(store: ObjectStore) -> None:
     for key in ("log/hour=02/b", "log/hour=01/a", "log/hour=10/c", "logs/other"):
         store.put(key, b"")
 
@@ -71,7 +71,7 @@ def test_a_folder_is_listed_in_order_and_from_a_key_on(store: Store) -> None:
     assert [] == list(store.list("none"))
 
 
-def test_deleting_what_is_gone_is_fine(store: Store) -> None:
+def test_deleting_what_is_gone_is_fine(store: ObjectStore) -> None:
     store.put("a", b"1")
 
     store.delete("a", "a")
@@ -79,7 +79,7 @@ def test_deleting_what_is_gone_is_fine(store: Store) -> None:
     assert store.head("a") is None
 
 
-def test_a_published_folder_comes_back_whole(store: Store, tmp_path: Path) -> None:
+def test_a_published_folder_comes_back_whole(store: ObjectStore, tmp_path: Path) -> None:
     big = tmp_path / "big"
     big.write_bytes(b"x" * 11_000_000)
 
@@ -91,7 +91,7 @@ def test_a_published_folder_comes_back_whole(store: Store, tmp_path: Path) -> No
     assert store.get("folder/report.html") == b"<p>"
 
 
-def test_the_same_content_has_the_same_digest_and_is_written_once(store: Store) -> None:
+def test_the_same_content_has_the_same_digest_and_is_written_once(store: ObjectStore) -> None:
     first = store.publish("folder", {"a": b"1", "b": b"2"})
     written = {entry.key: entry.modified for entry in store.list("folder")}
 
@@ -101,11 +101,11 @@ def test_the_same_content_has_the_same_digest_and_is_written_once(store: Store) 
     assert written == {entry.key: entry.modified for entry in store.list("folder")}
 
 
-def test_what_is_beside_a_folder_is_no_part_of_its_digest(store: Store) -> None:
+def test_what_is_beside_a_folder_is_no_part_of_its_digest(store: ObjectStore) -> None:
     assert store.publish("one", {"a": b"1"}, {"report.html": b"x"}).digest == store.publish("two", {"a": b"1"}).digest
 
 
-def test_a_folder_never_changes_its_content(store: Store) -> None:
+def test_a_folder_never_changes_its_content(store: ObjectStore) -> None:
     store.publish("folder", {"a": b"1"})
 
     with pytest.raises(ArtifactCorrupt, match="names other content already"):
@@ -113,7 +113,9 @@ def test_a_folder_never_changes_its_content(store: Store) -> None:
     assert store.get("folder/a") == b"1"
 
 
-def test_a_folder_whose_writer_died_before_the_manifest_can_be_published_again(store: Store, tmp_path: Path) -> None:
+def test_a_folder_whose_writer_died_before_the_manifest_can_be_published_again(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     store.put("folder/a", b"half")
 
     published = store.publish("folder", {"a": b"whole"})
@@ -121,30 +123,30 @@ def test_a_folder_whose_writer_died_before_the_manifest_can_be_published_again(s
     assert (store.fetch(published.uri, published.digest, tmp_path / "f") / "a").read_bytes() == b"whole"
 
 
-def flip(store: Store) -> None:
+def flip(store: ObjectStore) -> None:
     store.put("folder/a", b"tidf")
 
 
-def shorten(store: Store) -> None:
+def shorten(store: ObjectStore) -> None:
     store.put("folder/a", b"tid")
 
 
-def remove(store: Store) -> None:
+def remove(store: ObjectStore) -> None:
     store.delete("folder/a")
 
 
-def remove_manifest(store: Store) -> None:
+def remove_manifest(store: ObjectStore) -> None:
     store.delete("folder/manifest.json")
 
 
-def swap_manifest(store: Store) -> None:
+def swap_manifest(store: ObjectStore) -> None:
     store.publish("other", {"a": b"mine"})
     store.put("folder/a", b"mine")
     store.put("folder/manifest.json", store.get("other/manifest.json"))
 
 
 @pytest.mark.parametrize("attack", [flip, shorten, remove, remove_manifest, swap_manifest])
-def test_nothing_is_used_that_is_not_what_was_published(attack, store: Store, tmp_path: Path) -> None:
+def test_nothing_is_used_that_is_not_what_was_published(attack, store: ObjectStore, tmp_path: Path) -> None:
     published = store.publish("folder", {"a": b"tide"})
     attack(store)
 
@@ -179,7 +181,7 @@ def test_a_store_that_does_not_answer_is_unreachable() -> None:
 
 
 def test_credentials_come_from_a_mounted_secret(endpoint: str, tmp_path: Path) -> None:
-    store = Store.from_files(gateway.secret(tmp_path / "secret", endpoint))
+    store = ObjectStore.from_files(gateway.secret(tmp_path / "secret", endpoint))
 
     store.put("from-files", b"1")
 
@@ -194,7 +196,7 @@ def test_without_a_secret_the_remedy_names_it_and_the_namespace(folder: str, tmp
     with pytest.raises(
         StoreCredentialsMissing, match=r"Secret 'tidemill-store'.* in namespace 'team-a'; create it"
     ) as refused:
-        Store.from_files(tmp_path / folder, namespace="team-a")
+        ObjectStore.from_files(tmp_path / folder, namespace="team-a")
     assert refused.value.retryable
 
 
@@ -202,7 +204,7 @@ def test_a_secret_that_lacks_a_key_is_told_which(endpoint: str, tmp_path: Path) 
     folder = gateway.secret(tmp_path / "secret", endpoint, **{"secret-access-key": "\n"})
 
     with pytest.raises(StoreCredentialsMissing, match="has no key 'secret-access-key'"):
-        Store.from_files(folder)
+        ObjectStore.from_files(folder)
 
 
 def test_a_store_does_not_show_its_keys(endpoint: str) -> None:
@@ -211,7 +213,7 @@ def test_a_store_does_not_show_its_keys(endpoint: str) -> None:
     assert gateway.SECRET not in f"{store!r} {store}"
 
 
-def test_a_uri_of_another_store_has_no_key_here(store: Store) -> None:
+def test_a_uri_of_another_store_has_no_key_here(store: ObjectStore) -> None:
     assert store.key_of(f"{store.uri}/a/b") == "a/b"
     with pytest.raises(StoreUnreachable, match="does not lie in this namespace's store"):
         store.key_of("s3://elsewhere/a/b")

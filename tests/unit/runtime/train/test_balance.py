@@ -14,7 +14,7 @@ from support import revisions
 from tidemill.api.trainingjob import ServedRows
 from tidemill.contract.reports import Ingested
 from tidemill.runtime.model import predictor
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.train.rows import Material, gather
 
 ROWS, SERVED = 800, 300
@@ -28,12 +28,12 @@ def table(rows: int, share: float, seed: int) -> tuple[np.ndarray, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
+    return ObjectStore.open(f"file://{tmp_path_factory.mktemp('store')}")
 
 
 @pytest.fixture(scope="module")
-def rows(store: Store) -> Ingested:
+def rows(store: ObjectStore) -> Ingested:
     """A Dataset with one `yes` in ten rows, and served rows with labels of which nine in ten are `yes`."""
     values, labels = table(ROWS, 0.1, 1)
     lines = ["a,label", *(f"{value:.6f},{label}" for value, label in zip(values, labels, strict=True))]
@@ -52,7 +52,7 @@ def wanted(**selection: Any) -> dict[str, Any]:
     }
 
 
-def gathered(store: Store, rows: Ingested, into: Path, **selection: Any) -> Material:
+def gathered(store: ObjectStore, rows: Ingested, into: Path, **selection: Any) -> Material:
     folder = store.fetch(rows.uri, rows.digest, into / "revision")
     return gather(folder, "Classification", ServedRows.model_validate(wanted(**selection)), "team", store, 7)
 
@@ -70,7 +70,7 @@ def weight_of_sources(material: Material) -> tuple[float, float]:
 
 @pytest.mark.parametrize("combine", ["Append", "Replace"])
 def test_balance_classes_gives_every_answer_the_same_weight_and_all_rows_as_much_as_before(
-    store: Store, rows: Ingested, tmp_path: Path, combine: str
+    store: ObjectStore, rows: Ingested, tmp_path: Path, combine: str
 ) -> None:
     plain = gathered(store, rows, tmp_path / "plain", combine=combine)
     balanced = gathered(store, rows, tmp_path / "balanced", combine=combine, balance="Classes")
@@ -82,7 +82,7 @@ def test_balance_classes_gives_every_answer_the_same_weight_and_all_rows_as_much
 
 
 def test_balance_sources_weighs_the_served_rows_as_much_as_the_datasets(
-    store: Store, rows: Ingested, tmp_path: Path
+    store: ObjectStore, rows: Ingested, tmp_path: Path
 ) -> None:
     plain = weight_of_sources(gathered(store, rows, tmp_path / "plain"))
     balanced = weight_of_sources(gathered(store, rows, tmp_path / "balanced", balance="Sources"))
@@ -91,11 +91,13 @@ def test_balance_sources_weighs_the_served_rows_as_much_as_the_datasets(
     assert balanced[0] == pytest.approx(balanced[1]) == pytest.approx(plain[0])
 
 
-def test_without_balance_every_row_counts_once(store: Store, rows: Ingested, tmp_path: Path) -> None:
+def test_without_balance_every_row_counts_once(store: ObjectStore, rows: Ingested, tmp_path: Path) -> None:
     assert {1.0} == set(gathered(store, rows, tmp_path).learnt.weight.tolist())
 
 
-def test_replace_learns_from_the_served_rows_of_the_window_alone(store: Store, rows: Ingested, tmp_path: Path) -> None:
+def test_replace_learns_from_the_served_rows_of_the_window_alone(
+    store: ObjectStore, rows: Ingested, tmp_path: Path
+) -> None:
     minute = (revisions.NOON + timedelta(seconds=100)).isoformat()
 
     whole = gathered(store, rows, tmp_path / "whole", combine="Replace")
@@ -105,7 +107,7 @@ def test_replace_learns_from_the_served_rows_of_the_window_alone(store: Store, r
     assert 0 < len(shorter.learnt) <= 100 < len(whole.learnt)
 
 
-def test_a_model_learns_by_these_weights(store: Store, rows: Ingested, tmp_path: Path) -> None:
+def test_a_model_learns_by_these_weights(store: ObjectStore, rows: Ingested, tmp_path: Path) -> None:
     """With the answers alike, a weak feature leaves a logistic regression undecided; without, it leans to the frequent one."""
     means = {}
     for balance in ("None", "Classes"):

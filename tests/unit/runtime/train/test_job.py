@@ -20,7 +20,7 @@ from tidemill.runtime.model import predictor
 from tidemill.runtime.model.encoding import encode
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.profile import Profile
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import HOLDOUT
 
 WINDOW = {
@@ -31,26 +31,26 @@ WINDOW = {
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
+    return ObjectStore.open(f"file://{tmp_path_factory.mktemp('store')}")
 
 
 @pytest.fixture(scope="module")
-def biopsies(store: Store) -> Ingested:
+def biopsies(store: ObjectStore) -> Ingested:
     return revisions.revision(store)
 
 
 @pytest.fixture(scope="module")
-def first(store: Store, biopsies: Ingested) -> Trained:
+def first(store: ObjectStore, biopsies: Ingested) -> Trained:
     return revisions.trained(revisions.training(biopsies), store)[0]
 
 
 @pytest.fixture(scope="module")
-def folder(store: Store, first: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(store: ObjectStore, first: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store.fetch(first.uri, first.digest, tmp_path_factory.mktemp("model"))
 
 
-def rows_of(store: Store, revision: Ingested, into: Path) -> pa.Table:
+def rows_of(store: ObjectStore, revision: Ingested, into: Path) -> pa.Table:
     return parquet.read_table(store.fetch(revision.uri, revision.digest, into) / "data-00000.parquet")
 
 
@@ -68,7 +68,7 @@ def test_gradient_boosting_tells_biopsies_apart(first: Trained) -> None:
 
 
 def test_the_reported_accuracy_is_that_of_the_published_model(
-    store: Store, biopsies: Ingested, first: Trained, folder: Path, tmp_path: Path
+    store: ObjectStore, biopsies: Ingested, first: Trained, folder: Path, tmp_path: Path
 ) -> None:
     table = rows_of(store, biopsies, tmp_path)
     held_out = table.filter(table.column(HOLDOUT))
@@ -121,7 +121,7 @@ def test_the_profile_is_of_what_was_learnt_and_of_answers_on_the_hold_out(folder
     assert (first.rows, 113) == (inputs.rows, answers.rows)
 
 
-def test_the_same_order_gives_the_same_bytes(store: Store, biopsies: Ingested, first: Trained) -> None:
+def test_the_same_order_gives_the_same_bytes(store: ObjectStore, biopsies: Ingested, first: Trained) -> None:
     store.delete(*(entry.key for entry in store.list("team/models/model/model-1")))
 
     again, _ = revisions.trained(revisions.training(biopsies), store)
@@ -129,7 +129,7 @@ def test_the_same_order_gives_the_same_bytes(store: Store, biopsies: Ingested, f
     assert first == again
 
 
-def test_a_run_whose_report_was_lost_is_not_repeated(store: Store, biopsies: Ingested, first: Trained) -> None:
+def test_a_run_whose_report_was_lost_is_not_repeated(store: ObjectStore, biopsies: Ingested, first: Trained) -> None:
     written = {entry.key: entry.modified for entry in store.list("team/models/model/model-1")}
 
     again, _ = revisions.trained(revisions.training(biopsies), store)
@@ -138,14 +138,14 @@ def test_a_run_whose_report_was_lost_is_not_repeated(store: Store, biopsies: Ing
     assert written == {entry.key: entry.modified for entry in store.list("team/models/model/model-1")}
 
 
-def test_two_runs_never_share_a_version(store: Store, biopsies: Ingested, first: Trained) -> None:
+def test_two_runs_never_share_a_version(store: ObjectStore, biopsies: Ingested, first: Trained) -> None:
     with pytest.raises(RunFailed, match="holds the version of another run") as refused:
         revisions.trained(revisions.training(biopsies, seed=8), store)
     assert Reason.ARTIFACT_CORRUPT == refused.value.reason
 
 
 @pytest.fixture(scope="module")
-def tide(store: Store, biopsies: Ingested, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+def tide(store: ObjectStore, biopsies: Ingested, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     """Served rows of a re-calibrated scanner, made of rows that are not held out, with their labels."""
     table = rows_of(store, biopsies, tmp_path_factory.mktemp("rows"))
     known = table.filter(pa.array(~table.column(HOLDOUT).to_numpy())).drop_columns([HOLDOUT])
@@ -155,7 +155,7 @@ def tide(store: Store, biopsies: Ingested, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def second(store: Store, biopsies: Ingested, first: Trained, tide: pa.Table) -> tuple[Trained, tuple[str, ...]]:
+def second(store: ObjectStore, biopsies: Ingested, first: Trained, tide: pa.Table) -> tuple[Trained, tuple[str, ...]]:
     stable = {"name": "model-1", "uri": first.uri, "digest": first.digest}
     return revisions.trained(revisions.training(biopsies, version="model-2", servedRows=WINDOW, stable=stable), store)
 
@@ -181,7 +181,7 @@ def test_seven_tenths_of_the_served_rows_are_learnt_from_and_the_rest_measured_o
 
 
 def test_a_version_made_for_the_new_world_expects_it(
-    store: Store, second: tuple[Trained, tuple[str, ...]], tide: pa.Table, tmp_path: Path
+    store: ObjectStore, second: tuple[Trained, tuple[str, ...]], tide: pa.Table, tmp_path: Path
 ) -> None:
     folder = store.fetch(second[0].uri, second[0].digest, tmp_path)
 
@@ -192,7 +192,7 @@ def test_a_version_made_for_the_new_world_expects_it(
     assert expected.maximum == pytest.approx(max(tide.column("mean_radius").to_pylist()))
 
 
-def test_only_recent_rows_are_measured_on_and_expected(store: Store, biopsies: Ingested, tide: pa.Table) -> None:
+def test_only_recent_rows_are_measured_on_and_expected(store: ObjectStore, biopsies: Ingested, tide: pa.Table) -> None:
     since = (revisions.NOON + timedelta(seconds=300)).isoformat()
     order = revisions.training(biopsies, version="model-recent", servedRows={**WINDOW, "recentStart": since})
 
@@ -207,7 +207,7 @@ def test_only_recent_rows_are_measured_on_and_expected(store: Store, biopsies: I
     assert 156 == column.rows
 
 
-def test_served_rows_can_replace_the_datasets_own(store: Store, biopsies: Ingested, tide: pa.Table) -> None:
+def test_served_rows_can_replace_the_datasets_own(store: ObjectStore, biopsies: Ingested, tide: pa.Table) -> None:
     order = revisions.training(biopsies, version="model-3", servedRows={**WINDOW, "combine": "Replace"})
 
     trained, _ = revisions.trained(order, store)
@@ -217,7 +217,7 @@ def test_served_rows_can_replace_the_datasets_own(store: Store, biopsies: Ingest
 
 
 def test_the_hold_out_is_not_learnt_by_heart_when_it_is_served(
-    store: Store, biopsies: Ingested, tmp_path: Path
+    store: ObjectStore, biopsies: Ingested, tmp_path: Path
 ) -> None:
     table = rows_of(store, biopsies, tmp_path).drop_columns([HOLDOUT])
     revisions.served(store, table.drop_columns(["target"]), table.column("target").to_pylist(), service="mirror")
@@ -231,7 +231,7 @@ def test_the_hold_out_is_not_learnt_by_heart_when_it_is_served(
     assert 569 == trained.served_rows + on(trained, "RecentLabelled").rows
 
 
-def test_too_few_labels_are_waited_for(store: Store, biopsies: Ingested) -> None:
+def test_too_few_labels_are_waited_for(store: ObjectStore, biopsies: Ingested) -> None:
     window = {**WINDOW, "inferenceService": "silent", "combine": "Replace"}
 
     with pytest.raises(
@@ -241,7 +241,7 @@ def test_too_few_labels_are_waited_for(store: Store, biopsies: Ingested) -> None
     assert (Reason.NOT_ENOUGH_ROWS, True) == (refused.value.reason, refused.value.retryable)
 
 
-def test_without_served_labels_the_dataset_is_enough(store: Store, biopsies: Ingested) -> None:
+def test_without_served_labels_the_dataset_is_enough(store: ObjectStore, biopsies: Ingested) -> None:
     window = {**WINDOW, "inferenceService": "silent"}
 
     trained, warnings = revisions.trained(revisions.training(biopsies, version="model-6", servedRows=window), store)
@@ -250,7 +250,9 @@ def test_without_served_labels_the_dataset_is_enough(store: Store, biopsies: Ing
     assert any("RecentLabelled gates cannot be judged" in warning for warning in warnings)
 
 
-def test_a_version_in_service_that_cannot_be_loaded_does_not_stop_the_next(store: Store, biopsies: Ingested) -> None:
+def test_a_version_in_service_that_cannot_be_loaded_does_not_stop_the_next(
+    store: ObjectStore, biopsies: Ingested
+) -> None:
     gone = {"name": "gone", "uri": store.uri_of("team/models/model/gone"), "digest": f"sha256:{'0' * 64}"}
 
     trained, warnings = revisions.trained(revisions.training(biopsies, version="model-7", stable=gone), store)
@@ -270,7 +272,7 @@ MIXED = {
 
 
 @pytest.mark.parametrize("name", MIXED)
-def test_categories_and_gaps_are_learnt_from(name: str, store: Store, tmp_path: Path) -> None:
+def test_categories_and_gaps_are_learnt_from(name: str, store: ObjectStore, tmp_path: Path) -> None:
     rows = revisions.revision(store, data=revisions.text_of(400), columns=[{"name": "label", "role": "Target"}])
 
     trained, _ = revisions.trained(revisions.training(rows, name, version=f"mixed-{name.lower()}"), store)
@@ -283,7 +285,7 @@ def test_categories_and_gaps_are_learnt_from(name: str, store: Store, tmp_path: 
     assert ["yes", "no"] == [model.labels(model.predict(asked))[row] for row in (0, 2)]
 
 
-def test_numbers_are_predicted(store: Store, tmp_path: Path) -> None:
+def test_numbers_are_predicted(store: ObjectStore, tmp_path: Path) -> None:
     rows = revisions.revision(store, "sklearn://diabetes")
 
     trained, _ = revisions.trained(revisions.training(rows, "sklearn.linear_model.Ridge", version="ridge"), store)
@@ -299,7 +301,7 @@ def test_numbers_are_predicted(store: Store, tmp_path: Path) -> None:
 WHOLE = "a,target\n" + "".join(f"{row},{row % 2}\n" for row in range(60))
 
 
-def test_labels_keep_their_type(store: Store, tmp_path: Path) -> None:
+def test_labels_keep_their_type(store: ObjectStore, tmp_path: Path) -> None:
     rows = revisions.revision(store, data=WHOLE)
 
     trained, _ = revisions.trained(revisions.training(rows, "DecisionTreeClassifier", version="whole"), store)
@@ -366,7 +368,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], dict[str, Any], Reason, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_cannot_be_learnt_is_refused_with_a_reason(case: str, store: Store) -> None:
+def test_what_cannot_be_learnt_is_refused_with_a_reason(case: str, store: ObjectStore) -> None:
     data, ingested, ordered, reason, said = WRONG[case]
     rows = revisions.revision(store, data=data, **ingested)
 
@@ -377,7 +379,7 @@ def test_what_cannot_be_learnt_is_refused_with_a_reason(case: str, store: Store)
     assert [] == list(store.list(f"team/models/model/wrong-{case.replace(' ', '-')}"))
 
 
-def test_a_revision_that_was_changed_is_not_learnt_from(store: Store) -> None:
+def test_a_revision_that_was_changed_is_not_learnt_from(store: ObjectStore) -> None:
     rows = revisions.revision(store, "sklearn://wine", dataset="changed")
     store.put(f"{store.key_of(rows.uri)}/data-00000.parquet", b"PAR1 something else")
 
@@ -386,7 +388,7 @@ def test_a_revision_that_was_changed_is_not_learnt_from(store: Store) -> None:
     assert Reason.ARTIFACT_CORRUPT == refused.value.reason
 
 
-def test_the_report_says_the_verdict_first(store: Store, second: tuple[Trained, tuple[str, ...]]) -> None:
+def test_the_report_says_the_verdict_first(store: ObjectStore, second: tuple[Trained, tuple[str, ...]]) -> None:
     page = store.get(store.key_of(second[0].report_uri)).decode()
 
     assert page.index("rows of recent served rows with labels (the version in service:") < page.index("How right it is")

@@ -20,7 +20,7 @@ from tidemill.api.tuning import Tuning
 from tidemill.contract.orders import TrainOrder
 from tidemill.contract.reports import Ingested, RunReport, Trained
 from tidemill.runtime.failures import InvalidParameters, RunFailed, TrainingFailed
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import HOLDOUT
 from tidemill.runtime.train import estimators, tuning
 from tidemill.runtime.train.folds import folds
@@ -38,12 +38,12 @@ def wanted(*parameters: dict[str, Any], metric: str = "accuracy", **fields: Any)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store.open(f"file://{tmp_path_factory.mktemp('store')}")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
+    return ObjectStore.open(f"file://{tmp_path_factory.mktemp('store')}")
 
 
 @pytest.fixture(scope="module")
-def irises(store: Store) -> Ingested:
+def irises(store: ObjectStore) -> Ingested:
     return revisions.revision(store, "sklearn://iris")
 
 
@@ -53,11 +53,11 @@ def order(irises: Ingested) -> TrainOrder:
 
 
 @pytest.fixture(scope="module")
-def found(store: Store, order: TrainOrder) -> Trained:
+def found(store: ObjectStore, order: TrainOrder) -> Trained:
     return revisions.trained(order, store)[0]
 
 
-def run(store: Store, of: Ingested, estimator: str | dict[str, Any], search: dict[str, Any]) -> Any:
+def run(store: ObjectStore, of: Ingested, estimator: str | dict[str, Any], search: dict[str, Any]) -> Any:
     """A run whose version nobody has."""
     return revisions.trained(revisions.training(of, estimator, f"run-{next(NUMBERS)}", tuning=search), store)
 
@@ -65,7 +65,7 @@ def run(store: Store, of: Ingested, estimator: str | dict[str, Any], search: dic
 NUMBERS = itertools.count()
 
 
-def test_a_search_finds_a_tree_that_is_deep_enough(store: Store, irises: Ingested, found: Trained) -> None:
+def test_a_search_finds_a_tree_that_is_deep_enough(store: ObjectStore, irises: Ingested, found: Trained) -> None:
     shallow, _ = revisions.trained(revisions.training(irises, STUMP, "shallow"), store)
 
     assert found.search is not None
@@ -81,7 +81,7 @@ def test_what_was_found_is_reported_beside_what_was_given(found: Trained) -> Non
 
 
 def test_the_version_holds_all_trials_and_the_best_is_the_best_of_them(
-    store: Store, found: Trained, tmp_path: Path
+    store: ObjectStore, found: Trained, tmp_path: Path
 ) -> None:
     folder = store.fetch(found.uri, found.digest, tmp_path / "model")
     trials = json.loads((folder / "trials.json").read_bytes())["trials"]
@@ -93,20 +93,20 @@ def test_the_version_holds_all_trials_and_the_best_is_the_best_of_them(
     assert "How the parameters were found" in (folder / "README.md").read_text()
 
 
-def test_the_page_tells_what_was_tried(store: Store, found: Trained) -> None:
+def test_the_page_tells_what_was_tried(store: ObjectStore, found: Trained) -> None:
     page = store.get("team/models/model/tuned/report.html").decode()
 
     assert "What was tried" in page
     assert "6 trials, each judged in cross-validation over 3 folds" in page
 
 
-def test_the_same_order_finds_the_same(store: Store, order: TrainOrder, found: Trained) -> None:
+def test_the_same_order_finds_the_same(store: ObjectStore, order: TrainOrder, found: Trained) -> None:
     store.delete(*(entry.key for entry in store.list("team/models/model/tuned")))
 
     assert found == revisions.trained(order, store)[0]
 
 
-def test_rows_that_were_served_are_searched_with(store: Store, irises: Ingested, tmp_path: Path) -> None:
+def test_rows_that_were_served_are_searched_with(store: ObjectStore, irises: Ingested, tmp_path: Path) -> None:
     """As a retraining does that retunes: the search also sees what the service answered."""
     _, rows = read_revision(store.fetch(irises.uri, irises.digest, tmp_path / "rows"))
     learnt = rows.filter(pc.invert(rows.column(HOLDOUT)))
@@ -126,7 +126,7 @@ def test_rows_that_were_served_are_searched_with(store: Store, irises: Ingested,
     assert trained.search.score > 0.85
 
 
-def test_an_error_is_minimised(store: Store, irises: Ingested) -> None:
+def test_an_error_is_minimised(store: ObjectStore, irises: Ingested) -> None:
     search = wanted(C, metric="log_loss", objective={"direction": "Minimize"}, algorithm="Grid")
 
     trained, _ = run(store, irises, "LogisticRegression", search)
@@ -136,7 +136,7 @@ def test_an_error_is_minimised(store: Store, irises: Ingested) -> None:
     assert trained.search.parameters["C"] > 1
 
 
-def test_a_regression_is_tuned_too(store: Store) -> None:
+def test_a_regression_is_tuned_too(store: ObjectStore) -> None:
     diabetes = revisions.revision(store, "sklearn://diabetes", dataset="diabetes")
     strength = {"name": "alpha", "searchSpace": {"logUniform": {"min": 1e-3, "max": 1e5}}}
 
@@ -147,7 +147,7 @@ def test_a_regression_is_tuned_too(store: Store) -> None:
     assert trained.search.parameters["alpha"] < 1e4
 
 
-def test_a_trial_that_fails_is_told_and_does_not_end_the_search(store: Store, irises: Ingested) -> None:
+def test_a_trial_that_fails_is_told_and_does_not_end_the_search(store: ObjectStore, irises: Ingested) -> None:
     penalty = {"name": "solver", "searchSpace": {"categorical": {"choices": ["lbfgs", "nonsense"]}}}
 
     trained, warnings = run(store, irises, "LogisticRegression", wanted(penalty))
@@ -157,7 +157,7 @@ def test_a_trial_that_fails_is_told_and_does_not_end_the_search(store: Store, ir
     assert any(warning.startswith("1 of 2 trials failed; the first: ") for warning in warnings)
 
 
-def test_where_all_trials_fail_the_run_says_why_and_what_to_do(store: Store, irises: Ingested) -> None:
+def test_where_all_trials_fail_the_run_says_why_and_what_to_do(store: ObjectStore, irises: Ingested) -> None:
     penalty = {"name": "solver", "searchSpace": {"categorical": {"choices": ["nonsense"]}}}
 
     with pytest.raises(
@@ -167,7 +167,7 @@ def test_where_all_trials_fail_the_run_says_why_and_what_to_do(store: Store, iri
     assert Reason.INVALID_PARAMETERS == refused.value.reason
 
 
-def test_a_metric_that_the_estimator_cannot_be_judged_by_fails_the_run(store: Store, irises: Ingested) -> None:
+def test_a_metric_that_the_estimator_cannot_be_judged_by_fails_the_run(store: ObjectStore, irises: Ingested) -> None:
     with pytest.raises(TrainingFailed, match=r"roc_auc cannot be measured.*take another metric or estimator"):
         run(store, irises, "RidgeClassifier", wanted({**C, "name": "alpha"}, metric="roc_auc"))
 
@@ -186,14 +186,14 @@ def test_a_search_that_cannot_be_meant_is_refused_with_the_name(search: dict[str
         tuning.check(Tuning.model_validate(search), estimators.find("DecisionTreeClassifier"))
 
 
-def test_the_run_refuses_before_it_reads_any_row(store: Store, irises: Ingested) -> None:
+def test_the_run_refuses_before_it_reads_any_row(store: ObjectStore, irises: Ingested) -> None:
     gone = irises.model_copy(update={"uri": "file:///nowhere"})
 
     with pytest.raises(InvalidParameters, match="has no parameter 'max_deph'"):
         run(store, gone, STUMP, wanted({**DEPTH, "name": "max_deph"}))
 
 
-def test_a_trial_is_judged_by_rows_that_it_did_not_learn(store: Store) -> None:
+def test_a_trial_is_judged_by_rows_that_it_did_not_learn(store: ObjectStore) -> None:
     """A deep tree knows labels that mean nothing by heart, and still cannot guess others."""
     chance = np.random.default_rng(0)
     lines = [f"{chance.normal():.4f},{chance.integers(2)}" for _ in range(300)]
@@ -212,7 +212,7 @@ def test_a_trial_is_judged_by_rows_that_it_did_not_learn(store: Store) -> None:
     assert trained.search.score < 0.65
 
 
-def test_the_hold_out_has_no_say(store: Store, tmp_path: Path) -> None:
+def test_the_hold_out_has_no_say(store: ObjectStore, tmp_path: Path) -> None:
     """Two Datasets that differ only in the labels of what is held out are searched alike."""
     lines = revisions.text_of(300).splitlines()
     table = [["id", *lines[0].split(",")], *([str(row), *line.split(",")] for row, line in enumerate(lines[1:]))]
@@ -237,12 +237,14 @@ def test_the_hold_out_has_no_say(store: Store, tmp_path: Path) -> None:
     assert before.search == after.search
 
 
-def held_out_ids(store: Store, of: Ingested, into: Path) -> list[float]:
+def held_out_ids(store: ObjectStore, of: Ingested, into: Path) -> list[float]:
     _, rows = read_revision(store.fetch(of.uri, of.digest, into / "rows"))
     return [float(row["id"]) for row in rows.select(["id", HOLDOUT]).to_pylist() if row[HOLDOUT]]
 
 
-def test_rows_of_one_group_judge_together_where_the_dataset_is_split_by_group(store: Store, tmp_path: Path) -> None:
+def test_rows_of_one_group_judge_together_where_the_dataset_is_split_by_group(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     """The group is no feature, and is still known to the folds."""
     chance = np.random.default_rng(0)
     lines = [f"c{customer},{chance.normal():.3f},{customer % 2}" for customer in range(60) for _ in range(5)]

@@ -15,7 +15,7 @@ from sklearn.datasets import load_breast_cancer
 from support import gateway, revisions
 from tidemill.contract.reports import RunReport
 from tidemill.runtime.model import predictor
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -51,7 +51,7 @@ def test_biopsies_become_a_model_that_tells_them_apart(secret: Path, tmp_path: P
     assert report.trained is not None
 
     model = predictor.load(
-        Store.from_files(secret).fetch(report.trained.uri, report.trained.digest, tmp_path / "model")
+        ObjectStore.from_files(secret).fetch(report.trained.uri, report.trained.digest, tmp_path / "model")
     )
     answers = model.labels(model.predict(load_breast_cancer().data[:5]))
 

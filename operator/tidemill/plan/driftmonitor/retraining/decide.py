@@ -7,19 +7,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
-from tidemill.api.conditions import Reason, Said, false, true
+from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.api.durations import delta
 from tidemill.api.monitorstatus import DriftMonitorStatus, RetrainingOutcome, RetrainingStatus
 from tidemill.api.retraining import Retraining
 from tidemill.children import names, versions
 from tidemill.plan.driftmonitor.retraining import guards
 from tidemill.plan.driftmonitor.retraining import history as outcomes
-from tidemill.plan.driftmonitor.retraining.guards import Block, Case
-from tidemill.plan.driftmonitor.retraining.triggers import Occasion, Situation, occasions
+from tidemill.plan.driftmonitor.retraining.guards import Case, Hold
+from tidemill.plan.driftmonitor.retraining.triggers import Situation, Trigger, triggers
 from tidemill.plan.driftmonitor.windows import UnusableScheduleError, next_tick
-from tidemill.plan.inferenceservice.observed import Seen, see
-from tidemill.plan.inferenceservice.selection import choose
-from tidemill.plan.lookup import every, find
+from tidemill.plan.inferenceservice.observed import ServiceState, observe
+from tidemill.plan.inferenceservice.selection import select
+from tidemill.plan.lookup import all_of, get_by_name
 from tidemill.plan.types import Notice
 from tidemill.plan.world import Manifest, World
 
@@ -28,20 +28,20 @@ NAME_COLLISION_WAIT: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RetrainingDecision:
     """What is decided about retraining in this visit."""
 
     status: RetrainingStatus
     history: tuple[RetrainingOutcome, ...]
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Hold, ...] = ()
     ensure: tuple[Manifest, ...] = ()
     notices: tuple[Notice, ...] = ()
     wake: datetime | None = None
 
 
-def undecided(status: DriftMonitorStatus) -> Decision:
+def undecided(status: DriftMonitorStatus) -> RetrainingDecision:
     """Where nothing can be retrained, because what is watched is not Tidemill's."""
-    return Decision(RetrainingStatus(), status.history)
+    return RetrainingDecision(RetrainingStatus(), status.history)
 
 
 def decide(
@@ -51,32 +51,32 @@ def decide(
     version: ModelVersion,
     world: World,
     now: datetime,
-) -> Decision:
+) -> RetrainingDecision:
     """Whether a retraining is ordered now; raises UnusableScheduleError where its schedule is none."""
     policy = monitor.spec.retraining
     if policy is None or status.reference is None:
-        return Decision(RetrainingStatus(), status.history)
-    seen = see(service, world)
-    own = every(
+        return RetrainingDecision(RetrainingStatus(), status.history)
+    seen = observe(service, world)
+    own = all_of(
         TrainingJob, world, world.labelled(TrainingJob.kind_name, monitor.namespace, names.MONITOR, monitor.name)
     )
     history = outcomes.outcomes(monitor, own, seen.versions, service, now)
-    template = find(TrainingJob, world, monitor.namespace, policy.template.training_job)
+    template = get_by_name(TrainingJob, world, monitor.namespace, policy.template.training_job)
     situation = Situation(
         monitor=monitor,
         policy=policy,
         reference=status.reference,
         version=version,
         template=template,
-        dataset=find(Dataset, world, monitor.namespace, template.spec.dataset.name) if template else None,
+        dataset=get_by_name(Dataset, world, monitor.namespace, template.spec.dataset.name) if template else None,
         last_run=status.last_run,
         checks=status.checks,
         history=history,
         now=now,
     )
-    asking = occasions(situation)
+    asking = triggers(situation)
     case = _case(situation, service, seen, world)
-    held = guards.blocks(case)
+    held = guards.holds(case)
     active = outcomes.live(history)
     base = RetrainingStatus(
         active=active.training_job if active else "",
@@ -89,7 +89,7 @@ def decide(
         due_since=(monitor.status.retraining.due_since or now.replace(microsecond=0)) if asking else None,
         would_have=_observed(policy, history),
     )
-    decision = Decision(base, history, held if status.last_run else (), wake=_tick(policy, now))
+    decision = RetrainingDecision(base, history, held if status.last_run else (), wake=_tick(policy, now))
     occasion, waits = _answered(case, asking)
     if occasion is None:
         # What asks is held back by brakes of its own; those that know their end are worth waking for.
@@ -101,23 +101,23 @@ def decide(
     return _order(situation, service, occasion, decision)
 
 
-def _answered(case: Case, asking: tuple[Occasion, ...]) -> tuple[Occasion | None, tuple[Block, ...]]:
+def _answered(case: Case, asking: tuple[Trigger, ...]) -> tuple[Trigger | None, tuple[Hold, ...]]:
     """The first occasion that nothing holds back, or what holds back the first of them."""
-    waits: tuple[Block, ...] = ()
+    waits: tuple[Hold, ...] = ()
     for occasion in asking:
-        blocks = guards.blocks(case, occasion.cause)
+        blocks = guards.holds(case, occasion.cause)
         if not blocks:
             return occasion, ()
         waits = waits or blocks
     return None, waits
 
 
-def _case(situation: Situation, service: InferenceService, seen: Seen, world: World) -> Case:
-    newest = choose(service, seen).version
+def _case(situation: Situation, service: InferenceService, seen: ServiceState, world: World) -> Case:
+    newest = select(service, seen).version
     model = world.labelled(TrainingJob.kind_name, service.namespace, names.MODEL, service.spec.model.name)
     others = [
         run
-        for run in every(TrainingJob, world, model)
+        for run in all_of(TrainingJob, world, model)
         if run.metadata.labels.get(names.MONITOR, situation.monitor.name) != situation.monitor.name
     ]
     elsewhere = outcomes.elsewhere(others, seen.versions, service, situation.now)
@@ -139,7 +139,7 @@ def _case(situation: Situation, service: InferenceService, seen: Seen, world: Wo
 def _neighbours(monitor: DriftMonitor, service: InferenceService, world: World) -> list[DriftMonitor]:
     """Other monitors of the same service that may order a retraining."""
     path = ("spec", "target", "inferenceService")
-    watching = every(
+    watching = all_of(
         DriftMonitor, world, world.referring(DriftMonitor.kind_name, monitor.namespace, path, service.name)
     )
     return [
@@ -166,7 +166,9 @@ def _first_in_turn(monitor: DriftMonitor, service: InferenceService, world: Worl
     return next((name for name in sorted(ready) if name < monitor.name), "")
 
 
-def _order(situation: Situation, service: InferenceService, occasion: Occasion, decision: Decision) -> Decision:
+def _order(
+    situation: Situation, service: InferenceService, occasion: Trigger, decision: RetrainingDecision
+) -> RetrainingDecision:
     """Order the retraining, or in Observe mode record that it would have been ordered."""
     policy, run, now = situation.policy, situation.last_run, situation.now
     observing = policy.mode == "Observe"
@@ -215,7 +217,7 @@ def _order(situation: Situation, service: InferenceService, occasion: Occasion, 
     return replace(decision, status=status, history=history, ensure=(manifest,), notices=(notice,))
 
 
-def say(monitor: DriftMonitor, decision: Decision) -> list[Said]:
+def say(monitor: DriftMonitor, decision: RetrainingDecision) -> list[PendingCondition]:
     """RetrainingAllowed, and CircuitOpen while it is."""
     if monitor.spec.retraining is None:
         return []
@@ -235,7 +237,7 @@ def say(monitor: DriftMonitor, decision: Decision) -> list[Said]:
     return said
 
 
-def until_eligible(decision: Decision, now: datetime) -> float | None:
+def until_eligible(decision: RetrainingDecision, now: datetime) -> float | None:
     """Seconds until the last brake that knows its end lets go."""
     ends = [(block.until - now).total_seconds() for block in decision.blocks if block.until is not None]
     return max(ends) + 0.5 if ends else None

@@ -21,7 +21,7 @@ from tidemill.plan.driftmonitor import windows
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class Trigger:
     """One thing that asks for a retraining, and the name of the TrainingJob that answers it."""
 
     cause: RetrainingCause
@@ -69,7 +69,7 @@ def onset(firing_checks: Sequence[CheckStatus], run: WindowRun) -> datetime:
     return min((check.failing_since for check in firing_checks if check.failing_since is not None), default=run.start)
 
 
-def by_hand(situation: Situation) -> Occasion | None:
+def by_hand(situation: Situation) -> Trigger | None:
     """The annotation `tidemill.dev/retrain`, with the moment at which somebody asked."""
     asked = windows.asked_at(situation.monitor.metadata.annotations, names.RETRAIN, situation.now)
     if asked is None:
@@ -78,10 +78,10 @@ def by_hand(situation: Situation) -> Occasion | None:
     if any(outcome.at >= asked and outcome.cause == "Manual" for outcome in situation.history):
         # It was answered for the version of that time; the one that came out of it must not answer it again.
         return None
-    return Occasion("Manual", name, asked, f"asked for by hand at {to_rfc3339(asked)}")
+    return Trigger("Manual", name, asked, f"asked for by hand at {to_rfc3339(asked)}")
 
 
-def by_drift(situation: Situation) -> Occasion | None:
+def by_drift(situation: Situation) -> Trigger | None:
     run = situation.last_run
     fired = firing(situation.policy, situation.checks)
     if run is None or not fired:
@@ -89,10 +89,10 @@ def by_drift(situation: Situation) -> Occasion | None:
     checks = tuple(check.name for check in fired)
     times = situation.policy.trigger.consecutive
     message = f"{', '.join(checks)} failed {times} windows in a row"
-    return Occasion("Drift", situation.name(to_rfc3339(run.end)), onset(fired, run), message, checks)
+    return Trigger("Drift", situation.name(to_rfc3339(run.end)), onset(fired, run), message, checks)
 
 
-def by_data(situation: Situation) -> Occasion | None:
+def by_data(situation: Situation) -> Trigger | None:
     """Another revision of the Dataset than the served version learnt from."""
     if not situation.policy.on_data_change or situation.template is None or situation.dataset is None:
         return None
@@ -101,7 +101,7 @@ def by_data(situation: Situation) -> Occasion | None:
     if current is None or not learnt or current.digest in learnt:
         return None
     name = situation.name(f"data/{current.digest}")
-    return Occasion(
+    return Trigger(
         "DataChange",
         name,
         current.created_at,
@@ -109,7 +109,7 @@ def by_data(situation: Situation) -> Occasion | None:
     )
 
 
-def by_schedule(situation: Situation) -> Occasion | None:
+def by_schedule(situation: Situation) -> Trigger | None:
     """The newest tick of the refresh schedule, where nothing was made since; raises UnusableScheduleError."""
     if situation.policy.schedule is None:
         return None
@@ -117,14 +117,14 @@ def by_schedule(situation: Situation) -> Occasion | None:
     fresher = [situation.reference.since, *(outcome.at for outcome in situation.history)]
     if tick <= max(fresher):
         return None
-    return Occasion("Schedule", situation.name(f"schedule/{to_rfc3339(tick)}"), tick, f"due at {to_rfc3339(tick)}")
+    return Trigger("Schedule", situation.name(f"schedule/{to_rfc3339(tick)}"), tick, f"due at {to_rfc3339(tick)}")
 
 
-CAUSES: Final[tuple[Callable[[Situation], Occasion | None], ...]] = (by_hand, by_drift, by_data, by_schedule)
+CAUSES: Final[tuple[Callable[[Situation], Trigger | None], ...]] = (by_hand, by_drift, by_data, by_schedule)
 """In the order in which they are answered: one retraining may serve several."""
 
 
-def occasions(situation: Situation) -> tuple[Occasion, ...]:
+def triggers(situation: Situation) -> tuple[Trigger, ...]:
     """Everything that asks for a retraining and has none yet."""
     answered = {outcome.training_job for outcome in situation.history}
     found = (cause(situation) for cause in CAUSES)

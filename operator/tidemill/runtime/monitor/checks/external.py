@@ -12,10 +12,10 @@ from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.receive.payloads import Signal
 from tidemill.runtime.receive.signals import MAX_SIGNALS_READ, stamp
 from tidemill.runtime.scoring.verdicts import worst
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 
-def judge(check: Check, order: CheckOrder, store: Store) -> CheckOutcome:
+def judge(check: Check, order: CheckOrder, store: ObjectStore) -> CheckOutcome:
     """The worst of the newest signals about each subject that still count at the end of the window."""
     folder = signal_folder(order.namespace, order.monitor, check.name)
     start = order.end - delta(check.valid_for)

@@ -96,7 +96,7 @@ def outlier_share(check: Check, evidence: Evidence) -> CheckOutcome:
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)
     try:
-        ordinary = outliers.Ordinary.of(joint.reference)
+        ordinary = outliers.OutlierModel.of(joint.reference)
     except ValueError as reason:
         return no_data(check, str(reason))
     assert check.maximum is not None

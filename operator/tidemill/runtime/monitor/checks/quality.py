@@ -13,9 +13,9 @@ from tidemill.api.checks import Check, CheckVerdict, Moved
 from tidemill.api.durations import delta
 from tidemill.contract.layout import LogColumn
 from tidemill.contract.reports import CheckOutcome
-from tidemill.runtime.monitor.evidence.evidence import Evidence, Reference
+from tidemill.runtime.monitor.evidence.evidence import Evidence, ReferenceData
 from tidemill.runtime.monitor.performance import concept, estimated, fairness, multiclass, probabilities
-from tidemill.runtime.monitor.performance.confidence import Interval, interval, take, z_of
+from tidemill.runtime.monitor.performance.confidence import ConfidenceInterval, interval, take, z_of
 from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, classified, measure
 from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
@@ -61,7 +61,7 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     )
 
 
-def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Interval | None]]:
+def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, ConfidenceInterval | None]]:
     """Slices with enough labels, the worst first."""
     assert check.metric is not None and evidence.labelled is not None
     found = []
@@ -86,7 +86,7 @@ def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Interval
     return sorted(found, key=lambda one: (sign * one[1], one[0]))
 
 
-def _surely_beyond(sign: float, room: Interval | None, threshold: float) -> bool:
+def _surely_beyond(sign: float, room: ConfidenceInterval | None, threshold: float) -> bool:
     """Whether even the better end of the interval is beyond: slices are many and small, and one of them is always worst."""
     return room is not None and (room.high < threshold if sign > 0 else room.low > threshold)
 
@@ -103,7 +103,7 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
         found = _estimated(check.metric, reference, sample, check.confidence)
     except NotMeasurable as reason:
         return no_data(check, f"{check.metric} cannot be estimated: {reason}")
-    between = Interval(found.low, found.high)
+    between = ConfidenceInterval(found.low, found.high)
     message = f"{check.metric} is probably {found.value:.4g}{_range(between)}, by the answers' own confidence on {evidence.answered} rows"
     sign = sign_of(check.metric)
     threshold = None
@@ -124,7 +124,7 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
     )
 
 
-def _estimated(metric: str, reference: Reference, sample: Any, confidence: float | None) -> estimated.Estimate:
+def _estimated(metric: str, reference: ReferenceData, sample: Any, confidence: float | None) -> estimated.Estimate:
     held_out = reference.answers
     assert held_out is not None
     if reference.signature.task == "Regression":
@@ -231,7 +231,9 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
     assert threshold is not None
     room = fairness.room_of(check.metric, found, z_of(check.confidence))
     # Failing needs the whole interval beyond the bound, as for any metric.
-    verdict = judged(1.0 if least else -1.0, found.value, Interval(found.value - room, found.value + room), threshold)
+    verdict = judged(
+        1.0 if least else -1.0, found.value, ConfidenceInterval(found.value - room, found.value + room), threshold
+    )
     without = f"; {lacking:,} of {of:,} rows have no value of it and are left out" if lacking else ""
     said = ", ".join(f"{group.group} {group.selected:.1%} of {group.rows:,}" for group in (found.lowest, found.highest))
     return CheckOutcome(
@@ -320,7 +322,7 @@ def beyond(sign: float, value: float, threshold: float) -> bool:
     return round(sign * (value - threshold), 12) < 0
 
 
-def judged(sign: float, value: float, between: Interval | None, threshold: float) -> CheckVerdict:
+def judged(sign: float, value: float, between: ConfidenceInterval | None, threshold: float) -> CheckVerdict:
     """Failing where the whole interval is beyond the threshold, Warning where only the value is."""
     if not beyond(sign, value, threshold):
         return "Passing"
@@ -328,7 +330,7 @@ def judged(sign: float, value: float, between: Interval | None, threshold: float
     return "Failing" if beyond(sign, better, threshold) else "Warning"
 
 
-def _bound(check: Check, reference: Reference, message: str) -> tuple[float | None, str]:
+def _bound(check: Check, reference: ReferenceData, message: str) -> tuple[float | None, str]:
     """What a metric is held against, and the message so far; None with the reason where nothing is."""
     assert check.metric is not None
     before = recorded(check.metric, reference.metrics)
@@ -345,7 +347,7 @@ def _bound(check: Check, reference: Reference, message: str) -> tuple[float | No
     return max(bounds), message
 
 
-def _range(between: Interval | None) -> str:
+def _range(between: ConfidenceInterval | None) -> str:
     return "" if between is None else f" ({between.low:.4g} to {between.high:.4g})"
 
 

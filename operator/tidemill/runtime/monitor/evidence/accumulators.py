@@ -17,18 +17,18 @@ TOGETHER: Final = frozenset({"Multivariate", "DomainClassifier", "OutlierShare"}
 MIN_COMPONENT_ROWS: Final = 8
 
 
-class Together:
+class JointAccumulator:
     """The columns that the check looks at, as points; what the method adds up of them, row by row."""
 
     def __init__(self, check: Check, names: Sequence[str], sample: pa.Table) -> None:
         chosen = [name for name in names if not check.columns or name.removeprefix(LogColumn.FEATURE) in check.columns]
         self._space = Space.of(sample, chosen)
         self._points = self._space.points(sample)
-        self._mmd: embedding.Reference | None = None
+        self._mmd: embedding.EmbeddedReference | None = None
         self._components: reconstruction.Components | None = None
         if check.type == "Multivariate" and self._space.width:
             if check.method != "PCA":
-                self._mmd = embedding.Reference.of(self._points)
+                self._mmd = embedding.EmbeddedReference.of(self._points)
             elif len(self._points) >= MIN_COMPONENT_ROWS:
                 self._components = reconstruction.Components.of(self._points)
         self._embedded: embedding.Embedding | None = None

@@ -18,11 +18,11 @@ from tidemill.runtime.log import reader
 from tidemill.runtime.log.conforming import conformed, kinds_of
 from tidemill.runtime.log.counts import SLOT, Counts
 from tidemill.runtime.log.duplicates import Duplicates
-from tidemill.runtime.log.newest import Newest
+from tidemill.runtime.log.newest import NewestRows
 from tidemill.runtime.log.sampling import Sample
 from tidemill.runtime.monitor.evidence import counted
-from tidemill.runtime.monitor.evidence.accumulators import TOGETHER, Together
-from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Evidence, Joint, Labelled, Reference
+from tidemill.runtime.monitor.evidence.accumulators import TOGETHER, JointAccumulator
+from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Evidence, Joint, LabelledAnswers, ReferenceData
 from tidemill.runtime.monitor.performance import probabilities
 from tidemill.runtime.monitor.performance.measured import Predicted, classified
 from tidemill.runtime.monitor.statistics import ordered
@@ -30,7 +30,7 @@ from tidemill.runtime.monitor.statistics.comparison import compare
 from tidemill.runtime.profile import Counter, Profile
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.numerical import NumericalProfile
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 SAMPLED: Final = 5_000
 """Rows of the window that a classifier or an estimate of performance looks at."""
@@ -40,7 +40,7 @@ _SLOTS: Final = 48
 _US: Final = timedelta(microseconds=1)
 
 
-def gather(order: CheckOrder, reference: Reference, store: Store) -> tuple[Evidence, tuple[str, ...]]:
+def gather(order: CheckOrder, reference: ReferenceData, store: ObjectStore) -> tuple[Evidence, tuple[str, ...]]:
     """The window's rows counted on the reference's bins, the labelled answers, and what there is to warn of.
 
     Inputs are watched whichever version answered, since it is the world that drifts; answers are those of the monitored
@@ -52,7 +52,7 @@ def gather(order: CheckOrder, reference: Reference, store: Store) -> tuple[Evide
 class _Gathering:
     """The sums of one pass."""
 
-    def __init__(self, order: CheckOrder, reference: Reference, store: Store) -> None:
+    def __init__(self, order: CheckOrder, reference: ReferenceData, store: ObjectStore) -> None:
         self.order, self.reference, self.store = order, reference, store
         self.kinds = kinds_of(reference.signature)
         types = {check.type for check in order.checks}
@@ -63,14 +63,14 @@ class _Gathering:
         self.samples = self.answered = self.skewed = self.misplaced = 0
         self.newest: int | None = None
         self.slots = np.zeros(_SLOTS, np.int64)
-        self.matched = Newest(reader.MAX_LABELS, LogColumn.TIME)
+        self.matched = NewestRows(reader.MAX_LABELS, LogColumn.TIME)
         self.told_apart = _told_apart(order)
         self.grouped = sorted({check.column for check in order.checks if check.type == "Fairness" and check.column})
         self.groups: dict[str, dict[str, dict[str, int]]] = {name: {} for name in self.grouped}
         self.ungrouped = dict.fromkeys(self.grouped, 0)
         names = [LogColumn.FEATURE + feature.name for feature in reference.signature.features]
         self.together = {
-            check.name: Together(check, names, reference.sample)
+            check.name: JointAccumulator(check, names, reference.sample)
             for check in order.checks
             if check.type in TOGETHER and reference.sample is not None and reference.sample.num_rows >= 2
         }
@@ -128,7 +128,7 @@ class _Gathering:
         )
         return evidence, self._warnings(labels, start)
 
-    def _labels(self) -> reader.Labels:
+    def _labels(self) -> reader.LabelIndex:
         """All labels that may belong to the order's rows; none are looked for where nobody asks."""
         order = self.order
         if order.labels is False:
@@ -192,7 +192,7 @@ class _Gathering:
                     continue
             self.mismatches[feature.name] = self.mismatches.get(feature.name, 0) + table.num_rows
 
-    def _match(self, table: pa.Table, labels: reader.Labels) -> None:
+    def _match(self, table: pa.Table, labels: reader.LabelIndex) -> None:
         """Keep the monitored version's answers that have labels."""
         own = _answered_by(self.order.version.digest, table)
         if not len(labels.keys) or LogColumn.PREDICTION not in own.schema.names:
@@ -205,12 +205,12 @@ class _Gathering:
         self.skewed += int((when < kept.column(LogColumn.TIME).cast(pa.int64()).to_numpy()).sum())
         self.matched.add(kept.append_column(LogColumn.LABEL, values))
 
-    def _match_earlier(self, span: TimeRange, labels: reader.Labels) -> None:
+    def _match_earlier(self, span: TimeRange, labels: reader.LabelIndex) -> None:
         """Labels take time: of the rows they are for, only what is needed is read again."""
         folder = prediction_folder(self.order.namespace, self.order.service)
         self._match_parts(reader.keys(self.store, folder, span.start, span.end), span, labels)
 
-    def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: reader.Labels) -> None:
+    def _match_parts(self, parts: Sequence[str], span: TimeRange, labels: reader.LabelIndex) -> None:
         wanted = {LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.DIGEST, *self.answers}
         wanted |= {LogColumn.FEATURE + name for name in self.told_apart}
         for batch in reader.rows(self.store, parts, lambda names: [n for n in names if n in wanted], self.skipped):
@@ -246,7 +246,7 @@ class _Gathering:
             return texts
         return quarters(profile, np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64))
 
-    def _labelled(self) -> tuple[Labelled | None, datetime | None]:
+    def _labelled(self) -> tuple[LabelledAnswers | None, datetime | None]:
         table = self.matched.table()
         if table is None:
             return None, None
@@ -269,7 +269,7 @@ class _Gathering:
                 name: tuple(group for group, use in zip(groups, usable.tolist(), strict=True) if use)
                 for name, groups in columns.items()
             }
-            return Labelled(Predicted(numbers[usable], predicted[usable]), columns), newest
+            return LabelledAnswers(Predicted(numbers[usable], predicted[usable]), columns), newest
         scores = (
             floats(table.column(LogColumn.SCORE).to_pylist())
             if LogColumn.SCORE in table.schema.names
@@ -277,13 +277,13 @@ class _Gathering:
         )
         rows = classified(signature.classes, said, answers, scores)
         every = probabilities.of_classes(table, len(signature.classes))
-        return Labelled(replace(rows, probabilities=every), columns), newest
+        return LabelledAnswers(replace(rows, probabilities=every), columns), newest
 
     def _joints(self) -> dict[str, Joint]:
         drawn = None if self.sample is None else self.sample.table()
         return {name: joint.found(drawn) for name, joint in self.together.items()}
 
-    def _warnings(self, labels: reader.Labels, start: datetime) -> tuple[str, ...]:
+    def _warnings(self, labels: reader.LabelIndex, start: datetime) -> tuple[str, ...]:
         warnings = self.skipped.warnings() + self.label_skipped.warnings() + labels.warnings()
         if self.matched.left_out:
             warnings += (f"{self.matched.left_out:,} labelled rows are more than are judged; the newest count",)

@@ -12,7 +12,7 @@ from tidemill.contract.layout import counts_folder
 from tidemill.contract.orders import CheckOrder
 from tidemill.runtime.log import reader
 from tidemill.runtime.log.counts import MAX_BYTES, SLOT, SUFFIX, Counts, Named, parse, short
-from tidemill.runtime.monitor.evidence.evidence import Reference
+from tidemill.runtime.monitor.evidence.evidence import ReferenceData
 from tidemill.runtime.profile import ProfileError
 from tidemill.runtime.store.objects import TooLargeError
 
@@ -43,7 +43,7 @@ def suffices(order: CheckOrder) -> bool:
     )
 
 
-def read(order: CheckOrder, reference: Reference, store: reader.Store, parts: Sequence[str]) -> Counted | None:
+def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, parts: Sequence[str]) -> Counted | None:
     """What pods have counted of the window on this version's bins; None where that is nothing.
 
     Counts that cannot be read are left out, and so are those of other bins: then the rows of their parts are read.
@@ -85,7 +85,7 @@ def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Nam
     return chosen
 
 
-def _listed(order: CheckOrder, store: reader.Store) -> list[tuple[str, Named]]:
+def _listed(order: CheckOrder, store: reader.PartSource) -> list[tuple[str, Named]]:
     folder = counts_folder(order.namespace, order.service)
     first, last = f"{folder}/{reader.partition(order.start)}/", f"{folder}/{reader.partition(order.end)}0"
     found = []
@@ -104,7 +104,7 @@ def _named(key: str) -> Named:
     return named
 
 
-def _get(store: reader.Store, key: str) -> bytes:
+def _get(store: reader.PartSource, key: str) -> bytes:
     try:
         return store.get(key, most=MAX_BYTES)
     except (FileNotFoundError, TooLargeError):

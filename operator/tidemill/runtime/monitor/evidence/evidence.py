@@ -19,11 +19,11 @@ from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.profile.profile import Profile
 
-__all__ = ["OUTPUTS", "Evidence", "Joint", "Labelled", "Reference", "plain"]
+__all__ = ["OUTPUTS", "Evidence", "Joint", "LabelledAnswers", "ReferenceData", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ReferenceData:
     """What the monitored version learnt from, and how it answered its own hold-out."""
 
     signature: Signature
@@ -49,7 +49,7 @@ class Reference:
         *,
         sample: pa.Table | None = None,
         answers: pa.Table | None = None,
-    ) -> Reference:
+    ) -> ReferenceData:
         """From a version's files; a feature's column may be named with or without the log's prefix."""
         features, outputs = as_logged(profile, [feature.name for feature in signature.features])
         protected, _ = as_logged(profile, [column.name for column in signature.protected])
@@ -62,7 +62,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class LabelledAnswers:
     """Answers of the monitored version that have labels, in the order of time."""
 
     rows: Classified | Predicted
@@ -90,7 +90,7 @@ class Joint:
 class Evidence:
     """A window as checks see it."""
 
-    reference: Reference
+    reference: ReferenceData
     features: tuple[Comparison, ...]
     """Inputs of all rows, whichever version answered."""
     outputs: tuple[Comparison, ...]
@@ -99,7 +99,7 @@ class Evidence:
     """Rows that were served."""
     answered: int
     """Rows of these that the monitored version answered."""
-    labelled: Labelled | None
+    labelled: LabelledAnswers | None
     minimum_samples: int
     minimum_labels: int
     end: datetime

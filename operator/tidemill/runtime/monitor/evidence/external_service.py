@@ -12,9 +12,9 @@ from tidemill.contract.orders import OUTSIDE_DIGEST, CheckOrder
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.log import reader
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.monitor.evidence.evidence import Reference
+from tidemill.runtime.monitor.evidence.evidence import ReferenceData
 from tidemill.runtime.profile import Profile
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import schema
 
 MAX_FEATURES = 1_024
@@ -25,14 +25,14 @@ def is_outside(order: CheckOrder) -> bool:
     return order.version.digest == OUTSIDE_DIGEST
 
 
-def of_order(order: CheckOrder, store: Store) -> Reference:
+def of_order(order: CheckOrder, store: ObjectStore) -> ReferenceData:
     """The features that are compared, without counts: of the Dataset's revision, or those that the log held at the time."""
     assert order.reference is not None, "a service without a version is compared with a Dataset or a window"
     signature = _of_log(order, store) if order.reference.ranges else _of_revision(order.reference.dataset_uri, store)
-    return Reference(signature, Profile(0, ()), Profile(0, ()))
+    return ReferenceData(signature, Profile(0, ()), Profile(0, ()))
 
 
-def _of_revision(uri: str, store: Store) -> Signature:
+def _of_revision(uri: str, store: ObjectStore) -> Signature:
     try:
         read = schema.Schema.model_validate_json(store.get(f"{store.key_of(uri)}/{schema.FILE}"))
     except (FileNotFoundError, ValidationError) as error:
@@ -47,7 +47,7 @@ def _of_revision(uri: str, store: Store) -> Signature:
     return Signature("Classification", features, read.target)
 
 
-def _of_log(order: CheckOrder, store: Store) -> Signature:
+def _of_log(order: CheckOrder, store: ObjectStore) -> Signature:
     """The columns of the earlier windows; one that held text in any part is a category."""
     kinds: dict[str, bool] = {}
     classes = True
@@ -64,7 +64,7 @@ def _of_log(order: CheckOrder, store: Store) -> Signature:
     return Signature("Classification" if classes else "Regression", features, "")
 
 
-def _parts(order: CheckOrder, store: Store) -> Iterator[pa.Table]:
+def _parts(order: CheckOrder, store: ObjectStore) -> Iterator[pa.Table]:
     assert order.reference is not None
     folder = prediction_folder(order.namespace, order.service)
     for span in order.reference.ranges:

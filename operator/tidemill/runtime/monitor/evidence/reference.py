@@ -24,16 +24,16 @@ from tidemill.runtime.model.files import VersionFiles
 from tidemill.runtime.model.predictor import SIGNATURE_FILE
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.monitor.evidence import external_service
-from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Reference
+from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, ReferenceData
 from tidemill.runtime.profile import Counter, Profile, ProfiledColumn, ProfileError, empty_profile
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 _evaluation: TypeAdapter[tuple[Measured, ...]] = TypeAdapter(tuple[Measured, ...])
 _FITTED_TO = 50_000
 """Rows of earlier windows that bins are fitted to."""
 
 
-def load_reference(version: VersionOrder, store: Store) -> Reference:
+def load_reference(version: VersionOrder, store: ObjectStore) -> ReferenceData:
     """What the version learnt from, from those of its files that matter here; each is checked before it is read."""
     files = VersionFiles(version, store)
     try:
@@ -43,10 +43,12 @@ def load_reference(version: VersionOrder, store: Store) -> Reference:
     except (ValueError, ProfileError) as error:
         raise ArtifactCorrupt(f"{version.uri} cannot be compared with: {error}; train the version again") from error
     holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
-    return Reference.of(signature, profile, holdout, sample=files.table(SAMPLE_FILE), answers=files.table(ANSWERS_FILE))
+    return ReferenceData.of(
+        signature, profile, holdout, sample=files.table(SAMPLE_FILE), answers=files.table(ANSWERS_FILE)
+    )
 
 
-def of_order(order: CheckOrder, store: Store) -> tuple[Reference, tuple[str, ...]]:
+def of_order(order: CheckOrder, store: ObjectStore) -> tuple[ReferenceData, tuple[str, ...]]:
     """What the order compares its window with, and what there is to warn of."""
     reference = (
         external_service.of_order(order, store)
@@ -61,7 +63,7 @@ def of_order(order: CheckOrder, store: Store) -> tuple[Reference, tuple[str, ...
     return of_dataset(other.dataset_uri, other.dataset_digest, reference, store), ()
 
 
-def of_dataset(uri: str, digest: str, version: Reference, store: Store) -> Reference:
+def of_dataset(uri: str, digest: str, version: ReferenceData, store: ObjectStore) -> ReferenceData:
     """The version's reference with a Dataset's rows in place of those it learnt from."""
     wanted = {feature.name for feature in version.signature.features}
     with tempfile.TemporaryDirectory(prefix="tidemill-reference-") as folder:
@@ -82,8 +84,8 @@ def of_dataset(uri: str, digest: str, version: Reference, store: Store) -> Refer
 
 
 def of_earlier(
-    order: CheckOrder, ranges: Sequence[TimeRange], version: Reference, store: Store
-) -> tuple[Reference, tuple[str, ...]]:
+    order: CheckOrder, ranges: Sequence[TimeRange], version: ReferenceData, store: ObjectStore
+) -> tuple[ReferenceData, tuple[str, ...]]:
     """The version's reference with what was served in earlier windows in place of what it learnt from.
 
     The log is read twice: bins are fitted to some of its rows, then all are counted.
@@ -111,8 +113,8 @@ def of_earlier(
 
 
 def _fitted(
-    version: Reference, rows: Callable[[], Iterator[pa.Table]], outputs: Sequence[str], *, least: int
-) -> Reference | None:
+    version: ReferenceData, rows: Callable[[], Iterator[pa.Table]], outputs: Sequence[str], *, least: int
+) -> ReferenceData | None:
     """Bins fitted to a sample of the rows, with all of them counted; None where there are fewer than `least`."""
     features = [LogColumn.FEATURE + feature.name for feature in version.signature.features]
     kinds = kinds_of(version.signature)

@@ -19,7 +19,7 @@ _WORK: Final = 4_000_000
 """Values a bootstrap may look at in all."""
 
 
-class Interval(NamedTuple):
+class ConfidenceInterval(NamedTuple):
     """From `low` to `high`."""
 
     low: float
@@ -37,14 +37,14 @@ def z_of(confidence: float | None) -> float:
 
 def interval(
     metric: str, rows: Classified | Predicted, *, confidence: float | None = None, seed: int = 7
-) -> Interval | None:
+) -> ConfidenceInterval | None:
     """Of `metric` on these rows; None where too few resamples allow the metric.
 
     Shares by Wilson, roc_auc by DeLong, means by their standard error, everything else by the bootstrap with a fixed seed.
     """
     if metric in ERRORS:
         found = interval(ERRORS[metric], rows, confidence=confidence, seed=seed)
-        return None if found is None else Interval(-found.high, -found.low)
+        return None if found is None else ConfidenceInterval(-found.high, -found.low)
     z = z_of(confidence)
     if isinstance(rows, Classified):
         if metric == "accuracy":
@@ -52,7 +52,7 @@ def interval(
         if metric == "roc_auc" and rows.binary:
             value, variance = delong(rows.probability, rows.labels == 1)
             room = z * math.sqrt(variance)
-            return Interval(max(0.0, value - room), min(1.0, value + room))
+            return ConfidenceInterval(max(0.0, value - room), min(1.0, value + room))
         if metric in ("neg_log_loss", "neg_brier_score") and rows.binary:
             p = np.clip(rows.probability, 1e-15, 1 - 1e-15)
             hit = rows.labels == 1
@@ -64,7 +64,7 @@ def interval(
     return _bootstrap(metric, rows, confidence or CONFIDENCE, seed)
 
 
-def wilson(hits: int, rows: int, z: float = 1.959964) -> Interval:
+def wilson(hits: int, rows: int, z: float = 1.959964) -> ConfidenceInterval:
     """Of a share. (Wilson, 1927)
 
     >>> tuple(round(end, 3) for end in wilson(9, 10))
@@ -73,17 +73,17 @@ def wilson(hits: int, rows: int, z: float = 1.959964) -> Interval:
     share, square = hits / rows, z * z / rows
     centre = (share + square / 2) / (1 + square)
     room = z * math.sqrt(share * (1 - share) / rows + square / (4 * rows)) / (1 + square)
-    return Interval(max(0.0, centre - room), min(1.0, centre + room))
+    return ConfidenceInterval(max(0.0, centre - room), min(1.0, centre + room))
 
 
-def _of_mean(values: Floats, z: float) -> Interval | None:
+def _of_mean(values: Floats, z: float) -> ConfidenceInterval | None:
     if len(values) < 2:
         return None
     room = z * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return Interval(float(values.mean()) - room, float(values.mean()) + room)
+    return ConfidenceInterval(float(values.mean()) - room, float(values.mean()) + room)
 
 
-def _bootstrap(metric: str, rows: Classified | Predicted, confidence: float, seed: int) -> Interval | None:
+def _bootstrap(metric: str, rows: Classified | Predicted, confidence: float, seed: int) -> ConfidenceInterval | None:
     size = len(rows.labels)
     random = np.random.default_rng(seed)
     rounds = int(np.clip(_WORK // max(1, size), 40, 400))
@@ -97,7 +97,7 @@ def _bootstrap(metric: str, rows: Classified | Predicted, confidence: float, see
     if len(values) < rounds * 0.9:
         return None
     low, high = np.quantile(values, ((1 - confidence) / 2, (1 + confidence) / 2))
-    return Interval(float(low), float(high))
+    return ConfidenceInterval(float(low), float(high))
 
 
 def take(rows: Classified | Predicted, chosen: Any) -> Classified | Predicted:

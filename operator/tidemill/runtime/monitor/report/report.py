@@ -14,7 +14,7 @@ from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.html.page import Tone, badge, facts, page, section, table, verdict
 from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
 from tidemill.runtime.monitor.report import charts
-from tidemill.runtime.monitor.report.timeline import Run, point_of, timeline_section
+from tidemill.runtime.monitor.report.timeline import PastRun, point_of, timeline_section
 from tidemill.runtime.monitor.statistics.comparison import Comparison, missing_share
 
 PICTURES = 6
@@ -32,7 +32,7 @@ def of_check(
     outcomes: Sequence[CheckOutcome],
     found: CheckVerdict,
     warnings: Sequence[str],
-    past: Sequence[Run] = (),
+    past: Sequence[PastRun] = (),
 ) -> str:
     """The report of a check run as one HTML page; `past` are the monitor's earlier runs, oldest first."""
     scored = health_of(order, evidence, outcomes, found)
@@ -63,7 +63,7 @@ def of_check(
     columns = (*evidence.features, *evidence.outputs)
     parts.append(moved_section(columns, "what the version learnt from" if order.reference is None else "the reference"))
     if past:
-        now = Run(order.end, order.version.name, {outcome.name: point_of(outcome) for outcome in outcomes})
+        now = PastRun(order.end, order.version.name, {outcome.name: point_of(outcome) for outcome in outcomes})
         parts.append(timeline_section([*past, now], [outcome.name for outcome in outcomes]))
     parts.append(columns_section(columns))
     return page(

@@ -25,7 +25,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PastRun:
     """A window that was checked."""
 
     end: datetime
@@ -38,7 +38,7 @@ def point_of(outcome: CheckOutcome) -> Point:
     return Point(outcome.verdict, outcome.value, outcome.threshold)
 
 
-def timeline_section(runs: Sequence[Run], names: Sequence[str]) -> str:
+def timeline_section(runs: Sequence[PastRun], names: Sequence[str]) -> str:
     """A picture for each check with its numbers beneath."""
     figures = [
         _figure(place, name, [(run, run.checks[name]) for run in runs if name in run.checks])
@@ -51,7 +51,7 @@ def timeline_section(runs: Sequence[Run], names: Sequence[str]) -> str:
     )
 
 
-def _figure(place: int, name: str, points: Sequence[tuple[Run, Point]]) -> str:
+def _figure(place: int, name: str, points: Sequence[tuple[PastRun, Point]]) -> str:
     told = [value for _, point in points for value in (point.value, point.threshold) if value is not None]
     low, high = (min(0.0, *told), max(told)) if told else (0.0, 1.0)
     high = high if high > low else low + 1.0

@@ -24,7 +24,7 @@ _SHARED: Final = 1 + _FOLDS / (_FOLDS - 1)
 four times of five. (Nadeau and Bengio, Inference for the generalization error, 2003)"""
 
 
-class Told(NamedTuple):
+class TwoSampleResult(NamedTuple):
     """How well two tables are told apart."""
 
     auc: float
@@ -35,7 +35,7 @@ class Told(NamedTuple):
     """Columns by how much the classifier loses without them, the most telling first."""
 
 
-def tell_apart(reference: Floats, window: Floats, *, z: float = 1.959964, seed: int = 7) -> Told:
+def tell_apart(reference: Floats, window: Floats, *, z: float = 1.959964, seed: int = 7) -> TwoSampleResult:
     """Points of both, [rows, columns], as many columns on both sides, with an interval of `z` standard errors; raises ValueError with too few rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
@@ -68,7 +68,7 @@ def tell_apart(reference: Floats, window: Floats, *, z: float = 1.959964, seed: 
     auc = float(np.mean(values))
     room = z * math.sqrt(sum(variances) * _SHARED) / _FOLDS
     order = np.argsort(-losses, kind="stable")[:5]
-    return Told(
+    return TwoSampleResult(
         auc, max(0.0, auc - room), min(1.0, auc + room), tuple((int(at), float(losses[at])) for at in order if losses[at] > 0)
     )  # fmt: skip
 

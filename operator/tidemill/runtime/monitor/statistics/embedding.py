@@ -88,7 +88,7 @@ class Directions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class EmbeddedReference:
     """The reference's place, and how much samples of it scatter."""
 
     directions: Directions
@@ -97,7 +97,7 @@ class Reference:
     """Sums of the first three powers of the eigenvalues of the features' covariance."""
 
     @classmethod
-    def of(cls, points: Floats, *, seed: int = 7) -> Reference:
+    def of(cls, points: Floats, *, seed: int = 7) -> EmbeddedReference:
         """From a reference's rows, at least two of them."""
         directions = Directions.drawn(points, seed=seed)
         features = directions.features(points)

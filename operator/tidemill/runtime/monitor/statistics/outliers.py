@@ -15,7 +15,7 @@ EXPECTED: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ordinary:
+class OutlierModel:
     """How far ordinary rows lie from the middle (Mahalanobis, with a shrunken covariance)."""
 
     centre: Floats
@@ -23,7 +23,7 @@ class Ordinary:
     limit: float
 
     @classmethod
-    def of(cls, points: Floats) -> Ordinary:
+    def of(cls, points: Floats) -> OutlierModel:
         """Fitted to every other row, with the limit from those between; raises ValueError with fewer than 50 rows."""
         fitted, measured = points[::2], points[1::2]
         if len(measured) < 25:

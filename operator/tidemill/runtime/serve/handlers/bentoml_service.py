@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.serve.version.model import Identity
 
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
@@ -45,7 +45,7 @@ def build(identity: Identity, ask: Ask) -> App:
                 """Predictions, and for classification a probability per class, for rows that name each feature."""
                 try:
                     return await ask(rows)
-                except Refused as refusal:
+                except HTTPError as refusal:
                     raise bentoml.exceptions.InvalidArgument(refusal.message) from None
 
         service = bentoml.service(name=identity.service, logging={"access": {"enabled": False}})(Served)

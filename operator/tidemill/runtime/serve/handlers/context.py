@@ -11,19 +11,19 @@ from tidemill.runtime.log.retention import Retention
 from tidemill.runtime.log.writer import Log
 from tidemill.runtime.serve.http.asgi_client import App
 from tidemill.runtime.serve.http.bodies import Bounds
-from tidemill.runtime.serve.rollout.router import Rollout
+from tidemill.runtime.serve.rollout.router import RolloutRouter
 from tidemill.runtime.serve.rollout.trial import Tally
-from tidemill.runtime.serve.telemetry.cloudevents import Events
+from tidemill.runtime.serve.telemetry.cloudevents import CloudEventSender
 from tidemill.runtime.serve.telemetry.metrics import Metrics
-from tidemill.runtime.serve.version.model import Identity, Model
+from tidemill.runtime.serve.version.model import Identity, ServedModel
 from tidemill.runtime.serve.version.readiness import State
 
-MAX_WATCHED_COLUMNS: Final = 200
+MAX_WATCHED_REQUESTS: Final = 200
 """Requests whose rows are looked at in one go; more are passed over."""
 
 
 @dataclass(slots=True)
-class Serving:
+class ServingContext:
     """One version of a model, and what is known of it while it is served."""
 
     identity: Identity
@@ -34,18 +34,18 @@ class Serving:
     bounds: Bounds = field(default_factory=Bounds)
     clock: Callable[[], float] = time.time
     state: State = field(default_factory=State)
-    model: Model | None = None
-    rollout: Rollout | None = None
+    model: ServedModel | None = None
+    rollout: RolloutRouter | None = None
     """The version on trial, in a stable pod."""
     direct: Tally | None = None
     """In a candidate's pod: how it answered requests that no stable pod sent."""
     predictions: Log | None = None
     labels: Log | None = None
-    events: Events | None = None
+    events: CloudEventSender | None = None
     """Where logged requests are sent too."""
     retention: Retention | None = None
     watched: list[Any] = field(default_factory=list)
-    """Rows that were answered lately and not yet looked at for outliers, MAX_WATCHED_COLUMNS requests at most."""
+    """Rows that were answered lately and not yet looked at for outliers, MAX_WATCHED_REQUESTS requests at most."""
     loaded_at: float = 0.0
     """When the model was loaded, in seconds since 1970."""
     behind: App | None = None

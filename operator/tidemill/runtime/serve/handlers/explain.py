@@ -14,16 +14,16 @@ import orjson
 
 from tidemill.runtime.explain.values import Explained
 from tidemill.runtime.model.answer import Matrix, Unanswerable
-from tidemill.runtime.model.background import Typical
-from tidemill.runtime.protocol.errors import Refused, bad
+from tidemill.runtime.model.background import Background
+from tidemill.runtime.protocol.errors import HTTPError, bad
 from tidemill.runtime.protocol.infer import NUMPY, Asked, parse
-from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.handlers.explain_process import Explainer
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.http.responses import Responses
-from tidemill.runtime.serve.version.model import Model
-from tidemill.runtime.serve.version.open_files import Kept
-from tidemill.runtime.serve.version.threads import Aside
+from tidemill.runtime.serve.version.model import ServedModel
+from tidemill.runtime.serve.version.open_files import OpenFiles
+from tidemill.runtime.serve.version.threads import BoundedExecutor
 
 MAX_ROWS: Final = 16
 """Rows in one request."""
@@ -37,23 +37,23 @@ FAR_OUT: Final = 0.999
 class Explaining:
     """Answers `explain`, and counts outliers."""
 
-    def __init__(self, serving: Serving, bodies: Bodies, responses: Responses) -> None:
+    def __init__(self, serving: ServingContext, bodies: Bodies, responses: Responses) -> None:
         self._serving = serving
         self._bodies = bodies
         self._responses = responses
-        self._looked_at: tuple[Model, Typical] | None = None
-        self._explainer: tuple[Model, Explainer] | None = None
+        self._looked_at: tuple[ServedModel, Background] | None = None
+        self._explainer: tuple[ServedModel, Explainer] | None = None
 
     @cached_property
-    def _aside(self) -> Aside:
-        return Aside("outliers", threads=1, most_waiting=MAX_WAITING, seconds=SECONDS, gives_way=True)
+    def _aside(self) -> BoundedExecutor:
+        return BoundedExecutor("outliers", threads=1, most_waiting=MAX_WAITING, seconds=SECONDS, gives_way=True)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Explain the rows of a request, which looks like one to `infer` or to `predict`."""
         serving = self._serving
         try:
             if scope["method"] != "POST":
-                raise Refused(405, f"method: explain takes POST, not {scope['method']}")
+                raise HTTPError(405, f"method: explain takes POST, not {scope['method']}")
             headers = dict(scope["headers"])
             body = await self._bodies.read(headers, receive)
             model = serving.model
@@ -66,19 +66,19 @@ class Explaining:
                 raise bad(f"inputs: holds {len(asked.rows.matrix)} rows; {MAX_ROWS} are explained at once")
             typical = self._typical(model)
             if typical is None or model.files is None:
-                raise Refused(501, "this version was made without the rows that explanations need; train it again")
+                raise HTTPError(501, "this version was made without the rows that explanations need; train it again")
             rows = np.asarray(asked.rows.matrix, np.float64)
             try:
                 found = await (await self._explainer_of(model, model.files)).explain(rows)
                 content = await self._aside.ask(self._written, model, asked, rows, found, typical)
             except Unanswerable as error:
                 raise bad(str(error)) from None
-        except Refused as refusal:
+        except HTTPError as refusal:
             await self._responses.refuse(send, refusal)
             return
         await self._responses.send(send, 200, content)
 
-    async def _explainer_of(self, model: Model, files: Kept) -> Explainer:
+    async def _explainer_of(self, model: ServedModel, files: OpenFiles) -> Explainer:
         before = self._explainer
         if before is None or before[0] is not model:
             self._explainer = (model, Explainer(files))
@@ -92,7 +92,7 @@ class Explaining:
         if self._explainer is not None:
             await self._explainer[1].close()
 
-    def _written(self, model: Model, asked: Asked, rows: Matrix, found: Explained, typical: Typical) -> bytes:
+    def _written(self, model: ServedModel, asked: Asked, rows: Matrix, found: Explained, typical: Background) -> bytes:
         answered, _ = model.codec.write(Asked("", asked.rows), model.predictor.predict(rows), asked.id)
         document = orjson.loads(answered)
         document["parameters"] = {
@@ -116,11 +116,11 @@ class Explaining:
             )
         return orjson.dumps(document, option=NUMPY)
 
-    def _typical(self, model: Model) -> Typical | None:
+    def _typical(self, model: ServedModel) -> Background | None:
         if not model.predictor.typical:
             return None
         if self._looked_at is None or self._looked_at[0] is not model:
-            self._looked_at = (model, Typical.from_json(model.predictor.typical))
+            self._looked_at = (model, Background.from_json(model.predictor.typical))
         return self._looked_at[1]
 
     async def watch(self) -> None:
@@ -133,10 +133,10 @@ class Explaining:
             self._serving.watched = []
             try:
                 await self._aside.ask(self._count, model, watched)
-            except Refused:
+            except HTTPError:
                 continue  # explanations are asked for; these rows are passed over
 
-    def _count(self, model: Model, watched: list[Matrix]) -> None:
+    def _count(self, model: ServedModel, watched: list[Matrix]) -> None:
         typical = self._typical(model)
         if typical is None:
             return

@@ -17,9 +17,9 @@ from typing import Final
 from tidemill.runtime.explain import messages
 from tidemill.runtime.explain.values import Explained
 from tidemill.runtime.model.answer import Matrix
-from tidemill.runtime.process.memory import room
-from tidemill.runtime.protocol.errors import Refused
-from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.process.memory import memory_headroom
+from tidemill.runtime.protocol.errors import HTTPError
+from tidemill.runtime.serve.version.open_files import OpenFiles
 
 MAX_WAITING: Final = 8
 SECONDS: Final = 30.0
@@ -35,7 +35,7 @@ WITHOUT_COMPILING: Final = {"NUMBA_DISABLE_JIT": "1"}
 class Explainer:
     """Explains the answers of one version."""
 
-    def __init__(self, files: Kept) -> None:
+    def __init__(self, files: OpenFiles) -> None:
         self._files = files
         self._lock = asyncio.Lock()
         self._waiting = 0
@@ -47,13 +47,13 @@ class Explainer:
     async def explain(self, rows: Matrix) -> Explained:
         """Why the model answers `rows` so; raises Unanswerable, or Refused where that cannot be said now."""
         if self._waiting >= MAX_WAITING:
-            raise Refused(503, f"explain: {self._waiting} requests wait already; send this one again later")
+            raise HTTPError(503, f"explain: {self._waiting} requests wait already; send this one again later")
         self._waiting += 1
         try:
             async with asyncio.timeout(SECONDS), self._lock:
                 return await self._asked(rows)
         except TimeoutError:
-            raise Refused(504, f"explain: no answer within {SECONDS:g} s; send fewer rows at once") from None
+            raise HTTPError(504, f"explain: no answer within {SECONDS:g} s; send fewer rows at once") from None
         finally:
             self._waiting -= 1
 
@@ -67,7 +67,7 @@ class Explainer:
             await process.stdin.drain()
             found = messages.from_bytes(await _message(process))
         except (asyncio.IncompleteReadError, OSError):
-            raise Refused(503, await self._why()) from None
+            raise HTTPError(503, await self._why()) from None
         except asyncio.CancelledError:
             if begun:
                 # Its answer would be taken for the next one's. What is only being loaded goes on, and serves whoever asks next.
@@ -81,10 +81,10 @@ class Explainer:
             self._last.cancel()
         if self._process is None or self._process.returncode is not None:
             if not self._files.unchanged:
-                raise Refused(503, "explain: the files of this version were written over; serve it anew")
-            free = room()
+                raise HTTPError(503, "explain: the files of this version were written over; serve it anew")
+            free = memory_headroom()
             if free is not None and free < NEEDED:
-                raise Refused(
+                raise HTTPError(
                     503,
                     f"explain: {free >> 20} MiB are left of the memory that this pod may take, and {NEEDED >> 20} MiB are needed beside the "
                     "server; raise limits.memory in the service's spec.resources",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tidemill.runtime.log.records import OVERHEAD, LabelBatch
 from tidemill.runtime.protocol import feedback
-from tidemill.runtime.protocol.errors import Refused, bad
-from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.protocol.errors import HTTPError, bad
+from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.http.responses import Responses
 from tidemill.runtime.serve.rollout.candidate import FORWARDED
@@ -15,7 +15,7 @@ from tidemill.runtime.serve.rollout.peers import Peers
 class Labelling:
     """Answers `feedback`."""
 
-    def __init__(self, serving: Serving, bodies: Bodies, responses: Responses, peers: Peers) -> None:
+    def __init__(self, serving: ServingContext, bodies: Bodies, responses: Responses, peers: Peers) -> None:
         self._serving = serving
         self._bodies = bodies
         self._responses = responses
@@ -26,7 +26,7 @@ class Labelling:
         serving = self._serving
         try:
             if scope["method"] != "POST":
-                raise Refused(405, f"method: feedback takes POST, not {scope['method']}")
+                raise HTTPError(405, f"method: feedback takes POST, not {scope['method']}")
             headers = dict(scope["headers"])
             body = await self._bodies.read(headers, receive)
             if serving.model is None:
@@ -38,7 +38,7 @@ class Labelling:
             from_peer = FORWARDED.encode() in headers
             if not from_peer:
                 self._keep(LabelBatch(now, tuple(labels)))
-        except Refused as refusal:
+        except HTTPError as refusal:
             await self._responses.refuse(send, refusal)
             return
         rollout = serving.rollout
@@ -58,6 +58,6 @@ class Labelling:
         if self._serving.predictions is not None:
             metrics.lags.came(batch.labels)
         if log is not None and not log.append(batch, len(batch.labels), OVERHEAD * len(batch.labels)):
-            raise Refused(
+            raise HTTPError(
                 503, "data: the store does not take labels at present and no more can wait here; send them again later"
             )

@@ -8,7 +8,7 @@ import tidemill
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.tensors import DATATYPES, MAX_DIMENSIONS
 from tidemill.runtime.serve.http.bodies import Bounds
-from tidemill.runtime.serve.version.model import Model
+from tidemill.runtime.serve.version.model import ServedModel
 
 Schema = dict[str, Any]
 
@@ -58,7 +58,7 @@ REFUSALS: Final = {
 }
 
 
-def document(model: Model, bounds: Bounds) -> Schema:
+def document(model: ServedModel, bounds: Bounds) -> Schema:
     """The document of `model`, whose requests may take what `bounds` say."""
     base = f"/v2/models/{model.identity.model}"
     pinned = f"{base}/versions/{model.identity.version}"
@@ -148,7 +148,7 @@ def _response(meaning: str, schema: Schema) -> Schema:
     return {"description": meaning, "content": {"application/json": {"schema": schema}}}
 
 
-def _answered(model: Model) -> Schema:
+def _answered(model: ServedModel) -> Schema:
     return {
         "type": "object",
         "required": ["model_name", "model_version", "id", "outputs"],

@@ -11,21 +11,21 @@ import orjson
 from tidemill.runtime.log.records import OVERHEAD, Author, Prediction
 from tidemill.runtime.log.single_rows import SinglesLog
 from tidemill.runtime.model.predictor import Answer, Unanswerable
-from tidemill.runtime.protocol.errors import Refused, bad
+from tidemill.runtime.protocol.errors import HTTPError, bad
 from tidemill.runtime.protocol.features import Rows
 from tidemill.runtime.protocol.infer import Asked, Codec, checked_id
 from tidemill.runtime.protocol.predict import RowCodec
-from tidemill.runtime.serve.handlers.context import MAX_WATCHED_COLUMNS, Serving
+from tidemill.runtime.serve.handlers.context import MAX_WATCHED_REQUESTS, ServingContext
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
 from tidemill.runtime.serve.http.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
 from tidemill.runtime.serve.rollout.candidate import FORWARDED, SECONDS, Reply
 from tidemill.runtime.serve.rollout.forwarding import as_wanted, must_be_meant_for, onward, routing_key
-from tidemill.runtime.serve.rollout.router import Rollout
+from tidemill.runtime.serve.rollout.router import RolloutRouter
 from tidemill.runtime.serve.rollout.split import Split
-from tidemill.runtime.serve.telemetry.cloudevents import Exchange
+from tidemill.runtime.serve.telemetry.cloudevents import AnsweredRequest
 from tidemill.runtime.serve.telemetry.metrics import UnderWay
-from tidemill.runtime.serve.version.model import Model
-from tidemill.runtime.serve.version.threads import Aside
+from tidemill.runtime.serve.version.model import ServedModel
+from tidemill.runtime.serve.version.threads import BoundedExecutor
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ SLOW_PATH_HEADERS: Final = frozenset({b"content-encoding", b"transfer-encoding",
 class Predicting:
     """Answers `infer` and `predict`."""
 
-    def __init__(self, serving: Serving, bodies: Bodies, responses: Responses, *, log_percent: int) -> None:
+    def __init__(self, serving: ServingContext, bodies: Bodies, responses: Responses, *, log_percent: int) -> None:
         self._serving = serving
         self._bodies = bodies
         self._responses = responses
@@ -54,7 +54,7 @@ class Predicting:
         self._sample = Split(log_percent)
         self._logs_all = log_percent >= 100
         self._singles = SinglesLog()
-        self._threads = Aside("predict", threads=2, most_waiting=MAX_WAITING, seconds=serving.bounds.timeout)
+        self._threads = BoundedExecutor("predict", threads=2, most_waiting=MAX_WAITING, seconds=serving.bounds.timeout)
         self._own = serving.metrics.of(serving.identity.version, serving.identity.role)
 
     async def answer(self, form: str, may_forward: bool, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ class Predicting:
         under_way = UnderWay(self._own, started)
         try:
             if scope["method"] != "POST":
-                raise Refused(405, f"method: {form} takes POST, not {scope['method']}")
+                raise HTTPError(405, f"method: {form} takes POST, not {scope['method']}")
             body = await self._bodies.read(headers, receive)
             under_way.since = started = time.perf_counter()
             if not forwarded:
@@ -96,7 +96,7 @@ class Predicting:
                 rollout = None  # the fallback is not the stable version's own share
             answer = await self.ask(model, asked.rows)
             content, end = codec.write(asked, answer, request)
-        except Refused as refusal:
+        except HTTPError as refusal:
             if forwarded:
                 self._own.sent_back(refusal.status)
             else:
@@ -132,7 +132,7 @@ class Predicting:
 
     async def _ask_candidate(
         self,
-        rollout: Rollout,
+        rollout: RolloutRouter,
         under_way: UnderWay,
         path: str,
         body: bytes,
@@ -150,7 +150,7 @@ class Predicting:
         reply, author = found
         return as_wanted(reply, asked), author
 
-    def _refused(self, refusal: Refused, seconds: float) -> None:
+    def _refused(self, refusal: HTTPError, seconds: float) -> None:
         """Count a client's request that got no answer."""
         self._own.answered(refusal.status, seconds, 0)
         if refusal.status == FAILED:
@@ -198,7 +198,7 @@ class Predicting:
         self._log(request, asked, answer, model.author)
         return response
 
-    async def ask(self, model: Model, rows: Rows) -> Answer:
+    async def ask(self, model: ServedModel, rows: Rows) -> Answer:
         """What this process's own version says; raises Refused."""
         predictor = model.predictor
         try:
@@ -209,11 +209,11 @@ class Predicting:
             return await self._threads.ask(predictor.predict, rows.matrix)
         except Unanswerable as error:
             raise bad(str(error)) from None
-        except Refused:
+        except HTTPError:
             raise
         except Exception as error:  # whatever a model raises, the client is told and the server goes on
             logger.exception("the model failed")
-            raise Refused(FAILED, f"the model failed on these rows: {type(error).__name__}") from None
+            raise HTTPError(FAILED, f"the model failed on these rows: {type(error).__name__}") from None
 
     async def ask_rows(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Answer rows that come from within this process, as `predict` would; counted and logged like any other request."""
@@ -225,7 +225,7 @@ class Predicting:
         asked = Asked("", model.row_codec.listed({"rows": rows}))
         try:
             answer = await self.ask(model, asked.rows)
-        except Refused as refusal:
+        except HTTPError as refusal:
             self._refused(refusal, time.perf_counter() - started)
             raise
         content, _ = model.row_codec.write(asked, answer, request)
@@ -265,7 +265,7 @@ class Predicting:
 
     def _log(self, request: str, asked: Asked, answer: Answer, author: Author) -> bool:
         """Keep the answer, if it is of those that are; says whether it is."""
-        if len(self._serving.watched) < MAX_WATCHED_COLUMNS:
+        if len(self._serving.watched) < MAX_WATCHED_REQUESTS:
             self._serving.watched.append(asked.rows.matrix)
         if not (self._logs_all or self._sample.takes()):
             return False
@@ -294,7 +294,7 @@ class Predicting:
         if events is not None:
             said = dict(answered)
             events.put(
-                Exchange(
+                AnsweredRequest(
                     request,
                     self._serving.clock(),
                     author.version,

@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
-from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.http.asgi_client import body_of
 
 Gauge = tuple[str, dict[str, str], float]
 
 
-def state(serving: Serving) -> dict[str, Any]:
+def state(serving: ServingContext) -> dict[str, Any]:
     """What `/tidemill/v1/state` answers."""
     identity, model, rollout = serving.identity, serving.model, serving.rollout
     routes = rollout.routes if rollout else None
@@ -35,13 +35,13 @@ def state(serving: Serving) -> dict[str, Any]:
     }
 
 
-async def metrics(serving: Serving) -> bytes:
+async def metrics(serving: ServingContext) -> bytes:
     """What `/metrics` answers: our own counts, and behind them those of the BentoML service."""
     text = serving.metrics.text(gauges(serving)).encode()
     return text if serving.behind is None else text + await body_of(serving.behind, "/metrics")
 
 
-def gauges(serving: Serving) -> list[Gauge]:
+def gauges(serving: ServingContext) -> list[Gauge]:
     """What is measured when it is asked for, and not counted with each request."""
     identity = serving.identity
     who = {"model": identity.model, "model_version": identity.version, "role": identity.role}
@@ -80,7 +80,7 @@ def gauges(serving: Serving) -> list[Gauge]:
     return found
 
 
-def measurements(serving: Serving) -> bytes:
+def measurements(serving: ServingContext) -> bytes:
     """What `/tidemill/v1/measurements` answers."""
     from tidemill.contract.serving import Measurements
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidemill.runtime.protocol.errors import Refused, bad, shown
+from tidemill.runtime.protocol.errors import HTTPError, bad, shown
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -66,12 +66,12 @@ class Bodies:
             elif len(body) > most:
                 raise self._too_long()
             if message["type"] == "http.disconnect":
-                raise Refused(400, "body: the connection ended before it")
+                raise HTTPError(400, "body: the connection ended before it")
         except asyncio.CancelledError:
             if task in self._late:
                 self._late.discard(task)
                 task.uncancel()
-                raise Refused(408, f"body: did not come within {self._most_seconds:g} s") from None
+                raise HTTPError(408, f"body: did not come within {self._most_seconds:g} s") from None
             raise
         finally:
             del self._waiting[task]
@@ -86,7 +86,7 @@ class Bodies:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Refused(400, "body: the connection ended before it")
+                    raise HTTPError(400, "body: the connection ended before it")
                 more = bool(message.get("more_body"))
                 part = message.get("body", b"")
                 parts.append(part)
@@ -97,19 +97,19 @@ class Bodies:
                     await _discard(receive)
                     raise self._too_long()
                 if self._held > self._most_held:
-                    raise Refused(503, "body: too many long ones are being sent at once; send this one again later")
+                    raise HTTPError(503, "body: too many long ones are being sent at once; send this one again later")
             return b"".join(parts)
         finally:
             self._held -= size
 
-    def _too_long(self) -> Refused:
-        return Refused(413, f"body: is longer than {self._most_bytes} bytes; send fewer rows at once")
+    def _too_long(self) -> HTTPError:
+        return HTTPError(413, f"body: is longer than {self._most_bytes} bytes; send fewer rows at once")
 
     def _decompressed(self, body: bytes, coding: bytes) -> bytes:
         if coding == b"identity":
             return body
         if coding not in (b"gzip", b"deflate"):
-            raise Refused(415, f"content-encoding: gzip and deflate are taken, not {shown(coding.decode('latin-1'))}")
+            raise HTTPError(415, f"content-encoding: gzip and deflate are taken, not {shown(coding.decode('latin-1'))}")
         stream = zlib.decompressobj(47)  # 32 for either header, 15 for the window
         try:
             plain = stream.decompress(body, self._most_bytes)
@@ -154,7 +154,7 @@ def accepted_type(headers: dict[bytes, bytes]) -> int | None:
     if kind is not None and kind != b"application/json":
         plain = kind.partition(b";")[0].strip().lower()
         if plain != b"application/json":
-            raise Refused(
+            raise HTTPError(
                 415,
                 f"content-type: must be application/json, or application/octet-stream with inference-header-content-length, not {shown(plain.decode('latin-1'))}",
             )

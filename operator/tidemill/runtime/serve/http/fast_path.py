@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tidemill.runtime.serve.http.slow_clients import MAX_HEAD_BYTES, Heads
+from tidemill.runtime.serve.http.slow_clients import MAX_HEAD_BYTES, SlowClientGuard
 
 AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 
@@ -33,7 +33,7 @@ ONCE_ONLY: Final = frozenset({b"x-request-id", b"traceparent", b"x-b3-traceid", 
 """Headers that are another one with each request: their heads are not worth knowing."""
 
 
-class Known(NamedTuple):
+class KnownHead(NamedTuple):
     """What a head says."""
 
     way: AtOnce
@@ -42,7 +42,7 @@ class Known(NamedTuple):
     """Bytes of the head and its body."""
 
 
-def protocol(ways: dict[bytes, AtOnce], heads: Heads) -> type[HttpToolsProtocol]:
+def protocol(ways: dict[bytes, AtOnce], heads: SlowClientGuard) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, with a short way for POSTs to the paths in `ways`, and within the bounds of `heads`."""
     return type("Direct", (Direct,), {"ways": ways, "heads": heads, "known": {}})
 
@@ -51,8 +51,8 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
     """One connection."""
 
     ways: dict[bytes, AtOnce]
-    heads: Heads
-    known: dict[bytes, Known]
+    heads: SlowClientGuard
+    known: dict[bytes, KnownHead]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -132,7 +132,7 @@ class Direct(HttpToolsProtocol):  # type: ignore[misc]
         ):
             if len(self.known) >= MAX_KNOWN_HEADS:
                 self.known.clear()
-            self.known[data[:end]] = Known(way, headers, len(data))
+            self.known[data[:end]] = KnownHead(way, headers, len(data))
 
     def timeout_keep_alive_handler(self) -> None:
         """The connection was idle for long, as far as uvicorn has seen."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.serve.http.bodies import Scope, Send
 from tidemill.runtime.serve.version.model import Identity
 from tidemill.runtime.serve.version.readiness import State
@@ -98,11 +98,11 @@ class Responses:
     async def get(self, scope: Scope, send: Send, status: int, body: bytes, kind: tuple[bytes, bytes] = JSON) -> None:
         """Answer where only GET and HEAD make sense."""
         if scope["method"] not in ("GET", "HEAD"):
-            await self.refuse(send, Refused(405, f"method: {scope['path']} takes GET, not {scope['method']}"))
+            await self.refuse(send, HTTPError(405, f"method: {scope['path']} takes GET, not {scope['method']}"))
         else:
             await self.send(send, status, body, kind)
 
-    async def refuse(self, send: Send, refusal: Refused) -> None:
+    async def refuse(self, send: Send, refusal: HTTPError) -> None:
         """Say no, and why."""
         await self.send(
             send, refusal.status, orjson.dumps({"error": refusal.message}), close=refusal.status in (408, 413)

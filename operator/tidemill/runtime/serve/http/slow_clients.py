@@ -21,13 +21,13 @@ PER_BYTE: Final = 8
 """A body in chunks of one byte each is six times as long on its way."""
 
 
-class Connection(Protocol):
+class ClientConnection(Protocol):
     """What is asked of a connection."""
 
     def give_up(self, status: bytes, message: str) -> None: ...
 
 
-class Heads:
+class SlowClientGuard:
     """Ends connections whose heads are too slow."""
 
     def __init__(self, seconds: float, body_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class Heads:
         self._most_message = MAX_DISCARDED_BYTES + PER_BYTE * body_bytes
         self._seconds = seconds
         self._clock = clock
-        self._waiting: dict[Connection, float] = {}
+        self._waiting: dict[ClientConnection, float] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -44,11 +44,11 @@ class Heads:
         """Whether more has come than any message has that is taken: what is not its body lies around chunks, or never ends."""
         return message > self._most_message or message > MAX_FRAMING_BYTES + PER_BYTE * body
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connection: ClientConnection) -> None:
         """A head is waited for from now on."""
         self._waiting.setdefault(connection, self._clock())
 
-    def end(self, connection: Connection) -> None:
+    def end(self, connection: ClientConnection) -> None:
         """It has come, or it never will."""
         self._waiting.pop(connection, None)
 

@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.serve.rollout import candidate_response
 from tidemill.runtime.serve.rollout.candidate_response import Malformed
@@ -40,15 +40,15 @@ class Reply(NamedTuple):
     content_type: bytes
     header_length: int | None
     answer: Answer
-    labels: Labels | None
+    labels: ClassLabels | None
     seconds: float
     """As long as the version took."""
 
 
-class Candidate:
+class CandidateClient:
     """One candidate version behind one URL."""
 
-    def __init__(self, url: str, version: str, digest: str, *, patience: float, labels: Labels | None) -> None:
+    def __init__(self, url: str, version: str, digest: str, *, patience: float, labels: ClassLabels | None) -> None:
         self.url = url.rstrip("/")
         self.version = version
         self.digest = digest

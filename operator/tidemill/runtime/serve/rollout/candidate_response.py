@@ -10,10 +10,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol import tensors
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.infer import PREDICT, PROBABILITIES
 
 
@@ -21,7 +21,9 @@ class Malformed(Exception):
     """The candidate's response is not an answer to the rows it was asked."""
 
 
-def read(body: bytes, header_length: int | None, rows: int, labels: Labels | None) -> tuple[Answer, Labels | None]:
+def read(
+    body: bytes, header_length: int | None, rows: int, labels: ClassLabels | None
+) -> tuple[Answer, ClassLabels | None]:
     """The answers in a response to `infer` or `predict`, and the classes they mean; `labels` are those already known."""
     end = len(body) if header_length is None else header_length
     try:
@@ -43,7 +45,9 @@ def read(body: bytes, header_length: int | None, rows: int, labels: Labels | Non
         return Answer(np.array(predicted, np.float64)), None
     indexes = [labels.index(value) for value in predicted]
     if any(index is None for index in indexes):
-        labels = Labels((*labels.classes, *dict.fromkeys(value for value in predicted if labels.index(value) is None)))
+        labels = ClassLabels(
+            (*labels.classes, *dict.fromkeys(value for value in predicted if labels.index(value) is None))
+        )
         indexes = [labels.index(value) for value in predicted]
     return Answer(np.array(indexes, np.int64), probabilities), labels
 
@@ -95,7 +99,7 @@ def _from_outputs(document: dict[str, Any], raw: memoryview) -> tuple[list[Any],
                 found[output["name"]] = (tensors.shape_of(output, "output"), output["data"])
             else:
                 found[output["name"]] = tensors.from_json(output, "output")
-    except (Refused, AttributeError, KeyError, TypeError) as error:
+    except (HTTPError, AttributeError, KeyError, TypeError) as error:
         raise Malformed(f"an output that is no tensor: {error}") from None
     if PREDICT not in found:
         raise Malformed(f"no output {PREDICT}")

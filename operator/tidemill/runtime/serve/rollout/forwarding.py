@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.infer import Asked
 from tidemill.runtime.serve.rollout.candidate import FEATURES, FORWARDED, Reply
 from tidemill.runtime.serve.rollout.candidate_response import trimmed
-from tidemill.runtime.serve.version.model import Model
+from tidemill.runtime.serve.version.model import ServedModel
 
 
 def routing_key(asked: Asked, headers: dict[bytes, bytes]) -> str:
@@ -15,7 +15,7 @@ def routing_key(asked: Asked, headers: dict[bytes, bytes]) -> str:
     return key.decode("latin-1") if key else asked.routing_key
 
 
-def onward(model: Model, headers: dict[bytes, bytes], request: str) -> dict[str, str]:
+def onward(model: ServedModel, headers: dict[bytes, bytes], request: str) -> dict[str, str]:
     """Headers for the candidate; its stable peer has taken any compression off."""
     found = {FORWARDED: "predict", FEATURES: model.features_digest, "x-request-id": request}
     for name in (b"content-type", b"inference-header-content-length"):
@@ -25,12 +25,12 @@ def onward(model: Model, headers: dict[bytes, bytes], request: str) -> dict[str,
     return found
 
 
-def must_be_meant_for(model: Model, asked: Asked, headers: dict[bytes, bytes]) -> None:
+def must_be_meant_for(model: ServedModel, asked: Asked, headers: dict[bytes, bytes]) -> None:
     """Refuse values without names that a version with other features has sent on."""
     meant = headers.get(FEATURES.encode())
     if asked.positional and meant is not None and meant != model.features_digest.encode():
         names = ", ".join(model.codec.features.names[:20])
-        raise Refused(409, f"inputs: were meant for other features than this version's; it takes {names}")
+        raise HTTPError(409, f"inputs: were meant for other features than this version's; it takes {names}")
 
 
 def as_wanted(reply: Reply, asked: Asked) -> Reply:

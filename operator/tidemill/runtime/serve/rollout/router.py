@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tidemill.runtime.log.records import Author, spelled_all
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol.features import Rows
-from tidemill.runtime.serve.rollout.candidate import Candidate, Reply, Unanswered
+from tidemill.runtime.serve.rollout.candidate import CandidateClient, Reply, Unanswered
 from tidemill.runtime.serve.rollout.circuit_breaker import Breaker
 from tidemill.runtime.serve.rollout.scores import binned
 from tidemill.runtime.serve.rollout.shadow import AT_ONCE, Copies, Copy
 from tidemill.runtime.serve.rollout.split import Split
-from tidemill.runtime.serve.rollout.trial import Tally, Trial
+from tidemill.runtime.serve.rollout.trial import RolloutTrial, Tally
 from tidemill.runtime.serve.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from tidemill.contract.serving import Routes
-    from tidemill.runtime.serve.version.model import Model
+    from tidemill.runtime.serve.version.model import ServedModel
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,12 @@ WARNING_INTERVAL_SECONDS: Final = 10.0
 Predict = Callable[[Rows], Awaitable[Answer]]
 
 
-class Rollout:
+class RolloutRouter:
     """What a stable pod does for the version on trial."""
 
-    def __init__(self, path: Path, model: Model, metrics: Metrics, *, patience: float, predict: Predict) -> None:
+    def __init__(self, path: Path, model: ServedModel, metrics: Metrics, *, patience: float, predict: Predict) -> None:
         """`path` is the routing table's file; `predict` asks the stable version off the requests' way."""
-        self.trial: Trial | None = None
+        self.trial: RolloutTrial | None = None
         self.peers: tuple[str, ...] = ()
         self.problem = ""
         """Why the routing table cannot be followed; the last good one stays in force."""
@@ -56,10 +56,10 @@ class Rollout:
         self._predict = predict
         self._seen: tuple[int, int, int] | None = None
         self._routes: Routes | None = None
-        self._candidate: Candidate | None = None
+        self._candidate: CandidateClient | None = None
         self._author: Author | None = None
         self._breaker = Breaker()
-        self._comparisons: asyncio.Queue[tuple[Trial, str, Rows, Reply]] = asyncio.Queue(MAX_COMPARISONS)
+        self._comparisons: asyncio.Queue[tuple[RolloutTrial, str, Rows, Reply]] = asyncio.Queue(MAX_COMPARISONS)
         self._complained = float("-inf")
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -141,7 +141,7 @@ class Rollout:
         ):
             tried = self.trial.candidate if self.trial else None
             if tried is None or (tried.version, tried.digest) != (wanted.name, wanted.digest):
-                self.trial = Trial(
+                self.trial = RolloutTrial(
                     Tally(identity.version, identity.digest),
                     Tally(wanted.name, wanted.digest),
                     labels=self._model.labels,
@@ -149,7 +149,7 @@ class Rollout:
                     most_rows=MAX_PAIRED_ROWS,
                 )
             self._part_with_candidate()
-            self._candidate = Candidate(
+            self._candidate = CandidateClient(
                 routes.candidate_url, wanted.name, wanted.digest, patience=self._patience, labels=self._model.labels
             )
             self._author = Author(wanted.name, wanted.digest, "Candidate", self._model.labels)
@@ -189,7 +189,7 @@ class Rollout:
         return reply, author
 
     async def _exchange(
-        self, trial: Trial, path: str, body: bytes, headers: dict[str, str], rows: int, *, copied: bool = False
+        self, trial: RolloutTrial, path: str, body: bytes, headers: dict[str, str], rows: int, *, copied: bool = False
     ) -> Reply | None:
         """Ask the candidate, and count how it did; None where it was not asked, or gave no answer that counts."""
         candidate, breaker = self._candidate, self._breaker
@@ -239,15 +239,15 @@ class Rollout:
             except Exception:  # the comparison is lost, nothing else
                 logger.exception("a copy of a request could not be compared")
 
-    def _settle(self, trial: Trial, request: str, stable: Answer, reply: Reply) -> None:
+    def _settle(self, trial: RolloutTrial, request: str, stable: Answer, reply: Reply) -> None:
         """Count where both versions stand on the same rows."""
-        labels: Labels | None = self._model.labels
+        labels: ClassLabels | None = self._model.labels
         trial.compare(request, spelled_all(stable, labels))
         ours, theirs = binned(stable, reply.answer, labels, reply.labels, self._model.signature.target_spread)
         trial.stable.scored(ours)
         trial.candidate.scored(theirs)
 
-    def _complain(self, candidate: Candidate, error: Unanswered) -> None:
+    def _complain(self, candidate: CandidateClient, error: Unanswered) -> None:
         now = time.monotonic()
         if now - self._complained >= WARNING_INTERVAL_SECONDS:
             self._complained = now
@@ -276,7 +276,7 @@ class Rollout:
             await self._candidate.close()
 
 
-async def _close_later(candidate: Candidate, seconds: float) -> None:
+async def _close_later(candidate: CandidateClient, seconds: float) -> None:
     try:
         await asyncio.sleep(seconds)
     finally:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 
 TENTHS: Final = 10
@@ -20,7 +20,7 @@ Counts = dict[str, int]
 
 
 def binned(
-    stable: Answer, candidate: Answer, labels: Labels | None, candidate_labels: Labels | None, spread: float
+    stable: Answer, candidate: Answer, labels: ClassLabels | None, candidate_labels: ClassLabels | None, spread: float
 ) -> tuple[Counts, Counts]:
     """Rows of both answers per bin: for two classes tenths of the second one's probability, for more the class, for regression
     halves of `spread`, the spread of the target.
@@ -38,7 +38,7 @@ def binned(
     return _classes(stable, labels), _classes(candidate, candidate_labels)
 
 
-def _binary(answer: Answer, labels: Labels) -> bool:
+def _binary(answer: Answer, labels: ClassLabels) -> bool:
     return len(labels.texts) == 2 and answer.probabilities is not None and answer.probabilities.shape[1] == 2
 
 
@@ -48,7 +48,7 @@ def _tenths(answer: Answer) -> Counts:
     return {str(int(place)): count for place, count in sorted(Counter(places.tolist()).items())}
 
 
-def _classes(answer: Answer, labels: Labels) -> Counts:
+def _classes(answer: Answer, labels: ClassLabels) -> Counts:
     counts = Counter(
         labels.texts[index] if index < MAX_CLASSES else OTHER for index in answer.values.astype(np.int64).tolist()
     )

@@ -10,7 +10,7 @@ from tidemill.runtime.protocol.features import Rows
 from tidemill.runtime.serve.rollout.split import Split
 
 if TYPE_CHECKING:
-    from tidemill.runtime.serve.rollout.trial import Trial
+    from tidemill.runtime.serve.rollout.trial import RolloutTrial
 
 MAX_WAITING: Final = 500
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -22,7 +22,7 @@ AT_ONCE: Final = 4
 class Copy(NamedTuple):
     """A request that the stable version has answered."""
 
-    trial: Trial
+    trial: RolloutTrial
     path: str
     body: bytes
     headers: dict[str, str]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tidemill.runtime.model.labels import Labels, spelled
+from tidemill.runtime.model.labels import ClassLabels, spelled
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
@@ -97,7 +97,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Pair:
+class PairedAnswers:
     """What both versions said to one request's rows; the stable one is asked later."""
 
     candidate: Answered
@@ -110,11 +110,11 @@ class Pair:
     """What the client calls the rows."""
 
 
-class Trial:
+class RolloutTrial:
     """A candidate's trial against the stable version."""
 
     def __init__(
-        self, stable: Tally, candidate: Tally, *, labels: Labels | None, spread: float, most_rows: int
+        self, stable: Tally, candidate: Tally, *, labels: ClassLabels | None, spread: float, most_rows: int
     ) -> None:
         """`labels` are the stable version's classes (None for regression), `spread` that of the target; pairs are kept
         for the last `most_rows` rows."""
@@ -126,7 +126,7 @@ class Trial:
         self._tolerance = AGREEMENT * spread
         self._most_rows = most_rows
         self._rows = 0
-        self._pairs: OrderedDict[str, Pair] = OrderedDict()
+        self._pairs: OrderedDict[str, PairedAnswers] = OrderedDict()
         self._keyed: dict[str, tuple[str, int]] = {}
         self._label_texts: set[str] = set(labels.texts) if labels else set()
 
@@ -135,14 +135,14 @@ class Trial:
         are any."""
         if request in self._pairs:
             self._forget(request, self._pairs.pop(request))
-        self._pairs[request] = Pair(candidate, keys=tuple(keys))
+        self._pairs[request] = PairedAnswers(candidate, keys=tuple(keys))
         self._rows += len(candidate)
         for row, key in enumerate(keys):
             self._keyed[key] = (request, row)
         while self._rows > self._most_rows and len(self._pairs) > 1:
             self._forget(*self._pairs.popitem(last=False))
 
-    def _forget(self, request: str, pair: Pair) -> None:
+    def _forget(self, request: str, pair: PairedAnswers) -> None:
         self._rows -= len(pair.candidate)
         for row, key in enumerate(pair.keys):
             if self._keyed.get(key) == (request, row):  # the key may mean a newer request by now
@@ -178,7 +178,7 @@ class Trial:
             self._judge(pair, row, label)
         return True
 
-    def _judge(self, pair: Pair, row: int, label: Scalar) -> None:
+    def _judge(self, pair: PairedAnswers, row: int, label: Scalar) -> None:
         if row in pair.judged or pair.stable is None:
             return
         pair.judged.add(row)

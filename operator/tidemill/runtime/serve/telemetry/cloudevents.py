@@ -32,7 +32,7 @@ REST: Final = 1.0
 """Seconds for which a sink that failed is left alone."""
 
 
-class Exchange(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """A request that was answered."""
 
     request: str
@@ -48,7 +48,7 @@ class Exchange(NamedTuple):
     answer_header_length: str
 
 
-class Events:
+class CloudEventSender:
     """What waits to be sent to one sink."""
 
     def __init__(self, url: str, identity: Identity, features: Features, *, redact: Collection[str] = ()) -> None:
@@ -61,9 +61,9 @@ class Events:
         self._features = features
         self._redact = frozenset(redact)
         self._bytes = 0
-        self._waiting: asyncio.Queue[Exchange] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[AnsweredRequest] = asyncio.Queue(MAX_WAITING)
 
-    def put(self, exchange: Exchange) -> None:
+    def put(self, exchange: AnsweredRequest) -> None:
         """Let a pair of events wait for its turn, if there is room."""
         size = len(exchange.body) + len(exchange.answer)
         if self._waiting.full() or self._bytes + size > MAX_BYTES:
@@ -86,12 +86,12 @@ class Events:
             for begun in (first, *(None for _ in range(AT_ONCE - 1))):
                 tasks.create_task(self._send_on(session, begun))
 
-    async def _next(self) -> Exchange:
+    async def _next(self) -> AnsweredRequest:
         exchange = await self._waiting.get()
         self._bytes -= len(exchange.body) + len(exchange.answer)
         return exchange
 
-    async def _send_on(self, session: aiohttp.ClientSession, exchange: Exchange | None) -> None:
+    async def _send_on(self, session: aiohttp.ClientSession, exchange: AnsweredRequest | None) -> None:
         while True:
             exchange = exchange or await self._next()
             body, content_type, header_length = self._asked(exchange)
@@ -111,7 +111,7 @@ class Events:
     async def _post(
         self,
         session: aiohttp.ClientSession,
-        exchange: Exchange,
+        exchange: AnsweredRequest,
         kind: str,
         body: bytes,
         content_type: str,
@@ -149,7 +149,7 @@ class Events:
             logger.warning("the sink of events does not take them (%d so far): %s", self.failed, problem)
         return False
 
-    def _asked(self, exchange: Exchange) -> tuple[bytes, str, str]:
+    def _asked(self, exchange: AnsweredRequest) -> tuple[bytes, str, str]:
         """The request as it came; or, where features are redacted, as one tensor for each of the others."""
         if not self._redact:
             return exchange.body, exchange.content_type, exchange.header_length

@@ -21,7 +21,7 @@ from tidemill.runtime.model.predictor import Predictor
 MAX_ROWS: Final = 64
 
 
-class Batcher:
+class RequestBatcher:
     """Asks one model on behalf of several requests."""
 
     def __init__(self, predictor: Predictor, most_rows: int) -> None:

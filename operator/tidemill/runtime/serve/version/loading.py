@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tidemill.runtime.failures import ArtifactCorrupt, RunFailed
 from tidemill.runtime.model.predictor import Predictor, load
-from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.serve.version.open_files import OpenFiles
 from tidemill.runtime.serve.version.readiness import State
 from tidemill.runtime.store import manifest as manifests
 from tidemill.runtime.store.manifest import Manifest
 
 if TYPE_CHECKING:
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +31,17 @@ class Loaded(NamedTuple):
     """A version that answers, the store it came from (None for a plain folder), and its files."""
 
     predictor: Predictor
-    store: Store | None
-    files: Kept
+    store: ObjectStore | None
+    files: OpenFiles
 
 
-def from_store(open_store: Callable[[], Store], uri: str, digest: str) -> Loaded:
+def from_store(open_store: Callable[[], ObjectStore], uri: str, digest: str) -> Loaded:
     """The version at `uri`, if its bytes are those that `digest` names. Raises RunFailed."""
     store = open_store()
     folder = Path(tempfile.mkdtemp(prefix="tidemill-model-"))
     try:
         store.fetch(uri, digest, folder)
-        return Loaded(load(folder), store, Kept(folder))
+        return Loaded(load(folder), store, OpenFiles(folder))
     finally:
         # What is held open stays; the other files would only take room.
         shutil.rmtree(folder, ignore_errors=True)
@@ -57,7 +57,7 @@ def from_folder(folder: Path) -> Loaded:
             path = folder / name
             if not path.is_file() or manifests.entry_of(path) != expected:
                 raise ArtifactCorrupt(f"{path} is not the file that {file} names; copy the folder again")
-    return Loaded(load(folder), None, Kept(folder))
+    return Loaded(load(folder), None, OpenFiles(folder))
 
 
 async def until_loaded(attempt: Callable[[], Loaded], state: State) -> Loaded:

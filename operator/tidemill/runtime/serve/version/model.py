@@ -11,12 +11,12 @@ import orjson
 
 import tidemill
 from tidemill.runtime.log.records import Author
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Predictor
 from tidemill.runtime.protocol.infer import PREDICT, PROBABILITIES, Codec
 from tidemill.runtime.protocol.predict import RowCodec
-from tidemill.runtime.serve.version.batching import Batcher
-from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.serve.version.batching import RequestBatcher
+from tidemill.runtime.serve.version.open_files import OpenFiles
 
 EXTENSIONS: Final = ("binary_tensor_data", "tidemill_predict", "tidemill_feedback", "tidemill_explain")
 
@@ -34,10 +34,10 @@ class Identity:
     """Stable or Candidate."""
 
 
-class Model:
+class ServedModel:
     """A loaded version, ready to be asked."""
 
-    def __init__(self, identity: Identity, predictor: Predictor, files: Kept | None = None) -> None:
+    def __init__(self, identity: Identity, predictor: Predictor, files: OpenFiles | None = None) -> None:
         """`files` are those that the predictor was loaded from, for explanations."""
         signature = predictor.signature
         self.identity = identity
@@ -46,18 +46,18 @@ class Model:
         self.signature = signature
         self.codec = Codec(identity.model, identity.version, signature)
         self.row_codec = RowCodec(self.codec, identity.model, identity.version)
-        self.labels: Labels | None = self.codec.labels if signature.task == "Classification" else None
+        self.labels: ClassLabels | None = self.codec.labels if signature.task == "Classification" else None
         self.author = Author(identity.version, identity.digest, identity.role, self.labels)
         self.features_digest = hashlib.sha256("\n".join(self.codec.features.names).encode()).hexdigest()[:16]
         """Names the features and their order, for values that come without names."""
-        self.batcher: Batcher | None = None
+        self.batcher: RequestBatcher | None = None
         """Where requests that wait are asked together."""
         self.metadata = orjson.dumps(self._metadata())
 
     def batch(self, most_rows: int) -> None:
         """Ask for waiting requests together from now on, where that pays and changes no answer."""
         in_company = most_rows > 1 and self.predictor.in_company
-        self.batcher = Batcher(self.predictor, most_rows) if in_company else None
+        self.batcher = RequestBatcher(self.predictor, most_rows) if in_company else None
 
     def _metadata(self) -> dict[str, Any]:
         features, codec = self.signature.features, self.codec

@@ -11,7 +11,7 @@ from tidemill.runtime.model.predictor import COMPILED_FILE, GOLDEN_FILE, MODEL_F
 NAMES: Final = (MODEL_FILE, COMPILED_FILE, SIGNATURE_FILE, GOLDEN_FILE, TYPICAL_FILE)
 
 
-class Kept:
+class OpenFiles:
     """What of a folder another process needs to answer as this one does."""
 
     def __init__(self, folder: Path) -> None:

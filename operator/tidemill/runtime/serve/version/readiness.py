@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.protocol.errors import HTTPError
 
 
 @dataclass(slots=True)
@@ -33,9 +33,9 @@ class State:
             return False, orjson.dumps({**said, "ready": False, "reason": self.reason, "error": self.message})
         return True, orjson.dumps({**said, "ready": True})
 
-    def refusal(self) -> Refused:
+    def refusal(self) -> HTTPError:
         """What a request is told that needs the model before it is there."""
-        return Refused(503, f"the model is not ready: {self.message}")
+        return HTTPError(503, f"the model is not ready: {self.message}")
 
     def waits(self, reason: str, message: str) -> None:
         """An attempt to load failed."""

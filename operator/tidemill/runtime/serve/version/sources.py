@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 from tidemill.runtime.model.predictor import load
 from tidemill.runtime.serve import prefork
 from tidemill.runtime.serve.version.loading import Loaded, from_folder, from_store
-from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.serve.version.open_files import OpenFiles
 from tidemill.runtime.store import manifest as manifests
 
 if TYPE_CHECKING:
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
 NO_DIGEST: Final = "sha256:" + "0" * 64
 """Stands for a folder without a manifest, whose content nobody named."""
@@ -73,7 +73,7 @@ class Uri:
         self._root = f"{parts.scheme}://{parts.netloc}"
 
     @cached_property
-    def _store(self) -> Store:
+    def _store(self) -> ObjectStore:
         return open_store(self._root)
 
     def digest(self) -> str:
@@ -95,7 +95,7 @@ class Uri:
             return digest.encode()
 
         try:
-            return prefork.apart(fetch).decode(), Loaded(load(folder), None, Kept(folder))
+            return prefork.apart(fetch).decode(), Loaded(load(folder), None, OpenFiles(folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -108,11 +108,11 @@ def place(where: str) -> Place:
     return Uri(where)
 
 
-def open_store(uri: str) -> Store:
+def open_store(uri: str) -> ObjectStore:
     """A store with the credentials of the environment, by the names that AWS's tools know."""
-    from tidemill.runtime.store.objects import Store
+    from tidemill.runtime.store.objects import ObjectStore
 
-    return Store.open(
+    return ObjectStore.open(
         uri,
         endpoint=os.environ.get("AWS_ENDPOINT_URL", ""),
         region=os.environ.get("AWS_REGION", ""),

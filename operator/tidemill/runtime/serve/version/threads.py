@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from tidemill.runtime.process.priority import LOWEST_PRIORITY, give_way
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.process.priority import LOWEST_PRIORITY, lower_priority
+from tidemill.runtime.protocol.errors import HTTPError
 
 T = TypeVar("T")
 
 
-class Aside:
+class BoundedExecutor:
     """Threads for one sort of work."""
 
     def __init__(self, name: str, *, threads: int, most_waiting: int, seconds: float, gives_way: bool = False) -> None:
@@ -26,7 +26,9 @@ class Aside:
         """Pieces of work that wait or run, also those whose client has gone."""
         self._name = name
         self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=partial(give_way, LOWEST_PRIORITY) if gives_way else None
+            threads,
+            thread_name_prefix=name,
+            initializer=partial(lower_priority, LOWEST_PRIORITY) if gives_way else None,
         )
         self._most_waiting = most_waiting
         self._seconds = seconds
@@ -34,7 +36,7 @@ class Aside:
     async def ask(self, work: Callable[..., T], *arguments: Any) -> T:
         """What `work` gives; raises Refused with 503 where too much waits already, with 504 where it takes too long."""
         if self.under_way >= self._most_waiting:
-            raise Refused(503, f"{self._name}: {self.under_way} requests wait already; send this one again later")
+            raise HTTPError(503, f"{self._name}: {self.under_way} requests wait already; send this one again later")
         loop = asyncio.get_running_loop()
         self.under_way += 1
         future = self._threads.submit(work, *arguments)
@@ -43,7 +45,9 @@ class Aside:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            raise Refused(504, f"{self._name}: no answer within {self._seconds:g} s; send fewer rows at once") from None
+            raise HTTPError(
+                504, f"{self._name}: no answer within {self._seconds:g} s; send fewer rows at once"
+            ) from None
 
     def _done(self) -> None:
         self.under_way -= 1

@@ -6,11 +6,11 @@ import pytest
 
 from support import monitors as make
 from support.monitors import NOW, ago
-from tidemill.plan.driftmonitor.retraining.triggers import firing, occasions, onset
+from tidemill.plan.driftmonitor.retraining.triggers import firing, onset, triggers
 
 
 def asked(**changes: Any) -> list[str]:
-    return [occasion.cause for occasion in occasions(make.situation(**changes))]
+    return [occasion.cause for occasion in triggers(make.situation(**changes))]
 
 
 def drifting(**changes: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_a_request_without_a_moment_or_long_ago_or_ahead_asks_for_nothing(text: 
 
 
 def test_an_occasion_that_has_its_retraining_asks_no_more() -> None:
-    first = occasions(make.situation(**drifting()))[0]
+    first = triggers(make.situation(**drifting()))[0]
 
     assert [] == asked(**drifting(history=(make.past("Rejected", first.name, at=NOW),)))
 
@@ -126,6 +126,6 @@ def test_occasions_have_names_of_their_own() -> None:
         annotations={"tidemill.dev/retrain": ago(minutes=5).isoformat()},
         retraining={"schedule": "0 6 * * *", "onDataChange": True},
     )
-    found = occasions(make.situation(**drifting(monitor=watched, dataset=make.dataset("b"))))
+    found = triggers(make.situation(**drifting(monitor=watched, dataset=make.dataset("b"))))
 
     assert 4 == len({occasion.name for occasion in found})

@@ -34,7 +34,7 @@ def points(values: Any, like: Any = None) -> Any:
 
 
 def mmd(reference: Any, window: Any) -> embedding.Discrepancy:
-    found = embedding.Reference.of(points(reference))
+    found = embedding.EmbeddedReference.of(points(reference))
     return found.discrepancy(found.directions.embed(points(window, reference)))
 
 
@@ -89,7 +89,7 @@ def test_embeddings_of_shards_add_up_to_that_of_all_rows_bit_for_bit() -> None:
 
 def test_the_estimate_is_near_the_exact_discrepancy_of_the_same_kernels() -> None:
     before, now = points(drawn(400, 1)), points(drawn(400, 2, shift=0.7), drawn(400, 1))
-    reference = embedding.Reference.of(before)
+    reference = embedding.EmbeddedReference.of(before)
     apart = np.sqrt(np.square(before[:, None] - before[None]).sum(-1))
     median = np.median(apart[apart > 0])
 
@@ -237,13 +237,13 @@ def test_telling_apart_needs_rows_on_both_sides() -> None:
 
 
 def test_one_row_in_a_hundred_is_an_outlier_where_nothing_moved() -> None:
-    ordinary = outliers.Ordinary.of(drawn(4000, 1, 0.8))
+    ordinary = outliers.OutlierModel.of(drawn(4000, 1, 0.8))
 
     assert 0.01 == pytest.approx(ordinary.outliers(drawn(20_000, 2, 0.8)) / 20_000, abs=0.006)
 
 
 def test_rows_against_the_usual_relation_are_outliers_though_each_value_is_ordinary() -> None:
-    ordinary = outliers.Ordinary.of(drawn(4000, 1, 0.99, width=2))
+    ordinary = outliers.OutlierModel.of(drawn(4000, 1, 0.99, width=2))
 
     assert 1 == ordinary.outliers(np.array([[1.5, -1.5], [1.5, 1.5]]))
 

@@ -22,11 +22,11 @@ from tidemill.runtime.model import background
 from tidemill.runtime.model.answer import Unanswerable
 from tidemill.runtime.model.artifact import write_estimator
 from tidemill.runtime.model.predictor import Golden, estimated
-from tidemill.runtime.process.memory import room
-from tidemill.runtime.protocol.errors import Refused
+from tidemill.runtime.process.memory import memory_headroom
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.serve.handlers import explain_process
 from tidemill.runtime.serve.handlers.explain_process import MODULE, Explainer
-from tidemill.runtime.serve.version.open_files import Kept
+from tidemill.runtime.serve.version.open_files import OpenFiles
 
 from ..conftest import AGAINST_SIZE, TOWARDS_SIZE, Pod, golden, linear_model, signature, until
 from ..hostility import BASE
@@ -128,7 +128,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def one(folder: Path) -> AsyncIterator[Explainer]:
-    made = Explainer(Kept(folder))
+    made = Explainer(OpenFiles(folder))
     yield made
     await made.close()
 
@@ -145,7 +145,7 @@ async def test_a_forest_is_read_from_the_estimator_that_lies_beside_its_compiled
     (tmp_path / "golden.json").write_bytes(Golden(rows[:5], ask(rows[:5])).to_json())
     (tmp_path / "signature.json").write_text(json.dumps(said.to_wire()))
     (tmp_path / "typical.json").write_bytes(background.of(rows, said, seed=1).to_json())
-    made = Explainer(Kept(tmp_path))
+    made = Explainer(OpenFiles(tmp_path))
     try:
         found = await made.explain(rows[:4])
     finally:
@@ -156,7 +156,7 @@ async def test_a_forest_is_read_from_the_estimator_that_lies_beside_its_compiled
 
 
 async def test_it_reads_files_that_nothing_names_any_more(folder: Path) -> None:
-    made = Explainer(Kept(folder))
+    made = Explainer(OpenFiles(folder))
     shutil.rmtree(folder)
     try:
         assert (1, 2, 2) == (await made.explain(ASKED)).attributions.shape
@@ -166,17 +166,17 @@ async def test_it_reads_files_that_nothing_names_any_more(folder: Path) -> None:
 
 async def test_one_that_cannot_begin_is_no_matter_of_memory(folder: Path) -> None:
     (folder / "typical.json").write_text("{")
-    made = Explainer(Kept(folder))
+    made = Explainer(OpenFiles(folder))
 
-    with pytest.raises(Refused, match="ended with 1; the output of this server says why"):
+    with pytest.raises(HTTPError, match="ended with 1; the output of this server says why"):
         await made.explain(ASKED)
 
 
 async def test_files_that_were_written_over_are_not_taken_for_those_that_answer(folder: Path) -> None:
-    made = Explainer(Kept(folder))
+    made = Explainer(OpenFiles(folder))
     (folder / "model.onnx").write_bytes(linear_model(AGAINST_SIZE))
 
-    with pytest.raises(Refused, match="written over"):
+    with pytest.raises(HTTPError, match="written over"):
         await made.explain(ASKED)
 
 
@@ -184,7 +184,7 @@ async def test_it_is_not_begun_where_the_server_would_end_with_it(
     one: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explain_process, "room", lambda: 100 << 20)
-    with pytest.raises(Refused, match=r"100 MiB are left .* raise limits\.memory"):
+    with pytest.raises(HTTPError, match=r"100 MiB are left .* raise limits\.memory"):
         await one.explain(ASKED)
     assert one._process is None
 
@@ -195,15 +195,15 @@ async def test_it_is_not_begun_where_the_server_would_end_with_it(
 
 
 def test_room_is_what_the_kernel_would_give(tmp_path: Path) -> None:
-    assert room(tmp_path) is None
+    assert memory_headroom(tmp_path) is None
     (tmp_path / "memory.max").write_text("max\n")
-    assert room(tmp_path) is None
+    assert memory_headroom(tmp_path) is None
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("700\n")
     (tmp_path / "memory.stat").write_text("anon 500\ninactive_file 150\n")
-    assert 450 == room(tmp_path)
+    assert 450 == memory_headroom(tmp_path)
     (tmp_path / "memory.stat").write_text("anon 500\n")
-    assert room(tmp_path) is None
+    assert memory_headroom(tmp_path) is None
 
 
 async def test_one_that_nobody_asks_gives_its_memory_back(one: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ async def test_rows_that_take_too_long_are_given_up_and_the_next_ones_get_their_
     assert one._process is not None
     os.kill(one._process.pid, signal.SIGSTOP)
     monkeypatch.setattr(explain_process, "SECONDS", 0.2)
-    with pytest.raises(Refused, match="no answer within"):
+    with pytest.raises(HTTPError, match="no answer within"):
         await one.explain(ASKED)
     monkeypatch.setattr(explain_process, "SECONDS", 60)
 
@@ -239,7 +239,7 @@ async def test_one_that_takes_long_to_load_is_waited_for_by_whoever_asks_next(
     one: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explain_process, "SECONDS", 0.05)
-    with pytest.raises(Refused, match="no answer within"):
+    with pytest.raises(HTTPError, match="no answer within"):
         await one.explain(ASKED)
     process = one._process
     monkeypatch.setattr(explain_process, "SECONDS", 60)

@@ -14,7 +14,7 @@ import uvicorn
 
 from tidemill.runtime.serve.http import fast_path
 from tidemill.runtime.serve.http.fast_path import MAX_KNOWN_HEADS
-from tidemill.runtime.serve.http.slow_clients import Heads
+from tidemill.runtime.serve.http.slow_clients import SlowClientGuard
 
 from ..conftest import free_port, until
 
@@ -74,8 +74,8 @@ class Served:
         self.port = free_port()
         self.headers: list[dict[bytes, bytes]] = []
         """Of what was answered at once, in order."""
-        self.known: dict[bytes, fast_path.Known] = {}
-        self.http = fast_path.protocol({b"/infer": self._at_once}, Heads(30.0, 1_000_000))
+        self.known: dict[bytes, fast_path.KnownHead] = {}
+        self.http = fast_path.protocol({b"/infer": self._at_once}, SlowClientGuard(30.0, 1_000_000))
         self.http.known = self.known  # type: ignore[attr-defined]
         config = uvicorn.Config(
             self._behind,

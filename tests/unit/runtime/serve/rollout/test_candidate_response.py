@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
-from tidemill.runtime.model.labels import Labels
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
@@ -14,7 +14,7 @@ from tidemill.runtime.protocol.infer import Asked, Codec
 from tidemill.runtime.protocol.predict import RowCodec
 from tidemill.runtime.serve.rollout.candidate_response import Malformed, read, trimmed
 
-LABELS = Labels(("no", "yes"))
+LABELS = ClassLabels(("no", "yes"))
 SIGNATURE = Signature(
     task="Classification", features=(Feature(name="size", type="Numerical"),), target="sold", classes=("no", "yes")
 )
@@ -76,7 +76,7 @@ def test_a_class_that_the_stable_version_does_not_know_keeps_its_name() -> None:
     assert ["maybe", "yes"] == [labels.texts[index] for index in answer.values.tolist()]
 
 
-MALFORMED: dict[str, tuple[Any, Labels | None]] = {
+MALFORMED: dict[str, tuple[Any, ClassLabels | None]] = {
     "a list": ([], LABELS),
     "nothing": ({}, LABELS),
     "too many answers": ({"predictions": ["yes", "no"]}, LABELS),
@@ -97,6 +97,6 @@ MALFORMED: dict[str, tuple[Any, Labels | None]] = {
 
 
 @pytest.mark.parametrize(("said", "labels"), MALFORMED.values(), ids=MALFORMED.keys())
-def test_what_is_no_answer_is_malformed(said: Any, labels: Labels | None) -> None:
+def test_what_is_no_answer_is_malformed(said: Any, labels: ClassLabels | None) -> None:
     with pytest.raises(Malformed):
         read(orjson.dumps(said), None, 1, labels)

@@ -15,10 +15,10 @@ from aiohttp import web
 
 from tidemill.runtime.model.predictor import Answer, Predictor
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
-from tidemill.runtime.serve.rollout.router import Predict, Rollout
+from tidemill.runtime.serve.rollout.router import Predict, RolloutRouter
 from tidemill.runtime.serve.rollout.shadow import MAX_BYTES, MAX_WAITING
 from tidemill.runtime.serve.telemetry.metrics import Metrics
-from tidemill.runtime.serve.version.model import Identity, Model
+from tidemill.runtime.serve.version.model import Identity, ServedModel
 
 from ..conftest import signature
 
@@ -43,14 +43,14 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "routes.json"
 
 
-def house(table: Path, predict: Predict, patience: float) -> Rollout:
+def house(table: Path, predict: Predict, patience: float) -> RolloutRouter:
     identity = Identity("ns", "houses", "house", FIRST["name"], FIRST["digest"], "Stable")
-    model = Model(identity, Predictor(signature(), answer, compiled=True))
-    return Rollout(table, model, Metrics("houses"), patience=patience, predict=predict)
+    model = ServedModel(identity, Predictor(signature(), answer, compiled=True))
+    return RolloutRouter(table, model, Metrics("houses"), patience=patience, predict=predict)
 
 
 @pytest.fixture
-async def rollout(table: Path) -> AsyncIterator[Rollout]:
+async def rollout(table: Path) -> AsyncIterator[RolloutRouter]:
     made = house(table, predict, 0.01)
     yield made
     await made.close()
@@ -60,7 +60,7 @@ def candidate(version: dict[str, str] = SECOND, **more: Any) -> dict[str, Any]:
     return {"weight": 100, "candidate": version, "candidateUrl": NOWHERE, **more}
 
 
-async def follow(rollout: Rollout, table: Path, routes: dict[str, Any] | str) -> None:
+async def follow(rollout: RolloutRouter, table: Path, routes: dict[str, Any] | str) -> None:
     """Replace the table, as the kubelet does, and look at it."""
     new = table.with_suffix(".new")
     new.write_text(routes if isinstance(routes, str) else json.dumps(routes))
@@ -77,18 +77,18 @@ async def come_true(claim: Callable[[], bool]) -> None:
     raise AssertionError("it did not come true")
 
 
-async def ask(rollout: Rollout, request: str = "r-1") -> Any:
+async def ask(rollout: RolloutRouter, request: str = "r-1") -> Any:
     return await rollout.ask("/v2/models/house/predict", b"{}", {}, request, ROWS)
 
 
-async def test_without_a_table_nothing_goes_to_a_candidate(rollout: Rollout) -> None:
+async def test_without_a_table_nothing_goes_to_a_candidate(rollout: RolloutRouter) -> None:
     await rollout.look()
 
     assert (None, 0, "") == (rollout.routes, rollout.split.percent, rollout.problem)
     assert await ask(rollout) is None
 
 
-async def test_a_table_names_the_candidate_its_share_and_the_peers(rollout: Rollout, table: Path) -> None:
+async def test_a_table_names_the_candidate_its_share_and_the_peers(rollout: RolloutRouter, table: Path) -> None:
     await follow(rollout, table, candidate(weight=25, peers=["http://a:8080/", "http://b:8080"]))
 
     assert 25 == rollout.split.percent
@@ -98,7 +98,7 @@ async def test_a_table_names_the_candidate_its_share_and_the_peers(rollout: Roll
 
 
 @pytest.mark.parametrize(("said", "share"), [(-5, 0), (250, 100)])
-async def test_a_share_stays_between_none_and_all(rollout: Rollout, table: Path, said: int, share: int) -> None:
+async def test_a_share_stays_between_none_and_all(rollout: RolloutRouter, table: Path, said: int, share: int) -> None:
     await follow(rollout, table, candidate(weight=said))
 
     assert share == rollout.split.percent
@@ -106,7 +106,7 @@ async def test_a_share_stays_between_none_and_all(rollout: Rollout, table: Path,
 
 @pytest.mark.parametrize("text", ["{", '{"weight": "many"}', "[]", '{"candidate": {"name": "x"}}'])
 async def test_a_table_that_is_not_understood_leaves_the_last_one_in_force(
-    rollout: Rollout, table: Path, text: str
+    rollout: RolloutRouter, table: Path, text: str
 ) -> None:
     await follow(rollout, table, candidate(weight=25))
     before = rollout.routes
@@ -117,14 +117,14 @@ async def test_a_table_that_is_not_understood_leaves_the_last_one_in_force(
     assert (before, 25) == (rollout.routes, rollout.split.percent)
 
 
-async def test_a_problem_is_over_with_the_next_good_table(rollout: Rollout, table: Path) -> None:
+async def test_a_problem_is_over_with_the_next_good_table(rollout: RolloutRouter, table: Path) -> None:
     await follow(rollout, table, "{")
     await follow(rollout, table, candidate(weight=10))
 
     assert ("", 10) == (rollout.problem, rollout.split.percent)
 
 
-async def test_a_table_that_cannot_be_read_is_a_problem_and_no_end(rollout: Rollout, table: Path) -> None:
+async def test_a_table_that_cannot_be_read_is_a_problem_and_no_end(rollout: RolloutRouter, table: Path) -> None:
     os.mkdir(table)
 
     await rollout.look()
@@ -134,7 +134,7 @@ async def test_a_table_that_cannot_be_read_is_a_problem_and_no_end(rollout: Roll
 
 @pytest.mark.parametrize("over", ["", "{}", json.dumps(candidate(FIRST))])
 async def test_a_trial_is_over_where_the_table_names_no_candidate_or_this_very_version(
-    rollout: Rollout, table: Path, over: str
+    rollout: RolloutRouter, table: Path, over: str
 ) -> None:
     await follow(rollout, table, candidate())
 
@@ -144,7 +144,7 @@ async def test_a_trial_is_over_where_the_table_names_no_candidate_or_this_very_v
     assert await ask(rollout) is None
 
 
-async def test_a_candidate_without_a_url_keeps_its_score_and_gets_nothing(rollout: Rollout, table: Path) -> None:
+async def test_a_candidate_without_a_url_keeps_its_score_and_gets_nothing(rollout: RolloutRouter, table: Path) -> None:
     await follow(rollout, table, candidate())
     trial = rollout.trial
 
@@ -155,7 +155,7 @@ async def test_a_candidate_without_a_url_keeps_its_score_and_gets_nothing(rollou
 
 
 async def test_the_same_candidate_elsewhere_keeps_its_score_and_another_one_starts_at_zero(
-    rollout: Rollout, table: Path
+    rollout: RolloutRouter, table: Path
 ) -> None:
     await follow(rollout, table, candidate())
     trial = rollout.trial
@@ -170,7 +170,7 @@ async def test_the_same_candidate_elsewhere_keeps_its_score_and_another_one_star
 
 
 async def test_a_candidate_that_does_not_answer_leaves_the_request_to_the_stable_version(
-    rollout: Rollout, table: Path
+    rollout: RolloutRouter, table: Path
 ) -> None:
     await follow(rollout, table, candidate())
 
@@ -182,7 +182,7 @@ async def test_a_candidate_that_does_not_answer_leaves_the_request_to_the_stable
 
 
 async def test_after_many_failures_the_candidate_is_not_asked_until_another_one_comes(
-    rollout: Rollout, table: Path
+    rollout: RolloutRouter, table: Path
 ) -> None:
     await follow(rollout, table, candidate())
     while not rollout.breaker_open:
@@ -233,7 +233,7 @@ async def asked() -> asyncio.Event:
 
 
 @pytest.fixture
-async def patient(table: Path, asked: asyncio.Event) -> AsyncIterator[Rollout]:
+async def patient(table: Path, asked: asyncio.Event) -> AsyncIterator[RolloutRouter]:
     """A rollout that waits for a candidate as long as a busy machine takes."""
 
     async def predict_and_tell(rows: Rows) -> Answer:
@@ -245,7 +245,9 @@ async def patient(table: Path, asked: asyncio.Event) -> AsyncIterator[Rollout]:
     await made.close()
 
 
-async def test_a_candidates_answer_is_passed_on_with_its_name(patient: Rollout, table: Path, serve: Serve) -> None:
+async def test_a_candidates_answer_is_passed_on_with_its_name(
+    patient: RolloutRouter, table: Path, serve: Serve
+) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS)))
 
     reply, author = await ask(patient)
@@ -257,7 +259,7 @@ async def test_a_candidates_answer_is_passed_on_with_its_name(patient: Rollout, 
 
 
 async def test_where_the_table_says_compare_the_stable_version_is_asked_too(
-    patient: Rollout, table: Path, serve: Serve, asked: asyncio.Event
+    patient: RolloutRouter, table: Path, serve: Serve, asked: asyncio.Event
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), compare=True))
     work = asyncio.create_task(patient.run())
@@ -271,7 +273,7 @@ async def test_where_the_table_says_compare_the_stable_version_is_asked_too(
 
 
 async def test_without_compare_the_stable_version_is_left_alone(
-    patient: Rollout, table: Path, serve: Serve, asked: asyncio.Event
+    patient: RolloutRouter, table: Path, serve: Serve, asked: asyncio.Event
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS)))
     work = asyncio.create_task(patient.run())
@@ -284,7 +286,7 @@ async def test_without_compare_the_stable_version_is_left_alone(
 
 
 async def test_a_copy_of_an_answered_request_is_compared_and_nobody_waits_for_it(
-    patient: Rollout, table: Path, serve: Serve
+    patient: RolloutRouter, table: Path, serve: Serve
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
     work = asyncio.create_task(patient.run())
@@ -300,7 +302,7 @@ async def test_a_copy_of_an_answered_request_is_compared_and_nobody_waits_for_it
     assert 2 == sum(patient.trial.stable.scores.values())
 
 
-async def test_a_candidate_that_fails_a_copy_is_charged_with_it(rollout: Rollout, table: Path) -> None:
+async def test_a_candidate_that_fails_a_copy_is_charged_with_it(rollout: RolloutRouter, table: Path) -> None:
     await follow(rollout, table, candidate(weight=0, shadow=100))
     work = asyncio.create_task(rollout.run())
 
@@ -313,7 +315,7 @@ async def test_a_candidate_that_fails_a_copy_is_charged_with_it(rollout: Rollout
 
 
 async def test_a_copy_that_was_meant_for_another_candidate_is_let_go(
-    patient: Rollout, table: Path, serve: Serve
+    patient: RolloutRouter, table: Path, serve: Serve
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
     patient.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
@@ -327,7 +329,7 @@ async def test_a_copy_that_was_meant_for_another_candidate_is_let_go(
     assert ("house-3", 0) == (patient.trial.candidate.version, patient.trial.candidate.requests)
 
 
-async def test_copies_that_find_no_room_are_dropped_and_counted(rollout: Rollout, table: Path) -> None:
+async def test_copies_that_find_no_room_are_dropped_and_counted(rollout: RolloutRouter, table: Path) -> None:
     await follow(rollout, table, candidate(weight=0, shadow=100))
     answer = await predict(ROWS)
 
@@ -337,7 +339,7 @@ async def test_copies_that_find_no_room_are_dropped_and_counted(rollout: Rollout
     assert (0, 3) == (rollout.copies.sent, rollout.copies.dropped)
 
 
-async def test_large_bodies_of_copies_are_bounded_too(rollout: Rollout, table: Path) -> None:
+async def test_large_bodies_of_copies_are_bounded_too(rollout: RolloutRouter, table: Path) -> None:
     await follow(rollout, table, candidate(weight=0, shadow=100))
 
     for number in range(3):
@@ -347,7 +349,7 @@ async def test_large_bodies_of_copies_are_bounded_too(rollout: Rollout, table: P
 
 
 @pytest.mark.parametrize("over", ["", "{}", json.dumps(candidate(candidateUrl="", shadow=100))])
-async def test_nothing_is_copied_where_there_is_nobody_to_ask(rollout: Rollout, table: Path, over: str) -> None:
+async def test_nothing_is_copied_where_there_is_nobody_to_ask(rollout: RolloutRouter, table: Path, over: str) -> None:
     await follow(rollout, table, candidate(weight=0, shadow=100))
     before = rollout.copies.split.percent
 

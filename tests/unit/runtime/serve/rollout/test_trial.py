@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from tidemill.runtime.model.labels import Labels
-from tidemill.runtime.serve.rollout.trial import MAX_LABELS, OTHER, Tally, Trial
+from tidemill.runtime.model.labels import ClassLabels
+from tidemill.runtime.serve.rollout.trial import MAX_LABELS, OTHER, RolloutTrial, Tally
 
 
-def trial(*, labels: Labels | None = None, spread: float = 0.0, most_rows: int = 100) -> Trial:
-    return Trial(Tally("house-1", "a"), Tally("house-2", "b"), labels=labels, spread=spread, most_rows=most_rows)
+def trial(*, labels: ClassLabels | None = None, spread: float = 0.0, most_rows: int = 100) -> RolloutTrial:
+    return RolloutTrial(Tally("house-1", "a"), Tally("house-2", "b"), labels=labels, spread=spread, most_rows=most_rows)
 
 
-def classes() -> Trial:
-    return trial(labels=Labels((0, 1)))
+def classes() -> RolloutTrial:
+    return trial(labels=ClassLabels((0, 1)))
 
 
 def test_rows_that_both_answered_are_compared() -> None:
@@ -87,7 +87,7 @@ def test_errors_of_a_regression_are_summed_for_both() -> None:
 
 
 def test_the_oldest_requests_are_forgotten_first() -> None:
-    score = trial(labels=Labels((0, 1)), most_rows=3)
+    score = trial(labels=ClassLabels((0, 1)), most_rows=3)
     for request in ("a", "b", "c"):
         score.remember(request, ["0", "1"])
 
@@ -95,7 +95,7 @@ def test_the_oldest_requests_are_forgotten_first() -> None:
 
 
 def test_a_request_id_used_twice_means_the_later_request() -> None:
-    score = trial(labels=Labels((0, 1)), most_rows=3)
+    score = trial(labels=ClassLabels((0, 1)), most_rows=3)
     for _ in range(5):
         score.remember("r", ["0", "1"])
     score.compare("r", ["0", "1"])
@@ -105,7 +105,7 @@ def test_a_request_id_used_twice_means_the_later_request() -> None:
 
 
 def test_made_up_labels_do_not_grow_the_score_without_end() -> None:
-    score = trial(labels=Labels((0, 1)), most_rows=10 * MAX_LABELS)
+    score = trial(labels=ClassLabels((0, 1)), most_rows=10 * MAX_LABELS)
     for number in range(2 * MAX_LABELS):
         score.remember(f"r-{number}", ["0"])
         score.compare(f"r-{number}", ["0"])

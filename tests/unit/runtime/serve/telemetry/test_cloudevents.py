@@ -14,13 +14,13 @@ import pytest
 
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
-from tidemill.runtime.serve.telemetry.cloudevents import MAX_BYTES, MAX_WAITING, Events, Exchange
+from tidemill.runtime.serve.telemetry.cloudevents import MAX_BYTES, MAX_WAITING, AnsweredRequest, CloudEventSender
 from tidemill.runtime.serve.version.model import Identity
 
 from ..conftest import Pod, signature, until
 
 IDENTITY = Identity("ns", "houses", "house", "house-1", "sha256:" + "1" * 64, "Stable")
-EXCHANGE = Exchange(
+EXCHANGE = AnsweredRequest(
     "r-1",
     0.0,
     "house-1",
@@ -78,11 +78,11 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.fixture
-async def sending() -> AsyncIterator[Callable[[Events], None]]:
+async def sending() -> AsyncIterator[Callable[[CloudEventSender], None]]:
     """Lets events be sent until the test ends."""
     tasks: list[asyncio.Task[None]] = []
 
-    def send(events: Events) -> None:
+    def send(events: CloudEventSender) -> None:
         tasks.append(asyncio.create_task(events.run()))
 
     yield send
@@ -99,12 +99,12 @@ async def come_true(claim: Callable[[], Any]) -> None:
     raise AssertionError("it did not come true")
 
 
-def events(url: str, *redact: str) -> Events:
-    return Events(url, IDENTITY, Features(signature()), redact=redact)
+def events(url: str, *redact: str) -> CloudEventSender:
+    return CloudEventSender(url, IDENTITY, Features(signature()), redact=redact)
 
 
 async def test_a_request_and_its_answer_are_a_pair_in_kserves_words(
-    sink: Sink, sending: Callable[[Events], None]
+    sink: Sink, sending: Callable[[CloudEventSender], None]
 ) -> None:
     sent = events(sink.url)
     sending(sent)
@@ -127,7 +127,7 @@ async def test_a_request_and_its_answer_are_a_pair_in_kserves_words(
     }
 
 
-async def test_redacted_features_leave_no_trace(sink: Sink, sending: Callable[[Events], None]) -> None:
+async def test_redacted_features_leave_no_trace(sink: Sink, sending: Callable[[CloudEventSender], None]) -> None:
     sent = events(sink.url, "age")
     sending(sent)
 
@@ -139,7 +139,7 @@ async def test_redacted_features_leave_no_trace(sink: Sink, sending: Callable[[E
 
 
 async def test_a_sink_that_refuses_costs_the_event_and_nothing_else(
-    sink: Sink, sending: Callable[[Events], None]
+    sink: Sink, sending: Callable[[CloudEventSender], None]
 ) -> None:
     sink.status = 500
     sent = events(sink.url)

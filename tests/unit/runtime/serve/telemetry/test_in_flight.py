@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.serve.telemetry.in_flight import WINDOW
 from tidemill.runtime.serve.telemetry.metrics import Metrics, UnderWay
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.store.objects import ObjectStore
 
 from ..conftest import Pod, pods, until
 from ..hostility import BASE
@@ -121,7 +121,7 @@ def test_requests_are_seen_under_way_while_they_come_and_not_afterwards(
 
 @pytest.mark.slow
 def test_slow_requests_are_all_seen_though_none_of_them_is_answered_yet(tmp_path: Path) -> None:
-    store = Store.open(f"file://{tmp_path}/store")
+    store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
         one = prepare(slow_version(store), timeoutSeconds=4.0).ready()
         rows = [{"size": 40_000_000, "age": 1}, *[{"size": 1, "age": 1}] * 2_000]

@@ -17,8 +17,8 @@ from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.model.answer import Answer, Unanswerable
 from tidemill.runtime.model.artifact import write_estimator
 from tidemill.runtime.model.predictor import Golden, Predictor, answers_alike, estimated
-from tidemill.runtime.serve.version.batching import Batcher
-from tidemill.runtime.store.objects import Store
+from tidemill.runtime.serve.version.batching import RequestBatcher
+from tidemill.runtime.store.objects import ObjectStore
 
 from ..conftest import Pod, pods, signature
 
@@ -44,13 +44,13 @@ class Counting:
         return self._forest(matrix)
 
 
-async def asked(batcher: Batcher, *matrices: Any) -> list[Any]:
+async def asked(batcher: RequestBatcher, *matrices: Any) -> list[Any]:
     return await asyncio.gather(*[batcher.ask(matrix) for matrix in matrices], return_exceptions=True)
 
 
 async def test_a_lone_request_is_asked_alone_and_at_once() -> None:
     counting = Counting()
-    batcher = Batcher(counting.predictor, 64)
+    batcher = RequestBatcher(counting.predictor, 64)
     asking = asyncio.ensure_future(batcher.ask(ROWS[:1]))
     await asyncio.sleep(0)  # it begins to wait
     await asyncio.sleep(0)  # and is answered in the next turn
@@ -63,7 +63,7 @@ async def test_requests_that_wait_together_get_the_answers_they_would_get_alone_
     counting = Counting()
     parts = [ROWS[start : start + size] for start, size in ((0, 1), (1, 3), (4, 1), (5, 5), (10, 1))]
 
-    found = await asked(Batcher(counting.predictor, 64), *parts)
+    found = await asked(RequestBatcher(counting.predictor, 64), *parts)
 
     assert [11] == counting.asked
     for part, answer in zip(parts, found, strict=True):
@@ -75,7 +75,7 @@ async def test_requests_that_wait_together_get_the_answers_they_would_get_alone_
 async def test_no_more_rows_are_put_together_than_allowed() -> None:
     counting = Counting()
 
-    await asked(Batcher(counting.predictor, 8), *[ROWS[place : place + 3] for place in range(7)], ROWS[:20])
+    await asked(RequestBatcher(counting.predictor, 8), *[ROWS[place : place + 3] for place in range(7)], ROWS[:20])
 
     assert [6, 6, 6, 3, 20] == counting.asked
 
@@ -84,7 +84,9 @@ async def test_no_more_rows_are_put_together_than_allowed() -> None:
 async def test_a_request_that_cannot_be_answered_spoils_no_other(bad: float, error: type[Exception]) -> None:
     counting = Counting()
 
-    first, wrong, last = await asked(Batcher(counting.predictor, 64), ROWS[:1], np.array([[bad, 0.0]]), ROWS[1:3])
+    first, wrong, last = await asked(
+        RequestBatcher(counting.predictor, 64), ROWS[:1], np.array([[bad, 0.0]]), ROWS[1:3]
+    )
 
     assert isinstance(wrong, error)
     assert (1, 2) == (len(first.values), len(last.values))
@@ -93,7 +95,7 @@ async def test_a_request_that_cannot_be_answered_spoils_no_other(bad: float, err
 
 async def test_a_client_that_has_gone_is_not_answered() -> None:
     counting = Counting()
-    batcher = Batcher(counting.predictor, 64)
+    batcher = RequestBatcher(counting.predictor, 64)
     gone, here = (asyncio.ensure_future(batcher.ask(ROWS[place : place + 1])) for place in (0, 1))
     await asyncio.sleep(0)
     gone.cancel()
@@ -110,7 +112,7 @@ def test_a_forest_answers_rows_in_company_as_alone_and_sums_of_products_need_not
     assert not answers_alike(Predictor(SAID, estimated(FOREST, SAID), compiled=False), ROWS[:1])
 
 
-def published(store: Store, folder: Path, estimator: Any) -> VersionOrder:
+def published(store: ObjectStore, folder: Path, estimator: Any) -> VersionOrder:
     """A version that scikit-learn answers for."""
     write_estimator(estimator, folder / "model.skops")
     golden = Golden(ROWS[:24], estimated(estimator, SAID)(ROWS[:24]))
@@ -145,7 +147,7 @@ def answers(one: Pod, clients: int) -> list[tuple[str, str, int, list[Any]]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", [FOREST, LogisticRegression().fit(LEARNT, FOREST.predict(LEARNT))])
 def test_a_pod_answers_the_same_whether_requests_are_put_together_or_not(estimator: Any, tmp_path: Path) -> None:
-    store = Store.open(f"file://{tmp_path}/store")
+    store = ObjectStore.open(f"file://{tmp_path}/store")
     version = published(store, tmp_path, estimator)
     with pods(tmp_path, store) as prepare:
         together, alone = prepare(version).ready(), prepare(version, batchRows=1).ready()

@@ -5,17 +5,17 @@ import threading
 
 import pytest
 
-from tidemill.runtime.protocol.errors import Refused
-from tidemill.runtime.serve.version.threads import Aside
+from tidemill.runtime.protocol.errors import HTTPError
+from tidemill.runtime.serve.version.threads import BoundedExecutor
 
 
 async def test_what_comes_when_enough_waits_is_refused_at_once_and_the_rest_is_answered() -> None:
-    aside = Aside("predict", threads=1, most_waiting=3, seconds=30.0)
+    aside = BoundedExecutor("predict", threads=1, most_waiting=3, seconds=30.0)
     gate = threading.Event()
     waiting = [asyncio.create_task(aside.ask(gate.wait)) for _ in range(3)]
     await asyncio.sleep(0)
 
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(HTTPError) as refusal:
         await aside.ask(gate.wait)
 
     gate.set()
@@ -27,10 +27,10 @@ async def test_what_comes_when_enough_waits_is_refused_at_once_and_the_rest_is_a
 
 
 async def test_what_takes_too_long_is_given_up() -> None:
-    aside = Aside("predict", threads=1, most_waiting=3, seconds=0.05)
+    aside = BoundedExecutor("predict", threads=1, most_waiting=3, seconds=0.05)
     gate = threading.Event()
 
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(HTTPError) as refusal:
         await aside.ask(gate.wait, 30.0)
 
     gate.set()
