@@ -15,8 +15,8 @@ from pathlib import Path
 import yaml
 
 from chaos import oracles
+from chaos.conflicting_manager import ConflictingManager
 from chaos.kubelet import Kubelet, Script
-from chaos.meddler import ConflictingManager
 from chaos.mirror import Mirror
 from chaos.oracles import Ending
 from chaos.outage import Outages

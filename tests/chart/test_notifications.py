@@ -8,8 +8,8 @@ import pytest
 
 from chart.conftest import Manifest, Render
 from stories import script
+from stories.fake_cluster import FakeCluster
 from stories.openings import in_service
-from stories.theatre import FakeCluster
 from tidemill import app
 from tidemill.children import names
 from tidemill.cli import main

@@ -9,7 +9,7 @@ from rich.table import Table
 from cluster import clients
 from demo.stage import Played
 from demo.story import NAME, Story
-from support.porter import key_of
+from support.store_client import key_of
 
 
 class Unsettled(RuntimeError):

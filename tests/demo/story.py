@@ -9,7 +9,7 @@ from cluster import Cluster
 from demo.narrator import Narrator
 from support.api import Api, Manifest
 from support.installation import Images
-from support.porter import StoreClient
+from support.store_client import StoreClient
 from support.waiting import TooLate
 from tidemill.api import KINDS, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from traffic.remote import Counters, Measured, Traffic

@@ -5,7 +5,7 @@ from demo.stage import Stage
 from demo.story import NAME, Story
 from support import biopsies
 from support.kubectl import apply
-from support.porter import StoreClient
+from support.store_client import StoreClient
 from traffic.client import Course
 from traffic.remote import Orders, Traffic
 from traffic.rows import Weather

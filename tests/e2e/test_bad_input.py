@@ -16,7 +16,7 @@ from support.api import Manifest
 from support.biopsies import SAMPLES
 from support.grounds import BAD, UNSTORED, Grounds
 from support.kubectl import apply, apply_manifests, kubectl
-from support.porter import StoreClient
+from support.store_client import StoreClient
 from support.waiting import until
 from tidemill.api import KINDS, AnyResource, Dataset, TrainingJob
 from tidemill.api.conditions import Condition, Reason

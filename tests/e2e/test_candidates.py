@@ -8,8 +8,8 @@ from support import biopsies, untouched
 from support.biopsies import SAMPLES
 from support.grounds import CANDIDATES, REAPER, Grounds
 from support.kubectl import apply
-from support.porter import StoreClient, key_of
 from support.reaper import Reaper
+from support.store_client import StoreClient, key_of
 from support.waiting import until
 from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.conditions import Reason

@@ -7,7 +7,7 @@ from support import tables, untouched
 from support.biopsies import SAMPLES as FOLDER
 from support.grounds import SAMPLES, Grounds
 from support.kubectl import apply, kubectl
-from support.porter import StoreClient
+from support.store_client import StoreClient
 from support.waiting import until
 from tidemill.api import KINDS, InferenceService, ModelVersion
 from tidemill.api.conditions import Reason

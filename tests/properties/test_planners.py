@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stories.fake_cluster import INSTALLATION, OURS, FakeCluster
 from stories.test_stories import STORIES
-from stories.theatre import INSTALLATION, OURS, FakeCluster
 from tidemill import plan
 from tidemill.children import names
 from tidemill.plan import Key, Manifest, Plan, World

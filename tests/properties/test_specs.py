@@ -20,7 +20,7 @@ from fuzz import mutations, poison, schemas, specimens
 from fuzz.poison import without_nulls
 from fuzz.verdicts import verdict
 from stories import script
-from stories.theatre import INSTALLATION, OURS, FakeCluster
+from stories.fake_cluster import INSTALLATION, OURS, FakeCluster
 from tidemill import plan
 from tidemill.api.conditions import Reason
 from tidemill.api.crds import NAME_LIMIT

@@ -11,8 +11,8 @@ from support import biopsies
 from support.api import Manifest
 from support.grounds import REAPER, Grounds
 from support.kubectl import apply_manifests
-from support.porter import StoreClient
 from support.reaper import Reaper
+from support.store_client import StoreClient
 from support.waiting import until
 from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.inferenceservice import Outcome

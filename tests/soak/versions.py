@@ -11,7 +11,7 @@ import numpy as np
 
 from support import biopsies
 from support.api import Api
-from support.porter import StoreClient, key_of
+from support.store_client import StoreClient, key_of
 from tidemill.api import API_VERSION, ModelVersion
 from tidemill.runtime.ingest import bundled
 from tidemill.runtime.model.artifact import write_estimator

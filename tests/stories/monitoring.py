@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stories import script
+from stories.fake_cluster import FakeCluster
 from stories.openings import annotated, in_service, newest, policy
-from stories.theatre import FakeCluster
 
 
 def the_tide_comes_and_is_answered(theatre: FakeCluster) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stories import script
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 
 
 def in_service(theatre: FakeCluster) -> None:

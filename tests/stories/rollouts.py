@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stories import script
+from stories.fake_cluster import FakeCluster
 from stories.openings import annotated, in_service, newest, second_version
-from stories.theatre import FakeCluster
 
 
 def canary_promoted(theatre: FakeCluster) -> None:

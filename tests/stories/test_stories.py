@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stories import monitoring, rollouts, training
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 
 GOLDEN = Path(__file__).parent / "golden"
 Story = Callable[[FakeCluster], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stories import script
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 
 
 def first_training(theatre: FakeCluster) -> None:

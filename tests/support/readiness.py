@@ -12,8 +12,8 @@ import yaml
 from lupa.lua51 import LuaRuntime
 
 from stories import script
+from stories.fake_cluster import OURS, FakeCluster
 from stories.test_stories import STORIES
-from stories.theatre import OURS, FakeCluster
 from tidemill.plan import Key, Manifest
 
 GITOPS = Path(__file__).parents[2] / "manifests" / "gitops"

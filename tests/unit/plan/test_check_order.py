@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from stories import script
+from stories.fake_cluster import FakeCluster
 from stories.openings import in_service
-from stories.theatre import FakeCluster
 from tidemill.children import names
 
 UNSAID: dict[str, Any] = {"minimumSamples": 100, "minimumLabels": 50}

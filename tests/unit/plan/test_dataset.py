@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stories import script
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 from tidemill.api.conditions import Reason
 from tidemill.children import names
 from tidemill.contract.reports import Failure, RunReport

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stories import script
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 from tidemill.api.crds import NAME_LIMIT
 from tidemill.children import names
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stories import script
-from stories.theatre import START, FakeCluster
+from stories.fake_cluster import START, FakeCluster
 
 MANUAL = {"policy": "Manual", "requiredApprovals": 1}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from stories import script
+from stories.fake_cluster import FakeCluster
 from stories.openings import in_service
-from stories.theatre import FakeCluster
 
 ELSEWHERE = {"target": {"inferenceService": "nowhere"}}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 from stories.training import first_training
 from tidemill.plan.world import Key
 

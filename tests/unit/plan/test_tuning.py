@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from stories import script
+from stories.fake_cluster import FakeCluster
 from stories.monitoring import retuned_and_then_kept
-from stories.theatre import FakeCluster
 from tidemill.api.tuning import Tuning
 from tidemill.contract.orders import TrainOrder
 from tidemill.contract.reports import RunReport

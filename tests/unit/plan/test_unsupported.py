@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stories import script
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 from tidemill.plan.lookup import KIND_TYPES
 from tidemill.plan.unsupported import LIMITS, Limit
 

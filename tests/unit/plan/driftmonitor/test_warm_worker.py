@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 
 from stories import script
+from stories.fake_cluster import INSTALLATION, OURS, FakeCluster
 from stories.openings import in_service, newest
-from stories.theatre import INSTALLATION, OURS, FakeCluster
 from support import monitors as make
 from support.monitors import NOW, ago
 from tidemill import plan

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from stories import script
-from stories.theatre import FakeCluster
+from stories.fake_cluster import FakeCluster
 
 ROOMY = {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}}
 

@@ -8,7 +8,7 @@ from support.api import Api
 from support.guest import FOLDER, Guest, Recipe
 
 PORT = 9100
-PROGRAM = Path(__file__).parent / "inside" / "porter.py"
+PROGRAM = Path(__file__).parent / "inside" / "store_client.py"
 
 
 class StoreClient:
@@ -19,8 +19,8 @@ class StoreClient:
 
     @classmethod
     def start(cls, api: Api, namespace: str, workload_image: str) -> "StoreClient":
-        files = {"porter": {"porter.py": PROGRAM.read_text()}}
-        command = ("python", f"{FOLDER}/porter/porter.py")
+        files = {"store-client": {"store_client.py": PROGRAM.read_text()}}
+        command = ("python", f"{FOLDER}/store-client/store_client.py")
         return cls(Guest.start(api, namespace, Recipe("porter", workload_image, command, files, PORT, store=True)))
 
     def put(self, key: str, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaos.meddler import owned, pointers
+from chaos.conflicting_manager import owned, pointers
 
 PORT = 'k:{"port":8080,"protocol":"TCP"}'
 SERVICE: dict[str, Any] = {
