@@ -25,7 +25,7 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
     results = gates.judge(version.spec.gates, version.spec.evaluation)
     served_by = _served_by(version, world)
     quarantine = quarantine_of(version)
-    said = unsupported.instead(unsupported.refusal(version), _said(version, gates.passed(results), quarantine))
+    said = unsupported.with_refusal(unsupported.refusal(version), _said(version, gates.passed(results), quarantine))
     status = ModelVersionStatus(
         observed_generation=version.metadata.generation,
         conditions=settle(version.status.conditions, said, generation=version.metadata.generation, now=now),

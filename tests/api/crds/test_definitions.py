@@ -10,7 +10,7 @@ import pytest
 from api.crds.server import BY_KIND, OPERATOR, Manifest, Server, address, full, least
 from tidemill.api import API_VERSION
 from tidemill.api.crds import crds, model_of
-from tidemill.plan.unsupported import LIMITS
+from tidemill.api.unsupported import LIMITS
 
 KINDS = pytest.mark.parametrize("kind", BY_KIND)
 SCHEMAS: dict[str, Manifest] = {

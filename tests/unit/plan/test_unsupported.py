@@ -9,8 +9,8 @@ import pytest
 
 from stories import script
 from stories.fake_cluster import FakeCluster
+from tidemill.api.unsupported import LIMITS, Limit
 from tidemill.plan.lookup import KIND_TYPES
-from tidemill.plan.unsupported import LIMITS, Limit
 
 ROWS = [(kind, limit) for kind, limits in LIMITS.items() for limit in limits]
 OBJECTS = {
@@ -80,7 +80,7 @@ def test_a_field_that_is_not_acted_on_yet_stalls_the_object_until_it_is_taken_ou
 
 
 @pytest.mark.parametrize("kind", LIMITS)
-def test_every_planner_asks_first_whether_it_does_what_is_asked(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_planner_asks_first_whether_it_does_what_is_set(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LIMITS, kind, (MADE_UP,))
 
     assert_stalls_and_recovers(kind, MADE_UP)
@@ -164,7 +164,7 @@ def test_a_row_names_a_field_and_its_example_asks_for_it() -> None:
         parsed = KIND_TYPES[kind].model_validate(asked)
 
         assert limit.path.startswith("spec.")
-        assert limit.is_asked(parsed.spec)
+        assert limit.is_set(parsed.spec)
         assert limit.example, f"{kind} {limit.path} has an example"
 
 

@@ -31,7 +31,7 @@ def report(
     candidate = _serving(seen, seen.candidate, weight) if course.rollout and not course.retire_candidate else None
     history = (course.ended, *service.status.history)[:20] if course.ended else service.status.history
     generation = service.metadata.generation
-    said = unsupported.instead(refused, _said(service, seen, choice, course, stable, history))
+    said = unsupported.with_refusal(refused, _said(service, seen, choice, course, stable, history))
     if unscaled:
         said.append(false("Autoscaled", Reason.DEPENDENCY_NOT_READY, unscaled))
     return InferenceServiceStatus(
