@@ -8,31 +8,41 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.model.answer import Answer, Matrix
+from tidemill.runtime.model.answer import Answer, Ask, Matrix
 from tidemill.runtime.model.signature import Signature
-
-Ask = Callable[[Matrix], Answer]
 
 SLIMMED: Final = range(1 << 20, 64 << 20)
 """Sizes of files for which less memory is worth a tenth of a second; larger ones would need as much disk again."""
 
 
-def compiled(file: Path, signature: Signature) -> Ask:
-    """What asks the ONNX model in `file`; raises ArtifactCorrupt where it cannot be run here."""
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """An ONNX model that answers rows."""
+
+    ask: Ask
+    largest: float
+    """The largest number that its input can hold: values beyond it would become infinite."""
+
+    def __call__(self, matrix: Matrix) -> Answer:
+        return self.ask(matrix)
+
+
+def compiled(file: Path, signature: Signature) -> CompiledModel:
+    """Return the ONNX model in `file`; raises ArtifactCorrupt where it cannot be run here."""
     try:
         session = _slim(file) if file.stat().st_size in SLIMMED else _session(file)
     except Exception as error:  # onnxruntime raises classes of its own, without a common base but this
         raise ArtifactCorrupt(f"{file.name} is no ONNX model that can be run here: {error}; train it again") from error
     many = _many(session, signature)
     one = _one(session, signature, many)
-    return many if one is None else one
+    return CompiledModel(many if one is None else one, float(np.finfo(_kind(session)).max))
 
 
 def _session(file: Path, **more: Any) -> Any:

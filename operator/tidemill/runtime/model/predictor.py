@@ -10,8 +10,9 @@ With `model.onnx` in the folder this needs numpy, orjson and onnxruntime; scikit
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,14 +21,36 @@ import numpy as np
 import orjson
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.model.answer import Answer, Matrix, Unanswerable, surely_finite
+from tidemill.runtime.model.answer import (
+    REFUSALS,
+    Answer,
+    Ask,
+    Matrix,
+    RowRefused,
+    Unanswerable,
+    finite_rows,
+    refusals,
+    sum_of_squares,
+    surely_finite,
+)
 from tidemill.runtime.model.onnx import compiled
 from tidemill.runtime.model.signature import Signature
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
 
-__all__ = ["Answer", "Golden", "Matrix", "Predictor", "Unanswerable", "answers_alike", "compiled", "difference", "load"]
+__all__ = [
+    "Answer",
+    "Golden",
+    "Matrix",
+    "Predictor",
+    "RowRefused",
+    "Unanswerable",
+    "answers_alike",
+    "compiled",
+    "difference",
+    "load",
+]
 
 MODEL_FILE: Final = "model.skops"
 COMPILED_FILE: Final = "model.onnx"
@@ -76,8 +99,9 @@ class Predictor:
     """One model version, ready to answer."""
 
     def __init__(
-        self, signature: Signature, ask: Callable[[Matrix], Answer], *, compiled: bool, note: str = ""
+        self, signature: Signature, ask: Ask, *, compiled: bool, note: str = "", largest: float = sys.float_info.max
     ) -> None:
+        """`largest` is the largest number that the form which answers can hold."""
         self.signature = signature
         self.compiled = compiled
         """Whether ONNX Runtime answers."""
@@ -90,20 +114,56 @@ class Predictor:
         self._ask = ask
         self._width = len(signature.features)
         self._takes_missing = signature.takes_missing
+        self._largest = largest
+        self._safe_squares = math.nextafter(largest * largest, 0)
+        """Where the squares of all values add up to no more than this, none of them is missing, infinite or too large."""
 
     def predict(self, matrix: Matrix, *, whole: bool = False) -> Answer:
-        """The answers to `matrix`, floats [rows, features] in the order of `signature.features`; `whole` where no value is missing.
+        """Return the answers to `matrix`, floats [rows, features] in the order of `signature.features`, all of them finite.
 
-        Raises Unanswerable where the shape is wrong or a value is missing that the model cannot do without.
+        Raises Unanswerable for a wrong shape, and RowRefused for the first row that has no answer: a value is missing that
+        the model cannot do without, or is larger than the model can hold; the estimator refuses the row; or the answer
+        is not finite.
         """
         if matrix.ndim != 2 or matrix.shape[1] != self._width:
             raise Unanswerable(f"the model takes rows of {self._width} features, not an array of shape {matrix.shape}")
-        if not (whole or self._takes_missing) and not surely_finite(matrix) and np.isnan(matrix).any():
-            column = int(np.isnan(matrix).any(axis=0).argmax())
-            raise Unanswerable(
-                f"feature {self.signature.features[column].name!r} is missing, and this model cannot answer without it"
+        if not sum_of_squares(matrix) <= self._safe_squares:
+            self._check_values(matrix)
+        try:
+            answer = self._ask(matrix)
+        except REFUSALS:
+            refused = None if self.compiled else next(refusals(self._ask, matrix), None)
+            if refused is None:
+                raise
+            raise RowRefused(refused[0], f"the model refuses this row: {refused[1]}") from None
+        if not surely_finite(answer.numbers):
+            self._check_answer(answer)
+        return answer
+
+    def _check_values(self, matrix: Matrix) -> None:
+        """Raise RowRefused for the first row with a value that the model does not take."""
+        wrong = ~(np.abs(matrix) <= self._largest)
+        if self._takes_missing:
+            wrong &= ~np.isnan(matrix)
+        if not wrong.any():
+            return
+        row, column = divmod(int(wrong.argmax()), self._width)
+        name, value = self.signature.features[column].name, float(matrix[row, column])
+        if math.isnan(value):
+            raise RowRefused(row, f"feature {name!r} is missing, and this model cannot answer without it")
+        raise RowRefused(
+            row,
+            f"feature {name!r} is {value:g}; the model takes numbers between {-self._largest:g} and {self._largest:g}",
+        )
+
+    def _check_answer(self, answer: Answer) -> None:
+        """Raise RowRefused for the first row whose answer is not finite."""
+        finite = finite_rows(answer)
+        if not finite.all():
+            raise RowRefused(
+                int(finite.argmin()),
+                "the model's answer is not a finite number; send values like those it was trained on",
             )
-        return self._ask(matrix)
 
     def labels(self, answer: Answer) -> list[Scalar]:
         """The answer in the user's own words: labels for classification, numbers for regression."""
@@ -123,7 +183,8 @@ def load(folder: Path) -> Predictor:
     signature, golden = _read(folder)
     note = ""
     if (folder / COMPILED_FILE).exists():
-        predictor = Predictor(signature, compiled(folder / COMPILED_FILE, signature), compiled=True)
+        model = compiled(folder / COMPILED_FILE, signature)
+        predictor = Predictor(signature, model.ask, compiled=True, largest=model.largest)
         note = difference(golden.answer, predictor.predict(golden.matrix)) or difference(
             golden.answer, _one_by_one(predictor, golden.matrix)
         )
@@ -143,7 +204,7 @@ def load(folder: Path) -> Predictor:
     return _with_typical(predictor, folder)
 
 
-def _one_thread(file: Path, signature: Signature) -> Callable[[Matrix], Answer]:
+def _one_thread(file: Path, signature: Signature) -> Ask:
     """What asks the estimator in a file, with one thread for each request: as with ONNX Runtime, a few rows are no work to share out.
 
     This holds for the process from here on: libraries that come with the estimator read the environment, which counts for
@@ -202,17 +263,19 @@ def _read(folder: Path) -> tuple[Signature, Golden]:
         raise ArtifactCorrupt(f"the model in {folder} cannot be read: {error}; train it again") from error
 
 
-def estimated(estimator: Any, signature: Signature) -> Callable[[Matrix], Answer]:
+def estimated(estimator: Any, signature: Signature) -> Ask:
     """What asks a fitted scikit-learn estimator, which predicts indices into `signature.classes`, or numbers."""
-    if signature.task == "Regression":
-        return lambda matrix: Answer(np.ascontiguousarray(estimator.predict(matrix), np.float64).reshape(-1))
-    if not signature.gives_probabilities:
-        return lambda matrix: Answer(np.ascontiguousarray(estimator.predict(matrix), np.int64))
+    gives_probabilities = signature.task == "Classification" and signature.gives_probabilities
+    kind = np.float64 if signature.task == "Regression" else np.int64
 
     def ask(matrix: Matrix) -> Answer:
-        probabilities = np.ascontiguousarray(estimator.predict_proba(matrix), np.float64)
-        # `predict` is not always the most probable class (SVC), and asking twice is the price of saying what it says.
-        return Answer(np.ascontiguousarray(estimator.predict(matrix), np.int64), probabilities)
+        # Numbers that leave their range are seen in the answer, or refused by the estimator; numpy need not warn of them.
+        with np.errstate(all="ignore"):
+            probabilities = (
+                np.ascontiguousarray(estimator.predict_proba(matrix), np.float64) if gives_probabilities else None
+            )
+            # `predict` is not always the most probable class (SVC), and asking twice is the price of saying what it says.
+            return Answer(np.ascontiguousarray(estimator.predict(matrix), kind).reshape(-1), probabilities)
 
     return ask
 

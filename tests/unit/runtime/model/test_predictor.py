@@ -16,7 +16,8 @@ from support import revisions
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.model import predictor
 from tidemill.runtime.model.artifact import estimator_of
-from tidemill.runtime.model.predictor import Answer, Unanswerable, difference
+from tidemill.runtime.model.predictor import Answer, Predictor, RowRefused, Unanswerable, difference
+from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.store.objects import ObjectStore
 
 
@@ -84,7 +85,7 @@ def test_a_compiled_form_that_answers_otherwise_gives_way_to_the_estimator(folde
 THREADS = """
 import json, sys
 from pathlib import Path
-from tidemill.runtime import predictor
+from tidemill.runtime.model import predictor
 assert not predictor.load(Path(sys.argv[1])).compiled
 from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import threadpool_info
@@ -160,9 +161,73 @@ def test_a_model_that_takes_no_gaps_names_the_feature_that_has_one(tmp_path: Pat
         model.predict(np.array([[5.1, 3.5, np.nan, 0.2]]))
 
 
+FLOWER = [5.1, 3.5, 1.4, 0.2]
+TOO_LARGE = r"rows\[2\]: feature 'petal_length_cm' is -?1e\+39; the model takes numbers between -3.40282e\+38 and"
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39])
+def test_a_value_beyond_single_precision_is_refused_with_its_row(value: float, folder: Path) -> None:
+    rows = np.array([FLOWER, FLOWER, [5.1, 3.5, value, 0.2], FLOWER])
+
+    with pytest.raises(RowRefused, match=TOO_LARGE) as refused:
+        predictor.load(folder).predict(rows)
+    assert 2 == refused.value.row
+
+
+def test_rows_that_the_estimator_refuses_are_found_among_many(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    model = predictor.load(folder)
+    rows = np.tile(FLOWER, (1000, 1))
+    rows[[617, 900], 1] = 1e39
+
+    with pytest.raises(RowRefused, match="too large for dtype") as refused:
+        model.predict(rows)
+    assert 617 == refused.value.row
+    assert 617 == len(model.predict(rows[:617]).values)
+
+
+NUMBER = Signature(task="Regression", features=(Feature("x", "Numerical"),), target="y")
+
+
+def test_an_answer_that_is_not_finite_is_refused_with_its_row() -> None:
+    def ask(matrix: np.ndarray) -> Answer:
+        with np.errstate(over="ignore"):
+            return Answer(np.exp(matrix[:, 0]))
+
+    model = Predictor(NUMBER, ask, compiled=False)
+
+    assert [1.0, np.exp(700.0)] == model.predict(np.array([[0.0], [700.0]])).values.tolist()
+    with pytest.raises(RowRefused, match="the model's answer is not a finite number") as refused:
+        model.predict(np.array([[0.0], [1.0], [800.0], [801.0]]))
+    assert 2 == refused.value.row
+
+
+def test_large_finite_values_are_no_reason_to_refuse() -> None:
+    model = Predictor(NUMBER, lambda matrix: Answer(matrix[:, 0]), compiled=False)
+
+    assert [1.7e308, -1e200, 1e39] == model.predict(np.array([[1.7e308], [-1e200], [1e39]])).values.tolist()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinity_is_refused_in_any_form(value: float) -> None:
+    with pytest.raises(RowRefused, match=r"feature 'x' is -?inf"):
+        Predictor(NUMBER, lambda matrix: Answer(np.zeros(len(matrix))), compiled=False).predict(np.array([[value]]))
+
+
+def test_a_fault_of_the_model_is_not_blamed_on_a_row() -> None:
+    def ask(matrix: np.ndarray) -> Answer:
+        if len(matrix) > 1:
+            raise ValueError("cannot answer rows together")
+        return Answer(np.zeros(len(matrix)))
+
+    with pytest.raises(ValueError, match="cannot answer rows together") as raised:
+        Predictor(NUMBER, ask, compiled=False).predict(np.zeros((4, 1)))
+    assert not isinstance(raised.value, Unanswerable)
+
+
 def test_a_compiled_model_needs_neither_scikit_learn_nor_scipy_nor_pandas(folder: Path) -> None:
     script = (
-        "import sys, numpy; from pathlib import Path; from tidemill.runtime import predictor\n"
+        "import sys, numpy; from pathlib import Path; from tidemill.runtime.model import predictor\n"
         f"model = predictor.load(Path({str(folder)!r}))\n"
         "model.predict(numpy.zeros((1, 4)))\n"
         "print(model.compiled, sorted({'sklearn', 'scipy', 'pandas', 'pyarrow', 'skops', 'onnx', 'joblib'} & set(sys.modules)))"
