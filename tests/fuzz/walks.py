@@ -129,7 +129,8 @@ def portrait(laboratory: Laboratory, of: Key) -> list[str]:
         return ["gone"]
     uid, told = manifest["metadata"]["uid"], [manifest]
     attempt = (manifest.get("status") or {}).get("attempt") or {}
-    run = names.run(of.name, attempt["order"], attempt["number"]) if attempt else ""
+    task = {"Dataset": "Ingest", "TrainingJob": "Train"}.get(of.kind, "Check")
+    run = names.run(of.name, task, attempt["order"], attempt["number"]) if attempt else ""
     for one in laboratory.mirror.all(of.namespace):
         labels = one["metadata"].get("labels") or {}
         made_by_run = one["kind"] == "ModelVersion" and labels.get(names.TRAINING_JOB) == of.name

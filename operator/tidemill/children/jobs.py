@@ -37,7 +37,7 @@ def run(
     queue: dict[str, str] = {
         str(label): owner.metadata.labels[label] for label in names.QUEUE_LABELS if label in owner.metadata.labels
     }
-    metadata = names.owned_by(owner, names.run(owner.name, digest, attempt), component, queue)
+    metadata = names.owned_by(owner, names.run(owner.name, order.task, digest, attempt), component, queue)
     template_labels = names.labels(owner, component) | {names.ATTEMPT: str(attempt)}
     container = {
         "name": WORKLOAD,

@@ -70,10 +70,23 @@ def child(owner: str, *parts: str, limit: int = LIMIT) -> str:
     return f"{owner[:keep].rstrip('-')}-{short(owner)}{tail}"
 
 
-def run(owner: str, order_digest: str, attempt: int) -> str:
-    """The Job that carries out an order for the n-th time.
+def run(owner: str, task: str, order_digest: str, attempt: int) -> str:
+    """Return the name of the Job that carries out an order for the n-th time; its pods show which task they do.
 
-    >>> run("iris", "0a1b2c3d4e5f", 2)
+    >>> run("iris", "Train", "0a1b2c3d4e5f", 2)
+    'iris-train-0a1b2c3d-2'
+    >>> len(run("i" * 63, "Ingest", "0a1b2c3d4e5f", 12))
+    63
+    """
+    return child(owner, task.lower(), order_digest[:8], str(attempt))
+
+
+def run_before_tasks(owner: str, order_digest: str, attempt: int) -> str:
+    """Return the name that earlier releases gave to the same Job, without the task.
+
+    An upgrade finds a Job that is under way by this name and carries it on, so that no order is carried out twice.
+
+    >>> run_before_tasks("iris", "0a1b2c3d4e5f", 2)
     'iris-0a1b2c3d-2'
     """
     return child(owner, order_digest[:8], str(attempt))

@@ -44,7 +44,7 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     digest = digest_of(order.model_copy(update={"previous": ""}))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
     terms = jobs.terms(dataset.spec.resources, DEADLINE, TTL)
-    progress = advance(dataset, digest, status.attempt, world, now, at=at, terms=terms)
+    progress = advance(dataset, order.task, digest, status.attempt, world, now, at=at, terms=terms)
     if progress.order_job and dataset.spec.source.predictions is not None:
         found = answered.order(dataset.namespace, dataset.spec.source.predictions, world, now)
         if isinstance(found, str):
@@ -72,7 +72,7 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     return Plan(
         _settled(dataset, status, said, now),
         ensure=(job,) if progress.order_job else (),
-        retire=outdated(job, progress, world),
+        retire=outdated(job, progress),
         notices=notices,
         wake=min(wakes, default=None),
     )

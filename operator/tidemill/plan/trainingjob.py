@@ -46,7 +46,7 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     if status.dataset is None:
         return _pin(job, status, world, now)
     order = _order(job, status)
-    progress = advance(job, digest_of(order), status.attempt, world, now, limit=job.spec.backoff_limit + 1)
+    progress = advance(job, order.task, digest_of(order), status.attempt, world, now, limit=job.spec.backoff_limit + 1)
     status = status.model_copy(
         update={"attempt": progress.attempt, "started_at": status.started_at or now.replace(microsecond=0)}
     )
@@ -72,7 +72,7 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     return Plan(
         _settled(job, status, _said(job, progress), now),
         ensure=(run,) if progress.order_job else (),
-        retire=outdated(run, progress, world),
+        retire=outdated(run, progress),
         notices=notices,
         wake=progress.wake,
     )

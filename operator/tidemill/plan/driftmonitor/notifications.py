@@ -160,7 +160,9 @@ def _carry_on(
         report_uri=delivery.report_uri,
         allow_private=installation.allow_private_webhooks,
     )
-    progress = advance(monitor, digest_of(order), delivery.attempt, world, now, at=delivery.at, limit=MAX_ATTEMPTS)
+    progress = advance(
+        monitor, order.task, digest_of(order), delivery.attempt, world, now, at=delivery.at, limit=MAX_ATTEMPTS
+    )
     delivery = delivery.model_copy(update={"attempt": progress.attempt, "attempts": progress.attempt.number})
     if progress.order_job:
         secret = notification.webhook.secret_ref

@@ -62,7 +62,7 @@ def questions(monitor: DriftMonitor, world: World) -> Question | None:
     if status.reference is None or status.attempt is None:
         return None
     order = _order(monitor, status.reference.since, pinned, revision, attempt.at)
-    run = names.run(monitor.name, digest_of(order), attempt.number)
+    run = names.run(monitor.name, order.task, digest_of(order), attempt.number)
     asked = warm_worker.request(monitor, run, jobs.spell(order), world)
     return Question(checks=(asked,)) if asked else None
 
@@ -220,12 +220,12 @@ def _check(
     order = _order(monitor, status.reference.since, version, revision, end)
     # A change of the checks is another order, so that an edit is answered with the window at hand.
     digest = digest_of(order)
-    progress = advance(monitor, digest, status.attempt, world, now, at=end, limit=MAX_ATTEMPTS)
+    progress = advance(monitor, order.task, digest, status.attempt, world, now, at=end, limit=MAX_ATTEMPTS)
     notices: tuple[Notice, ...] = ()
     if not worker.is_needed(monitor):
         status = status.model_copy(update={"worker": None})
     elif progress.order_job:
-        run = names.run(monitor.name, digest, progress.attempt.number)
+        run = names.run(monitor.name, order.task, digest, progress.attempt.number)
         asked = warm_worker.carry_on(monitor, run, world, answers, now)
         status, notices = status.model_copy(update={"worker": asked.status}), asked.notices
         if asked.report is not None:
@@ -244,7 +244,7 @@ def _check(
         ttl=min(int(max(600.0, 4 * due.period)), 3600),
     )
     if progress.order_job:
-        return Checking(status, progress, ensure=(job,), retire=outdated(job, progress, world), notices=notices)
+        return Checking(status, progress, ensure=(job,), retire=outdated(job, progress), notices=notices)
     if progress.just_ended and progress.report and progress.report.checked:
         on_demand = windows.is_on_demand(monitor, end, now)
         status, notices = verdicts.record(status, order, version, progress.report.checked, on_demand=on_demand)
@@ -252,7 +252,7 @@ def _check(
     if progress.just_ended and progress.failure:
         notice = Notice(str(progress.failure.reason), progress.failure.message, "Warning")
         return Checking(status, progress, notices=(notice,))
-    return Checking(status, progress, retire=outdated(job, progress, world))
+    return Checking(status, progress, retire=outdated(job, progress))
 
 
 def _order(

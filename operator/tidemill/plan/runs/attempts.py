@@ -1,7 +1,8 @@
-"""Carrying out an order: one Job for each attempt, a pause before the next one, an end where trying again cannot help.
+"""Carry out an order: one Job for each attempt, a pause before the next one, an end where a retry cannot help.
 
-An attempt is known by its number and by the digest of its order. Both are in the Job's name, so that deciding twice does
-once, and both are in the status, so that the outcome outlives the Job.
+An attempt is identified by its number and by the digest of its order. Both are in the Job's name, so that deciding twice
+creates one Job, and both are in the status, so that the outcome outlives the Job. A Job that an earlier release created
+under another name is found and carried on.
 """
 
 from __future__ import annotations
@@ -28,15 +29,17 @@ PATIENT = frozenset({Reason.STORE_CREDENTIALS_MISSING, Reason.STORE_UNREACHABLE,
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an order stands after a look at the world."""
+    """The state of an order after one visit."""
 
     attempt: Attempt
     run: JobState
     order_job: bool = False
-    """Whether the attempt's Job is to be made."""
+    """Whether the attempt's Job must be created."""
     wake: float | None = None
     just_ended: bool = False
-    """Whether this look is the first to see the attempt's end."""
+    """Whether this visit is the first to see the attempt's end."""
+    job: Manifest | None = None
+    """The attempt's Job, where it exists."""
 
     @property
     def report(self) -> RunReport | None:
@@ -47,33 +50,34 @@ class Progress:
         return self.run.failure
 
 
-def outdated(job: Manifest, progress: Progress, world: World) -> tuple[Retirement, ...]:
-    """The Job at hand, to be replaced by `job`, where it still waits to start on terms that are no longer those of the spec.
+def outdated(job: Manifest, progress: Progress) -> tuple[Retirement, ...]:
+    """Return the existing Job, to be replaced by `job`, if it has not started and the spec has other terms by now.
 
-    Without this, one that no node has room for would wait for ever, however the spec is mended.
+    Without this, a Job that no node has room for would wait forever, even after the spec is corrected.
     """
-    key = key_of(job)
-    found = world.get(*key)
-    if found is None or progress.run.phase != "Waiting" or is_being_deleted(found):
+    existing = progress.job
+    if existing is None or progress.run.phase != "Waiting" or is_being_deleted(existing):
         return ()
-    given = annotation(found, names.TERMS)
-    if not given or given == annotation(job, names.TERMS):
+    terms = annotation(existing, names.TERMS)
+    if not terms or terms == annotation(job, names.TERMS):
         return ()
-    return (Retirement(key, found["metadata"]["uid"], "it has not started, and the spec now asks for other resources"),)
+    reason = "the Job has not started, and the spec now asks for other resources"
+    return (Retirement(key_of(existing), existing["metadata"]["uid"], reason),)
 
 
 def pause(number: int) -> float:
-    """Seconds to wait after the n-th failure.
+    """Return the seconds to wait after the n-th failure.
 
     >>> [pause(number) for number in (1, 2, 3, 10)]
     [5.0, 10.0, 20.0, 300.0]
     """
-    # Anybody who may write the status may have written a number whose power no float can hold.
+    # A user with write access to the status may have set a number whose power no float can hold.
     return min(MIN_BACKOFF_SECONDS * 2.0 ** min(number - 1, 30), MAX_BACKOFF_SECONDS)
 
 
 def advance(
     owner: AnyResource,
+    task: str,
     digest: str,
     recorded: Attempt | None,
     world: World,
@@ -83,16 +87,16 @@ def advance(
     limit: int | None = None,
     terms: str = "",
 ) -> Progress:
-    """Where the order with this digest stands: `limit` is how often it is tried, for ever where None.
+    """Return the state of the order with this digest; it is tried `limit` times, without end where that is None.
 
-    On other `terms` than those it failed on, what could not be repeated is tried once more.
+    A run that failed for good is retried once if it now has other `terms`.
     """
     if recorded is None or recorded.order != digest:
         recorded = Attempt(order=digest, number=1, outcome="Running", at=at, terms=terms)
     if recorded.outcome == "Succeeded":
         return Progress(recorded, JobState("Succeeded"))
     if recorded.outcome == "Failed":
-        # Anybody who may write the status may have written another word.
+        # A user with write access to the status may have set another reason.
         reason = Reason(recorded.reason) if recorded.reason in set(Reason) else Reason.INTERNAL_ERROR
         failure = Failure(reason=reason, message=recorded.message, retryable=recorded.retryable)
         due = (recorded.finished_at or now) + timedelta(seconds=pause(recorded.number))
@@ -102,26 +106,33 @@ def advance(
         if not on_other_terms and now < due:
             return Progress(recorded, JobState("Failed", failure=failure), wake=(due - now).total_seconds())
         recorded = Attempt(order=digest, number=recorded.number + 1, outcome="Running", at=recorded.at, terms=terms)
-    job = world.get("Job", owner.namespace, names.run(owner.name, digest, recorded.number))
-    if job is not None and not is_ours(job, owner.metadata.uid):
-        job = None
+    job = _job(owner, task, digest, recorded.number, world)
     pods = world.owned("Pod", job["metadata"]["uid"]) if job else []
     run = diagnose(job, pods, now)
-    given = annotation(job, names.TERMS) if job else terms
-    if recorded.terms != given:
+    job_terms = annotation(job, names.TERMS) if job else terms
+    if recorded.terms != job_terms:
         # A run ends on the terms on which it began, whatever the spec has said since.
-        recorded = recorded.model_copy(update={"terms": given})
+        recorded = recorded.model_copy(update={"terms": job_terms})
     if run.phase == "Absent":
         return Progress(recorded, run, order_job=True)
     if not run.over:
-        # A pod that is looked for is given up by the clock, not by an event.
+        # A pod that is not seen is given up by the clock, not by an event.
         completed = get_path(job or {}, "status", "completionTime")
-        return Progress(recorded, run, wake=POD_MISSING_SECONDS if completed and not pods else None)
+        return Progress(recorded, run, wake=POD_MISSING_SECONDS if completed and not pods else None, job=job)
     return ended(recorded, run, now, limit=limit)
 
 
+def _job(owner: AnyResource, task: str, digest: str, number: int, world: World) -> Manifest | None:
+    """Return the Job of an attempt, by its name or by the name that an earlier release gave it."""
+    for name in (names.run(owner.name, task, digest, number), names.run_before_tasks(owner.name, digest, number)):
+        job = world.get("Job", owner.namespace, name)
+        if job is not None and is_ours(job, owner.metadata.uid):
+            return job
+    return None
+
+
 def ended(recorded: Attempt, run: JobState, now: datetime, *, limit: int | None = None) -> Progress:
-    """The attempt, whose end is seen now for the first time: how `run` ended."""
+    """Return the attempt with the outcome of `run`, whose end is seen for the first time."""
     if run.failure is None:
         over = recorded.model_copy(update={"outcome": "Succeeded", "finished_at": now.replace(microsecond=0)})
         return Progress(over, run, just_ended=True)
@@ -139,7 +150,7 @@ def ended(recorded: Attempt, run: JobState, now: datetime, *, limit: int | None 
 
 
 def may_repeat(failure: Failure, number: int, limit: int | None) -> bool:
-    """Whether there is a next attempt after the n-th failed like this."""
+    """Return whether another attempt follows after the n-th one failed like this."""
     if not failure.retryable:
         return False
     return failure.reason in PATIENT or limit is None or number < limit
