@@ -19,7 +19,7 @@ from fuzz.verdicts import verdict
 from tidemill.plan.world import Key
 
 AT_ONCE = 24
-_FROZEN = re.compile(r"self\.(\w+) == oldSelf\.\1")
+_FROZEN = re.compile(r"self\.(?:spec\.)?(\w+) == oldSelf\.(?:spec\.)?\1")
 
 
 @dataclass
@@ -162,7 +162,8 @@ class Admission:
         answer = await self.laboratory.replace({**base, "spec": kept}, dry=True)
         if answer.code == 409:
             return
-        moved = sorted(field for field in frozen(case.kind) if kept.get(field) != base["spec"].get(field))
+        may_move = started_only(case.kind) if not _has_started(base) else frozenset()
+        moved = sorted(field for field in frozen(case.kind) - may_move if kept.get(field) != base["spec"].get(field))
         if moved and answer.admitted:
             self.failures.append(Failure(case, (f"{', '.join(moved)} can be changed, and a rule says it cannot",)))
         elif not moved and not answer.admitted:
@@ -172,9 +173,19 @@ class Admission:
 
 
 def frozen(kind: str) -> frozenset[str]:
-    """Fields of a spec that a rule keeps as they are."""
+    """Return the fields of a spec that a rule keeps as they are, at once or from the start of a run."""
     rules = " ".join(rule["rule"] for rule in schemas.specs()[kind].get("x-kubernetes-validations", ()))
+    return frozenset(_FROZEN.findall(rules)) | started_only(kind)
+
+
+def started_only(kind: str) -> frozenset[str]:
+    """Return the fields that are kept as they are once a run has started."""
+    rules = " ".join(rule["rule"] for rule in schemas.roots()[kind].get("x-kubernetes-validations", ()))
     return frozenset(_FROZEN.findall(rules))
+
+
+def _has_started(manifest: Any) -> bool:
+    return bool((manifest.get("status") or {}).get("dataset")) or bool(manifest["spec"].get("startedBy"))
 
 
 def wrong(kind: str, expected: str, answer: Answer) -> str:

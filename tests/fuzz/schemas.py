@@ -57,6 +57,12 @@ def specs() -> dict[str, Schema]:
 
 
 @functools.cache
+def roots() -> dict[str, Schema]:
+    """Return the schema of each kind's whole object."""
+    return {kind: _whole(kind) for kind in _files()}
+
+
+@functools.cache
 def statuses() -> dict[str, Schema]:
     """The schema of each kind's status."""
     return {kind: _whole(kind)["properties"]["status"] for kind in _files()}

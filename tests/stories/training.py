@@ -42,6 +42,20 @@ def training_that_runs_out_of_memory(theatre: FakeCluster) -> None:
     theatre.run(minutes=10)
 
 
+def a_refused_run_is_corrected(cluster: FakeCluster) -> None:
+    cluster.reports |= {"Ingest": script.ingests, "Train": script.trains()}
+    cluster.apply(script.dataset())
+    cluster.run(seconds=30)
+    search = {
+        "objective": {"metric": "f1"},
+        "parameters": [{"name": "C", "searchSpace": {"uniform": {"min": 1, "max": 2}}}],
+    }
+    cluster.apply(script.training_job(tuning={**search, "algorithm": "CMAES"}))
+    cluster.run(minutes=1)
+    cluster.apply(script.training_job())
+    cluster.run(minutes=1)
+
+
 def a_source_that_comes_back(theatre: FakeCluster) -> None:
     theatre.reports["Ingest"] = script.cannot_reach
     theatre.apply(script.dataset())
@@ -108,6 +122,7 @@ STORIES = (
     first_training,
     approval_by_a_person,
     training_that_runs_out_of_memory,
+    a_refused_run_is_corrected,
     a_source_that_comes_back,
     answers_become_a_dataset,
     deleted_while_training,

@@ -83,7 +83,7 @@ def schema(kind: type[AnyResource]) -> Schema:
             "spec": structural(model_of(kind, "spec")),
             "status": {"default": {"observedGeneration": -1}, **status},
         },
-        "x-kubernetes-validations": [spelled(NAME_RULE)],
+        "x-kubernetes-validations": [spelled(NAME_RULE), *map(spelled, kind.rules)],
     }
 
 

@@ -157,7 +157,7 @@ _TUNING = {
 
 
 class TrainingJobSpec(WireModel):
-    """One training run; what it learns, from what and how is immutable: another run is another TrainingJob."""
+    """One training run. Its inputs can be corrected until the run has pinned its dataset, and are immutable after that."""
 
     model_name: Name
     """The model this is a version of."""
@@ -196,19 +196,18 @@ class TrainingJobSpec(WireModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "self.modelName == oldSelf.modelName && self.dataset == oldSelf.dataset && self.seed == oldSelf.seed"
-            " && self.task == oldSelf.task && self.evaluation == oldSelf.evaluation && "
-            + unchanged("servedRows", "estimator", "automl", "trainer", "tuning", "startedBy"),
-            "a run is immutable: make a new TrainingJob instead",
+            unchanged("startedBy"),
+            "startedBy is immutable: create another TrainingJob",
             accepts={
                 "modelName": "fraud",
                 "dataset": {"name": "fraud"},
                 "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
             },
             rejects={
-                "modelName": "other",
+                "modelName": "fraud",
                 "dataset": {"name": "fraud"},
                 "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                "startedBy": "tidemill-administrator",
             },
         ),
         Rule(
@@ -388,6 +387,36 @@ class TrainingJob(Resource[TrainingJobSpec, TrainingJobStatus]):
         PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status"),
         PrinterColumn("Status", ".status.conditions[?(@.type=='Ready')].reason"),
         PrinterColumn("Age", ".metadata.creationTimestamp", "date"),
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        # Where duties are separated, an edit by another user would make startedBy untrue.
+        Rule(
+            "!has(self.spec.startedBy) && (!has(oldSelf.status) || !has(oldSelf.status.dataset))"
+            " || "
+            + " && ".join(
+                f"self.spec.{field} == oldSelf.spec.{field}"
+                for field in ("modelName", "dataset", "seed", "task", "evaluation")
+            )
+            + " && "
+            + unchanged(*(f"spec.{field}" for field in ("servedRows", "estimator", "automl", "trainer", "tuning"))),
+            "a run that has started, or that names startedBy, is immutable: create another TrainingJob",
+            accepts={
+                "spec": {
+                    "modelName": "fraud",
+                    "dataset": {"name": "fraud"},
+                    "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                },
+                "status": {"observedGeneration": 1, "dataset": {"name": "fraud", "digest": "sha256:" + "0" * 64}},
+            },
+            rejects={
+                "spec": {
+                    "modelName": "other",
+                    "dataset": {"name": "fraud"},
+                    "estimator": {"name": "sklearn.linear_model.LogisticRegression"},
+                },
+            },
+        ),
     )
 
     kind: str = "TrainingJob"

@@ -139,44 +139,44 @@ TRAINING_JOB: Final[tuple[Limit, ...]] = (
     Limit(
         "spec.automl",
         lambda spec: spec.automl is not None,
-        f"{_ESTIMATOR} in another TrainingJob",
+        f"{_ESTIMATOR}",
         {"estimator": None, "automl": {"timeBudget": "30m"}},
     ),
     Limit(
         "spec.trainer",
         lambda spec: spec.trainer is not None,
-        f"{_ESTIMATOR} in another TrainingJob, or import the model as a ModelVersion",
+        f"{_ESTIMATOR}, or import the model as a ModelVersion",
         {"estimator": None, "trainer": {"image": "registry/train@sha256:" + "0" * 64}},
     ),
     Limit(
         "spec.tuning.algorithm",
         lambda spec: spec.tuning is not None and spec.tuning.algorithm in ("CMAES", "Hyperopt"),
-        "use TPE, Random or Grid in another TrainingJob",
+        "use TPE, Random or Grid",
         {"tuning": {**_SEARCH, "algorithm": "CMAES"}},
         "'CMAES' and 'Hyperopt'",
     ),
     Limit(
         "spec.tuning.parallelTrials",
         lambda spec: spec.tuning is not None and spec.tuning.parallel_trials > 1,
-        "create another TrainingJob without it (many estimators use all processors through n_jobs)",
+        "remove it (many estimators use all processors through n_jobs)",
         {"tuning": {**_SEARCH, "parallelTrials": 2}},
     ),
     Limit(
         "spec.tuning.workers",
         lambda spec: spec.tuning is not None and spec.tuning.workers > 1,
-        "create another TrainingJob without it and raise spec.resources (one pod runs all trials)",
+        "remove it and raise spec.resources (one pod runs all trials)",
         {"tuning": {**_SEARCH, "workers": 2}},
     ),
     Limit(
         "spec.tuning.earlyStopping",
         lambda spec: spec.tuning is not None and spec.tuning.early_stopping != "None",
-        "create another TrainingJob without it and limit the search with numTrials and timeout",
+        "remove it and limit the search with numTrials and timeout",
         {"tuning": {**_SEARCH, "earlyStopping": "MedianStop"}},
     ),
     Limit(
         "spec.estimator.steps",
         lambda spec: spec.estimator is not None and spec.estimator.steps is not None,
-        "use spec.estimator.preprocessing in another TrainingJob",
+        "use spec.estimator.preprocessing",
         {
             "estimator": {
                 "name": "sklearn.linear_model.LogisticRegression",
@@ -187,13 +187,13 @@ TRAINING_JOB: Final[tuple[Limit, ...]] = (
     Limit(
         "spec.evaluation.slices",
         lambda spec: bool(spec.evaluation.slices),
-        "create another TrainingJob without it",
+        "remove it",
         {"evaluation": {"slices": ["country"]}},
     ),
     Limit(
         "spec.evaluation.fairness",
         lambda spec: bool(spec.evaluation.fairness),
-        "create another TrainingJob without it",
+        "remove it",
         {
             "evaluation": {
                 "fairness": [{"column": "gender", "metrics": ["EqualizedOddsDifference"], "favorable": "no"}],
@@ -203,7 +203,7 @@ TRAINING_JOB: Final[tuple[Limit, ...]] = (
     Limit(
         "spec.evaluation.explain",
         lambda spec: spec.evaluation.explain == "Shap",
-        "use Importance in another TrainingJob",
+        "use Importance",
         {"evaluation": {"explain": "Shap"}},
         "'Shap'",
     ),

@@ -43,7 +43,9 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     if job.spec.suspend:
         said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set"), true("Suspended", Reason.SUSPENDED)]
         return Plan(_settled(job, status, said, now), retire=_running(job, world))
-    if status.dataset is None:
+    edited = status.attempt is None and status.observed_generation != job.metadata.generation
+    if status.dataset is None or edited:
+        # An edit may arrive while the pin of the spec before it is written.
         return _pin(job, status, world, now)
     order = _order(job, status)
     progress = advance(job, order.task, digest_of(order), status.attempt, world, now, limit=job.spec.backoff_limit + 1)

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 import pytest
 
-from api.crds.server import BY_KIND, Manifest, Server, around, least, put
+from api.crds.server import BY_KIND, DIGEST, OPERATOR, Manifest, Server, around, least, put
 from tidemill.api.base import Rule, WireModel
 from tidemill.api.crds import NAME_RULE, model_of, schema
 from tidemill.api.structural import nodes
@@ -32,7 +32,11 @@ def models(annotation: Any, step: str = "") -> Iterator[tuple[type[WireModel], s
 FOUND = [
     (kind, path, rule)
     for kind, model in BY_KIND.items()
-    for path, rule in [("", NAME_RULE), *declared(model_of(model, "spec"), ".spec")]
+    for path, rule in [
+        ("", NAME_RULE),
+        *(("", rule) for rule in model.rules),
+        *declared(model_of(model, "spec"), ".spec"),
+    ]
 ]
 PLACES = [pytest.param(*found, id=f"{found[0]}{found[1]}: {found[2].message[:40]}") for found in FOUND]
 STATELESS = [place for place in PLACES if "oldSelf" not in place.values[2].rule]
@@ -72,6 +76,9 @@ def test_what_must_not_change_cannot(server: Server, kind: str, path: str, rule:
     before, after = (put(around(kind, path, name="settled"), path, value) for value in (rule.accepts, rule.rejects))
     assert 201 == server.create(before).status_code
     try:
+        if "status" in before:
+            answer = server.as_user(OPERATOR).merge(before, {"status": before["status"]}, "status")
+            assert 200 == answer.status_code, answer.text
         same = server.merge(before, {"spec": before["spec"]}, dry=True)
         other = server.merge(before, {"spec": after["spec"]}, dry=True)
     finally:
@@ -141,10 +148,34 @@ def test_how_it_is_carried_out_may_change(server: Server, kind: str, change: Man
     assert 200 == changed(server, kind, change)
 
 
-def changed(server: Server, kind: str, change: Manifest) -> int:
+@pytest.mark.parametrize("change", FROZEN["TrainingJob"], ids=str)
+def test_a_run_that_has_not_started_can_be_corrected_in_place(server: Server, change: Manifest) -> None:
+    """Until the operator pins the dataset; who started the run stays what it is."""
+    for status in ({}, {"observedGeneration": 1, "cause": {"kind": "User"}}):
+        assert (422 if "startedBy" in change else 200) == changed(server, "TrainingJob", change, status)
+
+
+def test_a_run_whose_duties_are_separated_stays_as_it_was_started(server: Server) -> None:
+    manifest = least("TrainingJob", name="separated")
+    manifest["spec"]["startedBy"] = "tidemill-administrator"
+    assert 201 == server.create(manifest).status_code
+    try:
+        assert 422 == server.merge(manifest, {"spec": {"seed": 8}}, dry=True).status_code
+    finally:
+        server.delete(manifest)
+
+
+STARTED: Manifest = {"observedGeneration": 1, "dataset": {"name": "fraud", "digest": DIGEST}}
+
+
+def changed(server: Server, kind: str, change: Manifest, status: Manifest | None = None) -> int:
     manifest = least(kind, name="frozen")
     assert 201 == server.create(manifest).status_code
     try:
+        status = status if status is not None else STARTED if kind == "TrainingJob" else {}
+        if status:
+            answer = server.as_user(OPERATOR).merge(manifest, {"status": status}, "status")
+            assert 200 == answer.status_code, answer.text
         return server.merge(manifest, {"spec": change}, dry=True).status_code
     finally:
         server.delete(manifest)
