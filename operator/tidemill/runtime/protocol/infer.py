@@ -65,9 +65,14 @@ def client_id(document: dict[str, Any]) -> str:
     return checked_id(given, "id")
 
 
+def is_valid_id(given: str) -> bool:
+    """Return whether an id may stand in a header and in the log."""
+    return len(given) <= MAX_ID_LENGTH and given.isascii() and given.isprintable()
+
+
 def checked_id(given: str, where: str) -> str:
-    """An id that may stand in a header and in the log."""
-    if len(given) > MAX_ID_LENGTH or not given.isascii() or not given.isprintable():
+    """Return a valid id; raise HTTPError for another."""
+    if not is_valid_id(given):
         raise bad(f"{where}: must be at most {MAX_ID_LENGTH} printable ASCII characters")
     return given
 

@@ -43,7 +43,7 @@ class ServingApp:
         identity = serving.identity
         self.serving = serving
         self.bodies = Bodies(serving.bounds.body_bytes, serving.bounds.body_seconds)
-        self.heads = SlowClientGuard(serving.bounds.body_seconds, serving.bounds.body_bytes)
+        self.slow_clients = SlowClientGuard(serving.bounds.body_seconds, serving.bounds.body_bytes)
         self._base = f"/v2/models/{identity.model}"
         self.peers = Peers(f"{self._base}/feedback")
         self._responses = Responses(identity, serving.state)

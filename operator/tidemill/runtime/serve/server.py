@@ -29,8 +29,8 @@ from tidemill.runtime.log.retention import FIRST, SWEEP_INTERVAL_SECONDS, Retent
 from tidemill.runtime.log.writer import Log, boot_id
 from tidemill.runtime.serve.app import ServingApp
 from tidemill.runtime.serve.handlers.context import ServingContext
+from tidemill.runtime.serve.http import connection, fast_path
 from tidemill.runtime.serve.http.bodies import Bounds
-from tidemill.runtime.serve.http.fast_path import protocol
 from tidemill.runtime.serve.rollout.router import RolloutRouter
 from tidemill.runtime.serve.shutdown import GracefulServer, end_after
 from tidemill.runtime.serve.telemetry.cloudevents import CloudEventSender
@@ -83,6 +83,8 @@ class ServerSettings:
     batch_rows: int = MAX_ROWS
     """Rows of waiting requests that are asked of the model together at most; 1 for each by itself."""
     bentoml: bool = True
+    fast_path: bool = True
+    """Whether plain requests are answered past uvicorn's ASGI cycle, simdjson and all; answers are the same without."""
     bounds: Bounds = field(default_factory=Bounds)
     listen: socket.socket | None = None
     """An open socket to listen on instead of host and port."""
@@ -90,8 +92,8 @@ class ServerSettings:
     @classmethod
     def from_environment(cls, **others: Any) -> ServerSettings:
         """Settings from `TIDEMILL_POD`, `TIDEMILL_DRAIN_SECONDS`, `TIDEMILL_LOG_SECONDS`, `TIDEMILL_LOG_BYTES`,
-        `TIDEMILL_RETENTION_FIRST_SECONDS`, `TIDEMILL_RETENTION_EVERY_SECONDS`, `TIDEMILL_BATCH_ROWS` and `TIDEMILL_BENTOML`
-        (yes or no); raises ValueError where one does not parse."""
+        `TIDEMILL_RETENTION_FIRST_SECONDS`, `TIDEMILL_RETENTION_EVERY_SECONDS`, `TIDEMILL_BATCH_ROWS`, `TIDEMILL_BENTOML`
+        and `TIDEMILL_FAST_PATH` (yes or no); raises ValueError where one does not parse."""
         read: dict[str, Callable[[str], Any]] = {
             "pod": str,
             "drain_seconds": float,
@@ -101,6 +103,7 @@ class ServerSettings:
             "retention_every_seconds": float,
             "batch_rows": int,
             "bentoml": _yes_or_no,
+            "fast_path": _yes_or_no,
         }
         found = {
             name: kind(os.environ[variable])
@@ -136,7 +139,7 @@ def serve(
         gate,
         host=settings.host,
         port=settings.port,
-        http=protocol(gate.ways(), gate.heads),
+        http=_protocol(gate, fast=settings.fast_path),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -155,6 +158,13 @@ def serve(
         end_after(THREADS_SECONDS)
 
 
+def _protocol(app: ServingApp, *, fast: bool) -> type[connection.Connection]:
+    connection.check_versions()
+    if not fast:
+        return connection.protocol(app.slow_clients)
+    return fast_path.protocol(app.ways(), app.slow_clients)
+
+
 async def _run(
     server: GracefulServer,
     gate: ServingApp,
@@ -166,7 +176,7 @@ async def _run(
 ) -> None:
     work = Work()
     work.start(gate.bodies.sweep())
-    work.start(gate.heads.sweep())
+    work.start(gate.slow_clients.sweep())
     work.start(gate.serving.metrics.load.watch())
     work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
     try:

@@ -58,6 +58,11 @@ def triton(served: tuple[Pod, Pod]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def asynchronous(served: tuple[Pod, Pod]) -> dict[str, Any]:
+    return said_by("triton_aio.py", f"127.0.0.1:{served[0].port}", "house")
+
+
+@pytest.fixture(scope="module")
 def kserve(served: tuple[Pod, Pod]) -> dict[str, Any]:
     return said_by("kserve_rest.py", served[0].url, "house", "house-1")
 
@@ -132,3 +137,13 @@ def test_kserves_client_is_answered(kserve: dict[str, Any], datatype: str, form:
     answer = kserve[f"{datatype}, {form}"]
 
     assert ([1, 0], "r-1", "house") == (answer["predict"], answer["id"], answer["model"])
+
+
+@pytest.mark.parametrize("coding", ["None", "gzip", "deflate"])
+@pytest.mark.parametrize("form", ["binary", "json"])
+def test_tritons_asynchronous_client_is_answered(asynchronous: dict[str, Any], form: str, coding: str) -> None:
+    assert [1, 0] == asynchronous[f"{form}, {coding}"]
+
+
+def test_tritons_asynchronous_client_gets_each_answer_by_its_id(asynchronous: dict[str, Any]) -> None:
+    assert [f"r-{number}" for number in range(50)] == asynchronous["ids"]

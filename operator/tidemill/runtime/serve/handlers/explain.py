@@ -15,11 +15,11 @@ import orjson
 from tidemill.runtime.explain.values import Explained
 from tidemill.runtime.model.answer import Matrix, Unanswerable
 from tidemill.runtime.model.background import Background
-from tidemill.runtime.protocol.errors import HTTPError, bad
+from tidemill.runtime.protocol.errors import HTTPError, bad, wrong_method
 from tidemill.runtime.protocol.infer import NUMPY, Asked, parse
 from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.handlers.explain_process import Explainer
-from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined
 from tidemill.runtime.serve.http.responses import Responses
 from tidemill.runtime.serve.version.model import ServedModel
 from tidemill.runtime.serve.version.open_files import OpenFiles
@@ -53,8 +53,8 @@ class Explaining:
         serving = self._serving
         try:
             if scope["method"] != "POST":
-                raise HTTPError(405, f"method: explain takes POST, not {scope['method']}")
-            headers = dict(scope["headers"])
+                raise wrong_method("explain", scope["method"], "POST")
+            headers = joined(scope["headers"])
             body = await self._bodies.read(headers, receive)
             model = serving.model
             if model is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tidemill.runtime.log.records import OVERHEAD, LabelBatch
 from tidemill.runtime.protocol import feedback
-from tidemill.runtime.protocol.errors import HTTPError, bad
+from tidemill.runtime.protocol.errors import HTTPError, bad, wrong_method
 from tidemill.runtime.serve.handlers.context import ServingContext
-from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined
 from tidemill.runtime.serve.http.responses import Responses
 from tidemill.runtime.serve.rollout.candidate import FORWARDED
 from tidemill.runtime.serve.rollout.peers import Peers
@@ -26,8 +26,8 @@ class Labelling:
         serving = self._serving
         try:
             if scope["method"] != "POST":
-                raise HTTPError(405, f"method: feedback takes POST, not {scope['method']}")
-            headers = dict(scope["headers"])
+                raise wrong_method("feedback", scope["method"], "POST")
+            headers = joined(scope["headers"])
             body = await self._bodies.read(headers, receive)
             if serving.model is None:
                 raise serving.state.refusal()

@@ -11,12 +11,12 @@ import orjson
 from tidemill.runtime.log.records import OVERHEAD, Author, Prediction
 from tidemill.runtime.log.single_rows import SinglesLog
 from tidemill.runtime.model.predictor import Answer, Unanswerable
-from tidemill.runtime.protocol.errors import HTTPError, bad
+from tidemill.runtime.protocol.errors import HTTPError, bad, wrong_method
 from tidemill.runtime.protocol.features import Rows
-from tidemill.runtime.protocol.infer import Asked, Codec, checked_id
+from tidemill.runtime.protocol.infer import Asked, Codec, is_valid_id
 from tidemill.runtime.protocol.predict import RowCodec
 from tidemill.runtime.serve.handlers.context import MAX_WATCHED_REQUESTS, ServingContext
-from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined
 from tidemill.runtime.serve.http.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
 from tidemill.runtime.serve.rollout.candidate import FORWARDED, SECONDS, Reply
 from tidemill.runtime.serve.rollout.forwarding import as_wanted, must_be_meant_for, onward, routing_key
@@ -61,7 +61,7 @@ class Predicting:
         """Answer a request of the `form` INFER or ROWS; the candidate gets its share where the client may be sent on."""
         serving = self._serving
         model, metrics = serving.model, serving.metrics
-        headers = dict(scope["headers"])
+        headers = joined(scope["headers"])
         # Only a candidate is sent requests by others of us; whoever else says so is a client like any other.
         forwarded = FORWARDED.encode() in headers and serving.identity.role == "Candidate"
         rollout = None if forwarded else serving.rollout
@@ -69,7 +69,7 @@ class Predicting:
         under_way = UnderWay(self._own, started)
         try:
             if scope["method"] != "POST":
-                raise HTTPError(405, f"method: {form} takes POST, not {scope['method']}")
+                raise wrong_method(form, scope["method"], "POST")
             body = await self._bodies.read(headers, receive)
             under_way.since = started = time.perf_counter()
             if not forwarded:
@@ -235,9 +235,10 @@ class Predicting:
         return found
 
     def _request_id(self, headers: dict[bytes, bytes]) -> str:
+        """Return the id in `x-request-id`, or one of our own where there is none that can be kept: gateways set that header."""
         given = headers.get(b"x-request-id")
-        if given:
-            return checked_id(given.decode("latin-1"), "x-request-id")
+        if given and is_valid_id(text := given.decode("latin-1")):
+            return text
         self._count += 1
         return f"{self._serving.boot}-{self._count:x}"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tidemill.runtime.protocol.errors import HTTPError, bad, shown
+from tidemill.runtime.serve.http.codings import decoded, too_long
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -20,6 +20,8 @@ SWEEP_INTERVAL_SECONDS: Final = 1.0
 DISCARDED_BYTES: Final = 64 * 1024 * 1024
 DISCARDED_SECONDS: Final = 2.0
 BODY_SECONDS: Final = 30.0
+JSON_TYPES: Final = frozenset({b"application/json", b"application/octet-stream"})
+FORM_TYPE: Final = b"application/x-www-form-urlencoded"
 MAX_CONCURRENT: Final = 4
 """As many of the longest bodies may be under way at once; beside them there is room for many short ones, which come whole."""
 
@@ -53,7 +55,7 @@ class Bodies:
         length = headers.get(b"content-length")
         if length is not None and int(length) > most:
             await _discard(receive)
-            raise self._too_long()
+            raise too_long(self._most_bytes)
         task = asyncio.current_task()
         assert task is not None
         # One sweep a second looks at all who wait; a timer for each request would cost more than reading it.
@@ -64,7 +66,7 @@ class Bodies:
             if message.get("more_body"):
                 body = await self._in_parts(body, receive)
             elif len(body) > most:
-                raise self._too_long()
+                raise too_long(self._most_bytes)
             if message["type"] == "http.disconnect":
                 raise HTTPError(400, "body: the connection ended before it")
         except asyncio.CancelledError:
@@ -76,7 +78,7 @@ class Bodies:
         finally:
             del self._waiting[task]
         coding = headers.get(b"content-encoding")
-        return body if coding is None else self._decompressed(body, coding)
+        return body if coding is None else decoded(body, coding, self._most_bytes)
 
     async def _in_parts(self, first: bytes, receive: Receive) -> bytes:
         parts, size = [first], len(first)
@@ -95,29 +97,12 @@ class Bodies:
                 if size > self._most_bytes:
                     parts.clear()
                     await _discard(receive)
-                    raise self._too_long()
+                    raise too_long(self._most_bytes)
                 if self._held > self._most_held:
                     raise HTTPError(503, "body: too many long ones are being sent at once; send this one again later")
             return b"".join(parts)
         finally:
             self._held -= size
-
-    def _too_long(self) -> HTTPError:
-        return HTTPError(413, f"body: is longer than {self._most_bytes} bytes; send fewer rows at once")
-
-    def _decompressed(self, body: bytes, coding: bytes) -> bytes:
-        if coding == b"identity":
-            return body
-        if coding not in (b"gzip", b"deflate"):
-            raise HTTPError(415, f"content-encoding: gzip and deflate are taken, not {shown(coding.decode('latin-1'))}")
-        stream = zlib.decompressobj(47)  # 32 for either header, 15 for the window
-        try:
-            plain = stream.decompress(body, self._most_bytes)
-        except zlib.error as error:
-            raise bad(f"body: is not {coding.decode()}: {error}") from None
-        if stream.unconsumed_tail:
-            raise self._too_long()
-        return plain
 
     async def sweep(self) -> None:
         """End the reading of bodies that take too long, until cancelled."""
@@ -142,20 +127,37 @@ async def _discard(receive: Receive) -> None:
                     return
 
 
+def joined(fields: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers by name; several of one name are one list (RFC 9110, section 5.3).
+
+    >>> joined([(b"content-encoding", b"gzip"), (b"content-encoding", b"gzip")])
+    {b'content-encoding': b'gzip, gzip'}
+    """
+    headers = dict(fields)
+    if len(headers) != len(fields):
+        headers = {}
+        for name, value in fields:
+            headers[name] = value if name not in headers else headers[name] + b", " + value
+    return headers
+
+
 def accepted_type(headers: dict[bytes, bytes]) -> int | None:
-    """Where the JSON of a request ends, or None where all of it is JSON; raises Refused for other content types."""
+    """Return where the JSON of a request ends, or None where all of it is JSON; raise HTTPError for other content types.
+
+    With the header of the binary extension any content type is taken, without it `application/octet-stream` is JSON as well. So is what
+    `curl -d` names a form unless a browser sends it: a page may send forms to any address without asking first.
+    """
     length = headers.get(b"inference-header-content-length")
-    kind = headers.get(b"content-type")
     if length is not None:
         if not length.isdigit() or len(length) > 12:
             raise bad(f"inference-header-content-length: must be a whole number, not {shown(length.decode('latin-1'))}")
-        # Clients of the binary extension name any content type or none.
         return int(length)
+    kind = headers.get(b"content-type")
     if kind is not None and kind != b"application/json":
         plain = kind.partition(b";")[0].strip().lower()
-        if plain != b"application/json":
+        if plain not in JSON_TYPES and not (plain == FORM_TYPE and b"origin" not in headers):
             raise HTTPError(
                 415,
-                f"content-type: must be application/json, or application/octet-stream with inference-header-content-length, not {shown(plain.decode('latin-1'))}",
+                f"content-type: must be application/json or application/octet-stream, not {shown(plain.decode('latin-1'))}",
             )
     return None

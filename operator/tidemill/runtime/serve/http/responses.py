@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from tidemill.runtime.protocol.errors import HTTPError
+from tidemill.runtime.protocol.errors import HTTPError, wrong_method
 from tidemill.runtime.serve.http.bodies import Scope, Send
 from tidemill.runtime.serve.version.model import Identity
 from tidemill.runtime.serve.version.readiness import State
@@ -98,21 +98,32 @@ class Responses:
     async def get(self, scope: Scope, send: Send, status: int, body: bytes, kind: tuple[bytes, bytes] = JSON) -> None:
         """Answer where only GET and HEAD make sense."""
         if scope["method"] not in ("GET", "HEAD"):
-            await self.refuse(send, HTTPError(405, f"method: {scope['path']} takes GET, not {scope['method']}"))
+            await self.refuse(send, wrong_method(scope["path"], scope["method"], "GET", "HEAD"))
         else:
             await self.send(send, status, body, kind)
 
     async def refuse(self, send: Send, refusal: HTTPError) -> None:
         """Say no, and why."""
         await self.send(
-            send, refusal.status, orjson.dumps({"error": refusal.message}), close=refusal.status in (408, 413)
+            send,
+            refusal.status,
+            orjson.dumps({"error": refusal.message}),
+            close=refusal.status in (408, 413),
+            headers=refusal.headers,
         )
 
     async def send(
-        self, send: Send, status: int, body: bytes, kind: tuple[bytes, bytes] = JSON, *, close: bool = False
+        self,
+        send: Send,
+        status: int,
+        body: bytes,
+        kind: tuple[bytes, bytes] = JSON,
+        *,
+        close: bool = False,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         """Send a whole answer; `close` ends the connection with it."""
-        head: Headers = [kind, (b"content-length", str(len(body)).encode()), *self._marks]
+        head: Headers = [kind, (b"content-length", str(len(body)).encode()), *self._marks, *headers]
         if close or self._state.draining:
             # The rest of a body that is not wanted must not be taken for the next request.
             head.append(CLOSE)
