@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdict
+from tidemill.contract.defined import why_undefined
 from tidemill.contract.serving import Arm, Latencies
 from tidemill.plan.gates import regression
 from tidemill.plan.inferenceservice.psi import population_stability
@@ -93,7 +95,7 @@ def quantile(latencies: Latencies, share: float) -> float:
 
 
 def labelled_value(metric: str, arm: Arm) -> float | None:
-    """A metric of quality from an arm's counts; None where the counts do not hold it.
+    """Return a metric of quality from an arm's counts; None where the counts do not hold it, or it is 0/0.
 
     f1, precision and recall are macro averages over the labels, as scikit-learn's `average="macro"`.
     """
@@ -111,6 +113,8 @@ def labelled_value(metric: str, arm: Arm) -> float | None:
     for answers in arm.confusion.values():
         for answer, count in answers.items():
             predicted[answer] = predicted.get(answer, 0) + count
+    if _why_undefined(metric, arm):
+        return None
     labels = sorted({*arm.confusion, *predicted})
     recalls = [_ratio(right.get(label, 0), sum(arm.confusion.get(label, {}).values())) for label in labels]
     precisions = [_ratio(right.get(label, 0), predicted.get(label, 0)) for label in labels]
@@ -128,13 +132,26 @@ def labelled_value(metric: str, arm: Arm) -> float | None:
     return None
 
 
+def _why_undefined(metric: str, arm: Arm) -> str:
+    """Return why a metric of classification is 0/0 on these counts; empty where it is not."""
+    labelled = {label: sum(answers.values()) for label, answers in arm.confusion.items()}
+    predicted: dict[str, int] = {}
+    for answers in arm.confusion.values():
+        for answer, count in answers.items():
+            predicted[answer] = predicted.get(answer, 0) + count
+    average = {"recall": "recall_macro", "precision": "precision_macro"}.get(metric, metric)
+    return why_undefined(average, labelled, predicted)
+
+
 def _regression_value(metric: str, arm: Arm) -> float | None:
     match metric:
         case "mean_absolute_error":
             return arm.absolute_error / arm.labelled
         case "r2":
             spread = arm.label_square_sum - arm.label_sum**2 / arm.labelled
-            return 1.0 - arm.squared_error / spread if spread > 0 else None
+            # The rounding of two sums that are nearly equal is no spread: labels that are all the same leave some.
+            rounding = arm.labelled * sys.float_info.epsilon * arm.label_square_sum
+            return 1.0 - arm.squared_error / spread if spread > rounding else None
         case _:
             return math.sqrt(arm.squared_error / arm.labelled)
 
@@ -166,6 +183,8 @@ def _judge(metric: AnalysisMetric, pair: Comparison) -> AnalysisResult:
         message = f"{samples} samples, {metric.minimum_samples} needed"
         if samples >= metric.minimum_samples:
             message = f"{metric.metric} cannot be computed from counts of labels; use accuracy, f1, precision, recall, rmse or r2"
+            if reason := _why_undefined(metric.metric or "", pair.candidate):
+                message = f"{metric.metric} is not defined for the labels so far: {reason}"
         return AnalysisResult(name=metric.name, verdict="Inconclusive", samples=samples, message=message)
     verdict, message = _against_bounds(metric, value, reference)
     return AnalysisResult(

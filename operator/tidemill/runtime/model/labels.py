@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
@@ -18,27 +20,70 @@ def spelled(label: Scalar) -> str:
     return str(label)
 
 
+_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
+_TRUTH: Final = {"true": "1", "false": "0"}
+
+
+def canonical(label: Scalar) -> str:
+    """One spelling of what other programs spell differently: whole numbers without a point, truth values in small letters.
+
+    >>> canonical("1.0"), canonical(1.0), canonical("True"), canonical("01"), canonical("-0.0"), canonical("M")
+    ('1', '1', 'true', '01', '0', 'M')
+    """
+    text = spelled(label).strip()
+    if text.lower() in _TRUTH:
+        return text.lower()
+    if not _NUMBER.fullmatch(text):
+        return text
+    whole = text.lstrip("+-")
+    if whole.isdigit():
+        return text.lstrip("+") if int(whole) else "0"
+    number = float(text)
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
 class ClassLabels:
-    """A model's classes by index, and the index by whatever spelling a client uses."""
+    """A model's classes by index, and the index by whatever spelling a client uses.
+
+    The exact spelling is tried first, then the canonical one, then truth values as 1 and 0; a spelling that two classes
+    share means neither.
+    """
 
     def __init__(self, classes: Sequence[Scalar]) -> None:
         self.classes = tuple(classes)
         self.texts = tuple(spelled(label) for label in classes)
         self._index: dict[Scalar, int] = {}
-        for place, label in enumerate(classes):
-            self._index.setdefault(label, place)
-        for place, text in enumerate(self.texts):
-            self._index.setdefault(text, place)
+        for index, label in enumerate(classes):
+            self._index.setdefault(label, index)
+        for index, text in enumerate(self.texts):
+            self._index.setdefault(text, index)
+        spellings = [canonical(label) for label in classes]
+        self._canonical = _unambiguous(spellings)
+        truths = {"0", "1", *_TRUTH}.issuperset(spellings)
+        self._truth = _unambiguous([_TRUTH.get(spelling, spelling) for spelling in spellings]) if truths else {}
 
     def index(self, label: Scalar) -> int | None:
-        """Which class a label means: `1`, `1.0` and `"1"` are the same class where classes are numbers.
+        """Return which class a label means: `1`, `1.0`, `"1"` and `"1.0"` are the same class where classes are numbers.
 
-        >>> Labels((0, 1)).index("1"), Labels((0, 1)).index(1.0), Labels(("a", "b")).index("c")
+        >>> ClassLabels((0, 1)).index("1"), ClassLabels((0, 1)).index("1.0"), ClassLabels(("a", "b")).index("c")
         (1, 1, None)
+        >>> ClassLabels((0, 1)).index("true"), ClassLabels((False, True)).index("0"), ClassLabels(("1", "01")).index("01")
+        (1, 0, 1)
         """
-        return self._index.get(label)
+        index = self._index.get(label)
+        if index is None:
+            text = canonical(label)
+            index = self._canonical.get(text)
+            if index is None:
+                index = self._truth.get(_TRUTH.get(text, text))
+        return index
 
     def text(self, label: Scalar) -> str:
-        """A label as the logs spell it, in the class's own spelling where it means one."""
+        """Return a label as the logs spell it, in the class's own spelling where it means one."""
         index = self.index(label)
         return spelled(label) if index is None else self.texts[index]
+
+
+def _unambiguous(spellings: Sequence[str]) -> dict[str, int]:
+    counts = Counter(spellings)
+    return {text: index for index, text in enumerate(spellings) if counts[text] == 1}

@@ -1,4 +1,4 @@
-"""How right answers are, by scikit-learn's scorers.
+"""Metrics of a model's answers, by the names of scikit-learn's scorers.
 
 A scorer counts upwards, so errors are negative (`neg_log_loss`). People write and gate errors as errors: `log_loss`,
 `rmse` and their like are known too, and count downwards. Where a metric is made for two classes and there are more,
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from tidemill.api.base import Scalar
 from tidemill.runtime.failures import InvalidParameters
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature, Task
+from tidemill.runtime.scoring.defined import require_classes, require_numbers, undefined_is_an_error
 
 USUAL: Final[dict[Task, tuple[str, ...]]] = {
     "Classification": ("accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss"),
@@ -47,42 +47,42 @@ OF_MANY: Final = {
 
 
 def chosen(wanted: Sequence[str], task: Task) -> tuple[str, ...]:
-    """The metrics to take: those wanted first, then the usual ones; raises InvalidParameters for one that nobody knows."""
+    """Return the metrics to take: those wanted first, then the usual ones; raises InvalidParameters for an unknown one."""
     must_be_known(wanted, "spec.evaluation.metrics")
     return tuple(dict.fromkeys((*wanted, *USUAL[task])))
 
 
 def must_be_known(wanted: Sequence[str], field: str) -> None:
-    """Raises InvalidParameters for a metric that nobody knows, with the `field` to correct."""
+    """Raise InvalidParameters for an unknown metric, with the `field` to correct."""
     from sklearn.metrics import get_scorer_names
 
     known = {*get_scorer_names(), *ERRORS}
     for name in wanted:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 3)
-            meant = (
-                f"; did you mean {' or '.join(near)}?"
-                if near
-                else "; take a name from sklearn.metrics.get_scorer_names()"
+            close = difflib.get_close_matches(name, known, 3)
+            remedy = (
+                f"set {field} to {' or '.join(close)}"
+                if close
+                else f"set {field} to a name from sklearn.metrics.get_scorer_names()"
             )
-            raise InvalidParameters(f"there is no metric {name!r}{meant} Correct {field}")
+            raise InvalidParameters(f"unknown metric {name!r}; {remedy}")
 
 
 def measure(
     names: Sequence[str], truth: NDArray[Any], answer: Answer, signature: Signature
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Each metric that these rows allow, and a sentence for each that they do not."""
+    """Return each metric that is defined for these rows, and a sentence for each that is not."""
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-    from sklearn.exceptions import UndefinedMetricWarning
     from sklearn.metrics import get_scorer
 
     classification = signature.task == "Classification"
+    classes = tuple(str(label) for label in signature.classes)
     mixin: Any = ClassifierMixin if classification else RegressorMixin
 
     class Answered(mixin, BaseEstimator):  # type: ignore[misc]
         """Gives the answers that were already given."""
 
-        classes_ = np.arange(len(signature.classes))
+        classes_ = np.arange(len(classes))
 
         def __sklearn_is_fitted__(self) -> bool:
             return True
@@ -96,33 +96,44 @@ def measure(
             probabilities = np.asarray(answer.probabilities, np.float64)
             return probabilities / probabilities.sum(axis=1, keepdims=True)
 
-    found, unknown = {}, []
+    measured, messages = {}, []
     for name in names:
-        scorer_name = ERRORS.get(name, name)
-        if len(signature.classes) > 2:
-            scorer_name = OF_MANY.get(scorer_name, scorer_name)
+        scorer = ERRORS.get(name, name)
+        if len(classes) > 2:
+            scorer = OF_MANY.get(scorer, scorer)
         try:
-            with warnings.catch_warnings():
-                # What is not defined for these rows is no number to gate on.
-                warnings.simplefilter("error", UndefinedMetricWarning)
-                warnings.filterwarnings("error", "y_pred contains classes not in y_true")
-                value = float(get_scorer(scorer_name)(Answered(), np.zeros((len(truth), 1)), truth))
-        except (ValueError, TypeError, AttributeError, UserWarning) as error:
-            unknown.append(f"{name} cannot be measured: {str(error).splitlines()[0][:160]}")
+            if classification:
+                require_classes(scorer, classes, truth, answer.values, binary=len(classes) == 2)
+            else:
+                require_numbers(scorer, truth)
+            with undefined_is_an_error():
+                if scorer == "neg_log_loss" and classification:
+                    # Of labels of one class alone scikit-learn's scorer does not know how many classes there are.
+                    value = _neg_log_loss(truth, Answered().predict_proba(None))
+                else:
+                    value = float(get_scorer(scorer)(Answered(), np.zeros((len(truth), 1)), truth))
+        except (ValueError, TypeError, AttributeError, Warning) as error:
+            messages.append(f"{name} cannot be measured: {str(error).splitlines()[0][:160]}")
             continue
         if math.isfinite(value):
-            found[name] = -value if name in ERRORS else value
+            measured[name] = -value if name in ERRORS else value
         else:
-            unknown.append(f"{name} cannot be measured on these {len(truth)} rows")
-    return found, tuple(unknown)
+            messages.append(f"{name} cannot be measured on these {len(truth)} rows")
+    return measured, tuple(messages)
+
+
+def _neg_log_loss(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
+    from sklearn.metrics import log_loss
+
+    return -float(log_loss(truth, probabilities, labels=np.arange(probabilities.shape[1])))
 
 
 def translated(answer: Answer, classes: Sequence[Scalar], into: Sequence[Scalar]) -> Answer:
-    """A model's answer in the classes of another; a label that the other does not know is index -1 and has no probability."""
+    """Return a model's answer in the classes of another; a label that the other lacks is index -1 and has no probability."""
     if tuple(classes) == tuple(into):
         return answer
-    place = {str(label): index for index, label in enumerate(into)}
-    lookup = np.array([place.get(str(label), -1) for label in classes], np.int64)
+    index_of = {str(label): index for index, label in enumerate(into)}
+    lookup = np.array([index_of.get(str(label), -1) for label in classes], np.int64)
     probabilities = None
     if answer.probabilities is not None:
         probabilities = np.full((len(answer.values), len(into)), 1e-12)

@@ -218,3 +218,26 @@ def test_what_was_queried_is_known_by_its_metric() -> None:
         "refunds": ExternalVerdict(0.2),
         "other": ExternalVerdict(message="no"),
     } == summed.told
+
+
+@pytest.mark.parametrize("name", ["recall", "recall_macro", "precision", "balanced_accuracy"])
+def test_a_share_of_no_rows_says_nothing_of_a_candidate(name: str) -> None:
+    labels, answers = (["no", "no"], ["no", "yes"]) if name != "precision" else (["no", "yes"], ["no", "no"])
+    candidate = arm(labelled=2, confusion=confusion(labels, answers))
+    metric = AnalysisMetric(name="quality", type="Labelled", metric=name, minimum=0.9, minimum_samples=1)
+
+    [result] = judge([metric], pair(candidate), ())
+
+    assert labelled_value(name, candidate) is None
+    assert "Inconclusive" == result.verdict
+    assert "is not defined for the labels so far" in result.message
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.7, 3.3, 101.325])
+def test_r2_of_labels_that_are_all_the_same_is_not_known(constant: float) -> None:
+    labels = [constant] * 999
+    sums = arm(
+        labelled=999, squared_error=1.0, label_sum=sum(labels), label_square_sum=sum(label**2 for label in labels)
+    )
+
+    assert labelled_value("r2", sums) is None

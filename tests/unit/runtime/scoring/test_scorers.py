@@ -92,7 +92,7 @@ def test_wanted_metrics_come_first_and_the_usual_ones_follow() -> None:
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InvalidParameters, match=r"no metric 'acuracy'; did you mean .*accuracy"):
+    with pytest.raises(InvalidParameters, match=r"unknown metric 'acuracy'; set spec.evaluation.metrics to .*accuracy"):
         chosen(("acuracy",), "Classification")
 
 
@@ -104,3 +104,52 @@ def test_answers_are_compared_in_the_classes_of_the_newer_version() -> None:
     assert [1, -1] == new.values.tolist()
     assert new.probabilities is not None
     assert [0.9, 0.2] == new.probabilities[:, 1].tolist()
+
+
+def never_positive(rows: int = 40) -> tuple[np.ndarray, Answer]:
+    """Rows of the first of two classes alone, all answered so."""
+    return np.zeros(rows, np.int64), Answer(np.zeros(rows, np.int64), np.tile([0.9, 0.1], (rows, 1)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["recall", "precision", "f1", "jaccard", "average_precision", "matthews_corrcoef", "roc_auc", "balanced_accuracy"],
+)
+def test_a_metric_of_a_class_that_is_not_there_is_not_zero(name: str) -> None:
+    truth, answer = never_positive()
+
+    found, unknown = measure((name, "accuracy", "log_loss"), truth, answer, TWO)
+
+    assert {"accuracy": 1.0, "log_loss": pytest.approx(-np.log(0.9))} == found
+    assert 1 == len(unknown) and unknown[0].startswith(f"{name} cannot be measured")
+
+
+@pytest.mark.parametrize("name", ["recall_macro", "recall_weighted", "precision_macro", "precision_weighted"])
+def test_an_average_over_a_share_of_no_rows_is_not_measured(name: str) -> None:
+    labels, others = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 1])
+    truth, answers = (labels, others) if name.startswith("recall") else (others, labels)
+
+    found, unknown = measure((name, "f1_macro"), truth, Answer(answers), THREE)
+
+    assert {"f1_macro": metrics.f1_score(truth, answers, average="macro")} == found
+    assert "'c'" in unknown[0]
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.7, 3.3, 101.325, 1e9 + 0.1])
+@pytest.mark.parametrize("name", ["r2", "explained_variance", "d2_absolute_error_score"])
+def test_labels_that_are_all_the_same_explain_nothing(name: str, constant: float) -> None:
+    truth = np.full(200, constant)
+
+    found, unknown = measure((name, "rmse"), truth, Answer(truth + CHANCE.normal(size=200)), NUMBERS)
+
+    assert ["rmse"] == list(found)
+    assert "needs labels that differ" in unknown[0]
+
+
+def test_an_error_relative_to_labels_of_zero_is_not_measured() -> None:
+    truth = np.array([0.0, 1.0, 2.0])
+
+    found, unknown = measure(("mean_absolute_percentage_error", "max_error"), truth, Answer(truth + 1), NUMBERS)
+
+    assert {"max_error": 1.0} == found
+    assert "1 of 3 labels are 0" in unknown[0]

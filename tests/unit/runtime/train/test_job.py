@@ -348,7 +348,13 @@ WRONG: dict[str, tuple[str, dict[str, Any], dict[str, Any], Reason, str]] = {
         Reason.INVALID_PARAMETERS,
         "alpha",
     ),
-    "an unknown metric": (WHOLE, {}, {"metrics": ["acuracy"]}, Reason.INVALID_PARAMETERS, "did you mean"),
+    "an unknown metric": (
+        WHOLE,
+        {},
+        {"metrics": ["acuracy"]},
+        Reason.INVALID_PARAMETERS,
+        "set spec.evaluation.metrics to accuracy",
+    ),
     "another task": (WHOLE, {}, {"learn": "Regression"}, Reason.INVALID_PARAMETERS, "is for Classification"),
     "gaps without preprocessing": (
         WHOLE.replace("59,", ","),

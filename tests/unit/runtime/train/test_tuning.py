@@ -176,7 +176,10 @@ def test_a_metric_that_the_estimator_cannot_be_judged_by_fails_the_run(store: Ob
     ("search", "said"),
     [
         (wanted({**DEPTH, "name": "max_deph"}), r"no parameter 'max_deph'; did you mean 'max_depth'\?.*spec\.tuning"),
-        (wanted(DEPTH, metric="acuracy"), r"no metric 'acuracy'; .*Correct spec\.tuning\.objective\.metric"),
+        (
+            wanted(DEPTH, metric="acuracy"),
+            r"unknown metric 'acuracy'; set spec\.tuning\.objective\.metric to .*accuracy",
+        ),
         (wanted(DEPTH, metric="log_loss"), r"of log_loss, less is better.*set it to Minimize"),
         (wanted(DEPTH, objective={"direction": "Minimize"}), r"of accuracy, more is better.*set it to Maximize"),
     ],

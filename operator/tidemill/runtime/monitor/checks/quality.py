@@ -15,8 +15,15 @@ from tidemill.contract.layout import LogColumn
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, ReferenceData
 from tidemill.runtime.monitor.performance import concept, estimated, fairness, multiclass, probabilities
-from tidemill.runtime.monitor.performance.confidence import ConfidenceInterval, interval, take, z_of
-from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, classified, measure
+from tidemill.runtime.monitor.performance.confidence import ConfidenceInterval, interval, z_of
+from tidemill.runtime.monitor.performance.measured import (
+    OF_SCORES,
+    Classified,
+    NotMeasurable,
+    classified,
+    describe_unknown,
+    measure,
+)
 from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.scoring.scorers import ERRORS
@@ -40,6 +47,8 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     if threshold is None:
         return no_data(check, message)
     sign = sign_of(check.metric)
+    scored = ERRORS.get(check.metric, check.metric) in OF_SCORES
+    message += _unknown_labels(evidence, "left out" if scored else "counted as wrong")
     verdict = judged(sign, value, between, threshold)
     slices = _slices(check, evidence)
     bad = [(name, own, room) for name, own, room in slices if _surely_beyond(sign, room, threshold)]
@@ -71,7 +80,7 @@ def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Confiden
             chosen = np.flatnonzero(groups == group)
             if len(chosen) < evidence.minimum_labels:
                 continue
-            rows = take(evidence.labelled.rows, chosen)
+            rows = evidence.labelled.rows.take(chosen)
             try:
                 found.append(
                     (
@@ -220,35 +229,42 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
         )
     try:
         if check.metric in fairness.NEEDS_LABELS:
-            rates = _labelled_rates(check, evidence, favorable)
+            groups = _labelled_groups(check, evidence, favorable)
         else:
-            rates = fairness.counted(evidence.groups.get(check.column, {}), favorable)
-        found = fairness.unfairness(check.metric, rates)
+            groups = fairness.counted(evidence.groups.get(check.column, {}), favorable)
+        found = fairness.unfairness(check.metric, groups)
     except ValueError as reason:
         return no_data(check, f"{check.metric} cannot be told: {reason}")
-    least = check.maximum is None
+    at_least = check.maximum is None
     threshold = check.minimum if check.maximum is None else check.maximum
     assert threshold is not None
-    room = fairness.room_of(check.metric, found, z_of(check.confidence))
+    between = ConfidenceInterval(*fairness.interval(check.metric, found, z_of(check.confidence)))
     # Failing needs the whole interval beyond the bound, as for any metric.
-    verdict = judged(
-        1.0 if least else -1.0, found.value, ConfidenceInterval(found.value - room, found.value + room), threshold
-    )
+    verdict = judged(1.0 if at_least else -1.0, found.value, between, threshold)
     without = f"; {lacking:,} of {of:,} rows have no value of it and are left out" if lacking else ""
-    said = ", ".join(f"{group.group} {group.selected:.1%} of {group.rows:,}" for group in (found.lowest, found.highest))
+    if check.metric in fairness.NEEDS_LABELS:
+        without += _unknown_labels(evidence, "left out")
+    # Of two groups neither is below 0 apart, and the lower rate is no more than once the higher one.
+    low, high = max(0.0, between.low), min(1.0, between.high)
+    pair = (found.lowest, found.highest)
+    rates = ", ".join(f"{name} {rate.value:.1%} of {rate.rows:,}" for name, rate in pair)
     return CheckOutcome(
         name=check.name,
         type=check.type,
         verdict=verdict,
         value=found.value,
         threshold=threshold,
-        lower=max(0.0, found.value - room),
-        upper=found.value + room,
+        lower=low,
+        upper=high,
         worst=tuple(
-            Moved(column=f"{check.column} = {group.group}", method="SelectionRate", value=round(group.selected, 6))
-            for group in (found.lowest, found.highest)
+            Moved(column=f"{check.column} = {name}", method=found.rate, value=round(rate.value, 6))
+            for name, rate in pair
         ),
-        message=f"{check.metric} by {check.column} is {found.value:.3g} (answered {favorable!r}: {said}){without}; {threshold:g} is the {'least' if least else 'most'}",
+        message=(
+            f"{check.metric} by {check.column} is {found.value:.3g} ({low:.3g} to {high:.3g}), by the "
+            f"{fairness.IN_WORDS[found.rate]} of {favorable!r}: {rates}{without}; "
+            f"{threshold:g} is the {'minimum' if at_least else 'maximum'}"
+        ),
     )
 
 
@@ -262,7 +278,7 @@ def _lacking(check: Check, evidence: Evidence) -> tuple[int, int]:
     return (rows, rows) if groups is None else (groups.count(None), rows)
 
 
-def _labelled_rates(check: Check, evidence: Evidence, favorable: str) -> list[fairness.Rates]:
+def _labelled_groups(check: Check, evidence: Evidence, favorable: str) -> list[fairness.Group]:
     assert check.column is not None
     if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
         raise ValueError(f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
@@ -270,7 +286,16 @@ def _labelled_rates(check: Check, evidence: Evidence, favorable: str) -> list[fa
     assert isinstance(rows, Classified)
     names = np.array(rows.classes, dtype=object)
     groups = evidence.labelled.columns.get(check.column, (None,) * len(rows.labels))
-    return fairness.rates(groups, names[rows.answers], names[rows.labels], favorable)
+    known = rows.labels < rows.known_classes
+    return fairness.groups_of(groups, names[rows.answers], names[rows.labels], favorable, known)
+
+
+def _unknown_labels(evidence: Evidence, treated: str) -> str:
+    """The labels that are no class of the model, as the end of a message; empty where there are none."""
+    rows = None if evidence.labelled is None else evidence.labelled.rows
+    if not isinstance(rows, Classified) or not (unknown := rows.unknown_labels):
+        return ""
+    return f"; {describe_unknown(unknown, len(rows.labels))}, {treated}"
 
 
 def timeliness(check: Check, evidence: Evidence) -> CheckOutcome:
@@ -323,11 +348,12 @@ def beyond(sign: float, value: float, threshold: float) -> bool:
 
 
 def judged(sign: float, value: float, between: ConfidenceInterval | None, threshold: float) -> CheckVerdict:
-    """Failing where the whole interval is beyond the threshold, Warning where only the value is."""
+    """Return Failing where the whole interval is beyond the threshold, Warning where only the value is, or it has none."""
     if not beyond(sign, value, threshold):
         return "Passing"
-    better = value if between is None else (between.high if sign > 0 else between.low)
-    return "Failing" if beyond(sign, better, threshold) else "Warning"
+    if between is None:
+        return "Warning"
+    return "Failing" if beyond(sign, between.high if sign > 0 else between.low, threshold) else "Warning"
 
 
 def _bound(check: Check, reference: ReferenceData, message: str) -> tuple[float | None, str]:

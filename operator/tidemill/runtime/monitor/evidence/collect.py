@@ -24,7 +24,7 @@ from tidemill.runtime.monitor.evidence import counted
 from tidemill.runtime.monitor.evidence.accumulators import TOGETHER, JointAccumulator
 from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Evidence, Joint, LabelledAnswers, ReferenceData
 from tidemill.runtime.monitor.performance import probabilities
-from tidemill.runtime.monitor.performance.measured import Predicted, classified
+from tidemill.runtime.monitor.performance.measured import Classified, Predicted, classified, describe_unknown
 from tidemill.runtime.monitor.statistics import ordered
 from tidemill.runtime.monitor.statistics.comparison import compare
 from tidemill.runtime.profile import Counter, Profile
@@ -126,7 +126,7 @@ class _Gathering:
             newest_labelled=newest_labelled,
             labels_counted=order.labels is not False,
         )
-        return evidence, self._warnings(labels, start)
+        return evidence, self._warnings(labels, labelled)
 
     def _labels(self) -> reader.LabelIndex:
         """All labels that may belong to the order's rows; none are looked for where nobody asks."""
@@ -283,7 +283,7 @@ class _Gathering:
         drawn = None if self.sample is None else self.sample.table()
         return {name: joint.found(drawn) for name, joint in self.together.items()}
 
-    def _warnings(self, labels: reader.LabelIndex, start: datetime) -> tuple[str, ...]:
+    def _warnings(self, labels: reader.LabelIndex, labelled: LabelledAnswers | None) -> tuple[str, ...]:
         warnings = self.skipped.warnings() + self.label_skipped.warnings() + labels.warnings()
         if self.matched.left_out:
             warnings += (f"{self.matched.left_out:,} labelled rows are more than are judged; the newest count",)
@@ -294,6 +294,11 @@ class _Gathering:
         gap = self._gap()
         if gap:
             warnings += (gap,)
+        if labelled is not None and isinstance(labelled.rows, Classified) and (unknown := labelled.rows.unknown_labels):
+            known = ", ".join(repr(name) for name in labelled.rows.classes[: min(3, labelled.rows.known_classes)])
+            warnings += (
+                f"{describe_unknown(unknown, len(labelled))}; send labels as the model spells its classes, such as {known}",
+            )
         absent = [
             feature.name
             for feature in self.reference.signature.features

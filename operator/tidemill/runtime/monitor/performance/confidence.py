@@ -1,15 +1,14 @@
-"""How sure a metric is: the interval that holds its true value 95 times of 100, or as often as is asked for."""
+"""Confidence intervals of metrics: they hold the true value 95 times of 100, or as often as is asked for."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from statistics import NormalDist
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, Predicted, measure
+from tidemill.runtime.monitor.performance.measured import OF_SCORES, Classified, NotMeasurable, Predicted, measure
 from tidemill.runtime.monitor.statistics.classifier import delong
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.scoring.scorers import ERRORS
@@ -38,72 +37,88 @@ def z_of(confidence: float | None) -> float:
 def interval(
     metric: str, rows: Classified | Predicted, *, confidence: float | None = None, seed: int = 7
 ) -> ConfidenceInterval | None:
-    """Of `metric` on these rows; None where too few resamples allow the metric.
+    """Return the interval around `metric` on these rows; None where too few resamples allow the metric.
 
     Shares by Wilson, roc_auc by DeLong, means by their standard error, everything else by the bootstrap with a fixed seed.
     """
     if metric in ERRORS:
-        found = interval(ERRORS[metric], rows, confidence=confidence, seed=seed)
-        return None if found is None else ConfidenceInterval(-found.high, -found.low)
+        scorer = interval(ERRORS[metric], rows, confidence=confidence, seed=seed)
+        return None if scorer is None else ConfidenceInterval(-scorer.high, -scorer.low)
     z = z_of(confidence)
     if isinstance(rows, Classified):
         if metric == "accuracy":
             return wilson(int((rows.labels == rows.answers).sum()), len(rows.labels), z)
+        if rows.binary and metric in _OF_POSITIVE:
+            return _of_positive(metric, rows, z)
+        if rows.binary and metric in OF_SCORES:
+            rows = rows.of_known_labels()
         if metric == "roc_auc" and rows.binary:
             value, variance = delong(rows.probability, rows.labels == 1)
-            room = z * math.sqrt(variance)
-            return ConfidenceInterval(max(0.0, value - room), min(1.0, value + room))
+            margin = z * math.sqrt(variance)
+            return ConfidenceInterval(max(0.0, value - margin), min(1.0, value + margin))
         if metric in ("neg_log_loss", "neg_brier_score") and rows.binary:
             p = np.clip(rows.probability, 1e-15, 1 - 1e-15)
-            hit = rows.labels == 1
-            losses = -np.log(np.where(hit, p, 1 - p)) if metric == "neg_log_loss" else np.square(p - hit)
+            positive = rows.labels == 1
+            losses = -np.log(np.where(positive, p, 1 - p)) if metric == "neg_log_loss" else np.square(p - positive)
             return _of_mean(-losses, z)
     elif metric in ("neg_mean_absolute_error", "neg_mean_squared_error"):
-        away = np.abs(rows.labels - rows.answers)
-        return _of_mean(-(away if metric == "neg_mean_absolute_error" else np.square(away)), z)
+        errors = np.abs(rows.labels - rows.answers)
+        return _of_mean(-(errors if metric == "neg_mean_absolute_error" else np.square(errors)), z)
     return _bootstrap(metric, rows, confidence or CONFIDENCE, seed)
 
 
+_OF_POSITIVE: Final = frozenset({"precision", "recall", "f1", "jaccard"})
+
+
+def _of_positive(metric: str, rows: Classified, z: float) -> ConfidenceInterval | None:
+    """Of a metric of the positive class, which is a share of the rows that it is about, or grows with one.
+
+    Given how many rows are true positives, false positives or false negatives, the true positives among them are binomial
+    with the Jaccard index J as their probability, and F1 is 2 J / (1 + J). A bootstrap of few rows without a single true
+    positive would be sure of 0.
+    """
+    labelled, answered = rows.labels == 1, rows.answers == 1
+    hits = int((labelled & answered).sum())
+    total = {"precision": answered, "recall": labelled}.get(metric, labelled | answered).sum()
+    if not total:
+        return None
+    low, high = wilson(hits, int(total), z)
+    if metric == "f1":
+        low, high = 2 * low / (1 + low), 2 * high / (1 + high)
+    return ConfidenceInterval(low, high)
+
+
 def wilson(hits: int, rows: int, z: float = 1.959964) -> ConfidenceInterval:
-    """Of a share. (Wilson, 1927)
+    """Return the interval around a share. (Wilson, 1927)
 
     >>> tuple(round(end, 3) for end in wilson(9, 10))
     (0.596, 0.982)
     """
     share, square = hits / rows, z * z / rows
     centre = (share + square / 2) / (1 + square)
-    room = z * math.sqrt(share * (1 - share) / rows + square / (4 * rows)) / (1 + square)
-    return ConfidenceInterval(max(0.0, centre - room), min(1.0, centre + room))
+    margin = z * math.sqrt(share * (1 - share) / rows + square / (4 * rows)) / (1 + square)
+    return ConfidenceInterval(max(0.0, centre - margin), min(1.0, centre + margin))
 
 
 def _of_mean(values: Floats, z: float) -> ConfidenceInterval | None:
     if len(values) < 2:
         return None
-    room = z * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return ConfidenceInterval(float(values.mean()) - room, float(values.mean()) + room)
+    margin = z * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return ConfidenceInterval(float(values.mean()) - margin, float(values.mean()) + margin)
 
 
 def _bootstrap(metric: str, rows: Classified | Predicted, confidence: float, seed: int) -> ConfidenceInterval | None:
     size = len(rows.labels)
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     rounds = int(np.clip(_WORK // max(1, size), 40, 400))
     values = []
     for _ in range(rounds):
-        chosen = random.integers(0, size, size)
+        chosen = rng.integers(0, size, size)
         try:
-            values.append(measure(metric, take(rows, chosen)))
+            values.append(measure(metric, rows.take(chosen)))
         except NotMeasurable:
             continue
     if len(values) < rounds * 0.9:
         return None
     low, high = np.quantile(values, ((1 - confidence) / 2, (1 + confidence) / 2))
     return ConfidenceInterval(float(low), float(high))
-
-
-def take(rows: Classified | Predicted, chosen: Any) -> Classified | Predicted:
-    """Some of the rows, by index or by mask."""
-    if isinstance(rows, Predicted):
-        return Predicted(rows.labels[chosen], rows.answers[chosen])
-    scores = None if rows.scores is None else rows.scores[chosen]
-    every = None if rows.probabilities is None else rows.probabilities[chosen]
-    return replace(rows, labels=rows.labels[chosen], answers=rows.answers[chosen], scores=scores, probabilities=every)

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.monitor.performance.confidence import CONFIDENCE, take, z_of
+from tidemill.runtime.monitor.performance.confidence import CONFIDENCE, z_of
 from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable
 from tidemill.runtime.profile.grid import Floats, Integers
 from tidemill.runtime.scoring.scorers import ERRORS
@@ -171,13 +171,16 @@ def estimate(
     if not len(answers):
         raise NotMeasurable("the version answered nothing")
     value = expected(metric, probable(held_out, answers, scores))
-    random = np.random.default_rng(7)
+    if math.isnan(value):
+        raise NotMeasurable(
+            f"{metric} is not defined for these predictions: no row was predicted as the positive class"
+        )
+    rng = np.random.default_rng(7)
     drawn = []
     for _ in range(ROUNDS):
-        chosen = take(held_out, random.integers(0, len(held_out.labels), len(held_out.labels)))
-        assert isinstance(chosen, Classified)
+        chosen = held_out.take(rng.integers(0, len(held_out.labels), len(held_out.labels)))
         likely = probable(chosen, answers, scores)
-        came = (random.random(len(answers)) < likely.right).astype(np.float64)
+        came = (rng.random(len(answers)) < likely.right).astype(np.float64)
         drawn.append(expected(metric, replace(likely, right=came)))
     beyond = (1 - (confidence or CONFIDENCE)) / 2
     low, high = np.nanquantile(drawn, (beyond, 1 - beyond))
@@ -201,7 +204,7 @@ def _confusion(rows: Probable, positive: Floats) -> tuple[float, float, float, f
 
 
 def _ratio(upper: float, lower: float) -> float:
-    return upper / lower if lower > 0 else 0.0
+    return upper / lower if lower > 0 else math.nan
 
 
 def _precision(rows: Probable, positive: Floats) -> float:

@@ -1,134 +1,189 @@
-"""Whether groups of people are treated alike: differences and ratios of rates between the groups of one column."""
+"""Whether groups of people are treated alike: differences and ratios of rates between the groups of one column.
+
+The metrics are Fairlearn's. A rate is a share of certain rows of a group, and everything about it is of those rows: how
+many a group must have, and how sure the rate is.
+
+    selection rate         favourable answers, of all rows of the group         demographic parity
+    true positive rate     favourable answers, of the favourable labels         equal opportunity, equalized odds
+    false positive rate    favourable answers, of the other labels              equalized odds
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 NEEDS_LABELS: Final = frozenset({"EqualizedOddsDifference", "EqualizedOddsRatio", "EqualOpportunityDifference"})
 MIN_GROUP_ROWS: Final = 20
 """A smaller group says nothing about how it is treated."""
+MIN_LABELLED_ROWS: Final = 10
+"""Rows with a favourable label that a true positive rate must be of, and with another label for a false positive rate."""
+
+RateName = Literal["SelectionRate", "TruePositiveRate", "FalsePositiveRate"]
+_RATES_OF: Final[Mapping[str, tuple[RateName, ...]]] = {
+    "DemographicParityDifference": ("SelectionRate",),
+    "DemographicParityRatio": ("SelectionRate",),
+    "EqualOpportunityDifference": ("TruePositiveRate",),
+    "EqualizedOddsDifference": ("TruePositiveRate", "FalsePositiveRate"),
+    "EqualizedOddsRatio": ("TruePositiveRate", "FalsePositiveRate"),
+}
+IN_WORDS: Final[Mapping[RateName, str]] = {
+    "SelectionRate": "selection rate",
+    "TruePositiveRate": "true positive rate",
+    "FalsePositiveRate": "false positive rate",
+}
+_OF_ROWS: Final[Mapping[RateName, str]] = {
+    "SelectionRate": "to compare",
+    "TruePositiveRate": "with a favourable label to compare",
+    "FalsePositiveRate": "with an unfavourable label to compare",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
-    """One group."""
+class Rate:
+    """Favourable answers among the rows that a rate is of."""
 
-    group: str
+    selected: int
     rows: int
-    selected: float
-    """Share of favourable answers."""
-    true_positive: float | None = None
-    """Share of favourable answers where the label is favourable; None without such labels."""
-    false_positive: float | None = None
+
+    @property
+    def value(self) -> float:
+        """The share."""
+        return self.selected / self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The rates of one group; without labels the selection rate alone."""
+
+    name: str
+    rows: int
+    rates: Mapping[RateName, Rate]
 
 
 @dataclass(frozen=True, slots=True)
 class Unfairness:
-    """A metric with the groups behind it."""
+    """A metric with the rate that decided it and the two groups behind it."""
 
     value: float
-    lowest: Rates
-    highest: Rates
+    rate: RateName
+    lowest: tuple[str, Rate]
+    highest: tuple[str, Rate]
 
 
-def rates(
-    groups: Sequence[object], answers: np.ndarray[Any, Any], labels: np.ndarray[Any, Any] | None, favorable: object
-) -> list[Rates]:
-    """Per group with at least `MIN_GROUP_ROWS` rows, by name; missing groups count as none."""
-    names = np.array(["" if group is None else str(group) for group in groups], dtype=object)
-    chosen = np.asarray(answers == favorable)
+def groups_of(
+    names: Sequence[object],
+    answers: np.ndarray[Any, Any],
+    labels: np.ndarray[Any, Any] | None,
+    favorable: object,
+    known: np.ndarray[Any, Any] | None = None,
+) -> list[Group]:
+    """Return the groups with their rates, by name; a row whose name is missing belongs to none.
+
+    Rows outside of `known` have a label that is no class of the model: they are neither favourable nor unfavourable.
+    """
+    texts = np.array(["" if name is None else str(name) for name in names], dtype=object)
+    selected = np.asarray(answers == favorable)
     found = []
-    for name in sorted(set(names.tolist()) - {""}):
-        own = names == name
-        if int(own.sum()) < MIN_GROUP_ROWS:
-            continue
-        true_positive = false_positive = None
+    for name in sorted(set(texts.tolist()) - {""}):
+        own = texts == name
+        rates: dict[RateName, Rate] = {"SelectionRate": _rate(selected, own)}
         if labels is not None:
             good = np.asarray(labels == favorable) & own
-            bad = own & ~good
-            true_positive = float(chosen[good].mean()) if good.any() else None
-            false_positive = float(chosen[bad].mean()) if bad.any() else None
-        found.append(Rates(name, int(own.sum()), float(chosen[own].mean()), true_positive, false_positive))
+            other = own & ~good if known is None else own & ~good & known
+            rates |= {"TruePositiveRate": _rate(selected, good), "FalsePositiveRate": _rate(selected, other)}
+        found.append(Group(name, int(own.sum()), rates))
     return found
 
 
-def counted(groups: Mapping[str, Mapping[str, int]], favorable: str) -> list[Rates]:
-    """The same from counts, group → answer → rows; what labels would tell is left open.
+def _rate(selected: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> Rate:
+    return Rate(int((selected & rows).sum()), int(rows.sum()))
 
-    >>> counted({"a": {"yes": 30, "no": 10}, "b": {"yes": 3}}, "yes")
-    [Rates(group='a', rows=40, selected=0.75, true_positive=None, false_positive=None)]
+
+def counted(groups: Mapping[str, Mapping[str, int]], favorable: str) -> list[Group]:
+    """Return the groups from counts, group → answer → rows; labels are not known.
+
+    >>> [group] = counted({"a": {"yes": 30, "no": 10}}, "yes")
+    >>> group.rates["SelectionRate"].value
+    0.75
     """
     found = []
-    for group, answers in sorted(groups.items()):
+    for name, answers in sorted(groups.items()):
         rows = sum(answers.values())
-        if rows >= MIN_GROUP_ROWS:
-            found.append(Rates(group, rows, answers.get(favorable, 0) / rows))
+        found.append(Group(name, rows, {"SelectionRate": Rate(answers.get(favorable, 0), rows)}))
     return found
 
 
-def unfairness(metric: str, groups: Sequence[Rates]) -> Unfairness:
-    """`metric` over the groups; raises ValueError where fewer than two say something.
+def unfairness(metric: str, groups: Sequence[Group]) -> Unfairness:
+    """Return `metric` over the groups; raises ValueError where fewer than two have enough rows.
 
-    The names and meanings are Fairlearn's.
+    Of two rates the one with the larger difference, or the smaller ratio, decides, as in Fairlearn.
 
-    >>> groups = [Rates("a", 50, 0.5, 0.8, 0.1), Rates("b", 50, 0.3, 0.7, 0.4)]
-    >>> [round(unfairness(name, groups).value, 3) for name in ("DemographicParityDifference", "EqualizedOddsDifference")]
-    [0.2, 0.3]
+    >>> def group(name, true_positives, false_positives):
+    ...     rates = {"TruePositiveRate": Rate(true_positives, 50), "FalsePositiveRate": Rate(false_positives, 50)}
+    ...     return Group(name, 100, rates)
+    >>> found = unfairness("EqualizedOddsDifference", [group("a", 40, 5), group("b", 35, 20)])
+    >>> round(found.value, 3), found.rate
+    (0.3, 'FalsePositiveRate')
     """
-    match metric:
-        case "DemographicParityDifference":
-            return _difference(groups, [group.selected for group in groups])
-        case "DemographicParityRatio":
-            return _ratio(groups, [group.selected for group in groups])
-        case "EqualOpportunityDifference":
-            return _difference(groups, [group.true_positive for group in groups])
-        case "EqualizedOddsDifference":
-            both = [
-                _difference(groups, [group.true_positive for group in groups]),
-                _difference(groups, [group.false_positive for group in groups]),
-            ]
-            return max(both, key=lambda one: one.value)
-        case "EqualizedOddsRatio":
-            pairs = [
-                _ratio(groups, [group.true_positive for group in groups]),
-                _ratio(groups, [group.false_positive for group in groups]),
-            ]
-            return min(pairs, key=lambda one: one.value)
-        case _:
-            raise ValueError(f"{metric} is no metric of fairness")
+    if metric not in _RATES_OF:
+        raise ValueError(f"unknown metric of fairness {metric!r}")
+    found = [_between(metric, rate, groups) for rate in _RATES_OF[metric]]
+    return (min if metric.endswith("Ratio") else max)(found, key=lambda one: one.value)
 
 
-def room_of(metric: str, found: Unfairness, z: float) -> float:
-    """Half of the interval around a difference, or a ratio, of two groups' rates, by their standard errors."""
+def _between(metric: str, rate: RateName, groups: Sequence[Group]) -> Unfairness:
+    """The groups with the lowest and the highest of one rate."""
+    large = [group for group in groups if group.rows >= MIN_GROUP_ROWS]
+    known = [(group.name, group.rates[rate]) for group in large if rate in group.rates]
+    least = MIN_GROUP_ROWS if rate == "SelectionRate" else MIN_LABELLED_ROWS
+    enough = sorted((pair for pair in known if pair[1].rows >= least), key=lambda pair: (pair[1].value, pair[0]))
+    if len(enough) < 2:
+        raise ValueError(f"fewer than two groups have {least} rows {_OF_ROWS[rate]}")
+    low, high = enough[0], enough[-1]
+    value = high[1].value - low[1].value
+    if metric.endswith("Ratio"):
+        # Without a single favourable answer all groups are treated alike.
+        value = low[1].value / high[1].value if high[1].selected else 1.0
+    return Unfairness(value, rate, low, high)
 
-    def rate(group: Rates) -> float:
-        if metric.startswith("Demographic"):
-            return group.selected
-        return group.true_positive if group.true_positive is not None else group.selected
 
-    low, high = rate(found.lowest), rate(found.highest)
-    errors = [rate(group) * (1 - rate(group)) / group.rows for group in (found.lowest, found.highest)]
+def interval(metric: str, found: Unfairness, z: float) -> tuple[float, float]:
+    """Return the interval around the difference or the ratio of the two groups' rates.
+
+    A difference is Newcombe's hybrid of two Wilson intervals (1998, method 10), which does not collapse where a rate is 0
+    or 1. A ratio is MOVER-R of the same intervals. (Donner and Zou, 2012)
+    """
+    low, high = found.lowest[1], found.highest[1]
+    low_from, low_to = _wilson(low, z)
+    high_from, high_to = _wilson(high, z)
     if metric.endswith("Difference"):
-        return z * math.sqrt(sum(errors))
-    if not (low and high):
-        return z * math.sqrt(sum(errors)) / max(high, 0.01)
-    return z * (low / high) * math.sqrt(errors[0] / low**2 + errors[1] / high**2)
+        difference = high.value - low.value
+        return (
+            difference - math.hypot(high.value - high_from, low_to - low.value),
+            difference + math.hypot(high_to - high.value, low.value - low_from),
+        )
+    return _ratio_interval((low.value, low_from, low_to), (high.value, high_from, high_to))
 
 
-def _ratio(groups: Sequence[Rates], values: Sequence[float | None]) -> Unfairness:
-    found = _difference(groups, values)
-    high = max(value for value in values if value is not None)
-    return Unfairness((high - found.value) / high if high else 1.0, found.lowest, found.highest)
+def _ratio_interval(upper: tuple[float, float, float], lower: tuple[float, float, float]) -> tuple[float, float]:
+    """Of upper / lower, each as its value and the ends of its interval."""
+    (a, a_low, a_high), (b, b_low, b_high) = upper, lower
+    product = a * b
+    of_a, of_b = a_low * (2 * a - a_low), b_high * (2 * b - b_high)
+    divisor = product + math.sqrt(max(0.0, product**2 - of_a * of_b))
+    low = of_a / divisor if divisor > 0 else 0.0
+    of_a, of_b = a_high * (2 * a - a_high), b_low * (2 * b - b_low)
+    high = (product + math.sqrt(max(0.0, product**2 - of_a * of_b))) / of_b if of_b > 0 else math.inf
+    return low, high
 
 
-def _difference(groups: Sequence[Rates], values: Sequence[float | None]) -> Unfairness:
-    told = [(value, group) for value, group in zip(values, groups, strict=True) if value is not None]
-    if len(told) < 2:
-        raise ValueError(f"fewer than two groups have {MIN_GROUP_ROWS} rows to compare")
-    told.sort(key=lambda pair: (pair[0], pair[1].group))
-    return Unfairness(told[-1][0] - told[0][0], told[0][1], told[-1][1])
+def _wilson(rate: Rate, z: float) -> tuple[float, float]:
+    share, square = rate.value, z * z / rate.rows
+    centre = (share + square / 2) / (1 + square)
+    margin = z * math.sqrt(share * (1 - share) / rate.rows + square / (4 * rate.rows)) / (1 + square)
+    return max(0.0, centre - margin), min(1.0, centre + margin)

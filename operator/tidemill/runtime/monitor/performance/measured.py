@@ -1,4 +1,4 @@
-"""How right answers were, given the labels that came back: scikit-learn's scorers by name, and errors such as `rmse`.
+"""Metrics of predictions against the labels that came back: scikit-learn's scorers by name, and errors such as `rmse`.
 
 Scorers count upwards, errors downwards, as in a version's own evaluation.
 
@@ -10,19 +10,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
+from tidemill.api.base import Scalar
 from tidemill.contract.layout import LogColumn
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.profile.grid import Floats, Integers
+from tidemill.runtime.scoring.defined import NotMeasurable, require_classes, require_numbers, undefined_is_an_error
 from tidemill.runtime.scoring.scorers import ERRORS, OF_MANY
 
+__all__ = ["AVERAGES", "Classified", "NotMeasurable", "Predicted", "averaged", "classified", "mean_recall", "measure"]
 
-class NotMeasurable(ValueError):
-    """The metric cannot be computed from what the log holds; the message says why."""
+
+MAX_UNKNOWN_SHARE: Final = 0.01
+"""Where more of the labels are no class of the model, metrics of its probabilities are not measured."""
+OF_SCORES: Final = frozenset(
+    {
+        "roc_auc",
+        "roc_auc_ovr",
+        "roc_auc_ovr_weighted",
+        "roc_auc_ovo",
+        "roc_auc_ovo_weighted",
+        "average_precision",
+        "neg_log_loss",
+        "neg_brier_score",
+        "d2_log_loss_score",
+        "d2_brier_score",
+        "top_k_accuracy",
+    }
+)
+"""Metrics of the probabilities, not of the predicted class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,15 +55,49 @@ class Classified:
     answers: Integers
     scores: Floats | None = None
     """Probability of the class that was answered."""
-    strangers: int = 0
-    """How many of the last `classes` only labels know, not the model."""
+    unknown_classes: int = 0
+    """How many of the last `classes` only labels have, not the model."""
     probabilities: Floats | None = None
-    """[rows, classes] for more than two classes of the model: what it said of each, NaN where that was not logged."""
+    """[rows, classes] for more than two classes of the model, NaN where they were not logged."""
+
+    @property
+    def known_classes(self) -> int:
+        """How many classes the model has; they come first."""
+        return len(self.classes) - self.unknown_classes
 
     @property
     def binary(self) -> bool:
         """Whether the model tells two classes apart; the second one is the positive one."""
-        return len(self.classes) - self.strangers == 2
+        return self.known_classes == 2
+
+    @property
+    def unknown_labels(self) -> dict[str, int]:
+        """Labels that are no class of the model, with how many rows have them, the most frequent first."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))[self.known_classes :].tolist()
+        found = zip(self.classes[self.known_classes :], counts, strict=True)
+        return dict(sorted(((name, count) for name, count in found if count), key=lambda pair: -pair[1]))
+
+    def of_known_labels(self) -> Classified:
+        """The rows whose label is a class of the model; raises NotMeasurable where too many have another one.
+
+        A probability of the positive class says nothing about a third class, so such a row is neither right nor wrong.
+        """
+        unknown = self.unknown_labels
+        if not unknown:
+            return self
+        rows = sum(unknown.values())
+        if rows > MAX_UNKNOWN_SHARE * len(self.labels):
+            raise NotMeasurable(describe_unknown(unknown, len(self.labels)))
+        known = self.take(np.flatnonzero(self.labels < self.known_classes))
+        return replace(known, classes=self.classes[: self.known_classes], unknown_classes=0)
+
+    def take(self, chosen: Any) -> Classified:
+        """Some of the rows, by index or by mask."""
+        scores = None if self.scores is None else self.scores[chosen]
+        every = None if self.probabilities is None else self.probabilities[chosen]
+        return replace(
+            self, labels=self.labels[chosen], answers=self.answers[chosen], scores=scores, probabilities=every
+        )
 
     @property
     def probability(self) -> Floats:
@@ -55,7 +110,7 @@ class Classified:
 
     @property
     def by_class(self) -> Floats:
-        """[rows, classes]; of a class that only labels know the model said nothing."""
+        """[rows, classes]; 0 for a class that only labels have."""
         if self.binary:
             return np.column_stack((1 - self.probability, self.probability))
         if self.probabilities is None:
@@ -70,7 +125,7 @@ class Classified:
             raise NotMeasurable(
                 f"{without} of {len(self.labels)} rows were logged without the probabilities of all classes"
             )
-        return np.pad(self.probabilities, ((0, 0), (0, self.strangers)))
+        return np.pad(self.probabilities, ((0, 0), (0, self.unknown_classes)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,9 +135,13 @@ class Predicted:
     labels: Floats
     answers: Floats
 
+    def take(self, chosen: Any) -> Predicted:
+        """Some of the rows, by index or by mask."""
+        return Predicted(self.labels[chosen], self.answers[chosen])
+
 
 def measure(metric: str, rows: Classified | Predicted) -> float:
-    """`metric` of these rows; raises NotMeasurable where they do not allow it.
+    """Return `metric` of these rows; raises NotMeasurable where it is not defined for them.
 
     Where a metric is made for two classes and there are more, its unweighted mean over the classes is taken.
 
@@ -103,10 +162,27 @@ def measure(metric: str, rows: Classified | Predicted) -> float:
     if metric in other:
         task = "regression" if isinstance(rows, Classified) else "classification"
         raise NotMeasurable(f"{metric} is a metric of {task}")
+    if isinstance(rows, Classified):
+        if rows.binary and metric in OF_SCORES:
+            rows = rows.of_known_labels()
+        require_classes(metric, rows.classes, rows.labels, rows.answers, binary=rows.binary)
+    else:
+        require_numbers(metric, rows.labels)
     value = table[metric](rows) if metric in table else _ask_sklearn(metric, rows)
     if not math.isfinite(value):
         raise NotMeasurable(f"{metric} is not defined for these rows")
     return value
+
+
+def describe_unknown(unknown: Mapping[str, int], rows: int) -> str:
+    """Say which labels are no class of the model, and how many.
+
+    >>> describe_unknown({"yes": 200, "maybe": 3}, 500)
+    "203 of 500 labels are no class of the model: 'yes' (200), 'maybe' (3)"
+    """
+    named = ", ".join(f"{name[:40]!r} ({count:,})" for name, count in list(unknown.items())[:3])
+    more = ", …" if len(unknown) > 3 else ""
+    return f"{sum(unknown.values()):,} of {rows:,} labels are no class of the model: {named}{more}"
 
 
 def _accuracy(rows: Classified) -> float:
@@ -154,6 +230,10 @@ def _f1(right: Floats, labelled: Floats, answered: Floats) -> Floats:
     return _divide(2 * right, labelled + answered)
 
 
+def _jaccard(right: Floats, labelled: Floats, answered: Floats) -> Floats:
+    return _divide(right, labelled + answered - right)
+
+
 def averaged(per_class: PerClass, average: str, right: Floats, labelled: Floats, answered: Floats) -> float:
     """A metric of each class as one number, the way scikit-learn averages it."""
     values = per_class(right, labelled, answered)
@@ -165,7 +245,10 @@ def averaged(per_class: PerClass, average: str, right: Floats, labelled: Floats,
         case "weighted":
             return float(values @ labelled / labelled.sum())
         case _:
-            return float(right.sum() / labelled.sum())
+            # Over all classes together; labels are as many as answers, so precision, recall and f1 are the same.
+            return float(
+                per_class(right.sum(keepdims=True), labelled.sum(keepdims=True), answered.sum(keepdims=True))[0]
+            )
 
 
 def _of_positive(per_class: PerClass) -> Callable[[Classified], float]:
@@ -177,16 +260,13 @@ def _of_all(per_class: PerClass, average: str) -> Callable[[Classified], float]:
 
 
 def _roc_auc(rows: Classified) -> float:
-    positive = rows.labels == 1
-    if positive.all() or not positive.any():
-        raise NotMeasurable("roc_auc needs labels of both classes")
-    return _ordered_pairs(rows.probability, positive)
+    return _ordered_pairs(rows.probability, rows.labels == 1)
 
 
-def _ordered_pairs(said: Floats, positive: Any) -> float:
+def _ordered_pairs(scores: Floats, positive: Any) -> float:
     """The share of pairs of one positive and one negative row that are in the right order (Mann-Whitney)."""
-    _, place, counts = np.unique(said, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     size = float(positive.sum())
     return float((rank[positive].sum() - size * (size + 1) / 2) / (size * float((~positive).sum())))
 
@@ -197,12 +277,12 @@ def _roc_auc_ovr(average: str) -> Callable[[Classified], float]:
     def score(rows: Classified) -> float:
         if rows.binary:
             return _roc_auc(rows)
-        said = rows.by_class
+        probabilities = rows.by_class
         labelled = np.bincount(rows.labels, minlength=len(rows.classes)).astype(np.float64)
         if (labelled == 0).any() or labelled.max() == len(rows.labels):
             missing = [name for name, count in zip(rows.classes, labelled.tolist(), strict=True) if not count]
             raise NotMeasurable(f"roc_auc needs labels of every class; there are none of {', '.join(missing[:3])}")
-        values = [_ordered_pairs(said[:, one], rows.labels == one) for one in range(len(rows.classes))]
+        values = [_ordered_pairs(probabilities[:, index], rows.labels == index) for index in range(len(rows.classes))]
         return float(np.average(values, weights=labelled if average == "weighted" else None))
 
     return score
@@ -210,28 +290,28 @@ def _roc_auc_ovr(average: str) -> Callable[[Classified], float]:
 
 def _neg_log_loss(rows: Classified) -> float:
     if rows.binary:
-        said = np.where(rows.labels == 1, rows.probability, 1 - rows.probability)
+        own = np.where(rows.labels == 1, rows.probability, 1 - rows.probability)
     else:
-        said = rows.by_class[np.arange(len(rows.labels)), rows.labels]
-    return float(np.mean(np.log(np.clip(said, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps))))
+        own = rows.by_class[np.arange(len(rows.labels)), rows.labels]
+    return float(np.mean(np.log(np.clip(own, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps))))
 
 
 def _neg_brier_score(rows: Classified) -> float:
     """As scikit-learn has it: of two classes half of the sum that is taken of more."""
     if rows.binary:
         return -float(np.mean(np.square(rows.probability - (rows.labels == 1))))
-    came = rows.labels[:, None] == np.arange(len(rows.classes))
-    return -float(np.mean(np.square(rows.by_class - came).sum(axis=1)))
+    one_hot = rows.labels[:, None] == np.arange(len(rows.classes))
+    return -float(np.mean(np.square(rows.by_class - one_hot).sum(axis=1)))
 
 
 def _r2(rows: Predicted) -> float:
-    spread = float(np.square(rows.labels - rows.labels.mean()).sum())
-    if spread == 0:
-        raise NotMeasurable("r2 needs labels that differ")
-    return 1.0 - float(np.square(rows.labels - rows.answers).sum()) / spread
+    total = float(np.square(rows.labels - rows.labels.mean()).sum())
+    return 1.0 - float(np.square(rows.labels - rows.answers).sum()) / total
 
 
-_PER_CLASS: Final[Mapping[str, PerClass]] = MappingProxyType({"precision": _precision, "recall": _recall, "f1": _f1})
+_PER_CLASS: Final[Mapping[str, PerClass]] = MappingProxyType(
+    {"precision": _precision, "recall": _recall, "f1": _f1, "jaccard": _jaccard}
+)
 AVERAGES: Final[Mapping[str, tuple[PerClass, str]]] = MappingProxyType(
     {
         f"{name}_{average}": (per_class, average)
@@ -294,29 +374,36 @@ def _ask_sklearn(metric: str, rows: Classified | Predicted) -> float:
             return rows.by_class if rows.binary else rows.by_class.astype(np.float32)
 
     try:
-        return float(scorer(Logged(), np.zeros((len(rows.labels), 1)), rows.labels))
+        with undefined_is_an_error():
+            return float(scorer(Logged(), np.zeros((len(rows.labels), 1)), rows.labels))
     except NotMeasurable:
         raise
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, Warning) as error:
         raise NotMeasurable(f"{metric} cannot be computed from the log: {error}") from error
 
 
 def classified(
-    classes: Sequence[object], labels: Sequence[object], answers: Sequence[object], scores: Floats | None = None
+    classes: Sequence[Scalar], labels: Sequence[Scalar], answers: Sequence[Scalar], scores: Floats | None = None
 ) -> Classified:
-    """Rows of a classification with labels and answers in any spelling; labels the model does not know become classes.
+    """Rows of a classification with labels and answers in any spelling; labels that are no class of the model become classes.
 
-    >>> classified((0, 1), ["1", "2"], ["1", "0"]).labels.tolist()
-    [1, 2]
+    >>> classified((0, 1), ["1", "2", "1.0"], ["1", "0", "1"]).labels.tolist()
+    [1, 2, 1]
     """
-    known: dict[str, int] = {}
-    for label in classes:
-        known.setdefault(str(label), len(known))
-    sides, model_knows = [], len(known)
-    for side in (labels, answers):
-        codes = np.empty(len(side), np.int64)
-        for place, label in enumerate(side):
-            text = str(label)
-            codes[place] = known.setdefault(text, len(known))
-        sides.append(codes)
-    return Classified(tuple(known), sides[0], sides[1], scores, len(known) - model_knows)
+    known = ClassLabels(classes)
+    names = list(known.texts)
+    by_text: dict[str, int] = {}
+
+    def index_of(label: Scalar) -> int:
+        text = str(label)
+        index = by_text.get(text)
+        if index is None:
+            index = known.index(label)
+            if index is None:
+                index = len(names)
+                names.append(text)
+            by_text[text] = index
+        return index
+
+    codes = [np.fromiter(map(index_of, side), np.int64, len(side)) for side in (labels, answers)]
+    return Classified(tuple(names), codes[0], codes[1], scores, len(names) - len(known.texts))

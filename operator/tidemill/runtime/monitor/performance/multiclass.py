@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tidemill.runtime.monitor.performance.confidence import CONFIDENCE, take
+from tidemill.runtime.monitor.performance.confidence import CONFIDENCE
 from tidemill.runtime.monitor.performance.estimated import MIN_HOLDOUT_ROWS, ROUNDS, Estimate, calibrate, ordered_pairs
 from tidemill.runtime.monitor.performance.measured import AVERAGES, Classified, NotMeasurable, averaged, mean_recall
 from tidemill.runtime.profile.grid import Floats, Integers
@@ -78,14 +78,13 @@ def _estimated(metric: str, held_out: Classified, answers: Integers, said: Float
     value = expected(metric, answers, said, likely(held_out, answers, said, scaled))
     if not np.isfinite(value):
         raise NotMeasurable(f"{metric} is not defined for these rows")
-    random = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     classes = said.shape[1]
     drawn = []
     for _ in range(max(_MIN_ROUNDS, min(ROUNDS, _WORK // held_out.probabilities.size))):
-        chosen = take(held_out, random.integers(0, len(held_out.labels), len(held_out.labels)))
-        assert isinstance(chosen, Classified)
+        chosen = held_out.take(rng.integers(0, len(held_out.labels), len(held_out.labels)))
         sums = np.cumsum(likely(chosen, answers, said, scaling(chosen, scaled)), axis=1)
-        came = np.minimum((sums < random.random((len(said), 1))).sum(axis=1), classes - 1)
+        came = np.minimum((sums < rng.random((len(said), 1))).sum(axis=1), classes - 1)
         drawn.append(expected(metric, answers, said, (came[:, None] == np.arange(classes)).astype(np.float64)))
     told = np.array([one for one in drawn if np.isfinite(one)] or [value])
     low, high = np.quantile(told, ((1 - confidence) / 2, (1 + confidence) / 2))

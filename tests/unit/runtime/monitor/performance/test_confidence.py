@@ -49,3 +49,37 @@ def test_the_same_rows_have_the_same_interval() -> None:
     rows = Classified(("no", "yes"), np.array([0, 1] * 60), np.array([0, 1, 1, 1] * 30))
 
     assert interval("f1", rows) == interval("f1", rows)
+
+
+@pytest.mark.parametrize("metric", ["recall", "precision", "f1", "jaccard"])
+def test_a_few_rows_without_a_hit_are_not_surely_zero(metric: str) -> None:
+    labels = np.array([1] * 4 + [0] * 60)
+    answers = np.array([0] * 60 + [1] * 4)
+
+    found = interval(metric, Classified(("no", "yes"), labels, answers))
+
+    assert found is not None
+    assert 0.0 == found.low and found.high > 0.3
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall", "f1", "jaccard"])
+@pytest.mark.parametrize("rows", [40, 400])
+def test_intervals_of_a_rare_positive_class_cover_the_truth(metric: str, rows: int) -> None:
+    rng = np.random.default_rng(2)
+    both, false_alarm, missed = 0.12, 0.03, 0.05  # shares of rows: true positives, false positives, false negatives
+    jaccard = both / (both + false_alarm + missed)
+    true = {
+        "precision": both / (both + false_alarm),
+        "recall": both / (both + missed),
+        "jaccard": jaccard,
+        "f1": 2 * jaccard / (1 + jaccard),
+    }[metric]
+    covered = told = 0
+    for _ in range(600):
+        kind = rng.choice(4, rows, p=[both, false_alarm, missed, 1 - both - false_alarm - missed])
+        labels, answers = np.isin(kind, (0, 2)).astype(int), np.isin(kind, (0, 1)).astype(int)
+        if (found := interval(metric, Classified(("no", "yes"), labels, answers))) is not None:
+            told += 1
+            covered += found.low <= true <= found.high
+
+    assert 0.93 <= covered / told

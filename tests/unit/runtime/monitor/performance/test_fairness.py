@@ -33,7 +33,7 @@ def test_every_metric_is_fairlearns(people: Any, metric: str) -> None:
     groups, labels, answers = people
     expected = THEIRS[metric](labels, answers, sensitive_features=groups)
 
-    found = fairness.unfairness(metric, fairness.rates(groups.tolist(), answers, labels, 1))
+    found = fairness.unfairness(metric, fairness.groups_of(groups.tolist(), answers, labels, 1))
 
     assert expected == pytest.approx(found.value)
 
@@ -45,7 +45,7 @@ def test_counts_say_the_same_as_rows(people: Any) -> None:
         counts.setdefault(group, {}).setdefault(str(answer), 0)
         counts[group][str(answer)] += 1
 
-    by_rows = fairness.unfairness("DemographicParityDifference", fairness.rates(groups.tolist(), answers, None, 1))
+    by_rows = fairness.unfairness("DemographicParityDifference", fairness.groups_of(groups.tolist(), answers, None, 1))
 
     assert by_rows == fairness.unfairness("DemographicParityDifference", fairness.counted(counts, "1"))
 
@@ -54,4 +54,82 @@ def test_a_handful_of_people_is_no_group() -> None:
     groups = ["a"] * 100 + ["b"] * 5
 
     with pytest.raises(ValueError, match="fewer than two groups"):
-        fairness.unfairness("DemographicParityDifference", fairness.rates(groups, np.ones(105), None, 1))
+        fairness.unfairness("DemographicParityDifference", fairness.groups_of(groups, np.ones(105), None, 1))
+
+
+def pair(metric: str, first: tuple[int, int], second: tuple[int, int]) -> list[fairness.Group]:
+    """Two groups whose every rate is `selected` of `rows`."""
+    rates: Any = ("SelectionRate", "TruePositiveRate", "FalsePositiveRate")
+    return [
+        fairness.Group(name, max(1000, rows), dict.fromkeys(rates, fairness.Rate(selected, rows)))
+        for name, (selected, rows) in {"a": first, "b": second}.items()
+    ]
+
+
+def test_the_interval_counts_the_rows_that_the_rate_is_of() -> None:
+    """Ten favourable labels among a thousand rows are as sure as ten."""
+    groups = ["a"] * 1000 + ["b"] * 1000
+    labels = np.tile(np.repeat([1, 0], [10, 990]), 2)
+    answers = np.zeros(2000, np.int64)
+    answers[:9], answers[1000:1006] = 1, 1
+
+    found = fairness.unfairness("EqualOpportunityDifference", fairness.groups_of(groups, answers, labels, 1))
+    low, high = fairness.interval("EqualOpportunityDifference", found, 1.96)
+
+    assert (10, 10) == (found.lowest[1].rows, found.highest[1].rows)
+    assert 0.3 == pytest.approx(found.value)
+    assert (-0.08, 0.58) == pytest.approx((low, high), abs=0.03)
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    """The example of Newcombe (1998, table II): 56/70 against 48/80."""
+    found = fairness.unfairness("DemographicParityDifference", pair("", (48, 80), (56, 70)))
+
+    assert (0.0524, 0.3339) == pytest.approx(
+        fairness.interval("DemographicParityDifference", found, 1.959964), abs=5e-5
+    )
+
+
+def test_of_equalized_odds_the_rate_that_decided_is_judged() -> None:
+    groups = ["a"] * 200 + ["b"] * 200
+    labels = np.tile(np.repeat([1, 0], [100, 100]), 2)
+    answers = np.concatenate((np.repeat([1, 0, 1, 0], [80, 20, 10, 90]), np.repeat([1, 0, 1, 0], [79, 21, 50, 50])))
+
+    found = fairness.unfairness("EqualizedOddsDifference", fairness.groups_of(groups, answers, labels, 1))
+    low, high = fairness.interval("EqualizedOddsDifference", found, 1.96)
+
+    assert ("FalsePositiveRate", 0.4) == (found.rate, pytest.approx(found.value))
+    assert ("a", "b") == (found.lowest[0], found.highest[0])
+    assert 0.27 < low < 0.4 < high < 0.51
+
+
+@pytest.mark.parametrize("metric", ["DemographicParityDifference", "DemographicParityRatio"])
+@pytest.mark.parametrize(
+    ("rows", "true"),
+    [((20, 20), (0.02, 0.1)), ((20, 200), (0.2, 0.6)), ((50, 50), (0.9, 0.98)), ((1000, 60), (0.5, 0.5))],
+)
+def test_intervals_cover_the_truth_also_near_the_ends(
+    metric: str, rows: tuple[int, int], true: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(3)
+    covered = 0
+    for _ in range(1000):
+        selected = [int(rng.binomial(size, share)) for size, share in zip(rows, true, strict=True)]
+        found = fairness.unfairness(metric, pair(metric, (selected[0], rows[0]), (selected[1], rows[1])))
+        low, high = fairness.interval(metric, found, 1.959964)
+        shares = dict(zip("ab", true, strict=True))
+        lowest, highest = shares[found.lowest[0]], shares[found.highest[0]]
+        covered += low <= (highest - lowest if metric.endswith("Difference") else lowest / highest) <= high
+
+    assert 0.93 <= covered / 1000
+
+
+def test_a_label_that_is_no_class_is_not_unfavourable() -> None:
+    groups = ["a"] * 60
+    labels, answers = np.array(["yes", "no", "?"] * 20, dtype=object), np.array(["yes"] * 60, dtype=object)
+
+    [group] = fairness.groups_of(groups, answers, labels, "yes", labels != "?")
+
+    assert {"SelectionRate": 60, "TruePositiveRate": 20, "FalsePositiveRate": 20} == {
+        name: rate.rows for name, rate in group.rates.items()
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
-from tidemill.runtime.monitor.performance.confidence import take
 from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable, Predicted, classified, measure
 
 _random = np.random.default_rng(5)
@@ -112,7 +112,7 @@ REFUSED = {
     ),
     "a ranking of three classes of which one has no labels": (
         "roc_auc_ovr",
-        take(SURE, SURE.labels != 1),
+        SURE.take(SURE.labels != 1),
         "none of b",
     ),
     "a model that gives no probabilities of its three classes": (
@@ -141,10 +141,92 @@ def test_what_cannot_be_measured_says_why(metric: str, rows: Any, why: str) -> N
         measure(metric, rows)
 
 
-def test_a_label_that_the_model_does_not_know_is_a_class_it_never_gets_right() -> None:
+NEVER = Classified(("no", "yes"), np.zeros(200, np.int64), np.zeros(200, np.int64), np.full(200, 0.9))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["recall", "precision", "f1", "jaccard", "average_precision", "matthews_corrcoef", "roc_auc", "balanced_accuracy"],
+)
+def test_a_metric_of_a_class_without_rows_is_not_zero(metric: str) -> None:
+    assert 1.0 == measure("accuracy", NEVER)
+    with pytest.raises(NotMeasurable, match=r"yes|all labels are 'no'"):
+        measure(metric, NEVER)
+
+
+def test_log_loss_is_defined_for_labels_of_one_class() -> None:
+    assert -np.log(0.9) == pytest.approx(measure("log_loss", NEVER))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["recall", "precision", "f1", "jaccard", "average_precision"]
+    + [f"{name}_{average}" for name in ("precision", "recall", "f1", "jaccard") for average in ("macro", "weighted")],
+)
+def test_where_scikit_learn_warns_nothing_is_measured_and_elsewhere_its_value_is(metric: str) -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(30):
+        rows = int(rng.integers(2, 6))
+        answers, labels = rng.integers(0, 2, rows), rng.integers(0, 2, rows)
+        labels[: rng.integers(0, 2)] = 1
+        table = Classified(("no", "yes"), labels, answers, np.full(rows, 0.8))
+        if metric in ("f1", "jaccard") and 1 not in labels:
+            continue  # stricter than scikit-learn: without a label of the class they are 0 whatever is answered
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                expected = by_sklearn(metric, table)
+            except UserWarning:
+                with pytest.raises(NotMeasurable):
+                    measure(metric, table)
+                continue
+        assert expected == pytest.approx(measure(metric, table))
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.7, 3.3, 101.325])
+@pytest.mark.parametrize("metric", ["r2", "explained_variance"])
+def test_a_constant_target_explains_nothing(metric: str, constant: float) -> None:
+    labels = np.full(150, constant)
+
+    with pytest.raises(NotMeasurable, match="labels that differ"):
+        measure(metric, Predicted(labels, labels + _random.normal(size=150)))
+
+
+def test_a_label_that_the_model_does_not_know_is_counted_as_wrong_and_named() -> None:
     rows = classified(("M", "B"), ["M", "B", "X"], ["M", "B", "M"])
 
     assert (("M", "B", "X"), 2 / 3) == (rows.classes, pytest.approx(measure("accuracy", rows)))
+    assert {"X": 1} == rows.unknown_labels
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "brier_score", "average_precision"])
+def test_a_label_that_is_neither_class_is_not_negative(metric: str) -> None:
+    sure = np.full(200, 0.8)
+    labels, answers = ["no", "yes"] * 100, ["no", "yes"] * 100
+    few = classified(("no", "yes"), ["?", *labels[1:]], answers, sure)
+    many = classified(("no", "yes"), ["?"] * 40 + labels[40:], answers, sure)
+
+    assert measure(metric, classified(("no", "yes"), labels[1:], answers[1:], sure[1:])) == measure(metric, few)
+    with pytest.raises(NotMeasurable, match=r"40 of 200 labels are no class of the model: '\?' \(40\)"):
+        measure(metric, many)
+
+
+SPELLINGS = {
+    "floats of pandas": ((0, 1), ["0.0", "1.0", "1"]),
+    "truth in words": ((0, 1), ["false", "true", "True"]),
+    "numbers for truth": ((False, True), ["0", "1", "1.0"]),
+    "text classes": (("0", "1"), [0, 1, 1.0]),
+    "halves": ((0.5, 1.5), ["0.50", "1.5", "1.50"]),
+}
+
+
+@pytest.mark.parametrize(("classes", "labels"), SPELLINGS.values(), ids=SPELLINGS.keys())
+def test_a_label_means_its_class_in_any_usual_spelling(classes: Any, labels: Any) -> None:
+    assert [0, 1, 1] == classified(classes, labels, [classes[0]] * 3).labels.tolist()
+
+
+def test_a_class_is_its_exact_spelling_first() -> None:
+    assert [1, 0, 2] == classified(("1", "01", "1.0"), ["01", "1", "1.0"], ["1"] * 3).labels.tolist()
 
 
 def test_a_label_that_none_of_three_classes_means_was_given_no_probability() -> None:
