@@ -1,57 +1,87 @@
-"""One command per module; a command whose libraries are not in this image says so instead of failing on import."""
+"""The command line: one group whose commands are imported when they are used.
+
+So `tidemill --help` is quick, and a command whose libraries are not in an image says so instead of failing on import.
+"""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import tidemill
 from tidemill.runtime.process.allocator import release_memory_soon
 
+if TYPE_CHECKING:
+    import typer
+
+
+class Entry(NamedTuple):
+    """One command: the module that holds it, its help in one line, the heading it is listed under, and its exit codes."""
+
+    module: str
+    help: str
+    panel: str
+    exit_codes: str = ""
+    """As the command's own help ends with them; empty where its description names them."""
+
+
+LOCAL: Final = "On this machine"
+CLUSTER: Final = "In a cluster, also as kubectl tidemill"
+DEVELOPMENT: Final = "In the repository"
+PODS: Final = ""
+"""The heading of commands that pods run; they are not listed."""
+
+_REQUEST: Final = "0 the request is written; 1 kubectl refused it, or it would have no effect; 2 wrong usage."
+_TABLE: Final = "0 the profile is written; 2 wrong usage or unusable input."
+_GENERATE: Final = "0 success; 1 with --check, a file differs; 2 wrong usage, or helm failed."
+_OPERATOR: Final = (
+    "0 stopped on request; 1 ended by a fault, to be started again; 2 wrong usage, or no way to a cluster."
+)
+
 COMMANDS: Final = {
-    "controller": ("tidemill.cli.controller", "Run the operator."),
-    "run": ("tidemill.cli.run", "Carry out the order of a workload pod."),
-    "serve": ("tidemill.cli.serve", "Answer the Open Inference Protocol with a model."),
-    "check": ("tidemill.cli.monitor", "Have a DriftMonitor check the window that ends now."),
-    "retrain": ("tidemill.cli.monitor", "Have a DriftMonitor retrain."),
-    "reset": ("tidemill.cli.monitor", "Close a DriftMonitor's circuit again."),
-    "work": ("tidemill.cli.work", "Carry out the checks of a DriftMonitor as they are asked for."),
-    "receive": ("tidemill.cli.receive", "Take what other systems say for a DriftMonitor's External checks."),
-    "profile": ("tidemill.cli.profile", "Profile a table."),
-    "promote": ("tidemill.cli.rollout", "Let a candidate go on to its next stage, or to the end."),
-    "abort": ("tidemill.cli.rollout", "Roll a candidate back."),
-    "pause": ("tidemill.cli.rollout", "Hold a candidate at the share it has."),
-    "resume": ("tidemill.cli.rollout", "Take a pause back."),
-    "drift": ("tidemill.cli.drift", "Compare two tables or profiles."),
-    "generate": ("tidemill.cli.generate", "Write CRDs, chart copies, manifests and the reference from the types."),
+    "drift": Entry("tidemill.cli.drift", "Compare two tables or profiles.", LOCAL),
+    "profile": Entry("tidemill.cli.profile", "Write the profile of a table.", LOCAL, _TABLE),
+    "serve": Entry("tidemill.cli.serve", "Serve a model by the Open Inference Protocol.", LOCAL),
+    "promote": Entry(
+        "tidemill.cli.rollout", "Promote a candidate to its next stage, or to all requests.", CLUSTER, _REQUEST
+    ),
+    "abort": Entry("tidemill.cli.rollout", "Roll a candidate back.", CLUSTER, _REQUEST),
+    "pause": Entry("tidemill.cli.rollout", "Hold a candidate at its current share.", CLUSTER, _REQUEST),
+    "resume": Entry("tidemill.cli.rollout", "Continue a paused rollout.", CLUSTER, _REQUEST),
+    "check": Entry("tidemill.cli.monitor", "Check the window of a DriftMonitor that ends now.", CLUSTER, _REQUEST),
+    "retrain": Entry("tidemill.cli.monitor", "Request a retraining of a DriftMonitor.", CLUSTER, _REQUEST),
+    "reset": Entry("tidemill.cli.monitor", "Close the circuit breaker of a DriftMonitor.", CLUSTER, _REQUEST),
+    "generate": Entry(
+        "tidemill.cli.generate", "Write CRDs, chart copies, manifests and the reference.", DEVELOPMENT, _GENERATE
+    ),
+    "controller": Entry("tidemill.cli.controller", "Run the operator.", PODS, _OPERATOR),
+    "run": Entry("tidemill.cli.run", "Execute the order of a workload pod.", PODS),
+    "work": Entry("tidemill.cli.work", "Run the warm worker of a DriftMonitor.", PODS),
+    "receive": Entry("tidemill.cli.receive", "Run the webhook receiver for a DriftMonitor's External checks.", PODS),
 }
+EPILOG: Final = (
+    "Exit codes: 0 success; 1 refused or failed; 2 wrong usage or unusable input; others are listed by the command's "
+    "own --help."
+)
 
 
 def main() -> None:
     """Run the command that the arguments name; only that command's libraries are loaded."""
-    arguments = sys.argv[1:]
-    if arguments in (["--version"], ["version"]):
-        print(f"tidemill {tidemill.__version__}")
-        return
-    if not arguments or arguments[0] not in COMMANDS:
-        width = max(map(len, COMMANDS))
-        print("Usage: tidemill COMMAND [OPTIONS]\n")
-        for name, (_, help_text) in COMMANDS.items():
-            print(f"  {name:{width}}  {help_text}")
-        wants_help = arguments in ([], ["--help"], ["-h"])
-        if not wants_help:
-            print(f"\nThere is no command {arguments[0]!r}.", file=sys.stderr)
-        raise SystemExit(0 if wants_help else 2)
-    command, module_name = arguments[0], COMMANDS[arguments[0]][0]
-    release_memory_soon()
-    module = importlib.import_module(module_name)
-    if hasattr(module, "main"):
-        module.main(arguments[1:])
-        return
-    import typer
+    arguments = {(): ["--help"], ("version",): ["--version"]}.get(tuple(sys.argv[1:]), sys.argv[1:])
+    if arguments and arguments[0] in COMMANDS:
+        release_memory_soon()
+        module = importlib.import_module(COMMANDS[arguments[0]].module)
+        if hasattr(module, "main"):
+            # A serving pod reads its arguments without Typer, which takes a fifth of the time to its first answer.
+            module.main(arguments[1:])
+            return
+    program = Path(sys.argv[0]).name
+    app()(arguments, prog_name="kubectl tidemill" if program.startswith("kubectl-") else "tidemill")
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name=command)(getattr(module, command))
-    sys.argv = [f"tidemill {command}", *arguments[1:]]
-    app(prog_name=f"tidemill {command}")
+
+def app() -> typer.Typer:
+    """Return the group of all commands."""
+    from tidemill.cli.group import build
+
+    return build(COMMANDS, EPILOG)
