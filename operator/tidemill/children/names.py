@@ -41,6 +41,10 @@ PAUSE: Final = "tidemill.dev/pause"
 RESET: Final = "tidemill.dev/reset-circuit"
 RETRAIN: Final = "tidemill.dev/retrain"
 CHECK: Final = "tidemill.dev/check"
+SCM_REF: Final = "tidemill.dev/scm-ref"
+
+PEOPLE: Final = (PROMOTE, ABORT, PAUSE, CHECK, RETRAIN, RESET, SCM_REF)
+"""Annotations that people set; the admission policies keep all others below `tidemill.dev/` for the operator."""
 
 # A queue admits the child Job, so the user's choice of queue travels from the parent to it.
 QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")

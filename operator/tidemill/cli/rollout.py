@@ -1,104 +1,101 @@
-"""`kubectl tidemill promote | abort | pause | resume`: what a person says to a rollout, as an annotation that names the candidate.
+"""`kubectl tidemill promote | abort | pause | resume`: control a rollout by an annotation that names the candidate.
 
-Nothing of the spec is touched, so what Git says stays true; and a word about one candidate is none about the next.
-kubectl itself is asked to read and to annotate: whoever may use it as they are logged in may use this.
+The spec is not touched, so what Git says stays true; and a request about one candidate does not apply to the next. Each
+command reads the service first, and writes nothing where the request would have no effect.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tidemill.api import GROUP, InferenceService
+from tidemill.api import InferenceService
+from tidemill.api.rollout import RolloutStatus
 from tidemill.children import names
+from tidemill.cli.kubectl import Context, Kubectl, Namespace, refuse
 
-Service = Annotated[str, typer.Argument(help="The InferenceService.")]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Empty: that of kubectl's context.")]
-Context = Annotated[str, typer.Option("--context", help="kubectl's context; empty: the current one.")]
+Service = Annotated[str, typer.Argument(help="Name of the InferenceService.")]
 Full = Annotated[bool, typer.Option("--full", help="Skip every stage that is left.")]
 
 
-class Kubectl:
-    """The kubectl at hand, for one namespace and context."""
-
-    def __init__(self, namespace: str, context: str) -> None:
-        found = shutil.which("kubectl")
-        if found is None:
-            raise typer.BadParameter("there is no kubectl on the PATH")
-        self._command = [found]
-        if context:
-            self._command += ["--context", context]
-        if namespace:
-            self._command += ["--namespace", namespace]
-
-    def service(self, name: str) -> dict[str, Any]:
-        """The InferenceService as it is now."""
-        found: dict[str, Any] = json.loads(self._run("get", _resource(name), "--output=json"))
-        return found
-
-    def annotate(self, name: str, annotation: str, value: str | None) -> None:
-        """Set an annotation, or take it away."""
-        said = f"{annotation}-" if value is None else f"{annotation}={value}"
-        self._run("annotate", _resource(name), said, "--overwrite", "--field-manager=kubectl-tidemill")
-
-    def _run(self, *arguments: str) -> str:
-        done = subprocess.run([*self._command, *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            typer.echo(done.stderr.strip(), err=True)
-            raise typer.Exit(1)
-        return done.stdout
-
-
 def promote(service: Service, full: Full = False, namespace: Namespace = "", context: Context = "") -> None:
-    """Let the candidate go on: past the stage it is in, or with --full to the end."""
+    """Promote the candidate to its next stage, or with --full to all requests."""
     kubectl = Kubectl(namespace, context)
-    rollout = _rollout(kubectl.service(service), service)
-    version, stage = str(rollout["version"]), int(rollout.get("step") or 0) + 1
-    if rollout["phase"] == "Starting" and not full:
-        raise typer.BadParameter(
-            f"{version} is not ready yet and in no stage that it could leave; --full skips them all"
-        )
-    kubectl.annotate(service, names.PROMOTE, version if full else f"{version}/{stage}")
-    typer.echo(f"{version} is promoted" if full else f"{version} goes on from stage {stage}")
+    live = kubectl.get(InferenceService, service)
+    rollout = _rollout(live)
+    version, request = rollout.version, _promotion(live, rollout, full=full)
+    kubectl.annotate(InferenceService, service, names.PROMOTE, request)
+    if full:
+        typer.echo(f"requested the promotion of {version} to all requests, as soon as its pods are ready")
+    else:
+        typer.echo(f"requested that {version} leave stage {rollout.step + 1}")
 
 
 def abort(service: Service, namespace: Namespace = "", context: Context = "") -> None:
-    """Roll the candidate back; it is quarantined and not tried again."""
+    """Roll the candidate back; it is rejected and not tried again."""
     kubectl = Kubectl(namespace, context)
-    version = str(_rollout(kubectl.service(service), service)["version"])
-    kubectl.annotate(service, names.ABORT, version)
-    typer.echo(f"{version} is rolled back")
+    version = _rollout(kubectl.get(InferenceService, service)).version
+    kubectl.annotate(InferenceService, service, names.ABORT, version)
+    typer.echo(f"requested the rollback of {version}")
 
 
 def pause(service: Service, namespace: Namespace = "", context: Context = "") -> None:
-    """Hold the candidate at the share it has; it is still judged, and rolled back where it fails."""
+    """Hold the candidate at its current share; it is still analysed, and rolled back if a metric fails."""
     kubectl = Kubectl(namespace, context)
-    version = str(_rollout(kubectl.service(service), service)["version"])
-    kubectl.annotate(service, names.PAUSE, version)
-    typer.echo(f"{version} is held where it is; kubectl tidemill resume {service} lets it go on")
+    live = kubectl.get(InferenceService, service)
+    version = _rollout(live).version
+    if _is_paused(live, version):
+        refuse(f"the rollout of {version} is paused already; run kubectl tidemill resume {service} to continue it")
+    kubectl.annotate(InferenceService, service, names.PAUSE, version)
+    typer.echo(f"requested a pause of {version}; run kubectl tidemill resume {service} to continue the rollout")
 
 
 def resume(service: Service, namespace: Namespace = "", context: Context = "") -> None:
-    """Take a pause back."""
+    """Continue a rollout that was paused by `pause`."""
     kubectl = Kubectl(namespace, context)
-    kubectl.annotate(service, names.PAUSE, None)
-    typer.echo(f"rollouts of {service} go on")
+    live = kubectl.get(InferenceService, service)
+    rollout = _rollout(live)
+    if not _is_paused(live, rollout.version):
+        remedy = (
+            f"run kubectl tidemill promote {service}" if rollout.phase == "Paused" else "there is nothing to resume"
+        )
+        refuse(f"the rollout of {rollout.version} was not paused by a person; {remedy}")
+    kubectl.annotate(InferenceService, service, names.PAUSE, None)
+    typer.echo(f"requested that the rollout of {rollout.version} continue")
 
 
-def _resource(name: str) -> str:
-    return f"{InferenceService.plural}.{GROUP}/{name}"
-
-
-def _rollout(service: dict[str, Any], name: str) -> dict[str, Any]:
-    rollout: dict[str, Any] | None = (service.get("status") or {}).get("rollout")
-    if not rollout:
-        typer.echo(f"{name} has no rollout under way", err=True)
-        raise typer.Exit(1)
-    if rollout.get("phase") in {"Promoting", "RollingBack"}:
-        typer.echo(f"{rollout.get('version')} is past that: {rollout['phase']}", err=True)
-        raise typer.Exit(1)
+def _rollout(service: InferenceService) -> RolloutStatus:
+    """Return the rollout that a request can still change, or say why there is none."""
+    rollout = service.status.rollout
+    if rollout is None:
+        refuse(f"InferenceService '{service.name}' has no rollout in progress; create a new ModelVersion to begin one")
+    if rollout.phase == "Promoting":
+        refuse(f"{rollout.version} is being promoted already; wait for the rollout to end")
+    if rollout.phase == "RollingBack":
+        refuse(f"{rollout.version} is being rolled back already; wait for the rollout to end")
+    if service.spec.suspend:
+        refuse(f"InferenceService '{service.name}' is suspended; set spec.suspend to false first")
     return rollout
+
+
+def _promotion(service: InferenceService, rollout: RolloutStatus, *, full: bool) -> str:
+    """Return the value of the annotation, or say why it would have no effect."""
+    requested, _, stage = service.metadata.annotations.get(names.PROMOTE, "").partition("/")
+    if requested == rollout.version and not stage:
+        refuse(
+            f"the promotion of {rollout.version} to all requests is requested already; wait until its pods are ready"
+        )
+    if full:
+        return rollout.version
+    if rollout.phase == "Starting":
+        refuse(f"{rollout.version} is not ready and has no stage to leave; wait, or use --full to skip all stages")
+    if _is_paused(service, rollout.version):
+        refuse(f"the rollout of {rollout.version} is paused; run kubectl tidemill resume {service.name} first")
+    if requested == rollout.version and stage.isdecimal() and int(stage) > rollout.step:
+        refuse(f"{rollout.version} may leave stage {rollout.step + 1} already; wait for the next analysis")
+    return f"{rollout.version}/{rollout.step + 1}"
+
+
+def _is_paused(service: InferenceService, version: str) -> bool:
+    return service.metadata.annotations.get(names.PAUSE) == version

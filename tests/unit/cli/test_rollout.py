@@ -1,76 +1,49 @@
-"""The words of a person to a rollout, with a kubectl that is a script on the PATH."""
+"""The requests of a person about a rollout, with a kubectl that is a script on the PATH."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-KUBECTL = """\
-#!{python}
-import json, pathlib, sys
-here = pathlib.Path({folder!r})
-with (here / "said").open("a") as said:
-    print(json.dumps(sys.argv[1:]), file=said)
-if "get" in sys.argv:
-    print((here / "service.json").read_text())
-"""
+from unit.cli.kubectl_script import FakeKubectl
+
+AT = "2026-01-05T09:00:00Z"
 
 
-class Desk:
-    """A folder with a kubectl that knows one service."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        kubectl = folder / "kubectl"
-        kubectl.write_text(KUBECTL.format(python=sys.executable, folder=str(folder)))
-        kubectl.chmod(0o755)
-
-    def under_way(self, **rollout: Any) -> None:
-        self.status({"rollout": {"version": "fraud-2", "phase": "Progressing", **rollout}})
-
-    def status(self, status: dict[str, Any]) -> None:
-        (self.folder / "service.json").write_text(json.dumps({"status": status}))
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from tidemill.cli.main import main; main()", *arguments]
-        environment = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-
-    @property
-    def annotated(self) -> list[list[str]]:
-        said = (self.folder / "said").read_text().splitlines() if (self.folder / "said").exists() else []
-        return [line for line in map(json.loads, said) if "annotate" in line]
+def service(
+    kubectl: FakeKubectl, *, annotations: dict[str, str] | None = None, suspend: bool = False, **rollout: Any
+) -> None:
+    """An InferenceService, with a rollout where it has a phase."""
+    status = {"rollout": {"version": "fraud-2", "startedAt": AT, "stepStartedAt": AT, **rollout}} if rollout else {}
+    spec = {"model": {"name": "fraud"}, "suspend": suspend}
+    kubectl.know("InferenceService", "fraud", spec, status, annotations=annotations or {})
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    made = Desk(tmp_path)
-    made.under_way(step=1)
+def kubectl(tmp_path: Path) -> FakeKubectl:
+    made = FakeKubectl(tmp_path)
+    service(made, phase="Progressing", step=1)
     return made
 
 
-WORDS = {
+REQUESTS = {
     "promote lets the candidate leave the stage it is in": (("promote", "fraud"), "tidemill.dev/promote=fraud-2/2"),
     "promote --full skips all that is left": (("promote", "fraud", "--full"), "tidemill.dev/promote=fraud-2"),
     "abort names the candidate": (("abort", "fraud"), "tidemill.dev/abort=fraud-2"),
     "pause names the candidate": (("pause", "fraud"), "tidemill.dev/pause=fraud-2"),
-    "resume takes the pause away": (("resume", "fraud"), "tidemill.dev/pause-"),
 }
 
 
-@pytest.mark.parametrize("case", WORDS)
-def test_a_word_becomes_an_annotation(desk: Desk, case: str) -> None:
-    command, annotation = WORDS[case]
+@pytest.mark.parametrize("case", REQUESTS)
+def test_a_request_becomes_an_annotation(kubectl: FakeKubectl, case: str) -> None:
+    command, annotation = REQUESTS[case]
 
-    done = desk.run(*command)
+    done = kubectl.run(*command)
 
     assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith("requested")
     assert [
         [
             "annotate",
@@ -79,32 +52,90 @@ def test_a_word_becomes_an_annotation(desk: Desk, case: str) -> None:
             "--overwrite",
             "--field-manager=kubectl-tidemill",
         ]
-    ] == desk.annotated
+    ] == kubectl.annotated
 
 
-def test_the_namespace_and_the_context_are_kubectls(desk: Desk) -> None:
-    desk.run("abort", "fraud", "-n", "shop", "--context", "test")
+def test_resume_takes_the_pause_away(kubectl: FakeKubectl) -> None:
+    service(kubectl, phase="Paused", annotations={"tidemill.dev/pause": "fraud-2"})
 
-    assert ["--context", "test", "--namespace", "shop"] == desk.annotated[0][:4]
+    done = kubectl.run("resume", "fraud")
 
-
-@pytest.mark.parametrize("command", ["promote", "abort", "pause"])
-@pytest.mark.parametrize("phase", ["", "Promoting", "RollingBack"])
-def test_there_is_nothing_to_say_where_no_candidate_is_on_trial(desk: Desk, command: str, phase: str) -> None:
-    if phase:
-        desk.under_way(phase=phase)
-    else:
-        desk.status({})
-
-    done = desk.run(command, "fraud")
-
-    assert (1, []) == (done.returncode, desk.annotated)
-    assert done.stderr
+    assert 0 == done.returncode, done.stderr
+    assert "tidemill.dev/pause-" == kubectl.annotated[0][2]
 
 
-def test_a_candidate_that_is_not_ready_has_no_stage_to_leave(desk: Desk) -> None:
-    desk.under_way(phase="Starting", step=0)
+def test_the_namespace_and_the_context_are_kubectls(kubectl: FakeKubectl) -> None:
+    kubectl.run("abort", "fraud", "-n", "shop", "--context", "test")
 
-    assert desk.run("promote", "fraud").returncode != 0
-    assert 0 == desk.run("promote", "fraud", "--full").returncode
-    assert "tidemill.dev/promote=fraud-2" in desk.annotated[0]
+    assert ["--context", "test", "--namespace", "shop"] == kubectl.annotated[0][:4]
+
+
+@pytest.mark.parametrize("command", ["promote", "abort", "pause", "resume"])
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({}, "no rollout in progress"),
+        ({"phase": "Promoting"}, "is being promoted already"),
+        ({"phase": "RollingBack"}, "is being rolled back already"),
+        ({"phase": "Progressing", "suspend": True}, "is suspended"),
+    ],
+    ids=str,
+)
+def test_a_request_without_effect_is_refused(
+    kubectl: FakeKubectl, command: str, state: dict[str, Any], reason: str
+) -> None:
+    service(kubectl, **state)
+
+    done = kubectl.run(command, "fraud")
+
+    assert (1, []) == (done.returncode, kubectl.annotated)
+    assert reason in done.stderr
+    assert "" == done.stdout
+
+
+PAUSED = {"tidemill.dev/pause": "fraud-2"}
+FULL = {"tidemill.dev/promote": "fraud-2"}
+HALF = {"tidemill.dev/promote": "fraud-2/2"}
+WITHOUT_EFFECT: dict[str, tuple[str, dict[str, Any], str]] = {
+    "pause a rollout that is paused": ("pause", {"annotations": PAUSED}, "is paused already"),
+    "promote a rollout that is paused": ("promote", {"annotations": PAUSED}, "kubectl tidemill resume fraud first"),
+    "promote twice": ("promote", {"annotations": HALF}, "may leave stage 2 already"),
+    "promote in full twice": ("promote", {"annotations": FULL}, "is requested already"),
+    "resume a rollout that is not paused": ("resume", {}, "was not paused by a person"),
+    "resume a rollout that waits for promote": ("resume", {"phase": "Paused"}, "run kubectl tidemill promote fraud"),
+    "resume another candidate": ("resume", {"annotations": {"tidemill.dev/pause": "fraud-1"}}, "was not paused"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_EFFECT)
+def test_a_request_that_changes_nothing_is_refused(kubectl: FakeKubectl, case: str) -> None:
+    command, state, reason = WITHOUT_EFFECT[case]
+    service(kubectl, **{"phase": "Progressing", "step": 1, **state})
+
+    done = kubectl.run(command, "fraud")
+
+    assert (1, []) == (done.returncode, kubectl.annotated)
+    assert reason in done.stderr
+
+
+def test_a_request_about_an_earlier_candidate_does_not_stand_in_the_way(kubectl: FakeKubectl) -> None:
+    earlier = {"tidemill.dev/pause": "fraud-1", "tidemill.dev/promote": "fraud-1", "tidemill.dev/abort": "fraud-1"}
+    service(kubectl, phase="Progressing", annotations=earlier)
+
+    assert [0, 0] == [kubectl.run(command, "fraud").returncode for command in ("promote", "pause")]
+
+
+def test_a_candidate_that_is_not_ready_has_no_stage_to_leave(kubectl: FakeKubectl) -> None:
+    service(kubectl, phase="Starting", step=0)
+
+    assert 1 == kubectl.run("promote", "fraud").returncode
+    assert [] == kubectl.annotated
+    assert 0 == kubectl.run("promote", "fraud", "--full").returncode
+    assert "tidemill.dev/promote=fraud-2" in kubectl.annotated[0]
+
+
+def test_a_service_that_does_not_exist_is_refused_in_kubectls_words(kubectl: FakeKubectl) -> None:
+    done = kubectl.run("abort", "other")
+
+    assert (1, []) == (done.returncode, kubectl.annotated)
+    assert "NotFound" in done.stderr

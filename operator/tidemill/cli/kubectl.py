@@ -1,0 +1,66 @@
+"""The kubectl at hand: read one object, and annotate it.
+
+The verbs of the plugin ask kubectl rather than the API server, so that whoever is logged in with kubectl needs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import Annotated, Final, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from tidemill.api import GROUP, DriftMonitor, InferenceService, TrainingJob
+
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace; by default that of kubectl's context.")]
+Context = Annotated[str, typer.Option("--context", help="Context of kubectl; by default the current one.")]
+Kind = TypeVar("Kind", InferenceService, DriftMonitor, TrainingJob)
+
+REFUSED: Final = 1
+FIELD_MANAGER: Final = "kubectl-tidemill"
+
+
+class Kubectl:
+    """Run kubectl in one namespace and context; whatever it refuses ends the command with exit code 1."""
+
+    def __init__(self, namespace: str, context: str) -> None:
+        program = shutil.which("kubectl")
+        if program is None:
+            refuse("kubectl was not found on the PATH; install kubectl")
+        self._command = [program]
+        if context:
+            self._command += ["--context", context]
+        if namespace:
+            self._command += ["--namespace", namespace]
+
+    def get(self, kind: type[Kind], name: str) -> Kind:
+        """Return the object as it is now."""
+        text = self._run("get", f"{kind.plural}.{GROUP}/{name}", "--output=json")
+        try:
+            return kind.model_validate(json.loads(text))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(part) for part in first["loc"])
+            refuse(f"{kind.kind_name} '{name}' is invalid: {path}: {first['msg']}; fix the field")
+
+    def annotate(self, kind: type[Kind], name: str, annotation: str, value: str | None) -> None:
+        """Set an annotation, or remove it where `value` is None."""
+        change = f"{annotation}-" if value is None else f"{annotation}={value}"
+        self._run(
+            "annotate", f"{kind.plural}.{GROUP}/{name}", change, "--overwrite", f"--field-manager={FIELD_MANAGER}"
+        )
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run([*self._command, *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            refuse(done.stderr.strip())
+        return done.stdout
+
+
+def refuse(message: str) -> NoReturn:
+    """Print why nothing was written, and exit with code 1."""
+    typer.echo(message, err=True)
+    raise typer.Exit(REFUSED)
