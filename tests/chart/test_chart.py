@@ -29,6 +29,7 @@ EVERYTHING: Manifest = {
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}],
 }
 BUCKET: Manifest = {
+    "workloadNamespaces": ["science"],
     "store.embedded.enabled": False,
     "store.uri": "s3://lake/models",
     "store.accessKeyId": "a",
@@ -147,7 +148,7 @@ def test_every_workload_namespace_is_told_where_the_store_is(render: Render) -> 
 
 
 def test_the_store_and_its_clients_have_the_same_credentials(render: Render) -> None:
-    secrets = of_kind(render(), "Secret")
+    secrets = of_kind(render({"workloadNamespaces": ["science"]}), "Secret")
     root, told = secrets["tidemill-store-root"]["stringData"], secrets["tidemill-store"]["stringData"]
 
     assert root == {name: told[name] for name in root}
@@ -155,7 +156,11 @@ def test_the_store_and_its_clients_have_the_same_credentials(render: Render) -> 
 
 
 def test_given_credentials_are_taken(render: Render) -> None:
-    given = {"store.embedded.accessKeyId": "known", "store.embedded.secretAccessKey": "well"}
+    given = {
+        "workloadNamespaces": ["science"],
+        "store.embedded.accessKeyId": "known",
+        "store.embedded.secretAccessKey": "well",
+    }
     told = of_kind(render(given), "Secret")["tidemill-store"]["stringData"]
 
     assert ("known", "well") == (told["access-key-id"], told["secret-access-key"])
@@ -209,12 +214,34 @@ def test_releases_in_two_namespaces_do_not_share_names(render: Render) -> None:
         ({"store.uri": "file:///tmp", "store.embedded.enabled": False}, "uri"),
         ({"workloadNamespaces": ["Science"]}, "workloadNamespaces"),
         ({"controller.logLevel": "LOUD"}, "logLevel"),
+        ({"workloadNamespaces": ["tidemill-system"]}, "the release's own namespace"),
+        ({"namespaces": ["science", "tidemill-system"]}, "the release's own namespace"),
     ],
     ids=str,
 )
 def test_a_mistake_is_refused_by_name(render: Render, values: Manifest, said: str) -> None:
     with pytest.raises(CommandFailed, match=re.escape(said)):
         render(values)
+
+
+def test_policies_hold_where_the_release_watches(render: Render) -> None:
+    def selected(**values: Any) -> set[str]:
+        found = of_kind(render(values), "ValidatingAdmissionPolicy")
+        names = ("status", "marks", "approvals", "runs")
+        return {
+            json.dumps(found[f"tidemill-{name}"]["spec"]["matchConstraints"]["namespaceSelector"]) for name in names
+        }
+
+    own = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["science"]}]}
+    assert {"{}"} == selected()
+    assert {json.dumps(own)} == selected(namespaces=["science"])
+
+
+def test_workloads_in_the_own_namespace_are_a_choice(render: Render) -> None:
+    allowed = {"workloads.inOwnNamespace": True, "workloadNamespaces": ["tidemill-system"]}
+
+    assert "tidemill-own-namespace" in of_kind(render(), "ValidatingAdmissionPolicy")
+    assert "tidemill-own-namespace" not in of_kind(render(allowed), "ValidatingAdmissionPolicy")
 
 
 def test_every_value_is_in_the_schema_and_fits_it() -> None:

@@ -47,7 +47,18 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 
 {{- define "tidemill.workloadNamespaces" -}}
-{{- .Values.workloadNamespaces | default (list .Release.Namespace) | uniq | toJson -}}
+{{- .Values.workloadNamespaces | uniq | toJson -}}
+{{- end -}}
+
+{{/* Where the admission policies of this release hold: in the namespaces that it watches, so that releases do not lock each other out. */}}
+{{- define "tidemill.policyNamespaces" -}}
+{{- with .Values.namespaces -}}
+namespaceSelector:
+  matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+{{- else -}}
+namespaceSelector: {}
+{{- end -}}
 {{- end -}}
 
 {{- define "tidemill.containerSecurity" -}}

@@ -13,6 +13,7 @@ import yaml
 
 from tidemill.api.crds import crds
 from tidemill.api.reference import page
+from tidemill.children import names
 from tidemill.cli import metrics
 from tidemill.cli.values import readme
 from tidemill.engine.kinds import PolicyRule, access_rules, gateway_rules, leader_rules
@@ -91,11 +92,12 @@ def from_types() -> dict[Path, str]:
 
 
 def access() -> dict[str, Any]:
-    """What the operator may do: where it watches, and what leader election needs in its own namespace."""
+    """Return what the operator may do, where it watches and in its own namespace, and which annotations are left to people."""
     return {
         "controller": [_policy(rule) for rule in access_rules()],
         "gateway": [_policy(rule) for rule in gateway_rules()],
         "leader": [_policy(rule) for rule in leader_rules()],
+        "people": list(names.PEOPLE),
     }
 
 

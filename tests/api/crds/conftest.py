@@ -20,7 +20,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server with the chart installed, asked by its administrator."""
     with control_plane(tmp_path_factory.mktemp("plane"), controllers=True) as plane, asking(plane) as server:
-        server.helm("install", "tidemill", CHART, "--namespace", SYSTEM, "--create-namespace")
+        server.helm(
+            "install",
+            "tidemill",
+            CHART,
+            "--namespace",
+            SYSTEM,
+            "--create-namespace",
+            "--set",
+            "workloadNamespaces={default}",
+        )
         server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         yield server
 

@@ -135,7 +135,7 @@ def test_the_approval_that_a_run_asks_for_is_not_made_easier_by_who_may_not_appr
 
 
 def test_an_installation_that_separates_duties_refuses_what_does_not(server: Server) -> None:
-    server.helm("upgrade", "tidemill", CHART, "-n", SYSTEM, "--set", "policies.separateDuties=true")
+    server.helm("upgrade", "tidemill", CHART, "-n", SYSTEM, "--reuse-values", "--set", "policies.separateDuties=true")
     loose = least("TrainingJob", name="loose")
     try:
         until(
@@ -148,7 +148,9 @@ def test_an_installation_that_separates_duties_refuses_what_does_not(server: Ser
         version = server.as_user(EDITOR).create(least("ModelVersion", name="loose"), dry=True).status_code
         brought = server.as_user(EDITOR).create(separated("brought", EDITOR), dry=True).status_code
     finally:
-        server.helm("upgrade", "tidemill", CHART, "-n", SYSTEM, "--reset-values")
+        server.helm(
+            "upgrade", "tidemill", CHART, "-n", SYSTEM, "--reuse-values", "--set", "policies.separateDuties=false"
+        )
     until(
         "the policy is gone",
         lambda: 201 == server.as_user(EDITOR).create(loose, dry=True).status_code,

@@ -168,8 +168,8 @@ def test_only_the_operator_gives_its_labels(server: Server, version: Manifest, l
     assert (200, "") == change(server.as_user(OPERATOR), version, patch)
 
 
-@pytest.mark.parametrize("annotation", [names.PROMOTE, names.ABORT, names.RESET, "example.com/mine"])
-def test_people_say_what_is_theirs_to_say(server: Server, version: Manifest, annotation: str) -> None:
+@pytest.mark.parametrize("annotation", [*names.PEOPLE, "example.com/mine"])
+def test_people_set_the_annotations_that_are_theirs(server: Server, version: Manifest, annotation: str) -> None:
     assert (200, "") == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: "x"}}})
     assert (200, "") == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: None}}})
 
@@ -233,9 +233,8 @@ def test_no_policy_has_a_type_error(server: Server) -> None:
         "GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
     ).json()["items"]
 
-    assert {"tidemill-approvals", "tidemill-marks", "tidemill-runs", "tidemill-status"} == {
-        one["metadata"]["name"] for one in found
-    }
+    policies = ("approvals", "marks", "own-namespace", "own-workloads", "runs", "status")
+    assert {f"tidemill-{policy}" for policy in policies} == {one["metadata"]["name"] for one in found}
     for one in found:
         server.kubectl(
             "wait",
@@ -250,13 +249,61 @@ def test_no_policy_has_a_type_error(server: Server) -> None:
 
 
 def test_the_credentials_of_the_store_survive_an_upgrade(server: Server) -> None:
-    def secret(name: str) -> Manifest:
-        found: Manifest = server.ask("GET", f"/api/v1/namespaces/{SYSTEM}/secrets/{name}").json()["data"]
+    def secret(name: str, namespace: str) -> Manifest:
+        found: Manifest = server.ask("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}").json()["data"]
         return found
 
-    before = secret("tidemill-store")
+    before = secret("tidemill-store", "default")
     server.helm("upgrade", "tidemill", CHART, "--namespace", SYSTEM)
 
     assert {"uri", "endpoint", "region", "access-key-id", "secret-access-key"} == before.keys()
-    assert before == secret("tidemill-store")
-    assert before["secret-access-key"] == secret("tidemill-store-root")["secret-access-key"]
+    assert before == secret("tidemill-store", "default")
+    assert before["secret-access-key"] == secret("tidemill-store-root", SYSTEM)["secret-access-key"]
+
+
+@pytest.mark.parametrize("kind", BY_KIND)
+def test_the_operator_s_own_namespace_holds_no_objects(server: Server, kind: str) -> None:
+    answer = server.create(least(kind, namespace=SYSTEM), dry=True)
+
+    assert 403 == answer.status_code
+    assert f"'{SYSTEM}' is the operator's own" in answer.json()["message"]
+    assert 403 == server.as_user(OPERATOR).create(least(kind, namespace=SYSTEM), dry=True).status_code
+
+
+WORKLOADS: dict[str, tuple[str, Manifest]] = {
+    "Pod": ("api/v1", {"containers": [{"name": "x", "image": "x"}]}),
+    "Service": ("api/v1", {"ports": [{"port": 80}]}),
+    "Job": (
+        "apis/batch/v1",
+        {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}}},
+    ),
+    "Deployment": (
+        "apis/apps/v1",
+        {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "x", "image": "x"}]},
+            },
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_the_operator_runs_no_workload_next_to_itself(server: Server, kind: str) -> None:
+    root, spec = WORKLOADS[kind]
+    labels = {names.MANAGED_BY: names.MANAGER}
+    version = root.removeprefix("apis/").removeprefix("api/")
+    manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": "x", "labels": labels}, "spec": spec}
+    # As the administrator, who may do all that roles grant: what is left is the policy.
+    codes = {
+        namespace: server.ask(
+            "POST", f"/{root}/namespaces/{namespace}/{kind.lower()}s?dryRun=All", manifest
+        ).status_code
+        for namespace in (SYSTEM, "default")
+    }
+    unlabelled = {**manifest, "metadata": {"name": "x"}}
+    other = server.ask("POST", f"/{root}/namespaces/{SYSTEM}/{kind.lower()}s?dryRun=All", unlabelled).status_code
+
+    assert ({SYSTEM: 403, "default": 201}, 201) == (codes, other)
