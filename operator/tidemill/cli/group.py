@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import tidemill
-
-if TYPE_CHECKING:
-    from tidemill.cli.main import Entry
+from tidemill.cli.commands import Entry
 
 
 def build(entries: Mapping[str, Entry], epilog: str) -> typer.Typer:

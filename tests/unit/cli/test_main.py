@@ -8,7 +8,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from tidemill.cli.main import COMMANDS, PODS, app
+from tidemill.cli.commands import COMMANDS, PODS
+from tidemill.cli.main import app
 
 HEAVY = ("pydantic", "pyarrow", "numpy", "sklearn", "kopf", "kubernetes", "aiohttp", "bentoml", "yaml")
 
