@@ -209,27 +209,28 @@ def test_a_broken_sensor_is_bad_data_and_not_drift(life: Life) -> None:
 
     checked = life.check(INPUTS, SOUND)
 
-    assert ["Passing", "Failing"] == [outcome.verdict for outcome in checked.checks]
+    assert ["Warning", "Failing"] == [outcome.verdict for outcome in checked.checks]
     assert "mean area: 50.0% missing, at most 10.0% allowed" == checked.checks[1].message
-    assert "many are missing in mean area (50%)" in checked.checks[0].message
+    assert "mean area (50% of the values are missing, 0% before)" in checked.checks[0].message
 
 
-def test_a_column_that_is_missing_altogether_is_left_out_of_drift_and_named(life: Life) -> None:
+def test_a_column_that_is_missing_altogether_is_left_out_of_drift_and_never_passes(life: Life) -> None:
     rows, _ = life.draw(250)
     rows[:, 3] = np.nan
     life.serve(rows)
 
     checked = life.check(INPUTS, SOUND)
 
-    assert ["Passing", "Failing"] == [outcome.verdict for outcome in checked.checks]
-    assert "not compared for want of values: mean area" in checked.checks[0].message
+    assert ["Warning", "Failing"] == [outcome.verdict for outcome in checked.checks]
+    assert "mean area (it is absent or has no values)" in checked.checks[0].message
+    assert ("mean area", "MissingShare", 1.0) == tuple(checked.checks[0].worst[0].model_dump().values())
 
 
-def test_when_every_value_is_missing_drift_has_no_data(life: Life) -> None:
+def test_when_every_value_is_missing_nothing_passes(life: Life) -> None:
     rows, _ = life.draw(250)
     life.serve(np.full_like(rows, np.nan))
 
-    assert ["NoData", "Failing"] == [outcome.verdict for outcome in life.check(INPUTS, SOUND).checks]
+    assert ["Warning", "Failing"] == [outcome.verdict for outcome in life.check(INPUTS, SOUND).checks]
 
 
 def test_infinities_are_no_usable_values(life: Life) -> None:

@@ -3,7 +3,7 @@ several at once, `answers` those of how right, fair and timely answers are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -20,7 +20,8 @@ from tidemill.runtime.monitor.statistics.comparison import (
 )
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.numerical import NumericalProfile
-from tidemill.runtime.scoring.verdicts import Threshold, no_data
+from tidemill.runtime.profile.profile import ColumnProfile
+from tidemill.runtime.scoring.verdicts import Threshold, Values, no_data, why_lost
 
 WORST = 5
 MIN_VALUES = 30
@@ -132,50 +133,89 @@ def _say_rule(rule: QualityRule) -> str:
 
 
 def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether so large a share of the features has moved, by weight, that the check's `share` is reached."""
+    """Whether so large a share of the features has moved, by weight, that the check's `share` is reached.
+
+    A feature that lost its values, its type or itself is at least a Warning. It is never Failing here: it asks for a repair
+    of the data, not for a model that is trained on what is left of it.
+    """
     chosen = [column for column in evidence.features if not check.columns or plain(column.name) in check.columns]
     enough = min(MIN_VALUES, evidence.minimum_samples)
-    told = [
+    compared = [
         column
         for column in chosen
         if column.comparable and column.current.present >= enough and distance(column, check.method) is not None
     ]
-    silent = [plain(column.name) for column in chosen if column not in told]
-    if not told:
+    reasons = {column.name: reason for column in chosen if (reason := lost_values(column))}
+    torn = sorted(
+        (column for column in chosen if column.name in reasons), key=lambda column: -missing_share(column.current)
+    )
+    lost = {plain(column.name): reasons[column.name] for column in torn}
+    if not compared:
         about = "columns " + ", ".join(check.columns[:3]) if check.columns else "features"
-        return no_data(check, f"none of the {about} has {enough} values in this window to compare")
-    weights = weights_of(told, evidence, check.weighting)
-    moved = {column.name: distance(column, check.method) or 0.0 for column in told}
+        message = f"none of the {about} has {enough} values in this window to compare"
+        if not lost:
+            return no_data(check, message)
+        message += f"; {_say_lost(lost)}"
+        return CheckOutcome(
+            name=check.name,
+            type=check.type,
+            verdict="Warning",
+            threshold=check.share,
+            worst=_lost(torn[:WORST]),
+            message=message,
+        )
+    weights = weights_of(compared, evidence, check.weighting)
+    distances = {column.name: distance(column, check.method) or 0.0 for column in compared}
     limits = Threshold(check.warning, check.failing)
     # Rounded, because ten tenths are not one in binary.
-    failing = round(sum(weights[name] for name, value in moved.items() if limits.judge(value) == "Failing"), 9)
-    warned = round(sum(weights[name] for name, value in moved.items() if limits.judge(value) != "Passing"), 9)
+    failing = round(sum(weights[name] for name, value in distances.items() if limits.judge(value) == "Failing"), 9)
+    warned = round(sum(weights[name] for name, value in distances.items() if limits.judge(value) != "Passing"), 9)
     verdict: CheckVerdict = "Passing"
     if failing >= check.share and failing > 0:
         verdict = "Failing"
-    elif warned >= check.share and warned > 0 and check.warning is not None:
+    elif lost or (warned >= check.share and warned > 0 and check.warning is not None):
         verdict = "Warning"
     method = _method(check)
-    order = sorted(told, key=lambda column: (-moved[column.name], column.name))
-    worst = tuple(_moved(column, method, moved[column.name]) for column in order[:WORST])
+    order = sorted(compared, key=lambda column: (-distances[column.name], column.name))
+    farthest = tuple(_moved(column, method, distances[column.name]) for column in order)
     message = f"{failing:.0%} of the features, by weight, have moved by {method} {check.failing:g} or more; {check.share:.0%} is the limit"
-    if verdict == "Warning":
+    if check.warning is not None and warned >= check.share and verdict == "Warning":
         message += f"; {warned:.0%} have moved by {check.warning:g} or more, which is worth a warning"
+    if lost:
+        message += f"; {_say_lost(lost)}"
+    silent = [name for column in chosen if column not in compared and (name := plain(column.name)) not in lost]
     if silent:
-        message += f"; not compared for want of values: {', '.join(silent[:3])}{' …' if len(silent) > 3 else ''}"
-    gaps = [column for column in told if column.statistics["MissingShareShift"] > 0.1]
-    if gaps:
-        named = ", ".join(f"{plain(column.name)} ({missing_share(column.current):.0%})" for column in gaps[:3])
-        message += f"; compared on the values that are there, but many are missing in {named}: look at the data's quality first"
+        message += f"; too few values to compare: {', '.join(silent[:3])}{' …' if len(silent) > 3 else ''}"
     return CheckOutcome(
         name=check.name,
         type=check.type,
         verdict=verdict,
         value=failing,
         threshold=check.share,
-        worst=worst,
+        worst=(*(_lost(torn) if verdict == "Warning" else ()), *farthest)[:WORST],
         message=message,
     )
+
+
+def lost_values(column: Comparison) -> str:
+    """Return how a column lost its values, its type or itself; empty where it did not."""
+    return why_lost(_values(column.reference), _values(column.current))
+
+
+def _values(column: ColumnProfile) -> Values:
+    if isinstance(column, NumericalProfile):
+        return Values(column.rows, column.missing + column.infinities, column.invalid)
+    return Values(column.rows, column.missing, 0)
+
+
+def _say_lost(lost: Mapping[str, str]) -> str:
+    named = ", ".join(f"{name} ({reason})" for name, reason in list(lost.items())[:3])
+    return f"values were lost in {named}{' …' if len(lost) > 3 else ''}; check the data's quality first"
+
+
+def _lost(columns: Iterable[Comparison]) -> tuple[Moved, ...]:
+    """The columns that lost values, with the share of rows that now have none."""
+    return tuple(_moved(column, "MissingShare", missing_share(column.current)) for column in columns)
 
 
 def weights_of(

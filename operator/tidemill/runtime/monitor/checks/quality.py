@@ -15,7 +15,7 @@ from tidemill.contract.layout import LogColumn
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, ReferenceData
 from tidemill.runtime.monitor.performance import concept, estimated, fairness, multiclass, probabilities
-from tidemill.runtime.monitor.performance.confidence import ConfidenceInterval, interval, z_of
+from tidemill.runtime.monitor.performance.confidence import interval, z_of
 from tidemill.runtime.monitor.performance.measured import (
     OF_SCORES,
     Classified,
@@ -26,6 +26,7 @@ from tidemill.runtime.monitor.performance.measured import (
 )
 from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
+from tidemill.runtime.scoring.intervals import ConfidenceInterval, Estimate
 from tidemill.runtime.scoring.scorers import ERRORS
 from tidemill.runtime.scoring.verdicts import no_data
 
@@ -133,7 +134,7 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
     )
 
 
-def _estimated(metric: str, reference: ReferenceData, sample: Any, confidence: float | None) -> estimated.Estimate:
+def _estimated(metric: str, reference: ReferenceData, sample: Any, confidence: float | None) -> Estimate:
     held_out = reference.answers
     assert held_out is not None
     if reference.signature.task == "Regression":
@@ -238,7 +239,7 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
     at_least = check.maximum is None
     threshold = check.minimum if check.maximum is None else check.maximum
     assert threshold is not None
-    between = ConfidenceInterval(*fairness.interval(check.metric, found, z_of(check.confidence)))
+    between = fairness.interval(check.metric, found, z_of(check.confidence))
     # Failing needs the whole interval beyond the bound, as for any metric.
     verdict = judged(1.0 if at_least else -1.0, found.value, between, threshold)
     without = f"; {lacking:,} of {of:,} rows have no value of it and are left out" if lacking else ""

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from tidemill.runtime.monitor.performance.measured import OF_SCORES, Classified, NotMeasurable, Predicted, measure
 from tidemill.runtime.monitor.statistics.classifier import delong
 from tidemill.runtime.profile.grid import Floats
+from tidemill.runtime.scoring.intervals import ConfidenceInterval, wilson
 from tidemill.runtime.scoring.scorers import ERRORS
 
 CONFIDENCE: Final = 0.95
 _WORK: Final = 4_000_000
 """Values a bootstrap may look at in all."""
-
-
-class ConfidenceInterval(NamedTuple):
-    """From `low` to `high`."""
-
-    low: float
-    high: float
 
 
 def z_of(confidence: float | None) -> float:
@@ -86,18 +80,6 @@ def _of_positive(metric: str, rows: Classified, z: float) -> ConfidenceInterval 
     if metric == "f1":
         low, high = 2 * low / (1 + low), 2 * high / (1 + high)
     return ConfidenceInterval(low, high)
-
-
-def wilson(hits: int, rows: int, z: float = 1.959964) -> ConfidenceInterval:
-    """Return the interval around a share. (Wilson, 1927)
-
-    >>> tuple(round(end, 3) for end in wilson(9, 10))
-    (0.596, 0.982)
-    """
-    share, square = hits / rows, z * z / rows
-    centre = (share + square / 2) / (1 + square)
-    margin = z * math.sqrt(share * (1 - share) / rows + square / (4 * rows)) / (1 + square)
-    return ConfidenceInterval(max(0.0, centre - margin), min(1.0, centre + margin))
 
 
 def _of_mean(values: Floats, z: float) -> ConfidenceInterval | None:

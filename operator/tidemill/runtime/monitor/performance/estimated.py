@@ -19,26 +19,19 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from tidemill.runtime.monitor.performance.confidence import CONFIDENCE, z_of
 from tidemill.runtime.monitor.performance.measured import Classified, NotMeasurable
 from tidemill.runtime.profile.grid import Floats, Integers
+from tidemill.runtime.scoring.intervals import Estimate
 from tidemill.runtime.scoring.scorers import ERRORS
 
 MIN_HOLDOUT_ROWS: Final = 50
 FEW: Final = 1000
 ROUNDS: Final = 60
-
-
-class Estimate(NamedTuple):
-    """What a metric probably is, and where the realised one should lie."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

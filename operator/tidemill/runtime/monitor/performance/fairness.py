@@ -17,6 +17,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from tidemill.runtime.scoring import intervals
+
 NEEDS_LABELS: Final = frozenset({"EqualizedOddsDifference", "EqualizedOddsRatio", "EqualOpportunityDifference"})
 MIN_GROUP_ROWS: Final = 20
 """A smaller group says nothing about how it is treated."""
@@ -152,38 +154,9 @@ def _between(metric: str, rate: RateName, groups: Sequence[Group]) -> Unfairness
     return Unfairness(value, rate, low, high)
 
 
-def interval(metric: str, found: Unfairness, z: float) -> tuple[float, float]:
-    """Return the interval around the difference or the ratio of the two groups' rates.
-
-    A difference is Newcombe's hybrid of two Wilson intervals (1998, method 10), which does not collapse where a rate is 0
-    or 1. A ratio is MOVER-R of the same intervals. (Donner and Zou, 2012)
-    """
-    low, high = found.lowest[1], found.highest[1]
-    low_from, low_to = _wilson(low, z)
-    high_from, high_to = _wilson(high, z)
+def interval(metric: str, found: Unfairness, z: float) -> intervals.ConfidenceInterval:
+    """Return the interval around the difference or the ratio of the two groups' rates, by the rows that these are of."""
+    low, high = (intervals.share(rate.selected, rate.rows, z) for _, rate in (found.lowest, found.highest))
     if metric.endswith("Difference"):
-        difference = high.value - low.value
-        return (
-            difference - math.hypot(high.value - high_from, low_to - low.value),
-            difference + math.hypot(high_to - high.value, low.value - low_from),
-        )
-    return _ratio_interval((low.value, low_from, low_to), (high.value, high_from, high_to))
-
-
-def _ratio_interval(upper: tuple[float, float, float], lower: tuple[float, float, float]) -> tuple[float, float]:
-    """Of upper / lower, each as its value and the ends of its interval."""
-    (a, a_low, a_high), (b, b_low, b_high) = upper, lower
-    product = a * b
-    of_a, of_b = a_low * (2 * a - a_low), b_high * (2 * b - b_high)
-    divisor = product + math.sqrt(max(0.0, product**2 - of_a * of_b))
-    low = of_a / divisor if divisor > 0 else 0.0
-    of_a, of_b = a_high * (2 * a - a_high), b_low * (2 * b - b_low)
-    high = (product + math.sqrt(max(0.0, product**2 - of_a * of_b))) / of_b if of_b > 0 else math.inf
-    return low, high
-
-
-def _wilson(rate: Rate, z: float) -> tuple[float, float]:
-    share, square = rate.value, z * z / rate.rows
-    centre = (share + square / 2) / (1 + square)
-    margin = z * math.sqrt(share * (1 - share) / rate.rows + square / (4 * rate.rows)) / (1 + square)
-    return max(0.0, centre - margin), min(1.0, centre + margin)
+        return intervals.difference(high, low)
+    return intervals.ratio(low, high) if high.value else intervals.ConfidenceInterval(0.0, math.inf)

@@ -21,9 +21,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tidemill.runtime.monitor.performance.confidence import CONFIDENCE
-from tidemill.runtime.monitor.performance.estimated import MIN_HOLDOUT_ROWS, ROUNDS, Estimate, calibrate, ordered_pairs
+from tidemill.runtime.monitor.performance.estimated import MIN_HOLDOUT_ROWS, ROUNDS, calibrate, ordered_pairs
 from tidemill.runtime.monitor.performance.measured import AVERAGES, Classified, NotMeasurable, averaged, mean_recall
 from tidemill.runtime.profile.grid import Floats, Integers
+from tidemill.runtime.scoring.intervals import Estimate
 from tidemill.runtime.scoring.scorers import ERRORS, OF_MANY
 
 KNOWN: Final = (

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from tidemill.runtime.monitor.performance.confidence import interval, wilson
+from tidemill.runtime.monitor.performance.confidence import interval
 from tidemill.runtime.monitor.performance.measured import Classified, Predicted
+from tidemill.runtime.scoring.intervals import wilson
 
 
 @pytest.mark.parametrize(("hits", "rows"), [(0, 20), (9, 10), (480, 500), (100_000, 200_000)])
