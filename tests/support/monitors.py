@@ -8,8 +8,7 @@ from typing import Any
 
 from tidemill.api import API_VERSION, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.monitorstatus import CheckStatus, Reference, RetrainingOutcome, WindowRun
-from tidemill.plan.driftmonitor.retraining.guards import Case
-from tidemill.plan.driftmonitor.retraining.triggers import Situation
+from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DIGEST = "sha256:" + "d" * 64
@@ -125,16 +124,19 @@ def past(outcome: str, name: str = "r", *, at: datetime | None = None, **extra: 
     return RetrainingOutcome.model_validate({"trainingJob": name, "outcome": outcome, "at": at or ago(days=3), **extra})
 
 
-def case(**changes: Any) -> Case:
-    """A case in which nothing holds a retraining back."""
+def retraining_input(**changes: Any) -> RetrainingInput:
+    """Return inputs in which a drift has lasted and nothing holds a retraining back."""
     watched = changes.pop("monitor", monitor())
     policy = watched.spec.retraining
     assert policy is not None
-    clear = Case(
+    clear = RetrainingInput(
         monitor=watched,
         policy=policy,
+        reference=Reference(version="fraud-1", digest=DIGEST, since=ago(days=2)),
         service=service(),
+        version=version(),
         template=training_job(),
+        dataset=dataset(),
         last_run=run(),
         checks=(check(),),
         history=(),
@@ -146,21 +148,7 @@ def case(**changes: Any) -> Case:
     return replace(clear, **changes)
 
 
-def situation(**changes: Any) -> Situation:
-    """A situation in which nothing asks for a retraining."""
-    watched = changes.pop("monitor", monitor())
-    policy = watched.spec.retraining
-    assert policy is not None
-    quiet = Situation(
-        monitor=watched,
-        policy=policy,
-        reference=Reference(version="fraud-1", digest=DIGEST, since=ago(days=2)),
-        version=version(),
-        template=training_job(),
-        dataset=dataset(),
-        last_run=run(verdict="Passing"),
-        checks=(check(verdict="Passing", hits=0),),
-        history=(),
-        now=NOW,
-    )
-    return replace(quiet, **changes)
+def quiet_input(**changes: Any) -> RetrainingInput:
+    """Return inputs in which nothing triggers a retraining."""
+    passing: dict[str, Any] = {"last_run": run(verdict="Passing"), "checks": (check(verdict="Passing", hits=0),)}
+    return retraining_input(**{**passing, **changes})

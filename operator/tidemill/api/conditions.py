@@ -81,20 +81,24 @@ def unknown(type_: str, reason: str, message: str = "") -> PendingCondition:
     return PendingCondition(type=type_, status="Unknown", reason=reason, message=message)
 
 
-def settle(before: Conditions, said: Iterable[PendingCondition], *, generation: int, now: datetime) -> Conditions:
-    """What was said, as conditions: one whose status did not change keeps its time, one not said is gone."""
-    settled = []
-    for statement in said:
-        earlier = find(before, statement.type)
-        since = earlier.last_transition_time if earlier and earlier.status == statement.status else now
-        settled.append(
+def merge_conditions(
+    before: Conditions, pending: Iterable[PendingCondition], *, generation: int, now: datetime
+) -> Conditions:
+    """Return the pending conditions with their times: a condition whose status did not change keeps its time, and one that
+    is not pending is gone.
+    """
+    merged = []
+    for condition in pending:
+        earlier = find(before, condition.type)
+        since = earlier.last_transition_time if earlier and earlier.status == condition.status else now
+        merged.append(
             Condition(
-                type=statement.type,
-                status=statement.status,
-                reason=statement.reason,
-                message=statement.message[:2048],
+                type=condition.type,
+                status=condition.status,
+                reason=condition.reason,
+                message=condition.message[:2048],
                 last_transition_time=since.replace(microsecond=0),
                 observed_generation=generation,
             )
         )
-    return tuple(settled)
+    return tuple(merged)

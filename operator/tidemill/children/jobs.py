@@ -9,7 +9,7 @@ from tidemill.api import AnyResource
 from tidemill.api.base import Quantities
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract.orders import AnyOrder, digest_of
+from tidemill.contract.orders import AnyOrder, digest_of, to_text
 
 WORKLOAD = "workload"
 """Name of the container whose termination message is the report."""
@@ -55,7 +55,7 @@ def run(
             "activeDeadlineSeconds": deadline,
             "ttlSecondsAfterFinished": ttl,
             "template": {
-                "metadata": {"labels": template_labels, "annotations": {names.ORDER: spell(order)}},
+                "metadata": {"labels": template_labels, "annotations": {names.ORDER: to_text(order)}},
                 "spec": {
                     "restartPolicy": "Never",
                     **pods.pod(installation, container, told={"order.json": names.ORDER}, credentials=credentials),
@@ -68,8 +68,3 @@ def run(
 def terms(resources: Quantities | None, deadline: int, ttl: int) -> str:
     """A digest of the terms on which an order is carried out: what the run may use and for how long, not what it does."""
     return names.short(json.dumps([resources.to_wire() if resources else None, deadline, ttl], sort_keys=True))
-
-
-def spell(order: AnyOrder) -> str:
-    """The order as it stands in the pod's annotation: canonical, so that comparing texts compares orders."""
-    return json.dumps(order.to_wire(), sort_keys=True, separators=(",", ":"))

@@ -10,7 +10,7 @@ from tidemill.api.checks import Check
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
 from tidemill.contract.layout import PAYLOADS
-from tidemill.contract.orders import CREDENTIALS_PATH, PayloadOrder, ReceiveOrder
+from tidemill.contract.orders import CREDENTIALS_PATH, PayloadOrder, ReceiveOrder, to_text
 from tidemill.contract.serving import SERVING_PORT
 
 COMPONENT = "receiver"
@@ -89,7 +89,7 @@ def deployment(monitor: DriftMonitor, installation: Installation, kept: timedelt
             "template": {
                 "metadata": {
                     "labels": labels,
-                    "annotations": {names.ORDER: order.model_dump_json(by_alias=True, exclude_none=True)},
+                    "annotations": {names.ORDER: to_text(order)},
                 },
                 "spec": pod,
             },

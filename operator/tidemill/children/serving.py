@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.durations import seconds
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
+from tidemill.contract.orders import to_text
 from tidemill.contract.serving import SERVING_PORT, ServeOrder, VersionOrder
 
 SERVER = "server"
@@ -66,7 +66,7 @@ def deployment(
         "template": {
             "metadata": {
                 "labels": names.labels(service, COMPONENT) | extra,
-                "annotations": {names.ORDER: spell(order)},
+                "annotations": {names.ORDER: to_text(order)},
             },
             "spec": {
                 "terminationGracePeriodSeconds": DRAIN_SECONDS + 22,
@@ -113,11 +113,6 @@ def serve_order(service: InferenceService, version: ModelVersion, role: str) -> 
 def pin(version: ModelVersion) -> VersionOrder:
     """Exactly this version, for an order."""
     return VersionOrder(name=version.name, uri=version.spec.artifact.uri, digest=version.spec.artifact.digest)
-
-
-def spell(order: ServeOrder) -> str:
-    """The order as it stands in the pod's annotation."""
-    return json.dumps(order.to_wire(), sort_keys=True, separators=(",", ":"))
 
 
 def probe(path: str, *, period: int, failures: int) -> dict[str, Any]:

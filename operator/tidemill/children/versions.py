@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tidemill.api import API_VERSION, DriftMonitor, ModelVersion, TrainingJob
-from tidemill.api.base import Scalar, to_rfc3339
+from tidemill.api.base import Scalar
 from tidemill.api.modelversion import Artifact, DatasetUsed, Lineage, ModelVersionSpec
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.api.trainingjob import Cause, ServedRows
@@ -134,8 +134,3 @@ def _parameters(policy: Retraining, template: TrainingJob, version: ModelVersion
     ):
         return {}
     return {"tuning": None, "estimator": template.spec.estimator.model_copy(update={"parameters": found.parameters})}
-
-
-def moment(when: datetime) -> str:
-    """A moment as part of a name's digest."""
-    return to_rfc3339(when)

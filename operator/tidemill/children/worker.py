@@ -7,7 +7,7 @@ from typing import Any
 from tidemill.api import DriftMonitor
 from tidemill.children import names, pods
 from tidemill.children.installation import Installation
-from tidemill.contract.orders import WorkerOrder
+from tidemill.contract.orders import WorkerOrder, to_text
 from tidemill.contract.serving import SERVING_PORT
 
 COMPONENT = "worker"
@@ -51,7 +51,7 @@ def deployment(monitor: DriftMonitor, installation: Installation, deadline: floa
             "template": {
                 "metadata": {
                     "labels": names.labels(monitor, COMPONENT),
-                    "annotations": {names.ORDER: order.model_dump_json(by_alias=True, exclude_none=True)},
+                    "annotations": {names.ORDER: to_text(order)},
                 },
                 "spec": pods.pod(installation, container, told={"order.json": names.ORDER}),
             },

@@ -1,4 +1,4 @@
-"""What crosses the pod boundary: orders in, reports out; for serving pods also what `contract_serving` holds.
+"""The orders that pods are given.
 
 An order is JSON in a pod annotation, mounted as a file by the downward API (`ORDER_PATH`). A report is JSON in the
 container's termination message, at most 4 KiB; everything bigger lies in the object store.
@@ -154,7 +154,7 @@ class NotifyOrder(WireModel):
 
 
 OUTSIDE_DIGEST: Final = "sha256:" + "0" * 64
-"""Stands for the version of a service that is not Tidemill's, which has no artefact here."""
+"""Stands for the version of a service that is not Tidemill's, which has no artifact here."""
 
 
 class PayloadOrder(WireModel):
@@ -187,10 +187,15 @@ RunOrder = Annotated[AnyOrder, Field(discriminator="task")]
 run_order: TypeAdapter[AnyOrder] = TypeAdapter(RunOrder)
 
 
+def to_text(order: WireModel) -> str:
+    """Return an order as the JSON text of a pod's annotation; equal orders have equal texts."""
+    return json.dumps(order.to_wire(), sort_keys=True, separators=(",", ":"))
+
+
 def digest_of(order: WireModel) -> str:
-    """A digest of everything an order says.
+    """Return a digest of everything an order says.
 
     >>> len(digest_of(VersionOrder(name="a", uri="s3://b", digest="sha256:" + "0" * 64)))
     64
     """
-    return hashlib.sha256(json.dumps(order.to_wire(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(to_text(order).encode()).hexdigest()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from tidemill.api.base import to_rfc3339
-from tidemill.api.conditions import PendingCondition, Status, false, settle, true
+from tidemill.api.conditions import PendingCondition, Status, false, merge_conditions, true
 
 AnyStatus = TypeVar("AnyStatus", bound=Status)
 
@@ -62,7 +62,7 @@ def hindered(before: AnyStatus, reason: str, message: str, *, generation: int, n
         if one.type not in ("Ready", "Stalled", "Reconciling")
     ]
     said = [false("Ready", reason, message), true("Stalled", reason, message), *kept]
-    conditions = settle(before.conditions, said, generation=generation, now=now)
+    conditions = merge_conditions(before.conditions, said, generation=generation, now=now)
     return before.model_copy(update={"conditions": conditions, "observed_generation": generation})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tidemill.api import Dataset
-from tidemill.api.conditions import PendingCondition, Reason, Status, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.dataset import DatasetStatus, Revision
 from tidemill.api.durations import seconds
 from tidemill.children import jobs
@@ -17,6 +17,7 @@ from tidemill.children.installation import Installation
 from tidemill.contract.orders import IngestOrder, digest_of
 from tidemill.contract.reports import Ingested
 from tidemill.plan import answered, unsupported
+from tidemill.plan.conditions import with_conditions
 from tidemill.plan.runs.attempts import Progress, advance, outdated
 from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
@@ -34,10 +35,10 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     """Keep the newest good revision, and look for a newer one when it is time."""
     status = dataset.status
     if refused := unsupported.refusal(dataset):
-        return Plan(_settled(dataset, status, [*refused], now), notices=unsupported.notices(status, refused))
+        return Plan(with_conditions(dataset, status, [*refused], now), notices=unsupported.notices(status, refused))
     if dataset.spec.suspend:
-        said = [*_about_revision(status, Reason.SUSPENDED, "spec.suspend is set")]
-        return Plan(_settled(dataset, status, said, now))
+        conditions = [*_about_revision(status, Reason.SUSPENDED, "spec.suspend is set")]
+        return Plan(with_conditions(dataset, status, conditions, now))
     tick, until_next = _refresh(dataset, now)
     order = _order(dataset, tick)
     # What the new revision is compared with is no part of the order's identity: it changes when the run succeeds.
@@ -46,10 +47,12 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     terms = jobs.terms(dataset.spec.resources, DEADLINE, TTL)
     progress = advance(dataset, order.task, digest, status.attempt, world, now, at=at, terms=terms)
     if progress.order_job and dataset.spec.source.predictions is not None:
-        found = answered.order(dataset.namespace, dataset.spec.source.predictions, world, now)
-        if isinstance(found, str):
-            return Plan(_settled(dataset, status, _unfetched(dataset, Reason.DEPENDENCY_NOT_READY, found), now))
-        order = order.model_copy(update={"answered": found})
+        summary = answered.order(dataset.namespace, dataset.spec.source.predictions, world, now)
+        if isinstance(summary, str):
+            return Plan(
+                with_conditions(dataset, status, _unfetched(dataset, Reason.DEPENDENCY_NOT_READY, summary), now)
+            )
+        order = order.model_copy(update={"answered": summary})
     status = status.model_copy(update={"attempt": progress.attempt})
     notices: tuple[Notice, ...] = ()
     if progress.just_ended and progress.report and progress.report.ingested:
@@ -68,9 +71,9 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
         credentials=dataset.spec.credentials.secret_ref.name if dataset.spec.credentials else "",
     )
     wakes = [wake for wake in (progress.wake, until_next) if wake is not None]
-    said = _said(dataset, status, progress)
+    conditions = _conditions(dataset, status, progress)
     return Plan(
-        _settled(dataset, status, said, now),
+        with_conditions(dataset, status, conditions, now),
         ensure=(job,) if progress.order_job else (),
         retire=outdated(job, progress),
         notices=notices,
@@ -132,7 +135,7 @@ def _publish(
     )
 
 
-def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[PendingCondition]:
+def _conditions(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[PendingCondition]:
     failure, revision = progress.failure, status.revision
     if failure is None and progress.run.phase == "Succeeded":
         return [
@@ -152,17 +155,17 @@ def _said(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[P
         return [*_about_revision(status, Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
     kept = f"; revision {revision.digest[:19]} stays in use" if revision else ""
     message = failure.message + kept
-    said = [false("Fetched", failure.reason, message)]
+    conditions = [false("Fetched", failure.reason, message)]
     if failure.reason in MISMATCHES:
-        said = [true("Fetched", Reason.SUCCEEDED), false("SchemaValid", failure.reason, message)]
+        conditions = [true("Fetched", Reason.SUCCEEDED), false("SchemaValid", failure.reason, message)]
     if failure.reason == Reason.QUALITY_FAILED:
         fitting = [true(type_, Reason.SUCCEEDED) for type_ in ("Fetched", "SchemaValid")]
-        said = [*fitting, false("QualityPassed", failure.reason, message)]
+        conditions = [*fitting, false("QualityPassed", failure.reason, message)]
     if failure.retryable:
-        said.append(true("Reconciling", Reason.RETRYING, "the source is read again until it can be used"))
+        conditions.append(true("Reconciling", Reason.RETRYING, "the source is read again until it can be used"))
     else:
-        said.append(true("Stalled", failure.reason, message))
-    return [_still_ready(dataset, failure.reason, message), *said]
+        conditions.append(true("Stalled", failure.reason, message))
+    return [_still_ready(dataset, failure.reason, message), *conditions]
 
 
 def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[PendingCondition]:
@@ -208,19 +211,9 @@ def _about_revision(
         if reason == Reason.SUSPENDED:
             return [false("Ready", reason, message)]
         return [unknown("Ready", reason, message)]
-    found = f"revision {status.revision.digest[:19]}: {status.revision.rows} rows, {status.revision.columns} columns"
+    summary = f"revision {status.revision.digest[:19]}: {status.revision.rows} rows, {status.revision.columns} columns"
     if reason == Reason.SUSPENDED:
-        return [true("Ready", reason, f"{found}; no new one is looked for: {message}")]
+        return [true("Ready", reason, f"{summary}; no new one is looked for: {message}")]
     if reason == Reason.PROGRESSING:
         return [unknown("Ready", reason, message)]
-    return [true("Ready", Reason.SUCCEEDED, found)]
-
-
-def _settled(dataset: Dataset, status: DatasetStatus, said: list[PendingCondition], now: datetime) -> Status:
-    generation = dataset.metadata.generation
-    return status.model_copy(
-        update={
-            "observed_generation": generation,
-            "conditions": settle(dataset.status.conditions, said, generation=generation, now=now),
-        }
-    )
+    return [true("Ready", Reason.SUCCEEDED, summary)]

@@ -14,42 +14,42 @@ def dependents(manifest: Manifest, world: World) -> set[Key]:
     Read from raw values on purpose: an object that does not parse still concerns its neighbours.
     """
     key = key_of(manifest)
-    found: set[Key] = set()
+    keys: set[Key] = set()
     match key.kind:
         case "Dataset":
             runs = _referring(world, TrainingJob.kind_name, key.namespace, key.name, "spec", "dataset", "name")
-            found = runs | _referring(
+            keys = runs | _referring(
                 world, DriftMonitor.kind_name, key.namespace, key.name, "spec", "reference", "dataset", "name"
             )
             for run in runs:
-                found |= _templated(world, run)
+                keys |= _templated(world, run)
         case "TrainingJob":
             if monitor := label(manifest, names.MONITOR):
-                found.add(Key(DriftMonitor.kind_name, key.namespace, monitor))
+                keys.add(Key(DriftMonitor.kind_name, key.namespace, monitor))
                 # Every other monitor of the model waits until this retraining is over.
                 model = str(get_path(manifest, "spec", "modelName"))
-                found |= _watching(
+                keys |= _watching(
                     world,
                     _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name"),
                 )
-            found |= _templated(world, key)
+            keys |= _templated(world, key)
         case "ModelVersion":
             model = str(get_path(manifest, "spec", "modelName"))
             services = _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name")
-            found = services | _watching(world, services)
+            keys = services | _watching(world, services)
         case "InferenceService":
             model = str(get_path(manifest, "spec", "model", "name"))
-            found = _referring(world, ModelVersion.kind_name, key.namespace, model, "spec", "modelName")
-            found |= _watching(world, {key})
+            keys = _referring(world, ModelVersion.kind_name, key.namespace, model, "spec", "modelName")
+            keys |= _watching(world, {key})
             path = ("spec", "source", "predictions", "inferenceServiceRef", "name")
-            found |= _referring(world, Dataset.kind_name, key.namespace, key.name, *path)
+            keys |= _referring(world, Dataset.kind_name, key.namespace, key.name, *path)
         case "DriftMonitor":
             pass
         case _:
             owner = label(manifest, names.OWNER_NAME)
             kind = label(manifest, names.OWNER_KIND)
             return {Key(kind, key.namespace, owner)} if owner and kind else set()
-    return found | {key}
+    return keys | {key}
 
 
 def _referring(world: World, kind: str, namespace: str, name: str, *path: str) -> set[Key]:

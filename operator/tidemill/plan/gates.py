@@ -5,30 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidemill.api.modelversion import Gate, GateResult, Measured
-
-# Metrics where less is better; every other one counts upwards, as scikit-learn's scorers do.
-LESS_IS_BETTER = frozenset(
-    {
-        "log_loss",
-        "brier_score",
-        "mean_absolute_error",
-        "mean_squared_error",
-        "rmse",
-        "root_mean_squared_error",
-        "median_absolute_error",
-        "max_error",
-        "mean_absolute_percentage_error",
-    }
-)
-
-
-def regression(metric: str, value: float, reference: float) -> float:
-    """How much worse `value` is than `reference`, in units of the metric; negative where it is better.
-
-    >>> round(regression("accuracy", 0.90, 0.95), 3), round(regression("log_loss", 0.2, 0.3), 3)
-    (0.05, -0.1)
-    """
-    return value - reference if metric in LESS_IS_BETTER else reference - value
+from tidemill.contract.metrics import regression
 
 
 def score(evaluation: Sequence[Measured]) -> float | None:
@@ -40,10 +17,6 @@ def score(evaluation: Sequence[Measured]) -> float | None:
 def judge(gates: Sequence[Gate], evaluation: Sequence[Measured]) -> tuple[GateResult, ...]:
     """Each gate with its verdict; a gate that cannot be judged says why."""
     return tuple(_judge(gate, evaluation) for gate in gates)
-
-
-def passed(results: Sequence[GateResult]) -> bool:
-    return all(result.verdict != "Failed" for result in results)
 
 
 def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:

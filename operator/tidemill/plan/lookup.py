@@ -54,11 +54,11 @@ def get_by_name(kind: type[Kind], world: World, namespace: str, name: str) -> Ki
 
 def all_of(kind: type[Kind], world: World, manifests: Iterable[Manifest]) -> list[Kind]:
     """Those of `manifests` that can be read: a neighbour that cannot disturbs nobody."""
-    found = (
+    values = (
         get_by_name(kind, world, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
         for manifest in manifests
     )
-    return [value for value in found if value is not None]
+    return [value for value in values if value is not None]
 
 
 def is_being_deleted(manifest: Manifest | None) -> bool:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from tidemill.api import InferenceService, ModelVersion
-from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
-from tidemill.api.modelversion import Approver, ModelVersionStatus, Quarantine, ServedBy
+from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
+from tidemill.api.modelversion import Approver, GateResult, ModelVersionStatus, Quarantine, ServedBy
 from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.plan import gates, unsupported
+from tidemill.plan.conditions import with_conditions
 from tidemill.plan.lookup import all_of
 from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
-NAMED = 32
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+"""Stands for a creation time that is not known."""
+MAX_SERVED_BY = 32
 """How many of the services that have a version its status can name."""
 
 
@@ -25,20 +28,18 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
     results = gates.judge(version.spec.gates, version.spec.evaluation)
     served_by = _served_by(version, world)
     quarantine = quarantine_of(version)
-    said = unsupported.with_refusal(unsupported.refusal(version), _said(version, gates.passed(results), quarantine))
+    conditions = unsupported.with_refusal(unsupported.refusal(version), _conditions(version, results, quarantine))
+    stable = next((served.role for served in served_by if served.role == "Stable"), "")
     status = ModelVersionStatus(
-        observed_generation=version.metadata.generation,
-        conditions=settle(version.status.conditions, said, generation=version.metadata.generation, now=now),
         version=_number(version, world),
         score=gates.score(version.spec.evaluation),
         gates=results,
-        approved_by=_since(version, now),
-        served_by=served_by[:NAMED],
-        role=next(
-            (served.role for served in served_by if served.role == "Stable"), served_by[0].role if served_by else ""
-        ),
+        approved_by=_approved_by(version, now),
+        served_by=served_by[:MAX_SERVED_BY],
+        role=stable or (served_by[0].role if served_by else ""),
         quarantine=quarantine,
     )
+    status = with_conditions(version, status, conditions, now)
     notices: tuple[Notice, ...] = ()
     before, after = version.status.condition("Ready"), status.condition("Ready")
     if after and (before is None or (before.status, before.reason) != (after.status, after.reason)):
@@ -56,7 +57,7 @@ def quarantine_of(version: ModelVersion) -> Quarantine | None:
     except ValidationError:
         # Only the operator may write the mark; one that cannot be read still means: do not serve.
         return Quarantine(
-            reason="Unreadable", message=text[:200], since=version.metadata.creation_timestamp or datetime.min
+            reason="Unreadable", message=text[:200], since=version.metadata.creation_timestamp or EARLIEST
         )
 
 
@@ -67,20 +68,20 @@ def _number(version: ModelVersion, world: World) -> int:
     named = world.referring(ModelVersion.kind_name, version.namespace, ("spec", "modelName"), version.spec.model_name)
     others = [other for other in all_of(ModelVersion, world, named) if other.name != version.name]
     number = 0
-    for other in sorted(others, key=_made):
-        if _made(other) < _made(version):
+    for other in sorted(others, key=_created):
+        if _created(other) < _created(version):
             number = max(number + 1, other.status.version or 0)
     number += 1
     taken = {other.status.version for other in others if other.status.version is not None}
     return max(taken) + 1 if number in taken else number
 
 
-def _made(version: ModelVersion) -> tuple[str, str]:
-    moment = version.metadata.creation_timestamp
-    return (moment.isoformat() if moment else "", version.name)
+def _created(version: ModelVersion) -> tuple[str, str]:
+    timestamp = version.metadata.creation_timestamp
+    return (timestamp.isoformat() if timestamp else "", version.name)
 
 
-def _since(version: ModelVersion, now: datetime) -> tuple[Approver, ...]:
+def _approved_by(version: ModelVersion, now: datetime) -> tuple[Approver, ...]:
     """Who agreed; a moment that was told once is not told otherwise."""
     known = {approver.user: approver.time for approver in version.status.approved_by}
     return tuple(Approver(user=user, time=known.get(user, now.replace(microsecond=0))) for user in _approvers(version))
@@ -96,13 +97,15 @@ def _approvers(version: ModelVersion) -> tuple[str, ...]:
     return tuple(dict.fromkeys(user for user in agreed if user != starter))
 
 
-def _said(version: ModelVersion, passed: bool, quarantine: Quarantine | None) -> list[PendingCondition]:
+def _conditions(
+    version: ModelVersion, results: tuple[GateResult, ...], quarantine: Quarantine | None
+) -> list[PendingCondition]:
     approval = version.spec.approval
     approvers = _approvers(version)
     rejections = [decision for decision in approval.decisions if decision.verdict == "Rejected"]
-    said: list[PendingCondition] = []
+    conditions: list[PendingCondition] = []
     if version.spec.lineage.training_job:
-        said.append(
+        conditions.append(
             true(
                 "ArtifactVerified",
                 Reason.VERIFIED,
@@ -110,35 +113,35 @@ def _said(version: ModelVersion, passed: bool, quarantine: Quarantine | None) ->
             )
         )
     else:
-        said.append(
+        conditions.append(
             unknown("ArtifactVerified", "VerifiedOnLoad", "every serving pod checks the digest before it loads a byte")
         )
-    failed = [
-        result for result in gates.judge(version.spec.gates, version.spec.evaluation) if result.verdict == "Failed"
-    ]
-    if passed:
-        said.append(true("GatesPassed", Reason.GATES_PASSED, f"{len(version.spec.gates)} gates"))
+    failed = [result for result in results if result.verdict == "Failed"]
+    if not failed:
+        conditions.append(true("GatesPassed", Reason.GATES_PASSED, f"{len(version.spec.gates)} gates"))
     else:
-        said.append(
+        conditions.append(
             false("GatesPassed", Reason.GATE_FAILED, "; ".join(f"{result.name}: {result.message}" for result in failed))
         )
     if rejections:
-        said.append(false("Approved", Reason.REJECTED, f"rejected by {rejections[0].user}: {rejections[0].comment}"))
+        conditions.append(
+            false("Approved", Reason.REJECTED, f"rejected by {rejections[0].user}: {rejections[0].comment}")
+        )
     elif approval.policy == "Automatic" or len(approvers) >= approval.required_approvals:
-        said.append(true("Approved", Reason.APPROVED, ", ".join(approvers)))
+        conditions.append(true("Approved", Reason.APPROVED, ", ".join(approvers)))
     else:
         message = f"{len(approvers)} of {approval.required_approvals} approvals; approvers add theirs to spec.approval.decisions"
-        said.append(false("Approved", Reason.AWAITING_APPROVAL, message))
+        conditions.append(false("Approved", Reason.AWAITING_APPROVAL, message))
     if quarantine:
         message = f"a rollout rejected this version ({quarantine.reason}): {quarantine.message}; train another one"
-        return [false("Ready", Reason.QUARANTINED, message), true("Stalled", Reason.QUARANTINED, message), *said]
-    unmet = next((statement for statement in said if statement.status == "False"), None)
+        return [false("Ready", Reason.QUARANTINED, message), true("Stalled", Reason.QUARANTINED, message), *conditions]
+    unmet = next((statement for statement in conditions if statement.status == "False"), None)
     if unmet is None:
-        return [true("Ready", Reason.APPROVED, "may be served"), *said]
+        return [true("Ready", Reason.APPROVED, "may be served"), *conditions]
     ready = false("Ready", unmet.reason, unmet.message)
     if unmet.reason == Reason.AWAITING_APPROVAL:
-        return [ready, *said]
-    return [ready, true("Stalled", unmet.reason, unmet.message), *said]
+        return [ready, *conditions]
+    return [ready, true("Stalled", unmet.reason, unmet.message), *conditions]
 
 
 def _served_by(version: ModelVersion, world: World) -> tuple[ServedBy, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tidemill.api import Dataset, InferenceService, ModelVersion, TrainingJob
-from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.durations import seconds
 from tidemill.api.trainingjob import Best, PinnedRevision, PinnedVersion, RunProgress, TrainingJobStatus
 from tidemill.children import jobs, names, versions
@@ -20,6 +20,7 @@ from tidemill.contract.orders import TrainOrder, digest_of
 from tidemill.contract.reports import Trained
 from tidemill.contract.serving import VersionOrder
 from tidemill.plan import gates, unsupported
+from tidemill.plan.conditions import with_conditions
 from tidemill.plan.driftmonitor.retraining.history import cause_of
 from tidemill.plan.lookup import all_of, get_by_name, is_ours
 from tidemill.plan.runs.attempts import Progress, advance, outdated
@@ -32,17 +33,17 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     status = job.status.model_copy(update={"cause": job.status.cause or cause_of(job)})
     # The version that was published is the fact; the conditions only say so, and anybody may have taken them away.
     if status.model_version or status.is_true("Complete") or status.is_true("Failed"):
-        return Plan(_settled(job, status, _kept(status), now))
+        return Plan(with_conditions(job, status, _final_conditions(status), now))
     if refused := unsupported.refusal(job):
-        return Plan(_settled(job, status, [*refused], now), notices=unsupported.notices(job.status, refused))
+        return Plan(with_conditions(job, status, [*refused], now), notices=unsupported.notices(job.status, refused))
     if job.spec.estimator is None:
         # A rule of the schema forbids it; where the rule is missing, the run must not be one that nobody can explain.
         message = "nothing learns: set spec.estimator"
-        said = [false("Ready", Reason.INVALID_SPEC, message), true("Stalled", Reason.INVALID_SPEC, message)]
-        return Plan(_settled(job, status, said, now))
+        conditions = [false("Ready", Reason.INVALID_SPEC, message), true("Stalled", Reason.INVALID_SPEC, message)]
+        return Plan(with_conditions(job, status, conditions, now))
     if job.spec.suspend:
-        said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set"), true("Suspended", Reason.SUSPENDED)]
-        return Plan(_settled(job, status, said, now), retire=_running(job, world))
+        conditions = [false("Ready", Reason.SUSPENDED, "spec.suspend is set"), true("Suspended", Reason.SUSPENDED)]
+        return Plan(with_conditions(job, status, conditions, now), retire=_running(job, world))
     edited = status.attempt is None and status.observed_generation != job.metadata.generation
     if status.dataset is None or edited:
         # An edit may arrive while the pin of the spec before it is written.
@@ -72,7 +73,7 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     if progress.run.phase == "Failed" and progress.wake is None:
         status = status.model_copy(update={"completed_at": status.completed_at or now.replace(microsecond=0)})
     return Plan(
-        _settled(job, status, _said(job, progress), now),
+        with_conditions(job, status, _conditions(job, progress), now),
         ensure=(run,) if progress.order_job else (),
         retire=outdated(run, progress),
         notices=notices,
@@ -108,16 +109,19 @@ def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetim
             "compared_with": _stable(job, world),
         }
     )
-    said = [unknown("Ready", Reason.PROGRESSING, "the run is about to start"), true("Reconciling", Reason.PROGRESSING)]
-    return Plan(_settled(job, status, said, now), wake=0.0)
+    conditions = [
+        unknown("Ready", Reason.PROGRESSING, "the run is about to start"),
+        true("Reconciling", Reason.PROGRESSING),
+    ]
+    return Plan(with_conditions(job, status, conditions, now), wake=0.0)
 
 
 def _waiting(job: TrainingJob, status: TrainingJobStatus, message: str, now: datetime) -> Plan:
-    said = [
+    conditions = [
         false("Ready", Reason.DEPENDENCY_NOT_READY, message),
         true("Reconciling", Reason.DEPENDENCY_NOT_READY, message),
     ]
-    return Plan(_settled(job, status, said, now))
+    return Plan(with_conditions(job, status, conditions, now))
 
 
 def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
@@ -171,7 +175,7 @@ def _complete(
     status = status.model_copy(
         update={
             "metrics": holdout,
-            "progress": _tried(trained),
+            "progress": _progress(trained),
             "best": _best(job, trained, holdout),
             "score": gates.score(trained.evaluation),
             "model_version": version,
@@ -179,16 +183,16 @@ def _complete(
             "completed_at": now.replace(microsecond=0),
         }
     )
-    said = _kept(status.model_copy(update={"conditions": ()}), complete=True)
+    conditions = _final_conditions(status.model_copy(update={"conditions": ()}), complete=True)
     # Made once and never again: a version that somebody deletes stays deleted.
     exists = world.get(ModelVersion.kind_name, job.namespace, version) is not None
     ensure = () if exists else (versions.model_version(job, version, trained, installation.workload_image),)
-    told = ", ".join(f"{name} {value:.3f}" for name, value in list(holdout.items())[:3])
-    notice = Notice("ModelVersionPublished", f"{version}: {told}{_found(trained)}")
-    return Plan(_settled(job, status, said, now), ensure=ensure, notices=(notice,))
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in list(holdout.items())[:3])
+    notice = Notice("ModelVersionPublished", f"{version}: {scores}{_search_result(trained)}")
+    return Plan(with_conditions(job, status, conditions, now), ensure=ensure, notices=(notice,))
 
 
-def _tried(trained: Trained) -> RunProgress:
+def _progress(trained: Trained) -> RunProgress:
     """A run that searches for nothing is a single trial."""
     if (search := trained.search) is None:
         return RunProgress(percentage=100, trials_completed=1)
@@ -197,7 +201,7 @@ def _tried(trained: Trained) -> RunProgress:
     )
 
 
-def _found(trained: Trained) -> str:
+def _search_result(trained: Trained) -> str:
     """What a search chose, after what its version achieves."""
     if (search := trained.search) is None:
         return ""
@@ -213,14 +217,14 @@ def _best(job: TrainingJob, trained: Trained, holdout: dict[str, float]) -> Best
     return Best(trial=search.trial, parameters=parameters, objective=search.score, metrics=holdout)
 
 
-def _said(job: TrainingJob, progress: Progress) -> list[PendingCondition]:
+def _conditions(job: TrainingJob, progress: Progress) -> list[PendingCondition]:
     failure, run = progress.failure, progress.run
     if failure is None and run.queued:
         return [false("Ready", Reason.QUEUED, run.message), true("Suspended", Reason.QUEUED, run.message)]
     if failure is None:
         message = run.message or f"attempt {progress.attempt.number} is running"
-        said = [unknown("Ready", Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
-        return [*said, true("Running", Reason.PROGRESSING)] if run.phase == "Running" else said
+        conditions = [unknown("Ready", Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
+        return [*conditions, true("Running", Reason.PROGRESSING)] if run.phase == "Running" else conditions
     if progress.wake is not None:
         message = f"{failure.message} (attempt {progress.attempt.number}; it is tried again)"
         return [false("Ready", failure.reason, message), true("Reconciling", Reason.RETRYING, message)]
@@ -231,7 +235,7 @@ def _said(job: TrainingJob, progress: Progress) -> list[PendingCondition]:
     ]
 
 
-def _kept(status: TrainingJobStatus, *, complete: bool = False) -> list[PendingCondition]:
+def _final_conditions(status: TrainingJobStatus, *, complete: bool = False) -> list[PendingCondition]:
     """What a run that is over says for ever."""
     if complete or status.model_version or status.is_true("Complete"):
         message = f"published {status.model_version}"
@@ -249,16 +253,4 @@ def _running(job: TrainingJob, world: World) -> tuple[Retirement, ...]:
         )
         for child in world.owned("Job", job.metadata.uid)
         if is_ours(child, job.metadata.uid) and not (child.get("status") or {}).get("completionTime")
-    )
-
-
-def _settled(
-    job: TrainingJob, status: TrainingJobStatus, said: list[PendingCondition], now: datetime
-) -> TrainingJobStatus:
-    generation = job.metadata.generation
-    return status.model_copy(
-        update={
-            "observed_generation": generation,
-            "conditions": settle(job.status.conditions, said, generation=generation, now=now),
-        }
     )

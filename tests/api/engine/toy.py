@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from tidemill import app
-from tidemill.api.conditions import false, settle, true
+from tidemill.api.conditions import false, merge_conditions, true
 from tidemill.api.dataset import DatasetStatus
 from tidemill.children import names
 from tidemill.children.installation import Installation
@@ -54,7 +54,7 @@ class Toy:
         ready = len(seen) == len(wanted) and not surplus
         before = DatasetStatus.model_validate(manifest.get("status") or {})
         said = [true("Ready", "Succeeded") if ready else false("Ready", "Progressing", f"{len(seen)} of {len(wanted)}")]
-        conditions = settle(before.conditions, said, generation=metadata["generation"], now=now)
+        conditions = merge_conditions(before.conditions, said, generation=metadata["generation"], now=now)
         return Plan(
             status=before.model_copy(update={"observed_generation": metadata["generation"], "conditions": conditions}),
             ensure=tuple(wanted),

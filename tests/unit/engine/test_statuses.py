@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.api.conditions import Status, settle, true
+from tidemill.api.conditions import Status, merge_conditions, true
 from tidemill.api.dataset import Attempt
 from tidemill.api.trainingjob import TrainingJobStatus
 from tidemill.engine.statuses import hindered, merge_patch, unreadable
@@ -61,7 +61,7 @@ def test_an_empty_structure_is_kept_apart_from_none() -> None:
 
 def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_was_true() -> None:
     said = [true("Ready", "Succeeded"), true("Reconciling", "Progressing"), true("Approved", "Approved")]
-    before = Status(conditions=settle((), said, generation=3, now=NOW))
+    before = Status(conditions=merge_conditions((), said, generation=3, now=NOW))
 
     status = hindered(before, "NameConflict", "rename it", generation=4, now=NOW)
 
@@ -82,7 +82,7 @@ def test_a_hindered_plan_records_nothing_that_it_wanted_to_do() -> None:
 
 
 def test_saying_the_same_hindrance_again_changes_nothing() -> None:
-    before = Status(conditions=settle((), [true("Ready", "Succeeded")], generation=3, now=NOW))
+    before = Status(conditions=merge_conditions((), [true("Ready", "Succeeded")], generation=3, now=NOW))
     once = hindered(before, "NameConflict", "rename it", generation=3, now=NOW)
 
     again = hindered(once, "NameConflict", "rename it", generation=3, now=LATER)

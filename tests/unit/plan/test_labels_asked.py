@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support import monitors as make
-from tidemill.plan.driftmonitor.planner import rests_on_labels
+from tidemill.plan.driftmonitor.planner import needs_labels
 
 WITHOUT = {"name": "inputs", "type": "FeatureDrift", "failing": 0.2}
 CASES = {
@@ -28,8 +28,8 @@ def test_labels_are_looked_for_where_a_check_rests_on_them(case: str) -> None:
     monitor = make.monitor(checks=[check])
     monitor = monitor.model_copy(update={"spec": monitor.spec.model_copy(update={"retraining": None})})
 
-    assert asked == rests_on_labels(monitor)
+    assert asked == needs_labels(monitor)
 
 
 def test_labels_are_looked_for_where_a_retraining_waits_for_enough_of_them() -> None:
-    assert rests_on_labels(make.monitor(checks=[WITHOUT]))
+    assert needs_labels(make.monitor(checks=[WITHOUT]))

@@ -147,4 +147,4 @@ def test_an_autoscaler_that_cannot_scale_says_why() -> None:
 
     found = scaled(service(**AUTO), child("HorizontalPodAutoscaler", status={"conditions": [condition]}))
 
-    assert "FailedGetResourceMetric: no metrics" == found.trouble
+    assert "FailedGetResourceMetric: no metrics" == found.problem

@@ -71,9 +71,9 @@ def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: Infer
         yield Event("Recovered", to_rfc3339(run.end), f"nothing failed in the window up to {to_rfc3339(run.end)}")
     if service is None:
         return
-    held, holds = _held(before), _held(after)
-    if holds and not held:
-        yield Event("Blocked", service.name, f"a retraining is asked for and held back: {', '.join(holds)}")
+    before_reasons, reasons = _triage_reasons(before), _triage_reasons(after)
+    if reasons and not before_reasons:
+        yield Event("Blocked", service.name, f"a retraining is asked for and held back: {', '.join(reasons)}")
     known = {outcome.training_job: outcome.outcome for outcome in before.history}
     rolled_back = {ended.version for ended in service.status.history if ended.outcome == "RolledBack"}
     for outcome in reversed(after.history):
@@ -123,15 +123,15 @@ def deliver(
         if event.type in notification.events
     ]
     entries = {notification.name: notification for notification in monitor.spec.notify}
-    told = [
+    results = [
         _carry_on(monitor, delivery, entries.get(delivery.notification), world, installation, now)
         for delivery in (*reversed(fresh), *monitor.status.deliveries)
     ]
-    wakes = [one.wake for one in told if one.wake is not None]
+    wakes = [one.wake for one in results if one.wake is not None]
     return Deliveries(
-        tuple(delivery for one in told for delivery in one.deliveries)[:KEPT],
-        tuple(manifest for one in told for manifest in one.ensure),
-        tuple(notice for one in told for notice in one.notices),
+        tuple(delivery for one in results for delivery in one.deliveries)[:KEPT],
+        tuple(manifest for one in results for manifest in one.ensure),
+        tuple(notice for one in results for notice in one.notices),
         min(wakes, default=None),
     )
 
@@ -189,7 +189,7 @@ def _over(delivery: Delivery, outcome: str, message: str) -> Delivery:
     return delivery.model_copy(update={"outcome": outcome, "message": message[:512], "attempt": None})
 
 
-def _held(status: DriftMonitorStatus) -> tuple[str, ...]:
+def _triage_reasons(status: DriftMonitorStatus) -> tuple[str, ...]:
     """The brakes that a person can do something about, while something asks for a retraining."""
     if not status.retraining.due:
         return ()

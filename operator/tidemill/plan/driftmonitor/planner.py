@@ -7,17 +7,19 @@ from datetime import datetime
 from typing import Final
 
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion
+from tidemill.api.base import to_rfc3339
 from tidemill.api.checks import LABELLED_TYPES
-from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.dataset import Revision
 from tidemill.api.monitorstatus import DriftMonitorStatus
-from tidemill.children import jobs, names, versions, worker
+from tidemill.children import jobs, names, worker
 from tidemill.children.installation import Installation
 from tidemill.contract.health import health
-from tidemill.contract.orders import CheckOrder, digest_of
+from tidemill.contract.orders import CheckOrder, digest_of, to_text
 from tidemill.contract.reports import RunReport
 from tidemill.contract.serving import VersionOrder
 from tidemill.plan import unsupported
+from tidemill.plan.conditions import with_conditions
 from tidemill.plan.driftmonitor import notifications, pods, references, verdicts, warm_worker, windows
 from tidemill.plan.driftmonitor.references import MissingReferenceError
 from tidemill.plan.driftmonitor.retraining import decide
@@ -30,6 +32,21 @@ from tidemill.plan.world import Manifest, World
 
 MAX_ATTEMPTS: Final = 2
 """How often the check of a window is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Everything that a check of the window that is due rests on."""
+
+    monitor: DriftMonitor
+    version: VersionOrder
+    revision: Revision | None
+    """The reference, where that is a Dataset's revision."""
+    due: Due
+    world: World
+    installation: Installation
+    now: datetime
+    answers: Answers = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +80,26 @@ def questions(monitor: DriftMonitor, world: World) -> Question | None:
         return None
     order = _order(monitor, status.reference.since, pinned, revision, attempt.at)
     run = names.run(monitor.name, order.task, digest_of(order), attempt.number)
-    asked = warm_worker.request(monitor, run, jobs.spell(order), world)
-    return Question(checks=(asked,)) if asked else None
+    request = warm_worker.request(monitor, run, to_text(order), world)
+    return Question(checks=(request,)) if request else None
 
 
 def plan(monitor: DriftMonitor, world: World, installation: Installation, now: datetime, answers: Answers = ()) -> Plan:
     """Check the window that is due, and decide what its verdict calls for."""
     if refused := unsupported.refusal(monitor):
         return Plan(
-            _settled(monitor, monitor.status, [*refused], now), notices=unsupported.notices(monitor.status, refused)
+            with_conditions(monitor, monitor.status, [*refused], now),
+            notices=unsupported.notices(monitor.status, refused),
         )
     monitor = _of_this_target(monitor)
     if monitor.spec.suspend:
-        said = [false("Ready", Reason.SUSPENDED, "spec.suspend is set")]
-        return Plan(_settled(monitor, monitor.status, said, now), retire=pods.unwanted(monitor, world, installation))
+        conditions = [false("Ready", Reason.SUSPENDED, "spec.suspend is set")]
+        return Plan(
+            with_conditions(monitor, monitor.status, conditions, now),
+            retire=pods.unwanted(monitor, world, installation),
+        )
     if monitor.spec.target.cloud_events is not None:
-        return _guarded(monitor, None, None, world, installation, now, answers)
+        return _watch_or_explain(monitor, None, None, world, installation, now, answers)
     service, version = _served(monitor, world)
     if service is None:
         # What was seen of a service that is gone says nothing about the next of its name.
@@ -88,7 +109,7 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
     if version is None:
         missing = f"InferenceService {service.name!r} has no stable version yet"
         return _waiting(monitor, missing, world, installation, now)
-    return _guarded(monitor, service, version, world, installation, now, answers)
+    return _watch_or_explain(monitor, service, version, world, installation, now, answers)
 
 
 def _of_this_target(monitor: DriftMonitor) -> DriftMonitor:
@@ -113,7 +134,7 @@ def _served(monitor: DriftMonitor, world: World) -> tuple[InferenceService | Non
     return service, get_by_name(ModelVersion, world, monitor.namespace, service.status.stable.version)
 
 
-def _guarded(
+def _watch_or_explain(
     monitor: DriftMonitor,
     service: InferenceService | None,
     version: ModelVersion | None,
@@ -153,7 +174,7 @@ def _watch(
         to = pinned.name if before.version != pinned.name else f"revision {(revision.digest if revision else '')[:19]}"
         notices = (Notice("ReferenceMoved", f"windows are now compared with {to}"),)
     due = windows.due(monitor, now)
-    checking = _check(monitor, status, pinned, revision, due, world, installation, now, answers)
+    checking = _check(Watch(monitor, pinned, revision, due, world, installation, now, answers), status)
     status, progress = checking.status, checking.progress
     decision = (
         decide.decide(monitor, status, service, version, world, now)
@@ -176,57 +197,48 @@ def _watch(
             ),
         }
     )
-    told = notifications.deliver(monitor, status, service, world, installation, now)
-    status = status.model_copy(update={"deliveries": told.deliveries})
-    said = [
+    deliveries = notifications.deliver(monitor, status, service, world, installation, now)
+    status = status.model_copy(update={"deliveries": deliveries.deliveries})
+    conditions = [
         *_about_checks(status, progress),
-        *verdicts.say(status, monitor.spec.window.minimum_samples),
-        *warm_worker.say(monitor, world),
-        *decide.say(monitor, decision),
+        *verdicts.conditions_of(status, monitor.spec.window.minimum_samples),
+        *warm_worker.conditions_of(monitor, world),
+        *decide.conditions_of(monitor, decision),
     ]
     wakes = [
         (due.next_at - now).total_seconds(),
         progress.wake if progress else None,
-        decide.until_eligible(decision, now),
+        decide.seconds_until_eligible(decision, now),
         (decision.wake - now).total_seconds() if decision.wake else None,
-        told.wake,
+        deliveries.wake,
     ]
     receiver, warm = pods.receiver(monitor, world, installation), pods.warm(monitor, world, installation)
     return Plan(
-        _settled(monitor, status, said, now),
-        ensure=(*receiver.ensure, *warm.ensure, *checking.ensure, *decision.ensure, *told.ensure),
+        with_conditions(monitor, status, conditions, now),
+        ensure=(*receiver.ensure, *warm.ensure, *checking.ensure, *decision.ensure, *deliveries.ensure),
         retire=(*receiver.retire, *warm.retire, *checking.retire),
-        notices=(*notices, *checking.notices, *decision.notices, *told.notices),
+        notices=(*notices, *checking.notices, *decision.notices, *deliveries.notices),
         wake=max(min(wake for wake in wakes if wake is not None), 0.0),
     )
 
 
-def _check(
-    monitor: DriftMonitor,
-    status: DriftMonitorStatus,
-    version: VersionOrder,
-    revision: Revision | None,
-    due: Due,
-    world: World,
-    installation: Installation,
-    now: datetime,
-    answers: Answers,
-) -> Checking:
-    """Carry the run of the newest window on, and record what it found."""
+def _check(watch: Watch, status: DriftMonitorStatus) -> Checking:
+    """Carry the run of the newest window on, and record its verdicts."""
+    monitor, now = watch.monitor, watch.now
     assert status.reference is not None, "a monitor with a stable version has a reference"
-    end = windows.end_of(status.attempt, due, now)
+    end = windows.end_of(status.attempt, watch.due, now)
     if end <= status.reference.since:
         return Checking(status)
-    order = _order(monitor, status.reference.since, version, revision, end)
+    order = _order(monitor, status.reference.since, watch.version, watch.revision, end)
     # A change of the checks is another order, so that an edit is answered with the window at hand.
     digest = digest_of(order)
-    progress = advance(monitor, order.task, digest, status.attempt, world, now, at=end, limit=MAX_ATTEMPTS)
+    progress = advance(monitor, order.task, digest, status.attempt, watch.world, now, at=end, limit=MAX_ATTEMPTS)
     notices: tuple[Notice, ...] = ()
     if not worker.is_needed(monitor):
         status = status.model_copy(update={"worker": None})
     elif progress.order_job:
         run = names.run(monitor.name, order.task, digest, progress.attempt.number)
-        asked = warm_worker.carry_on(monitor, run, world, answers, now)
+        asked = warm_worker.carry_on(monitor, run, watch.world, watch.answers, now)
         status, notices = status.model_copy(update={"worker": asked.status}), asked.notices
         if asked.report is not None:
             progress = ended(progress.attempt, _over(asked.report), now, limit=MAX_ATTEMPTS)
@@ -236,18 +248,18 @@ def _check(
     job = jobs.run(
         monitor,
         order,
-        installation,
+        watch.installation,
         attempt=progress.attempt.number,
         digest=digest,
         resources=monitor.spec.resources,
         deadline=int(windows.MAX_RUN_SECONDS),
-        ttl=min(int(max(600.0, 4 * due.period)), 3600),
+        ttl=min(int(max(600.0, 4 * watch.due.period)), 3600),
     )
     if progress.order_job:
         return Checking(status, progress, ensure=(job,), retire=outdated(job, progress), notices=notices)
     if progress.just_ended and progress.report and progress.report.checked:
         on_demand = windows.is_on_demand(monitor, end, now)
-        status, notices = verdicts.record(status, order, version, progress.report.checked, on_demand=on_demand)
+        status, notices = verdicts.record(status, order, watch.version, progress.report.checked, on_demand=on_demand)
         return Checking(status, progress, notices=notices)
     if progress.just_ended and progress.failure:
         notice = Notice(str(progress.failure.reason), progress.failure.message, "Warning")
@@ -258,7 +270,7 @@ def _check(
 def _order(
     monitor: DriftMonitor, since: datetime, version: VersionOrder, revision: Revision | None, end: datetime
 ) -> CheckOrder:
-    window = windows.held(monitor, end, since)
+    window = windows.window_of(monitor, end, since)
     return CheckOrder(
         namespace=monitor.namespace,
         monitor=monitor.name,
@@ -272,7 +284,7 @@ def _order(
         count=monitor.spec.window.count,
         labelled=windows.labelled(monitor, end, since),
         reference=references.order(monitor, window, revision),
-        labels=None if rests_on_labels(monitor) else False,
+        labels=None if needs_labels(monitor) else False,
     )
 
 
@@ -281,7 +293,7 @@ def _over(report: RunReport) -> JobState:
     return JobState("Failed" if report.failure else "Succeeded", report=report, failure=report.failure)
 
 
-def rests_on_labels(monitor: DriftMonitor) -> bool:
+def needs_labels(monitor: DriftMonitor) -> bool:
     """Whether a check or a brake of the retraining rests on how many rows have labels."""
     spec = monitor.spec
     return spec.retraining is not None or any(
@@ -291,17 +303,19 @@ def rests_on_labels(monitor: DriftMonitor) -> bool:
 
 
 def _waiting(monitor: DriftMonitor, message: str, world: World, installation: Installation, now: datetime) -> Plan:
-    said = [
+    conditions = [
         false("Ready", Reason.DEPENDENCY_NOT_READY, message),
         true("Reconciling", Reason.DEPENDENCY_NOT_READY, message),
     ]
-    return Plan(_settled(monitor, monitor.status, said, now), retire=pods.unwanted(monitor, world, installation))
+    return Plan(
+        with_conditions(monitor, monitor.status, conditions, now), retire=pods.unwanted(monitor, world, installation)
+    )
 
 
 def _stalled(monitor: DriftMonitor, reason: Reason, message: str, now: datetime) -> Plan:
     """Nothing but an edit can help: no check and no retraining is begun."""
-    said = [false("Ready", reason, message), true("Stalled", reason, message)]
-    return Plan(_settled(monitor, monitor.status, said, now))
+    conditions = [false("Ready", reason, message), true("Stalled", reason, message)]
+    return Plan(with_conditions(monitor, monitor.status, conditions, now))
 
 
 def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list[PendingCondition]:
@@ -318,18 +332,6 @@ def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list
         true(
             "Ready",
             Reason.SUCCEEDED,
-            f"{run.verdict}: {run.samples} rows up to {versions.moment(run.end)}, compared with {run.version}",
+            f"{run.verdict}: {run.samples} rows up to {to_rfc3339(run.end)}, compared with {run.version}",
         )
     ]
-
-
-def _settled(
-    monitor: DriftMonitor, status: DriftMonitorStatus, said: list[PendingCondition], now: datetime
-) -> DriftMonitorStatus:
-    generation = monitor.metadata.generation
-    return status.model_copy(
-        update={
-            "observed_generation": generation,
-            "conditions": settle(monitor.status.conditions, said, generation=generation, now=now),
-        }
-    )

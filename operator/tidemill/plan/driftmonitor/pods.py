@@ -24,8 +24,11 @@ class MonitorPod:
 def receiver(monitor: DriftMonitor, world: World, installation: Installation) -> MonitorPod:
     """The pod that takes what other systems say, while a check asks for it."""
     if receiving.is_needed(monitor):
-        made = (receiving.service(monitor), receiving.deployment(monitor, installation, windows.reach(monitor)))
-        return MonitorPod(ensure=made)
+        manifests = (
+            receiving.service(monitor),
+            receiving.deployment(monitor, installation, windows.log_retention(monitor)),
+        )
+        return MonitorPod(ensure=manifests)
     name = names.receiver(monitor.name)
     return _retired(monitor, world, ("Deployment", "Service"), name, "no check of type External is left")
 
@@ -44,11 +47,11 @@ def unwanted(monitor: DriftMonitor, world: World, installation: Installation) ->
 
 def _retired(monitor: DriftMonitor, world: World, kinds: tuple[str, ...], name: str, reason: str) -> MonitorPod:
     """Those of the monitor's own objects of this name go that are there."""
-    found = [world.get(kind, monitor.namespace, name) for kind in kinds]
+    existing = [world.get(kind, monitor.namespace, name) for kind in kinds]
     return MonitorPod(
         retire=tuple(
             Retirement(key_of(manifest), manifest["metadata"]["uid"], reason)
-            for manifest in found
+            for manifest in existing
             if manifest is not None and is_ours(manifest, monitor.metadata.uid) and not is_being_deleted(manifest)
         )
     )

@@ -56,12 +56,12 @@ def revision_of(monitor: DriftMonitor, world: World) -> Revision | None:
             raise MissingReferenceError(f"Dataset {wanted.name!r} has no revision to compare with yet")
         return current
     known: list[Revision] = [*([current] if current else []), *dataset.status.revisions]
-    found = next((revision for revision in known if revision.digest == wanted.revision), None)
-    if found is None:
+    revision = next((revision for revision in known if revision.digest == wanted.revision), None)
+    if revision is None:
         raise MissingReferenceError(
             f"Dataset {wanted.name!r} has no revision {wanted.revision}; take one of its status.revisions, or Latest"
         )
-    return found
+    return revision
 
 
 def order(monitor: DriftMonitor, window: TimeRange, revision: Revision | None) -> ReferenceOrder | None:

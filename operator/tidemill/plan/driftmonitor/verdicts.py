@@ -91,9 +91,9 @@ def _count(found: CheckOutcome, earlier: CheckStatus | None, previous_end: datet
     )
 
 
-def say(status: DriftMonitorStatus, minimum_samples: int) -> list[PendingCondition]:
+def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[PendingCondition]:
     """What the newest window says about the service: only what is true of it now."""
-    said = []
+    conditions = []
     run = status.last_run
     failing = [check for check in status.checks if check.verdict == "Failing"]
     for condition, reason, types in (
@@ -105,10 +105,10 @@ def say(status: DriftMonitorStatus, minimum_samples: int) -> list[PendingConditi
     ):
         found = [check for check in failing if check.type in types]
         if found:
-            said.append(true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in found)))
+            conditions.append(true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in found)))
     if run is not None and run.verdict == "NoData":
         message = f"{run.samples} rows in the window, {minimum_samples} needed"
-        said.append(false("DataAvailable", Reason.NO_DATA, message))
+        conditions.append(false("DataAvailable", Reason.NO_DATA, message))
     elif run is not None:
-        said.append(true("DataAvailable", Reason.SUCCEEDED, _rows(run)))
-    return said
+        conditions.append(true("DataAvailable", Reason.SUCCEEDED, _rows(run)))
+    return conditions

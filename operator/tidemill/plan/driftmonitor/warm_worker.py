@@ -22,17 +22,17 @@ from tidemill.contract.orders import CHECKS_ROUTE
 from tidemill.contract.reports import RunReport
 from tidemill.plan.driftmonitor.windows import MAX_RUN_SECONDS
 from tidemill.plan.lookup import base_url, is_being_deleted, is_ready, label
-from tidemill.plan.runs.job_state import trouble
+from tidemill.plan.runs.job_state import pod_problem
 from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Notice
 from tidemill.plan.world import Manifest, World
 
-UNHEARD_FOR: Final = 10.0
+UNHEARD_TIMEOUT_SECONDS: Final = 10.0
 """Seconds after which a worker that cannot be heard is given up."""
-_AGAIN: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class WorkerRun:
     """Where a run stands with the worker after this visit."""
 
     status: WorkerStatus
@@ -47,25 +47,27 @@ class Asking:
         return bool(self.status.given_up)
 
 
-def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, now: datetime) -> Asking:
+def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, now: datetime) -> WorkerRun:
     """Ask for `run`, wait for it, or give it up; for a run that has no Job."""
     status, ready = monitor.status.worker, address(monitor, world)
     if status is None or status.run != run:
         status = WorkerStatus(run=run, at=now.replace(microsecond=0))
-        return Asking(status, wake=0.0) if ready else _given_up(status, "is not ready", type_="Normal")
+        return WorkerRun(status, wake=0.0) if ready else _given_up(status, "is not ready", type_="Normal")
     if status.given_up:
-        return Asking(status)
+        return WorkerRun(status)
     if not ready:
         return _given_up(status, "is not ready any more")
     waited = (now - status.at).total_seconds()
-    said = next((one for one in answers if isinstance(one, CheckResponse) and one.run == run), None)
-    if said is not None and said.report is not None:
-        return Asking(status, said.report)
-    if said is not None and (said.outcome == "Refused" or (said.outcome == "Unheard" and waited > UNHEARD_FOR)):
-        return _given_up(status, said.message)
+    response = next((one for one in answers if isinstance(one, CheckResponse) and one.run == run), None)
+    if response is not None and response.report is not None:
+        return WorkerRun(status, response.report)
+    if response is not None and (
+        response.outcome == "Refused" or (response.outcome == "Unheard" and waited > UNHEARD_TIMEOUT_SECONDS)
+    ):
+        return _given_up(status, response.message)
     if waited > MAX_RUN_SECONDS:
         return _given_up(status, f"has not come to an end within {MAX_RUN_SECONDS:.0f} s")
-    return Asking(status, wake=_AGAIN if said is not None else 0.0)
+    return WorkerRun(status, wake=_POLL_SECONDS if response is not None else 0.0)
 
 
 def request(monitor: DriftMonitor, run: str, order: str, world: World) -> CheckRequest | None:
@@ -81,22 +83,22 @@ def address(monitor: DriftMonitor, world: World) -> str:
     return next((base_url(pod) for pod in _pods(monitor, world) if is_ready(pod)), "")
 
 
-def say(monitor: DriftMonitor, world: World) -> list[PendingCondition]:
+def conditions_of(monitor: DriftMonitor, world: World) -> list[PendingCondition]:
     """Whether the worker is ready, where there is to be one; checks do not wait for it."""
     if not worker.is_needed(monitor):
         return []
     if address(monitor, world):
         return [true("WorkerReady", Reason.REPLICAS_READY)]
-    wrong = next(filter(None, map(trouble, _pods(monitor, world))), "its pod is being started")
-    return [false("WorkerReady", Reason.REPLICAS_NOT_READY, f"{wrong}; until it is ready, each check is a Job")]
+    problem = next(filter(None, map(pod_problem, _pods(monitor, world))), "its pod is being started")
+    return [false("WorkerReady", Reason.REPLICAS_NOT_READY, f"{problem}; until it is ready, each check is a Job")]
 
 
 def _pods(monitor: DriftMonitor, world: World) -> list[Manifest]:
-    found = world.labelled("Pod", monitor.namespace, names.OWNER_UID, monitor.metadata.uid)
-    return [pod for pod in found if label(pod, names.COMPONENT) == worker.COMPONENT and not is_being_deleted(pod)]
+    pods = world.labelled("Pod", monitor.namespace, names.OWNER_UID, monitor.metadata.uid)
+    return [pod for pod in pods if label(pod, names.COMPONENT) == worker.COMPONENT and not is_being_deleted(pod)]
 
 
-def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> Asking:
+def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> WorkerRun:
     why = f"the warm worker {why}"[:512]
     notice = Notice("CheckedByJob", f"{status.run} is run by a Job: {why}", type_)
-    return Asking(status.model_copy(update={"given_up": why}), notices=(notice,))
+    return WorkerRun(status.model_copy(update={"given_up": why}), notices=(notice,))

@@ -28,7 +28,7 @@ SETTLING: Final = timedelta(seconds=4)
 _SPARE: Final = timedelta(days=7)
 REQUEST_LAPSES: Final = timedelta(days=1)
 # A hash or a random number in place of a value would not mean the same moment twice.
-_CHANCE: Final = re.compile(r"(^|[ ,])[hHrR]([ ,/]|$)")
+_RANDOM_FIELD: Final = re.compile(r"(^|[ ,])[hHrR]([ ,/]|$)")
 
 
 class UnusableScheduleError(ValueError):
@@ -47,8 +47,8 @@ def newest_tick(schedule: str, now: datetime) -> datetime:
     """
     whole = now.astimezone(UTC).replace(microsecond=0)
     # The iterator looks strictly before where it starts, and ticks are whole minutes.
-    found: datetime = _cron(schedule, whole + timedelta(seconds=1), forwards=False)
-    return found
+    tick: datetime = _cron(schedule, whole + timedelta(seconds=1), forwards=False)
+    return tick
 
 
 def next_tick(schedule: str, now: datetime) -> datetime:
@@ -61,34 +61,34 @@ def _cron(schedule: str, start: datetime, *, forwards: bool) -> datetime:
         raise UnusableScheduleError(
             f"{schedule!r} has not five fields; write minute, hour, day, month and weekday, such as 0 2 * * *"
         )
-    if _CHANCE.search(schedule):
+    if _RANDOM_FIELD.search(schedule):
         raise UnusableScheduleError(f"{schedule!r} leaves a value to chance; write numbers, such as 0 2 * * *")
     try:
         # Leap days are at most eight years apart; what fires less often is as good as never.
         ticks = croniter(schedule, start, ret_type=datetime, max_years_between_matches=9)
-        found: datetime = ticks.get_next() if forwards else ticks.get_prev()
+        tick: datetime = ticks.get_next() if forwards else ticks.get_prev()
     except CroniterBadDateError as error:
         raise NeverFiresError(f"{schedule!r} never fires; write a date that exists") from error
     except (CroniterError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnusableScheduleError(
             f"{schedule!r} is no cron schedule ({error}); write minute, hour, day, month and weekday, such as 0 2 * * *"
         ) from error
-    return found
+    return tick
 
 
-def asked_at(annotations: dict[str, str], name: str, now: datetime) -> datetime | None:
+def requested_at(annotations: dict[str, str], name: str, now: datetime) -> datetime | None:
     """The moment that an annotation asks for; None where there is none, it lies ahead, or it has lapsed."""
     try:
-        moment = datetime.fromisoformat(annotations.get(name, ""))
+        timestamp = datetime.fromisoformat(annotations.get(name, ""))
     except ValueError:
         return None
-    if moment.tzinfo is None:
+    if timestamp.tzinfo is None:
         return None
     try:
-        moment = moment.astimezone(UTC).replace(microsecond=0)
+        timestamp = timestamp.astimezone(UTC).replace(microsecond=0)
     except OverflowError:
         return None
-    return moment if now - REQUEST_LAPSES < moment <= now else None
+    return timestamp if now - REQUEST_LAPSES < timestamp <= now else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def due(monitor: DriftMonitor, now: datetime) -> Due:
         tick = datetime.fromtimestamp(settled.timestamp() // period * period, UTC)
         following = tick + timedelta(seconds=period)
     apart = (following - tick).total_seconds()
-    asked = asked_at(monitor.metadata.annotations, names.CHECK, now)
+    asked = requested_at(monitor.metadata.annotations, names.CHECK, now)
     if asked is not None and asked > settled:
         return Due(tick, min(asked, following) + SETTLING, apart)
     return Due(max(tick, asked or tick), following + SETTLING, apart)
@@ -119,7 +119,7 @@ def due(monitor: DriftMonitor, now: datetime) -> Due:
 
 def is_on_demand(monitor: DriftMonitor, end: datetime, now: datetime) -> bool:
     """Whether a person asked for the window that ended at `end`, and no tick of the schedule did."""
-    if asked_at(monitor.metadata.annotations, names.CHECK, now) != end:
+    if requested_at(monitor.metadata.annotations, names.CHECK, now) != end:
         return False
     if monitor.spec.schedule is not None:
         return newest_tick(monitor.spec.schedule, end) != end
@@ -135,12 +135,12 @@ def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
     return max(latest.end, attempt.at)
 
 
-def held(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange:
+def window_of(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange:
     """The window that ends at `end`, of which nothing before `since` counts."""
     return TimeRange(start=max(end - delta(monitor.spec.window.size), since), end=end)
 
 
-def reach(monitor: DriftMonitor) -> timedelta:
+def log_retention(monitor: DriftMonitor) -> timedelta:
     """How far back a check looks, and some days more for who looks again: for so long a log of the monitor's own is kept."""
     size, source = delta(monitor.spec.window.size), monitor.spec.reference.window
     if source is None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdict
 from tidemill.contract.defined import why_undefined
+from tidemill.contract.metrics import regression
 from tidemill.contract.serving import Arm, Latencies
-from tidemill.plan.gates import regression
 from tidemill.plan.inferenceservice.psi import population_stability
 from tidemill.plan.types import Answers, CheckResponse, Queried
 
@@ -37,37 +37,39 @@ class Comparison:
     candidate: Arm
     compared: int
     agreed: int
-    told: Mapping[str, ExternalVerdict] = field(default_factory=dict)
+    external: Mapping[str, ExternalVerdict] = field(default_factory=dict)
 
 
-def add_up(answers: Answers, candidate_digest: str, told: Mapping[str, ExternalVerdict] | None = None) -> Comparison:
+def add_up(
+    answers: Answers, candidate_digest: str, external: Mapping[str, ExternalVerdict] | None = None
+) -> Comparison:
     """The pods' counts as one; counts about another candidate are left out. `told` is known already."""
     stable, candidate = Arm(version="", digest=""), Arm(version="", digest=candidate_digest)
     compared = agreed = 0
-    said = dict(told or {})
-    for one in answers:
-        if isinstance(one, CheckResponse):
+    external_verdicts = dict(external or {})
+    for answer in answers:
+        if isinstance(answer, CheckResponse):
             continue
-        if isinstance(one, Queried):
-            said[one.metric] = ExternalVerdict(one.value, message=one.problem)
+        if isinstance(answer, Queried):
+            external_verdicts[answer.metric] = ExternalVerdict(answer.value, message=answer.problem)
             continue
-        if one.candidate is None or one.candidate.digest != candidate_digest:
+        if answer.candidate is None or answer.candidate.digest != candidate_digest:
             continue
-        candidate = _sum(candidate, one.candidate)
-        stable = _sum(stable, one.stable) if one.stable else stable
-        compared += one.compared
-        agreed += one.agreed
-    return Comparison(stable, candidate, compared, agreed, said)
+        candidate = _sum(candidate, answer.candidate)
+        stable = _sum(stable, answer.stable) if answer.stable else stable
+        compared += answer.compared
+        agreed += answer.agreed
+    return Comparison(stable, candidate, compared, agreed, external_verdicts)
 
 
 def judge(
-    metrics: Sequence[AnalysisMetric], pair: Comparison, before: Sequence[AnalysisResult]
+    metrics: Sequence[AnalysisMetric], comparison: Comparison, before: Sequence[AnalysisResult]
 ) -> tuple[AnalysisResult, ...]:
     """The newest verdict on each metric; failures in a row are counted on from `before`."""
     earlier = {result.name: result for result in before}
     results = []
     for metric in metrics:
-        result = _judge(metric, pair)
+        result = _judge(metric, comparison)
         failures = earlier[metric.name].failures if metric.name in earlier else 0
         if result.verdict == "Failed":
             failures += 1
@@ -120,8 +122,8 @@ def labelled_value(metric: str, arm: Arm) -> float | None:
     precisions = [_ratio(right.get(label, 0), predicted.get(label, 0)) for label in labels]
     match metric:
         case "balanced_accuracy":
-            seen = [recall for label, recall in zip(labels, recalls, strict=True) if label in arm.confusion]
-            return sum(seen) / len(seen)
+            present = [recall for label, recall in zip(labels, recalls, strict=True) if label in arm.confusion]
+            return sum(present) / len(present)
         case "recall" | "recall_macro":
             return sum(recalls) / len(labels)
         case "precision" | "precision_macro":
@@ -156,34 +158,39 @@ def _regression_value(metric: str, arm: Arm) -> float | None:
             return math.sqrt(arm.squared_error / arm.labelled)
 
 
-def _judge(metric: AnalysisMetric, pair: Comparison) -> AnalysisResult:
+def _judge(metric: AnalysisMetric, comparison: Comparison) -> AnalysisResult:
     if metric.type in {"Prometheus", "Job"}:
-        return _judge_told(metric, pair.told.get(metric.name, ExternalVerdict(message="nothing is known yet")))
+        return _judge_external(
+            metric, comparison.external.get(metric.name, ExternalVerdict(message="nothing is known yet"))
+        )
     value: float | None = None
     samples = 0
     reference: float | None = None
     match metric.type:
         case "ErrorRate":
-            samples, value = pair.candidate.requests, _ratio(pair.candidate.errors, pair.candidate.requests)
+            samples, value = (
+                comparison.candidate.requests,
+                _ratio(comparison.candidate.errors, comparison.candidate.requests),
+            )
         case "LatencyP95":
-            samples = sum(pair.candidate.latencies.counts)
-            value = quantile(pair.candidate.latencies, 0.95) if samples else None
-            known = sum(pair.stable.latencies.counts)
-            reference = quantile(pair.stable.latencies, 0.95) if known else None
+            samples = sum(comparison.candidate.latencies.counts)
+            value = quantile(comparison.candidate.latencies, 0.95) if samples else None
+            known = sum(comparison.stable.latencies.counts)
+            reference = quantile(comparison.stable.latencies, 0.95) if known else None
         case "PredictionAgreement":
-            samples, value = pair.compared, _ratio(pair.agreed, pair.compared)
+            samples, value = comparison.compared, _ratio(comparison.agreed, comparison.compared)
         case "PredictionDrift":
-            samples = min(sum(pair.stable.scores.values()), sum(pair.candidate.scores.values()))
-            value = population_stability(pair.stable.scores, pair.candidate.scores)
+            samples = min(sum(comparison.stable.scores.values()), sum(comparison.candidate.scores.values()))
+            value = population_stability(comparison.stable.scores, comparison.candidate.scores)
         case "Labelled":
-            samples = pair.candidate.labelled
-            value = labelled_value(metric.metric or "", pair.candidate)
-            reference = labelled_value(metric.metric or "", pair.stable)
+            samples = comparison.candidate.labelled
+            value = labelled_value(metric.metric or "", comparison.candidate)
+            reference = labelled_value(metric.metric or "", comparison.stable)
     if samples < metric.minimum_samples or value is None:
         message = f"{samples} samples, {metric.minimum_samples} needed"
         if samples >= metric.minimum_samples:
             message = f"{metric.metric} cannot be computed from counts of labels; use accuracy, f1, precision, recall, rmse or r2"
-            if reason := _why_undefined(metric.metric or "", pair.candidate):
+            if reason := _why_undefined(metric.metric or "", comparison.candidate):
                 message = f"{metric.metric} is not defined for the labels so far: {reason}"
         return AnalysisResult(name=metric.name, verdict="Inconclusive", samples=samples, message=message)
     verdict, message = _against_bounds(metric, value, reference)
@@ -197,11 +204,11 @@ def _judge(metric: AnalysisMetric, pair: Comparison) -> AnalysisResult:
     )
 
 
-def _judge_told(metric: AnalysisMetric, told: ExternalVerdict) -> AnalysisResult:
-    if told.value is None:
-        return AnalysisResult(name=metric.name, verdict=told.verdict, message=told.message)
-    verdict, message = _against_bounds(metric, told.value, None)
-    return AnalysisResult(name=metric.name, verdict=verdict, value=round(told.value, 6), message=message)
+def _judge_external(metric: AnalysisMetric, external: ExternalVerdict) -> AnalysisResult:
+    if external.value is None:
+        return AnalysisResult(name=metric.name, verdict=external.verdict, message=external.message)
+    verdict, message = _against_bounds(metric, external.value, None)
+    return AnalysisResult(name=metric.name, verdict=verdict, value=round(external.value, 6), message=message)
 
 
 def _against_bounds(metric: AnalysisMetric, value: float, reference: float | None) -> tuple[Verdict, str]:
@@ -231,39 +238,38 @@ def _against_bounds(metric: AnalysisMetric, value: float, reference: float | Non
     return "Successful", f"{value:.4g}{compared}"
 
 
-def _sum(one: Arm, other: Arm) -> Arm:
-    confusion = {label: dict(answers) for label, answers in one.confusion.items()}
-    for label, answers in other.confusion.items():
-        row = confusion.setdefault(label, {})
-        for answer, count in answers.items():
-            row[answer] = row.get(answer, 0) + count
+def _sum(first: Arm, second: Arm) -> Arm:
+    confusion = {label: dict(predicted) for label, predicted in first.confusion.items()}
+    for label, predicted in second.confusion.items():
+        confusion[label] = _merged(confusion.get(label, {}), predicted)
     return Arm(
-        version=other.version,
-        scores=_merged(one.scores, other.scores),
-        digest=other.digest,
-        requests=one.requests + other.requests,
-        errors=one.errors + other.errors,
-        latencies=_add(one.latencies, other.latencies),
-        labelled=one.labelled + other.labelled,
+        version=second.version,
+        scores=_merged(first.scores, second.scores),
+        digest=second.digest,
+        requests=first.requests + second.requests,
+        errors=first.errors + second.errors,
+        latencies=_add(first.latencies, second.latencies),
+        labelled=first.labelled + second.labelled,
         confusion=confusion,
-        absolute_error=one.absolute_error + other.absolute_error,
-        squared_error=one.squared_error + other.squared_error,
-        label_sum=one.label_sum + other.label_sum,
-        label_square_sum=one.label_square_sum + other.label_square_sum,
+        absolute_error=first.absolute_error + second.absolute_error,
+        squared_error=first.squared_error + second.squared_error,
+        label_sum=first.label_sum + second.label_sum,
+        label_square_sum=first.label_square_sum + second.label_square_sum,
     )
 
 
-def _merged(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+def _merged(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
-def _add(one: Latencies, other: Latencies) -> Latencies:
-    if not one.counts:
-        return other
-    if one.bounds != other.bounds:
+def _add(first: Latencies, second: Latencies) -> Latencies:
+    if not first.counts:
+        return second
+    if first.bounds != second.bounds:
         # Pods of two releases may bucket differently for the minute of an upgrade; the newer counts alone are still true.
-        return other
-    return Latencies(bounds=one.bounds, counts=tuple(a + b for a, b in zip(one.counts, other.counts, strict=True)))
+        return second
+    counts = tuple(a + b for a, b in zip(first.counts, second.counts, strict=True))
+    return Latencies(bounds=first.bounds, counts=counts)
 
 
 def _ratio(part: float, whole: float) -> float:

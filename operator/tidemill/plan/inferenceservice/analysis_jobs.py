@@ -14,13 +14,13 @@ from tidemill.plan.lookup import get_path, is_being_deleted
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, key_of
 
-AT_WORK = frozenset({"Shadowing", "Progressing", "Paused", "Switched"})
+ANALYSED_PHASES = frozenset({"Shadowing", "Progressing", "Paused", "Switched"})
 """The phases in which a candidate is judged."""
 
 
-def told(service: InferenceService, seen: ServiceState, candidate: ModelVersion) -> dict[str, ExternalVerdict]:
+def verdicts_of(service: InferenceService, state: ServiceState, candidate: ModelVersion) -> dict[str, ExternalVerdict]:
     """What the Jobs said of a candidate so far, by metric."""
-    jobs = {job["metadata"]["name"]: job for job in seen.judges}
+    jobs = {job["metadata"]["name"]: job for job in state.judges}
     return {
         metric.name: _verdict(jobs.get(judge.name(service, candidate, metric)))
         for metric in service.spec.rollout.analysis.metrics
@@ -28,28 +28,28 @@ def told(service: InferenceService, seen: ServiceState, candidate: ModelVersion)
     }
 
 
-def wanted(
-    service: InferenceService, seen: ServiceState, rollout: RolloutStatus | None, installation: Installation
+def to_start(
+    service: InferenceService, state: ServiceState, rollout: RolloutStatus | None, installation: Installation
 ) -> Iterator[Manifest]:
     """Jobs that are to be started: those that there are stay as they are, since a Job cannot be changed."""
-    candidate = seen.version(rollout.version) if rollout and rollout.phase in AT_WORK else None
+    candidate = state.version(rollout.version) if rollout and rollout.phase in ANALYSED_PHASES else None
     if candidate is None:
         return
-    there = {job["metadata"]["name"] for job in seen.judges}
+    existing = {job["metadata"]["name"] for job in state.judges}
     for metric in service.spec.rollout.analysis.metrics:
-        if metric.job is not None and judge.name(service, candidate, metric) not in there:
-            yield judge.job(service, candidate, seen.stable_version, metric, installation)
+        if metric.job is not None and judge.name(service, candidate, metric) not in existing:
+            yield judge.job(service, candidate, state.stable_version, metric, installation)
 
 
-def retired(service: InferenceService, seen: ServiceState, rollout: RolloutStatus | None) -> Iterator[Retirement]:
+def retired(service: InferenceService, state: ServiceState, rollout: RolloutStatus | None) -> Iterator[Retirement]:
     """Jobs about candidates of former rollouts, and of metrics that are no longer asked for."""
-    candidate = seen.version(rollout.version) if rollout else None
+    candidate = state.version(rollout.version) if rollout else None
     kept = (
         {judge.name(service, candidate, metric) for metric in service.spec.rollout.analysis.metrics if metric.job}
         if candidate
         else set()
     )
-    for job in seen.judges:
+    for job in state.judges:
         if job["metadata"]["name"] not in kept and not is_being_deleted(job):
             yield Retirement(key_of(job), job["metadata"]["uid"], "its candidate is not on trial")
 

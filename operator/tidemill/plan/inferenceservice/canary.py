@@ -20,9 +20,9 @@ from tidemill.api.inferenceservice import AnalysisResult, Rollout, RolloutStatus
 from tidemill.plan.inferenceservice.analysis import Comparison, judge
 from tidemill.plan.inferenceservice.stages import Stage, stages
 
-START_LIMIT = 180.0
+START_TIMEOUT_SECONDS = 180.0
 """Seconds a candidate has to become ready."""
-CRASH_LIMIT = 2
+MAX_RESTARTS = 2
 """Restarts after which a candidate counts as crashing."""
 
 
@@ -32,7 +32,7 @@ class CandidateState:
 
     ready: int = 0
     restarts: int = 0
-    trouble: str = ""
+    problem: str = ""
     """What its pods complain of."""
     wanted: int = 1
     """Pods that there shall be."""
@@ -58,17 +58,17 @@ class CanaryDecision:
     wake: float | None = None
 
 
-NOBODY = ManualControl()
+NO_CONTROL = ManualControl()
 
 
 def begin(version: str, now: datetime) -> RolloutStatus:
     """A rollout of `version` that has just been decided on."""
-    moment = now.replace(microsecond=0)
+    timestamp = now.replace(microsecond=0)
     return RolloutStatus(
         phase="Starting",
         version=version,
-        started_at=moment,
-        step_started_at=moment,
+        started_at=timestamp,
+        step_started_at=timestamp,
         message="waiting for the candidate to be ready",
     )
 
@@ -77,19 +77,19 @@ def advance(
     spec: Rollout,
     status: RolloutStatus,
     candidate: CandidateState,
-    pair: Comparison,
+    comparison: Comparison,
     now: datetime,
-    hand: ManualControl = NOBODY,
+    control: ManualControl = NO_CONTROL,
 ) -> CanaryDecision:
     """The next turn of a rollout that is neither promoting nor rolling back."""
-    if candidate.restarts >= CRASH_LIMIT:
-        message = f"the candidate crashed {candidate.restarts} times" + _because(candidate)
+    if candidate.restarts >= MAX_RESTARTS:
+        message = f"the candidate crashed {candidate.restarts} times" + _problem_suffix(candidate)
         return CanaryDecision(status, "RollBack", "CandidateCrashed", message)
     if status.waits_since is None and now - status.started_at > _allowed(spec, status):
         return CanaryDecision(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
     if status.phase == "Starting":
         return _start(spec, status, candidate, now)
-    return _examine(spec, status, candidate, pair, now, hand)
+    return _analyse(spec, status, candidate, comparison, now, control)
 
 
 def _allowed(spec: Rollout, status: RolloutStatus) -> timedelta:
@@ -98,18 +98,18 @@ def _allowed(spec: Rollout, status: RolloutStatus) -> timedelta:
     return timedelta(seconds=seconds(spec.deadline) + status.waited_seconds + kept)
 
 
-def _because(candidate: CandidateState) -> str:
-    return f": {candidate.trouble}" if candidate.trouble else ""
+def _problem_suffix(candidate: CandidateState) -> str:
+    return f": {candidate.problem}" if candidate.problem else ""
 
 
 def _start(spec: Rollout, status: RolloutStatus, candidate: CandidateState, now: datetime) -> CanaryDecision:
     waited = (now - status.started_at).total_seconds()
     if candidate.ready == 0:
-        if waited > START_LIMIT:
-            message = f"the candidate was not ready within {START_LIMIT:.0f} s" + _because(candidate)
+        if waited > START_TIMEOUT_SECONDS:
+            message = f"the candidate was not ready within {START_TIMEOUT_SECONDS:.0f} s" + _problem_suffix(candidate)
             return CanaryDecision(status, "RollBack", "CandidateNotReady", message)
-        message = candidate.trouble or "waiting for the candidate to be ready"
-        return CanaryDecision(status.model_copy(update={"message": message}), wake=START_LIMIT - waited + 1.0)
+        message = candidate.problem or "waiting for the candidate to be ready"
+        return CanaryDecision(status.model_copy(update={"message": message}), wake=START_TIMEOUT_SECONDS - waited + 1.0)
     return _enter(spec, status, 0, candidate, now)
 
 
@@ -146,20 +146,20 @@ def _resumed(status: RolloutStatus, now: datetime) -> RolloutStatus:
     return status.model_copy(update={"waits_since": None, "waited_seconds": waited})
 
 
-def _paused(status: RolloutStatus, message: str, *, by_hand: bool, now: datetime) -> RolloutStatus:
-    if not by_hand:
+def _paused(status: RolloutStatus, message: str, *, manual: bool, now: datetime) -> RolloutStatus:
+    if not manual:
         return _resumed(status, now).model_copy(update={"phase": "Paused", "message": message})
     since = status.waits_since or now.replace(microsecond=0)
     return status.model_copy(update={"phase": "Paused", "message": message, "waits_since": since})
 
 
-def _examine(
+def _analyse(
     spec: Rollout,
     status: RolloutStatus,
     candidate: CandidateState,
-    pair: Comparison,
+    comparison: Comparison,
     now: datetime,
-    hand: ManualControl,
+    control: ManualControl,
 ) -> CanaryDecision:
     plan = stages(spec)
     # Where steps were taken out of the spec meanwhile, the candidate goes on from the last one.
@@ -169,28 +169,28 @@ def _examine(
     since = (now - (status.analysed_at or status.step_started_at)).total_seconds()
     due = since >= interval
     if due:
-        results = judge(spec.analysis.metrics, pair, status.analysis)
+        results = judge(spec.analysis.metrics, comparison, status.analysis)
         status = status.model_copy(update={"analysis": results, "analysed_at": now.replace(microsecond=0)})
         for result in results:
             if result.verdict == "Failed" and result.failures > spec.analysis.failure_limit:
                 said = f"{result.name}: {result.message}" + (f" ({result.samples} samples)" if result.samples else "")
                 return CanaryDecision(status, "RollBack", result.name, said)
-    if hand.paused:
+    if control.paused:
         return CanaryDecision(
-            _paused(status, "a person has paused it", by_hand=True, now=now), wake=interval if due else interval - since
+            _paused(status, "a person has paused it", manual=True, now=now), wake=interval if due else interval - since
         )
     if not due:
         return CanaryDecision(status, wake=interval - since)
-    released = hand.released > step
+    released = control.released > step
     remaining = stage.hold - (now - status.step_started_at).total_seconds()
     if remaining > 0 and not released:
-        return CanaryDecision(_at_work(status, stage, now), wake=min(interval, remaining))
+        return CanaryDecision(_unpaused(status, stage, now), wake=min(interval, remaining))
     if any(result.verdict == "Failed" for result in status.analysis):
         message = "a metric failed; judged again before the next step"
         return CanaryDecision(_resumed(status, now).model_copy(update={"message": message}), wake=interval)
-    if stage.by_hand and not released:
+    if stage.manual and not released:
         message = f"{stage.name}; a person lets it go on: kubectl tidemill promote"
-        return CanaryDecision(_paused(status, message, by_hand=True, now=now), wake=interval)
+        return CanaryDecision(_paused(status, message, manual=True, now=now), wake=interval)
     undecided = [result for result in status.analysis if result.verdict == "Inconclusive"]
     # A person who lets it go on has decided; and what already answers everything only still has its predecessor beside it.
     if undecided and not released and stage.phase != "Switched":
@@ -198,7 +198,7 @@ def _examine(
     return _enter(spec, status, step + 1, candidate, now)
 
 
-def _at_work(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:
+def _unpaused(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:
     """The rollout within a stage, after a pause as before it."""
     if status.phase != "Paused":
         return status
@@ -222,5 +222,5 @@ def _undecided(
             return CanaryDecision(status, "RollBack", "Inconclusive", said)
         case _:
             return CanaryDecision(
-                _paused(status, f"inconclusive, waiting for more: {said}", by_hand=False, now=now), wake=interval
+                _paused(status, f"inconclusive, waiting for more: {said}", manual=False, now=now), wake=interval
             )

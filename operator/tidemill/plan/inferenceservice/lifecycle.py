@@ -19,9 +19,9 @@ from tidemill.plan.lookup import get_path
 from tidemill.plan.modelversion import quarantine_of
 from tidemill.plan.types import Answers, Notice
 
-ROUTES_SETTLE = 4.0
+ROUTES_SETTLE_SECONDS = 4.0
 """Seconds until every pod has read a new routing table; a rejected candidate is kept that long."""
-FIRST_LOOK = 30.0
+FIRST_SYNC_SECONDS = 30.0
 """Seconds within which the first full look after a start has shown everything that was there."""
 
 
@@ -42,54 +42,56 @@ class RolloutDecision:
 
 
 def decide(
-    service: InferenceService, seen: ServiceState, choice: Selection, now: datetime, answers: Answers
+    service: InferenceService, state: ServiceState, selection: Selection, now: datetime, answers: Answers
 ) -> RolloutDecision:
-    current = seen.version(seen.stable_version)
+    current = state.version(state.stable_version)
     rollout = service.status.rollout
-    if seen.stable is None:
-        started = choice.version is not None
+    if state.stable is None:
+        started = selection.version is not None
         notices = (
-            (Notice("StableChosen", f"{choice.version.name} answers"),)
-            if choice.version and service.status.stable is None
+            (Notice("StableChosen", f"{selection.version.name} answers"),)
+            if selection.version and service.status.stable is None
             else ()
         )
-        return RolloutDecision(choice.version, notices=notices, retire_candidate=started and seen.candidate is not None)
+        return RolloutDecision(
+            selection.version, notices=notices, retire_candidate=started and state.candidate is not None
+        )
     if (
         rollout is None
-        and seen.candidate is not None
-        and seen.candidate_version == seen.stable_version
-        and not _is_promoted(service, seen.stable_version)
+        and state.candidate is not None
+        and state.candidate_version == state.stable_version
+        and not _was_promoted(service, state.stable_version)
     ):
         # The status was lost in the middle of a promotion: the Deployments know.
-        rollout = rollouts.begin(seen.stable_version, now).model_copy(update={"phase": "Promoting", "weight": 100})
+        rollout = rollouts.begin(state.stable_version, now).model_copy(update={"phase": "Promoting", "weight": 100})
     if rollout is not None and rollout.phase == "RollingBack":
         held = (now - rollout.step_started_at).total_seconds()
-        if held < ROUTES_SETTLE:
-            return RolloutDecision(current, rollout=rollout, wake=ROUTES_SETTLE - held)
+        if held < ROUTES_SETTLE_SECONDS:
+            return RolloutDecision(current, rollout=rollout, wake=ROUTES_SETTLE_SECONDS - held)
         return RolloutDecision(current, retire_candidate=True)
     if rollout is not None and rollout.phase == "Promoting":
-        return _promoting(service, seen, rollout, now)
-    if rollout is not None and (rejection := _rejection(seen, rollout)):
+        return _promoting(service, state, rollout, now)
+    if rollout is not None and (rejection := _rejection(state, rollout)):
         # The mark went out, but not the status that tells of it: something came between the two writes.
-        return _roll_back(current, rollout, seen, rejection, now)
-    wanted = choice.version
+        return _roll_back(current, rollout, state, rejection, now)
+    wanted = selection.version
     if service.spec.suspend:
         return RolloutDecision(current, rollout=rollout)
-    if wanted is None or wanted.name == seen.stable_version:
+    if wanted is None or wanted.name == state.stable_version:
         if rollout is None:
-            if (left := _benefit_of_doubt(service, seen, now)) > 0:
+            if (left := _grace_seconds(service, state, now)) > 0:
                 return RolloutDecision(current, wake=left)
             # Its Service too, of which nothing else tells when only its Deployment could be deleted.
             return RolloutDecision(current, retire_candidate=True)
-        return _withdraw(current, rollout, seen, now, "the candidate is no longer wanted")
+        return _withdraw(current, rollout, state, now, "the candidate is no longer wanted")
     if rollout is not None and rollout.version != wanted.name and rollout.weight == 100:
         # It answers every request already: it takes over first, and then the newer one has its turn.
-        return _promote(current, seen.version(rollout.version), rollout, now)
+        return _promote(current, state.version(rollout.version), rollout, now)
     if rollout is not None and rollout.version != wanted.name:
-        ended = _outcome(rollout, seen, "Superseded", "Superseded", f"{wanted.name} is newer", now)
+        ended = _outcome(rollout, state, "Superseded", "Superseded", f"{wanted.name} is newer", now)
         return RolloutDecision(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
     if rollout is None:
-        notice = Notice("RolloutStarted", f"{wanted.name} is to follow {seen.stable_version}")
+        notice = Notice("RolloutStarted", f"{wanted.name} is to follow {state.stable_version}")
         if service.spec.rollout.strategy == "Recreate":
             rollout = rollouts.begin(wanted.name, now).model_copy(
                 update={"phase": "Promoting", "weight": 0, "message": "pods are being replaced"}
@@ -98,34 +100,36 @@ def decide(
         return RolloutDecision(
             current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), notices=(notice,), wake=5.0
         )
-    return _turn(service, seen, current, wanted, rollout, now, answers)
+    return _advance(service, state, current, wanted, rollout, now, answers)
 
 
-def _turn(
+def _advance(
     service: InferenceService,
-    seen: ServiceState,
+    state: ServiceState,
     current: ModelVersion | None,
     wanted: ModelVersion,
     rollout: RolloutStatus,
     now: datetime,
     answers: Answers,
 ) -> RolloutDecision:
-    pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.told(service, seen, wanted))
-    turn = _by_hand(service, seen, rollout) or rollouts.advance(
-        service.spec.rollout, rollout, candidate(seen, wanted.name), pair, now, _hand(service, rollout)
+    pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.verdicts_of(service, state, wanted))
+    canary = _manual_decision(service, state, rollout) or rollouts.advance(
+        service.spec.rollout, rollout, candidate(state, wanted.name), pair, now, _manual_control(service, rollout)
     )
-    match turn.verdict:
+    match canary.verdict:
         case "Promote":
-            return _promote(current, wanted, turn.status, now)
+            return _promote(current, wanted, canary.status, now)
         case "RollBack":
-            why = Quarantine(reason=turn.reason, message=turn.message[:1000], since=now.replace(microsecond=0))
-            return _roll_back(current, turn.status, seen, why, now)
+            rejection = Quarantine(
+                reason=canary.reason, message=canary.message[:1000], since=now.replace(microsecond=0)
+            )
+            return _roll_back(current, canary.status, state, rejection, now)
     notices: tuple[Notice, ...] = ()
-    if turn.status.weight != rollout.weight:
-        notices = (Notice("StepEntered", f"{wanted.name} answers {turn.status.weight} % of requests"),)
-    elif turn.status.shadow != rollout.shadow:
-        notices = (Notice("ShadowEntered", f"{wanted.name} is given copies of {turn.status.shadow} % of requests"),)
-    return RolloutDecision(current, try_out=wanted, rollout=turn.status, notices=notices, wake=turn.wake)
+    if canary.status.weight != rollout.weight:
+        notices = (Notice("StepEntered", f"{wanted.name} answers {canary.status.weight} % of requests"),)
+    elif canary.status.shadow != rollout.shadow:
+        notices = (Notice("ShadowEntered", f"{wanted.name} is given copies of {canary.status.shadow} % of requests"),)
+    return RolloutDecision(current, try_out=wanted, rollout=canary.status, notices=notices, wake=canary.wake)
 
 
 def _promote(
@@ -142,10 +146,10 @@ def _promote(
         }
     )
     notice = Notice("Promoting", f"{rollout.version} is to answer every request")
-    return RolloutDecision(current, try_out=version, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE)
+    return RolloutDecision(current, try_out=version, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE_SECONDS)
 
 
-def _hand(service: InferenceService, rollout: RolloutStatus) -> rollouts.ManualControl:
+def _manual_control(service: InferenceService, rollout: RolloutStatus) -> rollouts.ManualControl:
     """What a person says of the candidate: hold it where it is, or let it go on from its first n stages (`version/n`)."""
     annotations = service.metadata.annotations
     version, _, number = annotations.get(names.PROMOTE, "").partition("/")
@@ -153,89 +157,99 @@ def _hand(service: InferenceService, rollout: RolloutStatus) -> rollouts.ManualC
     return rollouts.ManualControl(paused=annotations.get(names.PAUSE) == rollout.version, released=released)
 
 
-def _by_hand(service: InferenceService, seen: ServiceState, rollout: RolloutStatus) -> rollouts.CanaryDecision | None:
+def _manual_decision(
+    service: InferenceService, state: ServiceState, rollout: RolloutStatus
+) -> rollouts.CanaryDecision | None:
     """What a person asks for in an annotation that names the candidate; one that names another version is of another day."""
     if service.metadata.annotations.get(names.ABORT) == rollout.version:
         return rollouts.CanaryDecision(rollout, "RollBack", "Aborted", f"the annotation {names.ABORT} asks for it")
-    if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(seen, rollout.version).ready:
+    if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(state, rollout.version).ready:
         return rollouts.CanaryDecision(rollout, "Promote")
     return None
 
 
-def _is_promoted(service: InferenceService, version: str) -> bool:
+def _was_promoted(service: InferenceService, version: str) -> bool:
     """Whether the newest rollout that ended promoted `version`; what is left of its candidate is only to be removed."""
     newest = service.status.history[0] if service.status.history else None
     return newest is not None and (newest.version, newest.outcome) == (version, "Promoted")
 
 
-def _rejection(seen: ServiceState, rollout: RolloutStatus) -> Quarantine | None:
-    version = seen.version(rollout.version)
+def _rejection(state: ServiceState, rollout: RolloutStatus) -> Quarantine | None:
+    version = state.version(rollout.version)
     return quarantine_of(version) if version else None
 
 
 def _roll_back(
-    current: ModelVersion | None, rollout: RolloutStatus, seen: ServiceState, why: Quarantine, now: datetime
+    current: ModelVersion | None, rollout: RolloutStatus, state: ServiceState, rejection: Quarantine, now: datetime
 ) -> RolloutDecision:
-    moment = now.replace(microsecond=0)
+    timestamp = now.replace(microsecond=0)
     status = rollout.model_copy(
-        update={"phase": "RollingBack", "weight": 0, "shadow": 0, "step_started_at": moment, "message": why.message}
+        update={
+            "phase": "RollingBack",
+            "weight": 0,
+            "shadow": 0,
+            "step_started_at": timestamp,
+            "message": rejection.message,
+        }
     )
     return RolloutDecision(
         current,
         rollout=status,
-        ended=_outcome(rollout, seen, "RolledBack", why.reason, why.message, now),
-        quarantine=why,
-        notices=(Notice("RolledBack", f"{rollout.version}: {why.message}"[:1000], "Warning"),),
-        wake=ROUTES_SETTLE,
+        ended=_outcome(rollout, state, "RolledBack", rejection.reason, rejection.message, now),
+        quarantine=rejection,
+        notices=(Notice("RolledBack", f"{rollout.version}: {rejection.message}"[:1000], "Warning"),),
+        wake=ROUTES_SETTLE_SECONDS,
     )
 
 
-def _promoting(service: InferenceService, seen: ServiceState, rollout: RolloutStatus, now: datetime) -> RolloutDecision:
+def _promoting(
+    service: InferenceService, state: ServiceState, rollout: RolloutStatus, now: datetime
+) -> RolloutDecision:
     """The stable Deployment takes the promoted version over, while the candidate goes on answering."""
-    version = seen.version(rollout.version)
+    version = state.version(rollout.version)
     held = (now - rollout.step_started_at).total_seconds()
-    if held < ROUTES_SETTLE and seen.stable_version != rollout.version and seen.candidate is not None:
+    if held < ROUTES_SETTLE_SECONDS and state.stable_version != rollout.version and state.candidate is not None:
         return RolloutDecision(
-            seen.version(seen.stable_version), try_out=version, rollout=rollout, wake=ROUTES_SETTLE - held
+            state.version(state.stable_version), try_out=version, rollout=rollout, wake=ROUTES_SETTLE_SECONDS - held
         )
-    keep = version if seen.candidate is not None else None
-    if seen.stable_version != rollout.version or not rolled_out(seen, rollout.version):
+    keep = version if state.candidate is not None else None
+    if state.stable_version != rollout.version or not rolled_out(state, rollout.version):
         return RolloutDecision(version, try_out=keep, rollout=rollout)
-    ended = _outcome(rollout, seen, "Promoted", Reason.PROMOTED, "every stable pod answers with it", now)
+    ended = _outcome(rollout, state, "Promoted", Reason.PROMOTED, "every stable pod answers with it", now)
     notice = Notice("Promoted", f"{rollout.version} answers every request")
-    return RolloutDecision(version, ended=ended, retire_candidate=seen.candidate is not None, notices=(notice,))
+    return RolloutDecision(version, ended=ended, retire_candidate=state.candidate is not None, notices=(notice,))
 
 
-def _benefit_of_doubt(service: InferenceService, seen: ServiceState, now: datetime) -> float:
+def _grace_seconds(service: InferenceService, state: ServiceState, now: datetime) -> float:
     """Seconds for which a candidate stays that no status speaks of, since its version may not be seen yet.
 
     Whoever made it crashed before saying so, and the next life may first see an older world than it left.
     """
-    if any(ended.version == seen.candidate_version for ended in service.status.history):
+    if any(ended.version == state.candidate_version for ended in service.status.history):
         return 0.0
-    born = get_path(seen.candidate, "metadata", "creationTimestamp")
-    return FIRST_LOOK - (now - datetime.fromisoformat(born)).total_seconds() if born else 0.0
+    created_at = get_path(state.candidate, "metadata", "creationTimestamp")
+    return FIRST_SYNC_SECONDS - (now - datetime.fromisoformat(created_at)).total_seconds() if created_at else 0.0
 
 
 def _withdraw(
-    current: ModelVersion | None, rollout: RolloutStatus, seen: ServiceState, now: datetime, message: str
+    current: ModelVersion | None, rollout: RolloutStatus, state: ServiceState, now: datetime, message: str
 ) -> RolloutDecision:
-    moment = now.replace(microsecond=0)
+    timestamp = now.replace(microsecond=0)
     status = rollout.model_copy(
-        update={"phase": "RollingBack", "weight": 0, "shadow": 0, "step_started_at": moment, "message": message}
+        update={"phase": "RollingBack", "weight": 0, "shadow": 0, "step_started_at": timestamp, "message": message}
     )
     return RolloutDecision(
         current,
         rollout=status,
-        ended=_outcome(rollout, seen, "Superseded", "Withdrawn", message, now),
-        wake=ROUTES_SETTLE,
+        ended=_outcome(rollout, state, "Superseded", "Withdrawn", message, now),
+        wake=ROUTES_SETTLE_SECONDS,
     )
 
 
 def _outcome(
-    rollout: RolloutStatus, seen: ServiceState, outcome: str, reason: str, message: str, now: datetime
+    rollout: RolloutStatus, state: ServiceState, outcome: str, reason: str, message: str, now: datetime
 ) -> Outcome:
-    version = seen.version(rollout.version)
+    version = state.version(rollout.version)
     return Outcome.model_validate(
         {
             "version": rollout.version,

@@ -54,18 +54,18 @@ def deployed(deployment: Manifest) -> str:
 def observe(service: InferenceService, world: World) -> ServiceState:
     """Gather what is there for the service."""
 
-    def ours(name: str) -> Manifest | None:
-        found = world.get("Deployment", service.namespace, name)
+    def owned(name: str) -> Manifest | None:
+        deployment = world.get("Deployment", service.namespace, name)
         return (
-            found
-            if found is not None and is_ours(found, service.metadata.uid) and not is_being_deleted(found)
+            deployment
+            if deployment is not None and is_ours(deployment, service.metadata.uid) and not is_being_deleted(deployment)
             else None
         )
 
     named = world.referring(ModelVersion.kind_name, service.namespace, ("spec", "modelName"), service.spec.model.name)
     return ServiceState(
-        stable=ours(names.stable(service.name)),
-        candidate=ours(names.candidate(service.name)),
+        stable=owned(names.stable(service.name)),
+        candidate=owned(names.candidate(service.name)),
         pods=tuple(world.labelled("Pod", service.namespace, names.OWNER_UID, service.metadata.uid)),
         versions=tuple(all_of(ModelVersion, world, named)),
         judges=tuple(
@@ -76,14 +76,14 @@ def observe(service: InferenceService, world: World) -> ServiceState:
     )
 
 
-def candidate(seen: ServiceState, version: str) -> rollouts.CandidateState:
+def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
     """What the candidate's pods look like; only those of this version count, and only once they have settled.
 
     The Deployment knows for how long its pods have been ready: before every node knows a new address, requests to it fail.
     """
     ready = restarts = 0
-    trouble = ""
-    for pod in seen.of_role("candidate"):
+    problem = ""
+    for pod in state.of_role("candidate"):
         if label(pod, names.MODEL_VERSION) != version or is_being_deleted(pod):
             continue
         ready += is_ready(pod)
@@ -92,22 +92,22 @@ def candidate(seen: ServiceState, version: str) -> rollouts.CandidateState:
             waiting = get_path(container, "state", "waiting") or {}
             ended = get_path(container, "lastState", "terminated") or get_path(container, "state", "terminated") or {}
             if ended:
-                trouble = f"{ended.get('reason', 'Error')} (exit code {ended.get('exitCode')}) {ended.get('message') or ''}".strip()
+                problem = f"{ended.get('reason', 'Error')} (exit code {ended.get('exitCode')}) {ended.get('message') or ''}".strip()
             elif waiting.get("message"):
-                trouble = f"{waiting.get('reason')}: {waiting['message']}"
-    settled = get_path(seen.candidate, "status", "availableReplicas") or 0
-    wanted = get_path(seen.candidate, "spec", "replicas") or 1
-    return rollouts.CandidateState(min(ready, settled), restarts, trouble[:500], wanted)
+                problem = f"{waiting.get('reason')}: {waiting['message']}"
+    settled = get_path(state.candidate, "status", "availableReplicas") or 0
+    wanted = get_path(state.candidate, "spec", "replicas") or 1
+    return rollouts.CandidateState(min(ready, settled), restarts, problem[:500], wanted)
 
 
-def rolled_out(seen: ServiceState, version: str) -> bool:
+def rolled_out(state: ServiceState, version: str) -> bool:
     """Whether the stable Deployment has only ready pods of `version`, and no other stable pod is left that takes requests."""
-    deployment = seen.stable
+    deployment = state.stable
     if deployment is None:
         return False
     wanted = get_path(deployment, "spec", "replicas")
     status = deployment.get("status") or {}
     current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(count) or 0 for count in ("updatedReplicas", "replicas", "availableReplicas")]
-    others = [pod for pod in seen.of_role("stable") if label(pod, names.MODEL_VERSION) != version]
+    others = [pod for pod in state.of_role("stable") if label(pod, names.MODEL_VERSION) != version]
     return current and all(count == wanted for count in counts) and not others

@@ -30,21 +30,21 @@ from tidemill.plan.world import Key, Manifest, World
 def questions(service: InferenceService, world: World) -> Question | None:
     """Where to ask how the candidate is doing; nothing where none is on trial."""
     rollout = service.status.rollout
-    if rollout is None or rollout.phase not in analysis_jobs.AT_WORK:
+    if rollout is None or rollout.phase not in analysis_jobs.ANALYSED_PHASES:
         return None
-    seen = observe(service, world)
+    state = observe(service, world)
     # Where a Gateway splits, only the candidate's pods know how they answered.
     roles = ("stable", "candidate") if service.spec.traffic.provider == "GatewayAPI" else ("stable",)
-    pods = [pod for role in roles for pod in seen.of_role(role)]
+    pods = [pod for role in roles for pod in state.of_role(role)]
     urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in pods if (base := base_url(pod)))
-    names_of = {
+    variables = {
         "candidate": rollout.version,
-        "stable": seen.stable_version,
+        "stable": state.stable_version,
         "service": service.name,
         "namespace": service.namespace,
     }
     queries = tuple(
-        Query(metric.name, metric.prometheus.address, Template(metric.prometheus.query).safe_substitute(names_of))
+        Query(metric.name, metric.prometheus.address, Template(metric.prometheus.query).safe_substitute(variables))
         for metric in service.spec.rollout.analysis.metrics
         if metric.prometheus is not None
     )
@@ -55,29 +55,29 @@ def plan(
     service: InferenceService, world: World, installation: Installation, now: datetime, answers: Answers = ()
 ) -> Plan:
     """Keep the stable version answering, and carry the rollout on by one step."""
-    seen = observe(service, world)
+    state = observe(service, world)
     refused = unsupported.refusal(service) or routing.refusal(service, installation)
-    choice = (
-        Selection(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else select(service, seen)
+    selection = (
+        Selection(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else select(service, state)
     )
     # While something unsupported is asked for, nothing new begins, as when suspended; what is under way is brought to its end.
-    course = decide(_suspended(service) if refused else service, seen, choice, now, answers)
-    pods = scale(service, seen, course, world)
-    ensure: list[Manifest] = [serving.entry(service)] if not refused or seen.stable is not None else []
-    if course.serve is not None:
-        ensure.append(serving.deployment(service, course.serve, "Stable", installation, pods.stable))
-    if course.try_out is not None:
+    decision = decide(_suspended(service) if refused else service, state, selection, now, answers)
+    pods = scale(service, state, decision, world)
+    ensure: list[Manifest] = [serving.entry(service)] if not refused or state.stable is not None else []
+    if decision.serve is not None:
+        ensure.append(serving.deployment(service, decision.serve, "Stable", installation, pods.stable))
+    if decision.try_out is not None:
         ensure.append(serving.trial_entry(service))
-        ensure.append(serving.deployment(service, course.try_out, "Candidate", installation, pods.candidate))
+        ensure.append(serving.deployment(service, decision.try_out, "Candidate", installation, pods.candidate))
     ensure += pods.ensure
-    ensure += analysis_jobs.wanted(service, seen, course.rollout, installation)
-    ensure += routing.at_the_gateway(service, seen, course) if not refused else ()
-    marks = routing.tables(service, seen, course, installation)
-    if course.quarantine is not None and course.ended is not None:
-        key = Key(ModelVersion.kind_name, service.namespace, course.ended.version)
-        marks.append(Mark(key, {names.QUARANTINE: course.quarantine.model_dump_json(by_alias=True)}))
-    retire = _retire_candidate(service, seen, world) if course.retire_candidate else ()
-    status = report(service, seen, choice, course, now, refused, pods.trouble)
+    ensure += analysis_jobs.to_start(service, state, decision.rollout, installation)
+    ensure += routing.at_the_gateway(service, state, decision) if not refused else ()
+    marks = routing.tables(service, state, decision, installation)
+    if decision.quarantine is not None and decision.ended is not None:
+        key = Key(ModelVersion.kind_name, service.namespace, decision.ended.version)
+        marks.append(Mark(key, {names.QUARANTINE: decision.quarantine.model_dump_json(by_alias=True)}))
+    retire = _retire_candidate(service, state, world) if decision.retire_candidate else ()
+    status = report(service, state, selection, decision, now, refused, pods.problem)
     return Plan(
         status,
         ensure=tuple(ensure),
@@ -86,10 +86,10 @@ def plan(
             *retire,
             *pods.retire,
             *routing.retired(service, world),
-            *analysis_jobs.retired(service, seen, course.rollout),
+            *analysis_jobs.retired(service, state, decision.rollout),
         ),
-        notices=(*unsupported.notices(service.status, refused), *course.notices),
-        wake=course.wake,
+        notices=(*unsupported.notices(service.status, refused), *decision.notices),
+        wake=decision.wake,
     )
 
 
@@ -97,11 +97,11 @@ def _suspended(service: InferenceService) -> InferenceService:
     return service.model_copy(update={"spec": service.spec.model_copy(update={"suspend": True})})
 
 
-def _retire_candidate(service: InferenceService, seen: ServiceState, world: World) -> tuple[Retirement, ...]:
+def _retire_candidate(service: InferenceService, state: ServiceState, world: World) -> tuple[Retirement, ...]:
     retired = []
-    if seen.candidate is not None:
+    if state.candidate is not None:
         key = Key("Deployment", service.namespace, names.candidate(service.name))
-        retired.append(Retirement(key, seen.candidate["metadata"]["uid"], "the rollout is over"))
+        retired.append(Retirement(key, state.candidate["metadata"]["uid"], "the rollout is over"))
     entry = world.get("Service", service.namespace, names.candidate(service.name))
     if entry is not None and is_ours(entry, service.metadata.uid):
         key = Key("Service", service.namespace, names.candidate(service.name))

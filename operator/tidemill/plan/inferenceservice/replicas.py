@@ -29,51 +29,53 @@ class Scale:
     candidate: int
     ensure: tuple[Manifest, ...] = ()
     retire: tuple[Retirement, ...] = ()
-    trouble: str = ""
+    problem: str = ""
     """Why the autoscaler does not scale."""
 
 
-def scale(service: InferenceService, seen: ServiceState, course: RolloutDecision, world: World) -> Scale:
+def scale(service: InferenceService, state: ServiceState, decision: RolloutDecision, world: World) -> Scale:
     """The numbers of pods that `course` needs."""
-    there = {kind: _ours(service, world, kind) for kind in (AUTOSCALER, BUDGET)}
-    answers = course.serve is not None or seen.stable is not None
-    wish = service.spec.autoscaling
-    running = get_path(seen.stable, "spec", "replicas")
+    existing = {kind: _owned(service, world, kind) for kind in (AUTOSCALER, BUDGET)}
+    answers = decision.serve is not None or state.stable is not None
+    autoscaling = service.spec.autoscaling
+    running = get_path(state.stable, "spec", "replicas")
     ensure: list[Manifest] = []
-    if wish is None:
-        stable, most = service.spec.replicas, service.spec.replicas or 1
-        tried = max(service.spec.replicas or 1, 1)
+    if autoscaling is None:
+        stable, maximum = service.spec.replicas, service.spec.replicas or 1
+        candidate_replicas = max(service.spec.replicas or 1, 1)
     else:
-        most = wish.max_replicas
-        live = running or wish.min_replicas
-        acted = get_path(there[AUTOSCALER], "status", "lastScaleTime")
-        stable = None if acted and running else live
+        maximum = autoscaling.max_replicas
+        current = running or autoscaling.min_replicas
+        scaled_at = get_path(existing[AUTOSCALER], "status", "lastScaleTime")
+        stable = None if scaled_at and running else current
         # A candidate that answers requests must not lose pods because the stable ones have nothing to do.
-        tried = max(live, get_path(seen.candidate, "spec", "replicas") or 0)
+        candidate_replicas = max(current, get_path(state.candidate, "spec", "replicas") or 0)
         if answers:
-            held = tried if course.rollout is not None and course.rollout.weight else 0
-            ensure.append(scaling.autoscaler(service, wish, at_least=held))
-    if most > 1 and answers:
+            floor = candidate_replicas if decision.rollout is not None and decision.rollout.weight else 0
+            ensure.append(scaling.autoscaler(service, autoscaling, at_least=floor))
+    if maximum > 1 and answers:
         ensure.append(scaling.disruption_budget(service))
     kept = {manifest["kind"] for manifest in ensure}
     retire = tuple(
         Retirement(
             Key(kind, service.namespace, names.stable(service.name)),
-            found["metadata"]["uid"],
+            manifest["metadata"]["uid"],
             "the spec no longer asks for it",
         )
-        for kind, found in there.items()
-        if found is not None and kind not in kept and not is_being_deleted(found)
+        for kind, manifest in existing.items()
+        if manifest is not None and kind not in kept and not is_being_deleted(manifest)
     )
-    return Scale(stable, tried, tuple(ensure), retire, _trouble(there[AUTOSCALER]) if wish else "")
+    return Scale(
+        stable, candidate_replicas, tuple(ensure), retire, _scaling_problem(existing[AUTOSCALER]) if autoscaling else ""
+    )
 
 
-def _ours(service: InferenceService, world: World, kind: str) -> Manifest | None:
-    found = world.get(kind, service.namespace, names.stable(service.name))
-    return found if found is not None and is_ours(found, service.metadata.uid) else None
+def _owned(service: InferenceService, world: World, kind: str) -> Manifest | None:
+    manifest = world.get(kind, service.namespace, names.stable(service.name))
+    return manifest if manifest is not None and is_ours(manifest, service.metadata.uid) else None
 
 
-def _trouble(autoscaler: Manifest | None) -> str:
+def _scaling_problem(autoscaler: Manifest | None) -> str:
     for condition in get_path(autoscaler, "status", "conditions") or ():
         if condition.get("type") in {"ScalingActive", "AbleToScale"} and condition.get("status") == "False":
             # Nothing to scale from zero is no trouble.

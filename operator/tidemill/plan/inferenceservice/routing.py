@@ -31,16 +31,16 @@ def refusal(service: InferenceService, installation: Installation) -> tuple[Pend
 
 
 def tables(
-    service: InferenceService, seen: ServiceState, course: RolloutDecision, installation: Installation
+    service: InferenceService, state: ServiceState, decision: RolloutDecision, installation: Installation
 ) -> list[Mark]:
     """The routing table of each stable pod, where it differs from the one it has."""
-    pods = [pod for pod in seen.of_role("stable") if not is_being_deleted(pod)]
-    rollout = course.rollout
-    version = seen.version(rollout.version) if rollout else None
-    answering = _answering(seen, course)
+    pods = [pod for pod in state.of_role("stable") if not is_being_deleted(pod)]
+    rollout = decision.rollout
+    version = state.version(rollout.version) if rollout else None
+    answering = _candidate_is_ready(state, decision)
     marks = []
     # A leaving pod still answers while it drains, and still has to know where.
-    for pod in seen.of_role("stable"):
+    for pod in state.of_role("stable"):
         peers = tuple(base for peer in pods if peer is not pod and is_ready(peer) and (base := base_url(peer)))
         routes = Routes(peers=peers)
         if rollout and version and answering and label(pod, names.MODEL_VERSION) != rollout.version:
@@ -62,25 +62,25 @@ def tables(
     return marks
 
 
-def at_the_gateway(service: InferenceService, seen: ServiceState, course: RolloutDecision) -> tuple[Manifest, ...]:
+def at_the_gateway(service: InferenceService, state: ServiceState, decision: RolloutDecision) -> tuple[Manifest, ...]:
     """The route that a Gateway follows; none where the stable pods split."""
-    if service.spec.traffic.provider != "GatewayAPI" or (seen.stable is None and course.serve is None):
+    if service.spec.traffic.provider != "GatewayAPI" or (state.stable is None and decision.serve is None):
         return ()
-    answering = _answering(seen, course) and not course.retire_candidate
-    weight = course.rollout.weight if course.rollout and answering else 0
+    answering = _candidate_is_ready(state, decision) and not decision.retire_candidate
+    weight = decision.rollout.weight if decision.rollout and answering else 0
     return (route.route(service, weight=weight, answering=answering),)
 
 
 def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
     """The route of a service that no longer wants one."""
-    found = world.get(ROUTE, service.namespace, names.service(service.name))
-    if found is None or service.spec.traffic.provider == "GatewayAPI" or is_being_deleted(found):
+    existing = world.get(ROUTE, service.namespace, names.service(service.name))
+    if existing is None or service.spec.traffic.provider == "GatewayAPI" or is_being_deleted(existing):
         return ()
-    if not is_ours(found, service.metadata.uid):
+    if not is_ours(existing, service.metadata.uid):
         return ()
     key = Key(ROUTE, service.namespace, names.service(service.name))
-    return (Retirement(key, found["metadata"]["uid"], "the stable pods split requests"),)
+    return (Retirement(key, existing["metadata"]["uid"], "the stable pods split requests"),)
 
 
-def _answering(seen: ServiceState, course: RolloutDecision) -> bool:
-    return course.rollout is not None and candidate(seen, course.rollout.version).ready > 0
+def _candidate_is_ready(state: ServiceState, decision: RolloutDecision) -> bool:
+    return decision.rollout is not None and candidate(state, decision.rollout.version).ready > 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
 from tidemill.plan.inferenceservice.observed import ServiceState
-from tidemill.plan.modelversion import quarantine_of
+from tidemill.plan.modelversion import EARLIEST, quarantine_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +21,16 @@ class Selection:
     """Whether waiting cannot help."""
 
 
-def select(service: InferenceService, seen: ServiceState) -> Selection:
+def select(service: InferenceService, state: ServiceState) -> Selection:
     """The pinned version, or the newest that may be served and was not rejected here before."""
     rejected = {outcome.version for outcome in service.status.history if outcome.outcome == "RolledBack"}
     pinned = service.spec.model.version
     if pinned is not None:
-        version = seen.version(pinned)
+        version = state.version(pinned)
         if version is None:
             message = f"there is no ModelVersion {pinned!r} of model {service.spec.model.name!r}"
             return Selection(None, Reason.DEPENDENCY_NOT_READY, message)
-        if version.name == seen.stable_version or (_may_be_served(version) and version.name not in rejected):
+        if version.name == state.stable_version or (_is_servable(version) and version.name not in rejected):
             return Selection(version)
         ready = version.status.condition("Ready")
         message = f"the pinned version {pinned!r} may not be served: " + (
@@ -43,13 +42,13 @@ def select(service: InferenceService, seen: ServiceState) -> Selection:
             message,
             hopeless=version.status.is_true("Stalled") or version.name in rejected,
         )
-    able = [
+    servable = [
         version
-        for version in seen.versions
-        if _may_be_served(version) and not version.spec.suspend and version.name not in rejected
+        for version in state.versions
+        if _is_servable(version) and not version.spec.suspend and version.name not in rejected
     ]
-    if not able:
-        known = len(seen.versions)
+    if not servable:
+        known = len(state.versions)
         message = (
             f"model {service.spec.model.name!r} has {known} versions and none that may be served"
             if known
@@ -58,10 +57,10 @@ def select(service: InferenceService, seen: ServiceState) -> Selection:
             )
         )
         return Selection(None, Reason.NO_VERSION, message)
-    return Selection(max(able, key=lambda version: (version.metadata.creation_timestamp or datetime.min, version.name)))
+    return Selection(max(servable, key=lambda version: (version.metadata.creation_timestamp or EARLIEST, version.name)))
 
 
-def _may_be_served(version: ModelVersion) -> bool:
+def _is_servable(version: ModelVersion) -> bool:
     return (
         version.status.is_true("Ready")
         and quarantine_of(version) is None

@@ -21,7 +21,7 @@ class Stage:
     shadow: int
     hold: float
     """Seconds for which it must prove itself."""
-    by_hand: bool = False
+    manual: bool = False
     """Whether only a person lets the rollout go on from here."""
     name: str = ""
 

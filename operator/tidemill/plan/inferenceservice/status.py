@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from tidemill.api import InferenceService
-from tidemill.api.conditions import PendingCondition, Reason, false, settle, true, unknown
+from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, Serving
 from tidemill.children import names, serving
 from tidemill.plan import unsupported
+from tidemill.plan.conditions import with_conditions
 from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
 from tidemill.plan.inferenceservice.observed import ServiceState, deployed
 from tidemill.plan.inferenceservice.selection import Selection
@@ -19,39 +20,37 @@ from tidemill.plan.world import Manifest
 
 def report(
     service: InferenceService,
-    seen: ServiceState,
-    choice: Selection,
-    course: RolloutDecision,
+    state: ServiceState,
+    selection: Selection,
+    decision: RolloutDecision,
     now: datetime,
     refused: tuple[PendingCondition, ...] = (),
-    unscaled: str = "",
+    scaling_problem: str = "",
 ) -> InferenceServiceStatus:
-    weight = course.rollout.weight if course.rollout else 0
-    stable = _serving(seen, seen.stable, 100 - weight)
-    candidate = _serving(seen, seen.candidate, weight) if course.rollout and not course.retire_candidate else None
-    history = (course.ended, *service.status.history)[:20] if course.ended else service.status.history
-    generation = service.metadata.generation
-    said = unsupported.with_refusal(refused, _said(service, seen, choice, course, stable, history))
-    if unscaled:
-        said.append(false("Autoscaled", Reason.DEPENDENCY_NOT_READY, unscaled))
-    return InferenceServiceStatus(
-        observed_generation=generation,
-        conditions=settle(service.status.conditions, said, generation=generation, now=now),
+    weight = decision.rollout.weight if decision.rollout else 0
+    stable = _serving(state, state.stable, 100 - weight)
+    candidate = _serving(state, state.candidate, weight) if decision.rollout and not decision.retire_candidate else None
+    history = (decision.ended, *service.status.history)[:20] if decision.ended else service.status.history
+    conditions = unsupported.with_refusal(refused, _conditions(service, state, selection, decision, stable, history))
+    if scaling_problem:
+        conditions.append(false("Autoscaled", Reason.DEPENDENCY_NOT_READY, scaling_problem))
+    status = InferenceServiceStatus(
         url=f"http://{names.service(service.name)}.{service.namespace}.svc",
         stable=stable,
         candidate=candidate,
-        rollout=course.rollout,
+        rollout=decision.rollout,
         history=history,
         replicas=stable.replicas if stable else 0,
         selector=",".join(f"{name}={value}" for name, value in serving.selector(service, "Stable").items()),
     )
+    return with_conditions(service, status, conditions, now)
 
 
-def _serving(seen: ServiceState, deployment: Manifest | None, weight: int) -> Serving | None:
+def _serving(state: ServiceState, deployment: Manifest | None, weight: int) -> Serving | None:
     if deployment is None:
         return None
     name = deployed(deployment)
-    version = seen.version(name)
+    version = state.version(name)
     status: dict[str, Any] = deployment.get("status") or {}
     return Serving(
         version=name,
@@ -62,58 +61,58 @@ def _serving(seen: ServiceState, deployment: Manifest | None, weight: int) -> Se
     )
 
 
-def _said(
+def _conditions(
     service: InferenceService,
-    seen: ServiceState,
-    choice: Selection,
-    course: RolloutDecision,
+    state: ServiceState,
+    selection: Selection,
+    decision: RolloutDecision,
     stable: Serving | None,
     history: tuple[Outcome, ...],
 ) -> list[PendingCondition]:
     if stable is None:
-        said = [unknown("Ready", Reason.RECONCILING, "pods are being started")]
-        if choice.version is None:
-            said = [false("Ready", choice.reason, choice.message)]
-            said.append(
-                true("Stalled", choice.reason, choice.message)
-                if choice.hopeless
-                else true("Reconciling", choice.reason, choice.message)
+        conditions = [unknown("Ready", Reason.RECONCILING, "pods are being started")]
+        if selection.version is None:
+            conditions = [false("Ready", selection.reason, selection.message)]
+            conditions.append(
+                true("Stalled", selection.reason, selection.message)
+                if selection.hopeless
+                else true("Reconciling", selection.reason, selection.message)
             )
         else:
-            said.append(true("Reconciling", Reason.PROGRESSING, "pods are being started"))
-        return said
+            conditions.append(true("Reconciling", Reason.PROGRESSING, "pods are being started"))
+        return conditions
     enough = stable.ready >= stable.replicas
-    said = []
+    conditions = []
     if enough:
-        said.append(true("Ready", Reason.REPLICAS_READY, f"{stable.version} answers with {stable.ready} pods"))
-        said.append(true("StableReady", Reason.REPLICAS_READY))
+        conditions.append(true("Ready", Reason.REPLICAS_READY, f"{stable.version} answers with {stable.ready} pods"))
+        conditions.append(true("StableReady", Reason.REPLICAS_READY))
     else:
-        trouble = _trouble(seen) or f"{stable.ready} of {stable.replicas} pods are ready"
-        said.append(false("Ready", Reason.REPLICAS_NOT_READY, trouble))
-        said.append(false("StableReady", Reason.REPLICAS_NOT_READY, trouble))
-    rollout = course.rollout
+        problem = _pod_problem(state) or f"{stable.ready} of {stable.replicas} pods are ready"
+        conditions.append(false("Ready", Reason.REPLICAS_NOT_READY, problem))
+        conditions.append(false("StableReady", Reason.REPLICAS_NOT_READY, problem))
+    rollout = decision.rollout
     if rollout is not None:
         message = f"{rollout.version}: {rollout.message}"
-        said.append(
+        conditions.append(
             false("RolloutComplete", Reason.PAUSED if rollout.phase == "Paused" else Reason.ROLLING_OUT, message)
         )
-        said.append(true("Reconciling", Reason.ROLLING_OUT, message))
+        conditions.append(true("Reconciling", Reason.ROLLING_OUT, message))
     else:
-        said.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} answers every request"))
+        conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} answers every request"))
         if not enough:
-            said.append(true("Reconciling", Reason.REPLICAS_NOT_READY))
+            conditions.append(true("Reconciling", Reason.REPLICAS_NOT_READY))
     if service.spec.suspend:
-        said.append(true("Suspended", Reason.SUSPENDED, "spec.suspend is set: no new version is taken in"))
-    if choice.version is None and rollout is None:
-        said.append(true("VersionUnavailable", choice.reason, choice.message))
+        conditions.append(true("Suspended", Reason.SUSPENDED, "spec.suspend is set: no new version is taken in"))
+    if selection.version is None and rollout is None:
+        conditions.append(true("VersionUnavailable", selection.reason, selection.message))
     if history and history[0].outcome == "RolledBack":
-        said.append(true("RolledBack", Reason.ROLLED_BACK, f"{history[0].version}: {history[0].message}"))
-    return said
+        conditions.append(true("RolledBack", Reason.ROLLED_BACK, f"{history[0].version}: {history[0].message}"))
+    return conditions
 
 
-def _trouble(seen: ServiceState) -> str:
+def _pod_problem(state: ServiceState) -> str:
     """What stable pods complain of."""
-    for pod in seen.of_role("stable"):
+    for pod in state.of_role("stable"):
         for container in get_path(pod, "status", "containerStatuses") or ():
             waiting = get_path(container, "state", "waiting") or {}
             if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:

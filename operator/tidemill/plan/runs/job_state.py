@@ -78,8 +78,8 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | Non
     if get_path(job, "spec", "suspend"):
         return JobState("Waiting", message="held back by its queue", queued=True)
     for pod in pods:
-        if wrong := trouble(pod):
-            return JobState("Waiting", message=wrong)
+        if problem := pod_problem(pod):
+            return JobState("Waiting", message=problem)
         if get_path(pod, "status", "phase") == "Running":
             return JobState("Running")
     return JobState("Waiting", message="the pod is being started")
@@ -135,7 +135,7 @@ def _failed(reason: Reason, message: str, *, retryable: bool = False) -> JobStat
     return JobState("Failed", failure=Failure(reason=reason, message=message, retryable=retryable))
 
 
-def trouble(pod: Manifest) -> str:
+def pod_problem(pod: Manifest) -> str:
     """What keeps a pod from starting, with the remedy; empty where nothing is known to."""
     for condition in get_path(pod, "status", "conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.api.base import Scalar
+from tidemill.contract.metrics import ERROR_SCORERS
 from tidemill.runtime.failures import InvalidParameters
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature, Task
@@ -25,17 +26,7 @@ USUAL: Final[dict[Task, tuple[str, ...]]] = {
     "Classification": ("accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss"),
     "Regression": ("r2", "mean_absolute_error", "rmse"),
 }
-ERRORS: Final = {
-    "log_loss": "neg_log_loss",
-    "brier_score": "neg_brier_score",
-    "mean_absolute_error": "neg_mean_absolute_error",
-    "mean_squared_error": "neg_mean_squared_error",
-    "rmse": "neg_root_mean_squared_error",
-    "root_mean_squared_error": "neg_root_mean_squared_error",
-    "median_absolute_error": "neg_median_absolute_error",
-    "max_error": "neg_max_error",
-    "mean_absolute_percentage_error": "neg_mean_absolute_percentage_error",
-}
+ERRORS: Final = ERROR_SCORERS
 OF_MANY: Final = {
     "f1": "f1_macro",
     "precision": "precision_macro",

@@ -131,8 +131,8 @@ def test_a_run_under_way_is_carried_on_before_a_newer_window_is_begun() -> None:
 def test_a_window_holds_nothing_from_before_its_reference() -> None:
     watched = make.monitor(window={"size": "24h"})
 
-    assert TimeRange(start=ago(hours=2), end=NOW) == windows.held(watched, NOW, since=ago(hours=2))
-    assert TimeRange(start=ago(hours=24), end=NOW) == windows.held(watched, NOW, since=ago(days=9))
+    assert TimeRange(start=ago(hours=2), end=NOW) == windows.window_of(watched, NOW, since=ago(hours=2))
+    assert TimeRange(start=ago(hours=24), end=NOW) == windows.window_of(watched, NOW, since=ago(days=9))
 
 
 def test_labels_that_take_time_are_looked_for_in_an_earlier_window() -> None:

@@ -217,7 +217,7 @@ def test_what_was_queried_is_known_by_its_metric() -> None:
         "smoke": ExternalVerdict(verdict="Failed"),
         "refunds": ExternalVerdict(0.2),
         "other": ExternalVerdict(message="no"),
-    } == summed.told
+    } == summed.external
 
 
 @pytest.mark.parametrize("name", ["recall", "recall_macro", "precision", "balanced_accuracy"])

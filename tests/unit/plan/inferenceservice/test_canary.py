@@ -5,7 +5,14 @@ import pytest
 from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Shadow, Step
 from tidemill.contract.serving import Arm
 from tidemill.plan.inferenceservice.analysis import Comparison
-from tidemill.plan.inferenceservice.canary import NOBODY, CanaryDecision, CandidateState, ManualControl, advance, begin
+from tidemill.plan.inferenceservice.canary import (
+    NO_CONTROL,
+    CanaryDecision,
+    CandidateState,
+    ManualControl,
+    advance,
+    begin,
+)
 from tidemill.plan.inferenceservice.stages import stages
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -78,7 +85,7 @@ def test_inconclusive_can_mean_rollback_or_go_on() -> None:
 
 
 def test_a_crashing_candidate_is_rolled_back_whatever_its_numbers_say() -> None:
-    turn = advance(SPEC, begin("v2", NOW), CandidateState(ready=1, restarts=2, trouble="OOMKilled"), pair(), after(5))
+    turn = advance(SPEC, begin("v2", NOW), CandidateState(ready=1, restarts=2, problem="OOMKilled"), pair(), after(5))
 
     assert ("RollBack", "CandidateCrashed") == (turn.verdict, turn.reason)
     assert "OOMKilled" in turn.message
@@ -98,7 +105,7 @@ def test_a_rollout_has_a_deadline() -> None:
 
 
 def told(spec: Rollout) -> list[tuple[str, int, int, float, bool]]:
-    return [(stage.phase, stage.weight, stage.shadow, stage.hold, stage.by_hand) for stage in stages(spec)]
+    return [(stage.phase, stage.weight, stage.shadow, stage.hold, stage.manual) for stage in stages(spec)]
 
 
 STAGES: dict[str, tuple[Rollout, list[tuple[str, int, int, float, bool]]]] = {
@@ -190,7 +197,9 @@ def by_hand(spec: Rollout, moments: list[tuple[float, ManualControl]]) -> list[C
 
 
 def test_a_person_lets_a_step_end_before_its_time() -> None:
-    turns = by_hand(SPEC, [(5, NOBODY), (16, NOBODY), (27, ManualControl(released=1)), (38, ManualControl(released=1))])
+    turns = by_hand(
+        SPEC, [(5, NO_CONTROL), (16, NO_CONTROL), (27, ManualControl(released=1)), (38, ManualControl(released=1))]
+    )
 
     assert [10, 10, 50, 50] == [turn.status.weight for turn in turns]
 
@@ -198,7 +207,9 @@ def test_a_person_lets_a_step_end_before_its_time() -> None:
 def test_a_pause_by_hand_holds_the_weight_and_does_not_count_for_the_deadline() -> None:
     spec = SPEC.model_copy(update={"deadline": "2m"})
     held = ManualControl(paused=True)
-    turns = by_hand(spec, [(5, NOBODY), (16, held), (1000, held), (1011, NOBODY), (1022, NOBODY), (1080, NOBODY)])
+    turns = by_hand(
+        spec, [(5, NO_CONTROL), (16, held), (1000, held), (1011, NO_CONTROL), (1022, NO_CONTROL), (1080, NO_CONTROL)]
+    )
 
     assert [10, 10, 10, 50, 50, 50] == [turn.status.weight for turn in turns]
     assert "Paused" == turns[2].status.phase
@@ -210,7 +221,9 @@ def test_the_deadline_goes_on_where_nobody_is_waited_for() -> None:
     spec = SPEC.model_copy(update={"deadline": "2m"})
     held = ManualControl(paused=True)
 
-    turns = by_hand(spec, [(5, NOBODY), (16, held), (1000, held), (1001, NOBODY), (1011, NOBODY), (1200, NOBODY)])
+    turns = by_hand(
+        spec, [(5, NO_CONTROL), (16, held), (1000, held), (1001, NO_CONTROL), (1011, NO_CONTROL), (1200, NO_CONTROL)]
+    )
 
     assert ("RollBack", "DeadlineExceeded") == (turns[-1].verdict, turns[-1].reason)
 

@@ -1,4 +1,4 @@
-"""What became of each retraining: read from its TrainingJob, its ModelVersion and the service, and kept once it is over."""
+"""Track each retraining: read its outcome from its TrainingJob, its ModelVersion and the service, and keep it once it is over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidemill.api import DriftMonitor, InferenceService, ModelVersion, TrainingJ
 from tidemill.api.monitorstatus import Counterfactual, RetrainingOutcome
 from tidemill.api.trainingjob import Cause
 from tidemill.children import names
-from tidemill.plan.gates import regression
+from tidemill.contract.metrics import regression
 
 RUN_MISSING_TIMEOUT: Final = timedelta(seconds=120)
 """How long a retraining that was recorded may not be seen before it is taken to be deleted."""
@@ -29,40 +29,40 @@ def outcomes(
     service: InferenceService | None,
     now: datetime,
 ) -> tuple[RetrainingOutcome, ...]:
-    """What became of each retraining, newest first; what is over stays as it was recorded, whatever is deleted later."""
+    """Return the outcome of each retraining, newest first; one that is over stays as recorded, whatever is deleted later."""
     by_name = {version.name: version for version in versions}
     recorded = {outcome.training_job: outcome for outcome in monitor.status.history}
-    found = []
+    outcomes_found = []
     for run in runs:
         earlier = recorded.pop(run.name, None)
         if earlier is None or earlier.outcome not in OVER:
-            earlier = _told(_read(run, earlier), by_name, service, now)
-        found.append(earlier)
+            earlier = _with_fate(_recorded(run, earlier), by_name, service, now)
+        outcomes_found.append(earlier)
     for earlier in recorded.values():
         if earlier.outcome == "Running" and now - earlier.at > RUN_MISSING_TIMEOUT:
-            # Nothing can come of a run that somebody deleted before it had an outcome; a new one may not be seen yet.
+            # A run that was deleted before it had an outcome has failed; a new one may not be seen yet.
             earlier = earlier.model_copy(update={"outcome": "Failed", "ended_at": now.replace(microsecond=0)})
-        found.append(_told(earlier, by_name, service, now))
-    found.sort(key=lambda outcome: (outcome.at, outcome.training_job), reverse=True)
-    return tuple(found[:KEPT])
+        outcomes_found.append(_with_fate(earlier, by_name, service, now))
+    outcomes_found.sort(key=lambda outcome: (outcome.at, outcome.training_job), reverse=True)
+    return tuple(outcomes_found[:KEPT])
 
 
 def live(history: Sequence[RetrainingOutcome]) -> RetrainingOutcome | None:
-    """The newest retraining that is not over."""
+    """Return the newest retraining that is not over."""
     return next((outcome for outcome in history if outcome.outcome in LIVE), None)
 
 
 def elsewhere(
     runs: Sequence[TrainingJob], versions: Sequence[ModelVersion], service: InferenceService, now: datetime
 ) -> RetrainingOutcome | None:
-    """A retraining of the same model that another monitor ordered and that is not over."""
+    """Return a retraining of the same model that another monitor ordered and that is not over."""
     by_name = {version.name: version for version in versions}
-    found = [_told(_read(run, None), by_name, service, now) for run in runs]
-    return live(found)
+    outcomes_found = [_with_fate(_recorded(run, None), by_name, service, now) for run in runs]
+    return live(outcomes_found)
 
 
 def consecutive_rejected(history: Sequence[RetrainingOutcome], reset: datetime | None) -> int:
-    """How many retrainings in a row, newest first, did not make it into service; a reset forgets what was before it."""
+    """Count the retrainings in a row, newest first, that were rejected or failed; those before a reset are not counted."""
     count = 0
     for outcome in history:
         if outcome.outcome == "Promoted" or (reset is not None and outcome.at <= reset):
@@ -72,7 +72,7 @@ def consecutive_rejected(history: Sequence[RetrainingOutcome], reset: datetime |
 
 
 def cause_of(run: TrainingJob) -> Cause:
-    """Why the run exists, from the annotation its maker left; it is there as soon as the run is."""
+    """Return why the run exists, from the annotation that its creator set; it exists as soon as the run does."""
     text = run.metadata.annotations.get(names.CAUSE, "")
     if text and names.MONITOR in run.metadata.labels:
         try:
@@ -82,8 +82,8 @@ def cause_of(run: TrainingJob) -> Cause:
     return Cause(kind="User")
 
 
-def _read(run: TrainingJob, earlier: RetrainingOutcome | None) -> RetrainingOutcome:
-    """What a run says of itself, with what was recorded of it before."""
+def _recorded(run: TrainingJob, earlier: RetrainingOutcome | None) -> RetrainingOutcome:
+    """Return the outcome that a run reports, with what was recorded of it before."""
     # Not from its status, which a run that has just been made does not have yet.
     cause = cause_of(run)
     base = earlier or RetrainingOutcome(
@@ -105,13 +105,13 @@ def _read(run: TrainingJob, earlier: RetrainingOutcome | None) -> RetrainingOutc
     )
 
 
-def _told(
+def _with_fate(
     outcome: RetrainingOutcome,
     versions: Mapping[str, ModelVersion],
     service: InferenceService | None,
     now: datetime,
 ) -> RetrainingOutcome:
-    """The outcome with what became of the version, what it gained, and when it was over."""
+    """Return the outcome with the fate of its version, its gain and its end."""
     version = versions.get(outcome.model_version)
     if outcome.outcome == "Waiting":
         outcome = outcome.model_copy(update={"outcome": _fate(outcome, version, versions, service)})
@@ -128,7 +128,7 @@ def _fate(
     versions: Mapping[str, ModelVersion],
     service: InferenceService | None,
 ) -> str:
-    """What became of a version that was made; one that a newer version overtook is not waited for."""
+    """Return the fate of a published version; one that a newer version has overtaken is rejected."""
     stable = service.status.stable if service is not None else None
     if service is not None and stable is not None:
         if stable.version == outcome.model_version and service.status.rollout is None:
@@ -136,30 +136,30 @@ def _fate(
         for ended in service.status.history:
             if ended.version == outcome.model_version:
                 return "Promoted" if ended.outcome == "Promoted" else "Rejected"
-        taken = versions.get(stable.version)
-        if version is not None and taken is not None and _born(taken) > _born(version):
+        served = versions.get(stable.version)
+        if version is not None and served is not None and _created_at(served) > _created_at(version):
             return "Rejected"
     return "Rejected" if version is not None and version.status.is_true("Stalled") else "Waiting"
 
 
-def _born(version: ModelVersion) -> datetime:
+def _created_at(version: ModelVersion) -> datetime:
     return version.metadata.creation_timestamp or _EPOCH
 
 
 def gain(version: ModelVersion) -> dict[str, float]:
-    """How much better the version is than the one it was to replace, on the same recent labelled rows; greater is better.
+    """Return how much better the version is than its predecessor on the same recent labelled rows; greater is better.
 
     An error that fell is a gain above zero. Empty where there were no such rows.
     """
     measured = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
     if measured is None:
         return {}
-    both = [name for name in measured.metrics if name in measured.stable][:8]
-    return {name: round(-regression(name, measured.metrics[name], measured.stable[name]), 6) for name in both}
+    shared = [name for name in measured.metrics if name in measured.stable][:8]
+    return {name: round(-regression(name, measured.metrics[name], measured.stable[name]), 6) for name in shared}
 
 
 def counterfactual(version: ModelVersion) -> Counterfactual | None:
-    """What the drift cost and what the retraining gained: both versions on the recent labelled rows that neither learnt from."""
+    """Return what the drift cost and the retraining gained: both versions on recent labelled rows that neither was trained on."""
     recent = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
     if recent is None:
         return None

@@ -1,6 +1,6 @@
-"""What asks for a retraining now: a person, a drift that lasted, new data, a schedule. Each occasion asks once.
+"""The triggers of a retraining: a manual request, a drift that lasted, new data, a schedule. Each fires once.
 
-An occasion is a moment or a digest, and the retraining is named after it: what was ordered for an occasion is found by
+A trigger is a timestamp or a digest, and the retraining is named after it: what was ordered for a trigger is found by
 name, in the history or in the world, and is not ordered again.
 """
 
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tidemill.api import Dataset, DriftMonitor, ModelVersion, TrainingJob
 from tidemill.api.base import to_rfc3339
 from tidemill.api.checks import SOUNDNESS_TYPES
-from tidemill.api.monitorstatus import CheckStatus, Reference, RetrainingOutcome, WindowRun
+from tidemill.api.monitorstatus import CheckStatus, WindowRun
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
 from tidemill.plan.driftmonitor import windows
+from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One thing that asks for a retraining, and the name of the TrainingJob that answers it."""
+    """A cause for a retraining, and the name of the TrainingJob that answers it."""
 
     cause: RetrainingCause
     name: str
@@ -32,28 +32,8 @@ class Trigger:
     checks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What occasions are read from."""
-
-    monitor: DriftMonitor
-    policy: Retraining
-    reference: Reference
-    version: ModelVersion
-    template: TrainingJob | None
-    dataset: Dataset | None
-    """The template's Dataset."""
-    last_run: WindowRun | None
-    checks: tuple[CheckStatus, ...]
-    history: tuple[RetrainingOutcome, ...]
-    now: datetime
-
-    def name(self, occasion: str) -> str:
-        return names.retraining(self.monitor.name, self.monitor.metadata.uid, occasion, self.reference.digest)
-
-
 def firing(policy: Retraining, checks: Sequence[CheckStatus]) -> tuple[CheckStatus, ...]:
-    """The checks that have failed for long enough to call for a retraining; empty where the trigger is not met."""
+    """Return the checks that have failed for long enough to retrain; empty if the trigger is not met."""
     chosen = policy.trigger.checks
     judging = [check for check in checks if check.type not in SOUNDNESS_TYPES and (not chosen or check.name in chosen)]
     failing = tuple(
@@ -65,67 +45,72 @@ def firing(policy: Retraining, checks: Sequence[CheckStatus]) -> tuple[CheckStat
 
 
 def onset(firing_checks: Sequence[CheckStatus], run: WindowRun) -> datetime:
-    """The moment after which the tide came in: the end of the last window that none of the firing checks failed in."""
+    """Return when the drift began: the end of the last window in which none of the firing checks failed."""
     return min((check.failing_since for check in firing_checks if check.failing_since is not None), default=run.start)
 
 
-def by_hand(situation: Situation) -> Trigger | None:
-    """The annotation `tidemill.dev/retrain`, with the moment at which somebody asked."""
-    asked = windows.asked_at(situation.monitor.metadata.annotations, names.RETRAIN, situation.now)
-    if asked is None:
+def manual_trigger(inputs: RetrainingInput) -> Trigger | None:
+    """Return the request of the annotation `tidemill.dev/retrain`, whose value is the time of the request."""
+    requested = windows.requested_at(inputs.monitor.metadata.annotations, names.RETRAIN, inputs.now)
+    if requested is None:
         return None
-    name = situation.name(f"manual/{to_rfc3339(asked)}")
-    if any(outcome.at >= asked and outcome.cause == "Manual" for outcome in situation.history):
-        # It was answered for the version of that time; the one that came out of it must not answer it again.
+    name = inputs.name(f"manual/{to_rfc3339(requested)}")
+    if any(outcome.at >= requested and outcome.cause == "Manual" for outcome in inputs.history):
+        # It was answered for the version of that time; the version that came out must not answer it again.
         return None
-    return Trigger("Manual", name, asked, f"asked for by hand at {to_rfc3339(asked)}")
+    return Trigger("Manual", name, requested, f"requested manually at {to_rfc3339(requested)}")
 
 
-def by_drift(situation: Situation) -> Trigger | None:
-    run = situation.last_run
-    fired = firing(situation.policy, situation.checks)
+def drift_trigger(inputs: RetrainingInput) -> Trigger | None:
+    run = inputs.last_run
+    fired = firing(inputs.policy, inputs.checks)
     if run is None or not fired:
         return None
     checks = tuple(check.name for check in fired)
-    times = situation.policy.trigger.consecutive
+    times = inputs.policy.trigger.consecutive
     message = f"{', '.join(checks)} failed {times} windows in a row"
-    return Trigger("Drift", situation.name(to_rfc3339(run.end)), onset(fired, run), message, checks)
+    return Trigger("Drift", inputs.name(to_rfc3339(run.end)), onset(fired, run), message, checks)
 
 
-def by_data(situation: Situation) -> Trigger | None:
-    """Another revision of the Dataset than the served version learnt from."""
-    if not situation.policy.on_data_change or situation.template is None or situation.dataset is None:
+def data_trigger(inputs: RetrainingInput) -> Trigger | None:
+    """Return a trigger if the Dataset has another revision than the one the served version was trained on."""
+    if not inputs.policy.on_data_change or inputs.template is None or inputs.dataset is None:
         return None
-    current = situation.dataset.status.revision
-    learnt = {used.digest for used in situation.version.spec.lineage.datasets if used.name == situation.dataset.name}
-    if current is None or not learnt or current.digest in learnt:
+    current = inputs.dataset.status.revision
+    trained_on = {used.digest for used in inputs.version.spec.lineage.datasets if used.name == inputs.dataset.name}
+    if current is None or not trained_on or current.digest in trained_on:
         return None
-    name = situation.name(f"data/{current.digest}")
+    name = inputs.name(f"data/{current.digest}")
     return Trigger(
         "DataChange",
         name,
         current.created_at,
-        f"Dataset {situation.dataset.name!r} has revision {current.digest[:19]}, which the served version did not learn from",
+        f"Dataset {inputs.dataset.name!r} has revision {current.digest[:19]}, on which the served version was not trained",
     )
 
 
-def by_schedule(situation: Situation) -> Trigger | None:
-    """The newest tick of the refresh schedule, where nothing was made since; raises UnusableScheduleError."""
-    if situation.policy.schedule is None:
+def schedule_trigger(inputs: RetrainingInput) -> Trigger | None:
+    """Return the newest tick of the schedule if nothing was ordered since; raises UnusableScheduleError."""
+    if inputs.policy.schedule is None:
         return None
-    tick = windows.newest_tick(situation.policy.schedule, situation.now)
-    fresher = [situation.reference.since, *(outcome.at for outcome in situation.history)]
-    if tick <= max(fresher):
+    tick = windows.newest_tick(inputs.policy.schedule, inputs.now)
+    newer = [inputs.reference.since, *(outcome.at for outcome in inputs.history)]
+    if tick <= max(newer):
         return None
-    return Trigger("Schedule", situation.name(f"schedule/{to_rfc3339(tick)}"), tick, f"due at {to_rfc3339(tick)}")
+    return Trigger("Schedule", inputs.name(f"schedule/{to_rfc3339(tick)}"), tick, f"due at {to_rfc3339(tick)}")
 
 
-CAUSES: Final[tuple[Callable[[Situation], Trigger | None], ...]] = (by_hand, by_drift, by_data, by_schedule)
-"""In the order in which they are answered: one retraining may serve several."""
+TRIGGERS: Final[tuple[Callable[[RetrainingInput], Trigger | None], ...]] = (
+    manual_trigger,
+    drift_trigger,
+    data_trigger,
+    schedule_trigger,
+)
+"""In the order in which they are answered: one retraining may answer several."""
 
 
-def triggers(situation: Situation) -> tuple[Trigger, ...]:
-    """Everything that asks for a retraining and has none yet."""
-    answered = {outcome.training_job for outcome in situation.history}
-    found = (cause(situation) for cause in CAUSES)
-    return tuple(occasion for occasion in found if occasion is not None and occasion.name not in answered)
+def triggers(inputs: RetrainingInput) -> tuple[Trigger, ...]:
+    """Return the triggers that have fired and are not answered yet."""
+    answered = {outcome.training_job for outcome in inputs.history}
+    candidates = (cause(inputs) for cause in TRIGGERS)
+    return tuple(trigger for trigger in candidates if trigger is not None and trigger.name not in answered)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.contract.metrics import population_stability
+
 Counts = Sequence[int] | Sequence[float] | NDArray[Any]
 
 
@@ -35,7 +37,7 @@ def psi(reference: Counts, current: Counts, *, floor: float = 1e-4) -> float:
     0.428
     """
     p, q = np.maximum(_shares(reference), floor), np.maximum(_shares(current), floor)
-    return float(((q - p) * np.log(q / p)).sum())
+    return population_stability(p.tolist(), q.tolist())
 
 
 def kullback_leibler(reference: Counts, current: Counts, *, floor: float = 1e-4) -> float:

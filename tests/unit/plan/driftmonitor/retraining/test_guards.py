@@ -7,7 +7,7 @@ import pytest
 from support import monitors as make
 from support.monitors import ago
 from tidemill.api.retraining import RetrainingCause
-from tidemill.plan.driftmonitor.retraining.guards import BRAKES, holds
+from tidemill.plan.driftmonitor.retraining.guards import GUARDS, holds
 from tidemill.plan.driftmonitor.retraining.guards import in_budget as count
 
 HELD: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,11 +38,11 @@ PACE = {"CoolingDown", "BudgetSpent"}
 
 
 def reasons(cause: RetrainingCause = "Drift", **changes: Any) -> list[str]:
-    return [str(block.reason) for block in holds(make.case(**changes), cause)]
+    return [str(hold.reason) for hold in holds(make.retraining_input(**changes), cause)]
 
 
 def test_nothing_holds_back_what_is_clear() -> None:
-    assert [] == [reason for cause in BRAKES for reason in reasons(cause)]
+    assert [] == [reason for cause in GUARDS for reason in reasons(cause)]
 
 
 @pytest.mark.parametrize("name", HELD)
@@ -79,9 +79,9 @@ def test_learning_from_served_rows_alone_needs_labels_whatever_asks(cause: Retra
 def test_a_spent_budget_says_when_it_has_room_again() -> None:
     history = tuple(make.past("Promoted", str(i), at=ago(days=5 * (i + 1))) for i in range(5))
 
-    block = holds(make.case(history=history))[0]
+    hold = holds(make.retraining_input(history=history))[0]
 
-    assert ("BudgetSpent", ago(days=20 - 30)) == (block.reason, block.until)
+    assert ("BudgetSpent", ago(days=20 - 30)) == (hold.reason, hold.until)
 
 
 def test_a_reset_closes_the_circuit_for_what_was_before_it() -> None:

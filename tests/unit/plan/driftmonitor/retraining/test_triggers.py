@@ -1,4 +1,4 @@
-"""What asks for a retraining, and that each occasion asks once."""
+"""What asks for a retraining, and that each trigger asks once."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tidemill.plan.driftmonitor.retraining.triggers import firing, onset, trigge
 
 
 def asked(**changes: Any) -> list[str]:
-    return [occasion.cause for occasion in triggers(make.situation(**changes))]
+    return [trigger.cause for trigger in triggers(make.quiet_input(**changes))]
 
 
 def drifting(**changes: Any) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def test_a_tick_asks_until_something_was_made_since() -> None:
 
 def test_a_version_promoted_since_the_tick_is_fresh_enough() -> None:
     watched = make.monitor(retraining={"schedule": "0 6 * * *"})
-    promoted = make.situation().reference.model_copy(update={"since": ago(hours=2)})
+    promoted = make.quiet_input().reference.model_copy(update={"since": ago(hours=2)})
 
     assert [] == asked(monitor=watched, reference=promoted)
 
@@ -94,7 +94,9 @@ def test_a_person_asks_with_a_moment() -> None:
 def test_a_request_that_was_answered_does_not_ask_again_for_the_version_that_came_of_it() -> None:
     watched = make.monitor(annotations={"tidemill.dev/retrain": ago(minutes=5).isoformat()})
     answered = (make.past("Promoted", at=ago(minutes=4), cause="Manual"),)
-    reference = make.situation().reference.model_copy(update={"digest": "sha256:" + "e" * 64, "since": ago(minutes=1)})
+    reference = make.quiet_input().reference.model_copy(
+        update={"digest": "sha256:" + "e" * 64, "since": ago(minutes=1)}
+    )
 
     assert [] == asked(monitor=watched, history=answered, reference=reference)
 
@@ -105,7 +107,7 @@ def test_a_request_without_a_moment_or_long_ago_or_ahead_asks_for_nothing(text: 
 
 
 def test_an_occasion_that_has_its_retraining_asks_no_more() -> None:
-    first = triggers(make.situation(**drifting()))[0]
+    first = triggers(make.quiet_input(**drifting()))[0]
 
     assert [] == asked(**drifting(history=(make.past("Rejected", first.name, at=NOW),)))
 
@@ -126,6 +128,6 @@ def test_occasions_have_names_of_their_own() -> None:
         annotations={"tidemill.dev/retrain": ago(minutes=5).isoformat()},
         retraining={"schedule": "0 6 * * *", "onDataChange": True},
     )
-    found = triggers(make.situation(**drifting(monitor=watched, dataset=make.dataset("b"))))
+    found = triggers(make.quiet_input(**drifting(monitor=watched, dataset=make.dataset("b"))))
 
-    assert 4 == len({occasion.name for occasion in found})
+    assert 4 == len({trigger.name for trigger in found})
