@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import struct
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,13 @@ from numpy.typing import NDArray
 
 from tidemill.runtime.model.answer import surely_finite
 from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.categories import FP64, Ambiguous, Elements, Precision, Spellings
 from tidemill.runtime.protocol.errors import bad, shown
 
 Matrix = NDArray[Any]
 """[rows, features], float64 or, from the binary extension, as the client sent it."""
 UNSEEN: Final = -1.0
+INFINITE: Final = (math.inf, -math.inf)
 EXACT: Final = 2**53
 """Whole numbers below this are floats of their own."""
 
@@ -51,11 +52,15 @@ class Features:
             for feature in signature.features
         )
         """For each feature that is a category: its index by name."""
-        self._spelling = tuple(_numbers_among(feature.categories) for feature in signature.features)
+        self._spellings = tuple(Spellings(feature.categories) for feature in signature.features)
         self.protected = signature.protected
         """Columns that are logged where they are sent, and that the model never sees."""
-        self._protected_spelling = tuple(_numbers_among(column.categories) for column in signature.protected)
+        self._protected_spellings = tuple(Spellings(column.categories) for column in signature.protected)
         self.numeric = all(lookup is None for lookup in self.indexes)
+        self.typed = frozenset(
+            feature.name for feature in (*signature.features, *signature.protected) if feature.type == "Categorical"
+        )
+        """Columns of categories, whose values must keep the type that they were sent in."""
         self._pack = struct.Struct(f"{self.count}d").pack
         self._values = itemgetter(*self.names)
 
@@ -91,8 +96,8 @@ class Features:
         A value that is neither a number nor a text is missing: what no model needs must not cost an answer.
         """
         return {
-            self.count + place: [_group(value, column, spelling) for value in sent[column.name]]
-            for place, (column, spelling) in enumerate(zip(self.protected, self._protected_spelling, strict=True))
+            self.count + place: [_group(value, column, spellings) for value in sent[column.name]]
+            for place, (column, spellings) in enumerate(zip(self.protected, self._protected_spellings, strict=True))
             if column.name in sent
         }
 
@@ -104,7 +109,8 @@ class Features:
             if lookup is None:
                 matrix[:, column] = [self._number(value, column, row, where) for row, value in enumerate(values)]
             else:
-                words = [self._word(value, column, row, where) for row, value in enumerate(values)]
+                precision = values.precision if isinstance(values, Elements) else FP64
+                words = [self._category(value, column, row, where, precision) for row, value in enumerate(values)]
                 matrix[:, column] = [math.nan if word is None else lookup.get(word, UNSEEN) for word in words]
                 said[column] = words
         return Rows(matrix, said)
@@ -119,42 +125,35 @@ class Features:
         except OverflowError:
             raise bad(f"{where(column, row)}: is too large a number") from None
 
-    def _word(self, value: Any, column: int, row: int, where: Any) -> str | None:
-        """A category as the Dataset spells it: JSON knows truth values and numbers, of which it keeps texts."""
-        if value is None or value == "":
+    def _category(self, value: Any, column: int, row: int, where: Any, precision: Precision) -> str | None:
+        """Return a category as the Dataset spells it: JSON and tensors have truth values and numbers, of which it keeps texts."""
+        if type(value) is str:
+            return value or None
+        if value is None or value != value:
             return None
-        if isinstance(value, (str, int, float)):
-            return _spelled(value, self._spelling[column])
-        raise bad(f"{where(column, row)}: must be a string or null, not {shown(value)}")
+        if not isinstance(value, (str, int, float)):
+            raise bad(f"{where(column, row)}: must be a string or null, not {shown(value)}")
+        if value in INFINITE:
+            raise bad(f"{where(column, row)}: is infinite; send null for a value that is missing")
+        try:
+            return self._spellings[column].of(value, precision)
+        except Ambiguous as error:
+            raise bad(f"{where(column, row)}: {error}") from None
 
 
-def _spelled(value: str | float, spelling: Mapping[float, str]) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    whole = abs(value) < EXACT and value == value // 1
-    return spelling.get(value) or str(int(value) if whole else value)
-
-
-def _group(value: Any, column: Feature, spelling: Mapping[float, str]) -> str | None:
-    """A protected value in words, numbers too; None where it is missing, or nothing that tells a group."""
+def _group(value: Any, column: Feature, spellings: Spellings) -> str | None:
+    """Return a protected value in words, numbers too; None where it is missing, or nothing that tells a group."""
     if column.type == "Categorical":
-        usable = isinstance(value, (str, int, float)) and value != "" and value == value
-        return _spelled(value, spelling) if usable else None
+        if not isinstance(value, (str, int, float)) or value == "" or value != value:
+            return None
+        try:
+            return spellings.of(value)
+        except Ambiguous:
+            return None
     try:
         return repr(float(value)) if isinstance(value, (int, float)) and math.isfinite(value) else None
     except OverflowError:
         return None
-
-
-def _numbers_among(categories: Sequence[str]) -> dict[float, str]:
-    """Categories that are numbers, by their value; who sends `1.0` means the category `1`."""
-    found: dict[float, str] = {}
-    for category in categories:
-        with contextlib.suppress(ValueError):
-            found.setdefault(float(category), category)
-    return found
 
 
 def must_be_finite(matrix: Matrix, names: Sequence[str]) -> None:

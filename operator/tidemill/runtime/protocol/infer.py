@@ -7,7 +7,6 @@ and its response is those bytes joined with the few that are new.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.protocol import tensors
+from tidemill.runtime.protocol.categories import Elements
 from tidemill.runtime.protocol.errors import bad, shown
 from tidemill.runtime.protocol.fast_json import MIN_BYTES, FastJsonReader
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows, must_be_finite
@@ -96,6 +96,10 @@ def routing_key(given: Any, where: str) -> str:
     if not isinstance(given, str):
         raise bad(f"{where}: must be a string, not {shown(given)}")
     return checked_id(given, where)
+
+
+Tensors = dict[str, tuple[tuple[int, ...], tensors.Numbers | Elements]]
+"""By name, the shape and the elements."""
 
 
 class Codec:
@@ -178,28 +182,31 @@ class Codec:
         return Rows(np.frombuffer(packed).reshape(1, -1), NO_CATEGORIES, True)
 
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
-        found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]] = {}
+        found: Tensors = {}
         at = 0
         for place, tensor in enumerate(inputs):
             where = f"inputs[{place}]"
             if type(tensor) is not dict:
                 raise bad(f"{where}: must be an object")
-            given = tensor.get("name")
-            if not isinstance(given, str):
-                raise bad(f"{where}.name: must be a string, not {shown(given)}")
-            name = given
+            name = tensor.get("name")
+            if not isinstance(name, str):
+                raise bad(f"{where}.name: must be a string, not {shown(name)}")
             if name in found:
                 raise bad(f"{where}.name: {shown(name)} is there twice")
             parameters = tensor.get("parameters")
             size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+            typed = name in self.features.typed and (len(inputs) > 1 or not self.features.numeric)
             if size is None:
-                found[name] = tensors.from_json(tensor, where)
+                found[name] = (tensors.elements_from_json if typed else tensors.from_json)(tensor, where)
                 continue
             if type(size) is not int or size < 0 or at + size > len(raw):
                 raise bad(
                     f"{where}.parameters.binary_data_size: must be at most the {len(raw) - at} bytes that follow, not {shown(size)}"
                 )
-            found[name] = tensors.from_bytes(tensor, raw[at : at + size], where)
+            shape, given = tensors.from_bytes(tensor, raw[at : at + size], where)
+            if not isinstance(given, Elements):
+                given = tensors.elements_of(given, tensor["datatype"]) if typed else tensors.as_floats(given)
+            found[name] = shape, given
             at += size
         if at != len(raw):
             raise bad(f"body: {len(raw) - at} bytes belong to no tensor")
@@ -215,7 +222,7 @@ class Codec:
             rows = Rows(rows.matrix, rows.categories | self.features.beside(beside))
         return rows, whole is not None
 
-    def _whole(self, found: Mapping[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]]) -> str | None:
+    def _whole(self, found: Tensors) -> str | None:
         """The name of the tensor that holds all features in the model's order; None where each has one of its own.
 
         It is the only one, or the only one as wide as that beside others that this version does not know: columns that are sent
@@ -234,9 +241,7 @@ class Codec:
         ]
         return wide[0] if len(wide) == 1 else None
 
-    def _beside(
-        self, found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]]
-    ) -> dict[str, list[Any]]:
+    def _beside(self, found: Tensors) -> dict[str, list[Any]]:
         """Protected columns, taken from the tensors; one tensor alone is the model's, whatever its name."""
         names = [column.name for column in self.features.protected if column.name in found]
         if not names or len(found) == 1:
@@ -246,7 +251,7 @@ class Codec:
             for name, (_, values) in ((name, found.pop(name)) for name in names)
         }
 
-    def _matrix(self, shape: tuple[int, ...], values: tensors.Numbers | tensors.Texts) -> Rows:
+    def _matrix(self, shape: tuple[int, ...], values: tensors.Numbers | Elements) -> Rows:
         count = self.features.count
         if not self.features.numeric:
             raise bad(f"inputs: this model takes categories; send one tensor per feature: {self._wanted()}")
@@ -260,7 +265,7 @@ class Codec:
             raise bad("inputs[0].shape: holds no row")
         return Rows(values.reshape(shape), NO_CATEGORIES)
 
-    def _columns(self, found: dict[str, tuple[tuple[int, ...], tensors.Numbers | tensors.Texts]]) -> Rows:
+    def _columns(self, found: Tensors) -> Rows:
         features = self.features
         missing = [name for name in features.names if name not in found]
         if missing:

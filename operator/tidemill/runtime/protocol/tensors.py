@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.runtime.protocol.categories import FP64, PRECISIONS, Elements
 from tidemill.runtime.protocol.errors import bad, shown
 
 NUMBERS: Final[dict[str, Any]] = {
@@ -34,8 +35,7 @@ FLOATS: Final = frozenset({"FP64", "FP32", "FP16", "BF16"})
 DATATYPES: Final = (*NUMBERS, "BF16", "BYTES")
 MAX_DIMENSIONS: Final = 8
 
-Numbers = NDArray[np.floating[Any]]
-Texts = list[str]
+Numbers = NDArray[Any]
 
 
 def shape_of(tensor: dict[str, Any], where: str) -> tuple[int, ...]:
@@ -49,11 +49,34 @@ def shape_of(tensor: dict[str, Any], where: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def from_json(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], Numbers | Texts]:
-    """The shape and the elements of a tensor given as JSON; numbers as a flat array, BYTES as a flat list of strings.
+def from_json(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], Numbers | Elements]:
+    """Return the shape and the elements of a tensor given as JSON: numbers as a flat array, BYTES as a flat list of strings.
 
-    A `null` among numbers is a missing value and becomes NaN.
+    A `null` is a missing value: NaN among numbers, None among strings.
     """
+    shape, datatype, data = _described(tensor, where)
+    if datatype == "BYTES":
+        return shape, _texts(data, shape, where)
+    found = numbers(data, shape, where)
+    if datatype not in FLOATS:
+        _check_datatype(found, datatype, where)
+    return shape, found
+
+
+def elements_from_json(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], Elements]:
+    """Return the shape and the elements of a tensor given as JSON, each in its own type: integers keep all their digits."""
+    shape, datatype, data = _described(tensor, where)
+    if datatype == "BYTES":
+        return shape, _texts(data, shape, where)
+    if data and isinstance(data[0], list):
+        data = _flat(data, shape, where)
+    _check_count(len(data), shape, where)
+    elements = Elements(_element(value, datatype, f"{where}.data[{index}]") for index, value in enumerate(data))
+    elements.precision = PRECISIONS.get(datatype, FP64)
+    return shape, elements
+
+
+def _described(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], str, list[Any]]:
     shape = shape_of(tensor, where)
     datatype = tensor.get("datatype")
     data = tensor.get("data")
@@ -61,17 +84,45 @@ def from_json(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], Numb
         raise bad(f"{where}.datatype: must be one of {', '.join(DATATYPES)}, not {shown(datatype)}")
     if not isinstance(data, list):
         raise bad(f"{where}.data: must be a list")
-    if datatype == "BYTES":
-        texts = _flat_texts(data, where)
-        _check_count(len(texts), shape, where)
-        return shape, texts
-    found = numbers(data, shape, where)
-    if datatype not in FLOATS:
-        _must_be_of(found, datatype, where)
-    return shape, found
+    return shape, datatype, data
 
 
-def _must_be_of(values: Numbers, datatype: str, where: str) -> None:
+def _element(value: Any, datatype: str, where: str) -> int | float | bool | None:
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)):
+        raise bad(f"{where}: must be a number or null, not {shown(value)}")
+    if datatype in FLOATS:
+        try:
+            return PRECISIONS[datatype].rounded(float(value))
+        except OverflowError:
+            raise bad(f"{where}: is too large a number for FP64") from None
+    if datatype == "BOOL":
+        if value not in (0, 1):
+            raise bad(f"{where}: must be true or false in a tensor of BOOL, not {shown(value)}")
+        return bool(value)
+    bounds = np.iinfo(NUMBERS[datatype])
+    if value != value // 1 or not bounds.min <= value <= bounds.max:
+        raise bad(
+            f"{where}: must be a whole number from {bounds.min} to {bounds.max} in a tensor of {datatype}, not {shown(value)}"
+        )
+    # A number written as a float has lost its last digits beyond 2**53 already, and stays one.
+    return value if isinstance(value, float) and abs(value) >= FP64.exact else int(value)
+
+
+def elements_of(values: Numbers, datatype: str) -> Elements:
+    """Return an array's elements, each in its own type; NaN is a missing value."""
+    elements = Elements(None if value != value else value for value in values.tolist())
+    elements.precision = PRECISIONS.get(datatype, FP64)
+    return elements
+
+
+def as_floats(values: Numbers) -> Numbers:
+    """Return an array of numbers as one of FP64 or FP32."""
+    return values if values.dtype.kind == "f" and values.dtype.itemsize >= 4 else values.astype(np.float64)
+
+
+def _check_datatype(values: Numbers, datatype: str, where: str) -> None:
     """Refuse numbers that the tensor's own datatype cannot hold; NaN stands for `null`."""
     if datatype == "BOOL":
         wrong, wanted = (values != 0) & (values != 1), "true or false"
@@ -129,15 +180,14 @@ def _flat(data: list[Any], shape: tuple[int, ...], where: str) -> list[Any]:
     return level
 
 
-def _flat_texts(data: list[Any], where: str) -> Texts:
-    texts: Texts = []
-    rows: Iterable[Any] = data
-    for row in rows:
-        values = row if isinstance(row, list) else (row,)
-        for value in values:
-            if not isinstance(value, str):
-                raise bad(f"{where}.data[{len(texts)}]: must be a string in a BYTES tensor, not {shown(value)}")
+def _texts(data: list[Any], shape: tuple[int, ...], where: str) -> Elements:
+    texts = Elements()
+    for row in data:
+        for value in row if isinstance(row, list) else (row,):
+            if value is not None and not isinstance(value, str):
+                raise bad(f"{where}.data[{len(texts)}]: must be a string or null in a BYTES tensor, not {shown(value)}")
             texts.append(value)
+    _check_count(len(texts), shape, where)
     return texts
 
 
@@ -146,8 +196,11 @@ def _check_count(count: int, shape: tuple[int, ...], where: str) -> None:
         raise bad(f"{where}.data: holds {count} elements, but shape {list(shape)} asks for {math.prod(shape)}")
 
 
-def from_bytes(tensor: dict[str, Any], raw: memoryview, where: str) -> tuple[tuple[int, ...], Numbers | Texts]:
-    """The shape and the elements of a tensor whose elements came as bytes, little-endian, in row-major order."""
+def from_bytes(tensor: dict[str, Any], raw: memoryview, where: str) -> tuple[tuple[int, ...], Numbers | Elements]:
+    """Return the shape and the elements of a tensor whose elements came as bytes, little-endian, in row-major order.
+
+    Numbers keep their datatype, but for BF16, which becomes FP32.
+    """
     shape = shape_of(tensor, where)
     datatype = tensor.get("datatype")
     count = math.prod(shape)
@@ -163,8 +216,7 @@ def from_bytes(tensor: dict[str, Any], raw: memoryview, where: str) -> tuple[tup
     if dtype is None:
         raise bad(f"{where}.datatype: must be one of {', '.join(DATATYPES)}, not {shown(datatype)}")
     _check_bytes(len(raw), count * dtype.itemsize, where)
-    array = np.frombuffer(raw, dtype)
-    return shape, array if dtype.kind == "f" and dtype.itemsize >= 4 else array.astype(np.float64)
+    return shape, np.frombuffer(raw, dtype)
 
 
 def _check_bytes(found: int, wanted: int, where: str) -> None:
@@ -172,8 +224,8 @@ def _check_bytes(found: int, wanted: int, where: str) -> None:
         raise bad(f"{where}.parameters.binary_data_size: is {found}, but the shape and datatype ask for {wanted} bytes")
 
 
-def _length_prefixed(raw: memoryview, where: str) -> Texts:
-    texts: Texts = []
+def _length_prefixed(raw: memoryview, where: str) -> Elements:
+    texts = Elements()
     at = 0
     while at < len(raw):
         end = at + 4 + int.from_bytes(raw[at : at + 4], "little")

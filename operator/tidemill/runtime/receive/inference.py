@@ -133,7 +133,8 @@ def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
         for tensor in listed:
             size = (tensor.get("parameters") or {}).get("binary_data_size")
             if size is not None:
-                found[tensor["name"]] = tensors.from_bytes(tensor, raw[at : at + size], where)
+                shape, values = tensors.from_bytes(tensor, raw[at : at + size], where)
+                found[tensor["name"]] = shape, values if isinstance(values, list) else tensors.as_floats(values)
                 at += size
             else:
                 found[tensor["name"]] = tensors.from_json(tensor, where)
