@@ -14,6 +14,13 @@ class HTTPError(Exception):
         self.headers = headers
 
 
+class RowsRefusedError(HTTPError):
+    """The model has no answer to some of the rows, which is the fault of neither version."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+
+
 def bad(message: str) -> HTTPError:
     return HTTPError(400, message)
 

@@ -279,6 +279,45 @@ def test_a_candidate_that_fails_adds_no_error_to_what_clients_got(houses: Houses
         )
 
 
+def refusals_of(pod: Pod) -> int:
+    [line] = [line for line in pod.client.get("/metrics").text.splitlines() if line.startswith("tidemill_candidate_refusals_total")]  # fmt: skip
+    return int(float(line.split()[-1]))
+
+
+def test_rows_that_a_version_has_no_answer_to_count_against_neither(houses: Houses, tmp_path: Path) -> None:
+    refused = {"rows": [{"size": 1.0, "age": 1.0}, {"size": 1e39, "age": 1.0}]}
+    with pods(tmp_path, houses.store) as prepare:
+        overflowing = publisher(houses.store)("overflowing", [[0.0, 1e37], [0.0, 0.0]])
+        candidate = prepare(overflowing, "Candidate").ready()
+        both = (houses.stable, candidate)
+        before = counted("tidemill_predictions_total", *both)
+        refusals = refusals_of(houses.stable)
+        houses.stable.route(weight=100, candidate=overflowing.to_wire(), candidateUrl=candidate.url)
+
+        assert {"overflowing": 2} == versions(houses.stable, 2)
+        # What single precision can hold, and this candidate cannot calculate with: the stable version answers.
+        answers = [houses.stable.ask(100.0) for _ in range(25)]
+        # What neither can hold: the client's fault.
+        bad = [houses.stable.client.post("/v2/models/house/predict", json=refused) for _ in range(5)]
+        score, alone = houses.stable.measured(), candidate.ask(100.0)
+
+        assert {(200, "house-1")} == {(answer.status_code, answer.headers["x-model-version"]) for answer in answers}
+        assert {400} == {answer.status_code for answer in bad}
+        assert bad[0].json()["error"].startswith("rows[1]: feature 'size' is 1e+39")
+        assert [(2, 0), (0, 0)] == [(score[arm]["requests"], score[arm]["errors"]) for arm in ("candidate", "stable")]
+        assert not houses.stable.state()["candidateBreakerOpen"]
+        assert 30 == refusals_of(houses.stable) - refusals
+        assert {
+            ("overflowing", "Candidate", "200"): 2,
+            ("house-1", "Stable", "200"): 25,
+            ("house-1", "Stable", "400"): 5,
+            ("overflowing", "Candidate", "400"): 1,
+        } == counted("tidemill_predictions_total", *both) - before
+        assert 400 == alone.status_code
+        assert alone.json()["error"].startswith("rows[0]: the model's answer is not a finite number")
+        assert 0 == candidate.measured()["candidate"]["errors"]
+
+
 KEYED: dict[str, Callable[[Pod, str], httpx.Response]] = {
     "in a header": lambda pod, key: pod.client.post(
         "/v2/models/house/predict", json={"rows": [{"size": 1, "age": 1}]}, headers={"x-routing-key": key}

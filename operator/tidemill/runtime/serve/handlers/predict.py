@@ -11,14 +11,14 @@ import orjson
 from tidemill.runtime.log.records import OVERHEAD, Author, Prediction
 from tidemill.runtime.log.single_rows import SinglesLog
 from tidemill.runtime.model.predictor import Answer, Unanswerable
-from tidemill.runtime.protocol.errors import HTTPError, bad, wrong_method
+from tidemill.runtime.protocol.errors import HTTPError, RowsRefusedError, wrong_method
 from tidemill.runtime.protocol.features import Rows
 from tidemill.runtime.protocol.infer import Asked, Codec, is_valid_id
 from tidemill.runtime.protocol.predict import RowCodec
 from tidemill.runtime.serve.handlers.context import MAX_WATCHED_REQUESTS, ServingContext
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined
 from tidemill.runtime.serve.http.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
-from tidemill.runtime.serve.rollout.candidate import FORWARDED, SECONDS, Reply
+from tidemill.runtime.serve.rollout.candidate import FORWARDED, ROWS_REFUSED, SECONDS, Reply
 from tidemill.runtime.serve.rollout.forwarding import as_wanted, must_be_meant_for, onward, routing_key
 from tidemill.runtime.serve.rollout.router import RolloutRouter
 from tidemill.runtime.serve.rollout.split import Split
@@ -99,6 +99,8 @@ class Predicting:
         except HTTPError as refusal:
             if forwarded:
                 self._own.sent_back(refusal.status)
+                if isinstance(refusal, RowsRefusedError):
+                    refusal.headers += ((ROWS_REFUSED.encode(), b"yes"),)
             else:
                 self._refused(refusal, time.perf_counter() - started)
             await self._responses.refuse(send, refusal)
@@ -208,7 +210,7 @@ class Predicting:
                 return predictor.predict(rows.matrix, whole=rows.whole)
             return await self._threads.ask(predictor.predict, rows.matrix)
         except Unanswerable as error:
-            raise bad(str(error)) from None
+            raise RowsRefusedError(str(error)) from None
         except HTTPError:
             raise
         except Exception as error:  # whatever a model raises, the client is told and the server goes on

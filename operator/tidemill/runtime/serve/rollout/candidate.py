@@ -22,6 +22,8 @@ FEATURES: Final = "x-tidemill-features"
 """Names the features and their order that a forwarded request without names was meant for."""
 SECONDS: Final = "x-tidemill-seconds"
 """How long a forwarded request took the version that answered it, without the way to it and back."""
+ROWS_REFUSED: Final = "x-tidemill-rows-refused"
+"""Marks a refusal of rows that the version has no answer to: a stable pod must not take it for a failure."""
 MAX_TIMEOUT_SECONDS: Final = 2.0
 LATE_SECONDS: Final = 0.02
 GRACE_SECONDS: Final = 0.5
@@ -31,6 +33,10 @@ MAX_RESPONSE_BYTES: Final = 64 * 1024 * 1024
 
 class Unanswered(Exception):
     """The candidate gave no answer that can be passed on; the message says why."""
+
+
+class RowsRefused(Exception):
+    """The candidate has no answer to these rows, and counts as healthy; the message says why."""
 
 
 class Reply(NamedTuple):
@@ -64,7 +70,7 @@ class CandidateClient:
         return self.at_once >= MAX_CONCURRENT
 
     async def ask(self, path: str, body: bytes, headers: dict[str, str], rows: int) -> Reply:
-        """Its answer to a request for `rows` rows; raises Unanswered."""
+        """Return its answer to a request for `rows` rows; raise Unanswered or RowsRefused."""
         started = time.perf_counter()
         self.at_once += 1
         exchange = asyncio.get_running_loop().create_task(self._post(path, body, headers))
@@ -83,9 +89,11 @@ class CandidateClient:
             exchange.cancel()
             self.at_once -= 1
         took = time.perf_counter() - started
+        if status == 400 and ROWS_REFUSED in came and self._is_from_candidate(came):
+            raise RowsRefused(content[:200].decode(errors="replace"))
         if status != 200:
             raise Unanswered(f"status {status}: {content[:200].decode(errors='replace')}")
-        if came.get("x-model-digest") != self.digest or came.get("x-model-version") != self.version:
+        if not self._is_from_candidate(came):
             raise Unanswered(
                 f"answered by {came.get('x-model-version')} {came.get('x-model-digest')}, not by {self.version} {self.digest}"
             )
@@ -100,6 +108,9 @@ class CandidateClient:
         return Reply(
             content, came.get("content-type", "application/json").encode(), header_length, answer, labels, took
         )
+
+    def _is_from_candidate(self, headers: dict[str, str]) -> bool:
+        return headers.get("x-model-digest") == self.digest and headers.get("x-model-version") == self.version
 
     async def _post(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         import aiohttp

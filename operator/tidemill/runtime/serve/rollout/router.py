@@ -14,7 +14,7 @@ from tidemill.runtime.log.records import Author, spelled_all
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol.features import Rows
-from tidemill.runtime.serve.rollout.candidate import CandidateClient, Reply, Unanswered
+from tidemill.runtime.serve.rollout.candidate import CandidateClient, Reply, RowsRefused, Unanswered
 from tidemill.runtime.serve.rollout.circuit_breaker import Breaker
 from tidemill.runtime.serve.rollout.scores import binned
 from tidemill.runtime.serve.rollout.shadow import AT_ONCE, Copies, Copy
@@ -200,6 +200,11 @@ class RolloutRouter:
             return None
         try:
             reply = await candidate.ask(path, body, headers, rows)
+        except RowsRefused:
+            # Answered in its own way: the stable version says whether the rows are at fault, and nothing is counted.
+            breaker.succeeded()
+            self._metrics.candidate_refusals += not copied
+            return None
         except Unanswered as error:
             breaker.failed(time.monotonic())
             self._metrics.candidate_errors += not copied

@@ -85,6 +85,11 @@ HELP: Final = {
     "tidemill_candidate_skipped_total": Declared(
         "counter", "Requests that were due to the candidate while it answered nothing at all.", ("service",)
     ),
+    "tidemill_candidate_refusals_total": Declared(
+        "counter",
+        "Requests whose rows the candidate had no answer to, which the stable version was asked instead; they count against neither version.",
+        ("service",),
+    ),
     "tidemill_shadow_requests_total": Declared(
         "counter",
         "Copies of answered requests that the candidate was asked, by whether they were sent or dropped for want of room.",
@@ -152,6 +157,7 @@ class Metrics:
         self.feedback = 0
         self.candidate_errors = 0
         self.candidate_skipped = 0
+        self.candidate_refusals = 0
         self.outliers = 0
         self.scored = 0
         self.lags = Lags()
@@ -201,6 +207,7 @@ class Metrics:
         add("tidemill_feedback_total", {}, self.feedback)
         add("tidemill_candidate_errors_total", {}, self.candidate_errors)
         add("tidemill_candidate_skipped_total", {}, self.candidate_skipped)
+        add("tidemill_candidate_refusals_total", {}, self.candidate_refusals)
         add("tidemill_outlier_rows_total", {}, self.outliers)
         add("tidemill_outlier_scored_rows_total", {}, self.scored)
         for series in self._series.values():
