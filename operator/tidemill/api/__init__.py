@@ -1,7 +1,7 @@
-"""The domain: five kinds, their fields, rules and columns. Types, and nothing that acts.
+"""The domain: five kinds with their fields, rules and printer columns. Types only, no actions.
 
-A name is imported from its module when it is first asked for: a serving pod needs `api.base` and none of the kinds, and
-building their schemas would take as long as everything else before its first answer.
+A name is imported from its module on first access: a serving pod needs `api.base` and none of the kinds, and building their
+schemas would double its start-up time.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ else:
         }
         for module, names in modules.items():
             if name in names:
-                found = getattr(importlib.import_module(f"tidemill.api.{module}"), name)
-                globals()[name] = found
-                return found
+                value = getattr(importlib.import_module(f"tidemill.api.{module}"), name)
+                globals()[name] = value
+                return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

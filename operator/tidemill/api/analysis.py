@@ -1,4 +1,4 @@
-"""What a candidate is asked during its rollout, and how it answered."""
+"""The judgement of a candidate during its rollout: metrics, bounds and results."""
 
 from __future__ import annotations
 
@@ -6,92 +6,97 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, MetricName, Name, Rule, Text, WireModel, at_least_a_second, in_order
+from tidemill.api.base import (
+    Duration,
+    EnvironmentVariable,
+    MetricName,
+    Name,
+    Rule,
+    Text,
+    WireModel,
+    at_least_a_second,
+    in_order,
+)
 
 Verdict = Literal["Successful", "Failed", "Inconclusive"]
-Word = Annotated[str, Field(max_length=4096)]
-
-
-class EnvironmentVariable(WireModel):
-    """An environment variable of a container."""
-
-    list_key: ClassVar[str] = "name"
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=128)]
-    """Its name; TIDEMILL_ is the beginning of Tidemill's own."""
-    value: Word = ""
-    """Its value; credentials do not belong here."""
+Argument = Annotated[str, Field(max_length=4096)]
 
 
 class JobProbe(WireModel):
-    """A container of the user's that judges a candidate: exit code 0 passes, any other fails."""
+    """A user container that judges a candidate: exit code 0 passes, any other exit code fails."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
-    """Runs once for each candidate, as a Job without rights and without credentials of Tidemill's."""
-    command: tuple[Word, ...] = Field(default=(), max_length=64)
-    """In place of the image's entry point."""
-    args: tuple[Word, ...] = Field(default=(), max_length=64)
-    """Its arguments."""
+    """Image of the container. It runs once per candidate, in a Job without RBAC permissions and without Tidemill's
+    credentials."""
+    command: tuple[Argument, ...] = Field(default=(), max_length=64)
+    """Command that replaces the entry point of the image."""
+    args: tuple[Argument, ...] = Field(default=(), max_length=64)
+    """Arguments of the command."""
     env: tuple[EnvironmentVariable, ...] = Field(default=(), max_length=64)
-    """Beside TIDEMILL_STABLE_URL, TIDEMILL_CANDIDATE_URL, TIDEMILL_STABLE_VERSION, TIDEMILL_CANDIDATE_VERSION and
-    TIDEMILL_MODEL, which tell it whom to ask."""
+    """Environment variables, added to TIDEMILL_STABLE_URL, TIDEMILL_CANDIDATE_URL, TIDEMILL_STABLE_VERSION,
+    TIDEMILL_CANDIDATE_VERSION and TIDEMILL_MODEL."""
     timeout: Duration = "10m"
-    """A Job that takes longer has failed."""
+    """Maximum run time; a Job that takes longer has failed."""
 
 
 class PrometheusQuery(WireModel):
-    """A question to a Prometheus server that the installation allows."""
+    """A query to a Prometheus server that the installation allows."""
 
     address: Annotated[str, Field(pattern=r"^(https?://[^\s/@?#]+(/[^\s@?#]*)?)?$", max_length=512)] = ""
-    """Such as http://prometheus.monitoring.svc:9090; empty is the first one of the chart's analysis.prometheus."""
+    """Address of the server, such as http://prometheus.monitoring.svc:9090. It must be in the list
+    analysis.prometheus of the chart; the first entry of the list if empty."""
     query: Annotated[str, Field(min_length=1, max_length=4096)]
-    """PromQL with one number as its answer. $candidate, $stable, $service and $namespace stand for their names."""
+    """PromQL expression that returns one number. $candidate, $stable, $service and $namespace are replaced by the
+    names of the two ModelVersions, the service and its namespace."""
 
 
 class AnalysisMetric(WireModel):
-    """One question that the candidate is asked throughout the rollout."""
+    """One metric that the candidate must keep during the rollout."""
 
     list_key: ClassVar[str] = "name"
 
     name: Name
-    """For status and messages."""
+    """Name of the metric in status and messages."""
     type: Literal["ErrorRate", "LatencyP95", "PredictionAgreement", "PredictionDrift", "Labelled", "Prometheus", "Job"]
-    """What is measured: failed answers; seconds to answer; equal answers on the same rows; how far the distribution of scores
-    moved on the same rows, as a population stability index (0.1 is worth a look, 0.25 is a shift); a metric on labelled
-    rows; a number that Prometheus knows; whether a Job of yours succeeds."""
+    """Measured quantity. ErrorRate: share of failed requests. LatencyP95: 95th percentile of the response time in
+    seconds. PredictionAgreement: share of equal predictions on the same rows. PredictionDrift: population
+    stability index between the scores of both versions on the same rows (above 0.1 deserves a look, above 0.25 is
+    a shift). Labelled: a quality metric on labelled rows. Prometheus: the result of a query. Job: success of your
+    own Job."""
     metric: MetricName | None = None
-    """For Labelled: accuracy, f1, precision, recall; mean_absolute_error, rmse or r2 for regression."""
+    """For Labelled: accuracy, f1, precision or recall for classification; mean_absolute_error, rmse or r2 for
+    regression."""
     prometheus: PrometheusQuery | None = None
-    """For Prometheus: whom to ask what."""
+    """For Prometheus: the query and the server."""
     job: JobProbe | None = None
-    """For Job: what to run."""
+    """For Job: the container that judges the candidate."""
     minimum: float | None = None
-    """The smallest value that passes."""
+    """Smallest value that passes."""
     maximum: float | None = None
-    """The largest value that passes."""
+    """Largest value that passes."""
     maximum_regression: float | None = Field(default=None, ge=0)
-    """How much worse than the stable version, on the same rows, in units of the metric."""
+    """For Labelled: largest accepted loss against the stable version on the same rows, in units of the metric."""
     maximum_increase: float | None = Field(default=None, ge=0)
-    """How much slower than the stable version, as a share: 0.5 is half as long again."""
+    """For LatencyP95: largest accepted increase over the stable version, as a share; 0.5 accepts 50% more."""
     minimum_samples: int = Field(default=20, ge=1, le=1000000)
-    """With fewer samples the verdict is Inconclusive; of no meaning for Prometheus and Job."""
+    """Minimum number of samples; with fewer the verdict is Inconclusive. Ignored for Prometheus and Job."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.minimum) || has(self.maximum) || has(self.maximumRegression) || has(self.maximumIncrease) || self.type == 'Job'",
-            "set a bound: minimum, maximum, maximumRegression or maximumIncrease",
+            "the metric has no bound; set minimum, maximum, maximumRegression or maximumIncrease",
             accepts={"name": "errors", "type": "ErrorRate", "maximum": 0.01},
             rejects={"name": "errors", "type": "ErrorRate"},
         ),
         Rule(
             "has(self.metric) == (self.type == 'Labelled')",
-            "metric goes with type Labelled, and only with it",
+            "type Labelled and the field metric must be used together; set both or none",
             accepts={"name": "quality", "type": "Labelled", "metric": "accuracy", "maximumRegression": 0.01},
             rejects={"name": "quality", "type": "Labelled", "maximumRegression": 0.01},
         ),
         Rule(
             "!has(self.maximumRegression) || self.type == 'Labelled'",
-            "maximumRegression goes with type Labelled",
+            "maximumRegression requires type Labelled; change type or remove maximumRegression",
             accepts={"name": "quality", "type": "Labelled", "metric": "accuracy", "maximumRegression": 0.01},
             rejects={"name": "errors", "type": "ErrorRate", "maximum": 0.1, "maximumRegression": 0.01},
         ),
@@ -101,19 +106,19 @@ class AnalysisMetric(WireModel):
         ),
         Rule(
             "!has(self.maximumIncrease) || self.type == 'LatencyP95'",
-            "maximumIncrease goes with type LatencyP95",
+            "maximumIncrease requires type LatencyP95; change type or remove maximumIncrease",
             accepts={"name": "latency", "type": "LatencyP95", "maximumIncrease": 0.5},
             rejects={"name": "errors", "type": "ErrorRate", "maximumIncrease": 0.5},
         ),
         Rule(
             "has(self.prometheus) == (self.type == 'Prometheus')",
-            "prometheus goes with type Prometheus, and only with it",
+            "type Prometheus and the field prometheus must be used together; set both or none",
             accepts={"name": "errors", "type": "Prometheus", "prometheus": {"query": "vector(0)"}, "maximum": 0.1},
             rejects={"name": "errors", "type": "Prometheus", "maximum": 0.1},
         ),
         Rule(
             "has(self.job) == (self.type == 'Job')",
-            "job goes with type Job, and only with it",
+            "type Job and the field job must be used together; set both or none",
             accepts={"name": "smoke", "type": "Job", "job": {"image": "judge:1"}},
             rejects={"name": "smoke", "type": "Job"},
         ),
@@ -125,7 +130,7 @@ class AnalysisMetric(WireModel):
         ),
         Rule(
             "self.type != 'Job' || !(has(self.minimum) || has(self.maximum))",
-            "a Job passes or fails by its exit code; it has no value to compare with minimum or maximum",
+            "a Job passes or fails by its exit code, not by a value; remove minimum and maximum",
             accepts={"name": "smoke", "type": "Job", "job": {"image": "judge:1"}},
             rejects={"name": "smoke", "type": "Job", "job": {"image": "judge:1"}, "maximum": 1},
         ),
@@ -133,12 +138,12 @@ class AnalysisMetric(WireModel):
 
 
 class Analysis(WireModel):
-    """The candidate's examination."""
+    """Judgement of the candidate during the rollout."""
 
     interval: Duration = "30s"
-    """How often it is judged."""
+    """Time between two judgements."""
     failure_limit: int = Field(default=1, ge=0, le=100)
-    """How many failed judgements of one metric are forgiven in a row."""
+    """Number of consecutive failed judgements of one metric that are tolerated; one more rolls the candidate back."""
     metrics: tuple[AnalysisMetric, ...] = Field(
         default=(
             AnalysisMetric(name="errors", type="ErrorRate", maximum=0.01),
@@ -146,25 +151,25 @@ class Analysis(WireModel):
         ),
         max_length=32,
     )
-    """The questions."""
+    """Metrics that are judged."""
 
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("interval", {"interval": "3s"}, {"interval": "0m0s"}),)
 
 
 class AnalysisResult(WireModel):
-    """How one question was answered last."""
+    """The newest result of one metric."""
 
     name: str
-    """The metric's name in the spec."""
+    """Name of the metric in the spec."""
     verdict: Verdict
-    """Successful, Failed, or Inconclusive where there is too little to judge by."""
+    """Verdict: Successful, Failed, or Inconclusive where there are too few samples."""
     value: float | None = None
-    """The candidate's value."""
+    """Value measured for the candidate."""
     reference: float | None = None
-    """The stable version's value."""
+    """Value measured for the stable version."""
     samples: int = Field(default=0, ge=0)
-    """How many requests, pairs or labels it rests on."""
+    """Number of requests, pairs of predictions or labels that were evaluated."""
     failures: int = Field(default=0, ge=0)
-    """Failed judgements in a row."""
+    """Number of consecutive failed judgements."""
     message: Text = ""
-    """In a sentence."""
+    """Explanation in one sentence."""

@@ -1,4 +1,4 @@
-"""What all five kinds share: immutable models in camelCase, metadata, small field types."""
+"""Types that all five kinds share: immutable models in camelCase, metadata, small field types."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 
 class Rule(NamedTuple):
-    """A CEL rule of the API server, with one spec it lets through and one it refuses.
+    """A CEL rule of the API server, with one example that it accepts and one that it rejects.
 
-    `accepts` and `rejects` are fragments of the value that the rule stands on; both are tried on a real API server.
-    A transition rule (one that names `oldSelf`) is tried by updating `accepts` to `rejects`.
+    `accepts` and `rejects` are fragments of the value that the rule is attached to; tests send both to a real API server.
+    A transition rule (one that names `oldSelf`) is tested by updating `accepts` to `rejects`.
     """
 
     rule: str
@@ -28,17 +28,17 @@ class Rule(NamedTuple):
 
 
 def at_least_a_second(field: str, accepts: dict[str, Any], rejects: dict[str, Any]) -> Rule:
-    """A rule against durations so short that the operator would do nothing else."""
+    """Return a rule that rejects durations below one second, which would keep the operator busy all the time."""
     return Rule(
         f"!has(self.{field}) || self.{field}.matches('[1-9][0-9]*(s|h|d|m([^s]|$))')",
-        f"{field} must be at least one second",
+        f"{field} must be at least one second; use a longer duration",
         accepts,
         rejects,
     )
 
 
 def unchanged(*fields: str) -> str:
-    """The part of a rule that keeps optional fields as they are; `self.?field` would cost more than a rule may."""
+    """Return the part of a rule that keeps optional fields unchanged; `self.?field` would exceed the cost limit of a rule."""
     return " && ".join(
         f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
         for field in fields
@@ -46,10 +46,10 @@ def unchanged(*fields: str) -> str:
 
 
 def in_order(accepts: dict[str, Any], rejects: dict[str, Any]) -> Rule:
-    """A rule for two bounds that nothing could keep if they were the wrong way round."""
+    """Return a rule that rejects a minimum above the maximum."""
     return Rule(
         "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",
-        "minimum must not be above maximum",
+        "minimum must not be greater than maximum; swap or correct them",
         accepts,
         rejects,
     )
@@ -79,38 +79,38 @@ class WireModel(BaseModel):
 
     rules: ClassVar[tuple[Rule, ...]] = ()
     list_key: ClassVar[str] = ""
-    """The field by which a list of these is keyed: unique in the list, and merged item by item when applied."""
+    """The field that keys a list of these values: unique in the list, and merged item by item when applied."""
 
     def to_wire(self) -> dict[str, Any]:
-        """This value as JSON types in the API's own spelling, without what is not set."""
+        """Return this value as JSON types with the field names of the API, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _in_utc(timestamp: datetime) -> datetime:
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
     except OverflowError as error:
-        # The last hours of the year 9999, as seen from the west: the API server takes them, a calendar in UTC does not.
-        raise ValueError("a moment must lie between the years 1 and 9999 of UTC") from error
+        # The last hours of the year 9999 in a western time zone: the API server accepts them, a calendar in UTC does not.
+        raise ValueError("a timestamp must be between the years 1 and 9999 in UTC") from error
 
 
-def to_rfc3339(moment: datetime) -> str:
-    """`moment` as Kubernetes writes it, in whole seconds of UTC.
+def to_rfc3339(timestamp: datetime) -> str:
+    """Return `timestamp` in the format of Kubernetes, in whole seconds of UTC.
 
     >>> from datetime import UTC
     >>> to_rfc3339(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     '2026-01-02T03:04:05Z'
     """
     # Not strftime: its %Y has no leading zeros, which an early year needs.
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return timestamp.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc), PlainSerializer(to_rfc3339, return_type=str, when_used="json")]
 Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
-"""The name of an object of any kind, where it is only quoted."""
+"""The name of an object of any kind, where it is only displayed."""
 Digest = Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$", max_length=71)]
-# Bounded so that no sum of parts leaves the range of a date, or of the 32 bits in which Kubernetes counts seconds.
+# Bounded so that the sum of all parts fits into a date, and into the 32 bits in which Kubernetes counts seconds.
 Duration = Annotated[
     str,
     Field(
@@ -128,7 +128,7 @@ Scalar = str | int | float | bool
 
 
 class OwnerReference(WireModel):
-    """The object that takes this one along when it is deleted."""
+    """The owner of an object; deleting the owner deletes the object."""
 
     api_version: str = ""
     kind: str = ""
@@ -157,7 +157,7 @@ StatusT = TypeVar("StatusT", bound=WireModel)
 
 
 class Resource(WireModel, Generic[SpecT, StatusT]):
-    """An object of one of the five kinds."""
+    """A custom resource of one of the five kinds."""
 
     kind_name: ClassVar[str]
     plural: ClassVar[str]
@@ -181,16 +181,27 @@ class Resource(WireModel, Generic[SpecT, StatusT]):
 
 
 class LocalReference(WireModel):
-    """An object of the same namespace, by name."""
+    """A reference to an object of the same namespace by name."""
 
     name: Name
-    """The object's name."""
+    """Name of the referenced object."""
+
+
+class EnvironmentVariable(WireModel):
+    """An environment variable of a container."""
+
+    list_key: ClassVar[str] = "name"
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=128)]
+    """Name of the variable. Names that begin with TIDEMILL_ are reserved for the operator."""
+    value: str = Field(default="", max_length=4096)
+    """Value of the variable. Do not put credentials here."""
 
 
 class Quantities(WireModel):
-    """Compute resources, as in a container."""
+    """Compute resources of a container."""
 
     requests: dict[str, str | int] | None = Field(default=None, max_length=16)
-    """What the pod asks the scheduler for, such as `cpu: 500m`."""
+    """Resources that the scheduler reserves for the pod, such as `cpu: 500m`."""
     limits: dict[str, str | int] | None = Field(default=None, max_length=16)
-    """What the pod may use at most, such as `memory: 2Gi`."""
+    """Largest amounts the pod may use, such as `memory: 2Gi`."""

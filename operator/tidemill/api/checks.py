@@ -1,4 +1,4 @@
-"""The questions that a DriftMonitor asks of every window."""
+"""Checks that a DriftMonitor runs on every window."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ Method = Literal[
     "PageHinkley",
 ]
 DRIFT_TYPES: Final = ("FeatureDrift", "PredictionDrift", "DomainClassifier", "Multivariate", "ConceptDrift")
-"""Checks that say whether the world has moved, not whether answers are wrong."""
+"""Checks that detect a changed distribution, not wrong predictions."""
 LABELLED_TYPES: Final = ("Performance", "Fairness", "ConceptDrift")
-"""Checks that may need labels, and look at a window that ends the label delay ago."""
+"""Checks that may need labels; their window ends one label delay earlier."""
 SOUNDNESS_TYPES: Final = ("DataQuality", "Timeliness")
-"""Checks whose failure means that nothing else can be believed: they hold retraining back and never ask for it."""
+"""Checks of the data itself: a failure makes every other result unreliable, so it blocks retraining and never triggers it."""
 FAIRNESS_METRICS: Final = (
     "DemographicParityDifference",
     "DemographicParityRatio",
@@ -68,7 +68,7 @@ FAIRNESS_METRICS: Final = (
 
 
 class QualityRule(WireModel):
-    """A bound on one column of what was served."""
+    """A bound on one data quality metric of the served rows."""
 
     metric: Literal[
         "MissingShare",
@@ -78,16 +78,17 @@ class QualityRule(WireModel):
         "DuplicateRequestShare",
         "SchemaMatch",
     ]
-    """What is measured; SchemaMatch is the share of columns that are missing, or of another type than the version learnt from."""
+    """Measured share. SchemaMatch is the share of columns that are missing or have another type than in the training
+    data."""
     column: ColumnName | None = None
-    """The column; every feature where left out."""
+    """Column that is measured; every feature if empty."""
     maximum: Share = 0.0
-    """The largest share that passes."""
+    """Largest share that passes."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.column) || !(self.metric in ['DuplicateRequestShare', 'SchemaMatch'])",
-            "DuplicateRequestShare and SchemaMatch are of the whole window: leave column out",
+            "DuplicateRequestShare and SchemaMatch are measured on the whole window; remove column",
             accepts={"metric": "SchemaMatch"},
             rejects={"metric": "SchemaMatch", "column": "amount"},
         ),
@@ -108,11 +109,11 @@ _FITTING: Final[dict[str, dict[str, Any]]] = {
     "ConceptDrift": {},
     "External": {"secretRef": {"name": "alerts"}},
 }
-"""For each type the least that a check of it says."""
+"""The minimal valid check of each type."""
 
 
 def fitting(type_: str, **fields: Any) -> dict[str, Any]:
-    """A check of a type that is accepted, with `fields` on top.
+    """Return a valid check of the type, with `fields` on top.
 
     >>> fitting("OutlierShare")
     {'name': 'example', 'type': 'OutlierShare', 'maximum': 0.05}
@@ -124,23 +125,23 @@ def _needs(type_: str, field: str) -> Rule:
     lacking = {key: value for key, value in fitting(type_).items() if key != field}
     return Rule(
         f"self.type != '{type_}' || has(self.{field})",
-        f"{type_} needs {field}",
+        f"type {type_} requires {field}; set it",
         accepts=fitting(type_),
         rejects=lacking,
     )
 
 
 def _only(field: str, value: Any, *types: str, default: str = "") -> Rule:
-    """A field that other types would ignore is refused on them: nothing that is written may have no effect.
+    """Return a rule that rejects `field` on types that would ignore it.
 
-    `default` is what says no more than leaving the field out, as CEL.
+    `default` is a CEL expression that is true where the value is that of an empty field.
     """
     other = next(type_ for type_ in _FITTING if type_ not in types)
     among = ", ".join(f"'{type_}'" for type_ in types)
     silent = f" || {default}" if default else ""
     return Rule(
         f"!has(self.{field}){silent} || self.type in [{among}]",
-        f"{field} is of {', '.join(types)} only",
+        f"{field} is supported for type {', '.join(types)} only; remove it",
         accepts=fitting(types[0], **{field: value}),
         rejects=fitting(other, **{field: value}),
     )
@@ -150,91 +151,105 @@ def _methods(type_: str, method: str, *methods: str) -> Rule:
     among = ", ".join(f"'{name}'" for name in ("Auto", *methods))
     return Rule(
         f"!has(self.method) || self.type != '{type_}' || self.method in [{among}]",
-        f"method of {type_} is one of Auto, {', '.join(methods)}",
+        f"unsupported method for {type_}; use Auto, {' or '.join(methods)}",
         accepts=fitting(type_, method=method),
         rejects=fitting(type_, method="Hellinger"),
     )
 
 
 class Check(WireModel):
-    """One question asked of every window."""
+    """One check that is run on every window."""
 
     list_key: ClassVar[str] = "name"
 
     name: Name
-    """For status, metrics and reports."""
+    """Name of the check in status, metrics and reports."""
     type: CheckType
-    """What is asked: are the values sound, have features, predictions or the world behind them moved, are the answers still right, fair and in time."""
+    """Check type. DataQuality and Timeliness test the data itself; FeatureDrift, PredictionDrift, DomainClassifier,
+    Multivariate, OutlierShare and ConceptDrift compare it with the reference; Performance, EstimatedPerformance
+    and Fairness test the predictions; External evaluates signals that other systems send."""
     method: Method = "Auto"
-    """How it is measured. FeatureDrift and PredictionDrift: a distance, where Auto is PSI less what chance alone makes of it and, with up to 1,000 rows, only where that is significant after Benjamini-Hochberg; Significance is one less the p-value so adjusted. Multivariate: MMD (Auto) or PCA. ConceptDrift: ADWIN (Auto) or PageHinkley."""
+    """Method of the check. FeatureDrift and PredictionDrift: a distance; Auto is PSI minus its expected value without
+    drift and, with up to 1,000 rows, counts only where the difference is significant after Benjamini-Hochberg
+    correction; Significance is one minus the corrected p-value. Multivariate: MMD (Auto) or PCA. ConceptDrift:
+    ADWIN (Auto) or PageHinkley."""
     warning: float | None = Field(default=None, ge=0)
-    """From this distance on the verdict is Warning."""
+    """Distance from which on the verdict is Warning."""
     failing: float | None = Field(default=None, ge=0)
-    """From this distance on the verdict is Failing; for DomainClassifier the ROC-AUC of telling reference from window, where 0.5 is a guess."""
+    """Distance from which on the verdict is Failing. For DomainClassifier: the ROC-AUC of a classifier that tells
+    reference and window apart; 0.5 is a random guess."""
     share: Share = 0.3
-    """For FeatureDrift: how large a share of the features, weighted by importance, must have moved."""
+    """For FeatureDrift: minimum share of the features, weighted by importance, that must have drifted."""
     weighting: Literal["Importance", "Equal"] = "Importance"
-    """For FeatureDrift: whether features count by how much the model leans on them, or all alike."""
+    """For FeatureDrift: Importance weights features by their importance for the model; Equal gives all features the
+    same weight."""
     columns: tuple[ColumnName, ...] = Field(default=(), max_length=256)
-    """For FeatureDrift, DomainClassifier, Multivariate and OutlierShare: only these."""
+    """For FeatureDrift, DomainClassifier, Multivariate and OutlierShare: columns that are compared; all features if
+    empty."""
     rules_: tuple[QualityRule, ...] = Field(default=(), alias="rules", max_length=64)
     """For DataQuality: the bounds."""
     metric: MetricName | None = None
-    """For Performance and EstimatedPerformance a scikit-learn scorer name; for Fairness a measure such as DemographicParityDifference."""
+    """Metric. For Performance and EstimatedPerformance: a scikit-learn scorer name. For Fairness: a measure such as
+    DemographicParityDifference."""
     minimum: float | None = None
-    """For Performance, EstimatedPerformance and ratios of Fairness: the smallest value that passes."""
+    """Smallest value that passes. For Performance, EstimatedPerformance and the ratios of Fairness."""
     maximum: float | None = Field(default=None, ge=0)
-    """For OutlierShare and differences of Fairness: the largest value that passes."""
+    """Largest value that passes. For OutlierShare and the differences of Fairness."""
     maximum_regression: float | None = Field(default=None, ge=0)
-    """For Performance and EstimatedPerformance: how much worse than on the version's own hold-out."""
+    """Largest accepted loss against the hold-out of the version. For Performance and EstimatedPerformance."""
     slices: tuple[ColumnName, ...] = Field(default=(), max_length=16)
-    """For Performance: also measured for each value of these columns, features or Protected ones; the worst slice with enough rows decides."""
+    """For Performance: columns (features or Protected columns) for whose values the metric is also computed. The
+    worst slice with enough rows decides."""
     column: ColumnName | None = None
-    """For Fairness: the column whose groups are compared, a feature or a Protected column that clients send too."""
+    """For Fairness: the column whose groups are compared. A feature, or a Protected column that clients send with
+    their requests."""
     favorable: str | None = Field(default=None, min_length=1, max_length=256)
-    """For Fairness: the answer that is good for the person; the greater of two where left out."""
+    """For Fairness: the prediction that is favorable for the person; the greater one of two classes if empty."""
     confidence: float | None = Field(default=None, ge=0.5, lt=1)
-    """For Performance, EstimatedPerformance, Fairness and DomainClassifier: of the interval around the value, 0.95 where left out; Failing needs the whole interval beyond the bound. For ConceptDrift: of each detection, 0.998 where left out."""
+    """Confidence level. For Performance, EstimatedPerformance, Fairness and DomainClassifier: level of the interval
+    around the value, 0.95 if empty; Failing requires the whole interval beyond the bound. For ConceptDrift:
+    confidence of each detection, 0.998 if empty."""
     subject: Literal["Labels", "Predictions"] = "Labels"
-    """For Timeliness: what must be recent."""
+    """For Timeliness: the data that must be recent."""
     maximum_lag: Duration | None = None
-    """For Timeliness: how old the newest may be at the end of the window."""
+    """For Timeliness: maximum age of the newest row or label at the end of the window."""
     source: Literal["Generic", "Alertmanager", "Arize", "Fiddler", "WeightsAndBiases"] = "Generic"
-    """For External: who calls in."""
+    """For External: the system that sends the signals."""
     secret_ref: LocalReference | None = None
-    """For External: a Secret with `hmac-key`, `token` or both; it is mounted into the monitor's receiver and never read by the operator."""
+    """For External: a Secret with the key `hmac-key`, `token` or both. It is mounted into the receiver of the
+    monitor; the operator never reads it."""
     valid_for: Duration = "24h"
-    """For External: how long a call counts when nothing newer comes; after that the verdict is NoData."""
+    """For External: time for which a signal counts; if no newer one arrives within it, the verdict is NoData."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!(self.type in ['FeatureDrift', 'PredictionDrift', 'DomainClassifier', 'Multivariate']) || has(self.failing)",
-            "a drift check needs failing",
+            "a drift check requires a threshold; set failing",
             accepts=fitting("FeatureDrift"),
             rejects={"name": "inputs", "type": "FeatureDrift"},
         ),
         Rule(
             "self.type != 'DataQuality' || (has(self.rules) && size(self.rules) > 0)",
-            "a DataQuality check needs rules",
+            "a DataQuality check requires bounds; set rules",
             accepts=fitting("DataQuality"),
             rejects={"name": "sound", "type": "DataQuality"},
         ),
         Rule(
             "self.type != 'Performance' || (has(self.metric) && (has(self.minimum) || has(self.maximumRegression)))",
-            "a Performance check needs metric and minimum or maximumRegression",
+            "a Performance check requires metric and a bound; set metric, and minimum or maximumRegression",
             accepts=fitting("Performance"),
             rejects={"name": "quality", "type": "Performance", "metric": "accuracy"},
         ),
         _needs("EstimatedPerformance", "metric"),
         Rule(
             "self.type != 'Fairness' || (has(self.metric) && has(self.column) && has(self.minimum) != has(self.maximum))",
-            "a Fairness check needs metric, column, and one of minimum and maximum",
+            "a Fairness check requires metric, column and one bound; set metric, column, and minimum or maximum",
             accepts=fitting("Fairness"),
             rejects={"name": "fair", "type": "Fairness", "metric": "DemographicParityDifference", "maximum": 0.1},
         ),
         Rule(
             f"self.type != 'Fairness' || !has(self.metric) || self.metric in {list(FAIRNESS_METRICS)}",
-            f"metric of Fairness is one of {', '.join(FAIRNESS_METRICS)}",
+            f"unsupported metric for Fairness; use one of {', '.join(FAIRNESS_METRICS)}",
             accepts=fitting("Fairness", metric="EqualizedOddsDifference"),
             rejects=fitting("Fairness", metric="accuracy"),
         ),
@@ -249,21 +264,21 @@ class Check(WireModel):
         ),
         Rule(
             "self.type != 'DomainClassifier' || !has(self.failing) || (self.failing > 0.5 && self.failing <= 1.0)",
-            "failing of DomainClassifier is a ROC-AUC above 0.5",
+            "failing of DomainClassifier is a ROC-AUC; set it above 0.5 and at most 1",
             accepts=fitting("DomainClassifier", failing=0.7),
             rejects=fitting("DomainClassifier", failing=0.5),
         ),
         Rule(
             "!has(self.method) || self.method == 'Auto'"
             " || self.type in ['FeatureDrift', 'PredictionDrift', 'Multivariate', 'ConceptDrift']",
-            "method is of FeatureDrift, PredictionDrift, Multivariate, ConceptDrift only",
+            "method is supported for type FeatureDrift, PredictionDrift, Multivariate, ConceptDrift only; remove it",
             accepts=fitting("FeatureDrift", method="PSI"),
             rejects=fitting("DataQuality", method="PSI"),
         ),
         Rule(
             "!has(self.method) || !(self.type in ['FeatureDrift', 'PredictionDrift'])"
             " || !(self.method in ['MMD', 'PCA', 'ADWIN', 'PageHinkley'])",
-            "MMD and PCA are methods of Multivariate, ADWIN and PageHinkley of ConceptDrift",
+            "unsupported method for this type; MMD and PCA require type Multivariate, ADWIN and PageHinkley require ConceptDrift",
             accepts=fitting("PredictionDrift", method="JensenShannon"),
             rejects=fitting("PredictionDrift", method="MMD"),
         ),
@@ -309,11 +324,11 @@ class Check(WireModel):
 
 
 class Moved(WireModel):
-    """A column that a check found."""
+    """A column that drifted."""
 
     column: str
-    """Which one."""
+    """Name of the column."""
     method: str
-    """How it was measured."""
+    """Method of the measurement."""
     value: float
-    """By how much."""
+    """Measured distance."""

@@ -1,4 +1,4 @@
-"""Conditions after the Kubernetes API conventions and kstatus: what is true about an object now, and what to do about it."""
+"""Conditions after the Kubernetes API conventions and kstatus: the state of an object now, and the remedy where one is needed."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class Condition(WireModel):
-    """One thing that is or is not true of an object, with its reason and, where something is to be done, the remedy."""
+    """One observed state of an object, with its reason and, where something has to be done, the remedy."""
 
     list_key: ClassVar[str] = "type"
 
     type: str = Field(pattern="^[A-Z][A-Za-z]*$", max_length=64)
-    """What the condition is about, such as Ready."""
+    """Condition type, such as Ready."""
     status: ConditionStatus
-    """True, False or Unknown."""
+    """Condition status: True, False or Unknown."""
     reason: str = Field(pattern="^[A-Z][A-Za-z]*$", max_length=64)
-    """A stable word for the cause."""
+    """CamelCase word for the cause; scripts and alerts may match it."""
     message: str = Field(default="", max_length=2048)
-    """The cause in a sentence, and the remedy."""
+    """One sentence that explains the cause and, where needed, the remedy."""
     last_transition_time: Moment
-    """When `status` last changed."""
+    """Time of the last change of `status`."""
     observed_generation: int = 0
-    """The generation of the spec that this was said of."""
+    """Generation of the spec that this condition was computed from."""
 
 
 Conditions = tuple[Condition, ...]
 
 
 class Status(WireModel):
-    """What all kinds report."""
+    """Status fields that all five kinds share."""
 
     observed_generation: int = -1
-    """The generation of the spec that this status speaks of; -1 until the operator has seen the object."""
+    """Generation of the spec that this status describes; -1 until the operator has seen the object."""
     conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
-    """What is true of the object now; Ready sums it up."""
+    """Conditions of the object; Ready summarizes them."""
 
     def condition(self, type_: str) -> Condition | None:
-        """The condition of this type, or None where nothing is said."""
+        """Return the condition of this type, or None where there is none."""
         return find(self.conditions, type_)
 
     def is_true(self, type_: str) -> bool:
-        found = self.condition(type_)
-        return found is not None and found.status == "True"
+        condition = self.condition(type_)
+        return condition is not None and condition.status == "True"
 
 
 AnyStatus = TypeVar("AnyStatus", bound=Status)
@@ -61,7 +61,7 @@ def find(conditions: Iterable[Condition], type_: str) -> Condition | None:
 
 
 class PendingCondition(WireModel):
-    """A condition before it is known when it began."""
+    """A condition that has no transition time yet."""
 
     type: str
     status: ConditionStatus
@@ -84,9 +84,7 @@ def unknown(type_: str, reason: str, message: str = "") -> PendingCondition:
 def merge_conditions(
     before: Conditions, pending: Iterable[PendingCondition], *, generation: int, now: datetime
 ) -> Conditions:
-    """Return the pending conditions with their times: a condition whose status did not change keeps its time, and one that
-    is not pending is gone.
-    """
+    """Return `pending` as conditions: a condition keeps its time if its status did not change, others begin `now`."""
     merged = []
     for condition in pending:
         earlier = find(before, condition.type)

@@ -1,20 +1,23 @@
-"""The CustomResourceDefinitions of the five kinds, made of the models and nothing else."""
+"""The CustomResourceDefinitions of the five kinds, generated from the models."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any, Final
 
 from tidemill.api import GROUP, KINDS, VERSION, AnyResource
 from tidemill.api.base import PrinterColumn, Rule, WireModel
-from tidemill.api.structural import Schema, spelled, structural
+from tidemill.api.structural import Schema, structural, validation_of
+from tidemill.api.unsupported import LIMITS, Limit
 
 NAME_LIMIT: Final = 52
-"""What is left of a DNS label's 63 characters is for the children's names."""
+"""Maximum length of an object's name; the rest of a DNS label's 63 characters is for the suffixes of children's names."""
 
 NAME_RULE: Final = Rule(
     f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{NAME_LIMIT - 2}}}[a-z0-9])?$')",
-    f"metadata.name must be at most {NAME_LIMIT} lower case letters, digits and hyphens, beginning with a letter and not ending"
-    " with a hyphen: the names of what is made for it begin with it",
+    f"metadata.name must have at most {NAME_LIMIT} lower case letters, digits and hyphens, begin with a letter and not end"
+    " with a hyphen; choose a shorter or simpler name",
     accepts={"metadata": {"name": "a" * NAME_LIMIT}},
     rejects={"metadata": {"name": "a" * (NAME_LIMIT + 1)}},
 )
@@ -23,12 +26,12 @@ CATEGORIES: Final = ("tidemill", "mlops")
 
 
 def crds() -> tuple[dict[str, Any], ...]:
-    """All five, in the order of a model's life."""
+    """Return all five definitions, in the order of a model's life."""
     return tuple(crd(kind) for kind in KINDS)
 
 
 def crd(kind: type[AnyResource]) -> dict[str, Any]:
-    """The CustomResourceDefinition of one kind; UnfitModel where its models cannot be said in one."""
+    """Return the CustomResourceDefinition of one kind; raise UnfitModel where a model has no structural schema."""
     subresources: dict[str, Any] = {"status": {}}
     if kind.scale:
         subresources["scale"] = dict(kind.scale)
@@ -65,44 +68,58 @@ def crd(kind: type[AnyResource]) -> dict[str, Any]:
 
 
 def schema(kind: type[AnyResource]) -> Schema:
-    """The schema of a whole object."""
-    # A status is the operator's own: it is complete or absent, so nothing is filled into it but the sign that nobody has looked yet.
+    """Return the schema of a whole object."""
+    # The operator alone writes the status, always completely: the only default is the generation that marks it as not yet observed.
     status = structural(model_of(kind, "status"), defaults=False, bounded=False)
     return {
-        "description": kind.__doc__,
+        "description": " ".join((kind.__doc__ or "").split()),
         "type": "object",
         "required": ["spec"],
         "properties": {
             "apiVersion": {
-                "description": f"The version of the API that this object is written in: {GROUP}/{VERSION}.",
+                "description": f"API version of this object: {GROUP}/{VERSION}.",
                 "type": "string",
             },
-            "kind": {"description": f"The kind of this object: {kind.kind_name}.", "type": "string"},
-            # The API server describes metadata itself, and refuses to be told how.
+            "kind": {"description": f"Kind of this object: {kind.kind_name}.", "type": "string"},
+            # The API server defines metadata itself, and rejects any other schema for it.
             "metadata": {"type": "object"},
-            "spec": structural(model_of(kind, "spec")),
+            "spec": _with_notes(structural(model_of(kind, "spec")), LIMITS[kind.kind_name]),
             "status": {"default": {"observedGeneration": -1}, **status},
         },
-        "x-kubernetes-validations": [spelled(NAME_RULE), *map(spelled, kind.rules)],
+        "x-kubernetes-validations": [validation_of(NAME_RULE), *map(validation_of, kind.rules)],
     }
 
 
+def _with_notes(spec: Schema, limits: Iterable[Limit]) -> Schema:
+    """Return `spec` with a note in the description of each field that is not supported yet."""
+    noted = deepcopy(spec)
+    for limit in limits:
+        node = noted
+        for part in limit.path.removeprefix("spec.").split("."):
+            name = part.removesuffix("[]")
+            node = node["properties"][name]
+            if part != name:
+                node = node["items"]
+        node["description"] += f" {limit.note}"
+    return noted
+
+
 def model_of(kind: type[AnyResource], part: str) -> type[WireModel]:
-    """The model of a kind's spec or status.
+    """Return the model of a kind's spec or status.
 
     >>> from tidemill.api import Dataset
     >>> model_of(Dataset, "spec").__name__
     'DatasetSpec'
     """
-    found = kind.model_fields[part].annotation
-    assert isinstance(found, type) and issubclass(found, WireModel), f"{part} of {kind.__name__} is a model"
-    return found
+    model = kind.model_fields[part].annotation
+    assert isinstance(model, type) and issubclass(model, WireModel), f"{part} of {kind.__name__} is a model"
+    return model
 
 
 def _column(column: PrinterColumn) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
+    printed: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
     if column.description:
-        said["description"] = column.description
+        printed["description"] = column.description
     if column.priority:
-        said["priority"] = column.priority
-    return said
+        printed["priority"] = column.priority
+    return printed

@@ -1,4 +1,4 @@
-"""Dataset: where rows come from, what they must look like, which revision is current."""
+"""Dataset: the source of rows, the conditions they must meet, and the current revision."""
 
 from __future__ import annotations
 
@@ -34,31 +34,34 @@ ColumnType = Literal["Numerical", "Categorical"]
 
 
 class SecretReference(WireModel):
-    """Credentials of an outside store."""
+    """Credentials of an object store."""
 
     secret_ref: LocalReference
-    """A Secret with `endpoint`, `access-key-id` and `secret-access-key`; it is mounted as files, never read by the operator."""
+    """Secret with the keys `endpoint`, `access-key-id` and `secret-access-key`. It is mounted as files; the operator
+    never reads it."""
 
 
 class ColumnSpec(WireModel):
-    """What is known of a column in advance."""
+    """Known properties of a column."""
 
     list_key: ClassVar[str] = "name"
 
     name: ColumnName
-    """The column's name in the source."""
+    """Name of the column in the source."""
     role: Role = "Feature"
-    """What the column is for; an Entity is whom or what a row is about, kept beside the features and never learnt from. A Protected column tells groups of people apart: no model takes it, and a service logs it where clients send it beside the features."""
+    """Role of the column. Entity identifies the subject of a row: it is stored with the features and never trained
+    on. Protected separates groups of people: no model is trained on it, and a service logs it where clients send
+    it with the features."""
     type: ColumnType | None = None
-    """Inferred when left out."""
+    """Type of the column; inferred if empty."""
     nullable: bool = True
-    """Whether values may be missing."""
+    """Allow missing values."""
     minimum: float | None = None
-    """The smallest value that is believed."""
+    """Smallest plausible value; smaller values count as out of range."""
     maximum: float | None = None
-    """The largest value that is believed."""
+    """Largest plausible value; larger values count as out of range."""
     max_categories: int | None = Field(default=None, ge=1, le=100000)
-    """How many different values a categorical column is believed to have at most."""
+    """Maximum number of distinct values of a categorical column."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         in_order({"name": "age", "minimum": 0, "maximum": 0}, {"name": "age", "minimum": 1, "maximum": 0}),
@@ -66,21 +69,22 @@ class ColumnSpec(WireModel):
 
 
 class Splits(WireModel):
-    """Which rows are held out from training, for ever: the same row falls on the same side in every revision."""
+    """Hold-out of the Dataset. A row stays on the same side of the split in every revision."""
 
     strategy: Literal["Random", "Stratified", "Group", "Time"] = "Stratified"
-    """Stratified keeps the share of each target value; Random does not look at it; Group keeps rows with the same value of `column` on one side; Time holds out the newest rows by `column`."""
+    """Split method. Stratified keeps the share of each target value. Random ignores the target. Group keeps rows with
+    the same value of `column` together. Time holds out the newest rows by `column`."""
     column: ColumnName | None = None
-    """For Group and Time: the column they go by."""
+    """For Group and Time: the column that decides."""
     test: Share = 0.2
-    """The share of rows held out."""
+    """Share of the rows that is held out."""
     seed: int = Field(default=7, ge=0, le=2147483647)
-    """Another seed is another split."""
+    """Random seed; another seed makes another split."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.column) == (has(self.strategy) && self.strategy in ['Group', 'Time'])",
-            "Group and Time name the column that they go by; Random and Stratified have none",
+            "strategy and column do not match; set column for Group and Time, remove it for Random and Stratified",
             accepts={"strategy": "Group", "column": "customer"},
             rejects={"strategy": "Group"},
         ),
@@ -88,27 +92,27 @@ class Splits(WireModel):
 
 
 class Expectation(WireModel):
-    """A bound on what the rows may look like."""
+    """A bound on the rows of a revision."""
 
     metric: Literal["RowCount", "MissingShare", "DuplicateRowShare", "Minimum", "Maximum", "Mean", "DistinctCount"]
-    """What is measured."""
+    """Measured quantity."""
     column: ColumnName | None = None
-    """The column it is measured on; RowCount and DuplicateRowShare have none."""
+    """Column that is measured; empty for RowCount and DuplicateRowShare."""
     minimum: float | None = None
-    """The smallest value that passes."""
+    """Smallest value that passes."""
     maximum: float | None = None
-    """The largest value that passes."""
+    """Largest value that passes."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.minimum) || has(self.maximum)",
-            "set minimum, maximum or both",
+            "the expectation has no bound; set minimum, maximum or both",
             accepts={"metric": "RowCount", "minimum": 100},
             rejects={"metric": "RowCount"},
         ),
         Rule(
             "has(self.column) != (self.metric in ['RowCount', 'DuplicateRowShare'])",
-            "RowCount and DuplicateRowShare are of the whole table; every other metric names its column",
+            "metric and column do not match; remove column for RowCount and DuplicateRowShare, set it for every other metric",
             accepts={"metric": "MissingShare", "column": "age", "maximum": 0.1},
             rejects={"metric": "MissingShare", "maximum": 0.1},
         ),
@@ -119,32 +123,34 @@ class Expectation(WireModel):
 
 
 class Expectations(WireModel):
-    """What the rows must hold to become a revision."""
+    """Conditions that the rows of a new revision must meet."""
 
     on_failure: Literal["Block", "Warn"] = "Block"
-    """Block keeps the last good revision; Warn takes the new one and says what is wrong."""
+    """Action if an expectation fails. Block keeps the last good revision; Warn accepts the new one and adds a warning
+    to the status."""
     rules_: tuple[Expectation, ...] = Field(default=(), alias="rules", max_length=64)
-    """The bounds."""
+    """List of bounds."""
 
 
 class Refresh(WireModel):
-    """When the source is looked at again."""
+    """Schedule on which the source is read again."""
 
     interval: Duration | None = None
-    """How often; without it the source is read once for each change of the spec."""
+    """Time between two reads. If neither interval nor schedule is set, the source is read once per change of the
+    spec."""
     schedule: Schedule | None = None
-    """When, as a cron expression in UTC such as `0 2 * * *`, instead of `interval`."""
+    """Cron expression in UTC, such as `0 2 * * *`, instead of `interval`."""
     on_upstream_change: bool = False
-    """Also whenever what the rows are made from has a new revision."""
+    """Also read the source when a Dataset it is made from has a new revision."""
     rate_limit: Duration | None = None
-    """The least time between two looks, whatever asks for them."""
+    """Minimum time between two reads, whatever triggers them."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second("interval", {"interval": "1s"}, {"interval": "999ms"}),
         at_least_a_second("rateLimit", {"rateLimit": "6h"}, {"rateLimit": "5ms"}),
         Rule(
             "!has(self.interval) || !has(self.schedule)",
-            "set interval or schedule, not both",
+            "interval and schedule are both set; remove one of them",
             accepts={"schedule": "0 2 * * *"},
             rejects={"schedule": "0 2 * * *", "interval": "1h"},
         ),
@@ -152,12 +158,12 @@ class Refresh(WireModel):
 
 
 class Transform(WireModel):
-    """How rows are made from the source's; exactly one of the fields is set."""
+    """Transformation of the source rows; set exactly one of the fields."""
 
     sql: str | None = Field(default=None, min_length=1, max_length=16384)
-    """A SELECT of DuckDB; the source is the table `source`, or one table for each of `source.datasets`."""
+    """DuckDB SELECT statement. The source is the table `source`, or one table for each of `source.datasets`."""
     image: str | None = Field(default=None, pattern="^[^ ]+@sha256:[0-9a-f]{64}$", max_length=1024)
-    """An image, by digest, that reads `/tidemill/input` and writes `/tidemill/output`."""
+    """Image, by digest, that reads `/tidemill/input` and writes `/tidemill/output`."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -170,46 +176,46 @@ class Transform(WireModel):
 
 
 class Report(WireModel):
-    """The HTML page about each revision."""
+    """HTML report on each revision."""
 
     enabled: bool = True
-    """Whether it is written; it shows distributions of the columns, and their most frequent values."""
+    """Write the report. It shows the distribution of each column and its most frequent values."""
 
 
 class DatasetSpec(WireModel):
-    """Rows to learn from: their source, their columns and what they must hold."""
+    """Desired state of the Dataset: the source of the rows, their columns and the conditions they must meet."""
 
     source: Source
-    """Where the rows are."""
+    """Source of the rows."""
     credentials: SecretReference | None = None
-    """For sources outside the namespace's own store."""
+    """Credentials for a source outside the object store of the namespace."""
     format: Literal["Auto", "CSV", "Parquet", "JSONLines"] = "Auto"
-    """Auto goes by the file's name."""
+    """File format; Auto decides by the file name."""
     columns: tuple[ColumnSpec, ...] = Field(default=(), max_length=2048)
-    """What is known of the columns; the rest is inferred and reported."""
+    """Known properties of columns; everything else is inferred and reported."""
     evolution: Literal["Strict", "Additive", "Any"] = "Additive"
-    """Which changes of the columns a new revision may bring: none, new columns, or any."""
+    """Schema changes that a new revision may bring. Strict: none. Additive: new columns. Any: all changes."""
     splits: Splits = Splits()
-    """Which rows are held out from training."""
+    """Hold-out: the rows that are never used for training."""
     expectations: Expectations = Expectations()
-    """What the rows must hold."""
+    """Conditions that the rows of a new revision must meet."""
     refresh: Refresh = Refresh()
-    """When the source is looked at again."""
+    """Schedule on which the source is read again."""
     transform: Transform | None = None
-    """How the rows are made from the source's; without it they are taken as they come."""
+    """Transformation of the source rows; rows are used unchanged if empty."""
     report: Report = Report()
-    """The page about each revision."""
+    """HTML report on each revision."""
     resources: Quantities | None = None
-    """Of the ingest pod."""
+    """Compute resources of the ingest pod."""
     revision_history_limit: int = Field(default=10, ge=1, le=100)
-    """How many revisions the status names."""
+    """Number of revisions that are listed in the status."""
     suspend: bool = False
-    """Stops new ingest runs; the current revision stays."""
+    """Stop new ingest runs; the current revision stays in use."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.source.datasets) || self.source.datasets.size() < 2 || has(self.transform)",
-            "several datasets need a transform that says how they are put together",
+            "several datasets cannot be read without a transform; set transform to combine them",
             accepts={
                 "source": {"datasets": [{"name": "raw"}, {"name": "customers"}]},
                 "transform": {"sql": "SELECT * FROM raw JOIN customers USING (id)"},
@@ -218,7 +224,7 @@ class DatasetSpec(WireModel):
         ),
         Rule(
             "!has(self.source.predictions) || (!has(self.credentials) && (!has(self.format) || self.format == 'Auto'))",
-            "a service's log lies in the namespace's own store, in a format of its own: leave out credentials and format",
+            "a prediction log is always in the object store of the namespace, in its own format; remove credentials and format",
             accepts={"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}, "count": 1000}}},
             rejects={"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}}}, "format": "CSV"},
         ),
@@ -226,81 +232,81 @@ class DatasetSpec(WireModel):
 
 
 class SourceParent(WireModel):
-    """A Dataset this revision was made from."""
+    """A Dataset revision that this revision was made from."""
 
     name: str
-    """Its name."""
+    """Name of the Dataset."""
     digest: Digest
-    """Its revision."""
+    """Digest of the revision."""
 
 
 class Revision(WireModel):
-    """An immutable set of rows in the store."""
+    """An immutable set of rows in the object store."""
 
     digest: Digest
-    """Of the rows, the schema and the split: the same content has the same digest."""
+    """Digest of rows, schema and split; equal content has an equal digest."""
     uri: str = Field(max_length=1024)
-    """The folder of the revision in the store."""
+    """Folder of the revision in the object store."""
     rows: int = Field(ge=0)
-    """How many rows."""
+    """Number of rows."""
     bytes: int = Field(ge=0)
-    """Size of the stored rows, in bytes."""
+    """Size of the stored rows in bytes."""
     columns: int = Field(ge=0)
-    """How many columns."""
+    """Number of columns."""
     features: int = Field(default=0, ge=0)
-    """How many of the columns are features."""
+    """Number of columns that are features."""
     target: str = ""
-    """The column to predict, if the Dataset names one."""
+    """Column to predict; empty if the Dataset names none."""
     source_revision: str = Field(default="", max_length=256)
-    """What the source was when it was read: an ETag, a commit, a version."""
+    """Version of the source when it was read, such as an ETag or a commit."""
     profile_uri: str = Field(default="", max_length=1024)
-    """The distribution of every column, as JSON."""
+    """URI of the profile: the distribution of each column, as JSON."""
     report_uri: str = Field(default="", max_length=1024)
-    """An HTML page about the rows."""
+    """URI of the HTML report."""
     parents: tuple[SourceParent, ...] = Field(default=(), max_length=16)
-    """The revisions of other Datasets that it was made from."""
+    """Revisions of other Datasets that this revision was made from."""
     created_at: Moment
-    """When the revision was first recorded here."""
+    """Time when the revision was first recorded in this status."""
 
 
 class Attempt(WireModel):
-    """The newest run for this resource, so that a failed one is repeated later and not at once."""
+    """The newest run for this resource."""
 
     order: str
-    """Digest of what was asked."""
+    """Digest of the run order."""
     number: int = Field(ge=1)
-    """Counts the tries at the same order."""
+    """Number of the attempt at this order, from 1."""
     outcome: Literal["Running", "Succeeded", "Failed"]
-    """How it stands."""
+    """State of the run: Running, Succeeded or Failed."""
     at: Moment | None = None
-    """The moment the order speaks of: a refresh, or the end of a window."""
+    """Time that the order refers to: the time of a refresh, or the end of a window."""
     reason: str = ""
-    """Why it failed."""
+    """CamelCase word for the cause of the failure."""
     message: Text = ""
-    """What failed, and the remedy."""
+    """Description of the failure, and the remedy."""
     retryable: bool = False
-    """Whether trying again without a change of the spec can help."""
+    """True if a retry can succeed without a change of the spec."""
     finished_at: Moment | None = None
-    """When it ended."""
+    """Time when the run ended."""
     terms: str = Field(default="", max_length=64)
-    """Digest of the resources and the deadline it was given; with others, a failed order is tried once more."""
+    """Digest of the attempt's resources and deadline. If they change, a failed run is retried once."""
 
 
 class DatasetStatus(Status):
-    """The current revision and how it was reached."""
+    """Observed state of the Dataset."""
 
     revision: Revision | None = None
-    """The newest good revision."""
+    """Newest accepted revision."""
     revisions: tuple[Revision, ...] = Field(default=(), max_length=100)
-    """Earlier ones, newest first."""
+    """Earlier revisions, newest first."""
     attempt: Attempt | None = None
-    """The newest ingest run."""
+    """Newest ingest run."""
     warnings: tuple[str, ...] = Field(default=(), max_length=32)
-    """What was found wanting in the current revision without blocking it."""
+    """Problems of the current revision that did not block it."""
 
 
 class Dataset(Resource[DatasetSpec, DatasetStatus]):
-    """Rows to learn from, as immutable revisions with a digest, a schema, a frozen hold-out and a profile."""
+    """Rows for training, as immutable revisions with a digest, a schema, a fixed hold-out and a profile."""
 
     kind_name: ClassVar[str] = "Dataset"
     plural: ClassVar[str] = "datasets"
@@ -316,9 +322,9 @@ class Dataset(Resource[DatasetSpec, DatasetStatus]):
 
     kind: str = "Dataset"
     spec: DatasetSpec
-    """What is wanted."""
+    """Desired state."""
     status: DatasetStatus = DatasetStatus()
-    """What is."""
+    """Observed state."""
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""DriftMonitor: what is compared, when it fires, what happens then."""
+"""DriftMonitor: the service it watches, its checks, and the retraining they trigger."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from tidemill.api.retraining import Cron, Retraining
 
 
 class CloudEventsSource(WireModel):
-    """The payload log of a service that is not Tidemill's, such as a KServe InferenceService: CloudEvents over HTTP.
-
-    They are sent to the Service `<monitor>-receiver` of this namespace: `spec.predictor.logger.url` of KServe.
-    """
+    """Payload log of a service that Tidemill does not serve, such as a KServe InferenceService: CloudEvents over
+    HTTP. Events must be sent to the Service `<monitor>-receiver` of this namespace (`spec.predictor.logger.url` of
+    KServe)."""
 
     service: str = Field(default="", max_length=253)
-    """Only events whose `inferenceservicename` is this; every event where left out."""
+    """Accept only events with this `inferenceservicename`; every event if empty."""
     columns: tuple[ColumnName, ...] = Field(default=(), max_length=1024)
-    """Names of the values of a row, where the payload has none: KServe's `instances`, or one tensor for the whole row."""
+    """Column names of a row, for payloads that have none: KServe's `instances`, or one tensor for the whole row."""
     secret_ref: LocalReference | None = None
-    """A Secret with `token`: only calls that bear it are taken. Anyone in the cluster may call where left out."""
+    """Secret with the key `token`: only calls with this bearer token are accepted. If empty, any client in the
+    cluster may send events."""
 
 
 class Target(WireModel):
-    """What is watched; exactly one of the fields is set."""
+    """Service that is monitored; set exactly one of the fields."""
 
     inference_service: Name | None = None
-    """The InferenceService whose log is read."""
+    """InferenceService whose prediction log is read."""
     cloud_events: CloudEventsSource | None = None
-    """A stream of payloads that is sent to a receiver of this monitor."""
+    """Stream of payloads that is sent to the receiver of this monitor."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -57,24 +57,26 @@ class Target(WireModel):
 
 
 class Window(WireModel):
-    """Which served rows one check looks at: those up to a tick of the interval or schedule, some seconds later, when all of them lie in the store."""
+    """Served rows that one check evaluates. A window ends at a tick of the interval or schedule and is checked some
+    seconds later, when all its rows are in the object store."""
 
     size: Duration = "24h"
-    """How far back it reaches; longer than the interval means that windows overlap."""
+    """Length of the window; windows overlap if it is longer than the interval."""
     count: int | None = Field(default=None, ge=1, le=100000000)
-    """Only the newest rows of these, at most this many."""
+    """Maximum number of rows, newest first; all rows of the window if empty."""
     minimum_samples: int = Field(default=200, ge=1, le=100000000)
-    """With fewer rows the verdict is NoData."""
+    """Minimum number of rows; with fewer the verdict is NoData."""
     minimum_labels: int = Field(default=50, ge=1, le=100000000)
-    """With fewer labelled rows a check that needs labels is NoData, and retraining waits."""
+    """Minimum number of labelled rows; with fewer, checks that need labels are NoData and retraining waits."""
     label_delay: Duration = "0s"
-    """How long labels take: checks that need them look at a window of the same size that ends this much earlier."""
+    """Time that labels usually take to arrive: checks that need labels use a window of the same size that ends this
+    much earlier."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second("size", {"size": "1h30m"}, {"size": "0s"}),
         Rule(
             "!has(self.count) || !has(self.minimumSamples) || self.count >= self.minimumSamples",
-            "count must not be below minimumSamples: every window would be NoData",
+            "count must not be less than minimumSamples, or every window would be NoData; raise count or lower minimumSamples",
             accepts={"count": 5000, "minimumSamples": 500},
             rejects={"count": 100, "minimumSamples": 500},
         ),
@@ -82,23 +84,24 @@ class Window(WireModel):
 
 
 class ReferenceDataset(WireModel):
-    """A revision of a Dataset to compare with."""
+    """A Dataset revision to compare with."""
 
     name: Name
-    """The Dataset's name."""
+    """Name of the Dataset."""
     revision: str = Field(default="Latest", pattern="^(Latest|sha256:[0-9a-f]{64})$", max_length=71)
-    """`Latest` follows the Dataset; a digest stays."""
+    """`Latest` follows the Dataset; a digest pins one revision."""
 
 
 class ReferenceWindow(WireModel):
-    """Earlier rows of the same log to compare with; exactly one of offset and seasonal is set."""
+    """Earlier rows of the same log to compare with; set exactly one of offset and seasonal."""
 
     offset: Duration | None = None
-    """The window of the same size that ended this much earlier."""
+    """Compare with the window of the same size that ended this much earlier."""
     seasonal: Literal["SameHour", "SameWeekday"] | None = None
-    """The windows at the same time of each of the days before (SameHour), or of the weeks before (SameWeekday), together."""
+    """SameHour compares with the windows at the same time of the previous days, SameWeekday of the previous weeks;
+    their rows are combined."""
     periods: int = Field(default=4, ge=1, le=12)
-    """For seasonal: how many days or weeks."""
+    """For seasonal: number of days or weeks."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -112,25 +115,26 @@ class ReferenceWindow(WireModel):
 
 
 class ReferenceSource(WireModel):
-    """What windows are compared with."""
+    """Reference data that windows are compared with."""
 
     type: Literal["Version", "Dataset", "Window"] = "Version"
-    """Version is the profile that the served version carries, and moves on when a version is promoted."""
+    """Reference type. Version is the profile of the version in service; it changes when a version is promoted.
+    Dataset is a Dataset revision. Window is earlier rows of the same log."""
     dataset: ReferenceDataset | None = None
-    """For Dataset: which one."""
+    """For Dataset: the Dataset and its revision."""
     window: ReferenceWindow | None = None
-    """For Window: which one."""
+    """For Window: the earlier rows."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.dataset) == (has(self.type) && self.type == 'Dataset')",
-            "type: Dataset and dataset go together",
+            "type Dataset and the field dataset must be used together; set both or none",
             accepts={"type": "Dataset", "dataset": {"name": "transactions"}},
             rejects={"type": "Version", "dataset": {"name": "transactions"}},
         ),
         Rule(
             "has(self.window) == (has(self.type) && self.type == 'Window')",
-            "type: Window and window go together",
+            "type Window and the field window must be used together; set both or none",
             accepts={"type": "Window", "window": {"offset": "7d"}},
             rejects={"type": "Window"},
         ),
@@ -149,54 +153,56 @@ _OUTSIDE: Final[dict[str, Any]] = {
 
 
 class DriftMonitorSpec(WireModel):
-    """Compare what a service is asked and answers with what its version learnt, and retrain when the tide has turned."""
+    """Desired state of the DriftMonitor: the service, the checks, and the retraining they trigger."""
 
     target: Target
-    """What is watched."""
+    """Service that is monitored."""
     interval: Duration | None = None
-    """How often windows are checked; 15m where there is neither an interval nor a schedule. With a multiple of 10s, checks of single columns add up what the pods have counted and read no row."""
+    """Time between two checks; 15m if neither interval nor schedule is set. With a multiple of 10s, checks of single
+    columns use the counters of the serving pods and read no rows."""
     schedule: Cron | None = None
-    """When windows are checked, in place of an interval: cron, in UTC."""
+    """Cron expression in UTC, instead of an interval."""
     window: Window = Window()
-    """Which served rows one check looks at."""
+    """Served rows that one check evaluates."""
     reference: ReferenceSource = ReferenceSource()
-    """What they are compared with."""
+    """Reference data that windows are compared with."""
     checks: tuple[Check, ...] = Field(min_length=1, max_length=32)
-    """The questions."""
+    """Checks that are run on every window."""
     retraining: Retraining | None = None
-    """What happens when it fires; nothing where left out."""
+    """Retraining that the monitor triggers; none if empty."""
     notify: tuple[Notification, ...] = Field(default=(), max_length=8)
-    """Who is told what happened."""
+    """Notifications that are sent."""
     execution: Literal["Job", "WarmWorker"] = "Job"
-    """How a check is run. Job starts a pod for each, which takes seconds; WarmWorker asks a pod that is kept running for it, and a Job takes over while that pod is not ready or does not answer."""
+    """Execution of a check. Job starts a pod for each check, which takes seconds. WarmWorker sends the check to a pod
+    that keeps running; a Job runs it while that pod is not ready or does not answer."""
     resources: Quantities | None = None
-    """Of the check pod, and of the warm worker."""
+    """Compute resources of the check pod and of the warm worker."""
     suspend: bool = False
-    """No checks, no retraining."""
+    """Stop checks and retraining."""
 
     @property
-    def every(self) -> str:
-        """The interval in force; of no meaning where there is a schedule."""
+    def effective_interval(self) -> str:
+        """Return the interval in force; ignored where there is a schedule."""
         return self.interval or "15m"
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second("interval", {**_EXAMPLE, "interval": "0d1m"}, {**_EXAMPLE, "interval": "10ms"}),
         Rule(
             "!has(self.interval) || !has(self.schedule)",
-            "set interval or schedule, not both",
+            "interval and schedule are both set; remove one of them",
             accepts={**_EXAMPLE, "schedule": "*/15 * * * *"},
             rejects={**_EXAMPLE, "schedule": "*/15 * * * *", "interval": "15m"},
         ),
         Rule(
             "!has(self.target.cloudEvents) || !has(self.retraining)",
-            "retraining needs a service that takes the new version over: target.inferenceService",
+            "retraining requires an InferenceService that takes over the new version; set target.inferenceService or remove retraining",
             accepts=_OUTSIDE,
             rejects={**_OUTSIDE, "retraining": {"template": {"trainingJob": "fraud"}}},
         ),
         Rule(
             "!has(self.target.cloudEvents) || (has(self.reference) && has(self.reference.type)"
             " && self.reference.type != 'Version')",
-            "a service that is not Tidemill's carries no profile: set reference to a Dataset or a Window",
+            "a service that Tidemill does not serve has no profile; set reference.type to Dataset or Window",
             accepts=_OUTSIDE,
             rejects={**_EXAMPLE, "target": {"cloudEvents": {}}},
         ),
@@ -204,7 +210,7 @@ class DriftMonitorSpec(WireModel):
             "!has(self.target.cloudEvents) || self.checks.all(check, !(check.type in ['Performance',"
             " 'EstimatedPerformance', 'ConceptDrift']) && (check.type != 'Timeliness' || (has(check.subject)"
             " && check.subject == 'Predictions')))",
-            "nobody sends labels for a service that is not Tidemill's, and it carries no hold-out: no check may rest on them",
+            "checks that need labels or a hold-out are not available for a service that Tidemill does not serve; remove them",
             accepts={
                 **_OUTSIDE,
                 "checks": [{"name": "late", "type": "Timeliness", "subject": "Predictions", "maximumLag": "1h"}],
@@ -217,7 +223,7 @@ class DriftMonitorSpec(WireModel):
         Rule(
             "!has(self.retraining) || !has(self.retraining.trigger) || !has(self.retraining.trigger.checks)"
             " || self.retraining.trigger.checks.all(name, self.checks.exists(check, check.name == name))",
-            "retraining.trigger.checks names a check that is not in checks",
+            "retraining.trigger.checks contains a name that is not in checks; correct the name or add the check",
             accepts={
                 **_EXAMPLE,
                 "retraining": {"template": {"trainingJob": "fraud"}, "trigger": {"checks": ["inputs"]}},
@@ -228,7 +234,7 @@ class DriftMonitorSpec(WireModel):
 
 
 class DriftMonitor(Resource[DriftMonitorSpec, DriftMonitorStatus]):
-    """Watches what a service is asked and answers; tells a tide from a leak, and starts a retraining for the former."""
+    """Compares a service's inputs and predictions with its model's training data, and retrains when they drift."""
 
     kind_name: ClassVar[str] = "DriftMonitor"
     plural: ClassVar[str] = "driftmonitors"
@@ -248,11 +254,11 @@ class DriftMonitor(Resource[DriftMonitorSpec, DriftMonitorStatus]):
 
     kind: str = "DriftMonitor"
     spec: DriftMonitorSpec
-    """What is wanted."""
+    """Desired state."""
     status: DriftMonitorStatus = DriftMonitorStatus()
-    """What is."""
+    """Observed state."""
 
     @property
     def log(self) -> str:
-        """Whose prediction log is read: a service's, or the monitor's own, which no InferenceService can be named like."""
+        """Return the name of the prediction log: the service's, or the monitor's own, which cannot be an InferenceService name."""
         return self.spec.target.inference_service or f"cloudevents.{self.name}"

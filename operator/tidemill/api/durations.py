@@ -1,4 +1,4 @@
-"""Durations as people write them: `90s`, `15m`, `1h30m`, `30d`."""
+"""Parse and format durations such as `90s`, `15m`, `1h30m` and `30d`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 
 
 def seconds(text: str) -> float:
-    """How many seconds `text` says.
+    """Return the number of seconds of the duration `text`.
 
     >>> seconds("1h30m")
     5400.0
@@ -19,17 +19,17 @@ def seconds(text: str) -> float:
     """
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m, 1h30m or 30d")
+        raise ValueError(f"invalid duration {text!r}; use a form such as 90s, 15m, 1h30m or 30d")
     return float(sum(int(number) * _UNITS[unit] for number, unit in parts))
 
 
 def delta(text: str) -> timedelta:
-    """`text` as a time difference."""
+    """Return the duration `text` as a timedelta."""
     return timedelta(seconds=seconds(text))
 
 
 def say(duration: float) -> str:
-    """`duration` seconds for a person, in its two largest units.
+    """Format `duration` (in seconds) in its two largest units.
 
     >>> say(5400), say(42.4), say(0), say(200000)
     ('1h30m', '42s', '0s', '2d7h')

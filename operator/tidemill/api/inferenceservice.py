@@ -1,4 +1,4 @@
-"""InferenceService: which version answers, and how the next one takes over."""
+"""InferenceService: the version that answers, and the rollout of the next one."""
 
 from __future__ import annotations
 
@@ -31,44 +31,44 @@ __all__ = [
 
 
 class ModelReference(WireModel):
-    """Which model, and which version of it."""
+    """A model, and the version of it to serve."""
 
     name: Name
-    """The model's name, as in `spec.modelName` of its versions."""
+    """Name of the model, as in `spec.modelName` of its versions."""
     policy: Literal["LatestApproved"] = "LatestApproved"
-    """Follow the newest version that may be served, unless `version` pins one."""
+    """LatestApproved follows the newest version that may be served, unless `version` pins one."""
     version: Name | None = None
-    """Pins this ModelVersion: it is rolled out, and nothing newer is."""
+    """Pin this ModelVersion: it is rolled out, and newer versions are not."""
 
 
 class InferenceServiceSpec(WireModel):
-    """Serve a model over the Open Inference Protocol, and take new versions in safely."""
+    """Desired state of the InferenceService: the model, its pods, and the rollout of new versions."""
 
     model: ModelReference
-    """Which model, and which version of it."""
+    """Model, and the version of it to serve."""
     replicas: int | None = Field(default=None, ge=0, le=1000)
-    """Stable pods; one where nothing is said and no autoscaler speaks."""
+    """Number of stable pods; 1 if empty and no autoscaler sets it."""
     autoscaling: Autoscaling | None = None
-    """Lets the number of stable pods follow the load; goes without replicas."""
+    """Autoscaling of the stable pods; cannot be combined with replicas."""
     resources: Quantities | None = None
-    """Of each serving pod."""
+    """Compute resources of each serving pod."""
     protocol: Protocol = Protocol()
-    """Bounds of one request."""
+    """Limits of one request."""
     rollout: Rollout = Rollout()
-    """How a new version takes over."""
+    """Rollout of a new version."""
     traffic: Traffic = Traffic()
-    """Who splits requests between the versions."""
+    """Component that splits requests between the versions."""
     predictions: Predictions = Predictions()
-    """The log of what was asked and answered."""
+    """Prediction log."""
     slo: Objectives = Objectives()
-    """What the service owes its clients."""
+    """Service level objectives."""
     suspend: bool = False
-    """Freezes the service: pods keep answering, no new version is taken in."""
+    """Freeze the service: pods keep answering, no new version is rolled out."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.autoscaling) || !has(self.replicas)",
-            "the number of pods is either given by replicas or left to autoscaling",
+            "replicas and autoscaling are both set; remove one of them",
             accepts={"model": {"name": "fraud"}, "autoscaling": {"maxReplicas": 4}},
             rejects={"model": {"name": "fraud"}, "autoscaling": {"maxReplicas": 4}, "replicas": 2},
         ),
@@ -76,7 +76,7 @@ class InferenceServiceSpec(WireModel):
             "!has(self.autoscaling) || self.autoscaling.metric != 'CPU' || !has(self.resources)"
             " || (has(self.resources.requests) && 'cpu' in self.resources.requests)"
             " || (has(self.resources.limits) && 'cpu' in self.resources.limits)",
-            "autoscaling by CPU is a share of what is requested: give resources.requests.cpu",
+            "autoscaling by CPU requires a CPU request; set resources.requests.cpu",
             accepts={
                 "model": {"name": "fraud"},
                 "autoscaling": {"maxReplicas": 4},
@@ -95,38 +95,39 @@ class Serving(WireModel):
     """A version in service."""
 
     version: str
-    """The ModelVersion."""
+    """Name of the ModelVersion."""
     digest: str = Field(default="", pattern="^(sha256:[0-9a-f]{64})?$", max_length=71)
-    """Of its artefact."""
+    """Digest of the model artifact."""
     replicas: int = Field(default=0, ge=0)
-    """Pods wanted."""
+    """Desired number of pods."""
     ready: int = Field(default=0, ge=0)
-    """Pods that answer."""
+    """Number of ready pods."""
     weight: Percent = 0
-    """Its share of the traffic, in percent."""
+    """Share of the traffic in percent."""
 
 
 class InferenceServiceStatus(Status):
-    """Who answers now."""
+    """Observed state of the InferenceService."""
 
     url: str = ""
-    """Where clients in the cluster reach it."""
+    """URL of the service inside the cluster."""
     stable: Serving | None = None
-    """The version that answers."""
+    """Stable version."""
     candidate: Serving | None = None
-    """The version on trial."""
+    """Candidate version of the current rollout."""
     rollout: RolloutStatus | None = None
-    """The rollout under way."""
+    """Current rollout."""
     history: tuple[Outcome, ...] = Field(default=(), max_length=20)
-    """Rollouts that ended, newest first."""
+    """Finished rollouts, newest first."""
     replicas: int = Field(default=0, ge=0)
-    """Stable pods, for the scale subresource."""
+    """Number of stable pods, for the scale subresource."""
     selector: str = ""
-    """Selects the stable pods, for the scale subresource."""
+    """Label selector of the stable pods, for the scale subresource."""
 
 
 class InferenceService(Resource[InferenceServiceSpec, InferenceServiceStatus]):
-    """A model behind the Open Inference Protocol: the stable version answers, the next one proves itself as a canary."""
+    """Serves a model over the Open Inference Protocol, and rolls out each new version as a canary that is judged
+    before it is promoted."""
 
     kind_name: ClassVar[str] = "InferenceService"
     plural: ClassVar[str] = "inferenceservices"
@@ -149,6 +150,6 @@ class InferenceService(Resource[InferenceServiceSpec, InferenceServiceStatus]):
 
     kind: str = "InferenceService"
     spec: InferenceServiceSpec
-    """What is wanted."""
+    """Desired state."""
     status: InferenceServiceStatus = InferenceServiceStatus()
-    """What is."""
+    """Observed state."""

@@ -1,4 +1,4 @@
-"""ModelVersion: what may be served, and why."""
+"""ModelVersion: a trained model, the evidence for it, and whether it may be served."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tidemill.api.base import (
 from tidemill.api.conditions import Status
 
 User = Annotated[str, Field(min_length=1, max_length=256)]
-"""A user as the API server knows them."""
+"""User name, as the API server reports it."""
 RowSet = Literal["Holdout", "RecentLabelled"]
 
 
@@ -33,41 +33,43 @@ class Gate(WireModel):
     """A bound that a version must keep before it may be served."""
 
     metric: MetricName
-    """A metric of the evaluation, such as `roc_auc`; or LatencyP95, the seconds that 95 % of answers keep."""
+    """Metric of the evaluation, such as `roc_auc`; or LatencyP95, the 95th percentile of the response time in
+    seconds."""
     # Not `on` in YAML: there the word is a boolean.
     on: RowSet = Field(default="Holdout", alias="rowSet")
-    """On the Dataset's frozen hold-out, or on the held-out part of the served rows that came with labels."""
+    """Rows that are evaluated: Holdout is the fixed hold-out of the Dataset, RecentLabelled the held-out part of the
+    labelled served rows."""
     minimum: float | None = None
-    """The smallest value that passes."""
+    """Smallest value that passes."""
     maximum: float | None = None
-    """The largest value that passes."""
+    """Largest value that passes."""
     against: Literal["Stable"] | None = None
-    """Compare with the version in service, on the same rows; passes where none is in service."""
+    """Compare with the version in service on the same rows; passes if none is in service."""
     maximum_regression: float | None = Field(default=None, ge=0)
-    """How much worse than the version in service it may be, in units of the metric."""
+    """Largest accepted loss against the version in service, in units of the metric."""
     minimum_rows: int = Field(default=0, ge=0, le=1000000000)
-    """With fewer rows than this the gate is not judged and passes with a note."""
+    """Minimum number of rows; with fewer the gate is not judged and passes with a note."""
     slices: ColumnName | None = None
-    """Judge each value of this column by itself: the worst one counts."""
+    """Column whose values are judged one by one; the worst one counts."""
     column: ColumnName | None = None
     """For DemographicParityDifference and EqualizedOddsDifference: the column with the groups."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.minimum) || has(self.maximum) || has(self.maximumRegression)",
-            "set minimum, maximum or maximumRegression",
+            "the gate has no bound; set minimum, maximum or maximumRegression",
             accepts={"metric": "accuracy", "minimum": 0.9},
             rejects={"metric": "accuracy"},
         ),
         Rule(
             "has(self.against) == has(self.maximumRegression)",
-            "against and maximumRegression go together",
+            "against and maximumRegression must be used together; set both or none",
             accepts={"metric": "accuracy", "against": "Stable", "maximumRegression": 0.01},
             rejects={"metric": "accuracy", "maximumRegression": 0.01},
         ),
         Rule(
             "has(self.column) == (self.metric in ['DemographicParityDifference', 'EqualizedOddsDifference'])",
-            "column names the groups of DemographicParityDifference or EqualizedOddsDifference; other metrics have none",
+            "metric and column do not match; set column for DemographicParityDifference and EqualizedOddsDifference, remove it for other metrics",
             accepts={"metric": "DemographicParityDifference", "column": "gender", "maximum": 0.1},
             rejects={"metric": "accuracy", "column": "gender", "minimum": 0.1},
         ),
@@ -79,40 +81,40 @@ class Gate(WireModel):
 
 
 class Decision(WireModel):
-    """What an approver said."""
+    """Decision of one approver."""
 
     list_key: ClassVar[str] = "user"
 
     user: User
-    """The approver, as the API server knows them."""
+    """User name of the approver, as the API server reports it."""
     verdict: Literal["Approved", "Rejected"]
-    """Yes or no."""
+    """Decision of the approver."""
     comment: str = Field(default="", max_length=1024)
-    """Why."""
+    """Explanation of the decision."""
 
 
 class Approval(WireModel):
-    """Who must agree before the version may be served."""
+    """Approval that is required before the version may be served."""
 
     policy: Literal["Automatic", "Manual"] = "Automatic"
-    """Automatic serves what passes its gates; Manual waits for decisions."""
+    """Automatic approves a version that passes its gates; Manual waits for decisions."""
     required_approvals: int = Field(default=1, ge=1, le=10)
-    """How many approvals Manual waits for."""
+    """For Manual: number of required approvals."""
     separation_of_duties: bool = False
-    """Whether who started the version is kept from approving it; `startedBy` has to be told then."""
+    """Refuse approvals by the user who started the version; requires `startedBy`."""
     decisions: tuple[Decision, ...] = Field(default=(), max_length=32)
-    """What approvers said; needs the RBAC verb `approve` on modelversions."""
+    """Decisions of approvers. Writing them needs the RBAC verb `approve` on modelversions."""
 
 
 class Artifact(WireModel):
-    """The model's bytes."""
+    """Files of the model."""
 
     uri: str = Field(min_length=1, max_length=1024)
-    """The folder in the store."""
+    """Folder in the object store."""
     digest: Digest = ""
-    """Of the folder's manifest, which names the digest of every file."""
+    """Digest of the folder's manifest, which lists the digest of every file."""
     format: Literal["Skops", "ONNX", "MLflow"] = "Skops"
-    """How the model is written; a compiled ONNX form may lie beside a Skops one."""
+    """Format of the model. A Skops artifact may also contain a compiled ONNX form."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -128,121 +130,122 @@ class Measured(WireModel):
     """Metrics on one set of rows."""
 
     on: RowSet = Field(alias="rowSet")
-    """Which rows."""
+    """Set of rows: Holdout or RecentLabelled."""
     rows: int = Field(ge=0, le=1000000000000)
-    """How many."""
+    """Number of rows."""
     metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
-    """Of this version."""
+    """Metrics of this version."""
     stable: dict[str, float] = Field(default_factory=dict, max_length=64)
-    """Of the version in service when this one was trained, on the same rows."""
+    """Metrics of the version that was in service when this one was trained, on the same rows."""
 
 
 class DatasetUsed(WireModel):
-    """A dataset revision this version learnt from."""
+    """A Dataset revision that this version was trained or evaluated on."""
 
     name: str = Field(max_length=253)
-    """The Dataset."""
+    """Name of the Dataset."""
     digest: Digest
-    """The revision."""
+    """Digest of the revision."""
     role: Literal["Training", "Holdout", "Served"] = "Training"
-    """What the rows were used for."""
+    """Use of the rows."""
 
 
 class Code(WireModel):
-    """The source code that a version was trained with."""
+    """Source code that the version was trained with."""
 
     repo: str = Field(min_length=1, max_length=1024)
-    """The repository."""
+    """URL of the repository."""
     commit: str = Field(pattern="^[0-9a-f]{7,64}$", max_length=64)
-    """The commit."""
+    """Commit hash."""
 
 
 class Lineage(WireModel):
-    """Where a version comes from."""
+    """Origin of a version."""
 
     training_job: str = Field(default="", max_length=253)
-    """The run that made it."""
+    """TrainingJob that made the version."""
     datasets: tuple[DatasetUsed, ...] = Field(default=(), max_length=16)
-    """What it learnt from."""
+    """Dataset revisions that it was trained and evaluated on."""
     estimator: str = Field(default="", max_length=256)
-    """What learnt."""
+    """Import path of the estimator."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
-    """With which parameters."""
+    """Parameters of the estimator."""
     seed: int = Field(default=0, ge=0, le=2147483647)
-    """With which seed."""
+    """Random seed of the training."""
     image: str = Field(default="", max_length=1024)
-    """The image that trained it."""
+    """Image that trained it."""
     parents: tuple[ObjectName, ...] = Field(default=(), max_length=16)
-    """The version it was to replace."""
+    """ModelVersion that it was trained to replace."""
     monitor: str = Field(default="", max_length=253)
-    """The DriftMonitor that asked for it."""
+    """DriftMonitor that requested it."""
     code: Code | None = None
-    """The source code it was trained with."""
+    """Source code that it was trained with."""
     started_by: User | None = None
-    """Who started the run, or brought the model; the API server lets nobody write another's name."""
+    """User who started the run or imported the model; the API server rejects the name of another user."""
 
 
 class Card(WireModel):
-    """What people say about the model."""
+    """Model card: statements of people about the model."""
 
     owners: tuple[User, ...] = Field(default=(), max_length=16)
-    """Whom to ask."""
+    """People who are responsible for the model."""
     intended_use: Text = ""
-    """What it is for."""
+    """Purpose of the model."""
     limitations: Text = ""
-    """What it is not for, and where it is known to fail."""
+    """Uses that the model is not made for, and known weaknesses."""
     license: str = Field(default="", max_length=256)
-    """Under which licence it may be used, such as an SPDX identifier."""
+    """License of the model, such as an SPDX identifier."""
     risk_tier: Literal["Minimal", "Limited", "High"] | None = None
-    """How much harm a wrong answer can do."""
+    """Possible harm of a wrong prediction."""
 
 
 class MlflowExport(WireModel):
     """A registered model in MLflow that follows the versions."""
 
     tracking_uri: str = Field(pattern="^https?://[^ ]+$", max_length=1024)
-    """The tracking server."""
+    """URL of the tracking server."""
     registered_model: str = Field(min_length=1, max_length=256)
-    """The registered model."""
+    """Name of the registered model."""
     alias: str | None = Field(default=None, pattern="^[A-Za-z][A-Za-z0-9_-]*$", max_length=256)
-    """The alias that names the stable version."""
+    """Alias of the stable version."""
 
 
 class Exports(WireModel):
-    """Where else a version is made known."""
+    """Registries that a version is published to."""
 
     mlflow: MlflowExport | None = None
-    """In an MLflow registry."""
+    """MLflow model registry."""
 
 
 class ModelVersionSpec(WireModel):
-    """A trained model with its evidence; immutable, except for approval and suspend."""
+    """Desired state of the ModelVersion: a trained model with its evidence. Immutable, except for approval and
+    suspend."""
 
     model_name: Name
-    """The model this is a version of."""
+    """Name of the model."""
     artifact: Artifact
-    """The model's bytes."""
+    """Files of the model."""
     evaluation: tuple[Measured, ...] = Field(default=(), max_length=8)
-    """What was measured when it was made."""
+    """Metrics that were measured when the version was made."""
     lineage: Lineage = Lineage()
-    """Where it comes from."""
+    """Origin of the version."""
     gates: tuple[Gate, ...] = Field(default=(), max_length=32)
-    """What it must achieve before it may be served."""
+    """Bounds that the version must keep before it may be served."""
     approval: Approval = Approval()
-    """Who must agree, and what they said."""
+    """Approval that is required, and the decisions."""
     card: Card | None = None
-    """What people say about the model."""
+    """Model card."""
     exports: Exports | None = None
-    """Where else the version is made known."""
+    """Registries that the version is published to."""
     suspend: bool = False
-    """Takes the version out of the choice of services that follow the newest approved one."""
+    """Exclude the version from services that follow the newest approved version."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "self.modelName == oldSelf.modelName && self.artifact == oldSelf.artifact"
             " && self.lineage == oldSelf.lineage"
             " && " + unchanged("evaluation", "gates", "card", "exports"),
-            "a version is immutable: only approval and suspend may change",
+            "a ModelVersion is immutable except for approval and suspend; create another ModelVersion",
             accepts={
                 "modelName": "fraud",
                 "artifact": {"uri": "s3://b/m", "digest": "sha256:" + "0" * 64},
@@ -254,7 +257,7 @@ class ModelVersionSpec(WireModel):
         ),
         Rule(
             "!self.?approval.separationOfDuties.orValue(false) || has(self.lineage.startedBy)",
-            "separation of duties needs to know who brought the version: set lineage.startedBy to your user name",
+            "separationOfDuties requires lineage.startedBy; set it to your user name",
             accepts={
                 "modelName": "fraud",
                 "artifact": {"uri": "s3://b/m", "digest": "sha256:" + "0" * 64},
@@ -271,72 +274,72 @@ class ModelVersionSpec(WireModel):
 
 
 class GateResult(WireModel):
-    """How one gate was judged."""
+    """Result of one gate."""
 
     name: str
-    """The gate in short, such as `roc_auc/Holdout`."""
+    """Short name of the gate, such as `roc_auc/Holdout`."""
     verdict: Literal["Passed", "Failed", "NotJudged"]
-    """NotJudged counts as passed and says why."""
+    """Verdict of the gate; NotJudged counts as passed, and the message explains why."""
     value: float | None = None
-    """The version's own value."""
+    """Value of this version."""
     reference: float | None = None
-    """What it was held against."""
+    """Value that it was compared with."""
     message: Text = ""
-    """In a sentence."""
+    """Explanation in one sentence."""
 
 
 class Approver(WireModel):
-    """Who agreed, and since when."""
+    """An approval, and its time."""
 
     list_key: ClassVar[str] = "user"
 
     user: str = Field(max_length=256)
-    """The approver as the API server knows them; `automatic` where policy agreed."""
+    """User name of the approver; `automatic` for the policy Automatic."""
     time: Moment
-    """When the operator first saw it."""
+    """Time when the operator first saw the approval."""
 
 
 class ServedBy(WireModel):
-    """A service that has this version."""
+    """A service that serves this version."""
 
     inference_service: str
-    """Which one."""
+    """Name of the InferenceService."""
     role: Literal["Stable", "Candidate"]
-    """In which role."""
+    """Role of the version in this service."""
 
 
 class Quarantine(WireModel):
-    """Why this version is not tried again."""
+    """Rejection by a rollout; a rejected version is not rolled out again."""
 
     reason: str
-    """A stable word."""
+    """CamelCase word for the cause."""
     message: Text = ""
-    """In a sentence."""
+    """Explanation in one sentence."""
     since: Moment
-    """When a rollout rejected it."""
+    """Time when a rollout rejected the version."""
 
 
 class ModelVersionStatus(Status):
-    """Whether the version may be served."""
+    """Observed state of the ModelVersion."""
 
     score: float | None = None
-    """The first metric on the hold-out."""
+    """First metric on the hold-out."""
     gates: tuple[GateResult, ...] = Field(default=(), max_length=32)
-    """How each gate was judged."""
+    """Result of each gate."""
     version: int | None = Field(default=None, ge=1)
-    """Counts the versions of the model, in the order in which they were made."""
+    """Number of the version among those of its model, in the order of creation."""
     approved_by: tuple[Approver, ...] = Field(default=(), max_length=33)
-    """Who approved, and since when; `automatic` where policy did."""
+    """Approvals with their times; `automatic` for the policy Automatic."""
     served_by: tuple[ServedBy, ...] = Field(default=(), max_length=32)
-    """Where it answers now."""
+    """Services that serve this version now."""
     role: str = ""
-    """Stable, Candidate, or empty."""
+    """Role in service: Stable, Candidate, or empty."""
     quarantine: Quarantine | None = None
-    """Set when a rollout rejected the version."""
+    """Rejection by a rollout; empty if there was none."""
 
 
 class ModelVersion(Resource[ModelVersionSpec, ModelVersionStatus]):
-    """A trained model with the evidence for it: its bytes by digest, its metrics, its lineage, its gates and its approval."""
+    """A trained model with its evidence: files by digest, metrics, lineage, gates and approval."""
 
     kind_name: ClassVar[str] = "ModelVersion"
     plural: ClassVar[str] = "modelversions"
@@ -355,6 +358,6 @@ class ModelVersion(Resource[ModelVersionSpec, ModelVersionStatus]):
 
     kind: str = "ModelVersion"
     spec: ModelVersionSpec
-    """What it is."""
+    """Desired state."""
     status: ModelVersionStatus = ModelVersionStatus()
-    """Whether it may be served."""
+    """Observed state."""

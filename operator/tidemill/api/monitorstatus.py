@@ -1,4 +1,4 @@
-"""What a DriftMonitor says: how its checks stand, how well the service is, and what became of retrainings."""
+"""Observed state of a DriftMonitor: check results, health of the service, retrainings."""
 
 from __future__ import annotations
 
@@ -15,186 +15,188 @@ from tidemill.api.retraining import RetrainingCause
 
 
 class CheckStatus(WireModel):
-    """How one check stands."""
+    """Result of one check."""
 
     name: str
-    """The check's name in the spec."""
+    """Name of the check in the spec."""
     type: CheckType
-    """What it asks."""
+    """Check type."""
     verdict: CheckVerdict
-    """Passing, Warning, Failing or NoData."""
+    """Verdict: Passing, Warning, Failing or NoData."""
     value: float | None = None
-    """What was measured."""
+    """Measured value."""
     threshold: float | None = None
-    """What it was held against."""
+    """Threshold that the value was compared with."""
     lower: float | None = None
-    """Lower end of the interval around the value, where the check has one."""
+    """Lower bound of the interval around the value, where the check computes one."""
     upper: float | None = None
-    """Upper end of it."""
+    """Upper bound of the interval around the value, where the check computes one."""
     consecutive: int = Field(default=0, ge=0)
-    """Windows in a row that failed."""
+    """Number of consecutive failing windows."""
     failing_since: Moment | None = None
-    """End of the last window that did not fail: the tide came in after it."""
+    """End of the last window that did not fail; the drift began after it."""
     worst: tuple[Moved, ...] = Field(default=(), max_length=5)
-    """The columns that moved most."""
+    """Columns that drifted most."""
     message: Text = ""
-    """In a sentence."""
+    """Explanation in one sentence."""
 
 
 class WindowRun(WireModel):
     """The newest window that was checked."""
 
     start: Moment
-    """First moment of the window."""
+    """Start of the window."""
     end: Moment
-    """First moment after it."""
+    """End of the window; it contains earlier rows only."""
     version: str
-    """The version in service."""
+    """ModelVersion in service."""
     samples: int
-    """Rows served in it."""
+    """Number of rows in the window."""
     labelled: int | None = None
-    """Rows of these with labels; not counted where no check and no retraining rests on labels."""
+    """Number of labelled rows in the window; not counted where no check and no retraining needs labels."""
     verdict: CheckVerdict
-    """The worst of the checks that had data."""
+    """Worst verdict of the checks that had data."""
     report_uri: str = Field(default="", max_length=1024)
-    """An HTML page about the window."""
+    """URI of the HTML report."""
 
 
 class WorkerStatus(WireModel):
-    """The newest check run that was meant for the warm worker."""
+    """Newest check run that was sent to the warm worker."""
 
     run: str = Field(max_length=63)
-    """Its name, which a Job that takes it over has too."""
+    """Name of the run; a Job that replaces it has the same name."""
     at: Moment
-    """When it was asked for."""
+    """Time when the run was requested."""
     given_up: str = Field(default="", max_length=512)
-    """Why a Job took it over; empty where none did."""
+    """Reason why a Job replaced the run; empty where none did."""
 
 
 class Reference(WireModel):
-    """What windows are compared with."""
+    """Reference that windows are compared with."""
 
     version: str
-    """The ModelVersion whose profile it is."""
+    """ModelVersion whose profile is used."""
     digest: Digest
-    """Of its artefact."""
+    """Digest of the model artifact."""
     since: Moment
-    """Windows that begin earlier are not compared with it."""
+    """Start of its use; windows that begin earlier are not compared with it."""
     dataset_digest: str = Field(default="", max_length=71)
-    """For a Dataset as reference: the revision that windows are compared with."""
+    """Digest of the Dataset revision, where the reference is a Dataset."""
 
 
 class HealthPart(WireModel):
-    """One thing that the health score is made of."""
+    """One component of the health score."""
 
     name: Literal["Drift", "Performance", "Fairness", "Freshness", "Infrastructure"]
-    """Which."""
+    """Name of the component."""
     score: int = Field(ge=0, le=100)
-    """100 is perfect."""
+    """Score of the component; 100 is best."""
     weight: float = Field(ge=0, le=1)
-    """How much it counts."""
+    """Weight of the component in the mean."""
     message: str = Field(default="", max_length=512)
-    """What it is made of, in a sentence."""
+    """Explanation in one sentence."""
 
 
 class Health(WireModel):
-    """How well the service is, in one number and its parts."""
+    """Health of the service as one number, with its components."""
 
     score: int = Field(ge=0, le=100)
-    """The weighted mean of the parts, never above the worst of them by more than 40, and below 80 while a check fails."""
+    """Weighted mean of the components. At most 40 above the worst component, and below 80 while a check fails."""
     grade: Literal["Good", "Warning", "Critical"]
-    """Good from 80, Warning from 50, Critical below."""
+    """Grade of the score: Good from 80, Warning from 50, Critical below 50."""
     parts: tuple[HealthPart, ...] = Field(default=(), max_length=5)
-    """What it is made of; a part that nothing is known of is left out."""
+    """Components of the score; a component without data is left out."""
 
 
 class Counterfactual(WireModel):
-    """What a drift cost and what its retraining gained, on the same labelled rows."""
+    """Loss through a drift and gain through its retraining, measured on the same labelled rows."""
 
     metric: str = Field(max_length=64)
-    """The measure, a scikit-learn scorer name; greater is better."""
+    """Metric, a scikit-learn scorer name; greater is better."""
     rows: int
-    """Labelled rows that both versions were asked."""
+    """Number of labelled rows that both versions predicted."""
     expected: float | None = None
-    """What the old version reached on its own hold-out."""
+    """Value of the old version on its own hold-out."""
     before: float
-    """What the old version reaches on these rows."""
+    """Value of the old version on these rows."""
     after: float
-    """What the new version reaches on them."""
+    """Value of the new version on these rows."""
 
 
 class RetrainingStatus(WireModel):
-    """The brakes, and what they hold."""
+    """State of the retraining guards."""
 
     active: str = ""
-    """The TrainingJob under way, or whose version is on its way."""
+    """TrainingJob that is running, or whose version is not promoted or rejected yet."""
     last_time: Moment | None = None
-    """When the newest retraining was ordered."""
+    """Time when the newest retraining was started."""
     next_eligible: Moment | None = None
-    """Not before then."""
+    """Earliest time of the next retraining."""
     runs_in_budget: int = Field(default=0, ge=0)
-    """Retrainings within the budget's time."""
+    """Number of retrainings within the period of the budget."""
     consecutive_rejected: int = Field(default=0, ge=0)
-    """Versions in a row that were not taken into service."""
+    """Number of consecutive versions that were not promoted."""
     blocked: tuple[str, ...] = Field(default=(), max_length=16)
-    """What holds a retraining back now."""
+    """Reasons that block a retraining now."""
     due: tuple[RetrainingCause, ...] = Field(default=(), max_length=4)
-    """What asks for a retraining now."""
+    """Triggers that request a retraining now."""
     due_since: Moment | None = None
-    """Since when something asks without a pause."""
+    """Time since when a trigger requests a retraining without interruption."""
     would_have: str = Field(default="", max_length=256)
-    """In Observe mode: the TrainingJob that would have been made."""
+    """In Observe mode: name of the TrainingJob that would have been created."""
 
 
 class RetrainingOutcome(WireModel):
-    """A retraining and what came of it."""
+    """A retraining and its result."""
 
     training_job: str
-    """The run."""
+    """Name of the TrainingJob."""
     model_version: str = ""
-    """The version that came out."""
+    """Name of the resulting ModelVersion."""
     outcome: Literal["Running", "Waiting", "Promoted", "Rejected", "Failed", "Observed"]
-    """Waiting is trained, and not yet promoted or rejected; Observed would have been made in mode Act."""
+    """Result. Waiting is trained, and not yet promoted or rejected; Observed would have been started in mode Act."""
     at: Moment
-    """When it was ordered."""
+    """Time when the retraining was started."""
     ended_at: Moment | None = None
-    """When it was promoted, rejected or failed."""
+    """Time when it was promoted, rejected or failed."""
     cause: RetrainingCause = "Drift"
-    """Why it was made."""
+    """Trigger that started the retraining."""
     checks: tuple[str, ...] = Field(default=(), max_length=32)
-    """The checks that fired."""
+    """Checks that failed."""
     since: Moment | None = None
-    """When what it answers began: the end of the last window that did not fail, the tick of the schedule, the new revision."""
+    """Beginning of the cause: the end of the last window that did not fail, the scheduled time, or the time of the
+    new revision."""
     gain: dict[str, float] = Field(default_factory=dict, max_length=8)
-    """How much better the new version is than the one it replaced, by measure, on the same recent labelled rows."""
+    """Improvement of the new version over the one it replaced, by metric, on the same recent labelled rows."""
     counterfactual: Counterfactual | None = None
-    """What the drift cost and what the retraining gained."""
+    """Loss through the drift and gain through the retraining."""
 
 
 class DriftMonitorStatus(Status):
-    """What was seen, and what is being done."""
+    """Observed state of the DriftMonitor."""
 
     target: str = ""
-    """Whose predictions it speaks of; what was seen of another target is forgotten."""
+    """Name of the monitored service. If the target changes, results of the previous target are dropped."""
     reference: Reference | None = None
-    """What windows are compared with."""
+    """Reference that windows are compared with."""
     last_run: WindowRun | None = None
-    """The newest window."""
+    """Newest window that was checked."""
     fired_at: Moment | None = None
-    """End of the first window that failed, while none has passed since; promotions and windows without data do not end it."""
+    """End of the first failing window since the last passing one; promotions and windows without data do not clear
+    it."""
     checks: tuple[CheckStatus, ...] = Field(default=(), max_length=32)
-    """How each check stands."""
+    """Result of each check."""
     attempt: Attempt | None = None
-    """The newest check run."""
+    """Newest check run."""
     worker: WorkerStatus | None = None
-    """What was asked of the warm worker; left out where there is none."""
+    """Newest check run that was sent to the warm worker; empty where there is none."""
     health: Health | None = None
-    """How well the service is."""
+    """Health of the service."""
     deliveries: tuple[Delivery, ...] = Field(default=(), max_length=32)
     """Notifications, newest first."""
     retraining: RetrainingStatus = RetrainingStatus()
-    """The brakes, and what they hold."""
+    """State of the retraining guards."""
     history: tuple[RetrainingOutcome, ...] = Field(default=(), max_length=20)
     """Retrainings, newest first."""
     next_check: Moment | None = None
-    """When the next window is due."""
+    """Time of the next check."""

@@ -1,4 +1,4 @@
-"""Whom a DriftMonitor tells what happened."""
+"""Notifications of a DriftMonitor: endpoints, events, and deliveries."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ MonitorEvent = Literal[
 
 
 class Webhook(WireModel):
-    """An address that is called when something happens."""
+    """HTTP endpoint that is called."""
 
     url: str = Field(pattern=r"^https?://[^\s@]+$", min_length=10, max_length=1024)
-    """The whole address. It may not lead to a private or link-local address unless the installation allows that; redirects are not followed."""
+    """Full URL. Private and link-local addresses are refused unless the installation allows them; redirects are not
+    followed."""
     secret_ref: LocalReference | None = None
-    """A Secret of this namespace: `hmac-key` signs the body in X-Tidemill-Signature-256, `token` is sent as the receiver expects it. Mounted as files into the pod that calls, never read by the operator."""
+    """Secret of this namespace: the key `hmac-key` signs the body in the header X-Tidemill-Signature-256, the key
+    `token` is sent as the receiver expects it. It is mounted into the pod that calls; the operator never reads it."""
     format: Literal["CloudEvents", "Slack", "GitHub", "GitLab", "Jenkins", "CircleCI"] = "CloudEvents"
-    """What is sent: a structured CloudEvent; a Slack-compatible message; or what triggers a GitHub repository dispatch, a GitLab or CircleCI pipeline, a parametrised Jenkins job."""
+    """Format of the request: a structured CloudEvent, a Slack-compatible message, or a call that triggers a GitHub
+    repository dispatch, a GitLab or CircleCI pipeline or a parametrized Jenkins job."""
     ref: str = Field(default="main", pattern=r"^[A-Za-z0-9._/-]+$", min_length=1, max_length=200)
-    """For GitLab and CircleCI: the branch or tag that the pipeline runs on."""
+    """For GitLab and CircleCI: branch or tag that the pipeline runs on."""
     parameters: dict[str, Annotated[str, Field(max_length=1024)]] = Field(default_factory=dict, max_length=16)
-    """For GitHub, GitLab, Jenkins and CircleCI: sent along as payload, variables or parameters."""
+    """For GitHub, GitLab, Jenkins and CircleCI: values that are sent as payload, variables or parameters."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.ref) || self.ref == 'main' || (has(self.format) && self.format in ['GitLab', 'CircleCI'])",
-            "ref is of GitLab and CircleCI only",
+            "ref is supported for the formats GitLab and CircleCI only; remove it",
             accepts={"url": "https://ci.example.com/hook", "format": "GitLab", "ref": "v1"},
             rejects={"url": "https://ci.example.com/hook", "format": "Slack", "ref": "v1"},
         ),
         Rule(
             "!has(self.parameters) || size(self.parameters) == 0"
             " || (has(self.format) && self.format in ['GitHub', 'GitLab', 'Jenkins', 'CircleCI'])",
-            "parameters are of GitHub, GitLab, Jenkins and CircleCI only",
+            "parameters are supported for the formats GitHub, GitLab, Jenkins and CircleCI only; remove them",
             accepts={"url": "https://ci.example.com/hook", "format": "Jenkins", "parameters": {"stage": "nightly"}},
             rejects={"url": "https://ci.example.com/hook", "parameters": {"stage": "nightly"}},
         ),
@@ -46,38 +49,38 @@ class Webhook(WireModel):
 
 
 class Notification(WireModel):
-    """Someone who is told, and of what."""
+    """A receiver and the events that are sent to it."""
 
     list_key: ClassVar[str] = "name"
 
     name: Name
-    """For status and names of the runs that call."""
+    """Name of the notification in status and in the names of its runs."""
     webhook: Webhook
-    """Where to call."""
+    """HTTP endpoint that is called."""
     events: tuple[MonitorEvent, ...] = Field(default=("Fired", "Retrained", "Promoted", "RolledBack"), max_length=9)
-    """What is worth a call."""
+    """Events that are sent."""
 
 
 class Delivery(WireModel):
-    """One call that was, or is being, made."""
+    """One notification that was, or is being, sent."""
 
     notification: str
-    """The entry of spec.notify."""
+    """Name of the entry in `spec.notify`."""
     event: MonitorEvent
-    """What happened."""
+    """Event that is reported."""
     at: Moment
-    """When it happened."""
+    """Time of the event."""
     subject: str = Field(default="", max_length=256)
-    """The window, TrainingJob or ModelVersion it is about."""
+    """Window, TrainingJob or ModelVersion that the event is about."""
     text: str = Field(default="", max_length=1024)
-    """What happened, in a sentence."""
+    """Description of the event in one sentence."""
     report_uri: str = Field(default="", max_length=1024)
-    """The report of the newest window at that time."""
+    """URI of the newest report at that time."""
     outcome: Literal["Pending", "Delivered", "Failed"] = "Pending"
-    """Whether the receiver took it."""
+    """Result of the delivery."""
     message: str = Field(default="", max_length=512)
-    """Why it was not taken."""
+    """Reason of a failed delivery."""
     attempts: int = Field(default=0, ge=0)
-    """Runs that tried."""
+    """Number of runs that tried to deliver it."""
     attempt: Attempt | None = None
-    """The newest of them, until it is over."""
+    """Newest run; empty when the delivery has ended."""

@@ -1,4 +1,4 @@
-"""Why things are as they are, in one word each; apart, for a serving pod needs them and no other type of the API."""
+"""Condition reasons. A module of its own, because a serving pod needs them and no other type of the API."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a condition is as it is: stable words that alerts and scripts may match."""
+    """Reason of a condition: a stable CamelCase word that alerts and scripts may match."""
 
-    # any kind
+    # all kinds
     RECONCILING = "Reconciling"
     PROGRESSING = "Progressing"
     SUCCEEDED = "Succeeded"
@@ -21,7 +21,7 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     NAME_CONFLICT = "NameConflict"
     REFUSED = "Refused"
-    # what a run reports
+    # reported by runs
     STORE_CREDENTIALS_MISSING = "StoreCredentialsMissing"
     STORE_UNREACHABLE = "StoreUnreachable"
     SOURCE_NOT_FOUND = "SourceNotFound"

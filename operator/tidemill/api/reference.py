@@ -1,4 +1,4 @@
-"""The reference of all fields as a Markdown page, made of the same definitions that the API server gets."""
+"""Write the reference of all fields as a Markdown page, generated from the definitions that the API server gets."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import Any
 
 from tidemill.api import API_VERSION
 from tidemill.api.structural import Schema, nodes
+from tidemill.api.unsupported import LIMITS, Limit
 
 _PREAMBLE = f"""# The five kinds, field by field
 
-This page is generated from the models by `make generate`; `kubectl explain` says the same. All kinds belong to `{API_VERSION}`,
-live in a namespace, and are listed together by `kubectl get tidemill`. Other projects use some of the same plurals, so scripts
-should write the full name, as in `kubectl get datasets.tidemill.dev`.
+This page is generated from the models by `make generate`; `kubectl explain` prints the same text. All kinds belong to
+`{API_VERSION}`, are namespaced, and are listed together by `kubectl get tidemill`. Other projects use some of the same plurals,
+so use the full name in scripts, as in `kubectl get datasets.tidemill.dev`.
 
-Durations are written like `90s`, `15m`, `1h30m` or `30d`. A field without a default and without the word *required* may be left
-out. What the operator reports stands in `status`; nobody else writes there.
+Durations are written like `90s`, `15m`, `1h30m` or `30d`. A field is optional unless it is marked *Required*. The operator alone
+writes `status`.
+
+Some fields are accepted by the API server before the operator supports them. Their description says *Not supported yet*, and each
+kind has a list of them. The operator does not ignore such a field: it sets the conditions Ready=False and Stalled=True with the
+reason Unsupported and the remedy, and starts nothing new for the object until the field is removed.
 """
 
 
 def page(definitions: Iterable[Mapping[str, Any]]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     sections = [_section(definition) for definition in definitions]
     contents = "\n".join(f"* [{kind}](#{kind.lower()}): {summary}" for kind, summary, _ in sections)
     return "\n".join([_PREAMBLE, contents, *(text for _, _, text in sections)])
@@ -60,20 +65,40 @@ def _section(definition: Mapping[str, Any]) -> tuple[str, str, str]:
             "|---|---|---|",
         ]
         lines += [_row(*field) for field in _fields(inner)]
+    if limits := LIMITS[names["kind"]]:
+        lines += [
+            "",
+            f"### Fields of {names['kind']} that are not supported yet",
+            "",
+            "| field | instead |",
+            "|---|---|",
+        ]
+        lines += [_limit(limit) for limit in limits]
     rules = list(_rules(schema))
-    lines += ["", f"### What the API server refuses in a {names['kind']}", "", *rules]
+    lines += [
+        "",
+        f"### Validation rules of {names['kind']}",
+        "",
+        "The API server rejects an object with these messages.",
+        "",
+        *rules,
+    ]
     return names["kind"], schema["description"], "\n".join(lines) + "\n"
 
 
+def _limit(limit: Limit) -> str:
+    return f"| `{limit.path}` | {limit.values or 'all'} | {_cell(limit.remedy)} |"
+
+
 def _fields(schema: Schema, path: str = "") -> Iterator[tuple[str, Mapping[str, Any], bool]]:
-    """Every field below `schema`, a parent before its children: its path, its schema, and whether its parent requires it."""
+    """Yield the path and schema of every field below `schema`, a parent before its children, and whether it is required."""
     for name, inner in schema.get("properties", {}).items():
-        here = f"{path}.{name}".removeprefix(".")
-        yield here, inner, name in schema.get("required", ())
+        field_path = f"{path}.{name}".removeprefix(".")
+        yield field_path, inner, name in schema.get("required", ())
         if inner.get("type") == "array":
-            yield from _fields(inner["items"], f"{here}[]")
+            yield from _fields(inner["items"], f"{field_path}[]")
         else:
-            yield from _fields(inner, here)
+            yield from _fields(inner, field_path)
 
 
 def _row(path: str, schema: Mapping[str, Any], required: bool) -> str:
@@ -88,7 +113,7 @@ def _row(path: str, schema: Mapping[str, Any], required: bool) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """A type for a person.
+    """Return a readable name of a type.
 
     >>> _type({"type": "array", "items": {"type": "string"}}), _type({"enum": ["On", "Off"], "type": "string"})
     ('list of string', '`On`, `Off`')
@@ -124,17 +149,17 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 
 
 def _rules(schema: Schema) -> Iterator[str]:
-    """Every rule with the place it stands on; they are what no bound of a single field can say."""
+    """Yield every rule with the path it is attached to."""
     for path, node in nodes(schema):
         for rule in node.get("x-kubernetes-validations", ()):
-            place = f"`{path.removeprefix('.')}`" if path else "the object"
-            yield f"* {place}: {rule['message']}"
+            target = f"`{path.removeprefix('.')}`" if path else "the object"
+            yield f"* {target}: {rule['message']}."
         if keys := node.get("x-kubernetes-list-map-keys"):
-            yield f"* `{path.removeprefix('.')}`: no two items with the same {keys[0]}"
+            yield f"* `{path.removeprefix('.')}`: two items must not have the same {keys[0]}."
 
 
 def _yaml(value: Any) -> str:
-    """A default as it would be written on one line of YAML.
+    """Return a default as one line of YAML.
 
     >>> _yaml([{"weight": 5, "pause": "5m"}]), _yaml(False)
     ('[{weight: 5, pause: 5m}]', 'false')

@@ -1,4 +1,4 @@
-"""When a DriftMonitor retrains, on what, and what holds it back."""
+"""Retraining by a DriftMonitor: triggers, training rows, and guards."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ Cron = Annotated[
         max_length=100,
     ),
 ]
-"""Minute, hour, day of month, month, day of week, in UTC; or `@daily` and its like."""
+"""Minute, hour, day of month, month, day of week, in UTC; or a macro such as `@daily`."""
 
 
 RetrainingCause = Literal["Drift", "Schedule", "DataChange", "Manual"]
 
 
 class Trigger(WireModel):
-    """When drift is drift."""
+    """Condition under which failing checks trigger a retraining."""
 
     failing: Literal["Any", "All"] = "Any"
-    """Any of the checks, or all of them. DataQuality and Timeliness never ask for a retraining: they hold it back."""
+    """Any triggers if one of the checks fails, All only if all of them do. DataQuality and Timeliness never trigger a
+    retraining; they block it."""
     consecutive: int = Field(default=2, ge=1, le=100)
-    """How many windows in a row must fail."""
+    """Number of consecutive windows that must fail."""
     checks: tuple[Name, ...] = Field(default=(), max_length=32)
-    """Only these can ask for a retraining; all where left out."""
+    """Names of the checks that can trigger a retraining; all checks if empty."""
 
 
 class ServedRowsPolicy(WireModel):
-    """Which served rows a retraining learns from."""
+    """Range of served rows that a retraining uses."""
 
     window: Duration = "30d"
-    """How far back they reach."""
+    """Age of the oldest rows that are used."""
 
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("window", {"window": "30d"}, {"window": "0s"}),)
 
 
 class DataSelection(WireModel):
-    """Which rows a retraining learns from."""
+    """Rows that a retraining is trained on."""
 
     predictions: ServedRowsPolicy = ServedRowsPolicy()
-    """Rows that were served and whose labels have come back."""
+    """Served rows whose labels have been received."""
     combine: Literal["Append", "Replace"] = "Append"
-    """Append adds them to the rows of the template's Dataset; Replace learns from them alone."""
+    """Append adds them to the rows of the template's Dataset; Replace trains on them alone."""
     balance: Literal["None", "Sources", "Classes"] = "None"
-    """Sources weighs the served rows as much as the Dataset's, whatever their numbers; Classes weighs every answer alike."""
+    """Sources gives served rows and Dataset rows the same total weight; Classes gives each class the same total
+    weight."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.balance) || self.balance != 'Sources' || !has(self.combine) || self.combine == 'Append'",
-            "balance: Sources needs two sources: combine: Append",
+            "balance Sources requires two sources; set combine to Append",
             accepts={"combine": "Append", "balance": "Sources"},
             rejects={"combine": "Replace", "balance": "Sources"},
         ),
@@ -63,50 +65,52 @@ class DataSelection(WireModel):
 
 
 class Template(WireModel):
-    """What a retraining looks like."""
+    """Template of the TrainingJob."""
 
     training_job: Name
-    """The TrainingJob whose spec is taken over."""
+    """TrainingJob whose spec is copied."""
     data: DataSelection = DataSelection()
-    """Which rows it learns from."""
+    """Rows that the retraining is trained on."""
 
 
 class Budget(WireModel):
-    """How many retrainings are paid for."""
+    """Maximum number of retrainings in a period."""
 
     runs: int = Field(default=4, ge=1, le=20)
-    """How many; the history that is counted holds twenty."""
+    """Maximum number of retrainings."""
     per: Duration = "30d"
-    """In which time."""
+    """Length of the period."""
 
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("per", {"runs": 4, "per": "30d"}, {"runs": 4, "per": "0s"}),)
 
 
 class CircuitBreaker(WireModel):
-    """When to stop trying."""
+    """Stop of retraining after repeated rejections."""
 
     rejected: int = Field(default=3, ge=1, le=20)
-    """After this many versions in a row that were not taken into service, a person must look."""
+    """Number of consecutive versions that were not promoted after which retraining stops, until a person resets it."""
 
 
 class Retraining(WireModel):
-    """What happens when the monitor fires, and when else a retraining is due."""
+    """Triggers of a retraining, its template, and the guards that limit it."""
 
     mode: Literal["Off", "Observe", "Act"] = "Act"
-    """Observe says what Act would have done."""
+    """Act starts retrainings; Observe only reports in the status what Act would start; Off disables retraining."""
     trigger: Trigger = Trigger()
-    """When drift is drift."""
+    """Condition under which failing checks trigger a retraining."""
     schedule: Cron | None = None
-    """A retraining is due at these times (cron, UTC), whether anything drifted or not."""
+    """Cron expression in UTC; a retraining is due at these times with or without drift."""
     on_data_change: bool = False
-    """A retraining is due when the template's Dataset has another revision than the served version learnt from."""
+    """Trigger a retraining when the template's Dataset has another revision than the version in service was trained
+    on."""
     template: Template
-    """What a retraining looks like."""
+    """Template of the TrainingJob."""
     strategy: Literal["SameParameters", "Retune"] = "SameParameters"
-    """SameParameters fits the served version's parameters again; Retune searches anew, as the template's tuning says."""
+    """SameParameters trains with the parameters of the version in service; Retune searches parameters again, as the
+    template's tuning describes."""
     minimum_interval: Duration = "24h"
-    """The shortest time between two retrainings."""
+    """Minimum time between two retrainings."""
     budget: Budget = Budget()
-    """How many are paid for."""
+    """Maximum number of retrainings in a period."""
     circuit_breaker: CircuitBreaker = CircuitBreaker()
-    """When to stop trying."""
+    """Stop of retraining after repeated rejections."""

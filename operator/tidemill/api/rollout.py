@@ -1,4 +1,4 @@
-"""How a new version takes over, and where a rollout stands."""
+"""Rollout of a new version: strategy, steps, and status."""
 
 from __future__ import annotations
 
@@ -11,55 +11,56 @@ from tidemill.api.base import Duration, Moment, Percent, Rule, Text, WireModel
 
 
 class Step(WireModel):
-    """A stage of the canary."""
+    """A step of the canary."""
 
     weight: Percent
-    """The share of requests that the candidate answers, in percent."""
+    """Share of requests that the candidate answers, in percent."""
     pause: Duration | None = None
-    """How long the candidate must hold this weight before the next step; where it is left out, a person lets it go on
+    """Time that the candidate must pass at this weight before the next step. If empty, the rollout waits for a person
     (kubectl tidemill promote)."""
 
 
 class Shadow(WireModel):
-    """Copies of answered requests, which the candidate answers too and nobody waits for."""
+    """Mirroring of requests: the candidate receives copies, and its responses are compared and discarded."""
 
     percent: Percent = 100
-    """The share of answered requests that is copied."""
+    """Share of the answered requests that is mirrored."""
     duration: Duration = "5m"
-    """How long the candidate must prove itself on copies before it answers clients."""
+    """Time that the candidate must pass on mirrored requests before it answers clients."""
 
 
 class Rollout(WireModel):
-    """How a new version takes over."""
+    """Rollout of a new version."""
 
     strategy: Literal["Canary", "BlueGreen", "Shadow", "Recreate"] = "Canary"
-    """Canary gives it a growing share of the traffic, in steps, and judges it. BlueGreen judges it on copies of requests, then gives it all
-    traffic at once and keeps the previous version warm. Shadow judges it on copies and promotes it. Recreate replaces
-    pods without judging."""
+    """Canary gives the new version a growing share of the traffic in steps, and judges it. BlueGreen judges it on
+    mirrored requests, then switches all traffic at once and keeps the previous version warm. Shadow judges it on
+    mirrored requests and promotes it. Recreate replaces the pods without judging."""
     shadow: Shadow | None = None
-    """Copies of requests that the candidate is judged on before it answers clients. Canary does without where this is left out;
-    BlueGreen and Shadow take all requests, for 5 minutes."""
+    """Mirroring of requests before the candidate answers clients. If empty, Canary mirrors none; BlueGreen and Shadow
+    mirror all requests for 5 minutes."""
     steps: tuple[Step, ...] = Field(
         default=(Step(weight=5, pause="5m"), Step(weight=25, pause="10m"), Step(weight=50, pause="10m")),
         max_length=20,
     )
-    """The stages; after the last one the version is promoted."""
+    """Steps of the canary; the version is promoted after the last one."""
     keep_previous: Duration | None = None
-    """How long the replaced version stays warm and can be returned to at once, while the new one answers every request and is
-    still judged. 10m for BlueGreen where this is left out, otherwise no time at all."""
+    """Time for which the replaced version stays warm for an immediate rollback, while the new one answers every
+    request and is still judged. If empty: 10m for BlueGreen, otherwise 0s."""
     analysis: Analysis = Analysis()
-    """The examination."""
+    """Judgement of the candidate during the rollout."""
     on_inconclusive: Literal["Pause", "Rollback", "Continue"] = "Pause"
-    """What happens at the end of a step when a metric had too few samples."""
+    """Action at the end of a step if a metric had too few samples."""
     auto_promote: bool = True
-    """Whether a candidate that passed is promoted without a person (kubectl tidemill promote)."""
+    """Promote a candidate that passed without a person; if false, the rollout waits (kubectl tidemill promote)."""
     deadline: Duration = "4h"
-    """A rollout that has not ended by then is rolled back; time in which it waits for a person does not count."""
+    """Maximum duration of a rollout; it is rolled back after that. Time in which it waits for a person does not
+    count."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "self.strategy != 'Recreate' || !(has(self.shadow) || has(self.keepPrevious))",
-            "Recreate replaces pods without judging: it has neither shadow nor keepPrevious",
+            "strategy Recreate does not judge the new version; remove shadow and keepPrevious",
             accepts={"strategy": "Shadow", "shadow": {"percent": 10}},
             rejects={"strategy": "Recreate", "shadow": {"percent": 10}},
         ),
@@ -67,48 +68,49 @@ class Rollout(WireModel):
 
 
 class RolloutStatus(WireModel):
-    """The rollout under way."""
+    """The current rollout."""
 
     phase: Literal["Starting", "Shadowing", "Progressing", "Paused", "Switched", "Promoting", "RollingBack"]
-    """Where it stands: Shadowing is judged on copies, Switched answers everything while the previous version is kept warm."""
+    """Phase of the rollout. In Shadowing the candidate is judged on mirrored requests; in Switched it answers all
+    requests while the previous version is kept warm."""
     version: str
-    """The candidate."""
+    """Name of the candidate."""
     step: int = Field(default=0, ge=0)
-    """Index of the current stage."""
+    """Index of the current step, from 0."""
     weight: Percent = 0
-    """The candidate's share now."""
+    """Share of requests that the candidate answers now, in percent."""
     shadow: Percent = 0
-    """The share of answered requests that it is given a copy of now."""
+    """Share of answered requests that is mirrored to the candidate now, in percent."""
     started_at: Moment
-    """When the candidate was chosen."""
+    """Time when the candidate was selected."""
     step_started_at: Moment
-    """When the current step began."""
+    """Time when the current step began."""
     analysed_at: Moment | None = None
-    """When the candidate was judged last."""
+    """Time of the newest judgement."""
     analysis: tuple[AnalysisResult, ...] = Field(default=(), max_length=32)
-    """The newest judgement."""
+    """Results of the newest judgement."""
     waits_since: Moment | None = None
-    """Since when it waits for a person."""
+    """Time since when the rollout waits for a person."""
     waited_seconds: int = Field(default=0, ge=0)
-    """How long it waited for people before; the deadline moves by that much."""
+    """Time in seconds that the rollout waited for people before; the deadline moves by this much."""
     message: Text = ""
-    """In a sentence."""
+    """Explanation in one sentence."""
 
 
 class Outcome(WireModel):
-    """A rollout that ended."""
+    """A finished rollout."""
 
     version: str
-    """The candidate."""
+    """Name of the candidate."""
     digest: str = ""
-    """Of its artefact."""
+    """Digest of the model artifact."""
     outcome: Literal["Promoted", "RolledBack", "Superseded"]
-    """How it ended."""
+    """Result of the rollout."""
     reason: str = ""
-    """The metric or event that decided."""
+    """Metric or event that decided."""
     message: Text = ""
-    """In a sentence."""
+    """Explanation in one sentence."""
     started_at: Moment
-    """When it began."""
+    """Time when the rollout began."""
     at: Moment
-    """When it ended."""
+    """Time when the rollout ended."""

@@ -1,4 +1,4 @@
-"""How an InferenceService answers: bounds of a request, the log, scale, the way in, objectives."""
+"""Serving options of an InferenceService: request limits, prediction log, autoscaling, traffic, objectives."""
 
 from __future__ import annotations
 
@@ -10,60 +10,63 @@ from tidemill.api.base import ColumnName, Duration, Percent, Rule, WireModel, at
 
 
 class Batcher(WireModel):
-    """Requests that wait at the same moment are asked of the model together; nothing waits for company."""
+    """Batching of requests: rows that wait at the same time are predicted together. A request never waits for a batch
+    to fill."""
 
     max_batch_size: int = Field(default=64, ge=1, le=4096)
-    """The most rows that are put together, 1 for none; models that answer rows in company otherwise than alone are left alone."""
+    """Maximum number of rows in a batch; 1 disables batching. Models whose predictions depend on the other rows of a
+    batch are never batched."""
 
 
 class Protocol(WireModel):
-    """Bounds of one request."""
+    """Limits of one request."""
 
     timeout: Duration = "5s"
-    """A candidate that takes longer is answered for by the stable version."""
+    """Time limit of the candidate; the stable version answers a request that takes longer."""
     max_body_bytes: int = Field(default=10485760, ge=1024, le=1073741824)
-    """A larger body is refused."""
+    """Maximum size of a request body in bytes; larger ones are rejected with status 413."""
     batcher: Batcher = Batcher()
-    """How requests are put together for the model."""
+    """Batching of requests."""
 
 
 class CloudEvents(WireModel):
-    """Every logged request and its answer, sent on as a pair of CloudEvents like those of KServe's logger.
-
-    Best effort: what the sink does not take in time is dropped and counted, and answers never wait for it.
-    """
+    """Sink that receives each logged request and its response as a pair of CloudEvents, like those of KServe's
+    logger. Delivery is best effort: events that the sink does not accept in time are dropped and counted, and
+    responses never wait for it."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$", max_length=512)]
-    """Where they are posted, in binary mode: types org.kubeflow.serving.inference.request and .response, id the request's."""
+    """URL that events are posted to, in binary mode. Types are org.kubeflow.serving.inference.request and .response;
+    the id is that of the request."""
 
 
 class Predictions(WireModel):
-    """The log of what was asked and answered."""
+    """Prediction log: requests and their predictions."""
 
     percent: Percent = 100
-    """The share of requests that are logged."""
+    """Share of requests that is logged."""
     retention: Duration = "30d"
-    """How long the log and its labels are kept; the pods delete what is older, by whole days."""
+    """Time for which the log and its labels are kept; pods delete older data by whole days."""
     redact: tuple[ColumnName, ...] = Field(default=(), max_length=256)
     """Features and Protected columns whose values are left out of the log and of events."""
     cloud_events: CloudEvents | None = None
-    """Where logged requests are sent too."""
+    """Sink that also receives the logged requests."""
 
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("retention", {"retention": "7d"}, {"retention": "0s"}),)
 
 
 class Autoscaling(WireModel):
-    """The number of stable pods follows the load, by a HorizontalPodAutoscaler."""
+    """Autoscaling of the stable pods by a HorizontalPodAutoscaler."""
 
     min_replicas: int = Field(default=1, ge=1, le=1000)
-    """Never fewer."""
+    """Minimum number of pods."""
     max_replicas: int = Field(ge=1, le=1000)
-    """Never more."""
+    """Maximum number of pods."""
     metric: Literal["CPU", "RequestsInFlight"] = "CPU"
-    """What is kept at the target: the share of the requested CPU that is used, or requests in flight per pod (this needs an
-    adapter that serves tidemill_predictions_in_flight through the custom metrics API)."""
+    """Metric that is kept at the target. CPU: the used share of the requested CPU. RequestsInFlight: concurrent
+    requests per pod; this needs an adapter that serves tidemill_predictions_in_flight through the custom metrics
+    API."""
     target: int = Field(default=70, ge=1, le=1000000)
-    """Percent for CPU, a number of requests for RequestsInFlight."""
+    """Target value: percent for CPU, number of requests for RequestsInFlight."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -76,37 +79,37 @@ class Autoscaling(WireModel):
 
 
 class ParentReference(WireModel):
-    """A Gateway that takes requests in."""
+    """A Gateway that receives the requests."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)]
-    """The Gateway's name."""
+    """Name of the Gateway."""
     namespace: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=63)] = ""
-    """Its namespace; empty is the service's own."""
+    """Namespace of the Gateway; that of the service if empty."""
     section_name: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)] = ""
-    """One listener of it; empty is all."""
+    """Name of one listener of the Gateway; all listeners if empty."""
 
 
 class Traffic(WireModel):
-    """Who splits requests between the versions."""
+    """Component that splits requests between the versions."""
 
     provider: Literal["Builtin", "GatewayAPI"] = "Builtin"
-    """Builtin: the stable pods do, and answer for a candidate that fails. GatewayAPI: an HTTPRoute's weights do, for requests that
-    come through a Gateway."""
+    """Builtin: the stable pods split the traffic, and answer themselves if the candidate fails. GatewayAPI: the
+    weights of an HTTPRoute split requests that come through a Gateway."""
     parent_refs: tuple[ParentReference, ...] = Field(default=(), max_length=8)
-    """For GatewayAPI: the Gateways."""
+    """For GatewayAPI: Gateways that the route is attached to."""
     hostnames: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(default=(), max_length=16)
-    """For GatewayAPI: hosts that the route is for; empty is every host of the listeners."""
+    """For GatewayAPI: host names of the route; every host of the listeners if empty."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "(has(self.provider) && self.provider == 'GatewayAPI') == (has(self.parentRefs) && self.parentRefs.size() > 0)",
-            "parentRefs goes with provider GatewayAPI, which needs at least one",
+            "provider GatewayAPI and parentRefs must be used together; set both or none",
             accepts={"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]},
             rejects={"provider": "GatewayAPI"},
         ),
         Rule(
             "!has(self.hostnames) || self.hostnames.size() == 0 || (has(self.provider) && self.provider == 'GatewayAPI')",
-            "hostnames goes with provider GatewayAPI",
+            "hostnames requires provider GatewayAPI; set provider or remove hostnames",
             accepts={"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}], "hostnames": ["fraud.example.com"]},
             rejects={"hostnames": ["fraud.example.com"]},
         ),
@@ -114,11 +117,11 @@ class Traffic(WireModel):
 
 
 class Objectives(WireModel):
-    """What the service owes its clients: metrics, which the chart's alerts compare with what is measured."""
+    """Service level objectives, exported as metrics; the alerts of the chart compare them with the measured values."""
 
     latency_p95: Duration | None = None
-    """95 % of requests are answered within this time."""
+    """Time within which 95% of the requests must be answered."""
     availability: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The share of requests that are answered without a server error, such as 0.999."""
+    """Share of the requests that must be answered without a server error, such as 0.999."""
     maximum_model_age: Duration | None = None
-    """A version that answers is replaced by a newer one before it is older than this."""
+    """Maximum age of the stable version."""

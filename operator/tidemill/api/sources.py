@@ -1,4 +1,4 @@
-"""Where a Dataset's rows come from: one field for each kind of place."""
+"""Sources of a Dataset's rows, one field for each kind."""
 
 from __future__ import annotations
 
@@ -11,84 +11,85 @@ from tidemill.api.base import Duration, LocalReference, Name, Rule, WireModel, a
 RepositoryUrl = Annotated[str, Field(pattern=r"^(https|ssh|git)://[^ ]+$", max_length=1024)]
 GitRevision = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$", max_length=256)]
 PathInside = Annotated[str, Field(pattern=r"^[^/ ][^ ]*$", max_length=1024)]
-"""A path below a root, without a slash in front."""
+"""A relative path, without a leading slash."""
 
 
 class InlineData(WireModel):
     """A small table written into the resource itself."""
 
     format: Literal["CSV", "JSONLines"] = "CSV"
-    """How `data` is written."""
+    """Format of `data`."""
     data: str = Field(min_length=1, max_length=65536)
-    """The rows, at most 64 KiB."""
+    """Rows of the table, at most 64 KiB."""
 
 
 class DvcSource(WireModel):
     """A file or folder that DVC tracks in a Git repository."""
 
     repo: RepositoryUrl
-    """The Git repository."""
+    """URL of the Git repository."""
     rev: GitRevision = "main"
-    """A branch, a tag or a commit."""
+    """Branch, tag or commit."""
     path: PathInside
-    """The tracked file or folder."""
+    """Path of the tracked file or folder."""
     remote: str | None = Field(default=None, min_length=1, max_length=256)
-    """The DVC remote that holds the bytes; the repository's default where left out."""
+    """DVC remote that stores the data; the default remote of the repository if empty."""
 
 
 class GitLfsSource(WireModel):
-    """A file that Git LFS keeps for a Git repository."""
+    """A file that is stored in Git LFS."""
 
     repo: RepositoryUrl
-    """The Git repository."""
+    """URL of the Git repository."""
     rev: GitRevision = "main"
-    """A branch, a tag or a commit."""
+    """Branch, tag or commit."""
     path: PathInside
-    """The file."""
+    """Path of the file."""
 
 
 class PachydermSource(WireModel):
-    """A repository of Pachyderm, read through its S3 gateway."""
+    """A Pachyderm repository, read through its S3 gateway."""
 
     project: str = Field(default="default", min_length=1, max_length=63)
-    """The project."""
+    """Name of the Pachyderm project."""
     repo: str = Field(min_length=1, max_length=63)
-    """The repository."""
+    """Name of the Pachyderm repository."""
     branch: str = Field(default="master", min_length=1, max_length=63)
-    """The branch whose head is read."""
+    """Branch whose head commit is read."""
     path: PathInside = "*"
-    """A file or a glob in it."""
+    """File or glob pattern in the repository."""
 
 
 class MlflowSource(WireModel):
-    """A file that a run of MLflow logged as an artefact."""
+    """A file that an MLflow run logged as an artifact."""
 
     run_id: str = Field(pattern="^[0-9a-f]{32}$", max_length=32)
-    """The run."""
+    """ID of the MLflow run."""
     artifact_path: PathInside
-    """The file, or the folder of files, among the run's artefacts."""
+    """Path of the file or folder among the artifacts of the run."""
 
 
 class FeastSource(WireModel):
-    """Features as they were at the moments of given entities, by a Feast feature service."""
+    """Historical features of a Feast feature service for given entities and times."""
 
     entities: LocalReference
-    """The Dataset with the entities, their moments and the target."""
+    """Dataset with the entities, their timestamps and the target."""
     feature_service: str = Field(min_length=1, max_length=256)
-    """The feature service."""
+    """Name of the feature service."""
 
 
 class PredictionsSource(WireModel):
-    """Rows that a service answered, with the features of the version in service and its target as the label that came back."""
+    """Rows that a service has predicted: the features of the version in service, with the received label as the
+    target."""
 
     inference_service_ref: LocalReference
-    """The InferenceService of this namespace whose log is read."""
+    """InferenceService of this namespace whose prediction log is read."""
     window: Duration = "7d"
-    """How far back rows are taken, from the moment a run is ordered; their labels count however late they came in."""
+    """Age of the oldest rows, counted back from the start of a run. Their labels are used however late they arrived."""
     count: int | None = Field(default=None, ge=1, le=100000000)
-    """Only the newest rows of the window, at most this many; all of them where left out."""
+    """Maximum number of rows, newest first; all rows of the window if empty."""
     labels: Literal["Required", "Optional"] = "Required"
-    """Required takes the rows whose label has come in; Optional takes all, with a gap in place of a label."""
+    """Required takes only rows that have a label; Optional takes all rows and leaves missing labels empty."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second(
@@ -100,35 +101,36 @@ class PredictionsSource(WireModel):
 
 
 class ParentDataset(WireModel):
-    """A Dataset that this one is made from."""
+    """A Dataset that this Dataset is made from."""
 
     list_key: ClassVar[str] = "name"
 
     name: Name
-    """Its name; the transform sees its current revision as a table of this name."""
+    """Name of the Dataset; the transform reads its current revision as a table of this name."""
 
 
 class Source(WireModel):
-    """Where the rows are; exactly one of the fields is set."""
+    """Source of the rows; set exactly one of the fields."""
 
     uri: str | None = Field(default=None, min_length=1, max_length=1024)
-    """A file or a glob: `s3://bucket/path/*.parquet`, or a bundled real set such as `sklearn://breast_cancer`."""
+    """File or glob pattern such as `s3://bucket/path/*.parquet`, or a bundled data set such as
+    `sklearn://breast_cancer`."""
     inline: InlineData | None = None
-    """A small table, written here."""
+    """Small table written into the resource itself."""
     dvc: DvcSource | None = None
-    """A file or folder that DVC tracks in a Git repository."""
+    """File or folder that DVC tracks in a Git repository."""
     git_lfs: GitLfsSource | None = None
-    """A file that Git LFS keeps for a Git repository."""
+    """File that is stored in Git LFS."""
     pachyderm: PachydermSource | None = None
-    """A repository of Pachyderm."""
+    """Files of a Pachyderm repository."""
     mlflow: MlflowSource | None = None
-    """An artefact of a run of MLflow."""
+    """Artifact of an MLflow run."""
     feast: FeastSource | None = None
-    """Features of a Feast feature service."""
+    """Historical features of a Feast feature service."""
     predictions: PredictionsSource | None = None
-    """Rows that a service answered, with the labels that came in for them."""
+    """Rows that a service has predicted, with the labels that were received for them."""
     datasets: tuple[ParentDataset, ...] | None = Field(default=None, min_length=1, max_length=16)
-    """Other Datasets of this namespace, put together by `spec.transform`."""
+    """Other Datasets of this namespace, combined by `spec.transform`."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(

@@ -1,7 +1,7 @@
-"""From models to structural schemas: the dialect of OpenAPI that a CustomResourceDefinition understands.
+"""Convert models to structural schemas, the dialect of OpenAPI that a CustomResourceDefinition accepts.
 
-Nothing is written twice: descriptions are the fields' docstrings, defaults and bounds are pydantic's, rules stand on the
-models. What an API server would refuse, or a user would miss, is refused here first.
+Descriptions are the docstrings of the fields, defaults and bounds are those of pydantic, rules are class attributes of the
+models. A model without a description or a bound, or of an unknown type, is rejected here before the API server sees it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Schema = dict[str, Any]
 MOMENT_PATTERN: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 )
-"""RFC 3339 as rules read it. The format alone lets more in, such as `t` for `T`: then no rule of the object could be evaluated
-any more, and nobody could write its status."""
+"""RFC 3339 as CEL reads it. The format alone accepts more, such as `t` for `T`: then no rule of the object could be evaluated,
+and the status could not be written any more."""
 QUANTITY_PATTERN: Final = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
-"""A Kubernetes quantity that comes as text, such as `500m` or `2Gi`."""
+"""A Kubernetes quantity written as a string, such as `500m` or `2Gi`."""
 
 _INT_OR_STRING: Final[Schema] = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -34,7 +34,7 @@ _INT_OR_STRING: Final[Schema] = {
     "pattern": QUANTITY_PATTERN,
     "x-kubernetes-int-or-string": True,
 }
-# A structural schema cannot say "string, number or boolean", but it can say that objects and arrays have impossible sizes.
+# A structural schema has no type for "string, number or boolean", but it can give objects and arrays impossible sizes.
 _SCALAR: Final[Schema] = {
     "maxItems": 0,
     "maxLength": 1024,
@@ -45,42 +45,42 @@ _SCALAR: Final[Schema] = {
 }
 
 
-# Only within this module: it travels from a list's items to the list.
+# Used within this module only: moved from the items of a list to the list.
 _LIST_KEY: Final = "x-list-key"
 
 
 class UnfitModel(ValueError):
-    """A model that no CustomResourceDefinition can be made of; the message names each place and what is missing there."""
+    """A model without a structural schema; the message names each field and the problem."""
 
 
 def structural(model: type[BaseModel], *, defaults: bool = True, bounded: bool = True) -> Schema:
-    """The structural schema of `model`.
+    """Return the structural schema of `model`.
 
-    `defaults` tells whether the API server fills in what is left out (it should for a spec, and not for a status).
-    `bounded` requires a bound on every string, list and map, which the API server needs to price rules and a namespace
-    needs against a flood. Raises UnfitModel where a description, a bound or a known type is missing.
+    With `defaults` the API server fills in fields that are left out (wanted for a spec, not for a status).
+    `bounded` requires a bound on every string, list and map: the API server needs them to compute the cost of rules, and
+    they limit the size of an object. Raise UnfitModel where a description, a bound or a known type is missing.
     """
     whole = _Dialect(by_alias=True, ref_template=DEFAULT_REF_TEMPLATE).generate(
         model.__pydantic_core_schema__, mode="validation"
     )
     schema = _unkeyed(_inlined(whole, whole.get("$defs", {})))
-    schema = _told_in_lists(schema) if defaults else _without_defaults(schema)
+    schema = _describe_list_defaults(schema) if defaults else _without_defaults(schema)
     problems = [*_undescribed(schema), *(_unbounded(schema) if bounded else ())]
     if problems:
-        raise UnfitModel(f"{model.__name__}: " + "; ".join(problems))
+        raise UnfitModel("\n".join([f"{model.__name__} has no structural schema:", *problems]))
     return schema
 
 
-def spelled(rule: Rule) -> Schema:
-    """A rule as the API server reads it."""
-    said = {"rule": rule.rule, "message": rule.message}
+def validation_of(rule: Rule) -> Schema:
+    """Return a rule in the form of the API server."""
+    validation = {"rule": rule.rule, "message": rule.message}
     if rule.field_path:
-        said["fieldPath"] = rule.field_path
-    return said
+        validation["fieldPath"] = rule.field_path
+    return validation
 
 
 def nodes(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every schema within `schema` with its path: `.name` for fields, `[]` for items, `{}` for values of maps.
+    """Yield every schema within `schema` with its path: `.name` for fields, `[]` for items, `{}` for values of maps.
 
     >>> [path for path, _ in nodes({"properties": {"a": {"items": {}}}})]
     ['', '.a', '.a[]']
@@ -95,7 +95,7 @@ def nodes(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapp
 
 
 class _Dialect(GenerateJsonSchema):
-    """Pydantic's JSON schema, with the words that structural schemas spell differently."""
+    """Pydantic's JSON schema generator, with the keywords that structural schemas spell differently."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -107,19 +107,19 @@ class _Dialect(GenerateJsonSchema):
         model = schema["cls"]
         if issubclass(model, WireModel):
             if model.rules:
-                described["x-kubernetes-validations"] = [spelled(rule) for rule in model.rules]
+                described["x-kubernetes-validations"] = [validation_of(rule) for rule in model.rules]
             if model.list_key:
                 described[_LIST_KEY] = model.list_key
         return described
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        # What is optional is left out; null has no meaning of its own in our API.
+        # An optional field is left out; null has no meaning in this API.
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         described = self.generate_inner(schema["schema"])
         default = _wire(schema.get("default"))
-        # An empty string, list or map says no more than its absence; an empty object lets its own defaults in.
+        # An empty string, list or map means the same as its absence; an empty object brings in its own defaults.
         if default in (None, "", []) or (default == {} and "additionalProperties" in described):
             return described
         if "$ref" in described:
@@ -147,10 +147,10 @@ class _Dialect(GenerateJsonSchema):
     def tuple_schema(self, schema: core_schema.TupleSchema) -> JsonSchemaValue:
         described = super().tuple_schema(schema)
         if "prefixItems" in described or "items" not in described:
-            raise UnfitModel("a tuple of fixed length has no structural schema: make it a model, or a list")
+            raise UnfitModel("a tuple of fixed length has no structural schema; use a model or a list")
         if "x-kubernetes-preserve-unknown-fields" in described["items"]:
-            # Null is let into such a list in any case. Where it is not nullable too, no rule of the object can be evaluated
-            # any more, and nobody could write its status; so it is let in, and refused by whoever reads the object.
+            # The API server accepts null in such a list in any case. If the items are not nullable, no rule of the object can
+            # be evaluated any more and its status cannot be written; so null is accepted here, and rejected when parsed.
             described["items"] = {**described["items"], "nullable": True}
         return described
 
@@ -164,12 +164,12 @@ class _Dialect(GenerateJsonSchema):
         if types == {"string", "integer", "number", "boolean"}:
             return dict(_SCALAR)
         raise UnfitModel(
-            f"a union of {sorted(map(str, types))} has no structural schema: use optional fields and a rule that one is set"
+            f"a union of {sorted(map(str, types))} has no structural schema; use optional fields and a rule that requires one of them"
         )
 
 
 def _wire(value: Any) -> Any:
-    """A default in the API's own spelling, with only what differs from the defaults below it."""
+    """Return a default with the field names of the API, without values that equal nested defaults."""
     match value:
         case BaseModel():
             return value.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
@@ -180,12 +180,12 @@ def _wire(value: Any) -> Any:
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    """`schema` with every reference replaced by what it refers to; what stands beside a reference wins over it."""
+    """Return `schema` with every reference replaced by its target; keywords next to a reference override those of the target."""
     if isinstance(schema, list):
         return [_inlined(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    beside = {word: value for word, value in schema.items() if word not in ("$defs", "$ref", "allOf")}
+    siblings = {word: value for word, value in schema.items() if word not in ("$defs", "$ref", "allOf")}
     below: Schema = {}
     for part in [*schema.get("allOf", ()), *([schema["$ref"]] if "$ref" in schema else ())]:
         below |= _inlined(definitions[part.rpartition("/")[2]] if isinstance(part, str) else part, definitions)
@@ -194,47 +194,49 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
         if word == "properties"
         else value
         if word == "default"
+        else " ".join(value.split())
+        if word == "description"
         else _inlined(value, definitions)
-        for word, value in beside.items()
+        for word, value in siblings.items()
     }
-    said = {**below, **words}
-    if said.get("type") == "array":
-        key = said["items"].get(_LIST_KEY, "")
-        said["items"] = _unkeyed(said["items"])
-        said |= (
+    merged = {**below, **words}
+    if merged.get("type") == "array":
+        key = merged["items"].get(_LIST_KEY, "")
+        merged["items"] = _unkeyed(merged["items"])
+        merged |= (
             {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
             if key
             else {"x-kubernetes-list-type": "atomic"}
         )
-    return dict(sorted(said.items()))
+    return dict(sorted(merged.items()))
 
 
 def _unkeyed(schema: Schema) -> Schema:
     return {word: value for word, value in schema.items() if word != _LIST_KEY}
 
 
-def _told_in_lists(schema: Schema) -> Schema:
-    """`schema` with the defaults of items of lists told in their descriptions, and not filled in.
+def _describe_list_defaults(schema: Schema) -> Schema:
+    """Return `schema` with the defaults of list items moved to their descriptions.
 
-    A client compares a list as a whole: were something filled into its items, every apply of the same file would be a
-    change, and a tool that watches for differences from Git would never rest.
+    Clients compare a list as a whole: if the API server filled in defaults of its items, every apply of the same file
+    would be a change, and a GitOps tool would report a difference all the time.
     """
     kept = dict(schema)
     if "properties" in kept:
-        kept["properties"] = {name: _told_in_lists(inner) for name, inner in kept["properties"].items()}
+        kept["properties"] = {name: _describe_list_defaults(inner) for name, inner in kept["properties"].items()}
     if "items" in kept:
-        kept["items"] = _told(kept["items"])
+        kept["items"] = _describe_item_defaults(kept["items"])
     return kept
 
 
-def _told(item: Schema) -> Schema:
-    properties = {name: _told_field(inner) for name, inner in item.get("properties", {}).items()}
+def _describe_item_defaults(item: Schema) -> Schema:
+    properties = {name: _describe_default(inner) for name, inner in item.get("properties", {}).items()}
     return {**item, "properties": properties} if properties else item
 
 
-def _told_field(schema: Schema) -> Schema:
+def _describe_default(schema: Schema) -> Schema:
     default = schema.get("default")
-    below = _told({word: value for word, value in schema.items() if word != "default"})
+    below = _describe_item_defaults({word: value for word, value in schema.items() if word != "default"})
     if default in (None, {}):
         return below
     text = default if isinstance(default, str) else json.dumps(default)
@@ -255,7 +257,7 @@ def _undescribed(schema: Schema) -> Iterator[str]:
     for path, node in nodes(schema):
         for name, inner in node.get("properties", {}).items():
             if not inner.get("description"):
-                yield f"{path}.{name} has no description: write a docstring below the field"
+                yield f"{path}.{name} has no description; write a docstring below the field"
 
 
 def _unbounded(schema: Schema) -> Iterator[str]:
@@ -265,4 +267,4 @@ def _unbounded(schema: Schema) -> Iterator[str]:
         if kind not in needed or "enum" in node or node.get("format") == "date-time" or "properties" in node:
             continue
         if needed[kind] not in node:
-            yield f"{path} has no {needed[kind]}: give the field a max_length"
+            yield f"{path} has no {needed[kind]}; give the field a max_length"

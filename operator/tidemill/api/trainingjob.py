@@ -1,4 +1,4 @@
-"""TrainingJob: one run that turns a dataset revision into a model version."""
+"""TrainingJob: one run that trains on a Dataset revision and makes a ModelVersion."""
 
 from __future__ import annotations
 
@@ -33,32 +33,35 @@ Task = Literal["Classification", "Regression"]
 
 
 class DatasetReference(WireModel):
-    """A Dataset and which revision of it."""
+    """A Dataset and its revision."""
 
     name: Name
-    """The Dataset's name."""
+    """Name of the Dataset."""
     revision: str = Field(default="Latest", pattern="^(Latest|sha256:[0-9a-f]{64})$", max_length=71)
-    """`Latest` when the run starts, or a digest; it is pinned in the status either way."""
+    """`Latest` when the run starts, or a digest; the status records the pinned revision."""
 
 
 _A_DAY: Final = {"inferenceService": "fraud", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
 
 
 class ServedRows(WireModel):
-    """Rows that a service answered, joined with the labels that came back for them."""
+    """Rows that a service has predicted, joined with the labels that were received for them."""
 
     inference_service: Name
-    """The InferenceService whose log is read."""
+    """InferenceService whose prediction log is read."""
     start: Moment
-    """The first moment of the window."""
+    """Start of the window."""
     end: Moment
-    """The first moment after it."""
+    """End of the window; it contains earlier rows only."""
     recent_start: Moment | None = None
-    """Rows from here on are what the version will meet: they are its reference profile and the rows of RecentLabelled gates. All of them where left out."""
+    """Start of the recent rows: they become the reference profile of the version and the rows of RecentLabelled
+    gates. All rows of the window if empty."""
     combine: Literal["Append", "Replace"] = "Append"
-    """Append adds the rows to the Dataset's; Replace trains on them alone. The Dataset's hold-out stays as it is."""
+    """Append adds the rows to those of the Dataset; Replace trains on them alone. The hold-out of the Dataset stays
+    as it is."""
     balance: Literal["None", "Sources", "Classes"] = "None"
-    """Sources weighs served rows as much as the Dataset's, whatever their numbers; Classes weighs every answer alike."""
+    """Sources gives served rows and Dataset rows the same total weight; Classes gives each class the same total
+    weight."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -77,73 +80,74 @@ class ServedRows(WireModel):
 
 
 class PreprocessingStep(WireModel):
-    """A transformer of scikit-learn on some of the columns."""
+    """A scikit-learn transformer of some columns."""
 
     name: str = Field(min_length=1, max_length=256)
-    """Its import path, such as `sklearn.preprocessing.StandardScaler`."""
+    """Import path, such as `sklearn.preprocessing.StandardScaler`."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
     """Constructor arguments."""
     columns: tuple[ColumnName, ...] = Field(default=(), max_length=256)
-    """Which columns; all that are left where empty."""
+    """Columns that are transformed; all remaining columns if empty."""
 
 
 class Fairness(WireModel):
-    """How differently the model treats the groups of a column."""
+    """Comparison of the predictions for the groups of a column."""
 
     list_key: ClassVar[str] = "column"
 
     column: ColumnName
-    """The column with the groups, of role Protected."""
+    """Column with the groups, of role Protected."""
     metrics: tuple[Literal["DemographicParityDifference", "EqualizedOddsDifference"], ...] = Field(
         min_length=1, max_length=8
     )
-    """What is compared between the groups."""
+    """Fairness metrics that are computed."""
     favorable: str = Field(min_length=1, max_length=256)
-    """The answer that is good for the person."""
+    """Prediction that is favorable for the person."""
 
 
 class Estimator(WireModel):
-    """A scikit-learn estimator by name."""
+    """A scikit-learn estimator by import path."""
 
     name: str = Field(min_length=1, max_length=256)
-    """Its import path, such as `sklearn.ensemble.HistGradientBoostingClassifier`; an unknown one is refused with the list of known ones."""
+    """Import path, such as `sklearn.ensemble.HistGradientBoostingClassifier`. An unsupported one fails the run; the
+    message lists the supported ones."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
     """Constructor arguments, as in scikit-learn's documentation."""
     preprocessing: Literal["Auto", "None"] = "Auto"
-    """Auto imputes, encodes and scales by column type, as the estimator needs it."""
+    """Auto imputes, encodes and scales columns by type, as the estimator needs it; None passes them unchanged."""
     steps: tuple[PreprocessingStep, ...] | None = Field(default=None, min_length=1, max_length=16)
-    """What is done to the rows before the estimator sees them, in this order, instead of `preprocessing`."""
+    """Transformers that are applied in this order before the estimator, instead of `preprocessing`."""
 
 
 class Evaluation(WireModel):
-    """What is measured on the rows that training never saw."""
+    """Evaluation on the hold-out."""
 
     metrics: tuple[MetricName, ...] = Field(default=(), max_length=32)
-    """scikit-learn's scorer names, such as `roc_auc`; empty means the usual ones for the task."""
+    """Scorer names of scikit-learn, such as `roc_auc`; the usual metrics of the task if empty."""
     slices: tuple[ColumnName, ...] = Field(default=(), max_length=32)
-    """Columns by whose values the metrics are also told."""
+    """Columns for whose values the metrics are also computed."""
     fairness: tuple[Fairness, ...] = Field(default=(), max_length=8)
-    """How differently groups are treated."""
+    """Fairness metrics that are computed."""
     explain: Literal["Importance", "Shap"] = "Importance"
-    """Importance tells how much each feature counts, by permutation; Shap also tells which way, row by row."""
+    """Importance computes permutation importance per feature; Shap also computes signed contributions per row."""
 
 
 class VersionTemplate(WireModel):
-    """What the ModelVersion that comes out will carry."""
+    """Template of the resulting ModelVersion."""
 
     gates: tuple[Gate, ...] = Field(default=(), max_length=32)
-    """What the version must achieve before it may be served."""
+    """Bounds that the version must keep before it may be served."""
     approval: Approval = Approval()
-    """Who must agree."""
+    """Approval that is required."""
     card: Card | None = None
-    """What people say about the model; it is copied into the version."""
+    """Model card; copied into the version."""
     exports: Exports | None = None
-    """Where else the version is made known."""
+    """Registries that the version is published to."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.approval) || !has(self.approval.decisions) || size(self.approval.decisions) == 0",
-            "nobody can approve a version that does not exist yet: decisions belong to the ModelVersion",
+            "a version cannot be approved before it exists; write decisions to the ModelVersion",
             accepts={"approval": {"policy": "Manual", "requiredApprovals": 2}},
             rejects={"approval": {"policy": "Manual", "decisions": [{"user": "mallory", "verdict": "Approved"}]}},
         ),
@@ -157,47 +161,48 @@ _TUNING = {
 
 
 class TrainingJobSpec(WireModel):
-    """One training run. Its inputs can be corrected until the run has pinned its dataset, and are immutable after that."""
+    """Desired state of the TrainingJob: the data and the estimator. They can be corrected until the run has pinned its
+    Dataset revision, and are immutable after that."""
 
     model_name: Name
-    """The model this is a version of."""
+    """Name of the model that the run makes a version of."""
     dataset: DatasetReference
-    """The rows to learn from."""
+    """Dataset that the model is trained on."""
     served_rows: ServedRows | None = None
-    """Newer rows from a service's log, with their labels; monitors set this when they retrain."""
+    """Newer labelled rows from the prediction log of a service; DriftMonitors set this when they retrain."""
     task: Literal["Auto", "Classification", "Regression"] = "Auto"
-    """Auto goes by the estimator."""
+    """Task; Auto decides by the estimator."""
     estimator: Estimator | None = None
-    """What learns: an estimator of scikit-learn."""
+    """Estimator that is trained. Set exactly one of estimator, automl and trainer."""
     automl: Automl | None = None
-    """What learns: the best that a search over models finds."""
+    """Search over several kinds of models. Set exactly one of estimator, automl and trainer."""
     trainer: Trainer | None = None
-    """What learns: an image of yours."""
+    """Training image of your own. Set exactly one of estimator, automl and trainer."""
     tuning: Tuning | None = None
-    """A search for the estimator's best parameters; without it they are as given."""
+    """Search for the best parameters of the estimator; parameters are used as given if empty."""
     evaluation: Evaluation = Evaluation()
-    """What is measured."""
+    """Evaluation on the hold-out."""
     version: VersionTemplate = VersionTemplate()
-    """Gates and approval of the version that comes out."""
+    """Gates, approval and card of the resulting ModelVersion."""
     started_by: User | None = None
-    """Who starts the run; the API server lets nobody write another's name. Needed where duties are separated."""
+    """User who starts the run; the API server rejects the name of another user. Required for separation of duties."""
     resources: Quantities | None = None
-    """Of the training pod."""
+    """Compute resources of the training pod."""
     seed: int = Field(default=7, ge=0, le=2147483647)
-    """Of everything random."""
+    """Random seed."""
     backoff_limit: int = Field(default=2, ge=0, le=10)
-    """How many times a failed run is tried again where that can help."""
+    """Maximum number of retries of a failed run, where a retry can help."""
     active_deadline: Duration = "1h"
-    """How long one try may take."""
+    """Maximum duration of one attempt."""
     ttl_after_finished: Duration = "24h"
-    """How long the finished child Job is kept; the TrainingJob stays."""
+    """Time for which the finished child Job is kept; the TrainingJob stays."""
     suspend: bool = False
-    """Holds the run back, or stops it; setting it to false starts it again."""
+    """Hold the run back, or stop it; setting it to false starts it again."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             unchanged("startedBy"),
-            "startedBy is immutable: create another TrainingJob",
+            "startedBy is immutable; create another TrainingJob",
             accepts={
                 "modelName": "fraud",
                 "dataset": {"name": "fraud"},
@@ -227,7 +232,7 @@ class TrainingJobSpec(WireModel):
         ),
         Rule(
             "!self.?version.approval.separationOfDuties.orValue(false) || has(self.startedBy)",
-            "separation of duties needs to know who starts the run: set startedBy to your user name",
+            "separationOfDuties requires startedBy; set it to your user name",
             accepts={
                 "modelName": "fraud",
                 "dataset": {"name": "fraud"},
@@ -244,7 +249,7 @@ class TrainingJobSpec(WireModel):
         ),
         Rule(
             "!has(self.tuning) || has(self.estimator)",
-            "tuning searches the parameters of an estimator: name one, or leave tuning out",
+            "tuning requires an estimator; set estimator or remove tuning",
             accepts={
                 "modelName": "fraud",
                 "dataset": {"name": "fraud"},
@@ -277,101 +282,102 @@ class TrainingJobSpec(WireModel):
 
 
 class PinnedRevision(WireModel):
-    """The revision that this run learns from."""
+    """The Dataset revision of this run."""
 
     name: str
-    """The Dataset's name."""
+    """Name of the Dataset."""
     digest: Digest
-    """The revision's digest."""
+    """Digest of the revision."""
     uri: str = ""
-    """The revision's folder in the store."""
+    """Folder of the revision in the object store."""
 
 
 class PinnedVersion(WireModel):
-    """A model version, exactly."""
+    """A ModelVersion, pinned by digest."""
 
     name: str
-    """The ModelVersion's name."""
+    """Name of the ModelVersion."""
     digest: Digest
-    """Of its artefact."""
+    """Digest of the model artifact."""
     uri: str = ""
-    """The artefact's folder in the store."""
+    """Folder of the artifact in the object store."""
 
 
 class RunProgress(WireModel):
-    """How far the run is."""
+    """Progress of the run."""
 
     percentage: Percent = 0
-    """From 0, when its pod runs, to 100."""
+    """Progress in percent, from 0, when the pod runs, to 100."""
     trials_completed: int = Field(default=0, ge=0)
-    """How many sets of parameters were tried to their end."""
+    """Number of completed trials."""
     trials_pruned: int = Field(default=0, ge=0)
-    """How many were given up before."""
+    """Number of trials that were stopped early."""
     trials_failed: int = Field(default=0, ge=0)
-    """How many the estimator would not have, or gave up on."""
+    """Number of failed trials."""
 
 
 class Best(WireModel):
-    """What the run chose."""
+    """The selected parameters and their result."""
 
     trial: int = Field(default=1, ge=1)
-    """Which trial it was."""
+    """Number of the selected trial, from 1."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
-    """With which parameters."""
+    """Selected parameters."""
     objective: float | None = None
-    """The objective of the search: its mean over the folds of the cross-validation, where a search was made."""
+    """Value of the objective: the mean over the folds of the cross-validation; empty without a search."""
     metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
-    """Its metrics on the hold-out."""
+    """Metrics on the hold-out."""
 
 
 class Cause(WireModel):
-    """Why this run exists."""
+    """Cause of this run."""
 
     kind: str
-    """DriftMonitor, or User."""
+    """Kind of the cause: DriftMonitor or User."""
     name: str = ""
-    """Which one."""
+    """Name of the DriftMonitor."""
     checks: tuple[str, ...] = Field(default=(), max_length=32)
-    """The checks that fired."""
+    """Checks that failed."""
     at: Moment | None = None
-    """End of the window that fired."""
+    """End of the window that triggered the run."""
     trigger: RetrainingCause | None = None
-    """What asked for a retraining."""
+    """Trigger that started the run."""
     since: Moment | None = None
-    """When what the run answers began."""
+    """Time when the drift, the schedule or the new revision began."""
 
 
 class TrainingJobStatus(Status):
-    """How the run stands and what came out."""
+    """Observed state of the TrainingJob."""
 
     dataset: PinnedRevision | None = None
-    """The revision the run learns from."""
+    """Dataset revision that the model is trained on."""
     compared_with: PinnedVersion | None = None
-    """The version in service when the run started; it is measured on the same rows."""
+    """Version in service when the run started; it is evaluated on the same rows."""
     cause: Cause | None = None
-    """Why the run exists."""
+    """Cause of the run."""
     attempt: Attempt | None = None
-    """The newest try."""
+    """Newest attempt."""
     progress: RunProgress | None = None
-    """How far the run is."""
+    """Progress of the run."""
     best: Best | None = None
-    """What the run chose, and how good that is."""
+    """Selected parameters and their result."""
     score: float | None = None
-    """The first metric on the hold-out."""
+    """First metric on the hold-out."""
     metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
-    """All metrics on the hold-out."""
+    """Metrics on the hold-out."""
     model_version: str = ""
-    """The ModelVersion that came out."""
+    """Name of the resulting ModelVersion."""
     report_uri: str = Field(default="", max_length=1024)
-    """An HTML page about the run."""
+    """URI of the HTML report."""
     started_at: Moment | None = None
-    """When the first try was ordered."""
+    """Time when the first attempt was started."""
     completed_at: Moment | None = None
-    """When the run ended."""
+    """Time when the run ended."""
 
 
 class TrainingJob(Resource[TrainingJobSpec, TrainingJobStatus]):
-    """One training run: a dataset revision and an estimator become a model version, measured on rows it never saw."""
+    """One training run: trains an estimator on a Dataset revision and makes a ModelVersion, evaluated on the
+    hold-out."""
 
     kind_name: ClassVar[str] = "TrainingJob"
     plural: ClassVar[str] = "trainingjobs"
@@ -400,7 +406,7 @@ class TrainingJob(Resource[TrainingJobSpec, TrainingJobStatus]):
             )
             + " && "
             + unchanged(*(f"spec.{field}" for field in ("servedRows", "estimator", "automl", "trainer", "tuning"))),
-            "a run that has started, or that names startedBy, is immutable: create another TrainingJob",
+            "a run that has started, or that sets startedBy, is immutable; create another TrainingJob",
             accepts={
                 "spec": {
                     "modelName": "fraud",
@@ -421,6 +427,6 @@ class TrainingJob(Resource[TrainingJobSpec, TrainingJobStatus]):
 
     kind: str = "TrainingJob"
     spec: TrainingJobSpec
-    """What is wanted."""
+    """Desired state."""
     status: TrainingJobStatus = TrainingJobStatus()
-    """What is."""
+    """Observed state."""

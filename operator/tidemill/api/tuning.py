@@ -1,4 +1,4 @@
-"""What learns, other than one estimator with given parameters: a search over parameters, a search over models, an image."""
+"""Alternatives to one estimator with fixed parameters: a search over parameters, a search over models, an image."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, MetricName, Rule, Scalar, WireModel, at_least_a_second
+from tidemill.api.base import Duration, EnvironmentVariable, MetricName, Rule, Scalar, WireModel, at_least_a_second
 
 ParameterName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 
 
 class Validation(WireModel):
-    """How a trial is judged, on training rows alone."""
+    """Cross-validation of a trial, on training rows alone."""
 
     folds: int = Field(default=5, ge=2, le=20)
-    """Into how many parts the rows are cut for cross-validation; rows that the Dataset's split holds together stay in one."""
+    """Number of folds; rows that the Dataset's split keeps together stay in one fold."""
 
 
 class Objective(WireModel):
-    """What the search is for."""
+    """Objective of the search."""
 
     metric: MetricName
-    """A scorer of scikit-learn, such as `roc_auc`, or an error, such as `log_loss` or `rmse`."""
+    """Scorer of scikit-learn, such as `roc_auc`, or an error, such as `log_loss` or `rmse`."""
     direction: Literal["Maximize", "Minimize"] = "Maximize"
-    """Whether more or less of it is better: Minimize for errors, Maximize for scorers."""
+    """Maximize for scorers, Minimize for errors."""
     validation: Validation = Validation()
-    """How a trial is judged."""
+    """Cross-validation of each trial."""
 
 
 class Interval(WireModel):
     """Numbers between two bounds."""
 
     min: float
-    """The smallest."""
+    """Smallest value."""
     max: float
-    """The largest."""
+    """Largest value."""
     type: Literal["Float", "Int"] = "Float"
-    """Whether they are whole."""
+    """Number type: Int makes whole numbers."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule("self.min < self.max", "min must be below max", {"min": 1, "max": 2}, {"min": 2, "max": 2}),
@@ -45,14 +45,14 @@ class Interval(WireModel):
 
 
 class PositiveInterval(WireModel):
-    """Positive numbers between two bounds, every order of magnitude as likely."""
+    """Positive numbers between two bounds, on a logarithmic scale."""
 
     min: float = Field(gt=0)
-    """The smallest."""
+    """Smallest value."""
     max: float = Field(gt=0)
-    """The largest."""
+    """Largest value."""
     type: Literal["Float", "Int"] = "Float"
-    """Whether they are whole."""
+    """Number type: Int makes whole numbers."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule("self.min < self.max", "min must be below max", {"min": 0.1, "max": 2}, {"min": 2, "max": 2}),
@@ -60,21 +60,21 @@ class PositiveInterval(WireModel):
 
 
 class Choices(WireModel):
-    """A few values without order."""
+    """A list of unordered values."""
 
     choices: tuple[Scalar, ...] = Field(min_length=1, max_length=64)
-    """The values."""
+    """List of values."""
 
 
 class SearchSpace(WireModel):
-    """Where a parameter is looked for; exactly one of the fields is set."""
+    """Search space of a parameter; set exactly one of the fields."""
 
     uniform: Interval | None = None
-    """Every number between two bounds is as likely."""
+    """Uniform distribution between two bounds."""
     log_uniform: PositiveInterval | None = None
-    """Every order of magnitude between two bounds is as likely."""
+    """Log-uniform distribution between two bounds."""
     categorical: Choices | None = None
-    """One of a few values."""
+    """One of several values."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -87,35 +87,37 @@ class SearchSpace(WireModel):
 
 
 class TunedParameter(WireModel):
-    """A parameter of the estimator that the search may choose."""
+    """A parameter that the search chooses."""
 
     list_key: ClassVar[str] = "name"
 
     name: ParameterName
-    """A constructor argument of the estimator."""
+    """Constructor argument of the estimator."""
     search_space: SearchSpace
-    """Where it is looked for."""
+    """Search space of the parameter."""
 
 
 class Tuning(WireModel):
-    """A search for the estimator's best parameters."""
+    """Search for the best parameters of the estimator."""
 
     objective: Objective
-    """What the search is for."""
+    """Objective of the search."""
     algorithm: Literal["Random", "Grid", "TPE", "CMAES", "Hyperopt"] = "TPE"
-    """How the next trial is chosen. TPE is the tree-structured Parzen estimator, which looks where earlier trials were good; Grid goes through evenly spread values, as many as `numTrials` allows."""
+    """Search algorithm. TPE (tree-structured Parzen estimator) samples near earlier good trials. Random samples
+    independently. Grid goes through evenly spaced values, as many as `numTrials` allows."""
     parameters: tuple[TunedParameter, ...] = Field(min_length=1, max_length=32)
-    """What may be chosen; what is not named stays as `estimator.parameters` says."""
+    """Parameters that the search chooses; others keep the values of `estimator.parameters`."""
     num_trials: int = Field(default=50, ge=1, le=10000)
-    """How many trials at most."""
+    """Maximum number of trials."""
     parallel_trials: int = Field(default=1, ge=1, le=64)
-    """How many at a time in one pod."""
+    """Number of concurrent trials in one pod."""
     workers: int = Field(default=1, ge=1, le=64)
-    """How many pods share the trials."""
+    """Number of pods that share the trials."""
     early_stopping: Literal["MedianStop", "Hyperband", "None"] = "None"
-    """Which trials are given up before their end."""
+    """Rule that stops unpromising trials early."""
     timeout: Duration | None = None
-    """When the search ends with what it has; keep it below `activeDeadline`, which ends the whole run."""
+    """Maximum duration of the search; it ends with the best result so far. Keep it below `activeDeadline`, which ends
+    the whole run."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second(
@@ -135,37 +137,26 @@ class Tuning(WireModel):
 
 
 class Automl(WireModel):
-    """A search over kinds of models and their parameters."""
+    """Search over several kinds of models and their parameters."""
 
     time_budget: Duration = "30m"
-    """How long it may take."""
+    """Maximum duration of the search."""
     families: tuple[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=64)], ...] = Field(
         default=(), max_length=32
     )
-    """Which kinds of models are tried; all that the image has where empty."""
+    """Kinds of models that are tried; all kinds that the image supports if empty."""
 
     rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("timeBudget", {"timeBudget": "30m"}, {"timeBudget": "0m"}),)
 
 
-class EnvironmentVariable(WireModel):
-    """A variable that the process finds in its environment."""
-
-    list_key: ClassVar[str] = "name"
-
-    name: Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
-    """Its name."""
-    value: str = Field(default="", max_length=4096)
-    """Its value; secrets do not belong here."""
-
-
 class Trainer(WireModel):
-    """An image that trains: it reads `/tidemill/input` and `/tidemill/order.json`, and writes `/tidemill/output`."""
+    """Image that trains: it reads `/tidemill/input` and `/tidemill/order.json`, and writes `/tidemill/output`."""
 
     image: str = Field(pattern="^[^ ]+@sha256:[0-9a-f]{64}$", max_length=1024)
-    """The image, by digest: a tag would mean something else tomorrow."""
+    """Image by digest; tags are not accepted because they can change."""
     command: tuple[Annotated[str, Field(max_length=4096)], ...] = Field(default=(), max_length=64)
-    """Instead of the image's entry point."""
+    """Command that replaces the entry point of the image."""
     args: tuple[Annotated[str, Field(max_length=4096)], ...] = Field(default=(), max_length=64)
-    """What the entry point is given."""
+    """Arguments of the command."""
     env: tuple[EnvironmentVariable, ...] = Field(default=(), max_length=64)
-    """The process's environment."""
+    """Environment variables of the container."""

@@ -7,6 +7,7 @@ import pytest
 from tidemill.api.crds import crds
 from tidemill.api.reference import page
 from tidemill.api.structural import nodes
+from tidemill.api.unsupported import LIMITS
 
 DEFINITIONS = crds()
 PAGE = page(DEFINITIONS)
@@ -33,11 +34,11 @@ def test_every_field_has_a_row(definition: dict[str, Any], part: str) -> None:
 
 def test_a_row_tells_type_default_and_bounds() -> None:
     assert (
-        "| `revisionHistoryLimit` | integer | How many revisions the status names. Default: `10`. From 1 to 100. |"
+        "| `revisionHistoryLimit` | integer | Number of revisions that are listed in the status. Default: `10`. From 1 to 100. |"
         in PAGE
     )
     assert (
-        "| `rollout.steps` | list of object | The stages; after the last one the version is promoted. Default: `[{weight: 5"
+        "| `rollout.steps` | list of object | Steps of the canary; the version is promoted after the last one. Default: `[{weight: 5"
         in PAGE
     )
 
@@ -53,3 +54,21 @@ def test_every_table_row_has_three_cells() -> None:
     rows = [line.replace("\\|", "") for line in PAGE.splitlines() if line.startswith("|")]
 
     assert {4} == {row.count("|") for row in rows}
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+def test_a_field_that_is_not_supported_yet_says_so_in_its_description_and_in_a_list(kind: str) -> None:
+    (schema,) = (
+        schema_of(definition, "spec") for definition in DEFINITIONS if definition["spec"]["names"]["kind"] == kind
+    )
+    descriptions = {
+        f"spec{path}.{name}": field["description"]
+        for path, node in nodes(schema)
+        for name, field in node.get("properties", {}).items()
+    }
+    noted = {path for path, description in descriptions.items() if "Not supported yet" in description}
+
+    assert noted == {limit.path for limit in LIMITS[kind]}
+    for limit in LIMITS[kind]:
+        assert limit.note in descriptions[limit.path]
+        assert f"| `{limit.path}` | {limit.values or 'all'} | {limit.remedy} |" in PAGE

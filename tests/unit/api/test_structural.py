@@ -155,8 +155,8 @@ def test_every_list_string_and_map_needs_a_bound() -> None:
 
     with pytest.raises(
         UnfitModel,
-        match=r"Loose: \.text has no maxLength: .*; \.texts has no maxItems: .*"
-        r"\.texts\[\] has no maxLength: .*\.table has no maxProperties",
+        match=r"Loose has .*\n\.text has no maxLength; .*\n\.texts has no maxItems; .*\n"
+        r"\.texts\[\] has no maxLength; .*\n\.table has no maxProperties",
     ):
         structural(Loose)
 
@@ -167,7 +167,7 @@ def test_a_field_without_a_word_is_refused() -> None:
 
         depth: int
 
-    with pytest.raises(UnfitModel, match=r"\.depth has no description: write a docstring below the field"):
+    with pytest.raises(UnfitModel, match=r"\.depth has no description; write a docstring below the field"):
         structural(Silent)
 
 
@@ -189,7 +189,7 @@ def test_a_pair_is_refused() -> None:
         both: tuple[int, int]
         """Both."""
 
-    with pytest.raises(UnfitModel, match="make it a model"):
+    with pytest.raises(UnfitModel, match="use a model or a list"):
         structural(Pair)
 
 

@@ -107,7 +107,7 @@ def due(monitor: DriftMonitor, now: datetime) -> Due:
     if monitor.spec.schedule is not None:
         tick, following = newest_tick(monitor.spec.schedule, settled), next_tick(monitor.spec.schedule, settled)
     else:
-        period = max(seconds(monitor.spec.every), 1.0)
+        period = max(seconds(monitor.spec.effective_interval), 1.0)
         tick = datetime.fromtimestamp(settled.timestamp() // period * period, UTC)
         following = tick + timedelta(seconds=period)
     apart = (following - tick).total_seconds()
@@ -123,7 +123,7 @@ def is_on_demand(monitor: DriftMonitor, end: datetime, now: datetime) -> bool:
         return False
     if monitor.spec.schedule is not None:
         return newest_tick(monitor.spec.schedule, end) != end
-    return end.timestamp() % max(seconds(monitor.spec.every), 1.0) != 0
+    return end.timestamp() % max(seconds(monitor.spec.effective_interval), 1.0) != 0
 
 
 def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
