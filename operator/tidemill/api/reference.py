@@ -70,8 +70,8 @@ def _section(definition: Mapping[str, Any]) -> tuple[str, str, str]:
             "",
             f"### Fields of {names['kind']} that are not supported yet",
             "",
-            "| field | instead |",
-            "|---|---|",
+            "| field | values | instead |",
+            "|---|---|---|",
         ]
         lines += [_limit(limit) for limit in limits]
     rules = list(_rules(schema))
