@@ -129,7 +129,7 @@ class Laboratory:
     def _may_wait(self, manifest: Manifest, message: str) -> bool:
         """A monitor waits for its window, a run for room; everything else has ended long ago."""
         name = manifest["metadata"]["name"]
-        return manifest["kind"] == "DriftMonitor" or "no node has room" in message or name in self.kubelet.held
+        return manifest["kind"] == "DriftMonitor" or "cannot be scheduled" in message or name in self.kubelet.held
 
     def ready(self, key: Key) -> tuple[str, str, str]:
         """Status, reason and message of the object's condition Ready."""

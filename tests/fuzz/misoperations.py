@@ -125,7 +125,7 @@ CASES = (
         "Dataset",
         {"resources": {"requests": {"cpu": "1e9"}}},
         WAITS,
-        "no node has room",
+        "cannot be scheduled",
     ),
     Misoperation(
         "no processor at all",

@@ -1,6 +1,6 @@
 """A pretend cluster in which stories play: a dict of objects, a clock, and a scripted kubelet; the planners are the real ones.
 
-The theatre keeps time by itself: it runs until nothing wants to happen before the time a story asks for, and writes down
+The cluster keeps time by itself: it runs until nothing wants to happen before the time a story asks for, and writes down
 every change in one line. With `shuffled` the controllers take turns in another order; with `restarts` the operator forgets
 everything it holds in memory before each visit. Neither may change how a story ends.
 """
@@ -79,7 +79,7 @@ class FakeCluster:
 
     def autoscale(self, name: str, replicas: int) -> None:
         """What the autoscaler does: the Deployment's number, and a note in its own status."""
-        self.say(f"the load asks for {replicas} pods of {name}")
+        self.say(f"the autoscaler sets {name} to {replicas} pods")
         deployment = copy.deepcopy(self.get("Deployment", name))
         deployment["spec"]["replicas"] = replicas
         self._put(Key("Deployment", "shop", name), deployment)

@@ -8,23 +8,23 @@ from stories import script
 from stories.fake_cluster import FakeCluster
 
 
-def in_service(theatre: FakeCluster) -> None:
-    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+def in_service(cluster: FakeCluster) -> None:
+    cluster.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     for manifest in (script.dataset(), script.training_job(), script.service()):
-        theatre.apply(manifest)
-    theatre.run(minutes=1)
+        cluster.apply(manifest)
+    cluster.run(minutes=1)
 
 
-def second_version(theatre: FakeCluster, right: int = 97, **rollout: Any) -> dict[str, Any]:
+def second_version(cluster: FakeCluster, right: int = 97, **rollout: Any) -> dict[str, Any]:
     """A service with this rollout, and another version that has just been trained."""
-    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+    cluster.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     service = script.rolled_out(**rollout)
     for manifest in (script.dataset(), script.training_job(), service):
-        theatre.apply(manifest)
-    theatre.run(minutes=1)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=8)
-    theatre.measurements = script.measures(newest(theatre), right=right)
+        cluster.apply(manifest)
+    cluster.run(minutes=1)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=8)
+    cluster.measurements = script.measures(newest(cluster), right=right)
     return service
 
 
@@ -36,8 +36,8 @@ def annotated(manifest: dict[str, Any], name: str, value: str) -> dict[str, Any]
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": {name: value}}}
 
 
-def newest(theatre: FakeCluster) -> str:
-    versions = [manifest for key, manifest in theatre.objects.items() if key.kind == "ModelVersion"]
+def newest(cluster: FakeCluster) -> str:
+    versions = [manifest for key, manifest in cluster.objects.items() if key.kind == "ModelVersion"]
     if not versions:
         return ""
     return str(max(versions, key=lambda manifest: manifest["metadata"]["creationTimestamp"])["metadata"]["name"])

@@ -9,234 +9,234 @@ from stories.fake_cluster import FakeCluster
 from stories.openings import annotated, in_service, newest, second_version
 
 
-def canary_promoted(theatre: FakeCluster) -> None:
-    in_service(theatre)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=8)
-    theatre.measurements = script.measures(newest(theatre), right=97)
-    theatre.run(minutes=3)
+def canary_promoted(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=8)
+    cluster.measurements = script.measures(newest(cluster), right=97)
+    cluster.run(minutes=3)
 
 
-def canary_rolled_back_for_quality(theatre: FakeCluster) -> None:
-    in_service(theatre)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=8)
-    theatre.measurements = script.measures(newest(theatre), right=70)
-    theatre.run(minutes=10)
+def canary_rolled_back_for_quality(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=8)
+    cluster.measurements = script.measures(newest(cluster), right=70)
+    cluster.run(minutes=10)
 
 
-def canary_that_crashes(theatre: FakeCluster) -> None:
-    in_service(theatre)
-    theatre.start_pod = lambda pod: "candidate" not in pod["metadata"]["name"]
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(minutes=10)
+def canary_that_crashes(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    cluster.start_pod = lambda pod: "candidate" not in pod["metadata"]["name"]
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(minutes=10)
 
 
-def canary_without_labels_waits(theatre: FakeCluster) -> None:
-    in_service(theatre)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=8)
-    theatre.measurements = script.measures(newest(theatre), labelled=3)
-    theatre.run(minutes=3)
-    theatre.measurements = script.measures(newest(theatre), right=97)
-    theatre.run(minutes=3)
+def canary_without_labels_waits(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=8)
+    cluster.measurements = script.measures(newest(cluster), labelled=3)
+    cluster.run(minutes=3)
+    cluster.measurements = script.measures(newest(cluster), right=97)
+    cluster.run(minutes=3)
 
 
-def canary_promoted_by_hand(theatre: FakeCluster) -> None:
-    in_service(theatre)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=20)
-    theatre.apply(annotated(script.service(), "tidemill.dev/promote", newest(theatre)))
-    theatre.run(minutes=1)
+def canary_promoted_by_hand(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=20)
+    cluster.apply(annotated(script.service(), "tidemill.dev/promote", newest(cluster)))
+    cluster.run(minutes=1)
 
 
-def canary_aborted_by_hand(theatre: FakeCluster) -> None:
-    in_service(theatre)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=20)
-    theatre.apply(annotated(script.service(), "tidemill.dev/abort", newest(theatre)))
-    theatre.run(minutes=1)
+def canary_aborted_by_hand(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=20)
+    cluster.apply(annotated(script.service(), "tidemill.dev/abort", newest(cluster)))
+    cluster.run(minutes=1)
 
 
-def canary_inconclusive(theatre: FakeCluster) -> None:
-    in_service(theatre)
+def canary_inconclusive(cluster: FakeCluster) -> None:
+    in_service(cluster)
     service = script.service()
     service["spec"]["rollout"]["onInconclusive"] = "Rollback"
-    theatre.apply(service)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=8)
-    theatre.measurements = script.measures(newest(theatre), labelled=3)
-    theatre.run(minutes=3)
+    cluster.apply(service)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=8)
+    cluster.measurements = script.measures(newest(cluster), labelled=3)
+    cluster.run(minutes=3)
 
 
-def pinned_version(theatre: FakeCluster) -> None:
-    in_service(theatre)
-    first = theatre.named("ModelVersion")[0]
-    theatre.apply(script.service(model={"name": "fraud", "version": first}))
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(minutes=3)
+def pinned_version(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    first = cluster.named("ModelVersion")[0]
+    cluster.apply(script.service(model={"name": "fraud", "version": first}))
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(minutes=3)
 
 
-def pinned_back_after_the_promotion(theatre: FakeCluster) -> None:
-    service = second_version(theatre)
-    theatre.run(minutes=3)
-    second = newest(theatre)
-    first = next(name for name in theatre.named("ModelVersion") if name != second)
-    untouched = theatre.get("ModelVersion", second)
-    theatre.say("somebody takes the newer version back in Git")
-    theatre.measurements = script.measures(first, right=90)
-    theatre.apply({**service, "spec": {**service["spec"], "model": {"name": "fraud", "version": first}}})
-    theatre.run(minutes=3)
-    status = theatre.get("InferenceService", "fraud")["status"]
+def pinned_back_after_the_promotion(cluster: FakeCluster) -> None:
+    service = second_version(cluster)
+    cluster.run(minutes=3)
+    second = newest(cluster)
+    first = next(name for name in cluster.named("ModelVersion") if name != second)
+    untouched = cluster.get("ModelVersion", second)
+    cluster.say("the user pins the previous version again by a revert in Git")
+    cluster.measurements = script.measures(first, right=90)
+    cluster.apply({**service, "spec": {**service["spec"], "model": {"name": "fraud", "version": first}}})
+    cluster.run(minutes=3)
+    status = cluster.get("InferenceService", "fraud")["status"]
     assert (status["stable"]["version"], "rollout" in status) == (first, False)
-    after = theatre.get("ModelVersion", second)
+    after = cluster.get("ModelVersion", second)
     assert untouched["spec"] == after["spec"]
     assert "tidemill.dev/quarantine" not in after["metadata"].get("annotations", {})
 
 
-def shadow_promoted(theatre: FakeCluster) -> None:
-    second_version(theatre, strategy="Shadow", shadow={"percent": 50, "duration": "60s"})
-    theatre.run(minutes=3)
+def shadow_promoted(cluster: FakeCluster) -> None:
+    second_version(cluster, strategy="Shadow", shadow={"percent": 50, "duration": "60s"})
+    cluster.run(minutes=3)
 
 
-def shadow_rolled_back_before_it_answers_anybody(theatre: FakeCluster) -> None:
-    second_version(theatre, right=70, strategy="Shadow", shadow={"duration": "60s"})
-    theatre.run(minutes=3)
+def shadow_rolled_back_before_it_answers_anybody(cluster: FakeCluster) -> None:
+    second_version(cluster, right=70, strategy="Shadow", shadow={"duration": "60s"})
+    cluster.run(minutes=3)
 
 
-def shadow_then_canary(theatre: FakeCluster) -> None:
-    second_version(theatre, shadow={"duration": "30s"})
-    theatre.run(minutes=3)
+def shadow_then_canary(cluster: FakeCluster) -> None:
+    second_version(cluster, shadow={"duration": "30s"})
+    cluster.run(minutes=3)
 
 
-def blue_green_promoted(theatre: FakeCluster) -> None:
-    second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="2m")
-    theatre.run(minutes=5)
+def blue_green_promoted(cluster: FakeCluster) -> None:
+    second_version(cluster, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="2m")
+    cluster.run(minutes=5)
 
 
-def blue_green_that_fails_after_the_switch_is_undone_at_once(theatre: FakeCluster) -> None:
-    second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
-    theatre.run(minutes=1)
-    theatre.say("the new version begins to fail")
-    theatre.measurements = script.measures(newest(theatre), errors=100)
-    theatre.run(minutes=2)
+def blue_green_that_fails_after_the_switch_is_undone_at_once(cluster: FakeCluster) -> None:
+    second_version(cluster, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
+    cluster.run(minutes=1)
+    cluster.say("the new version begins to fail")
+    cluster.measurements = script.measures(newest(cluster), errors=100)
+    cluster.run(minutes=2)
 
 
-def blue_green_and_back_by_git_revert(theatre: FakeCluster) -> None:
-    service = second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
-    theatre.run(minutes=1)
-    first = next(name for name in theatre.named("ModelVersion") if name != newest(theatre))
+def blue_green_and_back_by_git_revert(cluster: FakeCluster) -> None:
+    service = second_version(cluster, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
+    cluster.run(minutes=1)
+    first = next(name for name in cluster.named("ModelVersion") if name != newest(cluster))
     pinned = {**service["spec"], "model": {"name": "fraud", "version": first}}
-    theatre.apply({**service, "spec": pinned})
-    theatre.run(minutes=8)
+    cluster.apply({**service, "spec": pinned})
+    cluster.run(minutes=8)
 
 
-def a_newer_version_while_the_previous_one_is_kept_warm(theatre: FakeCluster) -> None:
-    second_version(theatre, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
-    theatre.run(minutes=1)
-    theatre.apply(script.training_job("fraud-third"))
-    theatre.run(seconds=8)
-    theatre.measurements = script.measures(newest(theatre), right=97)
-    theatre.run(minutes=8)
+def a_newer_version_while_the_previous_one_is_kept_warm(cluster: FakeCluster) -> None:
+    second_version(cluster, strategy="BlueGreen", shadow={"duration": "30s"}, keepPrevious="5m")
+    cluster.run(minutes=1)
+    cluster.apply(script.training_job("fraud-third"))
+    cluster.run(seconds=8)
+    cluster.measurements = script.measures(newest(cluster), right=97)
+    cluster.run(minutes=8)
 
 
-def canary_that_a_person_lets_go_on(theatre: FakeCluster) -> None:
-    service = second_version(theatre, steps=[{"weight": 25}, {"weight": 50, "pause": "30s"}])
-    theatre.run(minutes=300)
-    theatre.apply(annotated(service, "tidemill.dev/promote", f"{newest(theatre)}/1"))
-    theatre.run(minutes=3)
+def canary_that_a_person_lets_go_on(cluster: FakeCluster) -> None:
+    service = second_version(cluster, steps=[{"weight": 25}, {"weight": 50, "pause": "30s"}])
+    cluster.run(minutes=300)
+    cluster.apply(annotated(service, "tidemill.dev/promote", f"{newest(cluster)}/1"))
+    cluster.run(minutes=3)
 
 
-def canary_that_a_person_holds(theatre: FakeCluster) -> None:
-    service = second_version(theatre)
-    theatre.run(seconds=20)
-    theatre.apply(annotated(service, "tidemill.dev/pause", newest(theatre)))
-    theatre.run(minutes=10)
-    theatre.apply(annotated(service, "tidemill.dev/pause", ""))
-    theatre.run(minutes=3)
+def canary_that_a_person_holds(cluster: FakeCluster) -> None:
+    service = second_version(cluster)
+    cluster.run(seconds=20)
+    cluster.apply(annotated(service, "tidemill.dev/pause", newest(cluster)))
+    cluster.run(minutes=10)
+    cluster.apply(annotated(service, "tidemill.dev/pause", ""))
+    cluster.run(minutes=3)
 
 
-def canary_held_by_a_person_is_still_judged(theatre: FakeCluster) -> None:
-    service = second_version(theatre)
-    theatre.run(seconds=20)
-    theatre.apply(annotated(service, "tidemill.dev/pause", newest(theatre)))
-    theatre.run(minutes=2)
-    theatre.measurements = script.measures(newest(theatre), right=70)
-    theatre.run(minutes=2)
+def canary_held_by_a_person_is_still_judged(cluster: FakeCluster) -> None:
+    service = second_version(cluster)
+    cluster.run(seconds=20)
+    cluster.apply(annotated(service, "tidemill.dev/pause", newest(cluster)))
+    cluster.run(minutes=2)
+    cluster.measurements = script.measures(newest(cluster), right=70)
+    cluster.run(minutes=2)
 
 
-def promoted_only_by_a_person(theatre: FakeCluster) -> None:
-    service = second_version(theatre, autoPromote=False)
-    theatre.run(minutes=10)
-    theatre.apply(annotated(service, "tidemill.dev/promote", newest(theatre)))
-    theatre.run(minutes=2)
+def promoted_only_by_a_person(cluster: FakeCluster) -> None:
+    service = second_version(cluster, autoPromote=False)
+    cluster.run(minutes=10)
+    cluster.apply(annotated(service, "tidemill.dev/promote", newest(cluster)))
+    cluster.run(minutes=2)
 
 
-def judged_by_a_job_that_succeeds(theatre: FakeCluster) -> None:
-    second_version(theatre, analysis=script.SMOKE)
-    theatre.run(minutes=3)
+def judged_by_a_job_that_succeeds(cluster: FakeCluster) -> None:
+    second_version(cluster, analysis=script.SMOKE)
+    cluster.run(minutes=3)
 
 
-def judged_by_a_job_that_fails(theatre: FakeCluster) -> None:
-    theatre.passes = lambda job: False  # noqa: ARG005
-    second_version(theatre, analysis=script.SMOKE)
-    theatre.run(minutes=3)
+def judged_by_a_job_that_fails(cluster: FakeCluster) -> None:
+    cluster.passes = lambda job: False  # noqa: ARG005
+    second_version(cluster, analysis=script.SMOKE)
+    cluster.run(minutes=3)
 
 
-def prometheus_that_does_not_answer_pauses(theatre: FakeCluster) -> None:
-    second_version(theatre, analysis=script.QUERIED)
-    theatre.measurements = script.queried(None, "nothing answers at http://prometheus:9090")
-    theatre.run(minutes=3)
-    theatre.measurements = script.queried(0.01)
-    theatre.run(minutes=3)
+def prometheus_that_does_not_answer_pauses(cluster: FakeCluster) -> None:
+    second_version(cluster, analysis=script.QUERIED)
+    cluster.measurements = script.queried(None, "nothing answers at http://prometheus:9090")
+    cluster.run(minutes=3)
+    cluster.measurements = script.queried(0.01)
+    cluster.run(minutes=3)
 
 
-def prometheus_that_knows_better(theatre: FakeCluster) -> None:
-    second_version(theatre, analysis=script.QUERIED)
-    theatre.measurements = script.queried(0.2)
-    theatre.run(minutes=3)
+def prometheus_that_knows_better(cluster: FakeCluster) -> None:
+    second_version(cluster, analysis=script.QUERIED)
+    cluster.measurements = script.queried(0.2)
+    cluster.run(minutes=3)
 
 
-def split_at_the_gateway(theatre: FakeCluster) -> None:
-    theatre.installation = replace(theatre.installation, gateway="On")
-    service = second_version(theatre)
+def split_at_the_gateway(cluster: FakeCluster) -> None:
+    cluster.installation = replace(cluster.installation, gateway="On")
+    service = second_version(cluster)
     service["spec"]["traffic"] = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
-    theatre.apply(service)
-    theatre.run(minutes=3)
+    cluster.apply(service)
+    cluster.run(minutes=3)
     service["spec"].pop("traffic")
-    theatre.apply(service)
-    theatre.run(minutes=1)
+    cluster.apply(service)
+    cluster.run(minutes=1)
 
 
-def a_gateway_where_there_is_none(theatre: FakeCluster) -> None:
-    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains()}
+def a_gateway_where_there_is_none(cluster: FakeCluster) -> None:
+    cluster.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     traffic = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
     for manifest in (script.dataset(), script.training_job(), script.service(traffic=traffic)):
-        theatre.apply(manifest)
-    theatre.run(minutes=1)
-    theatre.apply(script.service())
-    theatre.run(minutes=1)
+        cluster.apply(manifest)
+    cluster.run(minutes=1)
+    cluster.apply(script.service())
+    cluster.run(minutes=1)
 
 
-def scaled_by_the_load(theatre: FakeCluster) -> None:
-    theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
+def scaled_by_the_load(cluster: FakeCluster) -> None:
+    cluster.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     service = script.service(autoscaling={"minReplicas": 2, "maxReplicas": 6})
     service["spec"].pop("replicas")
     for manifest in (script.dataset(), script.training_job(), service):
-        theatre.apply(manifest)
-    theatre.run(minutes=1)
-    theatre.autoscale("fraud-stable", 5)
-    theatre.run(minutes=1)
-    theatre.apply(script.training_job("fraud-second"))
-    theatre.run(seconds=8)
-    theatre.measurements = script.measures(newest(theatre), right=97)
-    theatre.run(minutes=3)
-    assert theatre.get("Deployment", "fraud-stable")["spec"]["replicas"] == 5
+        cluster.apply(manifest)
+    cluster.run(minutes=1)
+    cluster.autoscale("fraud-stable", 5)
+    cluster.run(minutes=1)
+    cluster.apply(script.training_job("fraud-second"))
+    cluster.run(seconds=8)
+    cluster.measurements = script.measures(newest(cluster), right=97)
+    cluster.run(minutes=3)
+    assert cluster.get("Deployment", "fraud-stable")["spec"]["replicas"] == 5
 
 
-def recreated(theatre: FakeCluster) -> None:
-    second_version(theatre, strategy="Recreate")
-    theatre.run(minutes=2)
+def recreated(cluster: FakeCluster) -> None:
+    second_version(cluster, strategy="Recreate")
+    cluster.run(minutes=2)
 
 
 STORIES = (

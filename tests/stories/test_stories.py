@@ -26,9 +26,9 @@ STORIES: dict[str, Story] = {
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_story_goes_as_told(name: str, request: pytest.FixtureRequest) -> None:
-    theatre = FakeCluster()
-    STORIES[name](theatre)
-    told = "\n".join(theatre.lines) + "\n"
+    cluster = FakeCluster()
+    STORIES[name](cluster)
+    told = "\n".join(cluster.lines) + "\n"
     golden = GOLDEN / f"{name}.txt"
     if request.config.getoption("--write-golden"):
         golden.parent.mkdir(exist_ok=True)
@@ -39,41 +39,41 @@ def test_the_story_goes_as_told(name: str, request: pytest.FixtureRequest) -> No
 
 @pytest.mark.parametrize("name", STORIES)
 def test_when_a_story_is_over_visits_write_nothing(name: str) -> None:
-    theatre = FakeCluster()
-    STORIES[name](theatre)
-    before, at_work = theatre.writes, theatre.pending
-    for key in list(theatre.objects):
-        theatre.revisit(key)
+    cluster = FakeCluster()
+    STORIES[name](cluster)
+    before, at_work = cluster.writes, cluster.pending
+    for key in list(cluster.objects):
+        cluster.revisit(key)
 
-    assert at_work or before == theatre.writes
+    assert at_work or before == cluster.writes
 
 
 @pytest.mark.parametrize("name", STORIES)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_story_ends_the_same_with_controllers_in_another_order(name: str, seed: int) -> None:
-    theatre = FakeCluster(shuffled=random.Random(seed))
-    STORIES[name](theatre)
+    cluster = FakeCluster(shuffled=random.Random(seed))
+    STORIES[name](cluster)
 
-    assert told_ending(name) == ending(theatre)
+    assert told_ending(name) == ending(cluster)
 
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_story_ends_the_same_with_the_operator_restarted_before_every_visit(name: str) -> None:
-    theatre = FakeCluster(restarts=True)
-    STORIES[name](theatre)
+    cluster = FakeCluster(restarts=True)
+    STORIES[name](cluster)
 
-    assert told_ending(name) == ending(theatre)
+    assert told_ending(name) == ending(cluster)
 
 
 @functools.cache
 def told_ending(name: str) -> dict[str, Any]:
     """How the story ends when nothing special happens."""
-    theatre = FakeCluster()
-    STORIES[name](theatre)
-    return ending(theatre)
+    cluster = FakeCluster()
+    STORIES[name](cluster)
+    return ending(cluster)
 
 
-def ending(theatre: FakeCluster) -> dict[str, Any]:
+def ending(cluster: FakeCluster) -> dict[str, Any]:
     """What a user could tell apart: the objects, and what they say; not uids, times or the names made from them."""
 
     def conditions(manifest: dict[str, Any]) -> Any:
@@ -81,7 +81,7 @@ def ending(theatre: FakeCluster) -> dict[str, Any]:
         return sorted((c["type"], c["status"], c["reason"]) for c in said)
 
     told: dict[str, Any] = {}
-    for key, manifest in theatre.objects.items():
+    for key, manifest in cluster.objects.items():
         if key.kind in {"Pod", "Job"}:
             continue
         told.setdefault(key.kind, []).append((_plain(key.name), conditions(manifest)))

@@ -153,7 +153,7 @@ TRAINING_JOB: Final[tuple[Limit, ...]] = (
         lambda spec: spec.tuning is not None and spec.tuning.algorithm in ("CMAES", "Hyperopt"),
         "use TPE, Random or Grid",
         {"tuning": {**_SEARCH, "algorithm": "CMAES"}},
-        "'CMAES' and 'Hyperopt'",
+        "'CMAES' or 'Hyperopt'",
     ),
     Limit(
         "spec.tuning.parallelTrials",

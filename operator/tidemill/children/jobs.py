@@ -1,4 +1,4 @@
-"""The Jobs that carry out orders: one order, one attempt, one Job, one pod."""
+"""Build the Jobs that carry out orders: one order, one attempt, one Job, one pod."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidemill.children.installation import Installation
 from tidemill.contract.orders import AnyOrder, digest_of, to_text
 
 WORKLOAD = "workload"
-"""Name of the container whose termination message is the report."""
+"""The name of the container whose termination message is the report."""
 
 
 def run(
@@ -27,9 +27,9 @@ def run(
     ttl: int = 3600,
     credentials: str = "",
 ) -> dict[str, Any]:
-    """The Job that carries out `order` for the n-th time; another order or attempt is another Job.
+    """Return the Job that carries out `order` for the n-th time; another order or attempt is another Job.
 
-    `digest` is the order's identity where that is less than all it says. A failed pod is not replaced by Kubernetes:
+    `digest` is the order's identity, if that is not the digest of the whole order. A failed pod is not replaced by Kubernetes:
     the operator reads its report first and decides.
     """
     digest = digest or digest_of(order)
@@ -58,7 +58,7 @@ def run(
                 "metadata": {"labels": template_labels, "annotations": {names.ORDER: to_text(order)}},
                 "spec": {
                     "restartPolicy": "Never",
-                    **pods.pod(installation, container, told={"order.json": names.ORDER}, credentials=credentials),
+                    **pods.pod(installation, container, files={"order.json": names.ORDER}, credentials=credentials),
                 },
             },
         },
@@ -66,5 +66,5 @@ def run(
 
 
 def terms(resources: Quantities | None, deadline: int, ttl: int) -> str:
-    """A digest of the terms on which an order is carried out: what the run may use and for how long, not what it does."""
+    """Return a digest of the terms of a run: its resources, deadline and retention."""
     return names.short(json.dumps([resources.to_wire() if resources else None, deadline, ttl], sort_keys=True))

@@ -1,4 +1,4 @@
-"""The Job by which a user judges a candidate: their container, and nothing of ours in it."""
+"""Build a user's Job that judges a candidate: the user's container, without anything of Tidemill."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ COMPONENT = "judge"
 
 
 def name(service: InferenceService, candidate: ModelVersion, metric: AnalysisMetric) -> str:
-    """The Job's name: another candidate or another word in the spec is another Job."""
+    """Return the Job's name; another candidate or another entry in the spec is another Job."""
     return names.judge(service.name, service.metadata.uid, candidate.name, metric.model_dump_json(by_alias=True))
 
 
 def job(
     service: InferenceService, candidate: ModelVersion, stable: str, metric: AnalysisMetric, installation: Installation
 ) -> dict[str, Any]:
-    """The Job that runs a metric's container once, told where the two versions answer.
+    """Return the Job that runs a metric's container once, with the URLs of both versions in its environment.
 
-    It has no rights, no token, and no credentials of the store; it may write to its /tmp.
+    It has no rights, no token and no store credentials; it may write to its /tmp.
     """
-    assert metric.job is not None, "a metric of type Job says what to run"
+    assert metric.job is not None, "a metric of type Job has a job"
     probe = metric.job
     domain = f"{service.namespace}.svc.{installation.cluster_domain}"
-    told = {
+    addresses = {
         "TIDEMILL_MODEL": service.spec.model.name,
         "TIDEMILL_STABLE_VERSION": stable,
         "TIDEMILL_STABLE_URL": f"http://{names.service(service.name)}.{domain}",
         "TIDEMILL_CANDIDATE_VERSION": candidate.name,
         "TIDEMILL_CANDIDATE_URL": f"http://{names.candidate(service.name)}.{domain}:{SERVING_PORT}",
     }
-    given = {one.name: one.value for one in probe.env}
+    given = {variable.name: variable.value for variable in probe.env}
     container: dict[str, Any] = {
         "name": COMPONENT,
         "image": probe.image,
-        "env": [{"name": variable, "value": value} for variable, value in (given | told).items()],
+        "env": [{"name": variable, "value": value} for variable, value in (given | addresses).items()],
         "resources": pods.resources(None, cpu="50m", memory="64Mi"),
         "imagePullPolicy": installation.image_pull_policy,
         "securityContext": pods.RESTRICTED,

@@ -1,7 +1,7 @@
-"""The only place that spells a name, a label or an annotation.
+"""Define every name, label and annotation.
 
-Names of children say what they are for: the owner's name, a word, and a digest of the order. The same order has the same
-name, so that doing it twice does it once.
+A child's name is its owner's name, a word for its purpose, and a digest of its order. The same order has the same name,
+so that ordering twice creates one child.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-cla
 
 
 def short(text: str, length: int = 8) -> str:
-    """The first hexadecimal digits of a digest of `text`.
+    """Return the first hexadecimal digits of a digest of `text`.
 
     >>> short("biopsies")
     '7ab7f41d'
@@ -60,7 +60,7 @@ def short(text: str, length: int = 8) -> str:
 
 
 def child(owner: str, *parts: str, limit: int = LIMIT) -> str:
-    """A name below `owner`; past `limit` characters the owner's part gives way to a digest of it.
+    """Return a name that begins with `owner`, shortened with a digest where it would exceed `limit` characters.
 
     >>> child("iris", "check", "0a1b2c3d")
     'iris-check-0a1b2c3d'
@@ -97,7 +97,7 @@ def run_before_tasks(owner: str, order_digest: str, attempt: int) -> str:
 
 
 def version(model: str, training_job_uid: str, dataset_digest: str) -> str:
-    """The ModelVersion that a run on a revision publishes.
+    """Return the name of the ModelVersion that a run on a revision publishes.
 
     >>> version("fraud", "0a1b", "sha256:" + "0" * 64)
     'fraud-072c23e4'
@@ -107,45 +107,45 @@ def version(model: str, training_job_uid: str, dataset_digest: str) -> str:
     return child(model, short(f"{training_job_uid}/{dataset_digest}"), limit=NAME_LIMIT)
 
 
-def retraining(monitor: str, monitor_uid: str, occasion: str, version_digest: str) -> str:
-    """The TrainingJob that answers one occasion of one version: the same window, tick, revision or request has the same
-    name for ever.
+def retraining(monitor: str, monitor_uid: str, trigger: str, version_digest: str) -> str:
+    """Return the name of the TrainingJob that answers a trigger: the same window, tick, revision or request of the same
+    version always has the same name.
     """
-    return child(monitor, "retrain", short(f"{monitor_uid}/{occasion}/{version_digest}"), limit=NAME_LIMIT)
+    return child(monitor, "retrain", short(f"{monitor_uid}/{trigger}/{version_digest}"), limit=NAME_LIMIT)
 
 
 def service(name: str) -> str:
-    """The Service that clients talk to."""
+    """Return the name of the Service for clients."""
     return name
 
 
 def stable(name: str) -> str:
-    """The Deployment that answers."""
+    """Return the name of the stable Deployment."""
     return child(name, "stable")
 
 
 def candidate(name: str) -> str:
-    """The Deployment and the Service of the version on trial."""
+    """Return the name of the candidate's Deployment and Service."""
     return child(name, "candidate")
 
 
 def judge(service: str, service_uid: str, version: str, metric: str) -> str:
-    """The Job by which a user judges a candidate; `metric` is all that is said of it in the spec."""
+    """Return the name of a user's Job that judges a candidate; `metric` is its whole entry in the spec."""
     return child(service, "judge", short(f"{service_uid}/{version}/{metric}"))
 
 
 def worker(monitor: str) -> str:
-    """The Deployment that carries a monitor's checks out without starting a pod for each."""
+    """Return the name of the Deployment of a monitor's warm worker."""
     return child(monitor, "worker")
 
 
 def receiver(monitor: str) -> str:
-    """The Deployment and the Service that take what other systems say for a monitor."""
+    """Return the name of the Deployment and the Service of a monitor's receiver."""
     return child(monitor, "receiver")
 
 
 def labels(owner: AnyResource, component: str) -> dict[str, str]:
-    """What every child carries: who made it, for whom, and as what."""
+    """Return the labels of every child: its manager, its owner and its component."""
     return {
         MANAGED_BY: MANAGER,
         PART_OF: "tidemill",
@@ -157,7 +157,7 @@ def labels(owner: AnyResource, component: str) -> dict[str, str]:
 
 
 def owned_by(owner: AnyResource, name: str, component: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Metadata of a child that dies with its owner."""
+    """Return the metadata of a child that is deleted with its owner."""
     return {
         "name": name,
         "namespace": owner.namespace,

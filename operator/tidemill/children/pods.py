@@ -1,4 +1,4 @@
-"""What all pods of Tidemill have in common: no rights, no token, a read-only root, the store's credentials as files."""
+"""Build what all pods of Tidemill share: no rights, no token, a read-only root, the store's credentials as files."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def pod(
     installation: Installation,
     container: dict[str, Any],
     *,
-    told: dict[str, str],
+    files: dict[str, str],
     credentials: str = "",
     scratch: str = "2Gi",
 ) -> dict[str, Any]:
-    """A pod spec around one container, with store credentials and scratch space mounted.
+    """Return a pod spec around one container, with store credentials and scratch space mounted.
 
-    `told` maps files in `ORDER_FOLDER` to the pod annotations whose text they hold; they follow a change within seconds.
+    `files` maps files in `ORDER_FOLDER` to the pod annotations whose text they contain; they follow a change within seconds.
 
-    The Secrets are optional: where one is missing the process starts, finds no credentials, and says so.
+    The Secrets are optional: without one the process starts, and reports that the credentials are missing.
     """
     volumes: list[dict[str, Any]] = [
         {"name": "scratch", "emptyDir": {"sizeLimit": scratch}},
@@ -50,7 +50,7 @@ def pod(
             "downwardAPI": {
                 "items": [
                     {"path": file, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
-                    for file, annotation in told.items()
+                    for file, annotation in files.items()
                 ]
             },
         },
@@ -82,7 +82,7 @@ def pod(
 
 
 def resources(wanted: Quantities | None, *, cpu: str, memory: str) -> dict[str, Any]:
-    """The user's resources, or requests of `cpu` and `memory` where they say nothing."""
+    """Return the user's resources, or requests of `cpu` and `memory` by default."""
     if wanted is None:
         return {"requests": {"cpu": cpu, "memory": memory}}
     return wanted.to_wire()

@@ -1,4 +1,4 @@
-"""The receiver of a monitor: one pod that takes what other systems say, with the Secrets of its checks as files."""
+"""Build the receiver of a monitor: a pod that takes signals and payloads, with the Secrets of its checks as files."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ COMPONENT = "receiver"
 
 
 def external(monitor: DriftMonitor) -> tuple[Check, ...]:
-    """The checks that other systems answer; one without a Secret, which a rule of the schema forbids, believes nobody."""
+    """Return the External checks; one without a Secret, which a rule of the schema forbids, accepts no signal."""
     return tuple(check for check in monitor.spec.checks if check.type == "External" and check.secret_ref is not None)
 
 
 def is_needed(monitor: DriftMonitor) -> bool:
-    """Whether anyone calls in: for an External check, or with the payloads of a service that is not Tidemill's."""
+    """Return whether the monitor has a receiver: for an External check, or for the payloads of an external service."""
     return bool(external(monitor)) or monitor.spec.target.cloud_events is not None
 
 
 def payloads(monitor: DriftMonitor, kept: timedelta) -> PayloadOrder | None:
-    """What the receiver does with payloads, whose log is kept for `kept`; None where it takes none."""
+    """Return the order for payloads, whose log is kept for `kept`; None if the receiver takes none."""
     events = monitor.spec.target.cloud_events
     if events is None:
         return None
@@ -41,7 +41,7 @@ def payloads(monitor: DriftMonitor, kept: timedelta) -> PayloadOrder | None:
 
 
 def service(monitor: DriftMonitor) -> dict[str, Any]:
-    """The Service that other systems call: `http://<monitor>-receiver.<namespace>.svc/signals/<check>`."""
+    """Return the Service that other systems call: `http://<monitor>-receiver.<namespace>.svc/signals/<check>`."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -51,7 +51,7 @@ def service(monitor: DriftMonitor) -> dict[str, Any]:
 
 
 def deployment(monitor: DriftMonitor, installation: Installation, kept: timedelta) -> dict[str, Any]:
-    """The Deployment of the receiver; each check's Secret is mounted under the check's name. Its log is kept for `kept`."""
+    """Return the Deployment of the receiver; each check's Secret is mounted under the check's name, and its log is kept for `kept`."""
     checks = external(monitor)
     taken = payloads(monitor, kept)
     order = ReceiveOrder(namespace=monitor.namespace, monitor=monitor.name, checks=checks, payloads=taken)
@@ -66,7 +66,7 @@ def deployment(monitor: DriftMonitor, installation: Installation, kept: timedelt
         },
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": SERVING_PORT}, "periodSeconds": 5},
     }
-    pod = pods.pod(installation, container, told={"order.json": names.ORDER}, scratch="64Mi")
+    pod = pods.pod(installation, container, files={"order.json": names.ORDER}, scratch="64Mi")
     secrets = {check.name: check.secret_ref for check in checks}
     if taken is not None and monitor.spec.target.cloud_events is not None:
         secrets[PAYLOADS] = monitor.spec.target.cloud_events.secret_ref

@@ -1,4 +1,4 @@
-"""The HTTPRoute of a service whose requests a Gateway splits."""
+"""Build the HTTPRoute of a service whose requests a Gateway splits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tidemill.children import names, serving
 from tidemill.contract.serving import SERVING_PORT
 
 TESTER = "x-tidemill-version"
-"""With the value `candidate` in this header a tester is answered by the candidate, whatever its weight."""
+"""Requests with the value `candidate` in this header go to the candidate, whatever its weight."""
 
 
 def route(service: InferenceService, *, weight: int, answering: bool) -> dict[str, Any]:
-    """Sends `weight` percent of the requests to the candidate; without one that is `answering` it gets none and is not named."""
+    """Return a route that sends `weight` percent of the requests to the candidate; one that is not `answering` is not named."""
     stable = {"name": names.service(service.name), "port": 80}
     candidate = {"name": names.candidate(service.name), "port": SERVING_PORT}
     rules: list[dict[str, Any]] = [{"backendRefs": [_backend(stable, 1)]}]
@@ -40,6 +40,6 @@ def _backend(reference: dict[str, Any], weight: int) -> dict[str, Any]:
     return {"group": "", "kind": "Service", **reference, "weight": weight}
 
 
-def _parent(said: dict[str, Any]) -> dict[str, Any]:
-    named = {name: value for name, value in said.items() if value}
+def _parent(reference: dict[str, Any]) -> dict[str, Any]:
+    named = {name: value for name, value in reference.items() if value}
     return {"group": "gateway.networking.k8s.io", "kind": "Gateway", **named}

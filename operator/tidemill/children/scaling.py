@@ -1,4 +1,4 @@
-"""How many stable pods there are, and how few there may be: the HorizontalPodAutoscaler and the PodDisruptionBudget."""
+"""Build the HorizontalPodAutoscaler and the PodDisruptionBudget of the stable pods."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from tidemill.api.inferenceservice import Autoscaling
 from tidemill.children import names, serving
 
 IN_FLIGHT = "tidemill_predictions_in_flight"
-"""An average over seconds, so that a look now and then means something; a pod has a series for each version it has met lately,
-which the adapter adds up."""
+"""A gauge averaged over seconds; a pod has a series for each version it has served lately, which the adapter adds up."""
 
 
-def autoscaler(service: InferenceService, wish: Autoscaling, *, at_least: int = 0) -> dict[str, Any]:
-    """The autoscaler of the stable pods.
+def autoscaler(service: InferenceService, spec: Autoscaling, *, at_least: int = 0) -> dict[str, Any]:
+    """Return the autoscaler of the stable pods.
 
-    `at_least` holds the number up while another version answers part of the requests: its pods are idle then, and must be
-    enough at once when the share comes back.
+    `at_least` keeps the number while a candidate answers part of the requests: the stable pods are idle then, and must
+    suffice at once when the share returns.
     """
     metric: dict[str, Any] = {
         "type": "Resource",
-        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": wish.target}},
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": spec.target}},
     }
-    if wish.metric == "RequestsInFlight":
+    if spec.metric == "RequestsInFlight":
         metric = {
             "type": "Pods",
             "pods": {
                 "metric": {"name": IN_FLIGHT},
-                "target": {"type": "AverageValue", "averageValue": str(wish.target)},
+                "target": {"type": "AverageValue", "averageValue": str(spec.target)},
             },
         }
     return {
@@ -37,15 +36,15 @@ def autoscaler(service: InferenceService, wish: Autoscaling, *, at_least: int = 
         "metadata": names.owned_by(service, names.stable(service.name), serving.COMPONENT),
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": names.stable(service.name)},
-            "minReplicas": min(max(wish.min_replicas, at_least), wish.max_replicas),
-            "maxReplicas": wish.max_replicas,
+            "minReplicas": min(max(spec.min_replicas, at_least), spec.max_replicas),
+            "maxReplicas": spec.max_replicas,
             "metrics": [metric],
         },
     }
 
 
 def disruption_budget(service: InferenceService) -> dict[str, Any]:
-    """Lets nodes be drained one stable pod at a time; a pod that is not ready holds nobody up."""
+    """Return a budget that lets nodes be drained one stable pod at a time; a pod that is not ready does not block a drain."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

@@ -1,4 +1,4 @@
-"""The Deployments and Services of an InferenceService."""
+"""Build the Deployments and Services of an InferenceService."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from tidemill.contract.serving import SERVING_PORT, ServeOrder, VersionOrder
 SERVER = "server"
 COMPONENT = "server"
 SETTLE_SECONDS = 5
-"""How long a candidate must be ready before it counts: longer than nodes take to learn of a new address."""
+"""How long a candidate must be ready before it counts: longer than nodes need for a new address."""
 DRAIN_SECONDS = 8
-"""How long a pod goes on answering after it was told to stop: longer than endpoints need to forget it."""
+"""How long a pod answers after it was told to stop: longer than endpoints need to remove it."""
 
 
 def selector(service: InferenceService, role: str) -> dict[str, str]:
-    """The labels that select the pods of one role."""
+    """Return the labels that select the pods of one role."""
     return {names.OWNER_UID: service.metadata.uid, names.ROLE: role.lower()}
 
 
 def entry(service: InferenceService) -> dict[str, Any]:
-    """The Service that clients talk to: the stable pods."""
+    """Return the Service for clients, which selects the stable pods."""
     return _service(service, names.service(service.name), "Stable")
 
 
 def trial_entry(service: InferenceService) -> dict[str, Any]:
-    """The Service by which stable pods reach the candidate."""
+    """Return the Service by which stable pods reach the candidate."""
     return _service(service, names.candidate(service.name), "Candidate")
 
 
 def deployment(
     service: InferenceService, version: ModelVersion, role: str, installation: Installation, replicas: int | None
 ) -> dict[str, Any]:
-    """The Deployment that answers with `version` in `role`; with `replicas` None an autoscaler owns the number.
+    """Return the Deployment that serves `version` in `role`; with `replicas` None an autoscaler owns the number.
 
     Pods are replaced one at a time and only by ready ones, so that there is always a pod that answers.
     """
@@ -79,7 +79,7 @@ def deployment(
                     }
                     for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
                 ],
-                **pods.pod(installation, container, told={"order.json": names.ORDER, "routes.json": names.ROUTES}),
+                **pods.pod(installation, container, files={"order.json": names.ORDER, "routes.json": names.ROUTES}),
             },
         },
     }
@@ -93,7 +93,7 @@ def deployment(
 
 
 def serve_order(service: InferenceService, version: ModelVersion, role: str) -> ServeOrder:
-    """What a serving pod is told."""
+    """Return the order of a serving pod."""
     return ServeOrder(
         namespace=service.namespace,
         service=service.name,
@@ -111,7 +111,7 @@ def serve_order(service: InferenceService, version: ModelVersion, role: str) -> 
 
 
 def pin(version: ModelVersion) -> VersionOrder:
-    """Exactly this version, for an order."""
+    """Return exactly this version, for an order."""
     return VersionOrder(name=version.name, uri=version.spec.artifact.uri, digest=version.spec.artifact.digest)
 
 

@@ -1,4 +1,4 @@
-"""The objects that outlive who made them: ModelVersions of a run, TrainingJobs of a monitor. They are labelled, not owned."""
+"""Build the objects that outlive their creator: ModelVersions of a run, TrainingJobs of a monitor. They are labelled, not owned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidemill.contract.reports import Trained
 
 
 def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> dict[str, Any]:
-    """The ModelVersion that a run published."""
+    """Return the ModelVersion that a run published."""
     pinned = job.status.dataset
     assert pinned is not None, "a run that published has pinned its revision"
     estimator = job.spec.estimator
@@ -56,14 +56,14 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
 
 
 def parameters(job: TrainingJob, trained: Trained) -> dict[str, Scalar]:
-    """What a run's estimator was fitted with: as the spec says, but for what a search chose."""
+    """Return the parameters of a run's estimator: those of the spec, with those that a search chose."""
     estimator, search = job.spec.estimator, trained.search
     return {**(estimator.parameters if estimator else {}), **(search.parameters if search else {})}
 
 
 @dataclass(frozen=True, slots=True)
 class ServedWindow:
-    """The served rows that a retraining learns from: those from `recent` on are what the new version will meet."""
+    """The served rows of a retraining; those from `recent` on are what the new version will meet."""
 
     start: datetime
     recent: datetime
@@ -81,9 +81,9 @@ def retraining(
     since: datetime,
     checks: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """The TrainingJob that answers an occasion: the template's spec, with the rows served in `window`.
+    """Return the TrainingJob that answers a trigger: the template's spec, with the rows served in `window`.
 
-    The recent ones are those that drifted: they become the new version's reference. `version` is the one in service.
+    The recent rows are those that drifted: they become the new version's reference. `version` is the one in service.
     """
     policy = monitor.spec.retraining
     assert policy is not None, "only a monitor with a retraining policy retrains"
@@ -124,13 +124,13 @@ def retraining(
 
 
 def _parameters(policy: Retraining, template: TrainingJob, version: ModelVersion) -> dict[str, Any]:
-    """What the strategy changes in a template that searches: SameParameters fits what the search found for the version in service."""
-    found = version.spec.lineage
+    """Return the changes to a template with a search: SameParameters uses the parameters of the version in service."""
+    lineage = version.spec.lineage
     if (
         policy.strategy == "Retune"
         or template.spec.tuning is None
         or template.spec.estimator is None
-        or found.estimator != template.spec.estimator.name
+        or lineage.estimator != template.spec.estimator.name
     ):
         return {}
-    return {"tuning": None, "estimator": template.spec.estimator.model_copy(update={"parameters": found.parameters})}
+    return {"tuning": None, "estimator": template.spec.estimator.model_copy(update={"parameters": lineage.parameters})}

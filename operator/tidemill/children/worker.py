@@ -1,4 +1,4 @@
-"""The warm worker of a monitor: one pod that is as a check Job's, and stays to be asked for the next check."""
+"""Build the warm worker of a monitor: a pod like that of a check Job, which stays for the next check."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ COMPONENT = "worker"
 
 
 def is_needed(monitor: DriftMonitor) -> bool:
-    """Whether the monitor asks for one, and there is anything to check."""
+    """Return whether the monitor has a warm worker."""
     return monitor.spec.execution == "WarmWorker" and not monitor.spec.suspend
 
 
 def deployment(monitor: DriftMonitor, installation: Installation, deadline: float) -> dict[str, Any]:
-    """The Deployment of the worker, which gives a run up after `deadline` seconds, as a Job would.
+    """Return the Deployment of the worker, which gives a run up after `deadline` seconds, as a Job would.
 
-    Nobody needs two of them: the old pod goes before the new one comes, and Jobs stand in for a moment.
+    Two are never needed: the old pod stops before the new one starts, and Jobs take over meanwhile.
     """
     order = WorkerOrder(
         namespace=monitor.namespace, monitor=monitor.name, service=monitor.log, deadline_seconds=deadline
@@ -53,7 +53,7 @@ def deployment(monitor: DriftMonitor, installation: Installation, deadline: floa
                     "labels": names.labels(monitor, COMPONENT),
                     "annotations": {names.ORDER: to_text(order)},
                 },
-                "spec": pods.pod(installation, container, told={"order.json": names.ORDER}),
+                "spec": pods.pod(installation, container, files={"order.json": names.ORDER}),
             },
         },
     }

@@ -1,4 +1,4 @@
-"""Decisions, and nothing else: (key, world, now) → Plan. No clock, no randomness, no network."""
+"""Plan each object as a pure function: (key, world, now) → Plan. No clock, no randomness, no network."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tidemill.plan.world import Key, Manifest, World, key_of
 
 
 def visit(key: Key, world: World, installation: Installation, now: datetime, answers: Answers = ()) -> Plan | None:
-    """What the object under `key` needs now; None where there is none, or it is being deleted.
+    """Return what the object under `key` needs now; None if there is none, or if it is being deleted.
 
-    Raises UnreadableError where the object does not parse.
+    Raises InvalidObjectError if the object does not parse.
     """
     manifest = world.get(*key)
     if manifest is None or is_being_deleted(manifest):
-        # What dies with the object is deleted by the garbage collector, what outlives it is left alone.
+        # The garbage collector deletes what the object owns; what outlives it stays.
         return None
     match key.kind:
         case "Dataset":
@@ -45,7 +45,7 @@ def _known(kind: type[Kind], world: World, key: Key) -> Kind:
 
 
 def questions(key: Key, world: World) -> Question | None:
-    """What has to be asked before the object under `key` can be planned."""
+    """Return what must be asked before the object under `key` can be planned."""
     manifest = world.get(*key)
     if manifest is None or is_being_deleted(manifest):
         return None

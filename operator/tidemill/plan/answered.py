@@ -1,4 +1,4 @@
-"""What a Dataset reads of a service's log: a window that ends now, with the columns of the version in service."""
+"""Order the part of a service's log that a Dataset reads: a window that ends now, with the columns of the version in service."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tidemill.plan.world import World
 
 
 def order(namespace: str, source: PredictionsSource, world: World, now: datetime) -> AnsweredOrder | str:
-    """What to read, or in words what is missing and what to do about it."""
+    """Return what to read, or a message about what is missing."""
     name = source.inference_service_ref.name
     service = get_by_name(InferenceService, world, namespace, name)
     if service is None:
-        return f"there is no InferenceService {name!r} in this namespace; create it and its log is read by itself"
+        return f"InferenceService {name!r} not found; create it, and its log is read"
     stable = service.status.stable
     version = get_by_name(ModelVersion, world, namespace, stable.version) if stable else None
     if stable is None or version is None:
-        missing = f"its version {stable.version!r} is gone" if stable else "it serves no version yet"
+        missing = f"version {stable.version!r} was deleted" if stable else "no version is served yet"
         return (
-            f"InferenceService {name!r} cannot say what its rows are made of: {missing}; "
-            "have a version approved for it and its log is read by itself"
+            f"the columns of InferenceService {name!r} are not known: {missing}; "
+            "approve a version of its model, and its log is read"
         )
     end = now.replace(microsecond=0)
     artifact = version.spec.artifact

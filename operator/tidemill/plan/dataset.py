@@ -1,7 +1,7 @@
-"""What a Dataset needs: an ingest run for each change of its spec and for each refresh, and the newest good revision kept.
+"""Plan a Dataset: one ingest run for each change of its spec and for each refresh; the newest good revision stays in use.
 
-What a service answered is read in a window that ends when the run is ordered: the end is no part of the order's identity, so
-a second visit finds the Job by its name, and a run that is repeated later sees what has come in since.
+The rows of a service's log are read in a window that ends when the run is ordered. The end is not part of the order's
+identity: a second visit finds the Job by its name, and a run that is repeated later reads what has arrived since.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from tidemill.plan.runs.attempts import Progress, advance, outdated
 from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
-DEADLINE = 3600
-"""Seconds that one look at the source may take."""
-TTL = 3600
-"""Seconds for which a Job that is over is kept."""
+DEADLINE_SECONDS = 3600
+"""How long one ingest run may take."""
+TTL_SECONDS = 3600
+"""How long a finished Job is kept."""
 
 MISMATCHES = frozenset({Reason.SCHEMA_MISMATCH, Reason.TARGET_MISSING, Reason.TARGET_UNUSABLE, Reason.NOT_NUMERIC})
-"""The rows came, and their columns are not what was declared."""
+"""The rows were read, and their columns are not what was declared."""
 
 
 def plan(dataset: Dataset, world: World, installation: Installation, now: datetime) -> Plan:
-    """Keep the newest good revision, and look for a newer one when it is time."""
+    """Keep the newest good revision, and read the source again when it is due."""
     status = dataset.status
     if refused := unsupported.refusal(dataset):
         return Plan(with_conditions(dataset, status, [*refused], now), notices=unsupported.notices(status, refused))
@@ -44,7 +44,7 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     # What the new revision is compared with is no part of the order's identity: it changes when the run succeeds.
     digest = digest_of(order.model_copy(update={"previous": ""}))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
-    terms = jobs.terms(dataset.spec.resources, DEADLINE, TTL)
+    terms = jobs.terms(dataset.spec.resources, DEADLINE_SECONDS, TTL_SECONDS)
     progress = advance(dataset, order.task, digest, status.attempt, world, now, at=at, terms=terms)
     if progress.order_job and dataset.spec.source.predictions is not None:
         summary = answered.order(dataset.namespace, dataset.spec.source.predictions, world, now)
@@ -66,8 +66,8 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
         attempt=progress.attempt.number,
         digest=digest,
         resources=dataset.spec.resources,
-        deadline=DEADLINE,
-        ttl=TTL,
+        deadline=DEADLINE_SECONDS,
+        ttl=TTL_SECONDS,
         credentials=dataset.spec.credentials.secret_ref.name if dataset.spec.credentials else "",
     )
     wakes = [wake for wake in (progress.wake, until_next) if wake is not None]
@@ -82,7 +82,7 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
 
 
 def _refresh(dataset: Dataset, now: datetime) -> tuple[int, float | None]:
-    """The refresh that is due, as seconds since the epoch (0: the first look), and the seconds until the next."""
+    """Return the refresh that is due, in seconds since the epoch (0 for the first), and the seconds until the next."""
     interval, attempt = dataset.spec.refresh.interval, dataset.status.attempt
     if interval is None:
         return 0, None
@@ -117,7 +117,7 @@ def _order(dataset: Dataset, tick: int) -> IngestOrder:
 def _publish(
     dataset: Dataset, status: DatasetStatus, ingested: Ingested, warnings: tuple[str, ...], now: datetime
 ) -> tuple[DatasetStatus, tuple[Notice, ...]]:
-    """The revision a run reports becomes the current one; the same content is no new revision."""
+    """Make the reported revision the current one; the same content makes no new revision."""
     current = status.revision
     if current and current.digest == ingested.digest:
         return status.model_copy(update={"warnings": warnings}), ()
@@ -144,14 +144,14 @@ def _conditions(dataset: Dataset, status: DatasetStatus, progress: Progress) -> 
         ]
     failed_before = dataset.status.condition("Fetched") if progress.attempt.number > 1 else None
     if failure is None and failed_before is not None and not progress.run.over:
-        # While it is tried again, what is wrong stays said: only an end can tell whether it still is.
-        message = f"attempt {progress.attempt.number} is under way"
+        # During a retry the failure stays reported: only the end of the run can tell whether it is gone.
+        message = f"attempt {progress.attempt.number} is running"
         return [
             *_repeated(dataset, {"Ready", "Fetched", "SchemaValid", "QualityPassed"}),
             true("Reconciling", Reason.RETRYING, message),
         ]
     if failure is None:
-        message = progress.run.message or "the source is being read"
+        message = progress.run.message or "reading the source"
         return [*_about_revision(status, Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
     kept = f"; revision {revision.digest[:19]} stays in use" if revision else ""
     message = failure.message + kept
@@ -162,14 +162,14 @@ def _conditions(dataset: Dataset, status: DatasetStatus, progress: Progress) -> 
         fitting = [true(type_, Reason.SUCCEEDED) for type_ in ("Fetched", "SchemaValid")]
         conditions = [*fitting, false("QualityPassed", failure.reason, message)]
     if failure.retryable:
-        conditions.append(true("Reconciling", Reason.RETRYING, "the source is read again until it can be used"))
+        conditions.append(true("Reconciling", Reason.RETRYING, "the source is read again until it is valid"))
     else:
         conditions.append(true("Stalled", failure.reason, message))
     return [_still_ready(dataset, failure.reason, message), *conditions]
 
 
 def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[PendingCondition]:
-    """What is said while there is nothing yet that rows could be read from."""
+    """Return the conditions while the source of the rows does not exist yet."""
     revision = dataset.status.revision
     message += f"; revision {revision.digest[:19]} stays in use" if revision else ""
     return [
@@ -180,7 +180,7 @@ def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[PendingCo
 
 
 def _still_ready(dataset: Dataset, reason: Reason, message: str) -> PendingCondition:
-    """Whether the Dataset can be used although its source cannot."""
+    """Return Ready: a Dataset with a revision stays ready although its source fails."""
     was_ready = dataset.status.condition("Ready")
     spec_was_good = (
         was_ready is not None
@@ -188,13 +188,13 @@ def _still_ready(dataset: Dataset, reason: Reason, message: str) -> PendingCondi
         and was_ready.observed_generation == dataset.metadata.generation
     )
     if spec_was_good and dataset.status.revision:
-        # A source that vanished later takes nothing away.
+        # A source that vanished later does not take the revision away.
         return true("Ready", Reason.SUCCEEDED, message)
     return false("Ready", reason, message)
 
 
 def _repeated(dataset: Dataset, types: set[str]) -> list[PendingCondition]:
-    """What was said of these before."""
+    """Return the present conditions of these types, to be written again."""
     return [
         PendingCondition(
             type=condition.type, status=condition.status, reason=condition.reason, message=condition.message
@@ -213,7 +213,7 @@ def _about_revision(
         return [unknown("Ready", reason, message)]
     summary = f"revision {status.revision.digest[:19]}: {status.revision.rows} rows, {status.revision.columns} columns"
     if reason == Reason.SUSPENDED:
-        return [true("Ready", reason, f"{summary}; no new one is looked for: {message}")]
+        return [true("Ready", reason, f"{summary}; the source is not read: {message}")]
     if reason == Reason.PROGRESSING:
         return [unknown("Ready", reason, message)]
     return [true("Ready", Reason.SUCCEEDED, summary)]

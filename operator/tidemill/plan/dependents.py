@@ -1,4 +1,4 @@
-"""Whom a change concerns: the objects to visit when this one appears, changes or goes."""
+"""Find the objects to visit when an object is created, changed or deleted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tidemill.plan.world import Key, Manifest, World, key_of
 
 
 def dependents(manifest: Manifest, world: World) -> set[Key]:
-    """The keys to visit after a change of `manifest`.
+    """Return the keys to visit after a change of `manifest`.
 
-    Read from raw values on purpose: an object that does not parse still concerns its neighbours.
+    Read from raw values on purpose: other objects depend on an object even if it does not parse.
     """
     key = key_of(manifest)
     keys: set[Key] = set()
@@ -57,13 +57,13 @@ def _referring(world: World, kind: str, namespace: str, name: str, *path: str) -
 
 
 def _templated(world: World, run: Key) -> set[Key]:
-    """The monitors that take the run's spec over."""
+    """Return the monitors that use the run as a template."""
     path = ("spec", "retraining", "template", "trainingJob")
     return _referring(world, DriftMonitor.kind_name, run.namespace, run.name, *path)
 
 
 def _watching(world: World, services: set[Key]) -> set[Key]:
-    """The monitors that watch any of `services`."""
+    """Return the monitors that watch any of `services`."""
     return {
         monitor
         for service in services

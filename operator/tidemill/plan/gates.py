@@ -1,4 +1,4 @@
-"""May this version be served? A list of bounds against what was measured when the version was made."""
+"""Judge a version by its gates: bounds on the metrics that were measured when it was trained."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tidemill.contract.metrics import regression
 
 
 def score(evaluation: Sequence[Measured]) -> float | None:
-    """The first metric on the hold-out, in the four digits that a table has room for."""
+    """Return the first metric on the hold-out, rounded to the four digits of a table column."""
     holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
     return next((round(value, 4) for value in holdout.values()), None)
 
 
 def judge(gates: Sequence[Gate], evaluation: Sequence[Measured]) -> tuple[GateResult, ...]:
-    """Each gate with its verdict; a gate that cannot be judged says why."""
+    """Return each gate with its verdict; a gate that cannot be judged has the reason in its message."""
     return tuple(_judge(gate, evaluation) for gate in gates)
 
 
@@ -28,7 +28,7 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
             return GateResult(
                 name=name,
                 verdict="Failed",
-                message=f"only {rows} rows were held out; at least {max(gate.minimum_rows, 1)} are needed",
+                message=f"{rows} hold-out rows, {max(gate.minimum_rows, 1)} needed; increase the hold-out, or lower minimumRows",
             )
         return GateResult(
             name=name, verdict="NotJudged", message=f"{rows} labelled rows, {max(gate.minimum_rows, 1)} needed"
@@ -39,7 +39,7 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
         return GateResult(
             name=name,
             verdict="Failed",
-            message=f"{gate.metric} was not measured; add it to the TrainingJob's spec.evaluation.metrics (measured: {known})",
+            message=f"metric {gate.metric!r} was not measured; add it to spec.evaluation.metrics of the TrainingJob (measured: {known})",
         )
     if gate.minimum is not None and value < gate.minimum:
         return GateResult(
@@ -64,15 +64,13 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
         )
     reference = measured.stable.get(gate.metric)
     if reference is None:
-        return GateResult(
-            name=name, verdict="NotJudged", value=value, message="no version was in service to compare with"
-        )
+        return GateResult(name=name, verdict="NotJudged", value=value, message="no version in service to compare with")
     worse = regression(gate.metric, value, reference)
     verdict = "Passed" if worse <= gate.maximum_regression else "Failed"
     how = f"{abs(worse):.4f} {'worse' if worse > 0 else 'better'} than" if round(abs(worse), 4) else "as good as"
     message = (
         f"{value:.4f}, {how} the version in service ({reference:.4f}) on {measured.rows} rows; "
-        f"{gate.maximum_regression} worse is allowed"
+        f"a regression of {gate.maximum_regression} is allowed"
     )
     return GateResult(
         name=name,

@@ -1,4 +1,4 @@
-"""Objects of the world as values of the domain."""
+"""Look objects up in the world, as typed values."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Kind = TypeVar("Kind", Dataset, TrainingJob, ModelVersion, InferenceService, Dri
 
 
 class InvalidObjectError(Exception):
-    """An object of ours does not parse; only that object is concerned."""
+    """A custom resource does not parse; other objects are planned as usual."""
 
 
 def read(kind: type[Kind], manifest: Manifest) -> Kind:
-    """`manifest` as a value of `kind`; raises UnreadableError with the path of what is wrong."""
+    """Return `manifest` as a value of `kind`; raises InvalidObjectError with the path of the invalid field."""
     try:
         return kind.model_validate(manifest)
     except ValidationError as error:
@@ -32,7 +32,7 @@ def read(kind: type[Kind], manifest: Manifest) -> Kind:
 
 
 def get_or_none(kind: type[Kind], world: World, key: Key) -> Kind | None:
-    """The object under `key`, read once for each change of it; raises UnreadableError, None where there is none."""
+    """Return the object under `key`, parsed once for each change, or None if there is none; raises InvalidObjectError."""
     known = world.values.get(key)
     if known is not None:
         return known  # type: ignore[no-any-return]
@@ -45,7 +45,7 @@ def get_or_none(kind: type[Kind], world: World, key: Key) -> Kind | None:
 
 
 def get_by_name(kind: type[Kind], world: World, namespace: str, name: str) -> Kind | None:
-    """The object by name; None where there is none, or none that can be read."""
+    """Return the object by name; None if it does not exist or does not parse."""
     try:
         return get_or_none(kind, world, Key(kind.kind_name, namespace, name))
     except InvalidObjectError:
@@ -53,7 +53,7 @@ def get_by_name(kind: type[Kind], world: World, namespace: str, name: str) -> Ki
 
 
 def all_of(kind: type[Kind], world: World, manifests: Iterable[Manifest]) -> list[Kind]:
-    """Those of `manifests` that can be read: a neighbour that cannot disturbs nobody."""
+    """Return those of `manifests` that parse; an invalid one does not affect the others."""
     values = (
         get_by_name(kind, world, manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"])
         for manifest in manifests
@@ -66,7 +66,7 @@ def is_being_deleted(manifest: Manifest | None) -> bool:
 
 
 def is_ours(manifest: Manifest, uid: str) -> bool:
-    """Whether the object carries an owner reference to `uid`."""
+    """Return whether the object has an owner reference to `uid`."""
     return any(owner.get("uid") == uid for owner in manifest["metadata"].get("ownerReferences") or ())
 
 
@@ -79,7 +79,7 @@ def annotation(manifest: Manifest, name: str) -> str:
 
 
 def get_path(manifest: Any, *path: str) -> Any:
-    """The value at `path`, or None where the path breaks off."""
+    """Return the value at `path`, or None if there is no such path."""
     for part in path:
         if not isinstance(manifest, dict):
             return None

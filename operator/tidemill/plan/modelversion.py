@@ -1,4 +1,4 @@
-"""Whether a ModelVersion may be served: verified, through its gates, approved, and not rejected by a rollout before."""
+"""Plan a ModelVersion: it may be served once it is verified, has passed its gates, is approved, and is not quarantined."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tidemill.plan.world import World
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 """Stands for a creation time that is not known."""
 MAX_SERVED_BY = 32
-"""How many of the services that have a version its status can name."""
+"""How many services the status of a version names."""
 
 
 def plan(version: ModelVersion, world: World, installation: Installation, now: datetime) -> Plan:
-    """Judge the version by what it carries and by what became of it."""
+    """Judge the version by its evaluation and by its rollouts."""
     results = gates.judge(version.spec.gates, version.spec.evaluation)
     served_by = _served_by(version, world)
     quarantine = quarantine_of(version)
@@ -48,21 +48,21 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
 
 
 def quarantine_of(version: ModelVersion) -> Quarantine | None:
-    """Why a rollout rejected the version, from the mark it left."""
+    """Return why the version is quarantined, from its annotation."""
     text = version.metadata.annotations.get(names.QUARANTINE, "")
     if not text:
         return None
     try:
         return Quarantine.model_validate_json(text)
     except ValidationError:
-        # Only the operator may write the mark; one that cannot be read still means: do not serve.
+        # An annotation that does not parse still means: do not serve.
         return Quarantine(
             reason="Unreadable", message=text[:200], since=version.metadata.creation_timestamp or EARLIEST
         )
 
 
 def _number(version: ModelVersion, world: World) -> int:
-    """Its place among the versions of the model: one more than those made before it; once given, it stays."""
+    """Return the version's number: one more than those created before it; it never changes once given."""
     if version.status.version is not None:
         return version.status.version
     named = world.referring(ModelVersion.kind_name, version.namespace, ("spec", "modelName"), version.spec.model_name)
@@ -82,13 +82,13 @@ def _created(version: ModelVersion) -> tuple[str, str]:
 
 
 def _approved_by(version: ModelVersion, now: datetime) -> tuple[Approver, ...]:
-    """Who agreed; a moment that was told once is not told otherwise."""
+    """Return who approved and when; a recorded time stays."""
     known = {approver.user: approver.time for approver in version.status.approved_by}
     return tuple(Approver(user=user, time=known.get(user, now.replace(microsecond=0))) for user in _approvers(version))
 
 
 def _approvers(version: ModelVersion) -> tuple[str, ...]:
-    """The users who agreed; who started the version is not among them where duties are separated."""
+    """Return the users who approved, without the user who started the version where duties are separated."""
     approval = version.spec.approval
     if approval.policy == "Automatic":
         return ("automatic",)
@@ -109,16 +109,26 @@ def _conditions(
             true(
                 "ArtifactVerified",
                 Reason.VERIFIED,
-                f"written and read back by TrainingJob {version.spec.lineage.training_job}",
+                f"TrainingJob {version.spec.lineage.training_job} wrote the artifact and loaded it again",
             )
         )
     else:
         conditions.append(
-            unknown("ArtifactVerified", "VerifiedOnLoad", "every serving pod checks the digest before it loads a byte")
+            unknown(
+                "ArtifactVerified",
+                "VerifiedOnLoad",
+                "each serving pod verifies the digest before it loads the artifact",
+            )
         )
     failed = [result for result in results if result.verdict == "Failed"]
     if not failed:
-        conditions.append(true("GatesPassed", Reason.GATES_PASSED, f"{len(version.spec.gates)} gates"))
+        conditions.append(
+            true(
+                "GatesPassed",
+                Reason.GATES_PASSED,
+                _gates_message(results),
+            )
+        )
     else:
         conditions.append(
             false("GatesPassed", Reason.GATE_FAILED, "; ".join(f"{result.name}: {result.message}" for result in failed))
@@ -130,18 +140,28 @@ def _conditions(
     elif approval.policy == "Automatic" or len(approvers) >= approval.required_approvals:
         conditions.append(true("Approved", Reason.APPROVED, ", ".join(approvers)))
     else:
-        message = f"{len(approvers)} of {approval.required_approvals} approvals; approvers add theirs to spec.approval.decisions"
+        message = (
+            f"{len(approvers)} of {approval.required_approvals} approvals; add a decision to spec.approval.decisions"
+        )
         conditions.append(false("Approved", Reason.AWAITING_APPROVAL, message))
     if quarantine:
-        message = f"a rollout rejected this version ({quarantine.reason}): {quarantine.message}; train another one"
+        message = f"rejected by a rollout ({quarantine.reason}): {quarantine.message}; train another version"
         return [false("Ready", Reason.QUARANTINED, message), true("Stalled", Reason.QUARANTINED, message), *conditions]
     unmet = next((statement for statement in conditions if statement.status == "False"), None)
     if unmet is None:
-        return [true("Ready", Reason.APPROVED, "may be served"), *conditions]
+        return [true("Ready", Reason.APPROVED, "the version may be served"), *conditions]
     ready = false("Ready", unmet.reason, unmet.message)
     if unmet.reason == Reason.AWAITING_APPROVAL:
         return [ready, *conditions]
     return [ready, true("Stalled", unmet.reason, unmet.message), *conditions]
+
+
+def _gates_message(results: tuple[GateResult, ...]) -> str:
+    if not results:
+        return "the version has no gates"
+    passed = sum(result.verdict == "Passed" for result in results)
+    left = len(results) - passed
+    return f"{passed} of {len(results)} gates passed" + (f", {left} not judged" if left else "")
 
 
 def _served_by(version: ModelVersion, world: World) -> tuple[ServedBy, ...]:

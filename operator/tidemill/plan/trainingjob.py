@@ -1,9 +1,9 @@
-"""What a TrainingJob needs: its inputs pinned, one run, and a ModelVersion out of the run's report.
+"""Plan a TrainingJob: pin its inputs, order one run, and publish a ModelVersion from the run's report.
 
     pinned (status) → Job → report → ModelVersion → Complete
                         └─→ Failed
 
-Pinning is a write of its own before the Job is made: whatever moves later, this run learns from what it was told.
+Pinning is a separate write before the Job is created: later revisions do not change what this run is trained on.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from tidemill.plan.world import Key, World
 def plan(job: TrainingJob, world: World, installation: Installation, now: datetime) -> Plan:
     """Carry the run on by one step."""
     status = job.status.model_copy(update={"cause": job.status.cause or cause_of(job)})
-    # The version that was published is the fact; the conditions only say so, and anybody may have taken them away.
+    # A published version is final, even if somebody removed the conditions.
     if status.model_version or status.is_true("Complete") or status.is_true("Failed"):
         return Plan(with_conditions(job, status, _final_conditions(status), now))
     if refused := unsupported.refusal(job):
         return Plan(with_conditions(job, status, [*refused], now), notices=unsupported.notices(job.status, refused))
     if job.spec.estimator is None:
-        # A rule of the schema forbids it; where the rule is missing, the run must not be one that nobody can explain.
-        message = "nothing learns: set spec.estimator"
+        # A rule of the schema forbids it; without the rule, the reason must still be reported.
+        message = "no estimator; set spec.estimator"
         conditions = [false("Ready", Reason.INVALID_SPEC, message), true("Stalled", Reason.INVALID_SPEC, message)]
         return Plan(with_conditions(job, status, conditions, now))
     if job.spec.suspend:
@@ -86,13 +86,13 @@ def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetim
     reference = job.spec.dataset
     dataset = get_by_name(Dataset, world, job.namespace, reference.name)
     if dataset is None:
-        message = f"there is no Dataset {reference.name!r} in this namespace; create it and the run starts by itself"
+        message = f"Dataset {reference.name!r} not found; create it, and the run starts"
         return _waiting(job, status, message, now)
     revisions = ((dataset.status.revision,) if dataset.status.revision else ()) + dataset.status.revisions
     if not revisions:
         ready = dataset.status.condition("Ready")
         message = f"Dataset {reference.name!r} has no revision yet" + (
-            f": {ready.reason}: {ready.message}" if ready else ""
+            f" ({ready.reason}: {ready.message})" if ready else ""
         )
         return _waiting(job, status, message, now)
     chosen = (
@@ -101,7 +101,7 @@ def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetim
         else next((r for r in revisions if r.digest == reference.revision), None)
     )
     if chosen is None:
-        message = f"Dataset {reference.name!r} has no revision {reference.revision}; it has {', '.join(r.digest[:19] for r in revisions)}"
+        message = f"Dataset {reference.name!r} has no revision {reference.revision!r}; use one of {', '.join(r.digest[:19] for r in revisions)}, or Latest"
         return _waiting(job, status, message, now)
     status = status.model_copy(
         update={
@@ -110,7 +110,7 @@ def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetim
         }
     )
     conditions = [
-        unknown("Ready", Reason.PROGRESSING, "the run is about to start"),
+        unknown("Ready", Reason.PROGRESSING, "starting the run"),
         true("Reconciling", Reason.PROGRESSING),
     ]
     return Plan(with_conditions(job, status, conditions, now), wake=0.0)
@@ -125,7 +125,7 @@ def _waiting(job: TrainingJob, status: TrainingJobStatus, message: str, now: dat
 
 
 def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
-    """The version of this model in service: of the service whose rows are learnt from, else of the first by name."""
+    """Return the version in service: of the service whose rows are used, or else of the first service by name."""
     named = world.referring(InferenceService.kind_name, job.namespace, ("spec", "model", "name"), job.spec.model_name)
     services = all_of(InferenceService, world, named)
     wanted = job.spec.served_rows.inference_service if job.spec.served_rows else ""
@@ -142,7 +142,7 @@ def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
 def _order(job: TrainingJob, status: TrainingJobStatus) -> TrainOrder:
     pinned, stable = status.dataset, status.compared_with
     assert pinned is not None, "the revision is pinned before a run is ordered"
-    assert job.spec.estimator is not None, "whatever else may learn is refused as unsupported"
+    assert job.spec.estimator is not None, "automl and trainer are refused as unsupported"
     return TrainOrder(
         namespace=job.namespace,
         training_job=job.name,
@@ -170,7 +170,7 @@ def _complete(
     installation: Installation,
     now: datetime,
 ) -> Plan:
-    """The run's report becomes a ModelVersion; the facts stay in the status when the Job is gone."""
+    """Publish the reported ModelVersion; its metrics stay in the status when the Job is gone."""
     holdout = next((measured.metrics for measured in trained.evaluation if measured.on == "Holdout"), {})
     status = status.model_copy(
         update={
@@ -184,7 +184,7 @@ def _complete(
         }
     )
     conditions = _final_conditions(status.model_copy(update={"conditions": ()}), complete=True)
-    # Made once and never again: a version that somebody deletes stays deleted.
+    # Created once: a version that a user deletes stays deleted.
     exists = world.get(ModelVersion.kind_name, job.namespace, version) is not None
     ensure = () if exists else (versions.model_version(job, version, trained, installation.workload_image),)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in list(holdout.items())[:3])
@@ -193,7 +193,7 @@ def _complete(
 
 
 def _progress(trained: Trained) -> RunProgress:
-    """A run that searches for nothing is a single trial."""
+    """Return the final progress; a run without a search is a single trial."""
     if (search := trained.search) is None:
         return RunProgress(percentage=100, trials_completed=1)
     return RunProgress(
@@ -202,7 +202,7 @@ def _progress(trained: Trained) -> RunProgress:
 
 
 def _search_result(trained: Trained) -> str:
-    """What a search chose, after what its version achieves."""
+    """Return the parameters that a search chose, for the end of a message."""
     if (search := trained.search) is None:
         return ""
     tried = search.completed + search.failed + search.pruned
@@ -226,7 +226,7 @@ def _conditions(job: TrainingJob, progress: Progress) -> list[PendingCondition]:
         conditions = [unknown("Ready", Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
         return [*conditions, true("Running", Reason.PROGRESSING)] if run.phase == "Running" else conditions
     if progress.wake is not None:
-        message = f"{failure.message} (attempt {progress.attempt.number}; it is tried again)"
+        message = f"{failure.message} (attempt {progress.attempt.number} failed; retrying)"
         return [false("Ready", failure.reason, message), true("Reconciling", Reason.RETRYING, message)]
     return [
         false("Ready", failure.reason, failure.message),
@@ -236,7 +236,7 @@ def _conditions(job: TrainingJob, progress: Progress) -> list[PendingCondition]:
 
 
 def _final_conditions(status: TrainingJobStatus, *, complete: bool = False) -> list[PendingCondition]:
-    """What a run that is over says for ever."""
+    """Return the conditions of a run that is over; they never change."""
     if complete or status.model_version or status.is_true("Complete"):
         message = f"published {status.model_version}"
         return [true("Ready", Reason.SUCCEEDED, message), true("Complete", Reason.SUCCEEDED, message)]
@@ -246,7 +246,7 @@ def _final_conditions(status: TrainingJobStatus, *, complete: bool = False) -> l
 
 
 def _running(job: TrainingJob, world: World) -> tuple[Retirement, ...]:
-    """The Jobs of this run that are not over, to be stopped."""
+    """Return the unfinished Jobs of this run, to be stopped."""
     return tuple(
         Retirement(
             Key("Job", job.namespace, child["metadata"]["name"]), child["metadata"]["uid"], "spec.suspend is set"

@@ -1,4 +1,4 @@
-"""What a visit decides: the one value that passes from the planners to the engine."""
+"""The plan of a visit, which passes from the planners to the engine, and the questions before it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tidemill.plan.world import Key, Manifest
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Annotations and labels that the operator sets on an object it does not otherwise apply; None takes one away.
+    """Annotations to set on an object that the operator does not otherwise apply; None removes one.
 
-    Applied under a field manager of its own, so that it never disturbs other fields of the object.
+    Applied under a separate field manager, so that other fields of the object stay untouched.
     """
 
     key: Key
@@ -34,7 +34,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """An object to delete, exactly as it was seen: its uid is a precondition."""
+    """An object to delete; its uid is a precondition."""
 
     key: Key
     uid: str
@@ -43,9 +43,9 @@ class Retirement:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What shall be: acted on in the order ensure, marks, status, retire.
+    """What a visit decided, carried out in the order ensure, marks, status, retire.
 
-    Nothing is deleted by being left out of `ensure`; `retire` is a word of its own.
+    An object that is left out of `ensure` is not deleted; only `retire` deletes.
     """
 
     status: Status
@@ -54,44 +54,44 @@ class Plan:
     retire: tuple[Retirement, ...] = ()
     notices: tuple[Notice, ...] = ()
     wake: float | None = None
-    """Seconds after which to look again although nothing changed."""
+    """Seconds until the next visit, if nothing changes before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A number to ask a Prometheus server for."""
+    """A query for a Prometheus server."""
 
     metric: str
-    """The metric of the analysis that wants to know."""
+    """The metric of the analysis."""
     address: str
-    """Empty is the installation's own."""
+    """URL of the server; empty for the installation's own."""
     query: str
 
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """A check run to ask of a warm worker; asked again under the same name, it is the same run."""
+    """A check run for a warm worker; a second request under the same name is the same run."""
 
     run: str
-    """Its name: that of the Job that would carry it out."""
+    """The run's name, which is that of the equivalent Job."""
     url: str
     order: str
-    """As JSON, as it would stand in the Job's pod."""
+    """The order as JSON, as in the annotation of the Job's pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a planner needs to know: where to ask for it before planning."""
+    """What to ask before planning."""
 
     urls: tuple[str, ...] = ()
-    """Of measurements."""
+    """Where to get the measurements of serving pods."""
     queries: tuple[Query, ...] = ()
     checks: tuple[CheckRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Queried:
-    """What came of a query."""
+    """The answer to a query."""
 
     metric: str
     value: float | None = None
@@ -101,15 +101,15 @@ class Queried:
 
 @dataclass(frozen=True, slots=True)
 class CheckResponse:
-    """What a warm worker says of a run."""
+    """The answer of a warm worker about a run."""
 
     run: str
     outcome: Literal["Reported", "Running", "Unheard", "Refused"]
-    """Unheard may be otherwise in a moment; Refused will not."""
+    """Unheard is worth a retry; Refused is final."""
     report: RunReport | None = None
-    """Where it is Reported."""
+    """The report, if the outcome is Reported."""
     message: str = ""
-    """What the worker does where it is Unheard or Refused: `does not answer: TimeoutError`."""
+    """What the worker does if it is Unheard or Refused, such as `does not answer: TimeoutError`."""
 
 
 Answers = tuple[Measurements | Queried | CheckResponse, ...]

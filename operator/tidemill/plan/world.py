@@ -1,6 +1,6 @@
-"""What the planners see: every object of interest by key, by owner and by label, as plain JSON values.
+"""The planners' view of the cluster: every relevant object by key, owner and label, as plain JSON values.
 
-The world is a data structure without effects. The engine feeds it from watches and lists; stories feed it from a script.
+The world is a data structure without effects. The engine fills it from watches and lists, the stories from a script.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def key_of(manifest: Mapping[str, Any]) -> Key:
 INDEXED_LABELS = ("tidemill.dev/model", "tidemill.dev/owner-uid", "tidemill.dev/monitor")
 
 
-# References from one object to another, by the path where the other's name stands: whoever follows one needs them all.
+# References from one object to another, by the path of the field with the other's name.
 INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
     "Dataset": (("spec", "source", "predictions", "inferenceServiceRef", "name"),),
     "TrainingJob": (("spec", "dataset", "name"),),
@@ -52,13 +52,13 @@ class World:
 
     def __init__(self, manifests: Iterable[Manifest] = ()) -> None:
         self.objects: MutableMapping[Key, Manifest] = {}
-        """What is known, by key; where memory is dear, something more compact than a dictionary may take its place."""
+        """The objects by key; a more compact mapping may take the place of the dictionary."""
         self._of_kind: defaultdict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
         self._owned: defaultdict[str, dict[Key, None]] = defaultdict(dict)
         self._labelled: defaultdict[tuple[str, str, str], dict[Key, None]] = defaultdict(dict)
         self._referring: defaultdict[tuple[str, str, tuple[str, ...], str], dict[Key, None]] = defaultdict(dict)
         self.values: dict[Key, Any] = {}
-        """Objects that were already read as values of the domain; forgotten when the object changes."""
+        """Objects that are parsed already; removed when the object changes."""
         for manifest in manifests:
             self.put(manifest)
 
@@ -69,52 +69,52 @@ class World:
         return iter(tuple(self.objects))
 
     def put(self, manifest: Manifest) -> None:
-        """Remember `manifest`, in place of what was known under its key."""
+        """Store `manifest` in place of the object under its key."""
         key = key_of(manifest)
         self.remove(key)
         self.objects[key] = manifest
-        for table, place in self._places(manifest):
-            table[place][key] = None
+        for table, entry in self._entries(manifest):
+            table[entry][key] = None
 
     def remove(self, key: Key) -> Manifest | None:
         """Forget what is known under `key`, and return it."""
         self.values.pop(key, None)
         manifest = self.objects.pop(key, None)
         if manifest is not None:
-            for table, place in self._places(manifest):
-                table[place].pop(key, None)
-                if not table[place]:
-                    del table[place]  # owners come and go: places that hold nothing would add up
+            for table, entry in self._entries(manifest):
+                table[entry].pop(key, None)
+                if not table[entry]:
+                    del table[entry]  # owners come and go: empty entries would add up
         return manifest
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
         return self.objects.get(Key(kind, namespace, name))
 
     def all(self, kind: str, namespace: str) -> list[Manifest]:
-        """Every object of `kind` in `namespace`, by name."""
+        """Return every object of `kind` in `namespace`, by name."""
         return self._sorted(self._of_kind.get((kind, namespace), {}))
 
     def keys(self, kind: str) -> list[Key]:
-        """The keys of every object of `kind` in every namespace, by namespace and name."""
+        """Return the keys of every object of `kind` in every namespace, by namespace and name."""
         return sorted(key for (of, _), keys in self._of_kind.items() if of == kind for key in keys)
 
     def owned(self, kind: str, uid: str) -> list[Manifest]:
-        """Objects of `kind` with an owner reference to `uid`, by name."""
+        """Return the objects of `kind` with an owner reference to `uid`, by name."""
         return self._sorted(key for key in self._owned.get(uid, {}) if key.kind == kind)
 
     def labelled(self, kind: str, namespace: str, label: str, value: str) -> list[Manifest]:
-        """Objects of `kind` in `namespace` that carry `label: value`, by name; only for labels that are indexed."""
+        """Return the objects of `kind` in `namespace` that carry `label: value`, by name; only for labels that are indexed."""
         if label not in INDEXED_LABELS:
             raise KeyError(f"{label} is not indexed; add it to INDEXED_LABELS")
         keys = self._labelled.get((namespace, label, value), {})
         return self._sorted(key for key in keys if key.kind == kind)
 
     def referring(self, kind: str, namespace: str, path: tuple[str, ...], name: str) -> list[Manifest]:
-        """Objects of `kind` in `namespace` whose value at `path` is `name`, by name; only for references that are indexed."""
+        """Return the objects of `kind` in `namespace` whose value at `path` is `name`, by name; only for references that are indexed."""
         return self._sorted(self.keys_referring(kind, namespace, path, name))
 
     def keys_referring(self, kind: str, namespace: str, path: tuple[str, ...], name: str) -> Iterable[Key]:
-        """The keys of what `referring` answers with, in no order."""
+        """Return the keys of the objects of `referring`, in no order."""
         if path not in INDEXED_REFERENCES.get(kind, ()):
             raise KeyError(f"{kind} is not indexed by {'.'.join(path)}; add it to INDEXED_REFERENCES")
         return self._referring.get((kind, namespace, path, name), {})
@@ -122,8 +122,8 @@ class World:
     def _sorted(self, keys: Iterable[Key]) -> list[Manifest]:
         return [self.objects[key] for key in sorted(keys)]
 
-    def _places(self, manifest: Manifest) -> Iterator[tuple[defaultdict[Any, dict[Key, None]], Any]]:
-        """Where in which index the object stands, each place once."""
+    def _entries(self, manifest: Manifest) -> Iterator[tuple[defaultdict[Any, dict[Key, None]], Any]]:
+        """Yield each index with the entry under which the object is listed."""
         metadata, kind = manifest["metadata"], manifest["kind"]
         namespace = metadata.get("namespace", "")
         yield self._of_kind, (kind, namespace)

@@ -17,13 +17,13 @@ UNSAID: dict[str, Any] = {"minimumSamples": 100, "minimumLabels": 50}
 
 def told(minutes: int = 4, **spec: Any) -> dict[str, Any]:
     """The newest order of a check, once a monitor with this spec has watched since 09:01."""
-    theatre = FakeCluster()
-    in_service(theatre)
-    theatre.apply(script.monitor(**spec))
-    theatre.run(minutes=minutes, seconds=30)
+    cluster = FakeCluster()
+    in_service(cluster)
+    cluster.apply(script.monitor(**spec))
+    cluster.run(minutes=minutes, seconds=30)
     orders = [
         json.loads(job["spec"]["template"]["metadata"]["annotations"][names.ORDER])
-        for key, job in theatre.objects.items()
+        for key, job in cluster.objects.items()
         if key.kind == "Job" and job["metadata"]["labels"][names.COMPONENT] == "check"
     ]
     newest: dict[str, Any] = max(orders, key=lambda order: order["end"])

@@ -114,5 +114,5 @@ def test_answers_of_a_service_without_a_version_are_waited_for() -> None:
 
     conditions = {one["type"]: one for one in stage.get("Dataset", "answered")["status"]["conditions"]}
     assert ("False", "DependencyNotReady") == (conditions["Ready"]["status"], conditions["Ready"]["reason"])
-    assert "it serves no version yet; have a version approved" in conditions["Ready"]["message"]
+    assert "no version is served yet; approve a version" in conditions["Ready"]["message"]
     assert [] == stage.named("Job")

@@ -13,17 +13,17 @@ from stories.openings import in_service
 ELSEWHERE = {"target": {"inferenceService": "nowhere"}}
 
 
-def watched(theatre: FakeCluster, **spec: Any) -> FakeCluster:
+def watched(cluster: FakeCluster, **spec: Any) -> FakeCluster:
     """A service with a monitor that has found drift once."""
-    in_service(theatre)
-    theatre.reports["Check"] = script.checks("Failing")
-    theatre.apply(script.monitor(**spec))
-    theatre.run(minutes=1, seconds=30)
-    return theatre
+    in_service(cluster)
+    cluster.reports["Check"] = script.checks("Failing")
+    cluster.apply(script.monitor(**spec))
+    cluster.run(minutes=1, seconds=30)
+    return cluster
 
 
-def status(theatre: FakeCluster) -> dict[str, Any]:
-    found: dict[str, Any] = theatre.get("DriftMonitor", "fraud")["status"]
+def status(cluster: FakeCluster) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.get("DriftMonitor", "fraud")["status"]
     return found
 
 
@@ -31,38 +31,38 @@ SEEN = ("reference", "lastRun", "firedAt", "attempt", "health", "nextCheck")
 
 
 def test_a_monitor_of_a_service_that_is_not_there_speaks_of_none() -> None:
-    theatre = watched(FakeCluster())
-    assert [] == [name for name in SEEN if not status(theatre).get(name)]
+    cluster = watched(FakeCluster())
+    assert [] == [name for name in SEEN if not status(cluster).get(name)]
 
-    theatre.apply(script.monitor(**ELSEWHERE))
-    theatre.run(seconds=10)
+    cluster.apply(script.monitor(**ELSEWHERE))
+    cluster.run(seconds=10)
 
-    assert [] == [name for name in SEEN if status(theatre).get(name)]
-    assert "nowhere" == status(theatre)["target"]
+    assert [] == [name for name in SEEN if status(cluster).get(name)]
+    assert "nowhere" == status(cluster)["target"]
 
 
 def test_what_was_found_of_one_service_does_not_count_for_another_with_the_same_version() -> None:
-    theatre = watched(FakeCluster())
+    cluster = watched(FakeCluster())
     other = script.service()
-    theatre.apply({**other, "metadata": {"name": "other"}})
-    theatre.run(seconds=5)
-    before = {check["name"]: check["consecutive"] for check in status(theatre)["checks"]}
+    cluster.apply({**other, "metadata": {"name": "other"}})
+    cluster.run(seconds=5)
+    before = {check["name"]: check["consecutive"] for check in status(cluster)["checks"]}
 
-    theatre.apply(script.monitor(target={"inferenceService": "other"}))
-    theatre.run(seconds=1)
+    cluster.apply(script.monitor(target={"inferenceService": "other"}))
+    cluster.run(seconds=1)
 
     assert 1 == before["inputs"]
-    assert [] == status(theatre)["checks"]
-    assert "other" == status(theatre)["target"]
+    assert [] == status(cluster)["checks"]
+    assert "other" == status(cluster)["target"]
 
 
 @pytest.mark.parametrize("change", [ELSEWHERE, {"suspend": True}])
 def test_a_receiver_that_nothing_asks_for_goes_whatever_else_the_monitor_waits_for(change: dict[str, Any]) -> None:
     external = {"name": "alerts", "type": "External", "secretRef": {"name": "alerts"}}
-    theatre = watched(FakeCluster(), checks=[*script.monitor()["spec"]["checks"], external])
-    assert "fraud-receiver" in theatre.named("Deployment")
+    cluster = watched(FakeCluster(), checks=[*script.monitor()["spec"]["checks"], external])
+    assert "fraud-receiver" in cluster.named("Deployment")
 
-    theatre.apply(script.monitor(**change))
-    theatre.run(seconds=10)
+    cluster.apply(script.monitor(**change))
+    cluster.run(seconds=10)
 
-    assert "fraud-receiver" not in theatre.named("Deployment")
+    assert "fraud-receiver" not in cluster.named("Deployment")

@@ -13,18 +13,18 @@ RUN = Key("TrainingJob", "shop", "fraud-first")
 
 
 def test_a_run_that_published_a_version_is_complete_even_if_somebody_takes_its_conditions_away() -> None:
-    theatre = FakeCluster()
-    first_training(theatre)
-    before = theatre.objects[RUN]
+    cluster = FakeCluster()
+    first_training(cluster)
+    before = cluster.objects[RUN]
     spoilt = {**before, "status": {**before["status"], "conditions": []}}
-    theatre.objects[RUN] = spoilt
-    theatre.world.put(spoilt)
+    cluster.objects[RUN] = spoilt
+    cluster.world.put(spoilt)
 
-    theatre.revisit(RUN)
+    cluster.revisit(RUN)
 
-    said = {one["type"]: one["status"] for one in theatre.objects[RUN]["status"]["conditions"]}
+    said = {one["type"]: one["status"] for one in cluster.objects[RUN]["status"]["conditions"]}
     assert {"Ready": "True", "Complete": "True"} == said
-    assert before["status"]["modelVersion"] == theatre.objects[RUN]["status"]["modelVersion"]
+    assert before["status"]["modelVersion"] == cluster.objects[RUN]["status"]["modelVersion"]
 
 
 def test_a_run_that_is_edited_before_its_first_attempt_pins_its_dataset_again() -> None:

@@ -13,7 +13,7 @@ from tidemill.contract.reports import RunReport
 
 
 class Watched(FakeCluster):
-    """A theatre that keeps the training orders."""
+    """A cluster that keeps the training orders."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,21 +31,21 @@ class Watched(FakeCluster):
 
 
 def tuned_run(**spec: Any) -> Watched:
-    theatre = Watched()
-    theatre.listen()
-    theatre.apply(script.dataset())
-    theatre.apply(script.training_job(tuning=script.TUNING, **spec))
-    theatre.run(minutes=1)
-    return theatre
+    cluster = Watched()
+    cluster.listen()
+    cluster.apply(script.dataset())
+    cluster.apply(script.training_job(tuning=script.TUNING, **spec))
+    cluster.run(minutes=1)
+    return cluster
 
 
-def lineage(theatre: FakeCluster, version: str) -> dict[str, Any]:
-    found: dict[str, Any] = theatre.get("ModelVersion", version)["spec"]["lineage"]
+def lineage(cluster: FakeCluster, version: str) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.get("ModelVersion", version)["spec"]["lineage"]
     return found
 
 
-def in_order(theatre: FakeCluster, kind: str) -> list[dict[str, Any]]:
-    found = [manifest for key, manifest in theatre.objects.items() if key.kind == kind]
+def in_order(cluster: FakeCluster, kind: str) -> list[dict[str, Any]]:
+    found = [manifest for key, manifest in cluster.objects.items() if key.kind == kind]
     return sorted(found, key=lambda manifest: str(manifest["metadata"]["creationTimestamp"]))
 
 
@@ -57,13 +57,13 @@ def test_the_run_is_told_to_search() -> None:
 
 
 def test_a_run_without_a_search_has_the_order_that_it_always_had() -> None:
-    theatre = Watched()
-    theatre.listen()
-    theatre.apply(script.dataset())
-    theatre.apply(script.training_job())
-    theatre.run(minutes=1)
+    cluster = Watched()
+    cluster.listen()
+    cluster.apply(script.dataset())
+    cluster.apply(script.training_job())
+    cluster.run(minutes=1)
 
-    assert "tuning" not in theatre.orders[0].to_wire()
+    assert "tuning" not in cluster.orders[0].to_wire()
 
 
 def test_the_status_says_how_many_trials_there_were_and_which_was_best() -> None:
@@ -75,18 +75,18 @@ def test_the_status_says_how_many_trials_there_were_and_which_was_best() -> None
 
 def test_the_version_has_the_parameters_that_were_found_and_those_that_were_given() -> None:
     given = {"name": "sklearn.linear_model.LogisticRegression", "parameters": {"C": 1.0, "max_iter": 300}}
-    theatre = tuned_run(estimator=given)
+    cluster = tuned_run(estimator=given)
 
-    assert {"C": 0.5, "max_iter": 300} == lineage(theatre, theatre.named("ModelVersion")[0])["parameters"]
+    assert {"C": 0.5, "max_iter": 300} == lineage(cluster, cluster.named("ModelVersion")[0])["parameters"]
 
 
 def test_retune_searches_anew_and_the_same_parameters_are_then_those_that_it_found() -> None:
-    theatre = FakeCluster()
-    retuned_and_then_kept(theatre)
-    template, retuned, kept = in_order(theatre, "TrainingJob")
+    cluster = FakeCluster()
+    retuned_and_then_kept(cluster)
+    template, retuned, kept = in_order(cluster, "TrainingJob")
     versions = [job["status"]["modelVersion"] for job in (template, retuned, kept)]
 
     assert Tuning.model_validate(template["spec"]["tuning"]) == Tuning.model_validate(retuned["spec"]["tuning"])
     assert "tuning" not in kept["spec"]
     assert {"C": 2.5} == kept["spec"]["estimator"]["parameters"]
-    assert [{"C": 0.5}, {"C": 2.5}, {"C": 2.5}] == [lineage(theatre, version)["parameters"] for version in versions]
+    assert [{"C": 0.5}, {"C": 2.5}, {"C": 2.5}] == [lineage(cluster, version)["parameters"] for version in versions]

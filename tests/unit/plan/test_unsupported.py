@@ -34,7 +34,7 @@ def asking(manifest: dict[str, Any], limit: Limit) -> dict[str, Any]:
     return manifest
 
 
-def theatre() -> FakeCluster:
+def cluster() -> FakeCluster:
     """A shop in which a dataset, a training, a service and a monitor have what they need."""
     return FakeCluster(reports={"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()})
 
@@ -44,7 +44,7 @@ def conditions(manifest: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
 
 
 def assert_stalls_and_recovers(kind: str, limit: Limit) -> None:
-    stage, plain = theatre(), OBJECTS[kind]()
+    stage, plain = cluster(), OBJECTS[kind]()
     name = plain["metadata"]["name"]
     if kind in {"TrainingJob", "DriftMonitor", "InferenceService"}:
         stage.apply(script.dataset())
@@ -87,7 +87,7 @@ def test_every_planner_asks_first_whether_it_does_what_is_set(kind: str, monkeyp
 
 
 def test_a_service_that_asks_for_something_unsupported_goes_on_answering(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = theatre()
+    stage = cluster()
     for manifest in (script.dataset(), script.training_job(), script.service()):
         stage.apply(manifest)
     stage.run(minutes=1)
@@ -110,7 +110,7 @@ def test_a_service_that_asks_for_something_unsupported_goes_on_answering(monkeyp
 def test_a_dataset_that_asks_for_something_unsupported_keeps_its_revision_in_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stage = theatre()
+    stage = cluster()
     stage.apply(script.dataset())
     stage.run(minutes=1)
     monkeypatch.setitem(LIMITS, "Dataset", (MADE_UP,))
@@ -124,7 +124,7 @@ def test_a_dataset_that_asks_for_something_unsupported_keeps_its_revision_in_use
 
 
 def test_a_run_that_is_over_stays_over_whatever_its_spec_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = theatre()
+    stage = cluster()
     stage.apply(script.dataset())
     stage.apply(script.training_job())
     stage.run(minutes=1)
@@ -138,7 +138,7 @@ def test_a_run_that_is_over_stays_over_whatever_its_spec_asks(monkeypatch: pytes
 
 def test_the_event_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LIMITS, "Dataset", (MADE_UP,))
-    stage = theatre()
+    stage = cluster()
     stage.apply(script.dataset(suspend=True))
     stage.run(minutes=10)
 
@@ -148,7 +148,7 @@ def test_the_event_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_several_fields_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
     other = Limit("spec.format", lambda spec: spec.format == "CSV", "name files so that Auto can tell")
     monkeypatch.setitem(LIMITS, "Dataset", (MADE_UP, other))
-    stage = theatre()
+    stage = cluster()
     stage.apply(script.dataset(suspend=True, format="CSV"))
     stage.run(minutes=1)
 
@@ -170,7 +170,7 @@ def test_a_row_names_a_field_and_its_example_asks_for_it() -> None:
 
 def test_a_monitor_does_not_retrain_after_a_template_that_would_stall() -> None:
     """Such a run would never end, and the monitor would wait for it for ever."""
-    stage = theatre()
+    stage = cluster()
     for manifest in (script.dataset(), script.training_job(), script.service(), script.monitor()):
         stage.apply(manifest)
     stage.run(minutes=2)

@@ -1,8 +1,8 @@
-"""Who is told what happened: events are read from one status to the next, and each call is a run of its own.
+"""Notify webhooks: events are derived from one status to the next, and each call is a run of its own.
 
-What happened is recorded in the same write as the change it is read from, so that a crash between the two cannot lose or
-double it; the Job that calls is named by the event, so that it is made once. Nothing waits for a call: a receiver that
-does not answer holds up neither checks nor retraining.
+An event is recorded in the same write as the change it is derived from, so that a crash cannot lose or repeat it; the Job
+of a call is named after the event, so that it is created once. Nothing waits for a call: a receiver that does not answer
+delays neither checks nor retraining.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _TRIAGE: Final = frozenset(
         Reason.INVALID_SPEC,
     }
 )
-"""Brakes that a person can do something about; the others let go by themselves."""
+"""Holds that need a person; the others end without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that is worth telling."""
+    """Something to notify about."""
 
     type: MonitorEvent
     subject: str
@@ -52,7 +52,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """The deliveries after this visit, and the Jobs that make them."""
+    """The deliveries after this visit, and their Jobs."""
 
     deliveries: tuple[Delivery, ...]
     ensure: tuple[Manifest, ...] = ()
@@ -61,19 +61,21 @@ class Deliveries:
 
 
 def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: InferenceService | None) -> Iterator[Event]:
-    """What happened between two statuses of a monitor of `service`; None where that is not Tidemill's, and nothing is retrained."""
+    """Yield what happened between two statuses of a monitor of `service`; None for an external service, which is not retrained."""
     fired = has_fired(before)
     run = after.last_run
     if run is not None and run.verdict == "Failing" and not fired:
         failing = ", ".join(check.name for check in after.checks if check.verdict == "Failing")
-        yield Event("Fired", to_rfc3339(run.end), f"{failing} failed in the window up to {to_rfc3339(run.end)}")
+        yield Event("Fired", to_rfc3339(run.end), f"{failing} failed in the window that ended at {to_rfc3339(run.end)}")
     if run is not None and fired and run.verdict in {"Passing", "Warning"}:
-        yield Event("Recovered", to_rfc3339(run.end), f"nothing failed in the window up to {to_rfc3339(run.end)}")
+        yield Event(
+            "Recovered", to_rfc3339(run.end), f"no check failed in the window that ended at {to_rfc3339(run.end)}"
+        )
     if service is None:
         return
     before_reasons, reasons = _triage_reasons(before), _triage_reasons(after)
     if reasons and not before_reasons:
-        yield Event("Blocked", service.name, f"a retraining is asked for and held back: {', '.join(reasons)}")
+        yield Event("Blocked", service.name, f"a retraining is due and held back: {', '.join(reasons)}")
     known = {outcome.training_job: outcome.outcome for outcome in before.history}
     rolled_back = {ended.version for ended in service.status.history if ended.outcome == "RolledBack"}
     for outcome in reversed(after.history):
@@ -82,20 +84,20 @@ def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: Infer
             continue
         version = outcome.model_version
         if earlier == "Running" and version and now != "Failed":
-            yield Event("Retrained", version, f"{outcome.training_job} made {version}{_gain(outcome.gain)}")
+            yield Event("Retrained", version, f"{outcome.training_job} published {version}{_gain(outcome.gain)}")
         if now == "Failed":
-            yield Event("Failed", outcome.training_job, f"{outcome.training_job} came to nothing")
+            yield Event("Failed", outcome.training_job, f"{outcome.training_job} failed")
         if now == "Promoted":
-            yield Event("Promoted", version, f"{version} answers now{_gain(outcome.gain)}")
+            yield Event("Promoted", version, f"{version} is in service{_gain(outcome.gain)}")
         if now == "Rejected":
             if version in rolled_back:
                 yield Event("RolledBack", version, f"{version} was rolled back")
             else:
-                yield Event("Rejected", version, f"{version} may not be served")
+                yield Event("Rejected", version, f"{version} was rejected")
     opened = Reason.CIRCUIT_OPEN
     if opened in after.retraining.blocked and opened not in before.retraining.blocked:
         count = after.retraining.consecutive_rejected
-        yield Event("CircuitOpened", service.name, f"{count} retrainings in a row were not taken into service")
+        yield Event("CircuitOpened", service.name, f"{count} retrainings in a row were rejected or failed")
 
 
 def deliver(
@@ -106,7 +108,7 @@ def deliver(
     installation: Installation,
     now: datetime,
 ) -> Deliveries:
-    """Record what happened in this visit, and carry every call on that is not over."""
+    """Record the events of this visit, and carry on every call that is not over."""
     at = now.replace(microsecond=0)
     report_uri = status.last_run.report_uri if status.last_run else ""
     fresh = [
@@ -147,7 +149,7 @@ def _carry_on(
     if delivery.outcome != "Pending":
         return Deliveries((delivery,))
     if notification is None:
-        return Deliveries((_over(delivery, "Failed", "spec.notify does not name this receiver any more"),))
+        return Deliveries((_over(delivery, "Failed", "the receiver was removed from spec.notify"),))
     order = NotifyOrder(
         namespace=monitor.namespace,
         monitor=monitor.name,
@@ -190,14 +192,14 @@ def _over(delivery: Delivery, outcome: str, message: str) -> Delivery:
 
 
 def _triage_reasons(status: DriftMonitorStatus) -> tuple[str, ...]:
-    """The brakes that a person can do something about, while something asks for a retraining."""
+    """Return the holds that need a person, while a retraining is due."""
     if not status.retraining.due:
         return ()
     return tuple(reason for reason in status.retraining.blocked if reason in _TRIAGE)
 
 
 def _gain(gain: dict[str, float]) -> str:
-    """The first measure's gain, in words.
+    """Return the gain of the first metric, for the end of a message.
 
     >>> _gain({"roc_auc": 0.031}), _gain({})
     (' (roc_auc +0.031 on recent labelled rows)', '')

@@ -1,4 +1,4 @@
-"""What a DriftMonitor needs: a check run for each window that is due, verdicts counted, and a retraining when the tide has turned."""
+"""Plan a DriftMonitor: a check run for each window that is due, counted verdicts, and a retraining when they call for one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tidemill.plan.types import Answers, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Manifest, World
 
 MAX_ATTEMPTS: Final = 2
-"""How often the check of a window is tried."""
+"""How often the check of one window is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """What this visit did about the window that is due."""
+    """The state of the check after this visit."""
 
     status: DriftMonitorStatus
     progress: Progress | None = None
@@ -61,7 +61,7 @@ class Checking:
 
 
 def questions(monitor: DriftMonitor, world: World) -> Question | None:
-    """The check run to ask the warm worker for, where the status says that it is asked."""
+    """Return the check run to request from the warm worker, if the status has one pending."""
     attempt = monitor.status.attempt
     if not worker.is_needed(monitor) or monitor.status.worker is None:
         return None
@@ -85,7 +85,7 @@ def questions(monitor: DriftMonitor, world: World) -> Question | None:
 
 
 def plan(monitor: DriftMonitor, world: World, installation: Installation, now: datetime, answers: Answers = ()) -> Plan:
-    """Check the window that is due, and decide what its verdict calls for."""
+    """Check the window that is due, and decide about a retraining."""
     if refused := unsupported.refusal(monitor):
         return Plan(
             with_conditions(monitor, monitor.status, [*refused], now),
@@ -102,18 +102,20 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
         return _watch_or_explain(monitor, None, None, world, installation, now, answers)
     service, version = _served(monitor, world)
     if service is None:
-        # What was seen of a service that is gone says nothing about the next of its name.
+        # The history of a deleted service says nothing about the next service of its name.
         monitor = _forgetting(monitor)
-        missing = f"there is no InferenceService {monitor.log!r} in this namespace"
+        missing = f"InferenceService {monitor.log!r} not found; create it, or correct spec.target.inferenceService"
         return _waiting(monitor, missing, world, installation, now)
     if version is None:
-        missing = f"InferenceService {service.name!r} has no stable version yet"
+        missing = (
+            f"InferenceService {service.name!r} has no stable version yet; the first check follows its first version"
+        )
         return _waiting(monitor, missing, world, installation, now)
     return _watch_or_explain(monitor, service, version, world, installation, now, answers)
 
 
 def _of_this_target(monitor: DriftMonitor) -> DriftMonitor:
-    """The monitor without what its status says of a target that it had before."""
+    """Return the monitor without the status of a former target."""
     if monitor.status.target == monitor.log:
         return monitor
     kept = _forgetting(monitor) if monitor.status.target else monitor
@@ -121,13 +123,13 @@ def _of_this_target(monitor: DriftMonitor) -> DriftMonitor:
 
 
 def _forgetting(monitor: DriftMonitor) -> DriftMonitor:
-    """The monitor as if it had not seen anything of its target yet."""
+    """Return the monitor as if it had never checked its target."""
     forgotten = dict.fromkeys(("reference", "last_run", "fired_at", "attempt", "health", "next_check")) | {"checks": ()}
     return monitor.model_copy(update={"status": monitor.status.model_copy(update=forgotten)})
 
 
 def _served(monitor: DriftMonitor, world: World) -> tuple[InferenceService | None, ModelVersion | None]:
-    """The service that is watched and the version that it serves; None for what is not there."""
+    """Return the watched service and its version in service; None for what does not exist."""
     service = get_by_name(InferenceService, world, monitor.namespace, monitor.log)
     if service is None or service.status.stable is None:
         return service, None
@@ -143,11 +145,11 @@ def _watch_or_explain(
     now: datetime,
     answers: Answers,
 ) -> Plan:
-    """Watch a service, or without one the payloads of one that is not Tidemill's; what only the user can mend is said."""
+    """Watch a service, or the payloads of an external one; report what only the user can correct."""
     try:
         return _watch(monitor, service, version, world, installation, now, answers)
     except MissingReferenceError as missing:
-        # Payloads that nobody takes are lost: their receiver does not wait for what they are compared with.
+        # Payloads that are not received are lost: their receiver does not wait for the reference.
         receiver = pods.receiver(monitor, world, installation).ensure if monitor.spec.target.cloud_events else ()
         return replace(_waiting(monitor, str(missing), world, installation, now), ensure=receiver)
     except NeverFiresError as never:
@@ -289,12 +291,12 @@ def _order(
 
 
 def _over(report: RunReport) -> JobState:
-    """How a run ended that left this report."""
+    """Return the state of a run that ended with this report."""
     return JobState("Failed" if report.failure else "Succeeded", report=report, failure=report.failure)
 
 
 def needs_labels(monitor: DriftMonitor) -> bool:
-    """Whether a check or a brake of the retraining rests on how many rows have labels."""
+    """Return whether a check, or a guard of the retraining, depends on the number of labelled rows."""
     spec = monitor.spec
     return spec.retraining is not None or any(
         check.type in LABELLED_TYPES or (check.type == "Timeliness" and check.subject == "Labels")
@@ -313,20 +315,20 @@ def _waiting(monitor: DriftMonitor, message: str, world: World, installation: In
 
 
 def _stalled(monitor: DriftMonitor, reason: Reason, message: str, now: datetime) -> Plan:
-    """Nothing but an edit can help: no check and no retraining is begun."""
+    """Report what only an edit can correct: no check and no retraining is started."""
     conditions = [false("Ready", reason, message), true("Stalled", reason, message)]
     return Plan(with_conditions(monitor, monitor.status, conditions, now))
 
 
 def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list[PendingCondition]:
-    """Ready is about the watching, not about what is seen: drift does not make a monitor unready."""
+    """Return Ready, which is about the checks, not about their verdicts: drift does not make a monitor unready."""
     if progress is not None and progress.failure is not None:
         return [
             false("Ready", progress.failure.reason, progress.failure.message),
             true("Reconciling", Reason.RETRYING, progress.failure.message),
         ]
     if status.last_run is None:
-        return [unknown("Ready", Reason.PROGRESSING, "the first window has not been checked yet")]
+        return [unknown("Ready", Reason.PROGRESSING, "the first window is not checked yet")]
     run = status.last_run
     return [
         true(

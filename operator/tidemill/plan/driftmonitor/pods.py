@@ -1,4 +1,4 @@
-"""The pods that stand beside a monitor: who takes what other systems say, and who carries its checks out while they are warm."""
+"""Plan the long-running pods of a monitor: the receiver of signals and payloads, and the warm worker."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tidemill.plan.world import Manifest, World, key_of
 
 @dataclass(frozen=True, slots=True)
 class MonitorPod:
-    """What a companion needs while it is wanted, and what of it goes when it is not."""
+    """The objects of a pod while it is needed, and those to delete when it is not."""
 
     ensure: tuple[Manifest, ...] = ()
     retire: tuple[Retirement, ...] = ()
 
 
 def receiver(monitor: DriftMonitor, world: World, installation: Installation) -> MonitorPod:
-    """The pod that takes what other systems say, while a check asks for it."""
+    """Return the receiver, while a check or the target needs one."""
     if receiving.is_needed(monitor):
         manifests = (
             receiving.service(monitor),
@@ -30,23 +30,29 @@ def receiver(monitor: DriftMonitor, world: World, installation: Installation) ->
         )
         return MonitorPod(ensure=manifests)
     name = names.receiver(monitor.name)
-    return _retired(monitor, world, ("Deployment", "Service"), name, "no check of type External is left")
+    return _retired(monitor, world, ("Deployment", "Service"), name, "no check of type External needs it")
 
 
 def warm(monitor: DriftMonitor, world: World, installation: Installation) -> MonitorPod:
-    """The pod that is asked for checks, while the monitor wants one."""
+    """Return the warm worker, while the monitor has one."""
     if worker.is_needed(monitor):
         return MonitorPod(ensure=(worker.deployment(monitor, installation, windows.MAX_RUN_SECONDS),))
-    return _retired(monitor, world, ("Deployment",), names.worker(monitor.name), "no warm worker is wanted")
+    return _retired(
+        monitor,
+        world,
+        ("Deployment",),
+        names.worker(monitor.name),
+        "spec.execution is not WarmWorker, or the monitor is suspended",
+    )
 
 
 def unwanted(monitor: DriftMonitor, world: World, installation: Installation) -> tuple[Retirement, ...]:
-    """What of both goes because the monitor does not ask for it, whatever else it waits for."""
+    """Return the pods to delete because the monitor does not need them, whatever else it waits for."""
     return (*receiver(monitor, world, installation).retire, *warm(monitor, world, installation).retire)
 
 
 def _retired(monitor: DriftMonitor, world: World, kinds: tuple[str, ...], name: str, reason: str) -> MonitorPod:
-    """Those of the monitor's own objects of this name go that are there."""
+    """Retire the monitor's own objects of this name."""
     existing = [world.get(kind, monitor.namespace, name) for kind in kinds]
     return MonitorPod(
         retire=tuple(

@@ -1,4 +1,4 @@
-"""What windows are compared with: the served version's profile, a revision of a Dataset, or earlier windows of the log."""
+"""Choose what windows are compared with: the served version's profile, a Dataset's revision, or earlier windows of the log."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tidemill.plan.world import World
 
 
 class MissingReferenceError(Exception):
-    """The Dataset or the revision to compare with is not there."""
+    """The Dataset or the revision to compare with does not exist."""
 
 
 def pin(monitor: DriftMonitor, version: ModelVersion | None) -> VersionOrder:
-    """The version that is watched; a stand-in where the service is not Tidemill's."""
+    """Return the watched version; a placeholder for an external service."""
     if version is not None:
         return serving.pin(version)
     events = monitor.spec.target.cloud_events
@@ -30,7 +30,7 @@ def pin(monitor: DriftMonitor, version: ModelVersion | None) -> VersionOrder:
 def rebase(
     monitor: DriftMonitor, version: VersionOrder, revision: Revision | None, now: datetime
 ) -> DriftMonitorStatus:
-    """The status with what windows are compared with now; counts that spoke of another reference are forgotten."""
+    """Return the status with the present reference; counts of another reference are reset."""
     status, digest = monitor.status, version.digest
     dataset_digest = revision.digest if revision else ""
     before = status.reference
@@ -43,17 +43,19 @@ def rebase(
 
 
 def revision_of(monitor: DriftMonitor, world: World) -> Revision | None:
-    """The revision that is the reference; None where the reference is no Dataset. Raises MissingReferenceError."""
+    """Return the revision that is the reference, or None if the reference is not a Dataset; raises MissingReferenceError."""
     wanted = monitor.spec.reference.dataset
     if wanted is None:
         return None
     dataset = get_by_name(Dataset, world, monitor.namespace, wanted.name)
     if dataset is None:
-        raise MissingReferenceError(f"there is no Dataset {wanted.name!r} in this namespace to compare with")
+        raise MissingReferenceError(f"Dataset {wanted.name!r} not found; create it, or correct spec.reference.dataset")
     current: Revision | None = dataset.status.revision
     if wanted.revision == "Latest":
         if current is None:
-            raise MissingReferenceError(f"Dataset {wanted.name!r} has no revision to compare with yet")
+            raise MissingReferenceError(
+                f"Dataset {wanted.name!r} has no revision yet; the first check follows its first revision"
+            )
         return current
     known: list[Revision] = [*([current] if current else []), *dataset.status.revisions]
     revision = next((revision for revision in known if revision.digest == wanted.revision), None)

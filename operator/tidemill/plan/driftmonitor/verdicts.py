@@ -1,4 +1,4 @@
-"""What a window was found to be, counted on from the windows before it, and what is said of it in conditions."""
+"""Record the verdicts of a window, counted on from the windows before, and report them as conditions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tidemill.plan.types import Notice
 def record(
     status: DriftMonitorStatus, order: CheckOrder, version: VersionOrder, checked: Checked, *, on_demand: bool = False
 ) -> tuple[DriftMonitorStatus, tuple[Notice, ...]]:
-    """The verdicts of a window, with the windows in a row that failed counted on.
+    """Record the verdicts of a window, and count the failed windows in a row.
 
-    A window without data neither adds to the count nor ends it: a gap is no answer. One that a person asked for between
-    two ticks tells what it found and does not add either: asking often must not bring a retraining nearer.
+    A window without data neither adds to the count nor ends it. A window that a user requested between two ticks is
+    reported and does not add to the count: frequent requests must not bring a retraining nearer.
     """
     before = {check.name: check for check in status.checks}
     previous_end = status.last_run.end if status.last_run else order.start
@@ -36,21 +36,23 @@ def record(
     notices: tuple[Notice, ...] = ()
     if checked.verdict == "Failing" and not has_fired(status):
         failing = ", ".join(check.name for check in checks if check.verdict == "Failing")
-        notices = (Notice(Reason.DRIFT_DETECTED, f"failing: {failing}; report {checked.report_uri}", "Warning"),)
+        notices = (
+            Notice(Reason.DRIFT_DETECTED, f"checks failed: {failing}; see the report {checked.report_uri}", "Warning"),
+        )
     fired_at = _fired_at(status, run)
     return status.model_copy(update={"checks": checks[:32], "last_run": run, "fired_at": fired_at}), notices
 
 
 def has_fired(status: DriftMonitorStatus) -> bool:
-    """Whether it was told that a window failed, and not yet that one is in order again.
+    """Return whether a failed window was reported, and its recovery was not.
 
-    Not only by the window before: another version may answer since, or nobody may have asked.
+    Not only by the window before: another version may be in service since, or there were no requests.
     """
     return status.fired_at is not None or (status.last_run is not None and status.last_run.verdict == "Failing")
 
 
 def _fired_at(before: DriftMonitorStatus, run: WindowRun) -> datetime | None:
-    """End of the first window that failed, until one is in order again; a gap is no answer here either."""
+    """Return the end of the first window that failed, until one passes; a window without data changes nothing."""
     match run.verdict:
         case "Failing":
             return before.fired_at or run.end
@@ -92,7 +94,7 @@ def _count(found: CheckOutcome, earlier: CheckStatus | None, previous_end: datet
 
 
 def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[PendingCondition]:
-    """What the newest window says about the service: only what is true of it now."""
+    """Return the conditions of the service by the newest window."""
     conditions = []
     run = status.last_run
     failing = [check for check in status.checks if check.verdict == "Failing"]
@@ -107,7 +109,7 @@ def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[Pend
         if found:
             conditions.append(true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in found)))
     if run is not None and run.verdict == "NoData":
-        message = f"{run.samples} rows in the window, {minimum_samples} needed"
+        message = f"{run.samples} rows in the window, {minimum_samples} needed; wait for more requests, or lower spec.window.minimumSamples"
         conditions.append(false("DataAvailable", Reason.NO_DATA, message))
     elif run is not None:
         conditions.append(true("DataAvailable", Reason.SUCCEEDED, _rows(run)))

@@ -1,11 +1,11 @@
-"""A check run asked of a monitor's warm worker: when it is asked for, what came of it, and when a Job takes it over.
+"""Run a check on a monitor's warm worker: when it is requested, what it reports, and when a Job takes it over.
 
-    not asked ──▶ asked ──▶ reported
-        │           │
-        └───────────┴─────▶ given up: a Job carries the run out
+    not requested ──▶ requested ──▶ reported
+          │               │
+          └───────────────┴─────▶ given up: a Job carries the run out
 
-The status says that a run is asked for before anybody asks, and the run has the name that its Job would have. So whoever
-asks, and however often, means the same run, and one run is counted once: when the status turns from Running.
+The status names the requested run before the request, and the run has the name of the equivalent Job. So every request
+means the same run however often it is sent, and one run is counted once: when the status leaves Running.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Notice
 from tidemill.plan.world import Manifest, World
 
 UNHEARD_TIMEOUT_SECONDS: Final = 10.0
-"""Seconds after which a worker that cannot be heard is given up."""
+"""Seconds after which a worker that does not answer is given up."""
 _POLL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRun:
-    """Where a run stands with the worker after this visit."""
+    """The state of a run on the worker after this visit."""
 
     status: WorkerStatus
     report: RunReport | None = None
-    """What came of the run, once it is over."""
+    """The report of the run, once it is over."""
     wake: float | None = None
     notices: tuple[Notice, ...] = ()
 
     @property
     def by_job(self) -> bool:
-        """Whether a Job is to carry the run out."""
+        """Return whether a Job must carry the run out."""
         return bool(self.status.given_up)
 
 
 def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, now: datetime) -> WorkerRun:
-    """Ask for `run`, wait for it, or give it up; for a run that has no Job."""
+    """Request `run`, wait for it, or give it up; for a run that has no Job."""
     status, ready = monitor.status.worker, address(monitor, world)
     if status is None or status.run != run:
         status = WorkerStatus(run=run, at=now.replace(microsecond=0))
@@ -56,7 +56,7 @@ def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, no
     if status.given_up:
         return WorkerRun(status)
     if not ready:
-        return _given_up(status, "is not ready any more")
+        return _given_up(status, "is no longer ready")
     waited = (now - status.at).total_seconds()
     response = next((one for one in answers if isinstance(one, CheckResponse) and one.run == run), None)
     if response is not None and response.report is not None:
@@ -66,12 +66,12 @@ def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, no
     ):
         return _given_up(status, response.message)
     if waited > MAX_RUN_SECONDS:
-        return _given_up(status, f"has not come to an end within {MAX_RUN_SECONDS:.0f} s")
+        return _given_up(status, f"has not finished within {MAX_RUN_SECONDS:.0f} s")
     return WorkerRun(status, wake=_POLL_SECONDS if response is not None else 0.0)
 
 
 def request(monitor: DriftMonitor, run: str, order: str, world: World) -> CheckRequest | None:
-    """What to ask the worker; None where the status does not say that it is asked for `run`."""
+    """Return the request to the worker; None unless the status names `run` as requested."""
     status, ready = monitor.status.worker, address(monitor, world)
     if status is None or status.run != run or status.given_up or not ready:
         return None
@@ -79,18 +79,22 @@ def request(monitor: DriftMonitor, run: str, order: str, world: World) -> CheckR
 
 
 def address(monitor: DriftMonitor, world: World) -> str:
-    """Where the worker listens; empty while it is not ready."""
+    """Return the URL of the worker; empty while it is not ready."""
     return next((base_url(pod) for pod in _pods(monitor, world) if is_ready(pod)), "")
 
 
 def conditions_of(monitor: DriftMonitor, world: World) -> list[PendingCondition]:
-    """Whether the worker is ready, where there is to be one; checks do not wait for it."""
+    """Return WorkerReady, if the monitor has a worker; checks do not wait for it."""
     if not worker.is_needed(monitor):
         return []
     if address(monitor, world):
         return [true("WorkerReady", Reason.REPLICAS_READY)]
-    problem = next(filter(None, map(pod_problem, _pods(monitor, world))), "its pod is being started")
-    return [false("WorkerReady", Reason.REPLICAS_NOT_READY, f"{problem}; until it is ready, each check is a Job")]
+    problem = next(filter(None, map(pod_problem, _pods(monitor, world))), "the pod is starting")
+    return [
+        false(
+            "WorkerReady", Reason.REPLICAS_NOT_READY, f"{problem}; until the worker is ready, each check runs as a Job"
+        )
+    ]
 
 
 def _pods(monitor: DriftMonitor, world: World) -> list[Manifest]:
@@ -100,5 +104,5 @@ def _pods(monitor: DriftMonitor, world: World) -> list[Manifest]:
 
 def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> WorkerRun:
     why = f"the warm worker {why}"[:512]
-    notice = Notice("CheckedByJob", f"{status.run} is run by a Job: {why}", type_)
+    notice = Notice("CheckedByJob", f"{status.run} runs as a Job: {why}", type_)
     return WorkerRun(status.model_copy(update={"given_up": why}), notices=(notice,))

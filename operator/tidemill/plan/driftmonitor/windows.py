@@ -1,9 +1,9 @@
-"""When a window is due, and which moments it holds: a function of the schedule, the requests and the time that is given.
+"""Compute when a window is due, and its range: a function of the schedule, the requests and the time.
 
 Windows end at multiples of the interval since the epoch, or at the ticks of the cron schedule, so that every visit and
-every replica means the same ones. A person's request is one more moment at which a window ends. A window is due a little
-later than it ends, once the rows that were served in it lie in the store: the next one may begin where this one ends, and
-rows that came too late would be in neither.
+every replica means the same ones. A user's request ends one more window. A window is due a little later than it ends, once
+the rows that were served in it are in the store: the next one may begin where this one ends, and late rows would be in
+neither.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from tidemill.contract.orders import TimeRange
 MAX_RUN_SECONDS: Final = 900.0
 """Seconds after which a check run is given up."""
 SETTLING: Final = timedelta(seconds=4)
-"""How long after its end a window is due: serving pods write their log every two seconds, and that takes a moment too."""
+"""How long after its end a window is due: serving pods write their log every two seconds."""
 _SPARE: Final = timedelta(days=7)
 REQUEST_LAPSES: Final = timedelta(days=1)
-# A hash or a random number in place of a value would not mean the same moment twice.
+# A hash or a random number in place of a value would not mean the same time twice.
 _RANDOM_FIELD: Final = re.compile(r"(^|[ ,])[hHrR]([ ,/]|$)")
 
 
 class UnusableScheduleError(ValueError):
-    """A schedule that is none, or that never fires."""
+    """A schedule that is invalid, or that never fires."""
 
 
 class NeverFiresError(UnusableScheduleError):
-    """A schedule without a single moment, such as 30 February."""
+    """A schedule that never fires, such as 30 February."""
 
 
 def newest_tick(schedule: str, now: datetime) -> datetime:
-    """The newest moment of a cron schedule up to `now`, in UTC; raises UnusableScheduleError.
+    """Return the newest tick of a cron schedule up to `now`, in UTC; raises UnusableScheduleError.
 
     >>> newest_tick("*/15 * * * *", datetime(2026, 1, 5, 9, 44, 59, tzinfo=UTC)).isoformat()
     '2026-01-05T09:30:00+00:00'
@@ -52,32 +52,32 @@ def newest_tick(schedule: str, now: datetime) -> datetime:
 
 
 def next_tick(schedule: str, now: datetime) -> datetime:
-    """The first moment of a cron schedule after `now`, in UTC; raises UnusableScheduleError."""
+    """Return the first tick of a cron schedule after `now`, in UTC; raises UnusableScheduleError."""
     return _cron(schedule, now.astimezone(UTC), forwards=True)
 
 
 def _cron(schedule: str, start: datetime, *, forwards: bool) -> datetime:
     if len(schedule.split()) != 5 and not schedule.startswith("@"):
         raise UnusableScheduleError(
-            f"{schedule!r} has not five fields; write minute, hour, day, month and weekday, such as 0 2 * * *"
+            f"schedule {schedule!r} does not have five fields; set minute, hour, day, month and weekday, such as 0 2 * * *"
         )
     if _RANDOM_FIELD.search(schedule):
-        raise UnusableScheduleError(f"{schedule!r} leaves a value to chance; write numbers, such as 0 2 * * *")
+        raise UnusableScheduleError(f"schedule {schedule!r} has a random value; set numbers, such as 0 2 * * *")
     try:
         # Leap days are at most eight years apart; what fires less often is as good as never.
         ticks = croniter(schedule, start, ret_type=datetime, max_years_between_matches=9)
         tick: datetime = ticks.get_next() if forwards else ticks.get_prev()
     except CroniterBadDateError as error:
-        raise NeverFiresError(f"{schedule!r} never fires; write a date that exists") from error
+        raise NeverFiresError(f"schedule {schedule!r} never fires; set a date that exists") from error
     except (CroniterError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnusableScheduleError(
-            f"{schedule!r} is no cron schedule ({error}); write minute, hour, day, month and weekday, such as 0 2 * * *"
+            f"schedule {schedule!r} is invalid ({error}); set minute, hour, day, month and weekday, such as 0 2 * * *"
         ) from error
     return tick
 
 
 def requested_at(annotations: dict[str, str], name: str, now: datetime) -> datetime | None:
-    """The moment that an annotation asks for; None where there is none, it lies ahead, or it has lapsed."""
+    """Return the time of an annotation's request; None if there is none, or if it is in the future or has lapsed."""
     try:
         timestamp = datetime.fromisoformat(annotations.get(name, ""))
     except ValueError:
@@ -93,7 +93,7 @@ def requested_at(annotations: dict[str, str], name: str, now: datetime) -> datet
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The newest window that should be known, and when the next one is due."""
+    """The newest window to check, and when the next one is due."""
 
     end: datetime
     next_at: datetime
@@ -102,7 +102,7 @@ class Due:
 
 
 def due(monitor: DriftMonitor, now: datetime) -> Due:
-    """The newest window whose rows lie in the store by now; raises UnusableScheduleError."""
+    """Return the newest window whose rows are in the store by now; raises UnusableScheduleError."""
     settled = now - SETTLING
     if monitor.spec.schedule is not None:
         tick, following = newest_tick(monitor.spec.schedule, settled), next_tick(monitor.spec.schedule, settled)
@@ -118,7 +118,7 @@ def due(monitor: DriftMonitor, now: datetime) -> Due:
 
 
 def is_on_demand(monitor: DriftMonitor, end: datetime, now: datetime) -> bool:
-    """Whether a person asked for the window that ended at `end`, and no tick of the schedule did."""
+    """Return whether a user requested the window that ended at `end`, and it is not one of the schedule."""
     if requested_at(monitor.metadata.annotations, names.CHECK, now) != end:
         return False
     if monitor.spec.schedule is not None:
@@ -127,7 +127,7 @@ def is_on_demand(monitor: DriftMonitor, end: datetime, now: datetime) -> bool:
 
 
 def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
-    """The end of the window to look at: an attempt that runs is carried on before a newer window is begun."""
+    """Return the end of the window to check: a running attempt is carried on before a newer window starts."""
     if attempt is None or attempt.at is None:
         return latest.end
     if attempt.outcome == "Running" and (now - attempt.at).total_seconds() < MAX_RUN_SECONDS + max(latest.period, 1.0):
@@ -136,12 +136,12 @@ def end_of(attempt: Attempt | None, latest: Due, now: datetime) -> datetime:
 
 
 def window_of(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange:
-    """The window that ends at `end`, of which nothing before `since` counts."""
+    """Return the window that ends at `end`; it does not start before `since`."""
     return TimeRange(start=max(end - delta(monitor.spec.window.size), since), end=end)
 
 
 def log_retention(monitor: DriftMonitor) -> timedelta:
-    """How far back a check looks, and some days more for who looks again: for so long a log of the monitor's own is kept."""
+    """Return how long the monitor's own log is kept: as far back as a check reads, and some days more."""
     size, source = delta(monitor.spec.window.size), monitor.spec.reference.window
     if source is None:
         return size + _SPARE
@@ -151,7 +151,7 @@ def log_retention(monitor: DriftMonitor) -> timedelta:
 
 
 def labelled(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange | None:
-    """The window whose labels are in, where labels take time; it may be empty while everything is younger than they are."""
+    """Return the window whose labels have arrived, if labels are delayed; it may be empty at first."""
     wait = delta(monitor.spec.window.label_delay)
     if not wait:
         return None
@@ -161,7 +161,7 @@ def labelled(monitor: DriftMonitor, end: datetime, since: datetime) -> TimeRange
 
 
 def earlier(monitor: DriftMonitor, window: TimeRange) -> tuple[TimeRange, ...]:
-    """The windows before `window` that it is compared with, newest first; empty where the reference is no window."""
+    """Return the earlier windows that `window` is compared with, newest first; empty if the reference is not a window."""
     source = monitor.spec.reference.window
     if source is None:
         return ()

@@ -1,4 +1,4 @@
-"""Is the candidate good enough? Each metric has three verdicts: Successful, Failed, and Inconclusive where too little is known."""
+"""Judge the candidate: each metric is Successful, Failed, or Inconclusive if there is too little data."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tidemill.plan.inferenceservice.psi import population_stability
 from tidemill.plan.types import Answers, CheckResponse, Queried
 
 NOISE_SECONDS = 0.01
-"""Seconds by which the times of small models jitter on busy cores: this much slower is never held against a candidate."""
+"""Seconds by which the latency of small models varies on busy cores: so much more never fails a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalVerdict:
-    """What somebody else than the serving pods says about a candidate."""
+    """The verdict of Prometheus or of a user's Job on a candidate."""
 
     value: float | None = None
-    """A number to hold against the metric's bounds."""
+    """A number to compare with the metric's bounds."""
     verdict: Verdict = "Inconclusive"
-    """The verdict where there is no number."""
+    """The verdict if there is no number."""
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is known of the two versions: the counts of all pods together, and what others say, by the metric's name."""
+    """The two versions compared: the sums over all pods, and the external verdicts by the metric's name."""
 
     stable: Arm
     candidate: Arm
@@ -43,7 +43,7 @@ class Comparison:
 def add_up(
     answers: Answers, candidate_digest: str, external: Mapping[str, ExternalVerdict] | None = None
 ) -> Comparison:
-    """The pods' counts as one; counts about another candidate are left out. `told` is known already."""
+    """Add up the pods' counts, without those of another candidate, and collect the external verdicts."""
     stable, candidate = Arm(version="", digest=""), Arm(version="", digest=candidate_digest)
     compared = agreed = 0
     external_verdicts = dict(external or {})
@@ -65,7 +65,7 @@ def add_up(
 def judge(
     metrics: Sequence[AnalysisMetric], comparison: Comparison, before: Sequence[AnalysisResult]
 ) -> tuple[AnalysisResult, ...]:
-    """The newest verdict on each metric; failures in a row are counted on from `before`."""
+    """Return the newest verdict on each metric; failures in a row are counted on from `before`."""
     earlier = {result.name: result for result in before}
     results = []
     for metric in metrics:
@@ -80,7 +80,7 @@ def judge(
 
 
 def quantile(latencies: Latencies, share: float) -> float:
-    """Seconds within which `share` of the answers came, interpolated within the bucket as Prometheus does.
+    """Return the seconds within which `share` of the requests were answered, interpolated as in Prometheus.
 
     >>> round(quantile(Latencies(bounds=(0.1, 0.2), counts=(90, 10, 0)), 0.95), 3)
     0.15
@@ -160,9 +160,7 @@ def _regression_value(metric: str, arm: Arm) -> float | None:
 
 def _judge(metric: AnalysisMetric, comparison: Comparison) -> AnalysisResult:
     if metric.type in {"Prometheus", "Job"}:
-        return _judge_external(
-            metric, comparison.external.get(metric.name, ExternalVerdict(message="nothing is known yet"))
-        )
+        return _judge_external(metric, comparison.external.get(metric.name, ExternalVerdict(message="no result yet")))
     value: float | None = None
     samples = 0
     reference: float | None = None
@@ -223,7 +221,7 @@ def _against_bounds(metric: AnalysisMetric, value: float, reference: float | Non
         if worse > metric.maximum_regression:
             return (
                 "Failed",
-                f"{value:.4g} is {worse:.4g} worse than the stable version's {reference:.4g}; {metric.maximum_regression:g} is allowed",
+                f"{value:.4g} is {worse:.4g} worse than the stable version ({reference:.4g}); a regression of {metric.maximum_regression:g} is allowed",
             )
     if metric.maximum_increase is not None:
         if reference is None or math.isnan(reference):
@@ -232,7 +230,7 @@ def _against_bounds(metric: AnalysisMetric, value: float, reference: float | Non
         if value > bound:
             return (
                 "Failed",
-                f"{value:.4g} s where {bound:.4g} s is allowed (the stable version takes {reference:.4g} s)",
+                f"{value:.4g} s is above the allowed {bound:.4g} s (stable version {reference:.4g} s)",
             )
     compared = f" (stable {reference:.4g})" if reference is not None else ""
     return "Successful", f"{value:.4g}{compared}"

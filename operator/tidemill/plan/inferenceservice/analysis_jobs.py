@@ -1,4 +1,4 @@
-"""The Jobs by which users judge candidates: which there shall be, what they said, and which are over."""
+"""Plan the users' Jobs that judge candidates: which to start, their verdicts, and which to delete."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, key_of
 
 ANALYSED_PHASES = frozenset({"Shadowing", "Progressing", "Paused", "Switched"})
-"""The phases in which a candidate is judged."""
+"""The phases in which a candidate is analysed."""
 
 
 def verdicts_of(service: InferenceService, state: ServiceState, candidate: ModelVersion) -> dict[str, ExternalVerdict]:
-    """What the Jobs said of a candidate so far, by metric."""
+    """Return the verdicts of the Jobs on a candidate, by metric."""
     jobs = {job["metadata"]["name"]: job for job in state.judges}
     return {
         metric.name: _verdict(jobs.get(judge.name(service, candidate, metric)))
@@ -31,7 +31,7 @@ def verdicts_of(service: InferenceService, state: ServiceState, candidate: Model
 def to_start(
     service: InferenceService, state: ServiceState, rollout: RolloutStatus | None, installation: Installation
 ) -> Iterator[Manifest]:
-    """Jobs that are to be started: those that there are stay as they are, since a Job cannot be changed."""
+    """Yield the Jobs to start; existing ones stay, since a Job cannot be changed."""
     candidate = state.version(rollout.version) if rollout and rollout.phase in ANALYSED_PHASES else None
     if candidate is None:
         return
@@ -42,7 +42,7 @@ def to_start(
 
 
 def retired(service: InferenceService, state: ServiceState, rollout: RolloutStatus | None) -> Iterator[Retirement]:
-    """Jobs about candidates of former rollouts, and of metrics that are no longer asked for."""
+    """Yield the Jobs of former candidates, and of metrics that were removed from the spec."""
     candidate = state.version(rollout.version) if rollout else None
     kept = (
         {judge.name(service, candidate, metric) for metric in service.spec.rollout.analysis.metrics if metric.job}
@@ -51,18 +51,18 @@ def retired(service: InferenceService, state: ServiceState, rollout: RolloutStat
     )
     for job in state.judges:
         if job["metadata"]["name"] not in kept and not is_being_deleted(job):
-            yield Retirement(key_of(job), job["metadata"]["uid"], "its candidate is not on trial")
+            yield Retirement(key_of(job), job["metadata"]["uid"], "its candidate is no longer analysed")
 
 
 def _verdict(job: Manifest | None) -> ExternalVerdict:
     if job is None:
-        return ExternalVerdict(message="its Job is being started")
+        return ExternalVerdict(message="the Job is starting")
     for condition in get_path(job, "status", "conditions") or ():
         if condition.get("status") != "True":
             continue
         if condition.get("type") == "Complete":
             return ExternalVerdict(verdict="Successful", message=f"Job {job['metadata']['name']} succeeded")
         if condition.get("type") == "Failed":
-            why = f"{condition.get('reason') or 'Failed'}: {condition.get('message') or 'see its log'}"
+            why = ": ".join(filter(None, (condition.get("reason"), condition.get("message") or "see its logs")))
             return ExternalVerdict(verdict="Failed", message=f"Job {job['metadata']['name']} failed: {why}"[:1000])
     return ExternalVerdict(message=f"Job {job['metadata']['name']} is running")

@@ -1,4 +1,4 @@
-"""Does the rollout go on? One step of its life, decided from what is seen now.
+"""Advance a rollout by one step, from the present state.
 
 Starting ──▶ Shadowing ──▶ Progressing ──▶ Switched ──▶ Promoting ──▶ (promoted)
     │            │  ▲        │  ▲    │          │
@@ -6,7 +6,7 @@ Starting ──▶ Shadowing ──▶ Progressing ──▶ Switched ──▶ 
     │           Paused      Paused   │          │
     └────────────┴──────────────┴────┴──────────┴──▶ RollingBack ──▶ (rolled back)
 
-Which of the stages in the middle there are is the strategy's: see `stages`.
+The strategy decides which of the stages in the middle there are: see `stages`.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from tidemill.plan.inferenceservice.analysis import Comparison, judge
 from tidemill.plan.inferenceservice.stages import Stage, stages
 
 START_TIMEOUT_SECONDS = 180.0
-"""Seconds a candidate has to become ready."""
+"""Seconds for a candidate to become ready."""
 MAX_RESTARTS = 2
 """Restarts after which a candidate counts as crashing."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateState:
-    """What is seen of the candidate's pods."""
+    """The state of the candidate's pods."""
 
     ready: int = 0
     restarts: int = 0
     problem: str = ""
-    """What its pods complain of."""
+    """Why its pods are not ready; empty if no reason is known."""
     wanted: int = 1
-    """Pods that there shall be."""
+    """The wanted number of pods."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManualControl:
-    """What a person asks for."""
+    """The control of a user by annotations."""
 
     paused: bool = False
     released: int = 0
-    """Stages, counted from the first, that a person lets the rollout go on from."""
+    """The number of stages, from the first, after which a user lets the rollout continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryDecision:
-    """What the rollout does next."""
+    """The next step of the rollout."""
 
     status: RolloutStatus
     verdict: Literal["GoOn", "Promote", "RollBack"] = "GoOn"
@@ -62,7 +62,7 @@ NO_CONTROL = ManualControl()
 
 
 def begin(version: str, now: datetime) -> RolloutStatus:
-    """A rollout of `version` that has just been decided on."""
+    """Return a rollout of `version` that starts now."""
     timestamp = now.replace(microsecond=0)
     return RolloutStatus(
         phase="Starting",
@@ -114,16 +114,14 @@ def _start(spec: Rollout, status: RolloutStatus, candidate: CandidateState, now:
 
 
 def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: CandidateState, now: datetime) -> CanaryDecision:
-    """Begin a stage, or promote where there is none left."""
+    """Enter a stage, or promote after the last one."""
     plan = stages(spec)
     interval = seconds(spec.analysis.interval)
     if step >= len(plan):
         return CanaryDecision(_resumed(status, now), "Promote")
     stage = plan[step]
     if stage.weight == 100 and candidate.ready < candidate.wanted:
-        message = (
-            f"{candidate.ready} of {candidate.wanted} candidate pods are ready; all are needed to answer every request"
-        )
+        message = f"{candidate.ready} of {candidate.wanted} candidate pods are ready; waiting for all of them"
         return CanaryDecision(status.model_copy(update={"message": message}), wake=interval)
     entered = _resumed(status, now).model_copy(
         update={
@@ -139,7 +137,7 @@ def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: Candidate
 
 
 def _resumed(status: RolloutStatus, now: datetime) -> RolloutStatus:
-    """The rollout after a person's turn; what was waited for them is remembered, for the deadline."""
+    """Return the rollout after a pause; its length does not count for the deadline."""
     if status.waits_since is None:
         return status
     waited = status.waited_seconds + int((now - status.waits_since).total_seconds())
@@ -162,7 +160,7 @@ def _analyse(
     control: ManualControl,
 ) -> CanaryDecision:
     plan = stages(spec)
-    # Where steps were taken out of the spec meanwhile, the candidate goes on from the last one.
+    # If steps were removed from the spec meanwhile, the rollout continues from the last one.
     step = min(status.step, len(plan) - 1)
     stage = plan[step] if plan else Stage("Progressing", status.weight, 0, 0.0)
     interval = seconds(spec.analysis.interval)
@@ -177,7 +175,8 @@ def _analyse(
                 return CanaryDecision(status, "RollBack", result.name, said)
     if control.paused:
         return CanaryDecision(
-            _paused(status, "a person has paused it", manual=True, now=now), wake=interval if due else interval - since
+            _paused(status, "paused by annotation tidemill.dev/pause", manual=True, now=now),
+            wake=interval if due else interval - since,
         )
     if not due:
         return CanaryDecision(status, wake=interval - since)
@@ -186,20 +185,20 @@ def _analyse(
     if remaining > 0 and not released:
         return CanaryDecision(_unpaused(status, stage, now), wake=min(interval, remaining))
     if any(result.verdict == "Failed" for result in status.analysis):
-        message = "a metric failed; judged again before the next step"
+        message = "a metric failed; re-evaluating before the next step"
         return CanaryDecision(_resumed(status, now).model_copy(update={"message": message}), wake=interval)
     if stage.manual and not released:
-        message = f"{stage.name}; a person lets it go on: kubectl tidemill promote"
+        message = f"{stage.name}; waiting for a user: run kubectl tidemill promote"
         return CanaryDecision(_paused(status, message, manual=True, now=now), wake=interval)
     undecided = [result for result in status.analysis if result.verdict == "Inconclusive"]
-    # A person who lets it go on has decided; and what already answers everything only still has its predecessor beside it.
+    # A user who continues the rollout has decided; and a candidate with all requests only waits for its predecessor to stop.
     if undecided and not released and stage.phase != "Switched":
         return _undecided(spec, status, step, candidate, undecided, now, interval)
     return _enter(spec, status, step + 1, candidate, now)
 
 
 def _unpaused(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:
-    """The rollout within a stage, after a pause as before it."""
+    """Return the rollout within its stage, after a pause or without one."""
     if status.phase != "Paused":
         return status
     return _resumed(status, now).model_copy(update={"phase": stage.phase, "message": stage.name})
@@ -222,5 +221,5 @@ def _undecided(
             return CanaryDecision(status, "RollBack", "Inconclusive", said)
         case _:
             return CanaryDecision(
-                _paused(status, f"inconclusive, waiting for more: {said}", manual=False, now=now), wake=interval
+                _paused(status, f"inconclusive, waiting for more data: {said}", manual=False, now=now), wake=interval
             )

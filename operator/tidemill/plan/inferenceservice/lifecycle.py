@@ -1,4 +1,4 @@
-"""What is decided about versions in one visit: who answers, who is on trial, what has ended."""
+"""Decide about versions in one visit: the stable version, the candidate, and rollouts that end."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tidemill.plan.types import Answers, Notice
 ROUTES_SETTLE_SECONDS = 4.0
 """Seconds until every pod has read a new routing table; a rejected candidate is kept that long."""
 FIRST_SYNC_SECONDS = 30.0
-"""Seconds within which the first full look after a start has shown everything that was there."""
+"""Seconds within which the first sync after a start has shown every object."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutDecision:
-    """What is decided about versions in this visit."""
+    """The decision about versions in one visit."""
 
     serve: ModelVersion | None
-    """What the stable Deployment shall answer with; None leaves it as it is."""
+    """The version of the stable Deployment; None leaves it as it is."""
     try_out: ModelVersion | None = None
-    """What the candidate Deployment shall answer with."""
+    """The version of the candidate Deployment."""
     rollout: RolloutStatus | None = None
     ended: Outcome | None = None
     quarantine: Quarantine | None = None
@@ -49,7 +49,7 @@ def decide(
     if state.stable is None:
         started = selection.version is not None
         notices = (
-            (Notice("StableChosen", f"{selection.version.name} answers"),)
+            (Notice("StableChosen", f"{selection.version.name} is the first version"),)
             if selection.version and service.status.stable is None
             else ()
         )
@@ -72,7 +72,7 @@ def decide(
     if rollout is not None and rollout.phase == "Promoting":
         return _promoting(service, state, rollout, now)
     if rollout is not None and (rejection := _rejection(state, rollout)):
-        # The mark went out, but not the status that tells of it: something came between the two writes.
+        # The quarantine was written, but not the status with it: the operator stopped between the two writes.
         return _roll_back(current, rollout, state, rejection, now)
     wanted = selection.version
     if service.spec.suspend:
@@ -81,20 +81,20 @@ def decide(
         if rollout is None:
             if (left := _grace_seconds(service, state, now)) > 0:
                 return RolloutDecision(current, wake=left)
-            # Its Service too, of which nothing else tells when only its Deployment could be deleted.
+            # Its Service too, in case only its Deployment could be deleted.
             return RolloutDecision(current, retire_candidate=True)
-        return _withdraw(current, rollout, state, now, "the candidate is no longer wanted")
+        return _withdraw(current, rollout, state, now, "the candidate is no longer the selected version")
     if rollout is not None and rollout.version != wanted.name and rollout.weight == 100:
-        # It answers every request already: it takes over first, and then the newer one has its turn.
+        # It answers every request already: it is promoted first, and then the newer version is rolled out.
         return _promote(current, state.version(rollout.version), rollout, now)
     if rollout is not None and rollout.version != wanted.name:
         ended = _outcome(rollout, state, "Superseded", "Superseded", f"{wanted.name} is newer", now)
         return RolloutDecision(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
     if rollout is None:
-        notice = Notice("RolloutStarted", f"{wanted.name} is to follow {state.stable_version}")
+        notice = Notice("RolloutStarted", f"{wanted.name} replaces {state.stable_version}")
         if service.spec.rollout.strategy == "Recreate":
             rollout = rollouts.begin(wanted.name, now).model_copy(
-                update={"phase": "Promoting", "weight": 0, "message": "pods are being replaced"}
+                update={"phase": "Promoting", "weight": 0, "message": "replacing the pods"}
             )
             return RolloutDecision(wanted, rollout=rollout, notices=(notice,))
         return RolloutDecision(
@@ -126,31 +126,31 @@ def _advance(
             return _roll_back(current, canary.status, state, rejection, now)
     notices: tuple[Notice, ...] = ()
     if canary.status.weight != rollout.weight:
-        notices = (Notice("StepEntered", f"{wanted.name} answers {canary.status.weight} % of requests"),)
+        notices = (Notice("StepEntered", f"{wanted.name} answers {canary.status.weight}% of requests"),)
     elif canary.status.shadow != rollout.shadow:
-        notices = (Notice("ShadowEntered", f"{wanted.name} is given copies of {canary.status.shadow} % of requests"),)
+        notices = (Notice("ShadowEntered", f"{canary.status.shadow}% of requests are mirrored to {wanted.name}"),)
     return RolloutDecision(current, try_out=wanted, rollout=canary.status, notices=notices, wake=canary.wake)
 
 
 def _promote(
     current: ModelVersion | None, version: ModelVersion | None, rollout: RolloutStatus, now: datetime
 ) -> RolloutDecision:
-    """Its share goes to 100 % first, on pods that are known to work; the stable pods follow when that is in place."""
+    """Route every request to the candidate's pods first, which are known to work; then replace the stable pods."""
     promoting = rollout.model_copy(
         update={
             "phase": "Promoting",
             "weight": 100,
             "shadow": 0,
             "step_started_at": now.replace(microsecond=0),
-            "message": "the stable pods are being replaced",
+            "message": "replacing the stable pods",
         }
     )
-    notice = Notice("Promoting", f"{rollout.version} is to answer every request")
+    notice = Notice("Promoting", f"{rollout.version} takes over all requests")
     return RolloutDecision(current, try_out=version, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE_SECONDS)
 
 
 def _manual_control(service: InferenceService, rollout: RolloutStatus) -> rollouts.ManualControl:
-    """What a person says of the candidate: hold it where it is, or let it go on from its first n stages (`version/n`)."""
+    """Read the annotations of a user: pause the candidate, or continue after its first n stages (`version/n`)."""
     annotations = service.metadata.annotations
     version, _, number = annotations.get(names.PROMOTE, "").partition("/")
     released = int(number) if version == rollout.version and number.isdecimal() and len(number) <= 3 else 0
@@ -160,16 +160,16 @@ def _manual_control(service: InferenceService, rollout: RolloutStatus) -> rollou
 def _manual_decision(
     service: InferenceService, state: ServiceState, rollout: RolloutStatus
 ) -> rollouts.CanaryDecision | None:
-    """What a person asks for in an annotation that names the candidate; one that names another version is of another day."""
+    """Read the annotations to abort or promote; one that names another version than the candidate is ignored."""
     if service.metadata.annotations.get(names.ABORT) == rollout.version:
-        return rollouts.CanaryDecision(rollout, "RollBack", "Aborted", f"the annotation {names.ABORT} asks for it")
+        return rollouts.CanaryDecision(rollout, "RollBack", "Aborted", f"aborted by annotation {names.ABORT}")
     if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(state, rollout.version).ready:
         return rollouts.CanaryDecision(rollout, "Promote")
     return None
 
 
 def _was_promoted(service: InferenceService, version: str) -> bool:
-    """Whether the newest rollout that ended promoted `version`; what is left of its candidate is only to be removed."""
+    """Return whether the newest finished rollout promoted `version`; its candidate only needs to be removed."""
     newest = service.status.history[0] if service.status.history else None
     return newest is not None and (newest.version, newest.outcome) == (version, "Promoted")
 
@@ -205,7 +205,7 @@ def _roll_back(
 def _promoting(
     service: InferenceService, state: ServiceState, rollout: RolloutStatus, now: datetime
 ) -> RolloutDecision:
-    """The stable Deployment takes the promoted version over, while the candidate goes on answering."""
+    """Replace the stable pods with the promoted version, while the candidate answers."""
     version = state.version(rollout.version)
     held = (now - rollout.step_started_at).total_seconds()
     if held < ROUTES_SETTLE_SECONDS and state.stable_version != rollout.version and state.candidate is not None:
@@ -215,15 +215,15 @@ def _promoting(
     keep = version if state.candidate is not None else None
     if state.stable_version != rollout.version or not rolled_out(state, rollout.version):
         return RolloutDecision(version, try_out=keep, rollout=rollout)
-    ended = _outcome(rollout, state, "Promoted", Reason.PROMOTED, "every stable pod answers with it", now)
-    notice = Notice("Promoted", f"{rollout.version} answers every request")
+    ended = _outcome(rollout, state, "Promoted", Reason.PROMOTED, "all stable pods run it", now)
+    notice = Notice("Promoted", f"all stable pods run {rollout.version}")
     return RolloutDecision(version, ended=ended, retire_candidate=state.candidate is not None, notices=(notice,))
 
 
 def _grace_seconds(service: InferenceService, state: ServiceState, now: datetime) -> float:
-    """Seconds for which a candidate stays that no status speaks of, since its version may not be seen yet.
+    """Return the seconds for which a candidate without a rollout in the status stays.
 
-    Whoever made it crashed before saying so, and the next life may first see an older world than it left.
+    The operator may have stopped before it wrote the status, and may see an older state after a restart.
     """
     if any(ended.version == state.candidate_version for ended in service.status.history):
         return 0.0

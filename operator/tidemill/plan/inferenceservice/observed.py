@@ -1,4 +1,4 @@
-"""What is there for one service: its Deployments, its pods, its versions."""
+"""Observe one service: its Deployments, its pods and its versions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tidemill.plan.world import Manifest, World
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What is there for one service."""
+    """The objects of one service."""
 
     stable: Manifest | None
     candidate: Manifest | None
     pods: tuple[Manifest, ...]
     versions: tuple[ModelVersion, ...]
     judges: tuple[Manifest, ...] = ()
-    """Jobs of the user's that judge candidates."""
+    """The user's Jobs that judge candidates."""
 
     @property
     def stable_version(self) -> str:
@@ -39,9 +39,9 @@ class ServiceState:
 
 
 def deployed(deployment: Manifest) -> str:
-    """The version that a Deployment's pods are ordered to serve.
+    """Return the version that a Deployment's pods load.
 
-    The order decides what they load; the label says the same, and speaks for it where somebody has spoilt the order.
+    Read from their order; from the label if the order was damaged.
     """
     try:
         order = json.loads(get_path(deployment, "spec", "template", "metadata", "annotations", names.ORDER) or "")
@@ -52,7 +52,7 @@ def deployed(deployment: Manifest) -> str:
 
 
 def observe(service: InferenceService, world: World) -> ServiceState:
-    """Gather what is there for the service."""
+    """Gather the objects of the service."""
 
     def owned(name: str) -> Manifest | None:
         deployment = world.get("Deployment", service.namespace, name)
@@ -77,9 +77,9 @@ def observe(service: InferenceService, world: World) -> ServiceState:
 
 
 def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
-    """What the candidate's pods look like; only those of this version count, and only once they have settled.
+    """Return the state of the candidate's pods of this version; they count as ready once the Deployment calls them available.
 
-    The Deployment knows for how long its pods have been ready: before every node knows a new address, requests to it fail.
+    Until every node knows the address of a new pod, requests to it fail.
     """
     ready = restarts = 0
     problem = ""
@@ -101,7 +101,7 @@ def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
 
 
 def rolled_out(state: ServiceState, version: str) -> bool:
-    """Whether the stable Deployment has only ready pods of `version`, and no other stable pod is left that takes requests."""
+    """Return whether the stable Deployment has only available pods of `version`, and no other stable pod is left."""
     deployment = state.stable
     if deployment is None:
         return False

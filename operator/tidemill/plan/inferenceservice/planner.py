@@ -1,8 +1,8 @@
-"""What an InferenceService needs: a stable version that always answers, and a safe way for the next one to take over.
+"""Plan an InferenceService: a stable version that always answers, and a safe rollout of the next one.
 
-Which version is stable is read from the stable Deployment, so a lost status is rebuilt. The stable Deployment is given a
-new version only when the candidate has been promoted; until the last of its old pods is gone these forward everything to
-the candidate, which is already there. At no moment does a request depend on a pod that has not proven itself.
+The stable version is read from the stable Deployment, so a lost status is rebuilt. The stable Deployment gets a new version
+only when the candidate is promoted; until the last of its old pods is gone, these forward everything to the candidate.
+No request ever depends on a pod that has not proven itself.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tidemill.plan.world import Key, Manifest, World
 
 
 def questions(service: InferenceService, world: World) -> Question | None:
-    """Where to ask how the candidate is doing; nothing where none is on trial."""
+    """Return what to ask about the candidate; None if there is no rollout."""
     rollout = service.status.rollout
     if rollout is None or rollout.phase not in analysis_jobs.ANALYSED_PHASES:
         return None
     state = observe(service, world)
-    # Where a Gateway splits, only the candidate's pods know how they answered.
+    # With a Gateway, only the candidate's pods know how they answered.
     roles = ("stable", "candidate") if service.spec.traffic.provider == "GatewayAPI" else ("stable",)
     pods = [pod for role in roles for pod in state.of_role(role)]
     urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in pods if (base := base_url(pod)))
@@ -54,13 +54,13 @@ def questions(service: InferenceService, world: World) -> Question | None:
 def plan(
     service: InferenceService, world: World, installation: Installation, now: datetime, answers: Answers = ()
 ) -> Plan:
-    """Keep the stable version answering, and carry the rollout on by one step."""
+    """Keep the stable version serving, and carry the rollout on by one step."""
     state = observe(service, world)
     refused = unsupported.refusal(service) or routing.refusal(service, installation)
     selection = (
         Selection(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else select(service, state)
     )
-    # While something unsupported is asked for, nothing new begins, as when suspended; what is under way is brought to its end.
+    # An unsupported spec starts nothing new, as when suspended; a rollout in progress is finished.
     decision = decide(_suspended(service) if refused else service, state, selection, now, answers)
     pods = scale(service, state, decision, world)
     ensure: list[Manifest] = [serving.entry(service)] if not refused or state.stable is not None else []

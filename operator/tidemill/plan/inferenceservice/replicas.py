@@ -1,7 +1,7 @@
-"""How many pods: what the user says, or what the autoscaler makes of the load.
+"""Set the number of pods: as the spec says, or as the autoscaler decides by the load.
 
-Whoever applies a number owns it, and an owner that stops applying it takes it away. So the number goes along with the rest of
-the Deployment until the autoscaler has written one of its own, and never again after that.
+The manager that applies a number owns it, and removes it when it stops applying it. So the number is applied with the rest
+of the Deployment until the autoscaler has written one, and never after that.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ BUDGET = "PodDisruptionBudget"
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The numbers of pods in one visit, and what keeps to them."""
+    """The numbers of pods, and the objects that keep them."""
 
     stable: int | None
-    """What is applied; None leaves the number to its owner."""
+    """The number to apply; None leaves it to the autoscaler."""
     candidate: int
     ensure: tuple[Manifest, ...] = ()
     retire: tuple[Retirement, ...] = ()
     problem: str = ""
-    """Why the autoscaler does not scale."""
+    """Why the autoscaler does not scale; empty if it does."""
 
 
 def scale(service: InferenceService, state: ServiceState, decision: RolloutDecision, world: World) -> Scale:
-    """The numbers of pods that `course` needs."""
+    """Return the numbers of pods that `decision` needs."""
     existing = {kind: _owned(service, world, kind) for kind in (AUTOSCALER, BUDGET)}
     answers = decision.serve is not None or state.stable is not None
     autoscaling = service.spec.autoscaling
@@ -60,7 +60,7 @@ def scale(service: InferenceService, state: ServiceState, decision: RolloutDecis
         Retirement(
             Key(kind, service.namespace, names.stable(service.name)),
             manifest["metadata"]["uid"],
-            "the spec no longer asks for it",
+            "the spec no longer needs it",
         )
         for kind, manifest in existing.items()
         if manifest is not None and kind not in kept and not is_being_deleted(manifest)
@@ -78,7 +78,7 @@ def _owned(service: InferenceService, world: World, kind: str) -> Manifest | Non
 def _scaling_problem(autoscaler: Manifest | None) -> str:
     for condition in get_path(autoscaler, "status", "conditions") or ():
         if condition.get("type") in {"ScalingActive", "AbleToScale"} and condition.get("status") == "False":
-            # Nothing to scale from zero is no trouble.
+            # Scaled to zero is not a problem.
             if condition.get("reason") == "ScalingDisabled":
                 continue
             return f"{condition.get('reason')}: {condition.get('message')}"

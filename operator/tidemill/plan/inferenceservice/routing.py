@@ -1,4 +1,4 @@
-"""Who gets which requests: the routing table of each stable pod, and the HTTPRoute where a Gateway splits."""
+"""Route requests: the routing table of each stable pod, and the HTTPRoute where a Gateway splits."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ ROUTE = "HTTPRoute"
 COMPARED = frozenset({"Labelled", "PredictionAgreement", "PredictionDrift"})
 """Metrics for which both versions answer the same rows."""
 REMEDIES = {
-    "Off": "set traffic.gatewayAPI.enabled of the chart",
-    "Absent": "the API server does not serve HTTPRoutes: install the Gateway API's CRDs, then restart the operator",
+    "Off": "Gateway API support is off; set traffic.gatewayAPI.enabled of the chart",
+    "Absent": "the API server has no HTTPRoute; install the Gateway API's CRDs, then restart the operator",
 }
 
 
 def refusal(service: InferenceService, installation: Installation) -> tuple[PendingCondition, ...]:
-    """What is said of a service that wants a Gateway where there can be none."""
+    """Return the conditions of a service that needs a Gateway where there is none."""
     if service.spec.traffic.provider != "GatewayAPI" or installation.gateway == "On":
         return ()
-    message = f"spec.traffic.provider GatewayAPI cannot be acted on here: {REMEDIES[installation.gateway]}"
+    message = f"spec.traffic.provider GatewayAPI cannot be used: {REMEDIES[installation.gateway]}"
     return false("Ready", Reason.UNSUPPORTED, message), true("Stalled", Reason.UNSUPPORTED, message)
 
 
 def tables(
     service: InferenceService, state: ServiceState, decision: RolloutDecision, installation: Installation
 ) -> list[Mark]:
-    """The routing table of each stable pod, where it differs from the one it has."""
+    """Return the routing table of each stable pod that has another one."""
     pods = [pod for pod in state.of_role("stable") if not is_being_deleted(pod)]
     rollout = decision.rollout
     version = state.version(rollout.version) if rollout else None
     answering = _candidate_is_ready(state, decision)
     marks = []
-    # A leaving pod still answers while it drains, and still has to know where.
+    # A terminating pod still answers while it drains, and needs its routes.
     for pod in state.of_role("stable"):
         peers = tuple(base for peer in pods if peer is not pod and is_ready(peer) and (base := base_url(peer)))
         routes = Routes(peers=peers)
@@ -63,7 +63,7 @@ def tables(
 
 
 def at_the_gateway(service: InferenceService, state: ServiceState, decision: RolloutDecision) -> tuple[Manifest, ...]:
-    """The route that a Gateway follows; none where the stable pods split."""
+    """Return the route of a Gateway; none if the stable pods split."""
     if service.spec.traffic.provider != "GatewayAPI" or (state.stable is None and decision.serve is None):
         return ()
     answering = _candidate_is_ready(state, decision) and not decision.retire_candidate
@@ -72,7 +72,7 @@ def at_the_gateway(service: InferenceService, state: ServiceState, decision: Rol
 
 
 def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
-    """The route of a service that no longer wants one."""
+    """Return the route to delete of a service that no longer has a Gateway."""
     existing = world.get(ROUTE, service.namespace, names.service(service.name))
     if existing is None or service.spec.traffic.provider == "GatewayAPI" or is_being_deleted(existing):
         return ()

@@ -1,4 +1,4 @@
-"""Which version should be served."""
+"""Select the version to serve."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from tidemill.plan.modelversion import EARLIEST, quarantine_of
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The version that should be served, or why there is none."""
+    """The version to serve, or why there is none."""
 
     version: ModelVersion | None
     reason: Reason = Reason.NO_VERSION
     message: str = ""
     hopeless: bool = False
-    """Whether waiting cannot help."""
+    """Whether only an edit helps."""
 
 
 def select(service: InferenceService, state: ServiceState) -> Selection:
-    """The pinned version, or the newest that may be served and was not rejected here before."""
+    """Select the pinned version, or the newest one that may be served and was not rejected by this service."""
     rejected = {outcome.version for outcome in service.status.history if outcome.outcome == "RolledBack"}
     pinned = service.spec.model.version
     if pinned is not None:
         version = state.version(pinned)
         if version is None:
-            message = f"there is no ModelVersion {pinned!r} of model {service.spec.model.name!r}"
+            message = (
+                f"ModelVersion {pinned!r} of model {service.spec.model.name!r} not found; correct spec.model.version"
+            )
             return Selection(None, Reason.DEPENDENCY_NOT_READY, message)
         if version.name == state.stable_version or (_is_servable(version) and version.name not in rejected):
             return Selection(version)
         ready = version.status.condition("Ready")
-        message = f"the pinned version {pinned!r} may not be served: " + (
-            f"{ready.reason}: {ready.message}" if ready else "it was not judged yet"
+        message = f"the pinned version {pinned!r} cannot be served: " + (
+            f"{ready.reason}: {ready.message}" if ready else "it is not judged yet"
         )
         return Selection(
             None,
@@ -50,10 +52,10 @@ def select(service: InferenceService, state: ServiceState) -> Selection:
     if not servable:
         known = len(state.versions)
         message = (
-            f"model {service.spec.model.name!r} has {known} versions and none that may be served"
+            f"none of the {known} versions of model {service.spec.model.name!r} is ready to be served"
             if known
             else (
-                f"model {service.spec.model.name!r} has no version yet; a TrainingJob with spec.modelName {service.spec.model.name!r} makes one"
+                f"model {service.spec.model.name!r} has no version yet; create a TrainingJob with spec.modelName {service.spec.model.name!r}"
             )
         )
         return Selection(None, Reason.NO_VERSION, message)

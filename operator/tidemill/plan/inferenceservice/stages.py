@@ -1,4 +1,4 @@
-"""The stages of a rollout, by its strategy: what the candidate gets in each, for how long, and who lets it go on."""
+"""Derive the stages of a rollout from its strategy: the candidate's share in each, for how long, and who continues it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import Rollout, Shadow
 
 KEEP_BLUE: str = "10m"
-"""How long BlueGreen keeps the previous version warm where nothing is said."""
+"""How long BlueGreen keeps the previous version warm by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a candidate gets for a while."""
+    """The candidate's share for a time."""
 
     phase: Literal["Shadowing", "Progressing", "Switched"]
     weight: int
     shadow: int
     hold: float
-    """Seconds for which it must prove itself."""
+    """Seconds for which the stage lasts."""
     manual: bool = False
-    """Whether only a person lets the rollout go on from here."""
+    """Whether only a user continues the rollout after this stage."""
     name: str = ""
 
 
 def stages(spec: Rollout) -> tuple[Stage, ...]:
-    """The stages of a rollout, in order; after the last one the version is promoted.
+    """Return the stages of a rollout in order; after the last one the version is promoted.
 
-    Where autoPromote is off, a person lets it go on from the last stage in which the stable version still answers.
+    With autoPromote off, a user continues it after the last stage in which the stable version still answers.
     """
     before = [*_shadow(spec), *_steps(spec)]
     if before and not spec.auto_promote:
@@ -41,9 +41,9 @@ def stages(spec: Rollout) -> tuple[Stage, ...]:
 def _shadow(spec: Rollout) -> list[Stage]:
     shadow = spec.shadow or (Shadow() if spec.strategy in {"BlueGreen", "Shadow"} else None)
     if shadow is None:
-        # Somebody has to be asked before a candidate without any stage is promoted.
-        return [Stage("Progressing", 0, 0, 0.0, name="dark")] if not (spec.auto_promote or spec.steps) else []
-    name = f"{shadow.percent} % of requests are copied to it" if shadow.percent else "it stands by"
+        # A candidate without any stage still waits for a user.
+        return [Stage("Progressing", 0, 0, 0.0, name="standing by")] if not (spec.auto_promote or spec.steps) else []
+    name = f"mirroring {shadow.percent}% of requests" if shadow.percent else "standing by"
     return [Stage("Shadowing", 0, shadow.percent, seconds(shadow.duration), name=name)]
 
 
@@ -57,7 +57,7 @@ def _steps(spec: Rollout) -> list[Stage]:
             0,
             seconds(step.pause) if step.pause is not None else 0.0,
             step.pause is None,
-            f"step {number} of {len(spec.steps)}: {step.weight} % of requests",
+            f"step {number} of {len(spec.steps)}: {step.weight}% of requests",
         )
         for number, step in enumerate(spec.steps, 1)
     ]
@@ -73,6 +73,6 @@ def _switch(spec: Rollout) -> list[Stage]:
             100,
             0,
             seconds(keep),
-            name=f"it answers every request; the previous version stays warm for {keep}",
+            name=f"answering every request; the previous version stays warm for {keep}",
         )
     ]

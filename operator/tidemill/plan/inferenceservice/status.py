@@ -1,4 +1,4 @@
-"""What an InferenceService reports about itself."""
+"""Report the status of an InferenceService."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _conditions(
     history: tuple[Outcome, ...],
 ) -> list[PendingCondition]:
     if stable is None:
-        conditions = [unknown("Ready", Reason.RECONCILING, "pods are being started")]
+        conditions = [unknown("Ready", Reason.RECONCILING, "the pods are starting")]
         if selection.version is None:
             conditions = [false("Ready", selection.reason, selection.message)]
             conditions.append(
@@ -79,12 +79,12 @@ def _conditions(
                 else true("Reconciling", selection.reason, selection.message)
             )
         else:
-            conditions.append(true("Reconciling", Reason.PROGRESSING, "pods are being started"))
+            conditions.append(true("Reconciling", Reason.PROGRESSING, "the pods are starting"))
         return conditions
     enough = stable.ready >= stable.replicas
     conditions = []
     if enough:
-        conditions.append(true("Ready", Reason.REPLICAS_READY, f"{stable.version} answers with {stable.ready} pods"))
+        conditions.append(true("Ready", Reason.REPLICAS_READY, f"{stable.version} is served by {stable.ready} pods"))
         conditions.append(true("StableReady", Reason.REPLICAS_READY))
     else:
         problem = _pod_problem(state) or f"{stable.ready} of {stable.replicas} pods are ready"
@@ -98,11 +98,11 @@ def _conditions(
         )
         conditions.append(true("Reconciling", Reason.ROLLING_OUT, message))
     else:
-        conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} answers every request"))
+        conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} serves all requests"))
         if not enough:
             conditions.append(true("Reconciling", Reason.REPLICAS_NOT_READY))
     if service.spec.suspend:
-        conditions.append(true("Suspended", Reason.SUSPENDED, "spec.suspend is set: no new version is taken in"))
+        conditions.append(true("Suspended", Reason.SUSPENDED, "spec.suspend is set; new versions are not rolled out"))
     if selection.version is None and rollout is None:
         conditions.append(true("VersionUnavailable", selection.reason, selection.message))
     if history and history[0].outcome == "RolledBack":
@@ -111,7 +111,7 @@ def _conditions(
 
 
 def _pod_problem(state: ServiceState) -> str:
-    """What stable pods complain of."""
+    """Return why stable pods are not ready; empty if no reason is known."""
     for pod in state.of_role("stable"):
         for container in get_path(pod, "status", "containerStatuses") or ():
             waiting = get_path(container, "state", "waiting") or {}

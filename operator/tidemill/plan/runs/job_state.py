@@ -1,9 +1,9 @@
-"""What became of a run: its Job and its pod, as one value.
+"""Diagnose a run: its Job and its pod, as one value.
 
     Absent → Waiting → Running → Succeeded(report)
                             └──→ Failed(failure)
 
-The pod's termination message is the report, and the pod is believed before its Job: it knows first.
+The pod's termination message is the report, and the pod is read before its Job, which knows later.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ IMAGE_TROUBLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """How a run stands."""
+    """The state of a run."""
 
     phase: Literal["Absent", "Waiting", "Running", "Succeeded", "Failed"]
     report: RunReport | None = None
     failure: Failure | None = None
     message: str = ""
-    """While waiting: for what."""
+    """What the run waits for."""
     queued: bool = False
-    """Held back by a queue."""
+    """Whether a queue holds the run back."""
 
     @property
     def over(self) -> bool:
@@ -46,11 +46,11 @@ class JobState:
 
 ABSENT = JobState("Absent")
 POD_MISSING_SECONDS = 60.0
-"""Seconds after a Job's good end within which its pod, where none is seen, is taken to be seen late rather than removed."""
+"""Seconds after a Job has completed within which a missing pod is taken to be seen late rather than removed."""
 
 
 def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | None = None) -> JobState:
-    """What became of `job`, whose pods are `pods`; without `now`, a pod that is not seen was removed."""
+    """Return the state of `job` with its `pods`; without `now`, a missing pod counts as removed."""
     if job is None:
         return ABSENT
     for pod in pods:
@@ -69,20 +69,20 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | Non
             return _failed_without_pod(condition)
         if condition.get("type") == "Complete":
             if not pods and now is not None and now - _completed(job, now) < timedelta(seconds=POD_MISSING_SECONDS):
-                return JobState("Running", message="the run has ended; its pod is looked for")
+                return JobState("Running", message="the run has ended; waiting for its report")
             return _failed(
                 Reason.REPORT_MISSING,
-                "the pod was removed before its report was read; the run is repeated",
+                "the pod was removed before its report was read; retrying",
                 retryable=True,
             )
     if get_path(job, "spec", "suspend"):
-        return JobState("Waiting", message="held back by its queue", queued=True)
+        return JobState("Waiting", message="waiting for admission by the queue", queued=True)
     for pod in pods:
         if problem := pod_problem(pod):
             return JobState("Waiting", message=problem)
         if get_path(pod, "status", "phase") == "Running":
             return JobState("Running")
-    return JobState("Waiting", message="the pod is being started")
+    return JobState("Waiting", message="the pod is starting")
 
 
 def _completed(job: Manifest, now: datetime) -> datetime:
@@ -91,18 +91,18 @@ def _completed(job: Manifest, now: datetime) -> datetime:
 
 
 def _seems_alive(pod: Manifest) -> bool:
-    """Whether the pod has not been seen to end, nor to be on its way out."""
+    """Return whether the pod has neither ended nor is being deleted."""
     return get_path(pod, "status", "phase") not in {"Succeeded", "Failed"} and not is_being_deleted(pod)
 
 
 def _ended(pod: Manifest, ended: Manifest) -> JobState:
-    """What a container that ended has to say."""
+    """Return the state of a run whose container has terminated."""
     report = _read(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
         limit = get_path(pod, "spec", "containers")[0].get("resources", {}).get("limits", {}).get("memory", "not set")
         return _failed(
             Reason.OUT_OF_MEMORY,
-            f"OOMKilled: the run needed more memory than it may have; raise spec.resources.limits.memory (now {limit})",
+            f"the run exceeded its memory limit; raise spec.resources.limits.memory (now {limit})",
         )
     if get_path(pod, "status", "reason") == "Evicted":
         return _failed(
@@ -113,10 +113,10 @@ def _ended(pod: Manifest, ended: Manifest) -> JobState:
     if report is not None and ended.get("exitCode") == 0:
         return JobState("Succeeded", report=report)
     if ended.get("exitCode") == 0:
-        return _failed(Reason.REPORT_MISSING, "the run ended well but left no report that can be read", retryable=True)
+        return _failed(Reason.REPORT_MISSING, "the run succeeded without a readable report; retrying", retryable=True)
     return _failed(
         Reason.INTERNAL_ERROR,
-        f"the run ended with exit code {ended.get('exitCode')} and no report ({ended.get('reason') or 'no reason'}); see the pod's log",
+        f"the run ended with exit code {ended.get('exitCode')} and no report ({ended.get('reason') or 'no reason'}); check the pod's logs",
         retryable=True,
     )
 
@@ -124,7 +124,7 @@ def _ended(pod: Manifest, ended: Manifest) -> JobState:
 def _failed_without_pod(condition: Manifest) -> JobState:
     if condition.get("reason") == "DeadlineExceeded":
         return _failed(
-            Reason.DEADLINE_EXCEEDED, "the run took longer than its deadline; raise spec.activeDeadline or ask for less"
+            Reason.DEADLINE_EXCEEDED, "the run exceeded its deadline; raise spec.activeDeadline, or reduce the work"
         )
     return _failed(
         Reason.INTERNAL_ERROR, condition.get("message") or "the Job failed and its pod is gone", retryable=True
@@ -136,18 +136,18 @@ def _failed(reason: Reason, message: str, *, retryable: bool = False) -> JobStat
 
 
 def pod_problem(pod: Manifest) -> str:
-    """What keeps a pod from starting, with the remedy; empty where nothing is known to."""
+    """Return why a pod does not start, with the remedy; empty if no reason is known."""
     for condition in get_path(pod, "status", "conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"no node has room: {condition.get('message')}"
+            return f"the pod cannot be scheduled: {condition.get('message')}"
     for container in get_path(pod, "status", "containerStatuses") or ():
         waiting = get_path(container, "state", "waiting") or {}
         if waiting.get("reason") in IMAGE_TROUBLE:
-            return f"the image {container.get('image')} cannot be had ({waiting.get('reason')}); check the chart's image values"
+            return f"cannot pull image {container.get('image')} ({waiting.get('reason')}); check the image values of the chart"
         if waiting.get("reason") in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
-            return f"the container cannot be started: {waiting.get('message')}"
+            return f"the container cannot start: {waiting.get('message')}"
         if waiting.get("reason") == "CrashLoopBackOff":
-            return "the container ends again and again; see its log"
+            return "the container is crash-looping; check its logs"
     return ""
 
 

@@ -47,57 +47,57 @@ HAPPENED: dict[str, tuple[DriftMonitorStatus, DriftMonitorStatus, list[tuple[str
     "a check begins to fail": (
         status("Passing"),
         status("Failing"),
-        [("Fired", AT, f"featuredrift failed in the window up to {AT}")],
+        [("Fired", AT, f"featuredrift failed in the window that ended at {AT}")],
     ),
     "the first window fails": (
         status(),
         status("Failing"),
-        [("Fired", AT, f"featuredrift failed in the window up to {AT}")],
+        [("Fired", AT, f"featuredrift failed in the window that ended at {AT}")],
     ),
     "a failing check passes": (
         status("Failing"),
         status("Passing"),
-        [("Recovered", AT, f"nothing failed in the window up to {AT}")],
+        [("Recovered", AT, f"no check failed in the window that ended at {AT}")],
     ),
     "a failing check only warns": (
         status("Failing"),
         status("Warning"),
-        [("Recovered", AT, f"nothing failed in the window up to {AT}")],
+        [("Recovered", AT, f"no check failed in the window that ended at {AT}")],
     ),
     "it is over, where nothing was known in between": (
         status("NoData", fired_at=ago(hours=2)),
         status("Passing"),
-        [("Recovered", AT, f"nothing failed in the window up to {AT}")],
+        [("Recovered", AT, f"no check failed in the window that ended at {AT}")],
     ),
     "it is over, where the first window of another version is in order": (
         status(fired_at=ago(hours=2)),
         status("Passing"),
-        [("Recovered", AT, f"nothing failed in the window up to {AT}")],
+        [("Recovered", AT, f"no check failed in the window that ended at {AT}")],
     ),
     "bad data hold a retraining back": (
         retraining(due=()),
         retraining("DataQuality", "TooFewLabels"),
-        [("Blocked", "fraud", "a retraining is asked for and held back: DataQuality, TooFewLabels")],
+        [("Blocked", "fraud", "a retraining is due and held back: DataQuality, TooFewLabels")],
     ),
     "a retraining makes a version": (
         became("Running"),
         became("Waiting", **GAINED),
-        [("Retrained", "fraud-2", "fraud-retrain-1 made fraud-2 (roc_auc +0.031 on recent labelled rows)")],
+        [("Retrained", "fraud-2", "fraud-retrain-1 published fraud-2 (roc_auc +0.031 on recent labelled rows)")],
     ),
     "a retraining fails": (
         became("Running"),
         became("Failed"),
-        [("Failed", "fraud-retrain-1", "fraud-retrain-1 came to nothing")],
+        [("Failed", "fraud-retrain-1", "fraud-retrain-1 failed")],
     ),
     "the version is promoted": (
         became("Waiting", **GAINED),
         became("Promoted", **GAINED),
-        [("Promoted", "fraud-2", "fraud-2 answers now (roc_auc +0.031 on recent labelled rows)")],
+        [("Promoted", "fraud-2", "fraud-2 is in service (roc_auc +0.031 on recent labelled rows)")],
     ),
     "the version does not pass its gates": (
         became("Waiting", model_version="fraud-3"),
         became("Rejected", model_version="fraud-3"),
-        [("Rejected", "fraud-3", "fraud-3 may not be served")],
+        [("Rejected", "fraud-3", "fraud-3 was rejected")],
     ),
     "the version is rolled back": (
         became("Waiting", model_version="fraud-2"),
@@ -108,14 +108,14 @@ HAPPENED: dict[str, tuple[DriftMonitorStatus, DriftMonitorStatus, list[tuple[str
         became("Running"),
         became("Rejected", model_version="fraud-3"),
         [
-            ("Retrained", "fraud-3", "fraud-retrain-1 made fraud-3"),
-            ("Rejected", "fraud-3", "fraud-3 may not be served"),
+            ("Retrained", "fraud-3", "fraud-retrain-1 published fraud-3"),
+            ("Rejected", "fraud-3", "fraud-3 was rejected"),
         ],
     ),
     "too many versions in a row were rejected": (
         retraining(due=(), rejected=2),
         retraining("CircuitOpen", due=(), rejected=3),
-        [("CircuitOpened", "fraud", "3 retrainings in a row were not taken into service")],
+        [("CircuitOpened", "fraud", "3 retrainings in a row were rejected or failed")],
     ),
 }
 SILENT: dict[str, tuple[DriftMonitorStatus, DriftMonitorStatus]] = {
@@ -124,7 +124,7 @@ SILENT: dict[str, tuple[DriftMonitorStatus, DriftMonitorStatus]] = {
     "a check begins to warn": (status("Passing"), status("Warning")),
     "nobody asks, so that nothing is known": (status("Failing"), status("NoData")),
     "a check that fails on after a gap": (status("NoData", fired_at=ago(hours=2)), status("Failing")),
-    "another version, of which nothing is known yet": (status("Failing", fired_at=ago(hours=2)), status()),
+    "another version, of which no result yet": (status("Failing", fired_at=ago(hours=2)), status()),
     "another version, which fails as well": (status(fired_at=ago(hours=2)), status("Failing")),
     "what holds a retraining back that nothing asks for": (retraining(due=()), retraining("DataQuality", due=())),
     "a brake that lets go by itself": (retraining(due=()), retraining("CoolingDown", "RolloutInProgress")),
@@ -208,7 +208,7 @@ def test_a_call_is_recorded_in_the_write_that_it_is_read_from_with_the_report_of
     [delivery] = found.deliveries
     assert ("Fired", "Pending", NOW, AT) == (delivery.event, delivery.outcome, delivery.at, delivery.subject)
     assert "s3://tidemill/report.html" == delivery.report_uri
-    assert f"featuredrift failed in the window up to {AT}" == delivery.text
+    assert f"featuredrift failed in the window that ended at {AT}" == delivery.text
 
 
 def test_the_run_that_calls_is_told_what_happened_and_given_the_secret_as_files() -> None:
@@ -263,7 +263,7 @@ def test_a_call_to_who_is_not_named_any_more_is_given_up() -> None:
     found = delivered(monitor(status("Passing", deliveries=(PENDING,)), other), status("Passing"))
 
     assert ["Failed"] == [delivery.outcome for delivery in found.deliveries]
-    assert "does not name" in found.deliveries[0].message
+    assert "was removed from spec.notify" in found.deliveries[0].message
     assert () == found.ensure
 
 

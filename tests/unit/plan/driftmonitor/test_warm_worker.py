@@ -121,12 +121,12 @@ def test_a_run_that_was_given_up_stays_a_jobs() -> None:
 # The whole planner, in a pretend cluster
 
 
-def watched(theatre: FakeCluster, **spec: Any) -> FakeCluster:
+def watched(cluster: FakeCluster, **spec: Any) -> FakeCluster:
     """A service with a monitor whose first window has been checked by a warm worker."""
-    in_service(theatre)
-    theatre.apply(script.monitor(execution="WarmWorker", **spec))
-    theatre.run(minutes=1, seconds=30)
-    return theatre
+    in_service(cluster)
+    cluster.apply(script.monitor(execution="WarmWorker", **spec))
+    cluster.run(minutes=1, seconds=30)
+    return cluster
 
 
 def test_what_is_asked_is_what_the_job_would_be_told() -> None:
@@ -209,15 +209,15 @@ class Forgetful(FakeCluster):
         return super()._write_status(key, status)
 
 
-def tide(theatre: FakeCluster) -> tuple[list[str], Any, Any]:
+def tide(cluster: FakeCluster) -> tuple[list[str], Any, Any]:
     """The retrainings that a tide brings, what became of them, and how the monitor's checks stand then."""
-    watched(theatre)
-    theatre.reports["Check"] = script.checks("Failing")
-    theatre.run(minutes=2, seconds=30)
-    theatre.measurements = script.measures(newest(theatre), right=97)
-    theatre.run(minutes=2)
-    status = theatre.get("DriftMonitor", "fraud")["status"]
-    retrained = [name for name in theatre.named("TrainingJob") if "-retrain-" in name]
+    watched(cluster)
+    cluster.reports["Check"] = script.checks("Failing")
+    cluster.run(minutes=2, seconds=30)
+    cluster.measurements = script.measures(newest(cluster), right=97)
+    cluster.run(minutes=2)
+    status = cluster.get("DriftMonitor", "fraud")["status"]
+    retrained = [name for name in cluster.named("TrainingJob") if "-retrain-" in name]
     return retrained, status["history"], status["checks"]
 
 

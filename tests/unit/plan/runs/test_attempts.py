@@ -11,7 +11,7 @@ from stories.fake_cluster import FakeCluster
 ROOMY = {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi"}}
 
 
-def theatre(**spec: Any) -> FakeCluster:
+def cluster(**spec: Any) -> FakeCluster:
     """A Dataset whose pods find no node: none ever runs."""
     made = FakeCluster(run_seconds=10_000)
     made.reports["Ingest"] = script.ingests
@@ -29,7 +29,7 @@ def uid(made: FakeCluster, kind: str, name: str) -> str:
 
 
 def test_a_run_that_no_node_has_room_for_is_begun_anew_when_less_is_asked_for() -> None:
-    made = theatre(resources={"requests": {"cpu": "1e9"}})
+    made = cluster(resources={"requests": {"cpu": "1e9"}})
     [name] = jobs(made)
     before = uid(made, "Job", name)
 
@@ -43,7 +43,7 @@ def test_a_run_that_no_node_has_room_for_is_begun_anew_when_less_is_asked_for() 
 
 
 def test_a_run_that_has_begun_goes_on_with_what_it_has() -> None:
-    made = theatre()
+    made = cluster()
     [name] = jobs(made)
     before = uid(made, "Job", name)
     pod = copy.deepcopy(next(one for key, one in made.objects.items() if key.kind == "Pod"))

@@ -63,7 +63,7 @@ def test_an_image_that_cannot_be_pulled_is_waited_for_and_named() -> None:
     run = diagnose(JOB, [pod(waiting={"reason": "ImagePullBackOff"})])
 
     assert run.phase == "Waiting"
-    assert "the image w:1 cannot be had" in run.message
+    assert "cannot pull image w:1" in run.message
 
 
 def test_a_job_past_its_deadline_says_so() -> None:

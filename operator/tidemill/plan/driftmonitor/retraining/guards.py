@@ -126,7 +126,8 @@ def retraining_active(inputs: RetrainingInput) -> Hold | None:
             )
         if inputs.yields_to:
             return Hold(
-                Reason.RETRAINING_ACTIVE, f"DriftMonitor {inputs.yields_to!r} of the same service is about to order one"
+                Reason.RETRAINING_ACTIVE,
+                f"DriftMonitor {inputs.yields_to!r} of the same service is about to order a retraining",
             )
         return None
     doing = (
