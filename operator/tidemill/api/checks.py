@@ -165,7 +165,7 @@ class Check(WireModel):
     name: Name
     """Name of the check in status, metrics and reports."""
     type: CheckType
-    """Check type. DataQuality and Timeliness test the data itself; FeatureDrift, PredictionDrift, DomainClassifier,
+    """Type of the check. DataQuality and Timeliness test the data itself; FeatureDrift, PredictionDrift, DomainClassifier,
     Multivariate, OutlierShare and ConceptDrift compare it with the reference; Performance, EstimatedPerformance
     and Fairness test the predictions; External evaluates signals that other systems send."""
     method: Method = "Auto"
@@ -331,4 +331,4 @@ class Moved(WireModel):
     method: str
     """Method of the measurement."""
     value: float
-    """Measured distance."""
+    """Distance that was measured."""

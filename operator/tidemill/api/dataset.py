@@ -95,7 +95,7 @@ class Expectation(WireModel):
     """A bound on the rows of a revision."""
 
     metric: Literal["RowCount", "MissingShare", "DuplicateRowShare", "Minimum", "Maximum", "Mean", "DistinctCount"]
-    """Measured quantity."""
+    """Quantity that is measured."""
     column: ColumnName | None = None
     """Column that is measured; empty for RowCount and DuplicateRowShare."""
     minimum: float | None = None

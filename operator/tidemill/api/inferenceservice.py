@@ -59,7 +59,7 @@ class InferenceServiceSpec(WireModel):
     traffic: Traffic = Traffic()
     """Component that splits requests between the versions."""
     predictions: Predictions = Predictions()
-    """Prediction log."""
+    """Prediction log of the service."""
     slo: Objectives = Objectives()
     """Service level objectives."""
     suspend: bool = False
@@ -112,11 +112,11 @@ class InferenceServiceStatus(Status):
     url: str = ""
     """URL of the service inside the cluster."""
     stable: Serving | None = None
-    """Stable version."""
+    """Stable version of the service."""
     candidate: Serving | None = None
     """Candidate version of the current rollout."""
     rollout: RolloutStatus | None = None
-    """Current rollout."""
+    """Rollout of the candidate."""
     history: tuple[Outcome, ...] = Field(default=(), max_length=20)
     """Finished rollouts, newest first."""
     replicas: int = Field(default=0, ge=0)

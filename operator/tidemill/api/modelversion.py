@@ -156,7 +156,7 @@ class Code(WireModel):
     repo: str = Field(min_length=1, max_length=1024)
     """URL of the repository."""
     commit: str = Field(pattern="^[0-9a-f]{7,64}$", max_length=64)
-    """Commit hash."""
+    """Hash of the commit."""
 
 
 class Lineage(WireModel):
@@ -234,7 +234,7 @@ class ModelVersionSpec(WireModel):
     approval: Approval = Approval()
     """Approval that is required, and the decisions."""
     card: Card | None = None
-    """Model card."""
+    """Model card of the version."""
     exports: Exports | None = None
     """Registries that the version is published to."""
     suspend: bool = False

@@ -20,11 +20,11 @@ class CheckStatus(WireModel):
     name: str
     """Name of the check in the spec."""
     type: CheckType
-    """Check type."""
+    """Type of the check."""
     verdict: CheckVerdict
     """Verdict: Passing, Warning, Failing or NoData."""
     value: float | None = None
-    """Measured value."""
+    """Value that was measured."""
     threshold: float | None = None
     """Threshold that the value was compared with."""
     lower: float | None = None

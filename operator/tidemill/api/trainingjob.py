@@ -85,7 +85,7 @@ class PreprocessingStep(WireModel):
     name: str = Field(min_length=1, max_length=256)
     """Import path, such as `sklearn.preprocessing.StandardScaler`."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
-    """Constructor arguments."""
+    """Constructor arguments of the transformer."""
     columns: tuple[ColumnName, ...] = Field(default=(), max_length=256)
     """Columns that are transformed; all remaining columns if empty."""
 
@@ -189,7 +189,7 @@ class TrainingJobSpec(WireModel):
     resources: Quantities | None = None
     """Compute resources of the training pod."""
     seed: int = Field(default=7, ge=0, le=2147483647)
-    """Random seed."""
+    """Random seed of the run."""
     backoff_limit: int = Field(default=2, ge=0, le=10)
     """Maximum number of retries of a failed run, where a retry can help."""
     active_deadline: Duration = "1h"
@@ -322,7 +322,7 @@ class Best(WireModel):
     trial: int = Field(default=1, ge=1)
     """Number of the selected trial, from 1."""
     parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
-    """Selected parameters."""
+    """Parameters of the selected trial."""
     objective: float | None = None
     """Value of the objective: the mean over the folds of the cross-validation; empty without a search."""
     metrics: dict[str, float] = Field(default_factory=dict, max_length=64)
@@ -356,7 +356,7 @@ class TrainingJobStatus(Status):
     cause: Cause | None = None
     """Cause of the run."""
     attempt: Attempt | None = None
-    """Newest attempt."""
+    """Newest attempt at the run."""
     progress: RunProgress | None = None
     """Progress of the run."""
     best: Best | None = None

@@ -33,9 +33,9 @@ class Interval(WireModel):
     """Numbers between two bounds."""
 
     min: float
-    """Smallest value."""
+    """Smallest value that is tried."""
     max: float
-    """Largest value."""
+    """Largest value that is tried."""
     type: Literal["Float", "Int"] = "Float"
     """Number type: Int makes whole numbers."""
 
@@ -48,9 +48,9 @@ class PositiveInterval(WireModel):
     """Positive numbers between two bounds, on a logarithmic scale."""
 
     min: float = Field(gt=0)
-    """Smallest value."""
+    """Smallest value that is tried."""
     max: float = Field(gt=0)
-    """Largest value."""
+    """Largest value that is tried."""
     type: Literal["Float", "Int"] = "Float"
     """Number type: Int makes whole numbers."""
 
