@@ -105,7 +105,7 @@ def test_a_word_said_over_and_over_takes_no_memory_before_it_is_refused() -> Non
 import io, resource, sys
 import pyarrow as pa
 from pyarrow import parquet
-from tidemill.runtime.monitor.part import UnusableError, decoded
+from tidemill.runtime.log.part import UnusableError, decoded
 import numpy as np
 
 nothing = pa.array(np.zeros(900_000, np.int32))

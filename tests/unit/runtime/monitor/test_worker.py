@@ -32,7 +32,7 @@ DOMAIN = Check(name="domain", type="DomainClassifier", failing=0.75)
 QUALITY = Check(name="quality", type="Performance", metric="accuracy", maximum_regression=0.05)
 CHECKS = (INPUTS, DOMAIN, QUALITY)
 PROGRAM = (
-    "import logging, sys; from pathlib import Path; from tidemill.runtime.monitor.worker import serve\n"
+    "import logging, sys; from pathlib import Path; from tidemill.runtime.worker.worker import serve\n"
     "logging.basicConfig(level=logging.INFO)\n"
     "serve(Path(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]), store_path=Path(sys.argv[3]))"
 )

@@ -14,14 +14,14 @@ import json, sys
 from pathlib import Path
 import numpy as np
 import tidemill.cli.serve, tidemill.runtime.serve.local
-from tidemill.runtime.serve.app import Gate
+from tidemill.runtime.serve.app import ServingApp
 from tidemill.runtime.serve.version.loading import from_folder
-from tidemill.runtime.serve.version.model import Identity, Model
-from tidemill.runtime.serve.handlers.context import Serving
+from tidemill.runtime.serve.version.model import Identity, ServedModel
+from tidemill.runtime.serve.handlers.context import ServingContext
 
 identity = Identity("ns", "houses", "house", "house-1", "sha256:" + "1" * 64, "Stable")
-gate = Gate(Serving(identity, boot="b"))
-model = Model(identity, from_folder(Path(sys.argv[1])).predictor)
+gate = ServingApp(ServingContext(identity, boot="b"))
+model = ServedModel(identity, from_folder(Path(sys.argv[1])).predictor)
 asked = model.row_codec.read(b'{"rows": [{"size": 2, "age": 1}]}', None)
 content, _ = model.row_codec.write(asked, model.predictor.predict(asked.rows.matrix), "r-1")
 print(json.dumps([json.loads(content)["predictions"], sorted(sys.modules)]))

@@ -205,11 +205,11 @@ def test_the_log_is_written_without_pandas_which_stays_to_be_had() -> None:
     program = """
 import sys
 import numpy as np
-from tidemill.runtime.predictor import Answer
-from tidemill.runtime.serve.features import Features, Rows
-from tidemill.runtime.serve.labels import Labels
-from tidemill.runtime.serve.records import Author, Prediction, PredictionFile
-from tidemill.runtime.signature import Feature, Signature
+from tidemill.runtime.model.answer import Answer
+from tidemill.runtime.protocol.features import Features, Rows
+from tidemill.runtime.model.labels import ClassLabels
+from tidemill.runtime.log.records import Author, Prediction, PredictionFile
+from tidemill.runtime.model.signature import Feature, Signature
 
 said = Signature(
     task="Classification",
@@ -218,7 +218,7 @@ said = Signature(
     classes=(0, 1),
 )
 rows = Rows(np.zeros((1, 2)), {1: ["Bonn"]})
-asked = Prediction("r", 1.0, rows, Answer(np.array([1]), np.array([[0.1, 0.9]])), Author("v", "d", "Stable", Labels((0, 1))))
+asked = Prediction("r", 1.0, rows, Answer(np.array([1]), np.array([[0.1, 0.9]])), Author("v", "d", "Stable", ClassLabels((0, 1))))
 assert PredictionFile(Features(said), classifies=True)([asked]).startswith(b"PAR1")
 assert "pandas" not in sys.modules
 import pandas

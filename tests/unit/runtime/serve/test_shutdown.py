@@ -61,9 +61,9 @@ def test_there_is_time_for_all_that_comes_after_the_drain() -> None:
 HANGING = """
 import sys, threading
 from pathlib import Path
-from tidemill.runtime.serve.loading import from_folder
-from tidemill.runtime.serve.model import Identity
-from tidemill.runtime.serve.server import Settings, serve
+from tidemill.runtime.serve.version.loading import from_folder
+from tidemill.runtime.serve.version.model import Identity
+from tidemill.runtime.serve.server import ServerSettings, serve
 
 folder, port, what = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
@@ -77,7 +77,7 @@ class Hangs:
 serve(
     Identity("ns", "houses", "house", "house-1", "sha256:" + "1" * 64, "Stable"),
     forever if what == "loading" else lambda: from_folder(folder),
-    Settings(host="127.0.0.1", port=port, drain_seconds=0.0, log_seconds=0.1, bentoml=False),
+    ServerSettings(host="127.0.0.1", port=port, drain_seconds=0.0, log_seconds=0.1, bentoml=False),
     log_to=lambda _: Hangs(),
 )
 """

@@ -32,7 +32,7 @@ def secret(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def carried_out(order: dict[str, Any], secret: Path, tmp_path: Path) -> RunReport:
     (tmp_path / "order.json").write_text(json.dumps(order))
     script = (
-        "import sys; from tidemill.runtime.run import run\n"
+        "import sys; from tidemill.runtime.worker.run import run\n"
         "sys.exit(run(sys.argv[1], report_path=sys.argv[2], store_path=sys.argv[3]))"
     )
     arguments = [str(tmp_path / "order.json"), str(tmp_path / "report"), str(secret)]

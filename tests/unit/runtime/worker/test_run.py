@@ -13,6 +13,7 @@ import pytest
 
 from tidemill.api.conditions import Reason
 from tidemill.contract.reports import RunReport
+from tidemill.runtime.process.threads import processors
 from tidemill.runtime.worker import run as runs
 
 
@@ -113,7 +114,7 @@ def test_threads_follow_the_containers_share_of_the_node(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     (tmp_path / "cpu.max").write_text(quota + "\n")
 
-    assert QUOTAS[quota] == runs.processors(tmp_path / "cpu.max")
+    assert QUOTAS[quota] == processors(tmp_path / "cpu.max")
 
 
 def test_an_ingest_run_imports_neither_scikit_learn_nor_scipy_nor_pandas(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_an_ingest_run_imports_neither_scikit_learn_nor_scipy_nor_pandas(tmp_pat
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'pandas': raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Image())\n"
-        "from tidemill.runtime.run import run\n"
+        "from tidemill.runtime.worker.run import run\n"
         f"code = run({str(tmp_path / 'order.json')!r}, report_path={str(tmp_path / 'report')!r}, store_path={str(tmp_path / 'secret')!r})\n"
         "print(code, sorted({'sklearn', 'scipy', 'onnxruntime', 'kopf', 'kubernetes'} & set(sys.modules)))"
     )

@@ -183,14 +183,14 @@ async def test_files_that_were_written_over_are_not_taken_for_those_that_answer(
 async def test_it_is_not_begun_where_the_server_would_end_with_it(
     one: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explain_process, "room", lambda: 100 << 20)
+    monkeypatch.setattr(explain_process, "memory_headroom", lambda: 100 << 20)
     with pytest.raises(HTTPError, match=r"100 MiB are left .* raise limits\.memory"):
         await one.explain(ASKED)
     assert one._process is None
 
-    monkeypatch.setattr(explain_process, "room", lambda: 400 << 20)
+    monkeypatch.setattr(explain_process, "memory_headroom", lambda: 400 << 20)
     await one.explain(ASKED)
-    monkeypatch.setattr(explain_process, "room", lambda: 0)
+    monkeypatch.setattr(explain_process, "memory_headroom", lambda: 0)
     assert (1, 2, 2) == (await one.explain(ASKED)).attributions.shape, "one that runs is asked"
 
 
