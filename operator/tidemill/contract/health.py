@@ -22,6 +22,7 @@ from typing import Final, Literal
 
 from tidemill.api.checks import DRIFT_TYPES
 from tidemill.api.monitorstatus import CheckStatus, Health, HealthPart, WindowRun
+from tidemill.contract.numbers import number
 
 Part = Literal["Drift", "Performance", "Fairness", "Freshness", "Infrastructure"]
 
@@ -118,16 +119,7 @@ def _of_checks(name: Part, known: Sequence[CheckStatus]) -> HealthPart | None:
 def _say(check: CheckStatus) -> str:
     if check.value is None or check.threshold is None:
         return f"{check.name} is {check.verdict}"
-    return f"{check.name} is {check.verdict} ({_short(check.value)}, bound {_short(check.threshold)})"
-
-
-def _short(value: float) -> str:
-    """A number in few digits, without powers of ten where a person would write none.
-
-    >>> _short(0.12345), _short(3600.0)
-    ('0.123', '3,600')
-    """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{check.name} is {check.verdict} ({number(check.value)}, bound {number(check.threshold)})"
 
 
 def _infrastructure(wanted: int, ready: int, trouble: str) -> HealthPart:

@@ -1,57 +1,258 @@
-"""Small pictures: bars in SVG with the figures in a table underneath."""
+"""Pictures: where everything stands in a chart. The templates draw it as SVG, with its numbers in a table beneath.
+
+A chart is laid out for a column as wide as a phone; in wider ones it is scaled up.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from html import escape
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
-from tidemill.runtime.html.page import table
+from tidemill.contract.numbers import distinct, number
 
-WIDTH: Final = 400
-HEIGHT: Final = 110
-_FOOT: Final = 16
+WIDTH: Final = 350
+HEIGHT: Final = 190
+_RIGHT, _BOTTOM = 8, 26
+_TOP = 10
+_TOP_LEGEND = 26
+_CHARACTER: Final = 7.4
+"""The width of a digit of the pictures' texts in the widest of the usual fonts."""
+_MAX_LEVELS: Final = 4
+"""Lines of the scale above the floor."""
+_MAX_NAME: Final = 9
+"""Characters of a category's name under its bar."""
+_MAX_NAMES: Final = 8
+_MAX_NUMBER: Final = 16
+"""Characters of a number on the axis."""
+_OFFSET_DIGITS: Final = 12
+
+Shape = Literal["dot", "triangle", "cross", "dash"]
+Anchor = Literal["start", "middle", "end"]
 
 
-def bars(heading: str, finding: str, labels: Sequence[str], values: Sequence[float], *, unit: str = "rows") -> str:
-    """A figure of one bar per label, its `finding` as caption, its figures folded away under it; heading and finding are text."""
-    most = max(values, default=0) or 1
-    slot = WIDTH / max(len(labels), 1)
-    drawn = "".join(
-        f'<rect fill="var(--before-ink)" x="{place * slot:.1f}" y="{HEIGHT - _FOOT - (HEIGHT - _FOOT) * value / most:.1f}"'
-        f' width="{max(slot - 1, 0.5):.1f}" height="{(HEIGHT - _FOOT) * value / most:.1f}"/>'
-        for place, value in enumerate(values)
+class Level(NamedTuple):
+    """A line of the scale at the left."""
+
+    y: float
+    text: str
+
+
+class Tick(NamedTuple):
+    """A text under the floor."""
+
+    x: float
+    text: str
+    anchor: Anchor
+
+
+class Bar(NamedTuple):
+    """A filled bar on the floor."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Mark(NamedTuple):
+    """A point of a timeline."""
+
+    x: float
+    y: float
+    shape: Shape
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture, in units of its view box."""
+
+    title: str
+    description: str
+    """What it shows, for a reader who does not see it."""
+    left: float
+    levels: tuple[Level, ...]
+    ticks: tuple[Tick, ...]
+    bars: tuple[Bar, ...] = ()
+    outline: str = ""
+    """The path of the second side."""
+    legend: bool = False
+    marks: tuple[Mark, ...] = ()
+    limit: float | None = None
+    """Where the dashed line lies."""
+    handovers: tuple[float, ...] = ()
+    """Where dotted upright lines stand."""
+    width: int = WIDTH
+    height: int = HEIGHT
+    right: float = WIDTH - _RIGHT
+    top: float = _TOP
+    floor: float = HEIGHT - _BOTTOM
+
+
+class Position(NamedTuple):
+    """A text on the axis, by its place from 0 to 1."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Shares or numbers of rows per stretch of values or per category, on one side or on two."""
+
+    names: tuple[str, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...] = ()
+    """Of the second side; empty where there is one alone."""
+    positions: tuple[Position, ...] = ()
+    beyond: str = ""
+    """What the picture leaves out."""
+
+
+def bars(title: str, description: str, shown: Distribution, *, percent: bool = False) -> Chart:
+    """Lay the bars out, those of a second side as an outline."""
+    scale = _levels(0.0, max((*shown.before, *shown.after, 0.0)))
+    texts = [f"{level:.0%}" if percent else number(level) for level in scale]
+    if percent and len(set(texts)) < len(texts):
+        texts = [f"{level:.2%}" for level in scale]
+    left = _margin(texts)
+    floor, width = HEIGHT - _BOTTOM, WIDTH - _RIGHT - left
+    top = _TOP_LEGEND if shown.after else _TOP
+    slot = width / max(1, len(shown.names))
+
+    def y(value: float) -> float:
+        return round(floor - (floor - top) * value / scale[-1], 1)
+
+    path = f"M{left:.1f} {floor:.1f}" + "".join(
+        f"V{y(value):.1f}H{left + slot * (index + 1):.1f}" for index, value in enumerate(shown.after)
     )
-    base = HEIGHT - _FOOT
-    ends = f'<text x="0" y="{HEIGHT - 3}">{escape(_short(labels[0]))}</text>' if labels else ""
-    if len(labels) > 1:
-        ends += f'<text x="{WIDTH}" y="{HEIGHT - 3}" text-anchor="end">{escape(_short(labels[-1]))}</text>'
-    figures = table(
-        f"{heading}: {unit} of each bar",
-        ("", unit),
-        [(escape(label), spell(value)) for label, value in zip(labels, values, strict=True)],
-        numbers=(1,),
+    gap = min(2.0, slot / 4)
+    return Chart(
+        title,
+        description,
+        left,
+        tuple(Level(y(level), text) for level, text in zip(scale, texts, strict=True)),
+        tuple(
+            Tick(round(left + width * at, 1), text, "start" if at == 0 else "end" if at == 1 else "middle")
+            for at, text in _fitting(shown.positions, width)
+        ),
+        tuple(
+            Bar(round(left + slot * index + gap / 2, 1), y(value), round(slot - gap, 1), round(floor - y(value), 1))
+            for index, value in enumerate(shown.before)
+        ),
+        outline=f"{path}V{floor:.1f}" if shown.after else "",
+        legend=bool(shown.after),
     )
-    return (
-        f"<figure><h3>{escape(heading)}</h3><figcaption class='soft'>{escape(finding)}</figcaption>"
-        f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(heading)}</title><desc>{escape(finding)}</desc>{drawn}'
-        f'<line stroke="var(--line)" x1="0" y1="{base}" x2="{WIDTH}" y2="{base}"/>{ends}</svg>'
-        f"<details><summary>Figures of {escape(heading)}</summary>{figures}</details></figure>"
+
+
+def named(names: Sequence[str]) -> tuple[Position, ...]:
+    """Return the names of categories under the middle of their bars, where there is room for them."""
+    if len(names) > _MAX_NAMES:
+        return ()
+    return tuple(
+        Position((index + 0.5) / len(names), name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…")
+        for index, name in enumerate(names)
     )
 
 
-def spell(number: float | None) -> str:
-    """A number for a person.
+def axis(values: Sequence[float]) -> tuple[Position, ...]:
+    """Return the numbers as texts at even distances; where they are too long, the others are told by how far off they are.
 
-    >>> spell(0.96491), spell(569), spell(1234567.0), spell(0.00001234), spell(None)
-    ('0.965', '569', '1,234,567', '1.23e-05', 'none')
+    >>> [text for _, text in axis([0.0, 0.5, 1.0])]
+    ['0', '0.5', '1']
+    >>> [text for _, text in axis([1e9, 1e9 + 2e-6, 1e9 + 4e-6])]
+    ['1,000,000,000', '+2.03e-06', '+4.05e-06']
     """
-    if number is None or number != number:
-        return "none"
-    if abs(number) < 1e15 and float(number).is_integer():
-        return f"{int(number):,}"
-    return f"{number:,.1f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
+    texts = distinct(values)
+    if max(map(len, texts)) > _MAX_NUMBER:
+        texts = (number(values[0], _OFFSET_DIGITS), *(f"+{number(value - values[0])}" for value in values[1:]))
+    last = max(1, len(values) - 1)
+    return tuple(Position(index / last, text) for index, text in enumerate(texts))
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 24 else label[:23] + "…"
+class Point(NamedTuple):
+    """A value at one time; None where there was none."""
+
+    value: float | None
+    shape: Shape
+    colour: str
+    handover: bool = False
+    """Whether another version took over before it."""
+
+
+def timeline(
+    title: str, description: str, points: Sequence[Point], *, limit: float | None, ends: Sequence[str]
+) -> Chart:
+    """Lay the points out one after the other, with the limit that they are held against."""
+    values = [point.value for point in points if point.value is not None]
+    values += [] if limit is None else [limit]
+    scale = _levels(min([0.0, *values]), max([0.0, *values]))
+    texts = [number(level) for level in scale]
+    left = _margin(texts)
+    floor, width = HEIGHT - _BOTTOM, WIDTH - _RIGHT - left
+    slot = width / max(1, len(points))
+
+    def y(value: float) -> float:
+        return round(floor - (floor - _TOP) * (value - scale[0]) / (scale[-1] - scale[0]), 1)
+
+    return Chart(
+        title,
+        description,
+        left,
+        tuple(Level(y(level), text) for level, text in zip(scale, texts, strict=True)),
+        tuple(
+            Tick(left if index == 0 else WIDTH - _RIGHT, text, "start" if index == 0 else "end")
+            for index, text in enumerate(ends[:2])
+        ),
+        marks=tuple(
+            Mark(
+                round(left + slot * (index + 0.5), 1),
+                floor if point.value is None else y(point.value),
+                point.shape,
+                point.colour,
+            )
+            for index, point in enumerate(points)
+        ),
+        limit=None if limit is None else y(limit),
+        handovers=tuple(round(left + slot * index, 1) for index, point in enumerate(points) if point.handover),
+    )
+
+
+def _levels(low: float, high: float) -> list[float]:
+    """Return the lines of a scale from `low` to `high` in steps of 1, 2 or 5.
+
+    >>> _levels(0.0, 0.33), _levels(-3.0, 40.0)
+    ([0.0, 0.1, 0.2, 0.3, 0.4], [-20.0, 0.0, 20.0, 40.0])
+    >>> _levels(0.0, 0.0)
+    [0.0, 1.0]
+    """
+    if not high > low:
+        high = low + 1.0
+        return [low, high]
+    power = 10.0 ** math.floor(math.log10((high - low) / _MAX_LEVELS))
+    step = next(
+        factor * power
+        for factor in (1, 2, 5, 10, 20)
+        if math.ceil(high / (factor * power) - 1e-9) - math.floor(low / (factor * power) + 1e-9) <= _MAX_LEVELS
+    )
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [float(f"{step * index:.12g}") for index in range(first, last + 1)]
+
+
+def _margin(texts: Sequence[str]) -> float:
+    return round(max(28.0, max(map(len, texts)) * _CHARACTER + 8), 1)
+
+
+def _fitting(positions: Sequence[Position], width: float) -> Sequence[Position]:
+    """Return as many of the texts as stand side by side without touching, the first and the last among them."""
+    if not positions:
+        return positions
+    # Texts at the very ends stand wholly within, so they come half a text nearer to the next one.
+    room = (max(len(text) for _, text in positions) + 1) * _CHARACTER * (1.5 if positions[0].at == 0 else 1)
+    steps = len(positions) - 1
+    for step in range(1, steps + 1):
+        if steps % step == 0 and (step / steps) * width * (positions[-1].at - positions[0].at) >= room:
+            return positions[::step]
+    return positions[:1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from itertools import pairwise
 from typing import Any, Final
 
@@ -11,74 +10,72 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidemill.runtime.html import page as frame
-from tidemill.runtime.html.charts import bars, spell
+from tidemill.contract.numbers import distinct, number
+from tidemill.runtime.html import charts
+from tidemill.runtime.html import page as html
+from tidemill.runtime.html.charts import Distribution, axis, named
+from tidemill.runtime.html.page import Figure, Section, Table, Verdict
 from tidemill.runtime.profile import Profile
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
 _MAX_PICTURES: Final = 120
 _BINS: Final = 20
 _MAX_CATEGORIES: Final = 12
+_MAX_NAME: Final = 40
 
 
 def page(
     name: str, digest: str, source: str, table: pa.Table, schema: Schema, profile: Profile, warnings: Sequence[str]
 ) -> str:
-    """The whole page."""
+    """Return the whole page."""
     rows, held_out = table.num_rows, int(pc.sum(table.column(HOLDOUT)).as_py() or 0)
     missing = sum(table.column(column.name).null_count for column in schema.columns)
     share = missing / max(rows * len(schema.columns), 1)
-    found = f"{rows:,} rows and {len(schema.columns)} columns can be learnt from" + (
-        f"; {len(warnings)} things are worth a look." if warnings else "."
+    counted = {1: "there is 1 warning"}.get(len(warnings), f"there are {len(warnings)} warnings")
+    sentence = f"{rows:,} rows and {len(schema.columns)} columns are ready for training" + (
+        f"; {counted}." if warnings else "."
     )
     target = f"{schema.target} ({_type_of(schema, schema.target)})" if schema.target else "none named"
-    parts = [
-        frame.verdict("warning" if warnings else "good", found),
-        frame.facts(
-            [
-                ("Revision", digest[:19]),
-                ("Source", source),
-                ("Features", str(len(schema.features))),
-                ("Target", target),
-                ("Missing values", f"{share:.2%}"),
-                ("Held out", f"{held_out:,} rows ({held_out / max(rows, 1):.1%})"),
-            ]
-        ),
-    ]
-    if warnings:
-        parts.append(
-            frame.section(
-                "Worth a look", "<ul>" + "".join(f"<li>{escape(warning)}</li>" for warning in warnings) + "</ul>"
-            )
-        )
-    parts.append(frame.section("Columns", _columns(table, schema.columns)))
     profiled = {column.name for column in profile.columns}
     pictured = [column for column in schema.columns if column.name in profiled][:_MAX_PICTURES]
-    pictures = "".join(
-        _picture(column, table.column(column.name))
-        for column in sorted(pictured, key=lambda column: column.role != "Target")
+    pictured.sort(key=lambda column: column.role != "Target")
+    return html.page(
+        f"Dataset {name}",
+        Verdict("warning" if warnings else "good", sentence),
+        (
+            ("Revision", digest[:19]),
+            ("Source", source),
+            ("Features", str(len(schema.features))),
+            ("Target", target),
+            ("Missing values", f"{share:.2%}"),
+            ("Held out", f"{held_out:,} rows ({held_out / max(rows, 1):.1%})"),
+        ),
+        (
+            Section("Warnings", items=tuple(warnings)) if warnings else None,
+            Section("Columns", tables=(_columns(table, schema.columns),)),
+            Section("Distributions", figures=tuple(_figure(column, table.column(column.name)) for column in pictured)),
+        ),
+        footer=f"Made by Tidemill. Revision {digest}.",
     )
-    parts.append(frame.section("Distributions", f'<div class="pictures">{pictures}</div>'))
-    return frame.page(f"Dataset {name}", parts, footer=f"Made by Tidemill. Revision {digest}.")
 
 
 def _type_of(schema: Schema, name: str) -> str:
     return next(column.type for column in schema.columns if column.name == name)
 
 
-def _columns(table: pa.Table, columns: Sequence[Column]) -> str:
+def _columns(table: pa.Table, columns: Sequence[Column]) -> Table:
     rows = []
     for column in columns:
         values = table.column(column.name)
         numbers = _numbers(values)
         ends = (
-            (spell(float(numbers.min())), spell(float(numbers.mean())), spell(float(numbers.max())))
+            (number(float(numbers.min())), number(float(numbers.mean())), number(float(numbers.max())))
             if len(numbers)
             else ("", "", "")
         )
         rows.append(
             (
-                escape(column.name),
+                column.name,
                 column.role,
                 column.type,
                 f"{values.null_count / max(len(values), 1):.1%}",
@@ -86,9 +83,9 @@ def _columns(table: pa.Table, columns: Sequence[Column]) -> str:
                 *ends,
             )
         )
-    return frame.table(
-        "What each column is, and where its values lie",
-        ("Column", "Role", "Type", "Missing", "Distinct", "Least", "Mean", "Most"),
+    return html.table(
+        "Each column with the range of its values",
+        ("Column", "Role", "Type", "Missing", "Distinct", "Min", "Mean", "Max"),
         rows,
         numbers=(3, 4, 5, 6, 7),
     )
@@ -102,30 +99,61 @@ def _distinct(values: Any) -> int:
 
 
 def _numbers(values: Any) -> np.ndarray[Any, Any]:
+    """The finite numbers of a column; none where it holds something else."""
     if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
         return np.empty(0)
-    return np.asarray(values.drop_null().to_numpy())
+    numbers = np.asarray(values.drop_null().to_numpy())
+    return np.asarray(numbers[np.isfinite(numbers)])
 
 
-def _picture(column: Column, values: Any) -> str:
-    numbers = _numbers(values)
+def _figure(column: Column, values: Any) -> Figure:
     title = f"{column.name} ({column.role})" if column.role != "Feature" else column.name
-    gaps = f"; {values.null_count:,} are missing" if values.null_count else ""
-    if len(numbers) and len(np.unique(numbers)) > _MAX_CATEGORIES:
-        counts, edges = np.histogram(numbers, bins=_BINS)
-        middle = f"Half of the values lie between {spell(float(np.quantile(numbers, 0.25)))} and {spell(float(np.quantile(numbers, 0.75)))}{gaps}."
-        labels = [f"{spell(float(low))} to {spell(float(high))}" for low, high in pairwise(edges.tolist())]
-        return bars(title, middle, labels, counts.tolist())
+    caption, shown = _distribution(values)
+    if values.null_count:
+        caption = f"{caption[:-1]}; {values.null_count:,} are missing."
+    rows = ((label, number(count)) for label, count in zip(shown.names, shown.before, strict=True))
+    numbers = html.table(f"{title}: rows of each bar", ("Value", "Rows"), rows, numbers=(1,))
+    return Figure(title, caption, charts.bars(title, caption, shown), numbers)
+
+
+def _distribution(values: Any) -> tuple[str, Distribution]:
+    """A sentence about the values, and how many rows have them."""
+    numbers = _numbers(values)
+    if len(np.unique(numbers)) > _MAX_CATEGORIES:
+        low, high = (number(float(np.quantile(numbers, share))) for share in (0.25, 0.75))
+        return f"Half of the values lie between {low} and {high}.", histogram(numbers)
     counted = pc.value_counts(values.drop_null())
     pairs = sorted(
         zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True),
         key=lambda pair: (-pair[1], str(pair[0])),
     )
     if not pairs:
-        return bars(title, "There are no values.", [], [])
+        return "There are no values.", Distribution((), ())
     first, rest = pairs[:_MAX_CATEGORIES], pairs[_MAX_CATEGORIES:]
-    shown = [(str(value), float(count)) for value, count in first] + (
-        [("others", float(sum(count for _, count in rest)))] if rest else []
+    names = [_spelled(value) for value, _ in first]
+    counts = [float(count) for _, count in first]
+    most = f"{names[0]} is the most frequent, with {counts[0] / max(len(values), 1):.0%} of the rows."
+    if rest:
+        names.append(f"{len(rest):,} rarer ones")
+        counts.append(float(sum(count for _, count in rest)))
+    return most, Distribution(tuple(names), tuple(counts), positions=named(names))
+
+
+def _spelled(value: object) -> str:
+    text = number(value) if isinstance(value, float) else str(value)
+    return text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…"
+
+
+def histogram(numbers: np.ndarray[Any, Any]) -> Distribution:
+    """Return how many of the numbers lie on each of twenty stretches of the same width."""
+    try:
+        counts, edges = np.histogram(numbers, bins=_BINS)
+    except ValueError:
+        # Numbers that doubles hardly tell apart cannot be cut into twenty stretches.
+        counts, edges = np.histogram(numbers, bins=1)
+    labels = distinct(edges.tolist())
+    return Distribution(
+        tuple(f"{low} to {high}" for low, high in pairwise(labels)),
+        tuple(counts.astype(float).tolist()),
+        positions=axis(edges[:: max(1, len(counts) // 4)].tolist()),
     )
-    most = f"{shown[0][0]} is the most frequent, with {shown[0][1] / max(len(values), 1):.0%} of the rows{gaps}."
-    return bars(title, most, [label for label, _ in shown], [count for _, count in shown])

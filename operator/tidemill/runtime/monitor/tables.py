@@ -6,13 +6,12 @@ import csv
 import io
 import math
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import orjson
 
 from tidemill.api.checks import CheckVerdict, Method
-from tidemill.runtime.html.page import facts, page, section, verdict
+from tidemill.runtime.html.page import Section, Verdict, page
 from tidemill.runtime.monitor.report import report
 from tidemill.runtime.monitor.statistics.comparison import Comparison, compare, distance, missing_share
 from tidemill.runtime.profile.categorical import CategoricalProfile
@@ -140,27 +139,24 @@ def to_json(found: Drift) -> bytes:
 def to_html(found: Drift, before: str, now: str) -> str:
     """The report as one page; `before` and `now` name the tables."""
     comparisons = [column.comparison for column in found.columns]
-    parts = [
-        verdict(report.TONES[found.verdict], found.sentence),
-        facts(
-            (
-                ("Before", before),
-                ("Now", now),
-                ("Rows before", f"{found.rows[0]:,}"),
-                ("Rows now", f"{found.rows[1]:,}"),
-                ("Columns compared", str(len(comparisons))),
-            )
+    left_out = f"{', '.join(found.identifiers)}: hardly a value comes twice, as in an identifier."
+    return page(
+        f"From {before} to {now}",
+        Verdict(report.TONES[found.verdict], found.sentence),
+        (
+            ("Before", before),
+            ("Now", now),
+            ("Rows before", f"{found.rows[0]:,}"),
+            ("Rows now", f"{found.rows[1]:,}"),
+            ("Columns compared", str(len(comparisons))),
         ),
-    ]
-    if found.identifiers:
-        parts.append(
-            section(
-                "Left out",
-                f"<p>{escape(', '.join(found.identifiers))}: hardly a value comes twice, as in an identifier.</p>",
-            )
-        )
-    parts += [report.moved_section(comparisons, "before"), report.columns_section(comparisons)]
-    return page(f"From {before} to {now}", parts, footer="Made by tidemill drift.")
+        (
+            Section("Left out", (left_out,)) if found.identifiers else None,
+            report.moved_section(comparisons, "before"),
+            report.columns_section(comparisons),
+        ),
+        footer="Made by tidemill drift.",
+    )
 
 
 def to_text(found: Drift, most: int | None = 25) -> str:

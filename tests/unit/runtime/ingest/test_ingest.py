@@ -59,7 +59,7 @@ def test_a_revision_holds_rows_schema_profile_and_report(store: ObjectStore, tmp
     key = store.key_of(revision.uri)
     assert 150 == Profile.from_json(store.get(f"{key}/profile.json")).rows
     page = store.get(store.key_of(revision.report_uri)).decode()
-    assert "150 rows and 5 columns can be learnt from" in page
+    assert "150 rows and 5 columns are ready for training" in page
     assert "sepal_length_cm" in page
     assert "http" not in page.replace("http-equiv", "")
 

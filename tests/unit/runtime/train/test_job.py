@@ -397,7 +397,9 @@ def test_a_revision_that_was_changed_is_not_learnt_from(store: ObjectStore) -> N
 def test_the_report_says_the_verdict_first(store: ObjectStore, second: tuple[Trained, tuple[str, ...]]) -> None:
     page = store.get(store.key_of(second[0].report_uri)).decode()
 
-    assert page.index("rows of recent served rows with labels (the version in service:") < page.index("How right it is")
+    assert page.index("rows of recent served rows with labels (the version in service:") < page.index(
+        "<h2>Metrics</h2>"
+    )
     assert "malignant" in page
 
 

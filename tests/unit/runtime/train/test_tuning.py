@@ -96,8 +96,8 @@ def test_the_version_holds_all_trials_and_the_best_is_the_best_of_them(
 def test_the_page_tells_what_was_tried(store: ObjectStore, found: Trained) -> None:
     page = store.get("team/models/model/tuned/report.html").decode()
 
-    assert "What was tried" in page
-    assert "6 trials, each judged in cross-validation over 3 folds" in page
+    assert "<h2>Trials</h2>" in page
+    assert "6 trials, each scored by cross-validation over 3 folds" in page
 
 
 def test_the_same_order_finds_the_same(store: ObjectStore, order: TrainOrder, found: Trained) -> None:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
 from tidemill.api.checks import CheckVerdict
 from tidemill.api.monitorstatus import CheckStatus, Health, WindowRun
 from tidemill.contract.health import ABOVE_THE_WORST, GOOD, WARNING, health
+from tidemill.contract.numbers import NONE, number
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import CheckOutcome
-from tidemill.runtime.html.page import Tone, badge, facts, page, section, table, verdict
+from tidemill.runtime.html import charts
+from tidemill.runtime.html.page import Badge, Fact, Figure, Section, Table, Tone, Verdict, page, table
 from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
-from tidemill.runtime.monitor.report import charts
+from tidemill.runtime.monitor.report.distributions import describe, distribution
 from tidemill.runtime.monitor.report.timeline import PastRun, point_of, timeline_section
 from tidemill.runtime.monitor.statistics.comparison import Comparison, missing_share
 
-PICTURES = 6
-TORN = 0.1
+MAX_PICTURES: Final = 6
+MIN_TORN_SHARE: Final = 0.1
 """A column that lacks so many more values than before is shown first."""
-LISTED = 200
-"""Columns in the table; wider tables are told in full by the result beside the report."""
+MAX_LISTED: Final = 200
+"""Columns in the table; the result next to the report holds all columns of a wider table."""
 
 TONES: Final[dict[CheckVerdict, Tone]] = {"Passing": "good", "Warning": "warning", "Failing": "bad", "NoData": "quiet"}
 
@@ -30,53 +31,48 @@ def of_check(
     order: CheckOrder,
     evidence: Evidence,
     outcomes: Sequence[CheckOutcome],
-    found: CheckVerdict,
+    verdict: CheckVerdict,
     warnings: Sequence[str],
     past: Sequence[PastRun] = (),
 ) -> str:
-    """The report of a check run as one HTML page; `past` are the monitor's earlier runs, oldest first."""
-    scored = health_of(order, evidence, outcomes, found)
-    parts = [
-        verdict(TONES[found], sentence(found, outcomes), *reasons(found, outcomes)),
-        facts(
-            (
-                *((("Health", f"{scored.score} of 100: {scored.grade}"),) if scored else ()),
-                ("From (UTC)", f"{order.start:%Y-%m-%d %H:%M:%S}"),
-                ("To (UTC)", f"{order.end:%Y-%m-%d %H:%M:%S}"),
-                ("Service", order.service),
-                ("Version", order.version.name),
-                ("Rows served", f"{evidence.samples:,}"),
-                ("Answered by the version", f"{evidence.answered:,}"),
-                ("With labels", f"{evidence.labels:,}" if evidence.labels_counted else "not counted"),
-                (
-                    "Rows it learnt from" if order.reference is None else "Rows compared with",
-                    f"{evidence.reference.features.rows:,}",
-                ),
-            )
-        ),
-    ]
-    if warnings:
-        parts.append(section("Take care", "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in warnings) + "</ul>"))
-    parts.append(section("Checks", checks_table(outcomes)))
-    if scored:
-        parts.append(health_section(scored))
+    """Return the report of a check run as one HTML page; `past` are the monitor's earlier runs, oldest first."""
+    scored = health_of(order, evidence, outcomes, verdict)
     columns = (*evidence.features, *evidence.outputs)
-    parts.append(moved_section(columns, "what the version learnt from" if order.reference is None else "the reference"))
+    trained = order.reference is None
+    history = None
     if past:
         now = PastRun(order.end, order.version.name, {outcome.name: point_of(outcome) for outcome in outcomes})
-        parts.append(timeline_section([*past, now], [outcome.name for outcome in outcomes]))
-    parts.append(columns_section(columns))
+        history = timeline_section([*past, now], [outcome.name for outcome in outcomes])
     return page(
-        f"{order.monitor}: is the tide coming in?",
-        parts,
+        f"Drift report: {order.monitor}",
+        Verdict(TONES[verdict], sentence(verdict, outcomes), tuple(reasons(verdict, outcomes))),
+        (
+            *((Fact("Health", f"{scored.score} of 100: {scored.grade}"),) if scored else ()),
+            Fact("From (UTC)", f"{order.start:%Y-%m-%d %H:%M:%S}"),
+            Fact("To (UTC)", f"{order.end:%Y-%m-%d %H:%M:%S}"),
+            Fact("Service", order.service),
+            Fact("Version", order.version.name),
+            Fact("Rows served", f"{evidence.samples:,}"),
+            Fact("Answered by the version", f"{evidence.answered:,}"),
+            Fact("With labels", f"{evidence.labels:,}" if evidence.labels_counted else "not counted"),
+            Fact("Rows of training data" if trained else "Rows compared with", f"{evidence.reference.features.rows:,}"),
+        ),
+        (
+            Section("Warnings", items=tuple(warnings)) if warnings else None,
+            Section("Checks", tables=(checks_table(outcomes),)),
+            health_section(scored) if scored else None,
+            moved_section(columns, "the training data of the version" if trained else "the reference"),
+            history,
+            columns_section(columns),
+        ),
         footer=f"Tidemill drift check of {order.namespace}/{order.service}, version {order.version.name}.",
     )
 
 
 def health_of(
-    order: CheckOrder, evidence: Evidence, outcomes: Sequence[CheckOutcome], found: CheckVerdict
+    order: CheckOrder, evidence: Evidence, outcomes: Sequence[CheckOutcome], verdict: CheckVerdict
 ) -> Health | None:
-    """How well the service is by what this window tells; its replicas are not known here."""
+    """Return the health score of the service by this window; its replicas are not known here."""
     checks = [
         CheckStatus(
             name=outcome.name,
@@ -88,20 +84,15 @@ def health_of(
         for outcome in outcomes
     ]
     run = WindowRun(
-        start=order.start, end=order.end, version=order.version.name, samples=evidence.samples, verdict=found
+        start=order.start, end=order.end, version=order.version.name, samples=evidence.samples, verdict=verdict
     )
     return health(checks, run)
 
 
-def health_section(scored: Health) -> str:
-    """What the score is made of, part by part."""
+def health_section(scored: Health) -> Section:
+    """Return what the score is made of, part by part."""
     rows = (
-        (
-            part.name,
-            badge(_tone(part.score), f"{part.score} of 100"),
-            f"{part.weight:.0%}",
-            escape(part.message),
-        )
+        (part.name, Badge(_tone(part.score), f"{part.score} of 100"), f"{part.weight:.0%}", part.message)
         for part in scored.parts
     )
     explained = (
@@ -109,11 +100,8 @@ def health_section(scored: Health) -> str:
         f"them, and below {GOOD} while a check fails. Parts of which this window says nothing are left out; whether the service's pods are ready, which a check "
         "run does not see, is part of the monitor's own status.health."
     )
-    return section(
-        "Health of the service",
-        f'<p class="soft">{escape(explained)}</p>',
-        table("What the health score is made of", ("Part", "Score", "Weight", "In words"), rows, numbers=(2,)),
-    )
+    parts = table("What the health score is made of", ("Part", "Score", "Weight", "In words"), rows, numbers=(2,))
+    return Section("Health of the service", (explained,), tables=(parts,))
 
 
 def _tone(score: int) -> Tone:
@@ -147,17 +135,17 @@ def reasons(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> list[str]:
     return [f"{outcome.name}: {outcome.message}." for outcome in outcomes if outcome.verdict == found]
 
 
-def checks_table(outcomes: Sequence[CheckOutcome]) -> str:
-    """Every check with its verdict and threshold."""
+def checks_table(outcomes: Sequence[CheckOutcome]) -> Table:
+    """Return every check with its verdict and threshold."""
     rows = (
         (
-            escape(outcome.name),
-            escape(outcome.type),
-            badge(TONES[outcome.verdict], "No data" if outcome.verdict == "NoData" else outcome.verdict),
+            outcome.name,
+            outcome.type,
+            Badge(TONES[outcome.verdict], "No data" if outcome.verdict == "NoData" else outcome.verdict),
             number(outcome.value)
             + ("" if outcome.lower is None else f" ({number(outcome.lower)} to {number(outcome.upper)})"),
             number(outcome.threshold),
-            escape(outcome.message),
+            outcome.message,
         )
         for outcome in outcomes
     )
@@ -169,61 +157,65 @@ def checks_table(outcomes: Sequence[CheckOutcome]) -> str:
     )
 
 
-def moved_section(columns: Sequence[Comparison], before: str) -> str:
-    """The columns that moved most, before and now, as pictures."""
+def moved_section(columns: Sequence[Comparison], before: str) -> Section:
+    """Return the columns that moved most, before and now, as pictures."""
     comparable = sorted(
         (column for column in columns if column.comparable), key=lambda column: -column.statistics["PSI"]
     )
     # A column that has just lost values is shown, however well the rest of it behaves.
-    torn = [column for column in comparable if column.statistics["MissingShareShift"] > TORN][: PICTURES // 2]
-    shown = (torn + [column for column in comparable if column not in torn])[:PICTURES]
+    torn = [column for column in comparable if column.statistics["MissingShareShift"] > MIN_TORN_SHARE]
+    first = torn[: MAX_PICTURES // 2]
+    shown = (first + [column for column in comparable if column not in first])[:MAX_PICTURES]
     if not shown:
-        return section("What moved most", "<p>No column has values on both sides to compare.</p>")
-    figures = []
-    for place, column in enumerate(shown):
-        name = plain(column.name)
-        distribution = charts.bars(column)
-        figures.append(
-            f'<figure><figcaption><h3>{escape(name)}</h3><p class="soft">{escape(caption(column))}</p></figcaption>'
-            + charts.picture(name, distribution, f"picture-{place}")
-            + (f'<p class="soft">{escape(distribution.beyond)}</p>' if distribution.beyond else "")
-            + charts.numbers(name, distribution)
-            + "</figure>"
-        )
-    return section(
-        "What moved most",
-        f'<p class="soft">Filled bars: {before}. Outline: this window. Farthest first, by the stability index (PSI); before them columns that have lost values.</p>',
-        '<div class="pictures">' + "\n".join(figures) + "</div>",
+        return Section("What moved most", ("No column has values on both sides to compare.",))
+    explained = f"Filled bars: {before}. Outline: this window. Farthest first, by the stability index (PSI); before them columns that have lost values."
+    return Section("What moved most", (explained,), figures=tuple(map(_figure, shown)))
+
+
+def _figure(column: Comparison) -> Figure:
+    name, shown = plain(column.name), distribution(column)
+    rows = (
+        (label, f"{before:.1%}", f"{after:.1%}", f"{after - before:+.1%}")
+        for label, before, after in zip(shown.names, shown.before, shown.after, strict=True)
+    )
+    return Figure(
+        name,
+        caption(column),
+        charts.bars(f"{name} before and now", describe(shown), shown, percent=True),
+        table(f"{name}: share of rows", ("Value", "Before", "Now", "Change"), rows, numbers=(1, 2, 3)),
+        shown.beyond,
     )
 
 
 def caption(column: Comparison) -> str:
-    """A column's change in a line."""
+    """Return a column's change in a line."""
     statistics = column.statistics
-    told = [f"PSI {number(statistics['PSI'])}"]
+    parts = [f"PSI {number(statistics['PSI'])}"]
     if "MeanShift" in statistics:
-        told.append(f"mean moved by {statistics['MeanShift']:+.2f} spreads to {number(statistics['Mean'])}")
+        parts.append(
+            f"mean moved by {statistics['MeanShift']:+.2f} standard deviations to {number(statistics['Mean'])}"
+        )
     if statistics.get("NewCategoryShare"):
-        told.append(f"{statistics['NewCategoryShare']:.1%} unknown categories")
+        parts.append(f"{statistics['NewCategoryShare']:.1%} unknown categories")
     if statistics["MissingShareShift"] > 0.01:
-        told.append(f"missing {missing_share(column.reference):.1%} before, {missing_share(column.current):.1%} now")
-    return "; ".join(told)
+        parts.append(f"missing {missing_share(column.reference):.1%} before, {missing_share(column.current):.1%} now")
+    return "; ".join(parts)
 
 
-def columns_section(columns: Sequence[Comparison]) -> str:
-    """Every column with its main statistics."""
+def columns_section(columns: Sequence[Comparison]) -> Section:
+    """Return every column with its main statistics."""
     order = sorted(columns, key=lambda column: (-column.statistics.get("PSI", -1.0), column.name))
     rows = (
         (
-            escape(plain(column.name)),
+            plain(column.name),
             *(
                 number(column.statistics.get(name))
                 for name in ("PSI", "JensenShannon", "KolmogorovSmirnov", "WassersteinNormalised", "MeanShift")
             ),
-            f"{missing_share(column.reference):.1%}" if column.reference.rows else "–",
-            f"{missing_share(column.current):.1%}" if column.current.rows else "–",
+            f"{missing_share(column.reference):.1%}" if column.reference.rows else NONE,
+            f"{missing_share(column.current):.1%}" if column.current.rows else NONE,
         )
-        for column in order[:LISTED]
+        for column in order[:MAX_LISTED]
     )
     head = (
         "Column",
@@ -235,24 +227,6 @@ def columns_section(columns: Sequence[Comparison]) -> str:
         "Missing before",
         "now",
     )
-    more = f" The first {LISTED} of {len(order)}." if len(order) > LISTED else ""
-    return section(
-        "Every column",
-        table(
-            f"Distances of every column, the farthest first; Wasserstein and mean shift in spreads of the reference.{more}",
-            head,
-            rows,
-            numbers=range(1, 8),
-        ),
-    )
-
-
-def number(value: float | None) -> str:
-    """A number for a table.
-
-    >>> number(0.123456), number(None), number(12345.6)
-    ('0.123', '–', '12,346')
-    """
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    more = f" The first {MAX_LISTED} of {len(order)}." if len(order) > MAX_LISTED else ""
+    title = f"Distances of every column, the farthest first; Wasserstein and mean shift in standard deviations of the reference.{more}"
+    return Section("Every column", tables=(table(title, head, rows, numbers=range(1, 8)),))

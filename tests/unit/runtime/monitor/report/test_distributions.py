@@ -1,0 +1,83 @@
+"""Columns as pictures: constants, heavy values, large numbers and categories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tidemill.runtime.html.charts import Distribution
+from tidemill.runtime.monitor.report.distributions import describe, distribution
+from tidemill.runtime.monitor.statistics.comparison import compare
+from tidemill.runtime.profile import ProfiledColumn, profile_table
+
+RNG = np.random.default_rng(5)
+
+
+def shown(before: Any, now: Any) -> Distribution:
+    kind = "Categorical" if isinstance(before[0], str) else "Numerical"
+    first, second = (pa.table({"x": pa.array(side)}) for side in (before, now))
+    columns = [ProfiledColumn("x", kind)]
+    reference = profile_table(first, columns)
+    [comparison] = compare(reference, profile_table(second, columns, reference))
+    return distribution(comparison)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 7.0, 101325.0, -273.15, 1e9 + 0.25, 1e300])
+def test_a_constant_is_one_bar(constant: float) -> None:
+    found = shown(np.full(500, constant), np.full(300, constant))
+
+    assert "" == found.beyond
+    assert (1.0, 1.0) == pytest.approx((sum(found.before), sum(found.after)))
+    assert 1 == sum(share > 0 for share in found.before)
+    assert "Share of rows per value; both sides are nearly the same." == describe(found)
+
+
+@pytest.mark.parametrize("constant", [0.1, 7.0, 101325.0])
+def test_a_constant_that_became_another_is_a_bar_on_either_side(constant: float) -> None:
+    found = shown(np.full(500, constant), np.full(300, constant + 1))
+
+    assert "" == found.beyond
+    assert (1.0, 1.0) == pytest.approx((sum(found.before), sum(found.after)), abs=0.02)
+    assert np.argmax(found.before) < np.argmax(found.after)
+
+
+def test_a_value_that_most_rows_have_is_in_the_picture() -> None:
+    found = shown(np.where(RNG.random(4000) < 0.6, 0.0, RNG.lognormal(3, 1, 4000)), RNG.lognormal(3, 1, 4000))
+
+    assert "" == found.beyond
+    assert 0.6 <= found.before[0] <= 0.95
+
+
+LARGE = {
+    "epoch seconds": 1.7e9 + RNG.uniform(0, 86400, 5000),
+    "a billion and a little": 1e9 + RNG.normal(0, 0.01, 5000),
+    "a billion and nearly nothing": 1e9 + RNG.normal(0, 1e-6, 5000),
+    "identifiers": 10.0**12 + RNG.integers(0, 10**6, 5000),
+    "tiny": RNG.normal(0, 1e-9, 5000),
+}
+
+
+@pytest.mark.parametrize("values", LARGE.values(), ids=LARGE.keys())
+def test_rows_and_ticks_of_large_numbers_are_told_apart(values: Any) -> None:
+    found = shown(values, values + values.std())
+
+    assert len(found.names) == len(set(found.names))
+    assert len(found.positions) == len({text for _, text in found.positions})
+    assert all(low != high for low, high in (name.split(" to ") for name in found.names))
+
+
+def test_rare_categories_stand_together() -> None:
+    found = shown([f"c{index}" for index in range(40)] * 5, [f"c{index}" for index in range(41)] * 5)
+
+    assert ("28 rarer ones", "others") == found.names[-2:]
+    assert (1.0, 1.0) == pytest.approx((sum(found.before), sum(found.after)))
+
+
+def test_words_say_only_what_rose_and_what_fell() -> None:
+    risen = Distribution(("a", "b"), (0.5, 0.2), (0.5, 0.5))
+
+    assert "The largest gain is at b, from 20.0% to 50.0%." in describe(risen)
+    assert "loss" not in describe(risen)
