@@ -105,7 +105,7 @@ def to_rfc3339(timestamp: datetime) -> str:
     return timestamp.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-Moment = Annotated[datetime, AfterValidator(_in_utc), PlainSerializer(to_rfc3339, return_type=str, when_used="json")]
+Timestamp = Annotated[datetime, AfterValidator(_in_utc), PlainSerializer(to_rfc3339, return_type=str, when_used="json")]
 Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 """The name of an object of any kind, where it is only displayed."""
@@ -145,8 +145,8 @@ class ObjectMeta(WireModel):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
-    creation_timestamp: Moment | None = None
-    deletion_timestamp: Moment | None = None
+    creation_timestamp: Timestamp | None = None
+    deletion_timestamp: Timestamp | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from tidemill.api.base import Moment, WireModel
+from tidemill.api.base import Timestamp, WireModel
 from tidemill.api.reasons import Reason as Reason
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -27,7 +27,7 @@ class Condition(WireModel):
     """CamelCase word for the cause; scripts and alerts may match it."""
     message: str = Field(default="", max_length=2048)
     """One sentence that explains the cause and, where needed, the remedy."""
-    last_transition_time: Moment
+    last_transition_time: Timestamp
     """Time of the last change of `status`."""
     observed_generation: int = 0
     """Generation of the spec that this condition was computed from."""

@@ -11,13 +11,13 @@ from tidemill.api.base import (
     Digest,
     Duration,
     LocalReference,
-    Moment,
     PrinterColumn,
     Quantities,
     Resource,
     Rule,
     Share,
     Text,
+    Timestamp,
     WireModel,
     at_least_a_second,
     in_order,
@@ -265,7 +265,7 @@ class Revision(WireModel):
     """URI of the HTML report."""
     parents: tuple[SourceParent, ...] = Field(default=(), max_length=16)
     """Revisions of other Datasets that this revision was made from."""
-    created_at: Moment
+    created_at: Timestamp
     """Time when the revision was first recorded in this status."""
 
 
@@ -278,7 +278,7 @@ class Attempt(WireModel):
     """Number of the attempt at this order, from 1."""
     outcome: Literal["Running", "Succeeded", "Failed"]
     """State of the run: Running, Succeeded or Failed."""
-    at: Moment | None = None
+    at: Timestamp | None = None
     """Time that the order refers to: the time of a refresh, or the end of a window."""
     reason: str = ""
     """CamelCase word for the cause of the failure."""
@@ -286,7 +286,7 @@ class Attempt(WireModel):
     """Description of the failure, and the remedy."""
     retryable: bool = False
     """True if a retry can succeed without a change of the spec."""
-    finished_at: Moment | None = None
+    finished_at: Timestamp | None = None
     """Time when the run ended."""
     terms: str = Field(default="", max_length=64)
     """Digest of the attempt's resources and deadline. If they change, a failed run is retried once."""

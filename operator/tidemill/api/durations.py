@@ -26,19 +26,3 @@ def seconds(text: str) -> float:
 def delta(text: str) -> timedelta:
     """Return the duration `text` as a timedelta."""
     return timedelta(seconds=seconds(text))
-
-
-def say(duration: float) -> str:
-    """Format `duration` (in seconds) in its two largest units.
-
-    >>> say(5400), say(42.4), say(0), say(200000)
-    ('1h30m', '42s', '0s', '2d7h')
-    """
-    remaining = round(duration)
-    parts = []
-    for unit in ("d", "h", "m", "s"):
-        size = int(_UNITS[unit])
-        count, remaining = divmod(remaining, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts[:2]) or "0s"

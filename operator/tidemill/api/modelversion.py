@@ -10,7 +10,6 @@ from tidemill.api.base import (
     ColumnName,
     Digest,
     MetricName,
-    Moment,
     Name,
     ObjectName,
     PrinterColumn,
@@ -18,6 +17,7 @@ from tidemill.api.base import (
     Rule,
     Scalar,
     Text,
+    Timestamp,
     WireModel,
     in_order,
     unchanged,
@@ -295,7 +295,7 @@ class Approver(WireModel):
 
     user: str = Field(max_length=256)
     """User name of the approver; `automatic` for the policy Automatic."""
-    time: Moment
+    time: Timestamp
     """Time when the operator first saw the approval."""
 
 
@@ -315,7 +315,7 @@ class Quarantine(WireModel):
     """CamelCase word for the cause."""
     message: Text = ""
     """Explanation in one sentence."""
-    since: Moment
+    since: Timestamp
     """Time when a rollout rejected the version."""
 
 

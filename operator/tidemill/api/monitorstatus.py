@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Digest, Moment, Text, WireModel
+from tidemill.api.base import Digest, Text, Timestamp, WireModel
 from tidemill.api.checks import CheckType, CheckVerdict, Moved
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
@@ -33,7 +33,7 @@ class CheckStatus(WireModel):
     """Upper bound of the interval around the value, where the check computes one."""
     consecutive: int = Field(default=0, ge=0)
     """Number of consecutive failing windows."""
-    failing_since: Moment | None = None
+    failing_since: Timestamp | None = None
     """End of the last window that did not fail; the drift began after it."""
     worst: tuple[Moved, ...] = Field(default=(), max_length=5)
     """Columns that drifted most."""
@@ -44,9 +44,9 @@ class CheckStatus(WireModel):
 class WindowRun(WireModel):
     """The newest window that was checked."""
 
-    start: Moment
+    start: Timestamp
     """Start of the window."""
-    end: Moment
+    end: Timestamp
     """End of the window; it contains earlier rows only."""
     version: str
     """ModelVersion in service."""
@@ -65,7 +65,7 @@ class WorkerStatus(WireModel):
 
     run: str = Field(max_length=63)
     """Name of the run; a Job that replaces it has the same name."""
-    at: Moment
+    at: Timestamp
     """Time when the run was requested."""
     given_up: str = Field(default="", max_length=512)
     """Reason why a Job replaced the run; empty where none did."""
@@ -78,7 +78,7 @@ class Reference(WireModel):
     """ModelVersion whose profile is used."""
     digest: Digest
     """Digest of the model artifact."""
-    since: Moment
+    since: Timestamp
     """Start of its use; windows that begin earlier are not compared with it."""
     dataset_digest: str = Field(default="", max_length=71)
     """Digest of the Dataset revision, where the reference is a Dataset."""
@@ -128,9 +128,9 @@ class RetrainingStatus(WireModel):
 
     active: str = ""
     """TrainingJob that is running, or whose version is not promoted or rejected yet."""
-    last_time: Moment | None = None
+    last_time: Timestamp | None = None
     """Time when the newest retraining was started."""
-    next_eligible: Moment | None = None
+    next_eligible: Timestamp | None = None
     """Earliest time of the next retraining."""
     runs_in_budget: int = Field(default=0, ge=0)
     """Number of retrainings within the period of the budget."""
@@ -140,7 +140,7 @@ class RetrainingStatus(WireModel):
     """Reasons that block a retraining now."""
     due: tuple[RetrainingCause, ...] = Field(default=(), max_length=4)
     """Triggers that request a retraining now."""
-    due_since: Moment | None = None
+    due_since: Timestamp | None = None
     """Time since when a trigger requests a retraining without interruption."""
     would_have: str = Field(default="", max_length=256)
     """In Observe mode: name of the TrainingJob that would have been created."""
@@ -155,15 +155,15 @@ class RetrainingOutcome(WireModel):
     """Name of the resulting ModelVersion."""
     outcome: Literal["Running", "Waiting", "Promoted", "Rejected", "Failed", "Observed"]
     """Result. Waiting is trained, and not yet promoted or rejected; Observed would have been started in mode Act."""
-    at: Moment
+    at: Timestamp
     """Time when the retraining was started."""
-    ended_at: Moment | None = None
+    ended_at: Timestamp | None = None
     """Time when it was promoted, rejected or failed."""
     cause: RetrainingCause = "Drift"
     """Trigger that started the retraining."""
     checks: tuple[str, ...] = Field(default=(), max_length=32)
     """Checks that failed."""
-    since: Moment | None = None
+    since: Timestamp | None = None
     """Beginning of the cause: the end of the last window that did not fail, the scheduled time, or the time of the
     new revision."""
     gain: dict[str, float] = Field(default_factory=dict, max_length=8)
@@ -181,7 +181,7 @@ class DriftMonitorStatus(Status):
     """Reference that windows are compared with."""
     last_run: WindowRun | None = None
     """Newest window that was checked."""
-    fired_at: Moment | None = None
+    fired_at: Timestamp | None = None
     """End of the first failing window since the last passing one; promotions and windows without data do not clear
     it."""
     checks: tuple[CheckStatus, ...] = Field(default=(), max_length=32)
@@ -198,5 +198,5 @@ class DriftMonitorStatus(Status):
     """State of the retraining guards."""
     history: tuple[RetrainingOutcome, ...] = Field(default=(), max_length=20)
     """Retrainings, newest first."""
-    next_check: Moment | None = None
+    next_check: Timestamp | None = None
     """Time of the next check."""

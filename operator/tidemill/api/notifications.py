@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import LocalReference, Moment, Name, Rule, WireModel
+from tidemill.api.base import LocalReference, Name, Rule, Timestamp, WireModel
 from tidemill.api.dataset import Attempt
 
 MonitorEvent = Literal[
@@ -68,7 +68,7 @@ class Delivery(WireModel):
     """Name of the entry in `spec.notify`."""
     event: MonitorEvent
     """Event that is reported."""
-    at: Moment
+    at: Timestamp
     """Time of the event."""
     subject: str = Field(default="", max_length=256)
     """Window, TrainingJob or ModelVersion that the event is about."""

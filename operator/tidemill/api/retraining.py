@@ -22,7 +22,7 @@ Cron = Annotated[
 RetrainingCause = Literal["Drift", "Schedule", "DataChange", "Manual"]
 
 
-class Trigger(WireModel):
+class TriggerPolicy(WireModel):
     """Condition under which failing checks trigger a retraining."""
 
     failing: Literal["Any", "All"] = "Any"
@@ -96,7 +96,7 @@ class Retraining(WireModel):
 
     mode: Literal["Off", "Observe", "Act"] = "Act"
     """Act starts retrainings; Observe only reports in the status what Act would start; Off disables retraining."""
-    trigger: Trigger = Trigger()
+    trigger: TriggerPolicy = TriggerPolicy()
     """Condition under which failing checks trigger a retraining."""
     schedule: Cron | None = None
     """Cron expression in UTC; a retraining is due at these times with or without drift."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tidemill.api.analysis import Analysis, AnalysisResult
-from tidemill.api.base import Duration, Moment, Percent, Rule, Text, WireModel
+from tidemill.api.base import Duration, Percent, Rule, Text, Timestamp, WireModel
 
 
 class Step(WireModel):
@@ -81,15 +81,15 @@ class RolloutStatus(WireModel):
     """Share of requests that the candidate answers now, in percent."""
     shadow: Percent = 0
     """Share of answered requests that is mirrored to the candidate now, in percent."""
-    started_at: Moment
+    started_at: Timestamp
     """Time when the candidate was selected."""
-    step_started_at: Moment
+    step_started_at: Timestamp
     """Time when the current step began."""
-    analysed_at: Moment | None = None
+    analysed_at: Timestamp | None = None
     """Time of the newest judgement."""
     analysis: tuple[AnalysisResult, ...] = Field(default=(), max_length=32)
     """Results of the newest judgement."""
-    waits_since: Moment | None = None
+    waits_since: Timestamp | None = None
     """Time since when the rollout waits for a person."""
     waited_seconds: int = Field(default=0, ge=0)
     """Time in seconds that the rollout waited for people before; the deadline moves by this much."""
@@ -110,7 +110,7 @@ class Outcome(WireModel):
     """Metric or event that decided."""
     message: Text = ""
     """Explanation in one sentence."""
-    started_at: Moment
+    started_at: Timestamp
     """Time when the rollout began."""
-    at: Moment
+    at: Timestamp
     """Time when the rollout ended."""

@@ -135,7 +135,7 @@ class Source(WireModel):
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "[has(self.uri), has(self.inline), has(self.dvc), has(self.gitLfs), has(self.pachyderm), has(self.mlflow),"
-            " has(self.feast), has(self.predictions), has(self.datasets)].filter(one, one).size() == 1",
+            " has(self.feast), has(self.predictions), has(self.datasets)].filter(is_set, is_set).size() == 1",
             "set exactly one of uri, inline, dvc, gitLfs, pachyderm, mlflow, feast, predictions and datasets",
             accepts={"uri": "sklearn://iris"},
             rejects={"uri": "sklearn://iris", "inline": {"data": "a,b"}},

@@ -18,7 +18,7 @@ from tidemill.api.base import Rule, WireModel
 
 Schema = dict[str, Any]
 
-MOMENT_PATTERN: Final = (
+TIMESTAMP_PATTERN: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 )
 """RFC 3339 as CEL reads it. The format alone accepts more, such as `t` for `T`: then no rule of the object could be evaluated,
@@ -130,7 +130,7 @@ class _Dialect(GenerateJsonSchema):
         return {"enum": [_wire(value) for value in schema["expected"]], "type": "string"}
 
     def datetime_schema(self, schema: core_schema.DatetimeSchema) -> JsonSchemaValue:
-        return {**super().datetime_schema(schema), "pattern": MOMENT_PATTERN}
+        return {**super().datetime_schema(schema), "pattern": TIMESTAMP_PATTERN}
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         return {"format": "int64", **super().int_schema(schema)}

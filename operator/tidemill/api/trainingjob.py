@@ -11,7 +11,6 @@ from tidemill.api.base import (
     Digest,
     Duration,
     MetricName,
-    Moment,
     Name,
     Percent,
     PrinterColumn,
@@ -19,6 +18,7 @@ from tidemill.api.base import (
     Resource,
     Rule,
     Scalar,
+    Timestamp,
     WireModel,
     at_least_a_second,
     unchanged,
@@ -49,11 +49,11 @@ class ServedRows(WireModel):
 
     inference_service: Name
     """InferenceService whose prediction log is read."""
-    start: Moment
+    start: Timestamp
     """Start of the window."""
-    end: Moment
+    end: Timestamp
     """End of the window; it contains earlier rows only."""
-    recent_start: Moment | None = None
+    recent_start: Timestamp | None = None
     """Start of the recent rows: they become the reference profile of the version and the rows of RecentLabelled
     gates. All rows of the window if empty."""
     combine: Literal["Append", "Replace"] = "Append"
@@ -216,7 +216,7 @@ class TrainingJobSpec(WireModel):
             },
         ),
         Rule(
-            "[has(self.estimator), has(self.automl), has(self.trainer)].filter(one, one).size() == 1",
+            "[has(self.estimator), has(self.automl), has(self.trainer)].filter(is_set, is_set).size() == 1",
             "set exactly one of estimator, automl and trainer",
             accepts={
                 "modelName": "fraud",
@@ -338,11 +338,11 @@ class Cause(WireModel):
     """Name of the DriftMonitor."""
     checks: tuple[str, ...] = Field(default=(), max_length=32)
     """Checks that failed."""
-    at: Moment | None = None
+    at: Timestamp | None = None
     """End of the window that triggered the run."""
     trigger: RetrainingCause | None = None
     """Trigger that started the run."""
-    since: Moment | None = None
+    since: Timestamp | None = None
     """Time when the drift, the schedule or the new revision began."""
 
 
@@ -369,9 +369,9 @@ class TrainingJobStatus(Status):
     """Name of the resulting ModelVersion."""
     report_uri: str = Field(default="", max_length=1024)
     """URI of the HTML report."""
-    started_at: Moment | None = None
+    started_at: Timestamp | None = None
     """Time when the first attempt was started."""
-    completed_at: Moment | None = None
+    completed_at: Timestamp | None = None
     """Time when the run ended."""
 
 

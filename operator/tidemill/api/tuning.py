@@ -78,7 +78,7 @@ class SearchSpace(WireModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "[has(self.uniform), has(self.logUniform), has(self.categorical)].filter(one, one).size() == 1",
+            "[has(self.uniform), has(self.logUniform), has(self.categorical)].filter(is_set, is_set).size() == 1",
             "set exactly one of uniform, logUniform and categorical",
             accepts={"uniform": {"min": 1, "max": 9}},
             rejects={"uniform": {"min": 1, "max": 9}, "categorical": {"choices": [1, 9]}},

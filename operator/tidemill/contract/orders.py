@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from tidemill.api.base import Digest, Moment, WireModel
+from tidemill.api.base import Digest, Timestamp, WireModel
 from tidemill.api.checks import Check
 from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
 from tidemill.api.notifications import MonitorEvent, Webhook
@@ -32,8 +32,8 @@ CHECK_HOLD_SECONDS: Final = 1.0
 class TimeRange(WireModel):
     """Moments from `start` up to, and without, `end`."""
 
-    start: Moment
-    end: Moment
+    start: Timestamp
+    end: Timestamp
 
 
 class AnsweredOrder(WireModel):
@@ -109,8 +109,8 @@ class CheckOrder(WireModel):
     namespace: str
     monitor: str
     service: str
-    start: Moment
-    end: Moment
+    start: Timestamp
+    end: Timestamp
     version: VersionOrder
     checks: tuple[Check, ...]
     minimum_samples: int
@@ -145,7 +145,7 @@ class NotifyOrder(WireModel):
     service: str
     webhook: Webhook
     event: MonitorEvent
-    at: Moment
+    at: Timestamp
     subject: str
     text: str
     report_uri: str = ""

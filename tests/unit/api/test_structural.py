@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from tidemill.api import KINDS
 from tidemill.api.base import Quantities, Rule, Scalar, WireModel
 from tidemill.api.crds import model_of
-from tidemill.api.structural import MOMENT_PATTERN, UnfitModel, nodes, structural
+from tidemill.api.structural import TIMESTAMP_PATTERN, UnfitModel, nodes, structural
 from tidemill.api.tuning import Choices
 
 EVERY_SPEC_AND_STATUS = [
@@ -75,7 +75,7 @@ def test_what_is_optional_is_left_out_and_never_null() -> None:
     assert {
         "description": "Since when.",
         "format": "date-time",
-        "pattern": MOMENT_PATTERN,
+        "pattern": TIMESTAMP_PATTERN,
         "type": "string",
     } == field("opened")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from tidemill.api.base import Moment, WireModel
+from tidemill.api.base import Timestamp, WireModel
 from tidemill.api.checks import CheckVerdict
 
 
@@ -24,7 +24,7 @@ class Signal(WireModel):
     verdict: CheckVerdict
     message: str = ""
     value: float | None = None
-    received_at: Moment
+    received_at: Timestamp
 
 
 class PayloadError(ValueError):
@@ -52,7 +52,7 @@ _MESSAGE: Final = ("message", "text", "summary", "description", "title", "alert_
 _VALUE: Final = ("value", "metric_value", "current_value")
 
 
-def understand(source: str, body: bytes, received_at: Moment) -> Signal:
+def understand(source: str, body: bytes, received_at: Timestamp) -> Signal:
     """What a body of `source` says; raises PayloadError."""
     try:
         payload = orjson.loads(body)
@@ -73,7 +73,7 @@ def understand(source: str, body: bytes, received_at: Moment) -> Signal:
     )
 
 
-def _alertmanager(payload: Mapping[str, Any], received_at: Moment) -> Signal:
+def _alertmanager(payload: Mapping[str, Any], received_at: Timestamp) -> Signal:
     """A group of alerts: as bad as the worst that fires."""
     listed = payload.get("alerts")
     alerts = [alert for alert in listed if isinstance(alert, dict)] if isinstance(listed, list) else []
