@@ -1,4 +1,10 @@
-"""Priorities of threads and processes."""
+"""Priorities of threads and processes.
+
+The thread that writes the prediction log has a low one: encoding a part takes tens of milliseconds of a processor that predictions
+need too, and a thread of the same priority would make them wait. A sixteenth of a busy processor is half as much again as the log
+needs for single rows of 50 numbers. If a processor is busy with large batches only, most of their rows are dropped from the log
+and counted.
+"""
 
 from __future__ import annotations
 

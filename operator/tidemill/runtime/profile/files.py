@@ -1,4 +1,9 @@
-"""Profiles of files: Parquet and CSV in one pass and constant memory, or a profile that was made before."""
+"""Profiles of files: Parquet and CSV in one pass and constant memory, or a profile that was made before.
+
+Parquet is read column by column: each thread takes a column, reads it from beginning to end in batches, and goes on to the next,
+because whole rows of a wide table need memory in proportion to its width. A file on a slow disk is then read at as many
+positions as it has columns and row groups. CSV is read row by row.
+"""
 
 from __future__ import annotations
 
