@@ -14,6 +14,7 @@ from tidemill.api.dataset import ColumnSpec
 from tidemill.runtime.failures import NotNumeric, SchemaMismatch, TargetMissing, TargetUnusable
 from tidemill.runtime.ingest.bundled import TARGET
 from tidemill.runtime.tables.schema import HOLDOUT, Column
+from tidemill.runtime.tables.spelling import MISSING_WORDS, spell
 
 _ENOUGH_TO_JUDGE = 50
 
@@ -122,6 +123,8 @@ def _target(spec: ColumnSpec, values: Any) -> tuple[Column, Any]:
         return Column(name=name, role="Target", type="Numerical"), values.cast(pa.int64())
     if _is_number(kind):
         numbers = as_numbers(name, values, [])
+        if numbers.null_count == len(numbers):
+            raise TargetUnusable(f"target {name!r} has no values at all; fill it in the source")
         whole = pc.all(pc.equal(pc.floor(numbers), numbers)).as_py() and pc.max(pc.abs(numbers)).as_py() < 2**53
         # Labels with gaps come as 0.0 and 1.0 from files that have no whole numbers with gaps.
         return Column(name=name, role="Target", type="Numerical"), numbers.cast(pa.int64()) if whole else numbers
@@ -149,7 +152,8 @@ def as_numbers(name: str, values: Any, warnings: list[str]) -> Any:
 
 def _parsed(name: str, values: Any) -> Any:
     trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
-    trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+    missing = pc.is_in(trimmed, value_set=pa.array(MISSING_WORDS, pa.string()))
+    trimmed = pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
     try:
         return trimmed.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -166,12 +170,15 @@ def _parsed(name: str, values: Any) -> Any:
 
 
 def as_text(values: Any) -> Any:
-    """A column as text: whole numbers without a fraction, empty text as missing."""
+    """A column as text, spelled as everywhere: whole numbers without a fraction; NaN and empty text are missing."""
     kind = values.type
+    if pa.types.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
     if pa.types.is_floating(kind):
-        dense = values.drop_null()
-        if pc.all(pc.equal(pc.floor(dense), dense)).as_py() and (pc.max(pc.abs(dense)).as_py() or 0) < 2**53:
-            values = values.cast(pa.int64())
+        # Each distinct number is spelled once; NaN, which is not null in files of other libraries, is missing.
+        coded = values.cast(pa.float64()).dictionary_encode()
+        coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+        return pa.array([spell(value) for value in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         values = values.cast(pa.string())
     texts = values.cast(pa.string())

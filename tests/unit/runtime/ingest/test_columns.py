@@ -28,11 +28,35 @@ UNDERSTOOD: dict[str, tuple[Any, dict[str, Any], str, list[Any]]] = {
         "Feature Categorical",
         ["1", "2", None],
     ),
+    "NaN is no category": (
+        [1.0, 2.0, float("nan"), 3.5],
+        {"type": "Categorical"},
+        "Feature Categorical",
+        ["1", "2", None, "3.5"],
+    ),
+    "an Id of floats with a gap keeps its digits": (
+        [1e15 + 1, float("nan")],
+        {"role": "Id"},
+        "Id Categorical",
+        ["1000000000000001", None],
+    ),
+    "NaN is no class": (
+        [1.0, float("nan"), 2.0],
+        {"role": "Target", "type": "Categorical"},
+        "Target Categorical",
+        ["1", None, "2"],
+    ),
+    "truth values are spelled in small letters": (
+        [True, False, None],
+        {"type": "Categorical"},
+        "Feature Categorical",
+        ["true", "false", None],
+    ),
     "text can be declared numbers": (
-        [" 1.5", "", None, "2e3"],
+        [" 1.5", "", None, "2e3", "NA"],
         {"type": "Numerical"},
         "Feature Numerical",
-        [1.5, None, None, 2000.0],
+        [1.5, None, None, 2000.0, None],
     ),
     "an Id is text": ([17, 18], {"role": "Id"}, "Id Categorical", ["17", "18"]),
     "labels that are whole numbers stay so": ([0, 1], {"role": "Target"}, "Target Numerical", [0, 1]),
@@ -114,6 +138,11 @@ def test_times_are_no_numbers() -> None:
 def test_a_target_without_values_is_unusable() -> None:
     with pytest.raises(TargetUnusable, match="target 'a' has no values at all"):
         understand(pa.table({"a": pa.nulls(3), "b": [1, 2, 3]}), [ColumnSpec(name="a", role="Target")])
+
+
+def test_a_target_of_nothing_but_nan_is_unusable() -> None:
+    with pytest.raises(TargetUnusable, match="has no values at all"):
+        understand(pa.table({"a": [float("nan")] * 3, "b": [1, 2, 3]}), [ColumnSpec(name="a", role="Target")])
 
 
 def test_there_is_one_target() -> None:

@@ -73,7 +73,7 @@ REFUSED = {
         SourceUnreadable,
         "a Parquet file, not CSV",
     ),
-    "CSV that is called Parquet": (CSV, "t.parquet", SourceUnreadable, "no Parquet file"),
+    "CSV that is called Parquet": (CSV, "t.parquet", SourceUnreadable, "not a Parquet file"),
     "half a Parquet file": (
         as_parquet(pa.table({"a": [1, 2]}))[:60],
         "t.parquet",
@@ -84,7 +84,7 @@ REFUSED = {
     "half a gzip file": (gzip.compress(CSV * 99)[:40], "t.csv.gz", SourceUnreadable, "damaged gzip"),
     "a pickle": (pickle.dumps({"a": 1}, 4), "t.csv", SourceUnreadable, "a Python pickle, not CSV"),
     "a JSON list": (b'[{"a": 1}]', "t.jsonl", SourceUnreadable, "one JSON list; write one object per line"),
-    "broken JSON": (b'{"a": 1}\n{"a": \n', "t.jsonl", SourceUnreadable, "no readable JSON lines"),
+    "broken JSON": (b'{"a": 1}\n{"a": \n', "t.jsonl", SourceUnreadable, "not readable as JSON lines"),
     "words in JSON lines": (b"hello\n", "t.jsonl", SourceUnreadable, "does not begin with a JSON object"),
 }
 
