@@ -98,15 +98,35 @@ def page(
     footer: str = "",
 ) -> str:
     """Return a whole HTML document; sections that are None are left out."""
+    return render(
+        "page.html.j2",
+        title,
+        verdict,
+        facts,
+        sections=[section for section in sections if section is not None],
+        footer=footer,
+    )
+
+
+def render(
+    template: str,
+    title: str,
+    verdict: Verdict,
+    facts: Iterable[Fact | tuple[str, str]],
+    *,
+    footer: str = "",
+    **values: object,
+) -> str:
+    """Return a whole HTML document from a template that extends the page's, with `values` of its own."""
     return (
         _environment()
-        .get_template("page.html.j2")
+        .get_template(template)
         .render(
             title=title,
             verdict=verdict,
             facts=[Fact(*fact) if isinstance(fact, tuple) else fact for fact in facts],
-            sections=[section for section in sections if section is not None],
             footer=footer or "Made by Tidemill.",
+            **values,
         )
     )
 

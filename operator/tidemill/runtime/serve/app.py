@@ -1,4 +1,4 @@
-"""The ASGI application that clients meet: `/v2` is answered here, everything else by the BentoML service behind it.
+"""The ASGI application that clients meet: everything is answered here but what BentoML's own clients ask for.
 
     request ─ headers, body ─ codec.read ─┬─ candidate's share ─ Rollout.ask ─ its answer ─┐
               (Refused: 4xx)              └─ Predictor.predict ─ codec.write ──────────────┴─ response, then log and counts
@@ -9,10 +9,11 @@ No framework code runs for a request: orjson reads it, and prebuilt bytes go out
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -23,13 +24,16 @@ from tidemill.runtime.serve.handlers.explain import Explaining
 from tidemill.runtime.serve.handlers.feedback import Labelling
 from tidemill.runtime.serve.handlers.predict import INFER, ROWS, Predicting
 from tidemill.runtime.serve.http.asgi_client import App
-from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type
-from tidemill.runtime.serve.http.responses import TEXT, Responses
+from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, joined
+from tidemill.runtime.serve.http.responses import HTML, TEXT, Responses
 from tidemill.runtime.serve.http.slow_clients import SlowClientGuard
 from tidemill.runtime.serve.rollout.peers import Peers
 from tidemill.runtime.serve.version.model import ServedModel, server_metadata
 
 logger = logging.getLogger(__name__)
+
+BENTOML_PATHS: Final = frozenset({"/predict", "/schema.json"})
+"""Paths of BentoML's own clients. Its page loads scripts from elsewhere, and is not shown."""
 
 AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
 Act = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -99,6 +103,8 @@ class ServingApp:
             "/predict": lambda scope, receive, send: predict(ROWS, False, scope, receive, send),
         }
         return {
+            "/": self._home,
+            "/docs.json": self._openapi,
             "/v2": self._server_metadata,
             "/v2/openapi.json": self._openapi,
             "/v2/health/live": self._live,
@@ -122,13 +128,13 @@ class ServingApp:
         act = self._acts.get(path) or self._acts.get(path.rstrip("/") or "/")
         if act is not None:
             await self._acted(act, scope, receive, send)
-        elif path.startswith(("/v2/", "/tidemill/")):
+        elif path not in BENTOML_PATHS:
             await self._responses.refuse(send, HTTPError(404, self._unknown(path)))
         elif self.serving.behind is not None:
             await self._behind(self.serving.behind, scope, receive, send)
         else:
             await self._responses.refuse(
-                send, HTTPError(404, "nothing is here, or not yet: this part of the server is still being loaded")
+                send, HTTPError(404, "not found; the BentoML API is still starting or switched off, try again later")
             )
 
     async def _acted(self, act: Act, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,16 +154,24 @@ class ServingApp:
             logger.exception("a request to %s failed", scope["path"])
             identity = self.serving.identity
             self.serving.metrics.of(identity.version, identity.role).answered(500, 0.0, 0)
-            await self._responses.refuse(send, HTTPError(500, "this server failed at it; its log says how"))
+            await self._responses.refuse(send, HTTPError(500, "internal server error; see the server log"))
 
     async def _behind(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on with its body, for which the application behind knows no bounds; and of types it takes more than
-        we do, or fails at them."""
-        headers = {name: value for name, value in scope["headers"] if name != b"content-encoding"}
+        """Hand a request on with its body, checked as one to `predict` is: BentoML bounds no bodies, and takes more types."""
+        headers = joined(scope["headers"])
         try:
-            body = await self.bodies.read(headers, receive)
-            if scope["method"] not in ("GET", "HEAD") and accepted_type(headers) is not None:
-                raise bad("inference-header-content-length: tensors' bytes are taken by infer alone")
+            body = await self.bodies.read(
+                {name: value for name, value in headers.items() if name != b"content-encoding"}, receive
+            )
+            if scope["method"] not in ("GET", "HEAD"):
+                if self.serving.model is None:
+                    raise self.serving.state.refusal()
+                kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+                if b"inference-header-content-length" in headers:
+                    raise bad("inference-header-content-length: only infer takes tensors' bytes")
+                if kind != b"application/json":
+                    raise HTTPError(415, f"content-type: must be application/json, not {shown(kind.decode('latin-1'))}")
+                self.serving.model.row_codec.read(body)
         except HTTPError as refusal:
             await self._responses.refuse(send, refusal)
             return
@@ -191,6 +205,14 @@ class ServingApp:
     async def _model_ready(self, scope: Scope, receive: Receive, send: Send) -> None:
         ready, body = self.serving.state.readiness(self.serving.identity.model)
         await self._responses.get(scope, send, 200 if ready else 503, body)
+
+    async def _home(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from tidemill.runtime.serve.handlers.home import home
+
+        host = dict(scope["headers"]).get(b"host", b"") or b"localhost"
+        # The first page loads the templates, for which no other request should wait.
+        content = await asyncio.to_thread(home, self.serving, host.decode("latin-1"))
+        await self._responses.get(scope, send, 200, content.encode(), HTML)
 
     async def _openapi(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.serving.model is None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
-from tidemill.runtime.serve import prefork as processes
+from tidemill.runtime.serve import prefork
 from tidemill.runtime.serve.handlers import bentoml_service
-from tidemill.runtime.serve.server import ServerSettings, serve
+from tidemill.runtime.serve.server import ServerSettings, Worker, serve
 from tidemill.runtime.serve.version.loading import Loaded
 from tidemill.runtime.serve.version.model import Identity
 from tidemill.runtime.serve.version.sources import open_store, place
+
+DRAIN_SECONDS: Final = 1.0
+"""How long a process that was told to stop answers on for clients that are connected."""
 
 
 def serve_model(where: str, *, name: str, version: str, host: str, port: int, workers: int, log: str) -> None:
@@ -23,42 +28,44 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
     Raises FileNotFoundError where there is no such folder; RunFailed, or ChildProcessError with several workers, where
     there is no such model.
     """
-    found = place(where)
-    settings = ServerSettings.from_environment(host=host, port=port, drain_seconds=0.0)
+    source = place(where)
+    settings = ServerSettings.from_environment(
+        host=host, port=port, drain_seconds=DRAIN_SECONDS, drains_connections=True, retries=False
+    )
     if workers == 1:
-        shared, digest = None, found.digest()
+        shared, digest = None, source.digest()
     else:
-        digest, shared = found.load_shared()
+        digest, shared = source.load_shared()
         if settings.bentoml:
             bentoml_service.prepare()
-        processes.share()
-    model = name or found.path.parent.name or "model"
+        prefork.share()
+    model = name or source.path.parent.name or "model"
     identity = Identity(
         namespace="local",
         service=model,
         model=model,
-        version=version or found.path.name,
+        version=version or source.path.name,
         digest=digest,
         role="Stable",
     )
 
     def attempt() -> Loaded:
-        return shared or found.load(digest)
+        return shared or source.load(digest)
 
     def newer(served: str) -> tuple[str, Loaded] | None:
-        now = found.digest()
-        return None if now == served else (now, found.load(now))
+        now = source.digest()
+        return None if now == served else (now, source.load(now))
 
-    def work(listen: socket.socket | None) -> None:
-        serve(
-            identity,
-            attempt,
-            replace(settings, listen=listen),
-            log_to=lambda _: open_store(log) if log else None,
-            newer=newer,
-        )
+    def work(settings: ServerSettings) -> None:
+        serve(identity, attempt, settings, log_to=lambda _: open_store(log) if log else None, newer=newer)
 
     if workers == 1:
-        work(None)
-    else:
-        processes.run(workers, host, port, work)
+        work(settings)
+        return
+    with TemporaryDirectory(prefix="tidemill-workers-") as folder:
+        prefork.run(
+            workers,
+            host,
+            port,
+            lambda listen, index: work(replace(settings, listen=listen, worker=Worker(Path(folder), index, workers))),
+        )

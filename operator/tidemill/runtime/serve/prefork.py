@@ -76,31 +76,37 @@ def _end_with(parent: int) -> None:
             os._exit(1)
 
 
-def run(count: int, host: str, port: int, work: Callable[[socket.socket], None]) -> None:
-    """Run `work` in `count` processes until told to stop, and wait for them."""
+def run(count: int, host: str, port: int, work: Callable[[socket.socket, int], None]) -> None:
+    """Run `work` in `count` processes until told to stop, and wait for them; each gets its socket and its index among them."""
     opened = sockets(host, port, count)
-    places: dict[int, socket.socket] = {}
+    indexes: dict[int, int] = {}
+    """By process."""
     stopping = False
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal stopping
         stopping = True
-        for child in places:
+        for listening in opened:
+            listening.close()  # the processes have descriptors of their own, and close them when they stop to accept
+        for child in indexes:
             os.kill(child, signal.SIGTERM)
 
     parent = os.getpid()
 
-    def start(place: socket.socket) -> None:
+    def start(index: int) -> None:
         child = os.fork()
         if child:
-            places[child] = place
+            indexes[child] = index
             return
         code = 1
         try:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             _end_with(parent)
-            work(place)
+            for other, listening in enumerate(opened):
+                if other != index:
+                    listening.close()
+            work(opened[index], index)
             code = 0
         finally:
             sys.stdout.flush()
@@ -109,12 +115,12 @@ def run(count: int, host: str, port: int, work: Callable[[socket.socket], None])
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    for place in opened:
-        start(place)
-    while places:
+    for index in range(count):
+        start(index)
+    while indexes:
         child, _ = os.wait()
-        if child in places:
-            place = places.pop(child)
+        if child in indexes:
+            index = indexes.pop(child)
             if not stopping:
                 time.sleep(RESTART_WAIT_SECONDS)
-                start(place)
+                start(index)

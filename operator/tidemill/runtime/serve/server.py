@@ -28,12 +28,14 @@ from tidemill.runtime.log.records import LabelFile, PredictionFile
 from tidemill.runtime.log.retention import FIRST, SWEEP_INTERVAL_SECONDS, Retention
 from tidemill.runtime.log.writer import Log, boot_id
 from tidemill.runtime.serve.app import ServingApp
+from tidemill.runtime.serve.handlers import status
 from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.http import connection, fast_path
 from tidemill.runtime.serve.http.bodies import Bounds
 from tidemill.runtime.serve.rollout.router import RolloutRouter
 from tidemill.runtime.serve.shutdown import GracefulServer, end_after
 from tidemill.runtime.serve.telemetry.cloudevents import CloudEventSender
+from tidemill.runtime.serve.telemetry.workers import WorkerSamples
 from tidemill.runtime.serve.version.batching import MAX_ROWS
 from tidemill.runtime.serve.version.loading import Loaded, until_loaded
 from tidemill.runtime.serve.version.model import Identity, ServedModel
@@ -54,6 +56,16 @@ FOLLOW_SECONDS: Final = 2.0
 
 Newer = Callable[[str], tuple[str, Loaded] | None]
 """From the digest that is served to another one with what answers for it, its golden rows included; or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of several serving processes on one address."""
+
+    folder: Path
+    """Shared by all of them, for their sockets and counts."""
+    index: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,12 @@ class ServerSettings:
     bounds: Bounds = field(default_factory=Bounds)
     listen: socket.socket | None = None
     """An open socket to listen on instead of host and port."""
+    worker: Worker | None = None
+    """Which of several processes on one address this is; None where it is the only one."""
+    drains_connections: bool = False
+    """Whether the drain ends new connections at once, and itself with the last connection: for processes that no endpoint forgets."""
+    retries: bool = True
+    """Whether loading is tried again where it fails; otherwise the process ends."""
 
     @classmethod
     def from_environment(cls, **others: Any) -> ServerSettings:
@@ -151,7 +169,9 @@ def serve(
         timeout_graceful_shutdown=LAST_REQUESTS,
         backlog=2048,
     )
-    server = GracefulServer(config, serving.state, settings.drain_seconds, end_after)
+    server = GracefulServer(
+        config, serving.state, settings.drain_seconds, end_after, drains_connections=settings.drains_connections
+    )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_run(server, gate, attempt, settings, routes, log_to, newer))
         # Leaving the runner waits for threads. All that was worth waiting for is over.
@@ -178,15 +198,28 @@ async def _run(
     work.start(gate.bodies.sweep())
     work.start(gate.slow_clients.sweep())
     work.start(gate.serving.metrics.load.watch())
-    work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
+    if settings.worker is not None:
+        serving, worker = gate.serving, settings.worker
+        serving.workers = WorkerSamples(worker.folder, worker.index, worker.count, lambda: status.samples_of(serving))
+        work.start(serving.workers.run())
+    bringing_up = work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
+    if not settings.retries:
+        bringing_up.add_done_callback(lambda task: _stop_if_failed(task, server))
     try:
         await server.serve([settings.listen] if settings.listen else None)
+        if server.failure is not None:
+            raise server.failure
     finally:
         await work.stop()
         await gate.explaining.close()
         await asyncio.gather(*(_last_flush(name, log) for name, log in gate.serving.logs().items()))
         if gate.serving.rollout is not None:
             await gate.serving.rollout.close()
+
+
+def _stop_if_failed(bringing_up: asyncio.Task[None], server: GracefulServer) -> None:
+    if not bringing_up.cancelled() and isinstance(error := bringing_up.exception(), RunFailed):
+        server.failure, server.should_exit = error, True
 
 
 async def _last_flush(name: str, log: Log) -> None:
@@ -203,15 +236,16 @@ class Work:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, deed: Coroutine[Any, Any, None]) -> None:
+    def start(self, background: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin; what fails is logged, and the process goes on without it."""
-        task = asyncio.get_running_loop().create_task(deed)
+        task = asyncio.get_running_loop().create_task(background)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, RunFailed):
             logger.error("%s ended: %s", task.get_coro(), error, exc_info=error)
 
     async def stop(self) -> None:
@@ -233,7 +267,10 @@ async def _bring_up(
     work: Work,
 ) -> None:
     serving = gate.serving
-    loaded = await until_loaded(attempt, serving.state)
+    if settings.retries:
+        loaded = await until_loaded(attempt, serving.state)
+    else:
+        loaded = await asyncio.to_thread(attempt)
     model = ServedModel(serving.identity, loaded.predictor, loaded.files)
     store = log_to(loaded)
     if store is not None:

@@ -24,10 +24,20 @@ class GracefulServer(uvicorn.Server):  # type: ignore[misc]
     """uvicorn that goes on answering for a while after SIGTERM."""
 
     def __init__(
-        self, config: uvicorn.Config, state: State, drain_seconds: float, end_after: Callable[[float], None]
+        self,
+        config: uvicorn.Config,
+        state: State,
+        drain_seconds: float,
+        end_after: Callable[[float], None],
+        *,
+        drains_connections: bool = False,
     ) -> None:
-        """`end_after` is told with the first signal in how many seconds the process must be gone."""
+        """`end_after` is told with the first signal in how many seconds the process must be gone; with `drains_connections` none
+        is accepted from then on, and the drain ends with the last one."""
         super().__init__(config)
+        self.failure: Exception | None = None
+        """Why the process cannot go on."""
+        self._drains_connections = drains_connections
         self._state = state
         self._drain_seconds = drain_seconds
         self._end_after = end_after
@@ -44,9 +54,14 @@ class GracefulServer(uvicorn.Server):  # type: ignore[misc]
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
-        if self._drained_at is not None and time.monotonic() >= self._drained_at:
-            self.should_exit = True
+        """Look ten times a second whether the drain is over."""
+        if self._drained_at is not None:
+            if self._drains_connections:
+                for listening in self.servers:
+                    listening.close()
+            over = self._drains_connections and not self.server_state.connections
+            if over or time.monotonic() >= self._drained_at:
+                self.should_exit = True
         return bool(await super().on_tick(counter))
 
 

@@ -54,9 +54,16 @@ def signature(**others: Any) -> Signature:
 
 
 def linear_model(weights: list[list[float]], *, classifies: bool = True) -> bytes:
-    """An ONNX model that multiplies rows with `weights` [features, outputs], and answers with the largest output or the only one."""
+    """An ONNX model that multiplies rows with `weights` [features, outputs], and answers with the largest output or the only one.
+
+    A missing value counts as zero.
+    """
     matrix = np.array(weights, np.float32)
-    nodes = [helper.make_node("MatMul", ["rows", "weights"], ["scores" if classifies else "values"])]
+    nodes = [
+        helper.make_node("IsNaN", ["rows"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "rows"], ["whole"]),
+        helper.make_node("MatMul", ["whole", "weights"], ["scores" if classifies else "values"]),
+    ]
     outputs = [helper.make_tensor_value_info("values", TensorProto.FLOAT, [None, 1])]
     if classifies:
         nodes += [
@@ -72,7 +79,7 @@ def linear_model(weights: list[list[float]], *, classifies: bool = True) -> byte
         "linear",
         [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, matrix.shape[0]])],
         outputs,
-        [numpy_helper.from_array(matrix, "weights")],
+        [numpy_helper.from_array(matrix, "weights"), numpy_helper.from_array(np.zeros((), np.float32), "zero")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9

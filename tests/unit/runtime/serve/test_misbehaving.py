@@ -110,7 +110,7 @@ def try_out(stable: Pod, url: str) -> None:
 
 def errors(stable: Pod) -> int:
     metrics = stable.client.get("/metrics").text
-    return int(metrics.split('tidemill_candidate_errors_total{service="houses"} ')[1].split()[0])
+    return int(float(metrics.split('tidemill_candidate_errors_total{service="houses"} ')[1].split()[0]))
 
 
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOUR)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from support import gateway
 from tidemill.contract.serving import VersionOrder
@@ -159,3 +165,89 @@ def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_sh
 
     assert [200] * 20 == [until(lambda: one.ask(2.0), "it answers").status_code for _ in range(20)]
     assert 0 == one.stop()
+
+
+@pytest.mark.slow
+def test_processes_on_one_address_have_one_count(publish: Publish, tmp_path: Path, pod: MakePod) -> None:
+    one = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7").ready()
+    assert one.process is not None
+    for _ in range(60):
+        # Each on a connection of its own, which the kernel gives to either process.
+        assert 200 == httpx.post(f"{one.url}/v2/models/house/predict", json={"rows": [{"size": 2.0, "age": 1.0}]}).status_code  # fmt: skip
+
+    assert [60] * 8 == [predictions(one) for _ in range(8)]
+    time.sleep(1.5)  # the counts are saved once a second
+
+    before = children(one.process.pid)
+    os.kill(before[0], signal.SIGKILL)
+    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
+    until(lambda: httpx.get(f"{one.url}/v2/health/ready").status_code == 200, "it answers")
+
+    assert [60] * 8 == [predictions(one) for _ in range(8)]
+    assert 0 == one.stop()
+
+
+def predictions(pod: Pod) -> float:
+    text = httpx.get(f"{pod.url}/metrics", timeout=30).text
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "tidemill_predictions_total" and sample.labels["code"] == "200"
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("content", [None, b"{}"], ids=["an empty folder", "a damaged model"])
+def test_a_folder_without_a_model_ends_the_command_with_a_sentence(
+    tmp_path: Path, workers: str, content: bytes | None
+) -> None:
+    if content is not None:
+        for name in ("signature.json", "golden.json", "model.onnx"):
+            (tmp_path / name).write_bytes(content)
+    command = [sys.executable, "-m", "tidemill", "serve", str(tmp_path), "--port", "0", "--workers", workers]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    assert 2 == ended.returncode
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("tidemill serve: ")
+    assert str(tmp_path) in last
+    assert content is not None or "give the folder that holds signature.json and model.onnx or model.skops" in last
+
+
+@pytest.mark.slow
+def test_a_signal_costs_no_answer_under_load(publish: Publish, tmp_path: Path, pod: MakePod) -> None:
+    one = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7")
+    one.command[-1] = "1"
+    one.ready()
+    lost: list[Exception] = []
+    answered = [0] * 4
+    body = json.dumps({"rows": [{"size": 2.0, "age": 1.0}]}).encode()
+
+    def ask(index: int) -> None:
+        with closing(HTTPConnection("127.0.0.1", one.port, timeout=30)) as client:
+            while True:
+                try:
+                    client.request("POST", "/v2/models/house/predict", body)
+                    response = client.getresponse()
+                    response.read()
+                except ConnectionRefusedError:
+                    return  # a new connection, after the end
+                except (OSError, HTTPException) as error:
+                    lost.append(error)
+                    return
+                answered[index] += 1
+                if response.getheader("connection") == "close":
+                    return
+
+    clients = [threading.Thread(target=ask, args=(index,)) for index in range(4)]
+    for client in clients:
+        client.start()
+    until(lambda: min(answered) > 100, "all clients are answered")
+
+    assert 0 == one.stop()
+    for client in clients:
+        client.join()
+    assert [] == lost

@@ -15,6 +15,7 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.store.objects import ObjectStore
@@ -158,7 +159,7 @@ def test_a_store_that_goes_away_costs_no_answer_and_its_rows_are_written_when_it
     until(lambda: len(logged(store, "ns/predictions/houses")) == 20, "all rows are written")
 
     assert [200] * 20 == answers
-    assert 'tidemill_log_backlog_rows{service="houses",log="predictions"} 20' in failing
+    assert 'tidemill_log_backlog_rows{log="predictions",service="houses"} 20.0' in failing
     assert {f"r-{number}" for number in range(20)} == {
         row["request_id"] for row in logged(store, "ns/predictions/houses")
     }
@@ -224,10 +225,18 @@ def test_bentoml_stands_behind(publish: Publish, pod: MakePod) -> None:
     assert {"/livez": "live", "/healthz": "live", "/readyz": "ready"} == {
         path: next(iter(probe.json())) for path, probe in probes.items()
     }, "they tell of what answers predictions, and not of BentoML alone"
-    assert 200 == one.client.get("/docs.json").status_code
+    assert one.client.get("/docs.json").json() == one.client.get("/v2/openapi.json").json()
+    assert "routes" in one.client.get("/schema.json").json()
     metrics = one.client.get("/metrics").text
     assert "bentoml_service" in metrics
-    assert 'tidemill_predictions_total{service="houses",model_version="house-1",role="Stable",code="200"} 1' in metrics
+    counted = {
+        tuple(sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name == "tidemill_predictions_total"
+    }
+    who = (("code", "200"), ("model_version", "house-1"), ("role", "Stable"), ("service", "houses"))
+    assert {who: 1.0} == counted
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +306,7 @@ def test_a_share_of_the_requests_is_logged_and_all_of_them_are_counted(
 
     assert [200] * 100 == answers
     assert (
-        'tidemill_predictions_total{service="houses",model_version="house-1",role="Stable",code="200"} 100' in metrics
+        'tidemill_predictions_total{code="200",model_version="house-1",role="Stable",service="houses"} 100.0' in metrics
     )
     assert 25 == len(logged(store, "ns/predictions/houses"))
 
@@ -312,7 +321,7 @@ def test_a_pod_removes_what_its_log_has_kept_for_too_long(publish: Publish, pod:
     until(lambda: old not in {entry.key for entry in store.list("ns/predictions")}, "the old day is gone")
     store.put(old.replace("hour=07", "hour=08"), b"rows")
     until(
-        lambda: 'tidemill_log_expired_parts_total{service="houses"} 2' in one.client.get("/metrics").text,
+        lambda: 'tidemill_log_expired_parts_total{service="houses"} 2.0' in one.client.get("/metrics").text,
         "it looks again, and counts what it removed",
     )
 

@@ -22,13 +22,18 @@ def prepare() -> Any:
     # Its root is read-only in a pod, and nobody is told what runs here.
     os.environ.setdefault("BENTOML_HOME", str(Path(tempfile.gettempdir()) / "bentoml"))
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tidemill-metrics-")
+    prepare_metrics()
     with warnings.catch_warnings():
         # Its own dependencies use what others have deprecated; there is nothing to do about it here.
         warnings.simplefilter("ignore")
         import bentoml
     return bentoml
+
+
+def prepare_metrics() -> None:
+    """Say where BentoML's metrics are kept; `prometheus_client` reads that once, when it is imported."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tidemill-metrics-")
 
 
 def build(identity: Identity, ask: Ask) -> App:

@@ -15,6 +15,7 @@ from tidemill.runtime.serve.rollout.router import RolloutRouter
 from tidemill.runtime.serve.rollout.trial import Tally
 from tidemill.runtime.serve.telemetry.cloudevents import CloudEventSender
 from tidemill.runtime.serve.telemetry.metrics import Metrics
+from tidemill.runtime.serve.telemetry.workers import WorkerSamples
 from tidemill.runtime.serve.version.model import Identity, ServedModel
 from tidemill.runtime.serve.version.readiness import State
 
@@ -50,6 +51,8 @@ class ServingContext:
     """When the model was loaded, in seconds since 1970."""
     behind: App | None = None
     """The BentoML service, once it is loaded."""
+    workers: WorkerSamples | None = None
+    """The counts of all processes on this address, where there are several."""
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ class Explaining:
             model = serving.model
             if model is None:
                 raise serving.state.refusal()
-            if accepted_type(headers) is not None:
+            if accepted_type(headers, body) is not None:
                 raise bad("inference-header-content-length: explain takes JSON")
             asked = model.row_codec.read(body) if "rows" in parse(body) else model.codec.read(body)
             if len(asked.rows.matrix) > MAX_ROWS:

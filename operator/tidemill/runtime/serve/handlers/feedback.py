@@ -31,7 +31,7 @@ class Labelling:
             body = await self._bodies.read(headers, receive)
             if serving.model is None:
                 raise serving.state.refusal()
-            if accepted_type(headers) is not None:
+            if accepted_type(headers, body) is not None:
                 raise bad("inference-header-content-length: feedback is JSON")
             now = serving.clock()
             labels = feedback.read(body, classifies=serving.model.codec.classifies, now=now)

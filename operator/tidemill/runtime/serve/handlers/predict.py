@@ -76,7 +76,7 @@ class Predicting:
                 metrics.under_way.add(under_way)
             if model is None:
                 raise serving.state.refusal()
-            header_length = accepted_type(headers)
+            header_length = accepted_type(headers, body)
             codec: Codec | RowCodec = model.codec if form is INFER else model.row_codec
             asked = codec.read(body, header_length)
             request = asked.id or self._request_id(headers)
@@ -182,7 +182,7 @@ class Predicting:
         started = time.perf_counter()
         codec: Codec | RowCodec = model.codec if form is INFER else model.row_codec
         try:
-            asked = codec.read(body, accepted_type(headers))
+            asked = codec.read(body, accepted_type(headers, body))
             if len(asked.rows.matrix) > INLINE_ROWS:
                 return None
             request = asked.id or self._request_id(headers)

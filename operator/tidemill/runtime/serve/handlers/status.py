@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+import sys
 from typing import Any
 
 import orjson
 
+from tidemill.runtime.serve.handlers.bentoml_service import prepare_metrics
 from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.http.asgi_client import body_of
-
-Gauge = tuple[str, dict[str, str], float]
+from tidemill.runtime.serve.telemetry.exposition import Sample, text
+from tidemill.runtime.serve.telemetry.metrics import HELP, Gauge
 
 
 def state(serving: ServingContext) -> dict[str, Any]:
@@ -36,9 +40,18 @@ def state(serving: ServingContext) -> dict[str, Any]:
 
 
 async def metrics(serving: ServingContext) -> bytes:
-    """What `/metrics` answers: our own counts, and behind them those of the BentoML service."""
-    text = serving.metrics.text(gauges(serving)).encode()
-    return text if serving.behind is None else text + await body_of(serving.behind, "/metrics")
+    """Return what `/metrics` answers: our own counts, and behind them those of the BentoML service."""
+    if "prometheus_client" not in sys.modules:
+        prepare_metrics()
+        await asyncio.to_thread(importlib.import_module, "prometheus_client")
+    samples = samples_of(serving) if serving.workers is None else await serving.workers.of_all()
+    exposed = text(samples, HELP).encode()
+    return exposed if serving.behind is None else exposed + await body_of(serving.behind, "/metrics")
+
+
+def samples_of(serving: ServingContext) -> list[Sample]:
+    """Return the counts and gauges of this process."""
+    return serving.metrics.samples(gauges(serving))
 
 
 def gauges(serving: ServingContext) -> list[Gauge]:

@@ -127,6 +127,11 @@ async def _discard(receive: Receive) -> None:
                     return
 
 
+def is_object(body: bytes) -> bool:
+    """Return whether a body begins as a JSON object does."""
+    return body[:64].lstrip(b" \t\r\n")[:1] == b"{"
+
+
 def joined(fields: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Return headers by name; several of one name are one list (RFC 9110, section 5.3).
 
@@ -141,11 +146,11 @@ def joined(fields: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return headers
 
 
-def accepted_type(headers: dict[bytes, bytes]) -> int | None:
+def accepted_type(headers: dict[bytes, bytes], body: bytes) -> int | None:
     """Return where the JSON of a request ends, or None where all of it is JSON; raise HTTPError for other content types.
 
-    With the header of the binary extension any content type is taken, without it `application/octet-stream` is JSON as well. So is what
-    `curl -d` names a form unless a browser sends it: a page may send forms to any address without asking first.
+    With the header of the binary extension any content type is taken, without it `application/octet-stream` is JSON as well. So is a JSON
+    object that `curl -d` names a form, unless a browser sends it: a page may send forms to any address without asking first.
     """
     length = headers.get(b"inference-header-content-length")
     if length is not None:
@@ -155,7 +160,7 @@ def accepted_type(headers: dict[bytes, bytes]) -> int | None:
     kind = headers.get(b"content-type")
     if kind is not None and kind != b"application/json":
         plain = kind.partition(b";")[0].strip().lower()
-        if plain not in JSON_TYPES and not (plain == FORM_TYPE and b"origin" not in headers):
+        if plain not in JSON_TYPES and not (plain == FORM_TYPE and b"origin" not in headers and is_object(body)):
             raise HTTPError(
                 415,
                 f"content-type: must be application/json or application/octet-stream, not {shown(plain.decode('latin-1'))}",

@@ -15,6 +15,7 @@ from tidemill.runtime.serve.version.readiness import State
 JSON: Final = (b"content-type", b"application/json")
 BYTES: Final = (b"content-type", b"application/octet-stream")
 TEXT: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+HTML: Final = (b"content-type", b"text/html; charset=utf-8")
 COMPRESSED_FROM: Final = 8 * 1024
 """Bytes from which on an answer is compressed for those who take it so; smaller ones are a few packets anyway."""
 GZIPPED: Final = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))

@@ -1,6 +1,6 @@
-"""What a serving process counts, and its text for Prometheus.
+"""The counts of a serving process, declared with name, help and labels.
 
-Counting is adding to a number; names, help and labels are put together when someone asks. The labels are the service, the
+Counting is adding to a number; samples are made of the numbers when Prometheus scrapes. The labels are the service, the
 version and role that answered and the status code, so there are as many series as versions this pod has met times a
 handful of codes.
 """
@@ -11,8 +11,9 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
+from tidemill.runtime.serve.telemetry.exposition import Declared, Sample, text
 from tidemill.runtime.serve.telemetry.in_flight import WINDOW, Load
 from tidemill.runtime.serve.telemetry.label_lag import BOUNDS as LAG_BOUNDS
 from tidemill.runtime.serve.telemetry.label_lag import Lags
@@ -21,18 +22,13 @@ BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.0
 MAX_VERSIONS: Final = 20
 """Versions that are told apart; a pod meets one candidate after the other, seldom more."""
 
+Gauge = tuple[str, dict[str, str], float]
+"""A metric's name, its labels and its value."""
+
 _WHO: Final = ("service", "model_version", "role")
 _LOG: Final = ("service", "log")
 _PAIR: Final = ("service", "model_version")
 _MODEL: Final = ("service", "model", "model_version", "role")
-
-
-class Declared(NamedTuple):
-    """One metric as the documentation and Prometheus know it."""
-
-    type: str
-    help: str
-    labels: tuple[str, ...]
 
 
 HELP: Final = {
@@ -180,19 +176,14 @@ class Metrics:
             worked[one.series.version, one.series.role] += now - one.since
         return worked
 
-    def text(self, gauges: Iterable[tuple[str, dict[str, str], float]]) -> str:
-        """Everything in Prometheus's text format; `gauges` are what others know: (name, labels, value)."""
-        samples: dict[str, list[str]] = {name: [] for name in HELP}
+    def samples(self, gauges: Iterable[Gauge]) -> list[Sample]:
+        """Return all counts; `gauges` are what others know: (name, labels, value)."""
+        found: list[Sample] = []
 
         def add(name: str, labels: dict[str, str], value: float, suffix: str = "") -> None:
-            marks = ",".join(f'{key}="{_escaped(text)}"' for key, text in {"service": self.service, **labels}.items())
-            samples[name].append(
-                f"{name}{suffix}{{{marks}}} {value:g}"
-                if value != int(value)
-                else f"{name}{suffix}{{{marks}}} {int(value)}"
-            )
+            found.append(Sample(name, {"service": self.service, **labels}, value, suffix))
 
-        def histogram(
+        def add_histogram(
             name: str, labels: dict[str, str], bounds: Sequence[float], buckets: Sequence[int], seconds: float
         ) -> None:
             total = 0
@@ -217,18 +208,14 @@ class Metrics:
             for code, count in series.forwarded.items():
                 add("tidemill_forwarded_predictions_total", {**who, "code": str(code)}, count)
             add("tidemill_predicted_rows_total", who, series.rows)
-            histogram("tidemill_prediction_duration_seconds", who, BOUNDS, series.buckets, series.seconds)
+            add_histogram("tidemill_prediction_duration_seconds", who, BOUNDS, series.buckets, series.seconds)
         for version, lag in tuple(self.lags.of.items()):
             pair = {"model_version": version}
-            histogram("tidemill_label_lag_seconds", pair, LAG_BOUNDS, lag.buckets, lag.seconds)
+            add_histogram("tidemill_label_lag_seconds", pair, LAG_BOUNDS, lag.buckets, lag.seconds)
         for name, labels, value in gauges:
             add(name, labels, value)
-        lines: list[str] = []
-        for name, declared in HELP.items():
-            if samples[name]:
-                lines += [f"# HELP {name} {declared.help}", f"# TYPE {name} {declared.type}", *samples[name]]
-        return "\n".join(lines) + "\n"
+        return found
 
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    def text(self, gauges: Iterable[Gauge]) -> str:
+        """Return everything in Prometheus's text format."""
+        return text(self.samples(gauges), HELP)

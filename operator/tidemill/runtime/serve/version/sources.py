@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from tidemill.runtime.model.predictor import load
+from tidemill.runtime.model.predictor import COMPILED_FILE, MODEL_FILE, SIGNATURE_FILE, load
 from tidemill.runtime.serve import prefork
 from tidemill.runtime.serve.version.loading import Loaded, from_folder, from_store
 from tidemill.runtime.serve.version.open_files import OpenFiles
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NO_DIGEST: Final = "sha256:" + "0" * 64
 """Stands for a folder without a manifest, whose content nobody named."""
+
+NEEDED: Final = f"the folder that holds {SIGNATURE_FILE} and {COMPILED_FILE} or {MODEL_FILE}"
 
 
 class Place(Protocol):
@@ -45,9 +47,9 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         if not self.path.is_dir():
-            raise FileNotFoundError(
-                f"there is no folder {self.path}; give the one that holds signature.json and model.onnx or model.skops"
-            )
+            raise FileNotFoundError(f"there is no folder {self.path}; give {NEEDED}")
+        if not (self.path / SIGNATURE_FILE).is_file():
+            raise FileNotFoundError(f"there is no model in {self.path}; give {NEEDED}")
 
     def digest(self) -> str:
         """That of the manifest, NO_DIGEST where there is none."""

@@ -189,5 +189,5 @@ def test_a_pod_sends_what_it_answers_and_answers_without_the_sink(
     assert answer.content == answered.body
     assert [200] * 10 == [one.status_code for one in answers]
     until(
-        lambda: 'tidemill_events_total{service="houses",result="failed"}' in stable.client.get("/metrics").text, "seen"
+        lambda: 'tidemill_events_total{result="failed",service="houses"}' in stable.client.get("/metrics").text, "seen"
     )

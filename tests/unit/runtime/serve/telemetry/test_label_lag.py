@@ -164,6 +164,6 @@ def test_a_pod_says_how_long_its_labels_took(publish: Callable[..., VersionOrder
         lines = one.client.get("/metrics").text.splitlines()
         return {line.rsplit(" ", 1)[0]: line.rsplit(" ", 1)[1] for line in lines if "label_lag" in line}
 
-    names = 'service="houses",model_version="house-1"'
-    until(lambda: said().get(f"tidemill_label_lag_seconds_count{{{names}}}") == "1", "the label is matched")
-    assert "0" == said()[f'tidemill_label_lag_seconds_bucket{{{names},le="2.592e+06"}}']
+    names = 'model_version="house-1",service="houses"'
+    until(lambda: said().get(f"tidemill_label_lag_seconds_count{{{names}}}") == "1.0", "the label is matched")
+    assert "0.0" == said()[f'tidemill_label_lag_seconds_bucket{{le="2.592e+06",{names}}}']
