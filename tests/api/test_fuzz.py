@@ -10,7 +10,7 @@ import pytest_asyncio
 from fuzz import schemas
 from fuzz.campaign import Campaign, Extent
 from fuzz.cases import Failure, told
-from fuzz.laboratory import Laboratory, laboratory
+from fuzz.harness import Harness, harness
 
 pytestmark = [
     pytest.mark.api,
@@ -18,23 +18,23 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.asyncio(loop_scope="module"),
 ]
-PART = Extent(step=4, hosts=1, random=300, reconciled=240, walks=40, poisons=80)
+PART = Extent(step=4, hosts=1, random=300, reconciled=240, walks=40, tamperings=80)
 NO_CLOCK = 24 * 60.0
 """Minutes: the part is bounded by count, so that every run tries the same."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def campaign(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Campaign]:
-    async with laboratory(tmp_path_factory.mktemp("fuzz")) as made:
+    async with harness(tmp_path_factory.mktemp("fuzz")) as made:
         yield played(made)
 
 
-def played(made: Laboratory) -> Campaign:
+def played(made: Harness) -> Campaign:
     return Campaign(made, seed=1, minutes=NO_CLOCK, folder=None, say=print)
 
 
 def failures(campaign: Campaign, before: int = 0) -> list[Failure]:
-    return campaign.tally.failures[before:]
+    return campaign.counts.failures[before:]
 
 
 async def test_what_the_api_server_admits_and_refuses_is_what_the_schemas_say(campaign: Campaign) -> None:
@@ -42,7 +42,7 @@ async def test_what_the_api_server_admits_and_refuses_is_what_the_schemas_say(ca
 
     assert not failures(campaign), told(failures(campaign))
     assert admission.tried > 1000
-    leaves = [place for place in schemas.places() if place.is_leaf]
+    leaves = [location for location in schemas.locations() if location.is_leaf]
     assert [] == [str(leaf) for leaf in leaves if not admission.ways.get(str(leaf))]
 
     await campaign.reconciling(PART, list(admission.admitted.values()))
@@ -63,6 +63,6 @@ async def test_whoever_gets_it_wrong_is_told_so_by_name(campaign: Campaign) -> N
 
 async def test_a_poisoned_object_harms_nobody_and_can_be_deleted(campaign: Campaign) -> None:
     before = len(failures(campaign))
-    await campaign.poison(PART)
+    await campaign.tampering(PART)
 
     assert not failures(campaign, before), told(failures(campaign, before))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chaos.campaign import Tally, campaign, learn
+from chaos.campaign import Counts, campaign, learn
 from chaos.plans import FaultPlan
 from chaos.series import LEADERS, SERIES
 from chaos.stage import Outcome, stage
@@ -39,7 +39,7 @@ def run(
         if unknown := sorted(set(given) - known.keys()):
             raise typer.BadParameter(f"no {what} {', '.join(unknown)}; there are {', '.join(known)}")
 
-    async def play() -> Tally:
+    async def play() -> Counts:
         with tempfile.TemporaryDirectory(prefix="tidemill-chaos-") as folder:
             async with stage(Path(folder)) as made:
                 return await campaign(
@@ -54,9 +54,9 @@ def run(
                     say=_say,
                 )
 
-    tally = asyncio.run(play())
-    print(tally.told())
-    sys.exit(1 if tally.failures else 0)
+    counts = asyncio.run(play())
+    print(counts.told())
+    sys.exit(1 if counts.failures else 0)
 
 
 @app.command()

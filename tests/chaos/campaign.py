@@ -22,7 +22,7 @@ APART_AT_ONCE = 10
 
 
 @dataclass
-class Tally:
+class Counts:
     """What was tried and what came of it."""
 
     plans: Counter[str] = field(default_factory=Counter)
@@ -122,10 +122,10 @@ async def campaign(
     at_once: int,
     failures: Path,
     say: Say,
-) -> Tally:
+) -> Counts:
     """Play at most so many plans of the chosen classes for at most so long; plans under way are ended."""
     began = time.monotonic()
-    tally = Tally()
+    counts = Counts()
     chance = random.Random(seed)
     turn = asyncio.Semaphore(at_once)
 
@@ -134,7 +134,7 @@ async def campaign(
             return await learn(stage, workload, say)
 
     lessons = await asyncio.gather(*map(learnt, workloads))
-    tally.possible = {lesson.workload: lesson.writes for lesson in lessons if lesson.workload != series.LEADERS}
+    counts.possible = {lesson.workload: lesson.writes for lesson in lessons if lesson.workload != series.LEADERS}
     endings = {lesson.workload: lesson.ending for lesson in lessons}
     apart = [name for name in chosen if name in EXCLUSIVE]
     together = [name for name in chosen if name not in EXCLUSIVE]
@@ -145,11 +145,11 @@ async def campaign(
             if time.monotonic() - began > 60 * minutes or next(budget) > most:
                 return
             outcome = await stage.play(plan, endings[plan.workload])
-            tally.count(outcome)
+            counts.count(outcome)
             if outcome.problems:
-                tally.failures.append(save(plan, failures, [*outcome.problems, *map(str, outcome.writes)]))
+                counts.failures.append(save(plan, failures, [*outcome.problems, *map(str, outcome.writes)]))
             said = "FAILED" if outcome.problems else "ok" if outcome.struck or not plan.faults else "ok, no fault came"
-            say(f"{sum(tally.plans.values()):5} {plan}: {said}, {outcome.seconds:.1f} s")
+            say(f"{sum(counts.plans.values()):5} {plan}: {said}, {outcome.seconds:.1f} s")
 
     async def all_of(plans: Iterable[FaultPlan], lanes: int = at_once) -> None:
         shared = iter(plans)
@@ -159,9 +159,9 @@ async def campaign(
     await all_of(series.plans(lessons, apart, chance), min(at_once, APART_AT_ONCE))
     await stage.outages.over()
     await all_of(itertools.chain(series.plans(lessons, together, chance), _further(lessons, together, chance)))
-    tally.outages = stage.outages.counted
-    tally.seconds = time.monotonic() - began
-    return tally
+    counts.outages = stage.outages.counted
+    counts.seconds = time.monotonic() - began
+    return counts
 
 
 def _further(lessons: Sequence[Lesson], chosen: Sequence[str], chance: random.Random) -> Iterator[FaultPlan]:
@@ -171,4 +171,4 @@ def _further(lessons: Sequence[Lesson], chosen: Sequence[str], chance: random.Ra
         yield from series.plans(lessons, again, chance)
 
 
-__all__ = ["SERIES", "Lesson", "Tally", "Unfit", "campaign", "learn"]
+__all__ = ["SERIES", "Counts", "Lesson", "Unfit", "campaign", "learn"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from chaos.mirror import Mirror, Refused
-from chaos.plans import Meddling
+from chaos.plans import Interference
 from chaos.play import TURN, fits
 from tidemill.engine.client import MANAGER
 from tidemill.engine.kinds import resource_of
@@ -28,12 +28,12 @@ class ConflictingManager:
         self._namespace = namespace
         self.healed = 0
 
-    async def meddle(self, deed: Meddling) -> list[str]:
+    async def interfere(self, deed: Interference) -> list[str]:
         """Do it, and answer with what was not healed, or healed that was none of Tidemill's business."""
         named = self._mirror.all(self._namespace, deed.kind)
         found = next((one for one in named if fits(deed.name, one["metadata"]["name"])), None)
         if found is None:
-            return [f"C12: there is no {deed.kind} {deed.name} to meddle with"]
+            return [f"C12: there is no {deed.kind} {deed.name} to interfere with"]
         key = key_of(found)
         match deed.deed:
             case "Delete":
@@ -76,10 +76,10 @@ class ConflictingManager:
 
     async def _change(self, key: Key, path: Path) -> list[str]:
         live = await self._mirror.ask("GET", _path(key))
-        places = pointers(live, path)
-        if not places:
+        paths = pointers(live, path)
+        if not paths:
             return []
-        pointer, value = places[0]
+        pointer, value = paths[0]
         try:
             await self._mirror.ask(
                 "PATCH",

@@ -77,7 +77,7 @@ WRITES = ("create", "update", "apply", "patch", "delete")
 
 
 @dataclass(frozen=True, slots=True)
-class Meddling:
+class Interference:
     """What another manager does to one object once everything is at rest."""
 
     kind: str
@@ -104,7 +104,7 @@ class FaultPlan:
     """Whether they elect a leader."""
     resync: float = 300.0
     """Seconds between two full lists."""
-    meddling: tuple[Meddling, ...] = ()
+    interference: tuple[Interference, ...] = ()
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(_lists(asdict(self)), sort_keys=False)
@@ -113,7 +113,7 @@ class FaultPlan:
     def from_yaml(cls, text: str) -> FaultPlan:
         said = yaml.safe_load(text)
         said["faults"] = tuple(Fault(**fault) for fault in said["faults"])
-        said["meddling"] = tuple(Meddling(**deed) for deed in said.get("meddling", ()))
+        said["interference"] = tuple(Interference(**deed) for deed in said.get("interference", ()))
         return cls(**said)
 
     def deeds(self, *deeds: Deed) -> bool:
@@ -121,7 +121,7 @@ class FaultPlan:
         return any(fault.deed in deeds for fault in self.faults)
 
     def __str__(self) -> str:
-        what = ", ".join(map(str, (*self.faults, *self.meddling))) or "no fault"
+        what = ", ".join(map(str, (*self.faults, *self.interference))) or "no fault"
         more = f", {self.operators} operators" if self.operators > 1 else ""
         return f"{self.series} {self.workload}: {what}{more}"
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.oracles import Ending
-from chaos.plans import WRITES, Deed, Fault, FaultPlan, Meddling
+from chaos.plans import WRITES, Deed, Fault, FaultPlan, Interference
 
 LEADERS = "scaled_after_a_while"
 """The workload that goes on for longer than a Lease lasts; only for two leaders, because it takes long."""
@@ -156,24 +156,24 @@ def leaders(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
 
 
 MEDDLING = (
-    Meddling("Deployment", "fraud-stable", "Delete"),
-    Meddling("Deployment", "fraud-stable", "Edit"),
-    Meddling("Service", "fraud", "Delete"),
-    Meddling("Service", "fraud", "Edit"),
-    Meddling("Job", "payments-*", "Delete"),
-    Meddling("Job", "fraud-first-*", "Delete"),
-    Meddling("Dataset", "payments", "Status"),
-    Meddling("TrainingJob", "fraud-first", "Status"),
-    Meddling("ModelVersion", "fraud-*", "Status"),
-    Meddling("InferenceService", "fraud", "Status"),
+    Interference("Deployment", "fraud-stable", "Delete"),
+    Interference("Deployment", "fraud-stable", "Edit"),
+    Interference("Service", "fraud", "Delete"),
+    Interference("Service", "fraud", "Edit"),
+    Interference("Job", "payments-*", "Delete"),
+    Interference("Job", "fraud-first-*", "Delete"),
+    Interference("Dataset", "payments", "Status"),
+    Interference("TrainingJob", "fraud-first", "Status"),
+    Interference("ModelVersion", "fraud-*", "Status"),
+    Interference("InferenceService", "fraud", "Status"),
 )
 
 
-def meddling(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def interference(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
     """C12: another manager deletes, edits and relabels what is owned, once all is at rest."""
     if lesson.workload != "train_and_serve":
         return []
-    return [FaultPlan(lesson.workload, series="C12", meddling=(deed,)) for deed in MEDDLING]
+    return [FaultPlan(lesson.workload, series="C12", interference=(deed,)) for deed in MEDDLING]
 
 
 Series = Callable[[Lesson, random.Random], list[FaultPlan]]
@@ -187,7 +187,7 @@ SERIES: Mapping[str, Series] = {
     "C7": outages,
     "C8": partitions,
     "C9": leaders,
-    "C12": meddling,
+    "C12": interference,
 }
 EACH = 2
 """How many workloads meet the same error to the same kind of request."""

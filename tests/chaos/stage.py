@@ -28,7 +28,7 @@ from chaos.serving import Serving
 from chaos.truth import Truth
 from chaos.workloads import WORKLOADS
 from cluster import Plane, control_plane
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from tidemill.api import GROUP
 from tidemill.engine.connection import connect
 from tidemill.engine.kinds import WATCHED
@@ -110,8 +110,8 @@ class Stage:
             try:
                 await play.take(workload.steps)
                 await play.come_to_rest()
-                for deed in plan.meddling:
-                    problems += await meddler.meddle(deed)
+                for deed in plan.interference:
+                    problems += await meddler.interfere(deed)
                     await play.come_to_rest()
                 found, faults = await self._judge(plan, play, namespace, reference)
                 if faults and self._wait_for_a_look(operators) > 0:
@@ -123,7 +123,7 @@ class Stage:
                     found, faults = await self._judge(plan, play, namespace, reference)
                 problems += faults
                 problems += [problem for proxy in proxies for problem in oracles.not_in_a_hurry(proxy.seen.refused)]
-                if not plan.deeds(*REPLIES_LOST) and plan.operators == 1 and not plan.meddling:
+                if not plan.deeds(*REPLIES_LOST) and plan.operators == 1 and not plan.interference:
                     problems += oracles.nothing_said_twice(proxies[0].seen.idle)
                 problems += await play.ailments()
                 problems += serving.problems
@@ -141,7 +141,7 @@ class Stage:
             tuple(proxies[0].writes),
             found,
             time.monotonic() - began,
-            sum(len(proxy.struck) for proxy in proxies) + len(plan.meddling),
+            sum(len(proxy.struck) for proxy in proxies) + len(plan.interference),
             proxies[0].seen,
             meddler.healed,
             late,
@@ -205,9 +205,9 @@ class Stage:
 
 
 def _compared(plan: FaultPlan, reference: Ending, found: Ending) -> list[str]:
-    if any(deed.kind == "Job" and deed.deed == "Delete" for deed in plan.meddling):
+    if any(deed.kind == "Job" and deed.deed == "Delete" for deed in plan.interference):
         return []  # what is over does not come back
-    if plan.meddling:
+    if plan.interference:
         return oracles.same_end(reference, found)
     once = oracles.made_once(
         reference,

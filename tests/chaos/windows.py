@@ -66,7 +66,7 @@ class Windows:
         return "\n".join([*lines, *self.problems])
 
 
-class Executioner:
+class CrashPicker:
     """Chooses, for each window, the write around which the operator is killed."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -98,12 +98,12 @@ async def windows(stage: Stage, count: int, *, seed: int, at_once: int, say: Cal
 
 async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) -> None:
     """One namespace with one monitor, for some windows."""
-    executioner = Executioner(chance)
+    crash_picker = CrashPicker(chance)
     execution = chance.choice(("Job", "WarmWorker"))
     scripted = Script({"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks("Failing")})
     async with stage.place(scripted) as (namespace, pods, _), AsyncExitStack() as open_:
         powers = Powers()
-        proxy = Proxy(stage.mirror.session, executioner.faults, powers)
+        proxy = Proxy(stage.mirror.session, crash_picker.faults, powers)
         server = await open_.enter_async_context(listening(proxy))
         operator = Operator(server, namespace, stage.folder / "operators")
         powers.kill = operator.kill
@@ -124,7 +124,7 @@ async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) 
             for _ in range(LIVES):
                 if told.crashed >= count:
                     break
-                await _window(stage, namespace, proxy, executioner, told)
+                await _window(stage, namespace, proxy, crash_picker, told)
             # It orders nothing more, and follows what it has ordered.
             await play.take((Apply(_monitor(execution, "Observe")),))
             told.problems += await _at_rest(stage, namespace)
@@ -142,10 +142,10 @@ async def _revive(operator: Operator) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _window(stage: Stage, namespace: str, proxy: Proxy, executioner: Executioner, told: Windows) -> None:
+async def _window(stage: Stage, namespace: str, proxy: Proxy, crash_picker: CrashPicker, told: Windows) -> None:
     """Wait for one more retraining to come to its end, with a crash on the way."""
     before = _ended(stage, namespace)
-    fault = executioner.choose(len(proxy.writes))
+    fault = crash_picker.choose(len(proxy.writes))
     now = before
     for _ in range(int(LONGEST / TURN)):
         if len(now := _ended(stage, namespace)) > len(before):

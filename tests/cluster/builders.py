@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from cluster import code_layer, packages, places, rootfs
+from cluster import code_layer, packages, paths, rootfs
 from cluster.commands import CommandFailed, answers, run
 from cluster.layout import Layout
 from cluster.progress import step
@@ -196,4 +196,4 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _folder() -> Path:
-    return places.cache() / "images"
+    return paths.cache() / "images"

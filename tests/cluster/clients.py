@@ -4,14 +4,14 @@ import re
 import shutil
 from pathlib import Path
 
-from cluster import places, programs, versions
+from cluster import paths, programs, versions
 from cluster.commands import CommandFailed, run
 from cluster.versions import Program
 
 
 def folder() -> Path:
     """A folder that holds exactly kubectl and helm, for a PATH."""
-    place = places.cache() / "tools"
+    place = paths.cache() / "tools"
     place.mkdir(parents=True, exist_ok=True)
     for program in versions.CLIENTS:
         _link(place / program.name, locate(program))
@@ -23,7 +23,7 @@ def locate(program: Program) -> Path:
     if programs.path(program).exists():
         return programs.path(program)
     found = shutil.which(program.name)
-    if found and not Path(found).is_relative_to(places.cache()) and _fits(program, found):
+    if found and not Path(found).is_relative_to(paths.cache()) and _fits(program, found):
         return Path(found)
     programs.ensure([program])
     return programs.path(program)

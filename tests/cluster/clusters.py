@@ -9,7 +9,7 @@ from cluster import kubeconfig
 from cluster.choice import NoCluster, Provider, choose
 from cluster.embedded import Embedded
 from cluster.kind import Kind
-from cluster.places import Places
+from cluster.paths import ClusterPaths
 
 DEFAULT_NAME = "tidemill"
 NAME = re.compile(r"(?!kind-)[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
@@ -89,16 +89,16 @@ def given() -> Cluster:
     path = Path(os.environ["TIDEMILL_KUBECONFIG"]).expanduser().resolve()
     if not path.is_file():
         raise NoCluster(f"TIDEMILL_KUBECONFIG names {path}, which is no file")
-    state = Places("given").state
+    state = ClusterPaths("given").state
     state.mkdir(parents=True, exist_ok=True)
     return Cluster("given", Provider.GIVEN, path, kubeconfig.current_context(path), state)
 
 
 def describe(made: Embedded | Kind, name: str) -> Cluster:
     """The handle for a cluster of our own."""
-    places = made.places
-    log = places.audit_log if isinstance(made, Embedded) else None
-    return Cluster(name, made.provider, places.kubeconfig, made.context, places.state, log)
+    paths = made.paths
+    log = paths.audit_log if isinstance(made, Embedded) else None
+    return Cluster(name, made.provider, paths.kubeconfig, made.context, paths.state, log)
 
 
 def _made(name: str, provider: Provider) -> Embedded | Kind | None:
@@ -108,12 +108,12 @@ def _made(name: str, provider: Provider) -> Embedded | Kind | None:
         case Provider.KIND:
             return Kind.named(_checked(name))
         case Provider.EMBEDDED:
-            return Embedded(Places(_checked(name)))
+            return Embedded(ClusterPaths(_checked(name)))
 
 
 def _possible(name: str) -> list[Embedded | Kind]:
     """The clusters of this name of which there is anything to see; first the one that `ensure` would use."""
-    both: list[Embedded | Kind] = [Embedded(Places(_checked(name))), Kind.named(name)]
+    both: list[Embedded | Kind] = [Embedded(ClusterPaths(_checked(name))), Kind.named(name)]
     there = [made for made in both if made.exists()]
     if len(there) > 1 and choose() is Provider.KIND:
         there.reverse()

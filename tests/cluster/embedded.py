@@ -17,7 +17,7 @@ from cluster.api import Api, TooLate, wait
 from cluster.choice import Provider
 from cluster.commands import run
 from cluster.components import Node
-from cluster.places import HERE, Places
+from cluster.paths import HERE, ClusterPaths
 from cluster.progress import note, step
 
 # Folders that kubelet, containerd and the CNI plugins insist on; inside the node each of them is one of ours.
@@ -28,9 +28,9 @@ STOPPED_FIRST = ("kubelet", "kube-proxy", "kube-controller-manager", "kube-sched
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The embedded cluster that lives in `places`."""
+    """The embedded cluster that lives in `paths`."""
 
-    places: Places
+    paths: ClusterPaths
 
     @property
     def provider(self) -> Provider:
@@ -38,16 +38,16 @@ class Embedded:
 
     @property
     def context(self) -> str:
-        return f"embedded-{self.places.name}"
+        return f"embedded-{self.paths.name}"
 
     @property
     def group(self) -> str:
-        return f"tidemill-{self.places.name}"
+        return f"tidemill-{self.paths.name}"
 
     @property
     def processes(self) -> list[processes.Record]:
         """The servers that were started, whether they still live or not."""
-        return processes.recorded(self.places.state / "processes")
+        return processes.recorded(self.paths.state / "processes")
 
     def parts(self) -> dict[str, str]:
         """Each server and whether it lives."""
@@ -62,12 +62,12 @@ class Embedded:
     def exists(self) -> bool:
         """Whether anything is left of it, working or not."""
         groups = cgroups.groups(self.group)
-        card = Path("/sys/class/net", network.card(self.places.name))
-        return any(place.exists() for place in (self.places.state, self.places.run, card, *groups))
+        card = Path("/sys/class/net", network.card(self.paths.name))
+        return any(place.exists() for place in (self.paths.state, self.paths.run, card, *groups))
 
     def up(self) -> None:
         """Bring the cluster up; nothing happens if it is, and what a crash left behind is cleared away first."""
-        with programs.exclusive(f"cluster-{self.places.name}"):
+        with programs.exclusive(f"cluster-{self.paths.name}"):
             if self.healthy():
                 return
             packages.ensure(packages.NODE)
@@ -86,7 +86,7 @@ class Embedded:
 
     def down(self) -> None:
         """Take the cluster down and leave nothing of it."""
-        with programs.exclusive(f"cluster-{self.places.name}"):
+        with programs.exclusive(f"cluster-{self.paths.name}"):
             self._remove()
 
     def load(self, archive: bytes) -> None:
@@ -99,13 +99,13 @@ class Embedded:
 
     def containerd_command(self, *arguments: str) -> list[str]:
         """The same as a command line, for whoever has more to say than fits in memory."""
-        return ["ctr", "--address", str(self.places.run / "containerd.sock"), "--namespace", "k8s.io", *arguments]
+        return ["ctr", "--address", str(self.paths.run / "containerd.sock"), "--namespace", "k8s.io", *arguments]
 
     def _create(self) -> None:
         with step("preparing network, certificates and settings"):
             self._remember(network.choose(network.in_use()))
             node = self._node()
-            settings.write_node(node, kubeconfig_path=self.places.kubeconfig, context=self.context, identity=self.group)
+            settings.write_node(node, kubeconfig_path=self.paths.kubeconfig, context=self.context, identity=self.group)
             cgroups.create(self.group)
             self._isolate()
         api = self._api(node)
@@ -128,41 +128,41 @@ class Embedded:
 
     def _remember(self, plan: network.Plan) -> None:
         """Write down what `down` must know and cannot see."""
-        self.places.state.mkdir(parents=True, exist_ok=True)
+        self.paths.state.mkdir(parents=True, exist_ok=True)
         insisted = [folder for name in INSISTED for folder in (Path(name), *Path(name).parents)]
         absent = [str(folder) for folder in insisted if not folder.exists()]
         self._memory.write_text(json.dumps({"network": str(plan.whole), "absent": absent}))
 
     def _node(self) -> Node:
         plan = network.Plan(network.Network(self._recall()["network"]))
-        return Node(self.places.name, self.places.state, self.places.run, plan, cgroup=f"/{self.group}")
+        return Node(self.paths.name, self.paths.state, self.paths.run, plan, cgroup=f"/{self.group}")
 
     @property
     def _memory(self) -> Path:
-        return self.places.state / "cluster.json"
+        return self.paths.state / "cluster.json"
 
     def _recall(self) -> dict[str, Any]:
         return dict(json.loads(self._memory.read_text()))
 
     @property
     def _network_namespace(self) -> Path:
-        return self.places.run / "network"
+        return self.paths.run / "network"
 
     @property
     def _mount_namespace(self) -> Path:
-        return self.places.run / "mounts"
+        return self.paths.run / "mounts"
 
     def _api(self, node: Node) -> Api:
         return Api(node.plane.server, node.plane.authority, settings.administrator(node.plane))
 
     def _isolate(self) -> None:
         """Make the two namespaces; inside, the folders that programs insist on are folders of ours."""
-        self.places.run.mkdir(parents=True, exist_ok=True)
-        mounts.isolate(self.places.run)
-        network.create(self.places.name, self._node().network, self._network_namespace)
+        self.paths.run.mkdir(parents=True, exist_ok=True)
+        mounts.isolate(self.paths.run)
+        network.create(self.paths.name, self._node().network, self._network_namespace)
         binds = []
         for insisted in INSISTED:
-            own = self.places.state / "insisted" / insisted.strip("/").replace("/", "-")
+            own = self.paths.state / "insisted" / insisted.strip("/").replace("/", "-")
             own.mkdir(parents=True, exist_ok=True)
             Path(insisted).mkdir(parents=True, exist_ok=True)
             binds.append(f'mount --bind "{own}" "{insisted}"')
@@ -173,13 +173,13 @@ class Embedded:
         inside = ["nsenter", f"--net={self._network_namespace}", f"--mount={self._mount_namespace}", "--"]
         for name in names:
             command = [*cgroups.joining(self.group), *inside, *settings.SERVERS[name](node)]
-            processes.start(name, command, logs=self.places.logs, records=self.places.state / "processes")
+            processes.start(name, command, logs=self.paths.logs, records=self.paths.state / "processes")
 
     def _wait(self, what: str, question: Any) -> None:
         def asked() -> bool:
             for record in self.processes:
                 if not record.alive:
-                    raise TooLate(f"{record.name} ended while waiting for {what}; see {self.places.logs}")
+                    raise TooLate(f"{record.name} ended while waiting for {what}; see {self.paths.logs}")
             return bool(question())
 
         wait(what, asked, seconds=120)
@@ -189,11 +189,11 @@ class Embedded:
         manifests = sorted((HERE / "manifests").glob("*.yaml"))
         # Safe, because the shell scripts in there have variables of their own.
         text = "\n---\n".join(Template(path.read_text()).safe_substitute(values) for path in manifests)
-        kubectl = [str(programs.path(versions.KUBECTL)), "--kubeconfig", str(self.places.kubeconfig)]
+        kubectl = [str(programs.path(versions.KUBECTL)), "--kubeconfig", str(self.paths.kubeconfig)]
         run([*kubectl, "apply", "--server-side", "-f", "-"], given=text.encode(), timeout=60)
 
     def _show_logs(self) -> None:
-        for log in sorted(self.places.logs.glob("*.log")):
+        for log in sorted(self.paths.logs.glob("*.log")):
             for line in log.read_text(errors="replace").splitlines()[-5:]:
                 note(f"{log.stem}: {line[:400]}")
 
@@ -207,12 +207,12 @@ class Embedded:
         # Everything else at once: pods and their shims, containerd, the API server, etcd.
         cgroups.remove(self.group)
         processes.end(servers.values())
-        network.remove(self.places.name)
-        mounts.remove((self.places.run, self.places.state))
-        for folder in (self.places.run, self.places.state):
+        network.remove(self.paths.name)
+        mounts.remove((self.paths.run, self.paths.state))
+        for folder in (self.paths.run, self.paths.state):
             if folder.exists():
                 shutil.rmtree(folder)
-        for folder in (*absent, str(self.places.run.parent), str(self.places.state.parent)):
+        for folder in (*absent, str(self.paths.run.parent), str(self.paths.state.parent)):
             _remove_if_empty(Path(folder))
 
 

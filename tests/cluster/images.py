@@ -17,7 +17,7 @@ from cluster.commands import run, twice
 from cluster.embedded import Embedded
 from cluster.kind import Kind
 from cluster.layout import DEFAULT_REGISTRY
-from cluster.places import Places
+from cluster.paths import ClusterPaths
 from cluster.progress import step
 
 KEPT_BUILDS = 4
@@ -72,7 +72,7 @@ def load(built: Built, cluster: Cluster) -> None:
     references = list(built.references.values())
     match cluster.provider:
         case Provider.EMBEDDED:
-            _load_embedded(built, Embedded(Places(cluster.name)))
+            _load_embedded(built, Embedded(ClusterPaths(cluster.name)))
         case Provider.KIND:
             with step("loading images into kind"):
                 Kind.named(cluster.name).load(references)

@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster import clients, engines, programs, versions
 from cluster.choice import Provider
 from cluster.commands import answers, run
-from cluster.places import REPOSITORY, Places
+from cluster.paths import REPOSITORY, ClusterPaths
 from cluster.progress import note, step
 
 CONFIGURATION = REPOSITORY / "kind-config.yaml"
@@ -16,15 +16,15 @@ CONFIGURATION = REPOSITORY / "kind-config.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The kind cluster that `places` describes; its name for kind is the name without our prefix."""
+    """The kind cluster that `paths` describes; its name for kind is the name without our prefix."""
 
-    places: Places
+    paths: ClusterPaths
     name: str
 
     @classmethod
     def named(cls, name: str) -> "Kind":
         # A folder of its own, so that the two providers never mistake each other's leftovers for theirs.
-        return cls(Places(f"kind-{name}"), name)
+        return cls(ClusterPaths(f"kind-{name}"), name)
 
     @property
     def engine(self) -> str:
@@ -40,7 +40,7 @@ class Kind:
 
     def exists(self) -> bool:
         """Whether we made it and have not taken it down since."""
-        return self.places.state.exists()
+        return self.paths.state.exists()
 
     def parts(self) -> dict[str, str]:
         """kind looks after its parts itself."""
@@ -48,25 +48,25 @@ class Kind:
 
     def healthy(self) -> bool:
         """Whether the cluster's API answers."""
-        if not self.places.kubeconfig.exists():
+        if not self.paths.kubeconfig.exists():
             return False
-        kubectl = [str(clients.locate(versions.KUBECTL)), "--kubeconfig", str(self.places.kubeconfig)]
+        kubectl = [str(clients.locate(versions.KUBECTL)), "--kubeconfig", str(self.paths.kubeconfig)]
         return answers([*kubectl, "get", "--raw", "/readyz"], timeout=10)
 
     def up(self) -> None:
         """Create the cluster, unless it is there and answers."""
-        with programs.exclusive(f"cluster-{self.places.name}"):
+        with programs.exclusive(f"cluster-{self.paths.name}"):
             if self.healthy():
                 return
             self._remove()
-            self.places.state.mkdir(parents=True, exist_ok=True)
+            self.paths.state.mkdir(parents=True, exist_ok=True)
             image = os.environ.get("TIDEMILL_KIND_NODE_IMAGE")
             chosen = ["--image", image] if image else []
             try:
                 with step(f"creating the kind cluster {self.name}"):
                     self._kind(
                         "create", "cluster", "--config", str(CONFIGURATION),
-                        "--kubeconfig", str(self.places.kubeconfig), "--wait", "180s", *chosen,
+                        "--kubeconfig", str(self.paths.kubeconfig), "--wait", "180s", *chosen,
                     )  # fmt: skip
             except BaseException:
                 self._remove()
@@ -74,7 +74,7 @@ class Kind:
 
     def down(self) -> None:
         """Delete the cluster and what we know of it."""
-        with programs.exclusive(f"cluster-{self.places.name}"):
+        with programs.exclusive(f"cluster-{self.paths.name}"):
             self._remove()
 
     def load(self, references: list[str]) -> None:
@@ -82,7 +82,7 @@ class Kind:
         if self.engine == "docker":
             self._kind("load", "docker-image", *references)
             return
-        archive = self.places.state / "images.tar"
+        archive = self.paths.state / "images.tar"
         try:
             run([self.engine, "save", "--multi-image-archive", "-o", archive, *references])
             self._kind("load", "image-archive", str(archive))
@@ -90,14 +90,14 @@ class Kind:
             archive.unlink(missing_ok=True)
 
     def _remove(self) -> None:
-        if not self.places.state.exists():
+        if not self.paths.state.exists():
             return
         if engines.answering():
-            self._kind("delete", "cluster", "--kubeconfig", str(self.places.kubeconfig))
+            self._kind("delete", "cluster", "--kubeconfig", str(self.paths.kubeconfig))
         else:
             # An engine that is gone took its containers along; one that is only stopped may still have them.
             note(f"no container engine answers; if one comes back, `kind delete cluster --name {self.name}`")
-        shutil.rmtree(self.places.state)
+        shutil.rmtree(self.paths.state)
 
     def _kind(self, *words: str) -> str:
         return run([_command(), *words, "--name", self.name], env=engines.environment(self.engine))

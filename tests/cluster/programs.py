@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from cluster import places, versions
+from cluster import paths, versions
 from cluster.commands import CommandFailed, run, twice
 from cluster.progress import step
 from cluster.versions import Program
 
-MODULES = places.HERE / "go"
+MODULES = paths.HERE / "go"
 
 
 def folder(module: str) -> Path:
@@ -25,7 +25,7 @@ def folder(module: str) -> Path:
     for path in sorted((MODULES / module).rglob("*")):
         if path.is_file():
             digest.update(path.relative_to(MODULES).as_posix().encode() + b"\0" + path.read_bytes())
-    return places.cache() / "programs" / f"{module}-{digest.hexdigest()[:12]}"
+    return paths.cache() / "programs" / f"{module}-{digest.hexdigest()[:12]}"
 
 
 def path(program: Program) -> Path:
@@ -56,7 +56,7 @@ def toolchain(at_least: tuple[int, int] = versions.GO_AT_LEAST) -> Path:
     found = shutil.which("go")
     if found and go_version(run([found, "version"], env=environment())) >= at_least:
         return Path(found)
-    home = places.cache() / f"go-{versions.GO_FETCHED}"
+    home = paths.cache() / f"go-{versions.GO_FETCHED}"
     go = home / "go" / "bin" / "go"
     if not go.exists():
         with step(f"fetching Go {versions.GO_FETCHED}"):
@@ -103,7 +103,7 @@ def stamps(program: Program) -> list[str]:
 @contextmanager
 def exclusive(name: str) -> Iterator[None]:
     """Hold a lock of this user, so that two commands at a time do not build the same thing twice."""
-    lock = places.cache() / f"{name}.lock"
+    lock = paths.cache() / f"{name}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

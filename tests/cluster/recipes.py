@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cluster import places, programs, versions, wheels
+from cluster import paths, programs, versions, wheels
 from cluster.wheels import Wheel
 
-FOLDER = places.REPOSITORY / "operator" / "images"
-PACKAGE = places.REPOSITORY / "operator" / "tidemill"
+FOLDER = paths.REPOSITORY / "operator" / "images"
+PACKAGE = paths.REPOSITORY / "operator" / "tidemill"
 # The images that a cluster needs, in the order in which they are built.
 ROLES = ("controller", "workload", "server", "store")
 
@@ -108,6 +108,6 @@ def snapshot() -> Iterator[Path]:
 def _identity(source: Path) -> bytes:
     if source.suffix == ".whl":
         return source.name.encode()  # a published wheel never changes
-    if source.is_relative_to(places.cache()):
+    if source.is_relative_to(paths.cache()):
         return f"{source.parent.name}/{source.name}".encode()  # one of the two has the digest of what it was made from
     return source.read_bytes()

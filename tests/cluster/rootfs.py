@@ -6,7 +6,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from cluster import packages, places
+from cluster import packages, paths
 from cluster.commands import run, twice
 from cluster.progress import step
 from cluster.recipes import FOLDER, Recipe
@@ -29,7 +29,7 @@ def recipe() -> Recipe:
 def ensure() -> Path:
     """The root file system as a tar archive in the cache."""
     key = hashlib.sha256(repr((SUITE, PACKAGES, UNUSED)).encode()).hexdigest()[:12]
-    place = places.cache() / "rootfs" / f"{SUITE}-{key}.tar"
+    place = paths.cache() / "rootfs" / f"{SUITE}-{key}.tar"
     if not place.exists():
         packages.ensure(packages.IMAGES)
         place.parent.mkdir(parents=True, exist_ok=True)

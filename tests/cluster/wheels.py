@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster import places
+from cluster import paths
 from cluster.commands import run, twice
 from cluster.progress import step
 
-PROJECT = places.REPOSITORY / "pyproject.toml"
-CONSTRAINTS = places.REPOSITORY / "operator" / "constraints.txt"
+PROJECT = paths.REPOSITORY / "pyproject.toml"
+CONSTRAINTS = paths.REPOSITORY / "operator" / "constraints.txt"
 # What the base image runs, whatever runs this.
 PYTHON = "3.11"
 PIP = "pip==25.3"
@@ -65,7 +65,7 @@ def pins(constraints: str) -> list[str]:
 def fetch(role: str, wanted: list[str], pinned: list[str]) -> list[Wheel]:
     """The wheels for `wanted` and all that they need, from the cache if they were fetched before."""
     key = hashlib.sha256("\n".join([PYTHON, platform.machine(), *GLIBC, *wanted, "--", *pinned]).encode()).hexdigest()
-    place = places.cache() / "wheels" / f"{role}-{key[:12]}"
+    place = paths.cache() / "wheels" / f"{role}-{key[:12]}"
     if not place.exists():
         with step(f"fetching the packages of {role}"):
             twice(lambda: _download(place, wanted, pinned))

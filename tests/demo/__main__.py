@@ -10,9 +10,9 @@ from rich.console import Console
 
 from cluster import Cluster, NoCluster, clusters, down, ensure
 from cluster.commands import CommandFailed
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from cluster.progress import note, step
-from demo import context, ending, leak, tide
+from demo import context, defect, drift, ending
 from demo.narrator import Narrator
 from demo.stage import NotPlayed, play
 from demo.story import Story
@@ -72,7 +72,7 @@ def _tell(cluster: Cluster, api: Api, images: installation.Images, console: Cons
     story = Story(cluster, api, images, NAMESPACE, narrator)
     began = time.monotonic()
     try:
-        played = play(story, (*tide.STAGES, *leak.STAGES))
+        played = play(story, (*drift.STAGES, *defect.STAGES))
         ending.settle(story)
     except NotPlayed as failure:
         ending.show_stages(console, failure.played)

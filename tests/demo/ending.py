@@ -32,13 +32,13 @@ def settle(story: Story) -> None:
 
 def fetch_reports(story: Story, folder: Path) -> dict[str, Path]:
     """Copy the HTML reports out of the store."""
-    assert story.porter is not None, "the porter came with the traffic"
+    assert story.store_client is not None, "the store_client came with the traffic"
     folder.mkdir(exist_ok=True)
     fetched = {}
     for about, uri in story.reports.items():
         if uri:
             path = folder / f"{about.removeprefix('the ').replace(' ', '-')}.html"
-            path.write_bytes(story.porter.get(key_of(uri)))
+            path.write_bytes(story.store_client.get(key_of(uri)))
             fetched[about] = path
     return fetched
 

@@ -13,7 +13,7 @@ from support.store_client import StoreClient
 from support.waiting import TooLate
 from tidemill.api import KINDS, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from traffic.remote import Counters, Measured, Traffic
-from traffic.rows import Weather
+from traffic.rows import Shift
 
 NAME = "biopsies"
 KINDS_TOLD = frozenset(kind.kind_name for kind in KINDS)
@@ -31,7 +31,7 @@ class Story:
     namespace: str
     narrator: Narrator
     traffic: Traffic | None = None
-    porter: StoreClient | None = None
+    store_client: StoreClient | None = None
     first_version: str = ""
     second_version: str = ""
     calm: Measured | None = None
@@ -125,10 +125,10 @@ class Story:
         assert self.traffic is not None, "there is traffic by now"
         return self.traffic.counters()
 
-    def measure(self, weather: Weather) -> dict[str, Measured]:
-        """Ask the measured rows once in this weather: what each version that answered got right."""
+    def measure(self, shift: Shift) -> dict[str, Measured]:
+        """Ask the measured rows once in this shift: what each version that answered got right."""
         assert self.traffic is not None, "there is traffic by now"
-        return self.traffic.measure(weather)
+        return self.traffic.measure(shift)
 
 
 def _moment(event: Manifest) -> str:

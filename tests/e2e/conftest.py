@@ -7,15 +7,15 @@ import pytest
 
 from cluster import ensure
 from cluster.progress import note
-from demo import leak, tide
+from demo import defect, drift
 from support.api import connected
-from support.grounds import LOOP, Grounds, prepare
+from support.environment import LOOP, Environment, prepare
 from support.life import Life, live
 from support.turns import my_turn
 
 
 @pytest.fixture(scope="session")
-def grounds(request: pytest.FixtureRequest) -> Iterator[Grounds]:
+def environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """A cluster with Tidemill in it, as this checkout has it."""
     with my_turn(note):
         cluster = ensure()
@@ -29,9 +29,9 @@ def playing(request: pytest.FixtureRequest) -> Iterator[Future[Life] | None]:
     if not any("loop" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
-    grounds: Grounds = request.getfixturevalue("grounds")
+    environment: Environment = request.getfixturevalue("environment")
     with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool.submit(live, grounds, LOOP, (*tide.STAGES, *leak.STAGES))
+        yield pool.submit(live, environment, LOOP, (*drift.STAGES, *defect.STAGES))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import yaml
 from support import biopsies
 from support.api import Manifest
 from support.biopsies import SAMPLES
-from support.grounds import BAD, UNSTORED, Grounds
+from support.environment import BAD, UNSTORED, Environment
 from support.kubectl import apply, apply_manifests, kubectl
 from support.store_client import StoreClient
 from support.waiting import until
@@ -60,41 +60,41 @@ Cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 @pytest.fixture(scope="module")
-def applied(grounds: Grounds) -> Grounds:
+def applied(environment: Environment) -> Environment:
     """Everything bad at once, with a healthy neighbour among it."""
-    apply(grounds.cluster, BAD, FOLDER, QUICKSTART)
-    apply(grounds.cluster, UNSTORED, QUICKSTART)
-    return grounds
+    apply(environment.cluster, BAD, FOLDER, QUICKSTART)
+    apply(environment.cluster, UNSTORED, QUICKSTART)
+    return environment
 
 
-def object_of(grounds: Grounds, case: Case) -> AnyResource:
-    found = grounds.api.read(case.kind, case.namespace, case.name)
+def object_of(environment: Environment, case: Case) -> AnyResource:
+    found = environment.api.read(case.kind, case.namespace, case.name)
     assert found is not None, f"nobody deletes {case.name}"
     return found
 
 
-def refusal(grounds: Grounds, case: Case) -> Condition:
+def refusal(environment: Environment, case: Case) -> Condition:
     """The condition that says what is wrong, once it does."""
 
     def said() -> Condition | None:
-        ready = object_of(grounds, case).status.condition("Ready")
+        ready = object_of(environment, case).status.condition("Ready")
         return ready if ready and ready.status == "False" and ready.reason == case.reason else None
 
     def explain() -> str:
-        return f"{object_of(grounds, case).status.conditions}\n{grounds.operator_log()}"
+        return f"{object_of(environment, case).status.conditions}\n{environment.operator_log()}"
 
     return until(f"{case.name}: {case.reason}", said, seconds=120, explain=explain)
 
 
-def jobs_of(grounds: Grounds, case: Case) -> list[Manifest]:
-    return grounds.api.all(
+def jobs_of(environment: Environment, case: Case) -> list[Manifest]:
+    return environment.api.all(
         "Job", case.namespace, f"{names.OWNER_NAME}={case.name},{names.OWNER_KIND}={case.kind.kind_name}"
     )
 
 
-def ends_of_pods(grounds: Grounds, case: Case) -> list[datetime]:
+def ends_of_pods(environment: Environment, case: Case) -> list[datetime]:
     """When the containers of the object's runs ended."""
-    pods = grounds.api.all(
+    pods = environment.api.all(
         "Pod", case.namespace, f"{names.OWNER_NAME}={case.name},{names.OWNER_KIND}={case.kind.kind_name}"
     )
     statuses = [status for pod in pods for status in pod["status"].get("containerStatuses") or []]
@@ -103,7 +103,7 @@ def ends_of_pods(grounds: Grounds, case: Case) -> list[datetime]:
 
 
 @Cases
-def test_it_is_a_condition_with_a_reason_and_a_remedy(applied: Grounds, case: Case) -> None:
+def test_it_is_a_condition_with_a_reason_and_a_remedy(applied: Environment, case: Case) -> None:
     condition = refusal(applied, case)
 
     assert case.remedy in condition.message
@@ -111,7 +111,7 @@ def test_it_is_a_condition_with_a_reason_and_a_remedy(applied: Grounds, case: Ca
 
 
 @Cases
-def test_it_is_said_within_ten_seconds_of_being_known(applied: Grounds, case: Case) -> None:
+def test_it_is_said_within_ten_seconds_of_being_known(applied: Environment, case: Case) -> None:
     condition = refusal(applied, case)
     created = object_of(applied, case).metadata.creation_timestamp
     assert created is not None
@@ -123,7 +123,7 @@ def test_it_is_said_within_ten_seconds_of_being_known(applied: Grounds, case: Ca
     assert (said - known).total_seconds() <= KNOWN_WITHIN
 
 
-def test_nothing_is_tried_in_a_hot_loop(applied: Grounds) -> None:
+def test_nothing_is_tried_in_a_hot_loop(applied: Environment) -> None:
     """What cannot help is tried once; what may help is tried as often as growing pauses allow."""
     for case in CASES:
         refusal(applied, case)
@@ -142,7 +142,7 @@ def test_nothing_is_tried_in_a_hot_loop(applied: Grounds) -> None:
         assert len(told) <= 3 * tries + 3, case.name
 
 
-def test_what_is_settled_is_left_alone(applied: Grounds) -> None:
+def test_what_is_settled_is_left_alone(applied: Environment) -> None:
     settled = [case for case in CASES if not case.repeated]
     for case in settled:
         refusal(applied, case)
@@ -153,11 +153,11 @@ def test_what_is_settled_is_left_alone(applied: Grounds) -> None:
     assert {case.name: _revision(applied, case) for case in settled} == before
 
 
-def _revision(grounds: Grounds, case: Case) -> str:
-    return object_of(grounds, case).metadata.resource_version
+def _revision(environment: Environment, case: Case) -> str:
+    return object_of(environment, case).metadata.resource_version
 
 
-def test_a_neighbour_is_not_disturbed(applied: Grounds) -> None:
+def test_a_neighbour_is_not_disturbed(applied: Environment) -> None:
     def answering() -> bool:
         service = applied.api.get("InferenceService", BAD, "iris") or {}
         conditions = (service.get("status") or {}).get("conditions") or []
@@ -176,64 +176,64 @@ def corrected(file: str, change: Callable[[dict[str, Any]], None]) -> list[Manif
     return documents
 
 
-def mend_unknown_estimator(grounds: Grounds, porter: StoreClient) -> None:
+def mend_unknown_estimator(environment: Environment, store_client: StoreClient) -> None:
     # A run is immutable: the remedy is another one.
-    kubectl(grounds.cluster, "delete", "trainingjobs.tidemill.dev", "unknown-estimator", "-n", BAD)
+    kubectl(environment.cluster, "delete", "trainingjobs.tidemill.dev", "unknown-estimator", "-n", BAD)
     right = {"name": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 20}}
     apply_manifests(
-        grounds.cluster, BAD, corrected("unknown-estimator.yaml", lambda spec: spec.update(estimator=right))
+        environment.cluster, BAD, corrected("unknown-estimator.yaml", lambda spec: spec.update(estimator=right))
     )
 
 
-def mend_missing_dataset(grounds: Grounds, porter: StoreClient) -> None:
+def mend_missing_dataset(environment: Environment, store_client: StoreClient) -> None:
     dataset = next(yaml.safe_load_all((QUICKSTART / "iris.yaml").read_text()))
     dataset["metadata"]["name"] = "not-made-yet"
-    apply_manifests(grounds.cluster, BAD, [dataset])
+    apply_manifests(environment.cluster, BAD, [dataset])
 
 
-def mend_unreachable_source(grounds: Grounds, porter: StoreClient) -> None:
-    porter.put("sources/transactions.parquet", biopsies.everything_as_parquet())
-    store = secret(grounds)
+def mend_unreachable_source(environment: Environment, store_client: StoreClient) -> None:
+    store_client.put("sources/transactions.parquet", biopsies.everything_as_parquet())
+    store = secret(environment)
     data = {key: store[key] for key in ("endpoint", "region", "access-key-id", "secret-access-key")}
-    grounds.api.patch("Secret", BAD, "lake", {"data": data})
+    environment.api.patch("Secret", BAD, "lake", {"data": data})
 
 
-def mend_source_not_found(grounds: Grounds, porter: StoreClient) -> None:
-    porter.put("sources/not-there-yet.csv", biopsies.everything())
+def mend_source_not_found(environment: Environment, store_client: StoreClient) -> None:
+    store_client.put("sources/not-there-yet.csv", biopsies.everything())
 
 
-def mend_empty_source(grounds: Grounds, porter: StoreClient) -> None:
+def mend_empty_source(environment: Environment, store_client: StoreClient) -> None:
     rows = "height,weight,target\n" + "".join(f"1.{60 + n},{50 + n}.5,{n % 2}\n" for n in range(20))
     change = {"inline": {"format": "CSV", "data": rows}}
-    apply_manifests(grounds.cluster, BAD, corrected("empty-source.yaml", lambda spec: spec.update(source=change)))
+    apply_manifests(environment.cluster, BAD, corrected("empty-source.yaml", lambda spec: spec.update(source=change)))
 
 
-def mend_absent_target(grounds: Grounds, porter: StoreClient) -> None:
+def mend_absent_target(environment: Environment, store_client: StoreClient) -> None:
     right = [{"name": "target", "role": "Target"}]
-    apply_manifests(grounds.cluster, BAD, corrected("absent-target.yaml", lambda spec: spec.update(columns=right)))
+    apply_manifests(environment.cluster, BAD, corrected("absent-target.yaml", lambda spec: spec.update(columns=right)))
 
 
-def mend_not_a_number(grounds: Grounds, porter: StoreClient) -> None:
+def mend_not_a_number(environment: Environment, store_client: StoreClient) -> None:
     def mend(spec: dict[str, Any]) -> None:
         inline = spec["source"]["inline"]
         inline["data"] = inline["data"].replace("#REF!", "80.1").replace("ninety", "90")
 
-    apply_manifests(grounds.cluster, BAD, corrected("not-a-number.yaml", mend))
+    apply_manifests(environment.cluster, BAD, corrected("not-a-number.yaml", mend))
 
 
-def mend_iris(grounds: Grounds, porter: StoreClient) -> None:
-    grounds.api.create(
+def mend_iris(environment: Environment, store_client: StoreClient) -> None:
+    environment.api.create(
         {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": "tidemill-store", "namespace": UNSTORED},
-            "data": secret(grounds),
+            "data": secret(environment),
         }
     )
 
 
-def secret(grounds: Grounds) -> dict[str, str]:
-    found = grounds.api.get("Secret", BAD, "tidemill-store")
+def secret(environment: Environment) -> dict[str, str]:
+    found = environment.api.get("Secret", BAD, "tidemill-store")
     assert found is not None, "the chart makes it"
     assert base64.b64decode(found["data"]["uri"]) == b"s3://tidemill"
     return dict(found["data"])
@@ -252,19 +252,19 @@ MENDING = {
 
 
 @pytest.fixture(scope="module")
-def mended(applied: Grounds) -> Iterator[Grounds]:
+def mended(applied: Environment) -> Iterator[Environment]:
     """Everything mended at once."""
     for case in CASES:
         refusal(applied, case)
-    porter = StoreClient.start(applied.api, BAD, applied.images["workload"])
+    store_client = StoreClient.start(applied.api, BAD, applied.images["workload"])
     for case in CASES:
-        MENDING[case.name](applied, porter)
+        MENDING[case.name](applied, store_client)
     yield applied
-    porter.stop()
+    store_client.stop()
 
 
 @Cases
-def test_it_recovers_by_itself_once_mended(mended: Grounds, case: Case) -> None:
+def test_it_recovers_by_itself_once_mended(mended: Environment, case: Case) -> None:
     def ready() -> bool:
         return object_of(mended, case).status.is_true("Ready")
 

@@ -6,7 +6,7 @@ import pytest
 
 from support import biopsies, untouched
 from support.biopsies import SAMPLES
-from support.grounds import CANDIDATES, REAPER, Grounds
+from support.environment import CANDIDATES, REAPER, Environment
 from support.kubectl import apply
 from support.reaper import Reaper
 from support.store_client import StoreClient, key_of
@@ -18,7 +18,7 @@ from tidemill.children import names
 from tidemill.runtime.model.predictor import COMPILED_FILE
 from tidemill.runtime.store import manifest
 from tidemill.runtime.store.manifest import Manifest
-from traffic.client import Course
+from traffic.client import Schedule
 from traffic.remote import Orders, Traffic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -29,10 +29,10 @@ SERVICE = "screening"
 class Screening:
     """A service with a good version, live traffic, and whoever can do it harm."""
 
-    def __init__(self, grounds: Grounds, porter: StoreClient, traffic: Traffic, first: str) -> None:
-        self.grounds = grounds
-        self.api = grounds.api
-        self.porter = porter
+    def __init__(self, environment: Environment, store_client: StoreClient, traffic: Traffic, first: str) -> None:
+        self.environment = environment
+        self.api = environment.api
+        self.store_client = store_client
         self.traffic = traffic
         self.first = first
 
@@ -53,45 +53,43 @@ class Screening:
         return until(f"the rollout of {version} ending", ended, seconds=seconds, explain=self.explain)
 
     def explain(self) -> str:
-        return (
-            f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.grounds.operator_log()}"
-        )
+        return f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.environment.operator_log()}"
 
 
-def version_of(grounds: Grounds, run: str, *, seconds: float = 120) -> ModelVersion:
+def version_of(environment: Environment, run: str, *, seconds: float = 120) -> ModelVersion:
     """The version that a run publishes."""
 
     def published() -> ModelVersion | None:
-        job = grounds.api.read(TrainingJob, CANDIDATES, run)
+        job = environment.api.read(TrainingJob, CANDIDATES, run)
         assert job is None or not job.status.is_true("Failed"), f"{run} failed: {job.status.condition('Failed')}"
         name = job.status.model_version if job else ""
-        return grounds.api.read(ModelVersion, CANDIDATES, name) if name else None
+        return environment.api.read(ModelVersion, CANDIDATES, name) if name else None
 
-    return until(f"{run} publishing a version", published, seconds=seconds, explain=grounds.operator_log)
+    return until(f"{run} publishing a version", published, seconds=seconds, explain=environment.operator_log)
 
 
 @pytest.fixture(scope="module")
-def screening(grounds: Grounds) -> Iterator[Screening]:
-    apply(grounds.cluster, CANDIDATES, FOLDER / "service.yaml")
-    porter = StoreClient.start(grounds.api, CANDIDATES, grounds.images["workload"])
-    porter.put("sources/mixed-up.csv", biopsies.everything(biopsies.mixed_up))
-    first = version_of(grounds, SERVICE).name
+def screening(environment: Environment) -> Iterator[Screening]:
+    apply(environment.cluster, CANDIDATES, FOLDER / "service.yaml")
+    store_client = StoreClient.start(environment.api, CANDIDATES, environment.images["workload"])
+    store_client.put("sources/mixed-up.csv", biopsies.everything(biopsies.mixed_up))
+    first = version_of(environment, SERVICE).name
 
     def answering() -> bool:
-        service = grounds.api.read(InferenceService, CANDIDATES, SERVICE)
+        service = environment.api.read(InferenceService, CANDIDATES, SERVICE)
         return service is not None and service.status.is_true("Ready")
 
-    until("the first version answering", answering, seconds=90, explain=grounds.operator_log)
-    course = Course(
+    until("the first version answering", answering, seconds=90, explain=environment.operator_log)
+    schedule = Schedule(
         url=f"http://{SERVICE}.{CANDIDATES}.svc", model=SERVICE, rate=20, label_delay=1, most=20_000, seconds=900
     )
     rows = biopsies.held_out(FOLDER / "service.yaml")
     traffic = Traffic.start(
-        grounds.api, CANDIDATES, grounds.images["server"], Orders(course, biopsies.TARGET, rows.asked)
+        environment.api, CANDIDATES, environment.images["server"], Orders(schedule, biopsies.TARGET, rows.asked)
     )
-    yield Screening(grounds, porter, traffic, first)
+    yield Screening(environment, store_client, traffic, first)
     traffic.stop()
-    porter.stop()
+    store_client.stop()
 
 
 def assert_rejected_for_good(screening: Screening, version: str) -> None:
@@ -111,8 +109,8 @@ def assert_rejected_for_good(screening: Screening, version: str) -> None:
 
 
 def test_a_candidate_that_answers_wrongly_is_rolled_back(screening: Screening) -> None:
-    apply(screening.grounds.cluster, CANDIDATES, FOLDER / "wrong.yaml")
-    wrong = version_of(screening.grounds, "wrong")
+    apply(screening.environment.cluster, CANDIDATES, FOLDER / "wrong.yaml")
+    wrong = version_of(screening.environment, "wrong")
 
     outcome = screening.outcome_of(wrong.name)
 
@@ -121,9 +119,9 @@ def test_a_candidate_that_answers_wrongly_is_rolled_back(screening: Screening) -
 
 
 def test_a_candidate_that_crashes_is_rolled_back(screening: Screening) -> None:
-    reaper = Reaper.start(screening.api, REAPER, screening.grounds.images["workload"], name="reaper-of-candidates")
-    apply(screening.grounds.cluster, CANDIDATES, FOLDER / "crashing.yaml")
-    crashing = version_of(screening.grounds, "crashing")
+    reaper = Reaper.start(screening.api, REAPER, screening.environment.images["workload"], name="reaper-of-candidates")
+    apply(screening.environment.cluster, CANDIDATES, FOLDER / "crashing.yaml")
+    crashing = version_of(screening.environment, "crashing")
 
     def has_weight() -> bool:
         rollout = screening.service.status.rollout
@@ -146,8 +144,8 @@ def test_a_candidate_that_crashes_is_rolled_back(screening: Screening) -> None:
 
 
 def test_a_candidate_that_is_slow_is_rolled_back(screening: Screening) -> None:
-    apply(screening.grounds.cluster, CANDIDATES, FOLDER / "slow.yaml")
-    forest = version_of(screening.grounds, "forest")
+    apply(screening.environment.cluster, CANDIDATES, FOLDER / "slow.yaml")
+    forest = version_of(screening.environment, "forest")
     slow = uncompiled(screening, forest)
 
     outcome = screening.outcome_of(slow)
@@ -162,14 +160,14 @@ def uncompiled(screening: Screening, version: ModelVersion) -> str:
     """Bring the same model to the service without its compiled form, as a user would: files, manifest, ModelVersion."""
     source, target = key_of(version.spec.artifact.uri), f"{CANDIDATES}/models/{SERVICE}/slow"
     listed = Manifest.verified(
-        screening.porter.get(f"{source}/{manifest.FILE}"), version.spec.artifact.digest, version.spec.artifact.uri
+        screening.store_client.get(f"{source}/{manifest.FILE}"), version.spec.artifact.digest, version.spec.artifact.uri
     )
-    files = {name: screening.porter.get(f"{source}/{name}") for name in listed.files if name != COMPILED_FILE}
+    files = {name: screening.store_client.get(f"{source}/{name}") for name in listed.files if name != COMPILED_FILE}
     assert len(files) == len(listed.files) - 1, "the forest was compiled"
     for name, content in files.items():
-        screening.porter.put(f"{target}/{name}", content)
+        screening.store_client.put(f"{target}/{name}", content)
     written = Manifest.of(files)
-    screening.porter.put(f"{target}/{manifest.FILE}", written.to_json())
+    screening.store_client.put(f"{target}/{manifest.FILE}", written.to_json())
     brought = version.spec.to_wire() | {
         "modelName": SERVICE,
         "artifact": {"uri": f"s3://tidemill/{target}", "digest": written.digest, "format": "Skops"},
@@ -187,11 +185,11 @@ def uncompiled(screening: Screening, version: ModelVersion) -> str:
 
 def test_none_of_them_is_tried_again(screening: Screening) -> None:
     """Applying everything once more, and the operator starting anew, change nothing."""
-    pod = screening.grounds.operator_pod()
+    pod = screening.environment.operator_pod()
     screening.api.delete("Pod", "tidemill-system", pod)
-    until("another operator", lambda: screening.grounds.operator_pod() != pod, seconds=60)
+    until("another operator", lambda: screening.environment.operator_pod() != pod, seconds=60)
 
-    assert untouched.applying_again(screening.grounds.cluster, CANDIDATES, FOLDER) == {"unchanged"}
+    assert untouched.applying_again(screening.environment.cluster, CANDIDATES, FOLDER) == {"unchanged"}
     # A rollout that is wanted begins with the visit after the first listing, seconds after the start.
     answered = screening.traffic.counters().answered
     until("300 more answers", lambda: screening.traffic.counters().answered >= answered + 300, seconds=60)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from support.biopsies import SAMPLES as FOLDER
-from support.grounds import WARM, Grounds
+from support.environment import WARM, Environment
 from support.irises import NAME, Irises
 from support.kubectl import apply
 from support.waiting import until
@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 class Watch:
     """The monitor, and what is asked of the service that it watches."""
 
-    def __init__(self, grounds: Grounds) -> None:
-        self.grounds, self.api = grounds, grounds.api
-        self.irises = Irises(grounds, WARM)
+    def __init__(self, environment: Environment) -> None:
+        self.environment, self.api = environment, environment.api
+        self.irises = Irises(environment, WARM)
 
     @property
     def monitor(self) -> DriftMonitor:
@@ -50,16 +50,16 @@ class Watch:
         self.irises.predict(rows.tolist())
 
     def explain(self) -> str:
-        return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.grounds.operator_log()}"
+        return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.environment.operator_log()}"
 
     def until(self, what: str, claim: Any, *, seconds: float = 120) -> Any:
         return until(what, claim, seconds=seconds, explain=self.explain)
 
 
 @pytest.fixture(scope="module")
-def watch(grounds: Grounds) -> Iterator[Watch]:
-    made = Watch(grounds)
-    apply(grounds.cluster, WARM, FOLDER / "warm-worker")
+def watch(environment: Environment) -> Iterator[Watch]:
+    made = Watch(environment)
+    apply(environment.cluster, WARM, FOLDER / "warm-worker")
     made.until("the worker getting ready", lambda: made.monitor.status.is_true("WorkerReady"))
     yield made
 
@@ -107,5 +107,5 @@ def test_with_the_monitor_its_worker_goes(watch: Watch) -> None:
         "the worker gone",
         lambda: not watch.pods("worker") and watch.api.get("Deployment", WARM, f"{NAME}-worker") is None,
         seconds=60,
-        explain=watch.grounds.operator_log,
+        explain=watch.environment.operator_log,
     )

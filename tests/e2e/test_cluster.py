@@ -14,10 +14,10 @@ import cluster
 from cluster import cgroups, clients, network, versions
 from cluster.choice import Provider
 from cluster.embedded import INSISTED, Embedded
-from cluster.places import Places
+from cluster.paths import ClusterPaths
 
 NAME = "tidetest"
-PLACES = Places(NAME)
+PLACES = ClusterPaths(NAME)
 
 pytestmark = [
     pytest.mark.e2e,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from demo import ending, leak, tide
+from demo import defect, drift, ending
 from support import untouched
-from support.grounds import Grounds
+from support.environment import Environment
 from support.life import Life, shape
 from tidemill.api.conditions import Reason
 
@@ -14,12 +14,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
 def test_the_loop_closes_by_itself(loop: Life) -> None:
-    assert [stage.title for stage in (*tide.STAGES, *leak.STAGES)] == [played.stage.title for played in loop.played]
+    assert [stage.title for stage in (*drift.STAGES, *defect.STAGES)] == [played.stage.title for played in loop.played]
 
 
 def test_the_new_version_is_right_about_shifted_rows_that_nobody_learnt_from(loop: Life) -> None:
     assert loop.story.before is not None and loop.story.after is not None
-    assert loop.story.after.accuracy >= loop.story.before.accuracy + tide.FALL
+    assert loop.story.after.accuracy >= loop.story.before.accuracy + drift.FALL
 
 
 def test_no_request_fails_and_every_answer_names_the_bytes_that_gave_it(loop: Life) -> None:
@@ -56,9 +56,9 @@ def test_the_end_state_has_one_of_everything(loop: Life) -> None:
     }
 
 
-def test_what_was_applied_is_unchanged_at_the_end(loop: Life, grounds: Grounds) -> None:
-    assert untouched.touched(grounds.api, loop.story.namespace) == []
-    assert untouched.applying_again(grounds.cluster, loop.story.namespace, tide.SAMPLE) == {"unchanged"}
+def test_what_was_applied_is_unchanged_at_the_end(loop: Life, environment: Environment) -> None:
+    assert untouched.touched(environment.api, loop.story.namespace) == []
+    assert untouched.applying_again(environment.cluster, loop.story.namespace, drift.SAMPLE) == {"unchanged"}
 
 
 def test_every_report_is_a_page_in_the_store(loop: Life, tmp_path: Path) -> None:

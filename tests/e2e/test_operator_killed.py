@@ -4,31 +4,31 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo import ending, tide
+from demo import drift, ending
 from support import untouched
-from support.grounds import CRASH, REAPER, Grounds
+from support.environment import CRASH, REAPER, Environment
 from support.life import Life, live, shape
+from support.operator_killer import MOMENTS, OperatorKiller
 from support.reaper import Reaper
-from support.saboteur import MOMENTS, Saboteur
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
-def saboteur(grounds: Grounds) -> Iterator[Saboteur]:
-    reaper = Reaper.start(grounds.api, REAPER, grounds.images["workload"])
-    yield Saboteur(grounds, reaper, CRASH)
+def operator_killer(environment: Environment) -> Iterator[OperatorKiller]:
+    reaper = Reaper.start(environment.api, REAPER, environment.images["workload"])
+    yield OperatorKiller(environment, reaper, CRASH)
     reaper.stop()
 
 
 @pytest.fixture(scope="module")
-def sabotaged(grounds: Grounds, saboteur: Saboteur) -> Life:
+def sabotaged(environment: Environment, operator_killer: OperatorKiller) -> Life:
     """The tide's story, with the operator dying all along."""
-    return live(grounds, CRASH, tide.STAGES, accident=saboteur, patience=2.5)
+    return live(environment, CRASH, drift.STAGES, accident=operator_killer, patience=2.5)
 
 
-def test_the_operator_died_at_every_stage(sabotaged: Life, saboteur: Saboteur) -> None:
-    assert saboteur.struck == [moment.name for moment in MOMENTS]
+def test_the_operator_died_at_every_stage(sabotaged: Life, operator_killer: OperatorKiller) -> None:
+    assert operator_killer.struck == [moment.name for moment in MOMENTS]
 
 
 def test_the_end_state_is_that_of_an_undisturbed_life(sabotaged: Life) -> None:
@@ -47,6 +47,6 @@ def test_no_client_noticed(sabotaged: Life) -> None:
     ending.settle(sabotaged.story)
 
 
-def test_what_was_applied_is_unchanged(sabotaged: Life, grounds: Grounds) -> None:
-    assert untouched.touched(grounds.api, CRASH) == []
-    assert untouched.applying_again(grounds.cluster, CRASH, tide.SAMPLE) == {"unchanged"}
+def test_what_was_applied_is_unchanged(sabotaged: Life, environment: Environment) -> None:
+    assert untouched.touched(environment.api, CRASH) == []
+    assert untouched.applying_again(environment.cluster, CRASH, drift.SAMPLE) == {"unchanged"}

@@ -9,10 +9,10 @@ import pytest
 from sklearn.datasets import load_iris
 
 from support.biopsies import SAMPLES as FOLDER
-from support.grounds import RECEIVER, Grounds
-from support.guest import FOLDER as MOUNTED
-from support.guest import Guest, Recipe
+from support.environment import RECEIVER, Environment
 from support.kubectl import apply
+from support.runner import FOLDER as MOUNTED
+from support.runner import PodRunner, Recipe
 from support.waiting import until
 from tidemill.api import DriftMonitor
 
@@ -23,22 +23,24 @@ MONITOR = "sklearn-iris"
 
 
 @pytest.fixture(scope="module")
-def sidecar(grounds: Grounds) -> Iterator[Guest]:
-    apply(grounds.cluster, RECEIVER, FOLDER / "kserve")
+def sidecar(environment: Environment) -> Iterator[PodRunner]:
+    apply(environment.cluster, RECEIVER, FOLDER / "kserve")
     files = {"sidecar": {"sidecar.py": PROGRAM.read_text()}}
     command = ("python", f"{MOUNTED}/sidecar/sidecar.py")
-    guest = Guest.start(grounds.api, RECEIVER, Recipe("sidecar", grounds.images["workload"], command, files, PORT))
+    runner = PodRunner.start(
+        environment.api, RECEIVER, Recipe("sidecar", environment.images["workload"], command, files, PORT)
+    )
     until(
         "the receiver listening",
-        lambda: set(send(guest, "probe", load_iris().data[:1])) == {200},
+        lambda: set(send(runner, "probe", load_iris().data[:1])) == {200},
         seconds=120,
-        explain=grounds.operator_log,
+        explain=environment.operator_log,
     )
-    yield guest
-    guest.stop()
+    yield runner
+    runner.stop()
 
 
-def send(sidecar: Guest, name: str, rows: np.ndarray, **more: object) -> list[int]:
+def send(sidecar: PodRunner, name: str, rows: np.ndarray, **more: object) -> list[int]:
     """The answers to the rows as requests of ten rows each."""
     told = {
         "url": f"http://{MONITOR}-receiver/",
@@ -50,12 +52,12 @@ def send(sidecar: Guest, name: str, rows: np.ndarray, **more: object) -> list[in
     return json.loads(sidecar.ask("/", method="POST", body=json.dumps(told).encode()))
 
 
-def verdicts(grounds: Grounds) -> dict[str, str]:
-    monitor = grounds.api.read(DriftMonitor, RECEIVER, MONITOR)
+def verdicts(environment: Environment) -> dict[str, str]:
+    monitor = environment.api.read(DriftMonitor, RECEIVER, MONITOR)
     return {check.name: check.verdict for check in monitor.status.checks} if monitor else {}
 
 
-def test_payloads_of_another_service_and_a_signal_become_verdicts(grounds: Grounds, sidecar: Guest) -> None:
+def test_payloads_of_another_service_and_a_signal_become_verdicts(environment: Environment, sidecar: PodRunner) -> None:
     rows = load_iris().data[np.random.default_rng(1).integers(0, 150, 300)] + np.array([0, 0, 2.0, 0])
 
     answered = send(
@@ -65,11 +67,11 @@ def test_payloads_of_another_service_and_a_signal_become_verdicts(grounds: Groun
     assert ([200] * 60, 202) == (answered[:-1], answered[-1])
     until(
         "the check's verdicts",
-        lambda: {"sound": "Passing", "inputs": "Failing", "outside": "Failing"} == verdicts(grounds),
+        lambda: {"sound": "Passing", "inputs": "Failing", "outside": "Failing"} == verdicts(environment),
         seconds=240,
-        explain=lambda: f"{verdicts(grounds)}\n{grounds.operator_log()}",
+        explain=lambda: f"{verdicts(environment)}\n{environment.operator_log()}",
     )
 
 
-def test_who_does_not_bear_the_token_is_turned_away(sidecar: Guest) -> None:
+def test_who_does_not_bear_the_token_is_turned_away(sidecar: PodRunner) -> None:
     assert 401 == send(sidecar, "none", load_iris().data[:0], signal={"status": "failing"}, token="wrong")[-1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from support.grounds import CHANGED, Grounds
+from support.environment import CHANGED, Environment
 from support.irises import NAME, Irises
 from support.kubectl import apply_manifests
 from support.waiting import until
@@ -36,9 +36,9 @@ MONITOR = {
 class Clients:
     """Who asks the service, and learns later what was right."""
 
-    def __init__(self, grounds: Grounds) -> None:
-        self.grounds, self.api = grounds, grounds.api
-        self.irises = Irises(grounds, CHANGED)
+    def __init__(self, environment: Environment) -> None:
+        self.environment, self.api = environment, environment.api
+        self.irises = Irises(environment, CHANGED)
         self._asked = 0
 
     @property
@@ -61,15 +61,15 @@ class Clients:
         return float(np.mean([one == other for one, other in zip(predicted, right, strict=True)]))
 
     def explain(self) -> str:
-        return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.grounds.operator_log()}"
+        return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.environment.operator_log()}"
 
 
 @pytest.fixture(scope="module")
-def clients(grounds: Grounds) -> Iterator[Clients]:
-    made = Clients(grounds)
-    apply_manifests(grounds.cluster, CHANGED, [MONITOR])
+def clients(environment: Environment) -> Iterator[Clients]:
+    made = Clients(environment)
+    apply_manifests(environment.cluster, CHANGED, [MONITOR])
     yield made
-    grounds.api.delete("DriftMonitor", CHANGED, NAME)
+    environment.api.delete("DriftMonitor", CHANGED, NAME)
 
 
 def test_while_answers_are_right_nothing_is_retrained(clients: Clients) -> None:
@@ -127,13 +127,13 @@ def test_rows_that_were_served_and_labelled_are_a_dataset(clients: Clients) -> N
     """After all the others: every row that was asked above has its label by now."""
     source = {"predictions": {"inferenceServiceRef": {"name": NAME}, "window": "1h"}}
     dataset = {"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": "served"}, "spec": {"source": source}}
-    apply_manifests(clients.grounds.cluster, CHANGED, [dataset])
+    apply_manifests(clients.environment.cluster, CHANGED, [dataset])
 
     def ready() -> Dataset | None:
         found = clients.api.read(Dataset, CHANGED, "served")
         return found if found is not None and found.status.is_true("Ready") else None
 
-    made = until("the Dataset getting ready", ready, seconds=120, explain=clients.grounds.operator_log)
+    made = until("the Dataset getting ready", ready, seconds=120, explain=clients.environment.operator_log)
 
     assert made.status.revision is not None
     assert 1300 == made.status.revision.rows

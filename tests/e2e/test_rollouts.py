@@ -14,13 +14,13 @@ from cluster import clients, versions
 from cluster.commands import run
 from support import biopsies
 from support.biopsies import SAMPLES
-from support.grounds import ROLLOUTS, Grounds
+from support.environment import ROLLOUTS, Environment
 from support.kubectl import apply, apply_manifests, kubectl
 from support.waiting import until
 from tidemill.api import API_VERSION, GROUP, InferenceService, TrainingJob
 from tidemill.children import names
 from tidemill.contract.serving import SERVING_PORT
-from traffic.client import Course
+from traffic.client import Schedule
 from traffic.remote import Orders, Traffic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -32,9 +32,9 @@ JUDGE = "import os, urllib.request; urllib.request.urlopen(os.environ['TIDEMILL_
 class Cells:
     """A service with two versions to choose from, and live traffic."""
 
-    def __init__(self, grounds: Grounds, manifest: dict[str, Any], traffic: Traffic, first: str) -> None:
-        self.grounds = grounds
-        self.api = grounds.api
+    def __init__(self, environment: Environment, manifest: dict[str, Any], traffic: Traffic, first: str) -> None:
+        self.environment = environment
+        self.api = environment.api
         self.manifest = manifest
         self.traffic = traffic
         self.first = first
@@ -46,9 +46,7 @@ class Cells:
         return found
 
     def explain(self) -> str:
-        return (
-            f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.grounds.operator_log()}"
-        )
+        return f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.environment.operator_log()}"
 
     def until(self, what: str, claim: Callable[[], Any], *, seconds: float = 120, poll: float = 0.5) -> Any:
         return until(what, claim, seconds=seconds, poll=poll, explain=self.explain)
@@ -88,54 +86,54 @@ class Cells:
         """What a change in Git does."""
         model = {"name": SERVICE} if version is None else {"name": SERVICE, "version": version}
         spec = {**self.manifest["spec"], "model": model}
-        apply_manifests(self.grounds.cluster, ROLLOUTS, [{**self.manifest, "spec": spec}])
+        apply_manifests(self.environment.cluster, ROLLOUTS, [{**self.manifest, "spec": spec}])
 
     def say(self, *words: str) -> str:
         """`kubectl tidemill` as a person runs it."""
         folder = clients.locate(versions.KUBECTL).parent
-        environment = {**self.grounds.cluster.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
+        environment = {**self.environment.cluster.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
         command = [sys.executable, "-m", "tidemill", *words, SERVICE, "--namespace", ROLLOUTS]
         return run(command, env=environment, timeout=60)
 
 
-def version_of(grounds: Grounds, run: str) -> str:
+def version_of(environment: Environment, run: str) -> str:
     def published() -> str | None:
-        job = grounds.api.read(TrainingJob, ROLLOUTS, run)
+        job = environment.api.read(TrainingJob, ROLLOUTS, run)
         assert job is None or not job.status.is_true("Failed"), f"{run} failed: {job.status.condition('Failed')}"
         return (job.status.model_version or None) if job else None
 
-    return until(f"{run} publishing a version", published, seconds=120, explain=grounds.operator_log)
+    return until(f"{run} publishing a version", published, seconds=120, explain=environment.operator_log)
 
 
 @pytest.fixture(scope="module")
-def cells(grounds: Grounds) -> Iterator[Cells]:
+def cells(environment: Environment) -> Iterator[Cells]:
     dataset, run, manifest = yaml.safe_load_all((FOLDER / "service.yaml").read_text())
-    judge = {"image": grounds.images["server"], "command": ["python", "-c", JUDGE], "timeout": "2m"}
+    judge = {"image": environment.images["server"], "command": ["python", "-c", JUDGE], "timeout": "2m"}
     manifest["spec"]["rollout"]["analysis"]["metrics"].append({"name": "smoke", "type": "Job", "job": judge})
-    apply_manifests(grounds.cluster, ROLLOUTS, [dataset, run, manifest])
-    first = version_of(grounds, SERVICE)
+    apply_manifests(environment.cluster, ROLLOUTS, [dataset, run, manifest])
+    first = version_of(environment, SERVICE)
 
     def answering() -> bool:
-        service = grounds.api.read(InferenceService, ROLLOUTS, SERVICE)
+        service = environment.api.read(InferenceService, ROLLOUTS, SERVICE)
         return service is not None and service.status.is_true("Ready")
 
-    until("the first version answering", answering, seconds=120, explain=grounds.operator_log)
-    course = Course(
+    until("the first version answering", answering, seconds=120, explain=environment.operator_log)
+    schedule = Schedule(
         url=f"http://{SERVICE}.{ROLLOUTS}.svc", model=SERVICE, rate=20, label_delay=1, most=20_000, seconds=900
     )
     rows = biopsies.held_out(FOLDER / "service.yaml")
     traffic = Traffic.start(
-        grounds.api, ROLLOUTS, grounds.images["server"], Orders(course, biopsies.TARGET, rows.asked)
+        environment.api, ROLLOUTS, environment.images["server"], Orders(schedule, biopsies.TARGET, rows.asked)
     )
-    yield Cells(grounds, manifest, traffic, first)
+    yield Cells(environment, manifest, traffic, first)
     traffic.stop()
 
 
 @pytest.fixture(scope="module")
 def second(cells: Cells) -> str:
     """The version whose rollout the tests follow, from the moment it is on trial."""
-    apply(cells.grounds.cluster, ROLLOUTS, FOLDER / "second.yaml")
-    name = version_of(cells.grounds, "cells-second")
+    apply(cells.environment.cluster, ROLLOUTS, FOLDER / "second.yaml")
+    name = version_of(cells.environment, "cells-second")
     cells.until("the candidate being shadowed", lambda: cells.phase() == "Shadowing", seconds=180)
     return name
 
@@ -231,7 +229,7 @@ def test_two_pods_may_be_drained_one_at_a_time(cells: Cells) -> None:
 def test_the_number_of_pods_may_be_left_to_the_load_and_taken_back(cells: Cells) -> None:
     def scaled_by(**spec: Any) -> None:
         kept = {name: value for name, value in cells.manifest["spec"].items() if name != "replicas"}
-        apply_manifests(cells.grounds.cluster, ROLLOUTS, [{**cells.manifest, "spec": {**kept, **spec}}])
+        apply_manifests(cells.environment.cluster, ROLLOUTS, [{**cells.manifest, "spec": {**kept, **spec}}])
 
     def there() -> set[str]:
         kinds = ("HorizontalPodAutoscaler", "PodDisruptionBudget")
@@ -248,12 +246,12 @@ def test_the_number_of_pods_may_be_left_to_the_load_and_taken_back(cells: Cells)
 
 def test_whoever_scales_by_the_subresource_is_obeyed_and_finds_the_pods(cells: Cells) -> None:
     """As `kubectl scale`, an autoscaler of one's own, and KEDA do."""
-    kubectl(cells.grounds.cluster, "scale", f"inferenceservices.{GROUP}/{SERVICE}", "-n", ROLLOUTS, "--replicas=2")
+    kubectl(cells.environment.cluster, "scale", f"inferenceservices.{GROUP}/{SERVICE}", "-n", ROLLOUTS, "--replicas=2")
     cells.until("two pods", lambda: len(cells.stable_pods()) == 2)
 
     def scale() -> dict[str, Any]:
         path = f"/apis/{API_VERSION}/namespaces/{ROLLOUTS}/inferenceservices/{SERVICE}/scale"
-        found: dict[str, Any] = json.loads(kubectl(cells.grounds.cluster, "get", "--raw", path))
+        found: dict[str, Any] = json.loads(kubectl(cells.environment.cluster, "get", "--raw", path))
         return found
 
     def found() -> set[str]:

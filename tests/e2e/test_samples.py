@@ -5,7 +5,7 @@ import yaml
 
 from support import tables, untouched
 from support.biopsies import SAMPLES as FOLDER
-from support.grounds import SAMPLES, Grounds
+from support.environment import SAMPLES, Environment
 from support.kubectl import apply, kubectl
 from support.store_client import StoreClient
 from support.waiting import until
@@ -20,29 +20,29 @@ WAITS_FOR_A_PERSON = "digits"
 
 
 @pytest.fixture(scope="module")
-def applied(grounds: Grounds) -> Grounds:
-    porter = StoreClient.start(grounds.api, SAMPLES, grounds.images["workload"])
-    porter.put("sources/wine.csv", tables.wine())
-    porter.put("sources/diabetes.parquet", tables.diabetes())
-    porter.stop()
-    apply(grounds.cluster, SAMPLES, *PATHS)
-    return grounds
+def applied(environment: Environment) -> Environment:
+    store_client = StoreClient.start(environment.api, SAMPLES, environment.images["workload"])
+    store_client.put("sources/wine.csv", tables.wine())
+    store_client.put("sources/diabetes.parquet", tables.diabetes())
+    store_client.stop()
+    apply(environment.cluster, SAMPLES, *PATHS)
+    return environment
 
 
-def ready(grounds: Grounds, kind: str, name: str) -> bool:
-    found = grounds.api.read(MODELS[kind], SAMPLES, name)
+def ready(environment: Environment, kind: str, name: str) -> bool:
+    found = environment.api.read(MODELS[kind], SAMPLES, name)
     return found is not None and found.status.is_true("Ready")
 
 
-def await_ready(grounds: Grounds, kind: str, name: str) -> None:
+def await_ready(environment: Environment, kind: str, name: str) -> None:
     def explain() -> str:
-        found = grounds.api.read(MODELS[kind], SAMPLES, name)
-        return f"{found and found.status.conditions}\n{grounds.operator_log()}"
+        found = environment.api.read(MODELS[kind], SAMPLES, name)
+        return f"{found and found.status.conditions}\n{environment.operator_log()}"
 
-    until(f"{kind} {name} becoming ready", lambda: ready(grounds, kind, name), seconds=180, explain=explain)
+    until(f"{kind} {name} becoming ready", lambda: ready(environment, kind, name), seconds=180, explain=explain)
 
 
-def test_the_objects_of_every_sample_become_ready(applied: Grounds) -> None:
+def test_the_objects_of_every_sample_become_ready(applied: Environment) -> None:
     wanted = [
         (document["kind"], document["metadata"]["name"])
         for path in PATHS
@@ -58,7 +58,7 @@ def test_the_objects_of_every_sample_become_ready(applied: Grounds) -> None:
         await_ready(applied, kind, name)
 
 
-def test_a_version_that_waits_for_a_person_is_served_once_they_agree(applied: Grounds) -> None:
+def test_a_version_that_waits_for_a_person_is_served_once_they_agree(applied: Environment) -> None:
     def waiting() -> ModelVersion | None:
         versions = [
             each for each in applied.api.read_all(ModelVersion, SAMPLES) if each.spec.model_name == WAITS_FOR_A_PERSON
@@ -80,12 +80,12 @@ def test_a_version_that_waits_for_a_person_is_served_once_they_agree(applied: Gr
     await_ready(applied, "InferenceService", WAITS_FOR_A_PERSON)
 
 
-def test_applying_every_sample_again_changes_nothing(applied: Grounds) -> None:
+def test_applying_every_sample_again_changes_nothing(applied: Environment) -> None:
     assert untouched.applying_again(applied.cluster, SAMPLES, *PATHS) == {"unchanged"}
     assert untouched.touched(applied.api, SAMPLES) == []
 
 
-def test_deleting_the_samples_takes_everything_they_made_along_but_the_versions(applied: Grounds) -> None:
+def test_deleting_the_samples_takes_everything_they_made_along_but_the_versions(applied: Environment) -> None:
     kubectl(applied.cluster, "delete", "-n", SAMPLES, *(word for path in PATHS for word in ("-f", path)))
 
     def left() -> list[str]:

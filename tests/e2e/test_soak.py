@@ -6,15 +6,15 @@ import pytest
 from soak.campaign import Soak
 from soak.ledger import Ledger
 from soak.terms import SHORT, Terms
-from support.grounds import SOAK, Grounds
+from support.environment import SOAK, Environment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 TERMS = Terms(SHORT, rate=60, most=60_000, seconds=420, least=5_000)
 
 
 @pytest.fixture(scope="module")
-def soaked(grounds: Grounds) -> Ledger:
-    return Soak(grounds, SOAK, TERMS, print).play()
+def soaked(environment: Environment) -> Ledger:
+    return Soak(environment, SOAK, TERMS, print).play()
 
 
 def test_no_request_fails_and_every_rollout_ends_as_it_should(soaked: Ledger) -> None:

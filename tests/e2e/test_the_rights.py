@@ -8,7 +8,7 @@ import pytest
 from cluster import audit
 from support import installation
 from support.api import Manifest
-from support.grounds import BAD, Grounds
+from support.environment import BAD, Environment
 from support.life import Life
 from support.waiting import until
 from tidemill.api import API_VERSION
@@ -21,7 +21,7 @@ Right = tuple[str, str]
 """A verb and what it is for, such as `("patch", "datasets/status")`."""
 
 
-def test_a_run_that_is_suspended_loses_its_job(grounds: Grounds) -> None:
+def test_a_run_that_is_suspended_loses_its_job(environment: Environment) -> None:
     source: Manifest = {"uri": "sklearn://breast_cancer"}
     slow: Manifest = {"name": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 20000}}
     for kind, spec in (
@@ -29,36 +29,38 @@ def test_a_run_that_is_suspended_loses_its_job(grounds: Grounds) -> None:
         ("TrainingJob", {"modelName": "held", "dataset": {"name": "held"}, "estimator": slow}),
     ):
         metadata = {"name": "held", "namespace": BAD}
-        grounds.api.create({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
-    until("the training Job", lambda: training_jobs(grounds), seconds=120, poll=0.2, explain=grounds.operator_log)
+        environment.api.create({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
+    until(
+        "the training Job", lambda: training_jobs(environment), seconds=120, poll=0.2, explain=environment.operator_log
+    )
 
-    grounds.api.patch("TrainingJob", BAD, "held", {"spec": {"suspend": True}})
+    environment.api.patch("TrainingJob", BAD, "held", {"spec": {"suspend": True}})
 
-    until("its end", lambda: not training_jobs(grounds), seconds=60, explain=grounds.operator_log)
+    until("its end", lambda: not training_jobs(environment), seconds=60, explain=environment.operator_log)
     for kind in ("TrainingJob", "Dataset"):
-        grounds.api.delete(kind, BAD, "held")
+        environment.api.delete(kind, BAD, "held")
 
 
-def training_jobs(grounds: Grounds) -> list[Manifest]:
-    run = grounds.api.get("TrainingJob", BAD, "held")
+def training_jobs(environment: Environment) -> list[Manifest]:
+    run = environment.api.get("TrainingJob", BAD, "held")
     assert run is not None
     return [
         job
-        for job in grounds.api.all("Job", BAD)
+        for job in environment.api.all("Job", BAD)
         if any(owner["uid"] == run["metadata"]["uid"] for owner in job["metadata"].get("ownerReferences") or ())
     ]
 
 
 @pytest.fixture(scope="module")
-def asked(grounds: Grounds, loop: Life) -> list[audit.Event]:
+def asked(environment: Environment, loop: Life) -> list[audit.Event]:
     """What the operator asked of the API server since it was installed, the whole loop among it."""
     assert loop.story
-    if grounds.cluster.audit_log is None:
+    if environment.cluster.audit_log is None:
         pytest.skip("only the embedded cluster keeps an audit log")
-    deployed = grounds.api.get("Deployment", installation.NAMESPACE, installation.RELEASE)
+    deployed = environment.api.get("Deployment", installation.NAMESPACE, installation.RELEASE)
     assert deployed is not None
     since = deployed["metadata"]["creationTimestamp"]
-    rotated = sorted(grounds.cluster.audit_log.parent.glob("*.log"))
+    rotated = sorted(environment.cluster.audit_log.parent.glob("*.log"))
     return [
         event for path in rotated for event in audit.read(path) if event.user == ACCOUNT and event.received >= since
     ]
@@ -68,19 +70,21 @@ def test_the_operator_was_never_refused(asked: list[audit.Event]) -> None:
     assert [(event.verb, event.resource, event.name) for event in asked if event.code in (401, 403)] == []
 
 
-def test_every_right_is_used(grounds: Grounds, asked: list[audit.Event], request: pytest.FixtureRequest) -> None:
+def test_every_right_is_used(
+    environment: Environment, asked: list[audit.Event], request: pytest.FixtureRequest
+) -> None:
     """Reading a single object is left out here: the operator does so only after a conflict, as tests/api/engine shows."""
     chosen = {item.path.name for item in request.session.items}
     if not chosen.issuperset(EVERYTHING):
         pytest.skip(f"only {', '.join(EVERYTHING)} together use them all")
-    granted = {right for right in rights(grounds) if right[0] != "get"}
+    granted = {right for right in rights(environment) if right[0] != "get"}
 
     assert sorted(granted - {right for event in asked for right in needed(event)}) == []
 
 
-def rights(grounds: Grounds) -> set[Right]:
+def rights(environment: Environment) -> set[Right]:
     """What the installed role grants."""
-    role = grounds.api.get("ClusterRole", "", f"{installation.RELEASE}-controller")
+    role = environment.api.get("ClusterRole", "", f"{installation.RELEASE}-controller")
     assert role is not None
     return {(verb, resource) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
 

@@ -4,7 +4,7 @@ import pytest
 
 from support import installation
 from support.api import Api
-from support.grounds import CANDIDATES, Grounds
+from support.environment import CANDIDATES, Environment
 from support.kubectl import kubectl
 from support.waiting import until
 
@@ -17,16 +17,16 @@ CLUSTER_WIDE = (
 )
 
 
-def left_in_the_cluster(grounds: Grounds) -> list[str]:
+def left_in_the_cluster(environment: Environment) -> list[str]:
     """What is named or labelled as Tidemill's outside of the tests' own namespaces."""
     words = ("get", ",".join(CLUSTER_WIDE), "-l", "app.kubernetes.io/part-of=tidemill", "-o", "name")
-    definitions = [crd["metadata"]["name"] for crd in grounds.api.all("CustomResourceDefinition")]
-    volumes = [volume["spec"]["claimRef"]["namespace"] for volume in grounds.api.all("PersistentVolume")]
+    definitions = [crd["metadata"]["name"] for crd in environment.api.all("CustomResourceDefinition")]
+    volumes = [volume["spec"]["claimRef"]["namespace"] for volume in environment.api.all("PersistentVolume")]
     return [
-        *kubectl(grounds.cluster, *words).split(),
+        *kubectl(environment.cluster, *words).split(),
         *(name for name in definitions if name.endswith("tidemill.dev")),
         *(f"volume of {name}" for name in volumes if name == installation.NAMESPACE),
-        *_children(grounds.api),
+        *_children(environment.api),
     ]
 
 
@@ -37,23 +37,23 @@ def _children(api: Api) -> list[str]:
     return [f"{kind}/{found['metadata']['name']}" for kind in kinds for found in api.all(kind, selector=selector)]
 
 
-def test_nothing_is_left(grounds: Grounds) -> None:
-    assert left_in_the_cluster(grounds), "there is something to leave"
+def test_nothing_is_left(environment: Environment) -> None:
+    assert left_in_the_cluster(environment), "there is something to leave"
 
-    installation.uninstall(grounds.cluster)
+    installation.uninstall(environment.cluster)
 
     until(
         "everything going",
-        lambda: not left_in_the_cluster(grounds),
+        lambda: not left_in_the_cluster(environment),
         seconds=120,
-        explain=lambda: str(left_in_the_cluster(grounds)),
+        explain=lambda: str(left_in_the_cluster(environment)),
     )
-    pods = grounds.api.all("Pod", installation.NAMESPACE)
+    pods = environment.api.all("Pod", installation.NAMESPACE)
     assert pods == []
 
 
-def test_a_namespace_that_held_live_objects_can_be_deleted(grounds: Grounds) -> None:
-    installation.remove_namespaces(grounds.api, [CANDIDATES], seconds=60)
+def test_a_namespace_that_held_live_objects_can_be_deleted(environment: Environment) -> None:
+    installation.remove_namespaces(environment.api, [CANDIDATES], seconds=60)
 
-    assert grounds.api.get("Namespace", "", CANDIDATES) is None
-    installation.remove_namespaces(grounds.api, installation.leftovers(grounds.api, installation.NAMESPACE))
+    assert environment.api.get("Namespace", "", CANDIDATES) is None
+    installation.remove_namespaces(environment.api, installation.leftovers(environment.api, installation.NAMESPACE))

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from fuzz.admission import Admission, Admitted
-from fuzz.campaign import Campaign, Extent, Tally
+from fuzz.campaign import Campaign, Counts, Extent
 from fuzz.cases import Case, Failure
-from fuzz.laboratory import laboratory
+from fuzz.harness import harness
 from fuzz.misoperations import Misoperations
-from fuzz.poison import Poison
 from fuzz.reconciling import Reconciling
+from fuzz.tampering import Tampering
 from fuzz.walks import Walks
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -28,16 +28,16 @@ def run(
     seed: Annotated[int, typer.Option(help="The same seed, the same specs.")] = 1,
     failures: Annotated[Path, typer.Option(help="Where cases that failed are kept.")] = FAILURES,
 ) -> None:
-    """Mutate every leaf of the schemas, misuse, poison, undo and wander; exits 1 on any failure."""
+    """Mutate every leaf of the schemas, misuse, tampering, undo and wander; exits 1 on any failure."""
 
-    async def play() -> Tally:
+    async def play() -> Counts:
         with tempfile.TemporaryDirectory(prefix="tidemill-fuzz-") as folder:
-            async with laboratory(Path(folder)) as made:
+            async with harness(Path(folder)) as made:
                 return await Campaign(made, seed=seed, minutes=minutes, folder=failures, say=_say).all(Extent())
 
-    tally = asyncio.run(play())
-    print(tally.told())
-    sys.exit(1 if tally.failures else 0)
+    counts = asyncio.run(play())
+    print(counts.told())
+    sys.exit(1 if counts.failures else 0)
 
 
 @app.command()
@@ -47,7 +47,7 @@ def replay(file: Annotated[Path, typer.Argument(help="A case that failed.", exis
 
     async def play() -> list[Failure]:
         with tempfile.TemporaryDirectory(prefix="tidemill-fuzz-") as folder:
-            async with laboratory(Path(folder)) as made:
+            async with harness(Path(folder)) as made:
                 match case.of:
                     case "M1":
                         admission, reconciling = Admission(made), Reconciling(made)
@@ -61,9 +61,9 @@ def replay(file: Annotated[Path, typer.Argument(help="A case that failed.", exis
                         await misoperations.all(case.title)
                         return misoperations.failures
                     case "M5":
-                        poison = Poison(made)
-                        await poison.all([case])
-                        return poison.failures
+                        tampering = Tampering(made)
+                        await tampering.all([case])
+                        return tampering.failures
                     case _:
                         walks = Walks(made)
                         await walks.all([case])

@@ -12,8 +12,8 @@ from typing import Any
 
 from fuzz import mutations, schemas, specimens
 from fuzz.cases import Case, Failure, digest
-from fuzz.laboratory import Answer, Laboratory, key, made
-from fuzz.schemas import Place
+from fuzz.harness import Answer, Harness, key, made
+from fuzz.schemas import Location
 from fuzz.specimens import ABSENT
 from fuzz.verdicts import verdict
 from tidemill.plan.world import Key
@@ -34,14 +34,14 @@ class Admitted:
 class Admission:
     """Tries specs on the API server without keeping them."""
 
-    laboratory: Laboratory
+    harness: Harness
     tried: int = 0
     refused: int = 0
     updates: int = 0
     untold: int = 0
     """Specs of which our reading says nothing."""
     ways: dict[str, set[str]] = field(default_factory=dict)
-    """By place: the mutations tried there."""
+    """By location: the mutations tried there."""
     hostless: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     admitted: dict[str, Admitted] = field(default_factory=dict)
@@ -51,48 +51,48 @@ class Admission:
     async def prepare(self) -> None:
         """An object of each kind that updates are tried on."""
         for kind, schema in schemas.specs().items():
-            answer = await self.laboratory.create(made(kind, "base", specimens.seed(kind, schema)))
+            answer = await self.harness.create(made(kind, "base", specimens.seed(kind, schema)))
             assert answer.admitted, answer.causes
-        await self.laboratory.settle([self._key(kind) for kind in schemas.specs()], 60)
-        self.laboratory.keep()
+        await self.harness.settle([self._key(kind) for kind in schemas.specs()], 60)
+        self.harness.keep()
 
     def _key(self, kind: str) -> Key:
         return key(kind, "base")
 
-    async def host(self, place: Place, chance: random.Random, which: int) -> Any:
-        """A spec that has a value at the place and that the API server takes, or at least the schema if a rule allows none."""
-        schema, found = schemas.specs()[place.kind], None
+    async def host(self, location: Location, chance: random.Random, which: int) -> Any:
+        """A spec that has a value at the location and that the API server takes, or at least the schema if a rule allows none."""
+        schema, found = schemas.specs()[location.kind], None
         fallback = None
-        for number, spec in enumerate(specimens.hosts(place.kind, schema, place.path, chance)):
+        for number, spec in enumerate(specimens.hosts(location.kind, schema, location.path, chance)):
             if number > 80:
                 break
             if verdict(schema, spec) != "Admit":
                 continue
             fallback = spec if fallback is None else fallback
             if which:
-                full = specimens.anything(place.kind, schema, chance, 0.5)
-                head = place.path[0] if place.path else ""
-                spec = {**full, **specimens.seed(place.kind, schema), **({head: spec[head]} if head else {})}
-            if (await self.laboratory.create(made(place.kind, "host", spec), dry=True)).admitted:
+                full = specimens.anything(location.kind, schema, chance, 0.5)
+                head = location.path[0] if location.path else ""
+                spec = {**full, **specimens.seed(location.kind, schema), **({head: spec[head]} if head else {})}
+            if (await self.harness.create(made(location.kind, "host", spec), dry=True)).admitted:
                 found = spec
                 if number >= which:
                     break
         if found is None and which == 0:
-            self.hostless.append(str(place))
+            self.hostless.append(str(location))
             return fallback
         return found
 
-    async def place(self, place: Place, chance: random.Random, which: int = 0, *, step: int = 1) -> None:
-        """Try every mutation (every n-th with `step`) at one place, in the n-th host."""
-        host = await self.host(place, chance, which)
+    async def location(self, location: Location, chance: random.Random, which: int = 0, *, step: int = 1) -> None:
+        """Try every mutation (every n-th with `step`) at one location, in the n-th host."""
+        host = await self.host(location, chance, which)
         if host is None:
             return
         cases = []
-        valid = specimens.at(host, place.path)
-        for name, value in list(mutations.mutations(place, valid, chance))[which % step :: step]:
-            self.ways.setdefault(str(place), set()).add(name)
-            spec = specimens.put(copy.deepcopy(host), place.path, value) if place.path else value
-            cases.append(Case("M1", place.kind, f"{schemas.spelled(place.path)}: {name}", (_wire(spec),)))
+        valid = specimens.at(host, location.path)
+        for name, value in list(mutations.mutations(location, valid, chance))[which % step :: step]:
+            self.ways.setdefault(str(location), set()).add(name)
+            spec = specimens.put(copy.deepcopy(host), location.path, value) if location.path else value
+            cases.append(Case("M1", location.kind, f"{schemas.spelled(location.path)}: {name}", (_wire(spec),)))
         await self.cases(cases)
 
     async def by_chance(self, kind: str, chance: random.Random, count: int) -> None:
@@ -111,7 +111,7 @@ class Admission:
                 path, node = chance.choice([(p, n) for p, n in schemas.walk(schema) if p])
                 try:
                     valid = specimens.at(spec, path)
-                    ways = list(mutations.mutations(Place(kind, path, node), valid, chance))
+                    ways = list(mutations.mutations(Location(kind, path, node), valid, chance))
                 except (KeyError, IndexError, StopIteration, TypeError, AttributeError):
                     continue  # nothing is there, or what an earlier change has put there instead
                 name, value = chance.choice(ways)
@@ -140,7 +140,7 @@ class Admission:
         manifest = made(case.kind, "tried", spec)
         if spec is None:
             del manifest["spec"]
-        answer = await self.laboratory.create(manifest, dry=True)
+        answer = await self.harness.create(manifest, dry=True)
         expected = verdict(schemas.specs()[case.kind], spec)
         self.untold += expected == "Either"
         problem = wrong(case.kind, expected, answer)
@@ -155,11 +155,11 @@ class Admission:
         await self._update(case, kept)
 
     async def _update(self, case: Case, kept: Any) -> None:
-        base = self.laboratory.mirror.get(*self._key(case.kind))
+        base = self.harness.mirror.get(*self._key(case.kind))
         if base is None:
             return
         self.updates += 1
-        answer = await self.laboratory.replace({**base, "spec": kept}, dry=True)
+        answer = await self.harness.replace({**base, "spec": kept}, dry=True)
         if answer.code == 409:
             return
         may_move = started_only(case.kind) if not _has_started(base) else frozenset()

@@ -13,10 +13,10 @@ from typing import Any
 from fuzz import schemas, specimens
 from fuzz.admission import Admission, Admitted
 from fuzz.cases import Case, Failure
-from fuzz.laboratory import Laboratory
+from fuzz.harness import Harness
 from fuzz.misoperations import Misoperations
-from fuzz.poison import Poison, poisons
 from fuzz.reconciling import Reconciling
+from fuzz.tampering import Tampering, tamperings
 from fuzz.walks import Walks, walks
 
 Say = Callable[[str], None]
@@ -28,17 +28,17 @@ class Extent:
     """How much to try; without end where None, until the time of the part is over."""
 
     step: int = 1
-    """Every n-th mutation of each place."""
+    """Every n-th mutation of each location."""
     hosts: int = 2
-    """In how many surroundings each place is tried."""
+    """In how many surroundings each location is tried."""
     random: int | None = None
     reconciled: int | None = None
     walks: int | None = None
-    poisons: int | None = None
+    tamperings: int | None = None
 
 
 @dataclass
-class Tally:
+class Counts:
     """What was tried and what came of it."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -46,13 +46,13 @@ class Tally:
     failures: list[Failure] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     ways: dict[str, set[str]] = field(default_factory=dict)
-    """By place, the mutations tried there."""
+    """By location, the mutations tried there."""
     paces: list[float] = field(default_factory=list)
 
     def told(self) -> str:
-        places = schemas.places()
-        leaves = [place for place in places if place.is_leaf]
-        tried = sum(len(self.ways.get(str(place), ())) >= 3 for place in leaves)
+        locations = schemas.locations()
+        leaves = [location for location in locations if location.is_leaf]
+        tried = sum(len(self.ways.get(str(location), ())) >= 3 for location in leaves)
         by_class = Counter(failure.case.of for failure in self.failures)
         pace = sorted(self.paces)[len(self.paces) // 2] if self.paces else 0.0
         return "\n".join(
@@ -70,43 +70,43 @@ class Tally:
 class Campaign:
     """Plays the classes one after the other, each in its share of the time."""
 
-    def __init__(self, laboratory: Laboratory, *, seed: int, minutes: float, folder: Path | None, say: Say) -> None:
-        self._laboratory = laboratory
+    def __init__(self, harness: Harness, *, seed: int, minutes: float, folder: Path | None, say: Say) -> None:
+        self._harness = harness
         self._chance = random.Random(seed)
         self._began = time.monotonic()
         self._minutes = minutes
         self._folder = folder
         self._say = say
-        self.tally = Tally()
+        self.counts = Counts()
 
     def _until(self, share: float) -> float:
         return self._began + 60 * self._minutes * share
 
     def _fail(self, failures: Sequence[Failure]) -> None:
         for failure in failures:
-            self.tally.failures.append(failure)
+            self.counts.failures.append(failure)
             self._say(f"FAILED {failure.case}: {failure.problems[0][:300]}")
             if self._folder:
-                self.tally.files.append(failure.save(self._folder))
+                self.counts.files.append(failure.save(self._folder))
 
-    async def all(self, extent: Extent) -> Tally:
+    async def all(self, extent: Extent) -> Counts:
         admission = await self.admission(extent)
         await self.misoperations()
-        await self.poison(extent)
+        await self.tampering(extent)
         await self.walks(extent, list(admission.admitted.values()))
         await self.reconciling(extent, list(admission.admitted.values()))
-        return self.tally
+        return self.counts
 
     async def admission(self, extent: Extent) -> Admission:
         """M1: what is let in."""
-        admission = Admission(self._laboratory)
+        admission = Admission(self._harness)
         await admission.prepare()
-        places = schemas.places()
+        locations = schemas.locations()
         for which in range(extent.hosts):
-            for place in places:
-                # Every place once, however long it takes; in other surroundings while there is time.
+            for location in locations:
+                # Every location once, however long it takes; in other surroundings while there is time.
                 if which == 0 or time.monotonic() < self._until(0.25):
-                    await admission.place(place, self._chance, which, step=extent.step)
+                    await admission.location(location, self._chance, which, step=extent.step)
             self._say(f"M1 {admission.tried} specs tried, {admission.refused} refused")
         tried = 0
         while extent.random is None or tried < extent.random:
@@ -116,8 +116,8 @@ class Campaign:
                 await admission.by_chance(kind, self._chance, RANDOM)
                 tried += RANDOM
         self._fail(admission.failures)
-        self.tally.ways = admission.ways
-        self.tally.counts.update(
+        self.counts.ways = admission.ways
+        self.counts.counts.update(
             {
                 "M1 specs tried on the API server": admission.tried,
                 "M1 refused": admission.refused,
@@ -127,34 +127,34 @@ class Campaign:
             }
         )
         if admission.hostless:
-            self.tally.lines.append(f"M1 no admitted spec has these: {', '.join(admission.hostless)}")
+            self.counts.lines.append(f"M1 no admitted spec has these: {', '.join(admission.hostless)}")
         return admission
 
     async def misoperations(self) -> None:
         """M2."""
-        played = Misoperations(self._laboratory)
+        played = Misoperations(self._harness)
         await played.all()
         self._fail(played.failures)
-        self.tally.counts["M2 misoperations"] = played.tried
+        self.counts.counts["M2 misoperations"] = played.tried
         self._say(f"M2 {played.tried} misoperations")
 
-    async def poison(self, extent: Extent) -> None:
+    async def tampering(self, extent: Extent) -> None:
         """M5."""
-        played, cases = Poison(self._laboratory), list(poisons(self._chance))
+        played, cases = Tampering(self._harness), list(tamperings(self._chance))
         # The largest specs first: nothing else stands for them.
         cases.sort(key=lambda case: "large" not in case.title)
-        cases = cases[: extent.poisons]
+        cases = cases[: extent.tamperings]
         for first in range(0, len(cases), POISONS):
             if time.monotonic() > self._until(0.5):
                 break
             await played.all(cases[first : first + POISONS], first)
         self._fail(played.failures)
-        self.tally.counts.update({"M5 poisoned objects": played.tried, "M5 refused by the API server": played.refused})
+        self.counts.counts.update({"M5 poisoned objects": played.tried, "M5 refused by the API server": played.refused})
         self._say(f"M5 {played.tried} poisoned objects")
 
     async def walks(self, extent: Extent, admitted: Sequence[Admitted]) -> None:
         """M3 and M4."""
-        played, made = Walks(self._laboratory), _ways(admitted, self._chance)
+        played, made = Walks(self._harness), _ways(admitted, self._chance)
         done = 0
         while extent.walks is None or done < extent.walks:
             if time.monotonic() > self._until(0.75):
@@ -164,11 +164,11 @@ class Campaign:
             done += count
             self._say(f"M3, M4 {done} walks")
         self._fail(played.failures)
-        self.tally.counts.update({f"{of} walks": count for of, count in played.tried.items()})
+        self.counts.counts.update({f"{of} walks": count for of, count in played.tried.items()})
 
     async def reconciling(self, extent: Extent, admitted: list[Admitted]) -> None:
         """M1: what the operator makes of what is let in."""
-        played = Reconciling(self._laboratory)
+        played = Reconciling(self._harness)
         self._chance.shuffle(admitted)
         admitted = admitted[: extent.reconciled]
         for first in range(0, len(admitted), BATCH):
@@ -178,9 +178,9 @@ class Campaign:
             if first // BATCH % 10 == 0:
                 self._say(f"M1 {played.tried} of {len(admitted)} admitted specs met the operator")
         self._fail(played.failures)
-        self.tally.counts.update({"M1 met the operator": played.tried, "late": played.late})
-        self.tally.counts.update({f"M1 came to {reason}": count for reason, count in played.reasons.items()})
-        self.tally.paces = played.paces
+        self.counts.counts.update({"M1 met the operator": played.tried, "late": played.late})
+        self.counts.counts.update({f"M1 came to {reason}": count for reason, count in played.reasons.items()})
+        self.counts.paces = played.paces
 
 
 def _ways(admitted: Sequence[Admitted], chance: random.Random) -> Iterator[Case]:

@@ -15,7 +15,7 @@ from typing import Any
 from cluster import programs, versions
 from fuzz import schemas, specimens
 from fuzz.cases import Case, Failure
-from fuzz.laboratory import NAMESPACE, Laboratory, key, made
+from fuzz.harness import NAMESPACE, Harness, key, made
 from support import gateway
 from tidemill.api.conditions import Reason
 from tidemill.contract.orders import run_order
@@ -255,7 +255,7 @@ CASES = (
 class Misoperations:
     """Lets the operator and the real runs meet what people get wrong."""
 
-    laboratory: Laboratory
+    harness: Harness
     tried: int = 0
     failures: list[Failure] = field(default_factory=list)
 
@@ -265,14 +265,14 @@ class Misoperations:
             tempfile.TemporaryDirectory(prefix="tidemill-misoperations-") as folder,
             gateway.gateway(Path(folder) / "store") as endpoint,
         ):
-            reports = self.laboratory.kubelet.scripts[NAMESPACE].reports
+            reports = self.harness.kubelet.scripts[NAMESPACE].reports
             before, real = dict(reports), _real(Path(folder), endpoint)
             for task, scripted in before.items():
                 reports[task] = _either(scripted, real)
             try:
                 await self._rows()
                 await asyncio.gather(*(self._one(n, one) for n, one in enumerate(CASES) if only in ("", one.title)))
-                common = [*self.laboratory.alarms(), *self.laboratory.disturbed(), *await self.laboratory.tidy()]
+                common = [*self.harness.alarms(), *self.harness.disturbed(), *await self.harness.tidy()]
                 if common:
                     self.failures.append(Failure(self._case(CASES[0]), tuple(common)))
             finally:
@@ -283,21 +283,19 @@ class Misoperations:
             "source": {"inline": {"data": INLINE}},
             "columns": [{"name": "kind", "role": "Target", "type": "Categorical"}],
         }
-        answer = await self.laboratory.create(made("Dataset", "misrows", spec))
+        answer = await self.harness.create(made("Dataset", "misrows", spec))
         assert answer.admitted, answer.causes
-        await self.laboratory.settle([key("Dataset", "misrows")], PATIENCE)
-        assert self.laboratory.ready(key("Dataset", "misrows"))[0] == "True", self.laboratory.ready(
-            key("Dataset", "misrows")
-        )
+        await self.harness.settle([key("Dataset", "misrows")], PATIENCE)
+        assert self.harness.ready(key("Dataset", "misrows"))[0] == "True", self.harness.ready(key("Dataset", "misrows"))
 
     def _case(self, one: Misoperation) -> Case:
         spec = {**specimens.seed(one.kind, schemas.specs()[one.kind]), **one.change}
         return Case("M2", one.kind, one.title, (spec,))
 
     async def _one(self, number: int, one: Misoperation) -> None:
-        laboratory, of, case = self.laboratory, key(one.kind, f"mis{number}"), self._case(one)
+        harness, of, case = self.harness, key(one.kind, f"mis{number}"), self._case(one)
         self.tried += 1
-        answer = await laboratory.create(made(one.kind, of.name, case.specs[0]))
+        answer = await harness.create(made(one.kind, of.name, case.specs[0]))
         if not answer.admitted:
             # Refused at the door is the best answer there is.
             return
@@ -312,7 +310,7 @@ class Misoperations:
         )
 
     def _said(self, of: Any, one: Misoperation) -> str:
-        manifest: Manifest = self.laboratory.mirror.get(*of) or {}
+        manifest: Manifest = self.harness.mirror.get(*of) or {}
         found = {c["type"]: c for c in (manifest.get("status") or {}).get("conditions") or ()}
         for expected in one.expected:
             type_, _, rest = expected.rpartition("=")

@@ -1,4 +1,4 @@
-"""How a value at one place can be made wrong, odd or extreme."""
+"""How a value at one location can be made wrong, odd or extreme."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fuzz import patterns
-from fuzz.schemas import Place, Schema, rejected
+from fuzz.schemas import Location, Schema, rejected
 from fuzz.specimens import ABSENT, distinct, least
 
 LONG = "x" * 10_240
@@ -19,13 +19,13 @@ KEYS = ("", "a/b", "a b", "x" * 400, "数据", "-", "requests.cpu", "nvidia.com/
 Mutation = tuple[str, Any]
 
 
-def mutations(place: Place, valid: Any, chance: random.Random) -> Iterator[Mutation]:
-    """Names of mutations, and what then stands at the place instead of the `valid` value."""
-    schema = place.schema
+def mutations(location: Location, valid: Any, chance: random.Random) -> Iterator[Mutation]:
+    """Names of mutations, and what then stands at the location instead of the `valid` value."""
+    schema = location.schema
     yield "absent", ABSENT
     yield "null", None
     yield from _wrong_types(schema)
-    for number, example in enumerate(rejected(place.kind).get(place.path, ())):
+    for number, example in enumerate(rejected(location.kind).get(location.path, ())):
         # An item's example alone: its list needs its own keys, which the rest of the host has.
         yield f"against a rule {number}", {**valid, **example} if isinstance(valid, dict) else example
     if "enum" in schema:

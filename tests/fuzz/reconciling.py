@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fuzz import schemas
 from fuzz.admission import Admitted
 from fuzz.cases import Failure
-from fuzz.laboratory import PATIENCE, Laboratory, key, made
+from fuzz.harness import PATIENCE, Harness, key, made
 from fuzz.specimens import seed
 
 AT_ONCE = 16
@@ -25,7 +25,7 @@ OWN_FAULT = ("resources", "cpu", "memory", "quantity", "limits", "requests")
 class Reconciling:
     """Lets the operator meet specs, many at a time."""
 
-    laboratory: Laboratory
+    harness: Harness
     tried: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
@@ -35,22 +35,22 @@ class Reconciling:
 
     async def batch(self, batch: Sequence[Admitted], number: int) -> None:
         """Create the objects, wait until each has said how it stands, judge, and remove them."""
-        laboratory = self.laboratory
+        harness = self.harness
         named = {f"m{number:04}x{index:03}": one for index, one in enumerate(batch)}
-        laboratory.account.read()
-        began, before = time.monotonic(), dict(laboratory.account.requests)
+        harness.account.read()
+        began, before = time.monotonic(), dict(harness.account.requests)
         problems: dict[str, list[str]] = {}
         turn = asyncio.Semaphore(AT_ONCE)
         late: dict[str, float] = {}
 
         async def play(name: str, one: Admitted) -> None:
             async with turn:
-                answer = await laboratory.create(made(one.case.kind, name, one.kept))
+                answer = await harness.create(made(one.case.kind, name, one.kept))
                 if not answer.admitted:
                     problems.setdefault(name, []).append(f"admitted when tried, refused when meant: {answer.causes}")
                     return
                 born = time.monotonic()
-                for problem in (await laboratory.settle([key(one.case.kind, name)], SLOW)).values():
+                for problem in (await harness.settle([key(one.case.kind, name)], SLOW)).values():
                     problems.setdefault(name, []).append(f"after {SLOW:.0f} s: {problem}")
                 late[name] = time.monotonic() - born
 
@@ -64,14 +64,14 @@ class Reconciling:
                 problems.setdefault(name, []).append(f"it took {seconds:.1f} s, and plain objects {pace:.1f} s")
         self.late += sum(seconds > PATIENCE for seconds in late.values())
         for name, one in named.items():
-            status, reason, message = laboratory.ready(key(one.case.kind, name))
+            status, reason, message = harness.ready(key(one.case.kind, name))
             self.reasons[f"{one.case.kind} {status} {reason}"] += 1
             if reason in ("Refused", "NameConflict") and not any(word in message for word in OWN_FAULT):
                 problems.setdefault(name, []).append(f"an admitted spec makes a child that is refused: {message}")
-        for problem in laboratory.busy(list(named), began, before):
+        for problem in harness.busy(list(named), began, before):
             problems.setdefault(problem.rsplit(" ", 1)[-1], []).append(problem)
-        common = [*laboratory.alarms(), *laboratory.disturbed()]
-        common += await laboratory.tidy()
+        common = [*harness.alarms(), *harness.disturbed()]
+        common += await harness.tidy()
         self.tried += len(named)
         for problem in common:
             guilty = next((name for name in named if name in problem), "")
@@ -87,6 +87,6 @@ class Reconciling:
         began = time.monotonic()
         keys = [key(kind, f"p{number:04}") for kind in schemas.specs()]
         for one in keys:
-            await self.laboratory.create(made(one.kind, one.name, seed(one.kind, schemas.specs()[one.kind])))
-        await self.laboratory.settle(keys, SLOW)
+            await self.harness.create(made(one.kind, one.name, seed(one.kind, schemas.specs()[one.kind])))
+        await self.harness.settle(keys, SLOW)
         return time.monotonic() - began

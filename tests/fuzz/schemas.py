@@ -1,4 +1,4 @@
-"""The schemas of the five kinds as the API server gets them, and every place in them where a value may stand.
+"""The schemas of the five kinds as the API server gets them, and every location in them where a value may stand.
 
 Read from the generated files, so that a new field is tried without a word here.
 """
@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from tidemill.api import GROUP, KINDS
 from tidemill.api.base import WireModel
 from tidemill.api.crds import model_of
@@ -25,7 +25,7 @@ ITEM, VALUE = "[]", "{}"
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class Location:
     """Somewhere below the spec of a kind."""
 
     kind: str
@@ -68,9 +68,9 @@ def statuses() -> dict[str, Schema]:
     return {kind: _whole(kind)["properties"]["status"] for kind in _files()}
 
 
-def places() -> list[Place]:
-    """Every place of every kind."""
-    return [Place(kind, path, node) for kind, schema in specs().items() for path, node in walk(schema)]
+def locations() -> list[Location]:
+    """Every location of every kind."""
+    return [Location(kind, path, node) for kind, schema in specs().items() for path, node in walk(schema)]
 
 
 def walk(schema: Schema, path: Path = ()) -> Iterator[tuple[Path, Schema]]:

@@ -1,4 +1,4 @@
-"""Values that a schema admits: the least, all there is, or any by chance; and hosts in which a given place is filled."""
+"""Values that a schema admits: the least, all there is, or any by chance; and hosts in which a given location is filled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCALARS = ("balanced", 0, 1, -3, 0.5, True, False, "", "None", 10**9)
 QUANTITIES = ("250m", "1", "2Gi", "0.5", 1, 2, "1e3", "512M")
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
-# The least that makes sense of each kind, with what the laboratory has; a kind that is not here gets the least that fits.
+# The least that makes sense of each kind, with what the harness has; a kind that is not here gets the least that fits.
 SEEDS: dict[str, dict[str, Any]] = {
     "Dataset": {"source": {"uri": "s3://lake/rows.parquet"}},
     "TrainingJob": {

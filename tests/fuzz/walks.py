@@ -21,7 +21,7 @@ from chaos import oracles
 from fuzz import schemas, specimens
 from fuzz.admission import frozen
 from fuzz.cases import Case, Failure
-from fuzz.laboratory import NAMESPACE, Laboratory, key, made
+from fuzz.harness import NAMESPACE, Harness, key, made
 from tidemill.children import names
 from tidemill.engine.apply import is_true
 from tidemill.plan.world import Key, Manifest
@@ -41,7 +41,7 @@ STEPS = 20
 class Walks:
     """Lets objects go through several specs."""
 
-    laboratory: Laboratory
+    harness: Harness
     tried: dict[str, int] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ class Walks:
                 self.tried[case.of] = self.tried.get(case.of, 0) + 1
 
         await asyncio.gather(*(one(first + number, case) for number, case in enumerate(cases)))
-        common = [*self.laboratory.alarms(), *self.laboratory.disturbed(), *await self.laboratory.tidy()]
+        common = [*self.harness.alarms(), *self.harness.disturbed(), *await self.harness.tidy()]
         if common and cases:
             numbered = {f"w{first + number:05}": case for number, case in enumerate(cases)}
             for problem in common:
@@ -66,72 +66,72 @@ class Walks:
     async def one(self, case: Case, name: str) -> str:
         """Walk one object through the specs of a case; what is wrong at its end, empty where nothing is."""
         walked, fresh = key(case.kind, f"{name}w"), key(case.kind, f"{name}f")
-        laboratory = self.laboratory
+        harness = self.harness
         if case.kind == "TrainingJob":
             # A run that is over is a fact, so it must not end on the way.
-            laboratory.kubelet.held.add(walked.name)
+            harness.kubelet.held.add(walked.name)
         first, *others = [_for(walked, spec) for spec in case.specs]
-        answer = await laboratory.create(made(case.kind, walked.name, first))
+        answer = await harness.create(made(case.kind, walked.name, first))
         if not answer.admitted:
             return f"the first spec is refused: {answer.causes}"
         waits = case.waits or (0.0,) * len(others)
         for spec, wait in zip(others, waits, strict=True):
             if wait < 0:
-                await laboratory.settle([walked])
+                await harness.settle([walked])
             else:
                 await asyncio.sleep(wait)
             # What is refused on the way changes nothing; the last one must not be.
-            answer = await laboratory.edit(case.kind, walked.name, spec)
+            answer = await harness.edit(case.kind, walked.name, spec)
         if not answer.admitted:
-            anew = await laboratory.create(made(case.kind, fresh.name, _for(fresh, case.specs[-1])), dry=True)
+            anew = await harness.create(made(case.kind, fresh.name, _for(fresh, case.specs[-1])), dry=True)
             # A long walk may end at a spec that cannot be joined with what its object may not change.
             return "" if case.of == "M4" and not anew.admitted else f"the way back is refused: {answer.causes}"
-        if walked.name in laboratory.kubelet.held:
+        if walked.name in harness.kubelet.held:
             # A run that ends before the operator has seen the last spec has ended under the one before.
-            await laboratory.settle([walked], PATIENCE)
+            await harness.settle([walked], PATIENCE)
             await asyncio.sleep(1)
-            laboratory.kubelet.let_go(NAMESPACE, walked.name)
-        answer = await laboratory.create(made(case.kind, fresh.name, _for(fresh, case.specs[-1])))
+            harness.kubelet.let_go(NAMESPACE, walked.name)
+        answer = await harness.create(made(case.kind, fresh.name, _for(fresh, case.specs[-1])))
         if not answer.admitted:
             return f"the last spec is refused: {answer.causes}"
         return await self._same(walked, fresh)
 
     async def _same(self, walked: Key, fresh: Key) -> str:
-        laboratory, deadline = self.laboratory, time.monotonic() + PATIENCE
+        harness, deadline = self.harness, time.monotonic() + PATIENCE
         while True:
             await asyncio.sleep(0.5)
-            ended = not laboratory.unsettled(walked) and not laboratory.unsettled(fresh)
-            succeeded = walked.kind in RUNS and is_true(laboratory.mirror.get(*walked), "Ready")
+            ended = not harness.unsettled(walked) and not harness.unsettled(fresh)
+            succeeded = walked.kind in RUNS and is_true(harness.mirror.get(*walked), "Ready")
             if ended and succeeded and self._comes_to_nothing(fresh):
                 # The same run succeeded on the terms of an earlier spec, and is not begun again on worse ones.
                 return ""
-            drawn = summary if _is_held(laboratory.mirror.get(*fresh)) else portrait
-            ways = [drawn(laboratory, one) for one in (fresh, walked)]
+            drawn = summary if _is_held(harness.mirror.get(*fresh)) else portrait
+            ways = [drawn(harness, one) for one in (fresh, walked)]
             if ended and ways[0] == ways[1]:
                 return ""
             if time.monotonic() > deadline:
                 difference = difflib.unified_diff(ways[0], ways[1], "fresh", "walked", lineterm="", n=3)
-                said = [f"{one}: {laboratory.unsettled(one)}" for one in (fresh, walked) if laboratory.unsettled(one)]
+                said = [f"{one}: {harness.unsettled(one)}" for one in (fresh, walked) if harness.unsettled(one)]
                 return "another end than that of a fresh object\n" + "\n".join([*said, *list(difference)[:70]])
 
     def _comes_to_nothing(self, of: Key) -> bool:
         """Whether the object's own run failed, or may not be made on the terms of its spec."""
-        manifest = self.laboratory.mirror.get(*of) or {}
+        manifest = self.harness.mirror.get(*of) or {}
         attempt = (manifest.get("status") or {}).get("attempt") or {}
-        refused = self.laboratory.ready(of)[1] == "Refused"
+        refused = self.harness.ready(of)[1] == "Refused"
         return is_true(manifest, "Stalled") and (refused or attempt.get("outcome") == "Failed")
 
 
-def portrait(laboratory: Laboratory, of: Key) -> list[str]:
+def portrait(harness: Harness, of: Key) -> list[str]:
     """An object and what it has made, without what differs between two of them; line by line."""
-    manifest = laboratory.mirror.get(*of)
+    manifest = harness.mirror.get(*of)
     if manifest is None:
         return ["gone"]
     uid, told = manifest["metadata"]["uid"], [manifest]
     attempt = (manifest.get("status") or {}).get("attempt") or {}
     task = {"Dataset": "Ingest", "TrainingJob": "Train"}.get(of.kind, "Check")
     run = names.run(of.name, task, attempt["order"], attempt["number"]) if attempt else ""
-    for one in laboratory.mirror.all(of.namespace):
+    for one in harness.mirror.all(of.namespace):
         labels = one["metadata"].get("labels") or {}
         made_by_run = one["kind"] == "ModelVersion" and labels.get(names.TRAINING_JOB) == of.name
         if one["kind"] == "Pod" or not (labels.get(names.OWNER_UID) == uid or made_by_run):
@@ -141,12 +141,12 @@ def portrait(laboratory: Laboratory, of: Key) -> list[str]:
     return "\n".join(sorted(_plain(one, of) for one in told)).splitlines()
 
 
-def summary(laboratory: Laboratory, of: Key) -> list[str]:
+def summary(harness: Harness, of: Key) -> list[str]:
     """That an object refuses its spec, or is suspended; who has a past may have more than one reason to refuse it."""
-    manifest = laboratory.mirror.get(*of)
+    manifest = harness.mirror.get(*of)
     if is_true(manifest, "Stalled"):
         return ["Stalled"]
-    return [laboratory.ready(of)[1]]
+    return [harness.ready(of)[1]]
 
 
 def _is_held(manifest: Manifest | None) -> bool:

@@ -13,11 +13,11 @@ from cluster import Provider, clusters, down, ensure
 from cluster.commands import CommandFailed
 from cluster.progress import step
 from keda import images, release
-from keda.course import Course, scaled_object
+from keda.proof import Proof, scaled_object
 from keda.watching import NAMESPACE, Prometheus
 from support import installation
 from support.api import connected
-from support.grounds import Grounds
+from support.environment import Environment
 from support.waiting import TooLate
 
 
@@ -51,7 +51,7 @@ def _played(name: str, manifest: dict[str, Any]) -> list[str]:
             installation.install(cluster, pictures, [namespace])
         prometheus = Prometheus(cluster, api, watched=namespace, service=manifest["spec"]["scaleTargetRef"]["name"])
         release.install(cluster)
-        return Course(Grounds(cluster, api, pictures), prometheus, _say, manifest).play()
+        return Proof(Environment(cluster, api, pictures), prometheus, _say, manifest).play()
 
 
 def _say(line: str) -> None:

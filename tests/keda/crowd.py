@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.api import Api
-from support.guest import FOLDER, Guest, Recipe
+from support.runner import FOLDER, PodRunner, Recipe
 
 PROGRAM = Path(__file__).parent / "inside" / "crowd.py"
 PORT = 9300
@@ -24,8 +24,8 @@ class Counts:
 class Crowd:
     """The clients at work."""
 
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
+    def __init__(self, runner: PodRunner) -> None:
+        self._runner = runner
 
     @classmethod
     def start(cls, api: Api, namespace: str, image: str, *, service: str, clients: int) -> "Crowd":
@@ -34,10 +34,10 @@ class Crowd:
         words = (*where, str(clients), str(ROWS), str(PORT))
         command = ("python", f"{FOLDER}/crowd/crowd.py", *words)
         recipe = Recipe("crowd", image, command, {"crowd": {"crowd.py": PROGRAM.read_text()}}, PORT)
-        return cls(Guest.start(api, namespace, recipe))
+        return cls(PodRunner.start(api, namespace, recipe))
 
     def counts(self) -> Counts:
-        return Counts(**self._guest.ask_json(""))
+        return Counts(**self._runner.ask_json(""))
 
     def leave(self) -> None:
-        self._guest.stop()
+        self._runner.stop()

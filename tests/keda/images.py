@@ -7,7 +7,7 @@ from pathlib import Path
 from cluster import Cluster, programs, scratch, versions
 from cluster.commands import answers, run
 from cluster.embedded import Embedded
-from cluster.places import Places
+from cluster.paths import ClusterPaths
 from cluster.progress import step
 from support.prometheus import program
 
@@ -20,7 +20,7 @@ def load(cluster: Cluster) -> None:
     """Build what is missing, and give the node of an embedded cluster both images."""
     programs.ensure([versions.KEDA_OPERATOR, versions.KEDA_ADAPTER])
     keda = {each.name: programs.path(each) for each in (versions.KEDA_OPERATOR, versions.KEDA_ADAPTER)}
-    node = Embedded(Places(cluster.name))
+    node = Embedded(ClusterPaths(cluster.name))
     with step("loading KEDA and Prometheus"):
         node.load(scratch.archive(KEDA, keda, command=["/keda"], user=NOBODY))
         node.load(scratch.archive(PROMETHEUS, _with_libraries(program()), command=["/prometheus"], user=NOBODY))

@@ -11,8 +11,8 @@ from cluster import Cluster
 from cluster.progress import step
 from keda.images import PROMETHEUS
 from support.api import Api
-from support.guest import SECURITY
 from support.kubectl import apply_manifests, kubectl
+from support.runner import SECURITY
 from tidemill.children import names
 from tidemill.contract.serving import SERVING_PORT
 

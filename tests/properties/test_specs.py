@@ -50,15 +50,15 @@ def edges(kind: str) -> tuple[Any, ...]:
     """Specs with one value at the edge of what is admitted."""
     chance, found = random.Random(7), []
     schema = schemas.specs()[kind]
-    for place in schemas.places():
-        if place.kind != kind or not place.path:
+    for location in schemas.locations():
+        if location.kind != kind or not location.path:
             continue
-        host = next((one for one in specimens.hosts(kind, schema, place.path, chance) if fits(kind, one)), None)
-        assert host is not None, f"nothing that is admitted has a value at {place}"
-        for _, value in mutations.mutations(place, specimens.at(host, place.path), chance):
+        host = next((one for one in specimens.hosts(kind, schema, location.path, chance) if fits(kind, one)), None)
+        assert host is not None, f"nothing that is admitted has a value at {location}"
+        for _, value in mutations.mutations(location, specimens.at(host, location.path), chance):
             if len(str(value)) > SMALL:
                 continue
-            spec = without_nulls(specimens.put(host, place.path, value))
+            spec = without_nulls(specimens.put(host, location.path, value))
             if fits(kind, spec):
                 found.append(spec)
     return tuple(found)

@@ -12,7 +12,7 @@ from soak.campaign import Soak
 from soak.terms import Terms, programme
 from support import installation
 from support.api import connected
-from support.grounds import SOAK, prepare
+from support.environment import SOAK, prepare
 from support.turns import my_turn
 
 
@@ -28,7 +28,7 @@ def main(
         with my_turn(note):
             cluster = ensure(name)
             with connected(cluster) as api:
-                grounds = prepare(cluster, api)
+                environment = prepare(cluster, api)
                 terms = Terms(
                     programme(rollouts),
                     rate=requests / (minutes * 60) * 1.05,
@@ -36,7 +36,7 @@ def main(
                     seconds=minutes * 60,
                     least=requests,
                 )
-                ledger = Soak(grounds, SOAK, terms, _say).play()
+                ledger = Soak(environment, SOAK, terms, _say).play()
                 installation.uninstall(cluster)
                 installation.remove_namespaces(api, installation.leftovers(api, installation.NAMESPACE))
     finally:

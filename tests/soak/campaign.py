@@ -9,7 +9,7 @@ from soak.terms import Terms
 from soak.versions import Breed, Nursery, Trained
 from support import biopsies
 from support.api import Manifest
-from support.grounds import REAPER, Grounds
+from support.environment import REAPER, Environment
 from support.kubectl import apply_manifests
 from support.reaper import Reaper
 from support.store_client import StoreClient
@@ -17,7 +17,7 @@ from support.waiting import until
 from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.inferenceservice import Outcome
 from tidemill.children import names
-from traffic.client import Course
+from traffic.client import Schedule
 from traffic.remote import Orders, Traffic
 
 MODEL = "soaked"
@@ -27,19 +27,19 @@ MIXED_UP = "sources/soak-mixed-up.csv"
 class Soak:
     """A service that is soaked."""
 
-    def __init__(self, grounds: Grounds, namespace: str, terms: Terms, say: Callable[[str], None]) -> None:
-        self.grounds = grounds
-        self.api = grounds.api
+    def __init__(self, environment: Environment, namespace: str, terms: Terms, say: Callable[[str], None]) -> None:
+        self.environment = environment
+        self.api = environment.api
         self.namespace = namespace
         self.terms = terms
         self.say = say
 
     def play(self) -> Ledger:
         """Set up, roll out, and count."""
-        porter = StoreClient.start(self.api, self.namespace, self.grounds.images["workload"])
-        reaper = Reaper.start(self.api, REAPER, self.grounds.images["workload"], name="soak-reaper")
+        store_client = StoreClient.start(self.api, self.namespace, self.environment.images["workload"])
+        reaper = Reaper.start(self.api, REAPER, self.environment.images["workload"], name="soak-reaper")
         try:
-            nursery = self._nursery(porter)
+            nursery = self._nursery(store_client)
             until("the first version answering", lambda: self._service().status.is_true("Ready"), seconds=120)
             traffic = self._traffic()
             try:
@@ -48,16 +48,16 @@ class Soak:
                 traffic.stop()
         finally:
             reaper.stop()
-            porter.stop()
+            store_client.stop()
 
-    def _nursery(self, porter: StoreClient) -> Nursery:
-        porter.put(MIXED_UP, biopsies.everything(biopsies.mixed_up))
-        apply_manifests(self.grounds.cluster, self.namespace, _manifests())
-        good, wrong, forest = (Trained.fetch(porter, self._published(run)) for run in (MODEL, "wrong", "forest"))
-        return Nursery(self.api, porter, self.namespace, MODEL, good, wrong, forest)
+    def _nursery(self, store_client: StoreClient) -> Nursery:
+        store_client.put(MIXED_UP, biopsies.everything(biopsies.mixed_up))
+        apply_manifests(self.environment.cluster, self.namespace, _manifests())
+        good, wrong, forest = (Trained.fetch(store_client, self._published(run)) for run in (MODEL, "wrong", "forest"))
+        return Nursery(self.api, store_client, self.namespace, MODEL, good, wrong, forest)
 
     def _traffic(self) -> Traffic:
-        course = Course(
+        schedule = Schedule(
             url=f"http://{MODEL}.{self.namespace}.svc",
             model=MODEL,
             rate=self.terms.rate,
@@ -65,11 +65,11 @@ class Soak:
             most=self.terms.most,
             seconds=self.terms.seconds + 600,
         )
-        orders = Orders(course, biopsies.TARGET, biopsies.held_out().asked)
-        return Traffic.start(self.api, self.namespace, self.grounds.images["server"], orders, name="soak-traffic")
+        orders = Orders(schedule, biopsies.TARGET, biopsies.held_out().asked)
+        return Traffic.start(self.api, self.namespace, self.environment.images["server"], orders, name="soak-traffic")
 
     def _roll(self, nursery: Nursery, traffic: Traffic, reaper: Reaper) -> Ledger:
-        disturber = Disturber(self.grounds, self.namespace)
+        disturber = Disturber(self.environment, self.namespace)
         digests = {nursery.good.version.name: nursery.good.version.spec.artifact.digest}
         rollouts: list[Rollout] = []
         began = time.monotonic()
@@ -130,10 +130,10 @@ class Soak:
             name = job.status.model_version if job else ""
             return self.api.read(ModelVersion, self.namespace, name) if name else None
 
-        return until(f"{run} publishing a version", published, seconds=180, explain=self.grounds.operator_log)
+        return until(f"{run} publishing a version", published, seconds=180, explain=self.environment.operator_log)
 
     def _explain(self) -> str:
-        return f"{self._service().status.model_dump_json(indent=1)}\n{self.grounds.operator_log()}"
+        return f"{self._service().status.model_dump_json(indent=1)}\n{self.environment.operator_log()}"
 
 
 def _manifests() -> Sequence[Manifest]:

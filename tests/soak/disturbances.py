@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from support import installation
 from support.api import Api, Manifest, Refused
-from support.grounds import Grounds
+from support.environment import Environment
 from support.waiting import until
 from tidemill.children import names
 
@@ -27,7 +27,7 @@ class Disturbance(StrEnum):
 class Disturber:
     """Does it, and puts right what does not mend itself."""
 
-    grounds: Grounds
+    environment: Environment
     namespace: str
 
     def begin(self, what: Disturbance) -> Callable[[], None]:
@@ -41,14 +41,14 @@ class Disturber:
                 self._scale_store(0)
                 return lambda: self._scale_store(1)
             case Disturbance.OPERATOR_GONE:
-                self.api.delete("Pod", installation.NAMESPACE, self.grounds.operator_pod())
+                self.api.delete("Pod", installation.NAMESPACE, self.environment.operator_pod())
             case _:
                 pass
         return lambda: None
 
     @property
     def api(self) -> Api:
-        return self.grounds.api
+        return self.environment.api
 
     def _stable(self) -> list[Manifest]:
         """The stable pods that are not leaving."""

@@ -53,12 +53,12 @@ class Trained:
     files: Mapping[str, bytes]
 
     @classmethod
-    def fetch(cls, porter: StoreClient, version: ModelVersion) -> "Trained":
+    def fetch(cls, store_client: StoreClient, version: ModelVersion) -> "Trained":
         source = key_of(version.spec.artifact.uri)
         listed = Manifest.verified(
-            porter.get(f"{source}/{manifest.FILE}"), version.spec.artifact.digest, version.spec.artifact.uri
+            store_client.get(f"{source}/{manifest.FILE}"), version.spec.artifact.digest, version.spec.artifact.uri
         )
-        return cls(version, {name: porter.get(f"{source}/{name}") for name in listed.files})
+        return cls(version, {name: store_client.get(f"{source}/{name}") for name in listed.files})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Nursery:
     """Makes versions of one model out of what was trained, and brings them as a user would: files, manifest, ModelVersion."""
 
     api: Api
-    porter: StoreClient
+    store_client: StoreClient
     namespace: str
     model: str
     good: Trained
@@ -83,8 +83,8 @@ class Nursery:
         if breed is Breed.NEVER_READY:
             files = {**files, SERIAL: b"somebody was here"}
         for file, content in files.items():
-            self.porter.put(f"{folder}/{file}", content)
-        self.porter.put(f"{folder}/{manifest.FILE}", listed.to_json())
+            self.store_client.put(f"{folder}/{file}", content)
+        self.store_client.put(f"{folder}/{manifest.FILE}", listed.to_json())
         spec = parent.version.spec.to_wire() | {
             "modelName": self.model,
             "artifact": {"uri": f"s3://tidemill/{folder}", "digest": listed.digest, "format": "Skops"},

@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from support import tables
 from tidemill.api import Dataset
 from tidemill.api.dataset import Splits
 from tidemill.runtime.ingest import bundled, columns, splits
-from traffic.rows import Climate
+from traffic.rows import FeatureShift
 
 SAMPLES = REPOSITORY / "manifests" / "samples"
 SET = "sklearn://breast_cancer"
 TARGET = bundled.TARGET
 SIZES = ("radius", "perimeter", "area")
 """What the scanner measures in lengths; it reports each as a mean, an error and a worst value."""
-TIDE = 1.25
-LEAKING = "worst_concave_points"
+FACTOR = 1.25
+DEFECTIVE = "worst_concave_points"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ def mixed_up(table: pa.Table) -> pa.Table:
     return table.set_column(table.column_names.index(TARGET), TARGET, pa.array(shuffled))
 
 
-def climate() -> Climate:
+def feature_shift() -> FeatureShift:
     """The tide is a scanner that was calibrated anew, the leak a sensor that loses half of its values."""
-    sized = {name: TIDE for name in bundled.read(SET).column_names if any(size in name for size in SIZES)}
-    return Climate(scale=sized, leaking=(LEAKING,))
+    sized = {name: FACTOR for name in bundled.read(SET).column_names if any(size in name for size in SIZES)}
+    return FeatureShift(scale=sized, defective=(DEFECTIVE,))
 
 
 def _held_out(wanted: Splits) -> pa.Table:

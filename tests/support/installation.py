@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster import Cluster, Provider
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from support.api import Api, Manifest
 from support.kubectl import helm, kubectl, values
 from support.waiting import until

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from support.biopsies import SAMPLES as FOLDER
-from support.grounds import Grounds
+from support.environment import Environment
 from support.kubectl import apply
 from support.waiting import until
 from tidemill.api import InferenceService
@@ -20,15 +20,15 @@ COLUMNS = ("sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_
 class Irises:
     """The service in one namespace."""
 
-    def __init__(self, grounds: Grounds, namespace: str) -> None:
+    def __init__(self, environment: Environment, namespace: str) -> None:
         """Bring it into service; returns when it answers."""
-        self._api, self._namespace = grounds.api, namespace
-        apply(grounds.cluster, namespace, FOLDER / "iris-quickstart")
+        self._api, self._namespace = environment.api, namespace
+        apply(environment.cluster, namespace, FOLDER / "iris-quickstart")
         until(
             "the service answering",
             lambda: (found := self.found()) is not None and found.status.is_true("Ready"),
             seconds=180,
-            explain=grounds.operator_log,
+            explain=environment.operator_log,
         )
 
     def found(self) -> InferenceService | None:

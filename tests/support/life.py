@@ -10,7 +10,7 @@ from rich.console import Console
 from demo.narrator import Narrator
 from demo.stage import NotPlayed, Played, Stage, play
 from demo.story import NAME, Story
-from support.grounds import Grounds
+from support.environment import Environment
 from tidemill.api import Dataset, InferenceService, ModelVersion
 from tidemill.children import names
 
@@ -24,7 +24,7 @@ class Life:
 
 
 def live(
-    grounds: Grounds,
+    environment: Environment,
     namespace: str,
     stages: Sequence[Stage],
     *,
@@ -35,12 +35,18 @@ def live(
     told = StringIO()
     narrator = Narrator(Console(file=told, width=200, highlight=False))
     story = Story(
-        grounds.cluster, grounds.api, grounds.images, namespace, narrator, accident=accident, patience=patience
+        environment.cluster,
+        environment.api,
+        environment.images,
+        namespace,
+        narrator,
+        accident=accident,
+        patience=patience,
     )
     try:
         return Life(story, play(story, stages))
     except NotPlayed as failure:
-        log = grounds.operator_log()
+        log = environment.operator_log()
         raise AssertionError(f"{failure}\n\n{told.getvalue()}\n\nthe operator's log:\n{log}") from failure
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from cluster import places
+from cluster import paths
 from cluster.commands import run
 from cluster.plane import free_ports
 from cluster.programs import exclusive
@@ -30,7 +30,7 @@ def program(name: str = "prometheus") -> Path:
     found = shutil.which(name)
     if found:
         return Path(found)
-    home = places.cache() / "prometheus"
+    home = paths.cache() / "prometheus"
     binary = home / "usr" / "bin" / name
     with exclusive("prometheus"):
         if not binary.exists():

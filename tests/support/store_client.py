@@ -1,11 +1,11 @@
-"""The object store of a namespace, reached through a guest that carries objects in and out."""
+"""The object store of a namespace, reached through a runner that carries objects in and out."""
 
 import json
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from support.api import Api
-from support.guest import FOLDER, Guest, Recipe
+from support.runner import FOLDER, PodRunner, Recipe
 
 PORT = 9100
 PROGRAM = Path(__file__).parent / "inside" / "store_client.py"
@@ -14,30 +14,32 @@ PROGRAM = Path(__file__).parent / "inside" / "store_client.py"
 class StoreClient:
     """Reads and writes objects by their keys."""
 
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
+    def __init__(self, runner: PodRunner) -> None:
+        self._runner = runner
 
     @classmethod
     def start(cls, api: Api, namespace: str, workload_image: str) -> "StoreClient":
         files = {"store-client": {"store_client.py": PROGRAM.read_text()}}
         command = ("python", f"{FOLDER}/store-client/store_client.py")
-        return cls(Guest.start(api, namespace, Recipe("porter", workload_image, command, files, PORT, store=True)))
+        return cls(
+            PodRunner.start(api, namespace, Recipe("store_client", workload_image, command, files, PORT, store=True))
+        )
 
     def put(self, key: str, content: bytes) -> None:
-        self._guest.ask(quote(key), method="PUT", body=content)
+        self._runner.ask(quote(key), method="PUT", body=content)
 
     def get(self, key: str) -> bytes:
-        return self._guest.ask(quote(key))
+        return self._runner.ask(quote(key))
 
     def delete(self, key: str) -> None:
-        self._guest.ask(quote(key), method="DELETE")
+        self._runner.ask(quote(key), method="DELETE")
 
     def keys(self, folder: str) -> list[str]:
         """The keys below a folder."""
-        return list(json.loads(self._guest.ask(f"?prefix={quote(folder)}")))
+        return list(json.loads(self._runner.ask(f"?prefix={quote(folder)}")))
 
     def stop(self) -> None:
-        self._guest.stop()
+        self._runner.stop()
 
 
 def key_of(uri: str) -> str:

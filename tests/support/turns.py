@@ -4,13 +4,13 @@ import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cluster import places
+from cluster import paths
 
 
 @contextmanager
 def my_turn(say: Callable[[str], None]) -> Iterator[None]:
     """Wait until no other demo or test session of this user is under way, saying so where that takes time."""
-    lock = places.cache() / "try-out.lock"
+    lock = paths.cache() / "try-out.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as handle:
         try:

@@ -1,4 +1,4 @@
-"""`python -m traffic COURSE.json`: ask at a steady rate until told to stop, and answer for what was counted."""
+"""`python -m traffic SCHEDULE.json`: ask at a steady rate until told to stop, and answer for what was counted."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from traffic import control, rows
-from traffic.client import Client, Course
-from traffic.rows import Climate
+from traffic.client import Client, Schedule
+from traffic.rows import FeatureShift
 
 
 async def run(plan: dict[str, Any], folder: Path) -> None:
@@ -21,8 +21,8 @@ async def run(plan: dict[str, Any], folder: Path) -> None:
     asked = rows.read((folder / "asked.csv").read_text(), target)
     measured_file = folder / "measured.csv"
     measured = rows.read(measured_file.read_text(), target) if measured_file.exists() else []
-    climate = Climate(scale=plan.get("scale", {}), leaking=tuple(plan.get("leaking", ())))
-    client = Client(Course(**plan["course"]), asked, climate, random.Random(plan.get("seed", 0)))
+    feature_shift = FeatureShift(scale=plan.get("scale", {}), defective=tuple(plan.get("defective", ())))
+    client = Client(Schedule(**plan["schedule"]), asked, feature_shift, random.Random(plan.get("seed", 0)))
     runner = web.AppRunner(control.application(client, measured), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "0.0.0.0", control.PORT).start()

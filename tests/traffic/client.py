@@ -10,7 +10,7 @@ import aiohttp
 
 from traffic import protocol
 from traffic.ledger import Ledger
-from traffic.rows import Climate, Example, Weather
+from traffic.rows import Example, FeatureShift, Shift
 
 MAX_CONCURRENT = 64
 LABEL_BATCH = 0.5
@@ -18,7 +18,7 @@ LABEL_BATCH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Schedule:
     """What to do, and when to stop on its own."""
 
     url: str
@@ -44,14 +44,16 @@ class Answered:
 
 
 class Client:
-    """Asks until its course is run or it is stopped; every request is made once, and a failed one is counted."""
+    """Asks until its schedule is run or it is stopped; every request is made once, and a failed one is counted."""
 
-    def __init__(self, course: Course, examples: Sequence[Example], climate: Climate, chance: random.Random) -> None:
-        self.course = course
+    def __init__(
+        self, schedule: Schedule, examples: Sequence[Example], feature_shift: FeatureShift, chance: random.Random
+    ) -> None:
+        self.schedule = schedule
         self.examples = examples
-        self.climate = climate
+        self.feature_shift = feature_shift
         self.chance = chance
-        self.weather = Weather.CALM
+        self.shift = Shift.NONE
         self.ledger = Ledger()
         self._places = asyncio.Semaphore(MAX_CONCURRENT)
         self._under_way: set[asyncio.Task[None]] = set()
@@ -59,22 +61,22 @@ class Client:
 
     async def run(self) -> None:
         """Ask at the wanted rate; a slow service delays questions, it does not pile them up."""
-        timeout = aiohttp.ClientTimeout(total=self.course.timeout)
+        timeout = aiohttp.ClientTimeout(total=self.schedule.timeout)
         connector = aiohttp.TCPConnector(limit=MAX_CONCURRENT)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             labels = asyncio.create_task(self._send_labels(session))
             began = due = time.monotonic()
             asked = 0
-            while asked < self.course.most and time.monotonic() - began < self.course.seconds:
+            while asked < self.schedule.most and time.monotonic() - began < self.schedule.seconds:
                 await self._places.acquire()
                 asked += 1
                 task = asyncio.create_task(self._ask_one(session))
                 self._under_way.add(task)
                 task.add_done_callback(self._done)
-                due = max(due + 1.0 / self.course.rate, time.monotonic() - 1.0)
+                due = max(due + 1.0 / self.schedule.rate, time.monotonic() - 1.0)
                 await asyncio.sleep(max(due - time.monotonic(), 0.0))
             await asyncio.gather(*self._under_way)
-            await asyncio.sleep(self.course.label_delay + 4 * LABEL_BATCH)
+            await asyncio.sleep(self.schedule.label_delay + 4 * LABEL_BATCH)
             labels.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -83,17 +85,17 @@ class Client:
 
     async def _ask_one(self, session: aiohttp.ClientSession) -> None:
         example = self.chance.choice(self.examples)
-        answered = await self.ask(session, example, self.weather)
+        answered = await self.ask(session, example, self.shift)
         if answered is not None:
-            self._labels.put_nowait((time.monotonic() + self.course.label_delay, answered, example))
+            self._labels.put_nowait((time.monotonic() + self.schedule.label_delay, answered, example))
 
-    async def ask(self, session: aiohttp.ClientSession, example: Example, weather: Weather) -> Answered | None:
+    async def ask(self, session: aiohttp.ClientSession, example: Example, shift: Shift) -> Answered | None:
         """Ask one row; what is wrong about the answer goes into the ledger."""
-        row = self.climate.change(example.features, weather, self.chance)
+        row = self.feature_shift.change(example.features, shift, self.chance)
         self.ledger.sent += 1
         began = time.monotonic()
         try:
-            url = self.course.url + protocol.infer_path(self.course.model)
+            url = self.schedule.url + protocol.infer_path(self.schedule.model)
             async with session.post(url, json=protocol.question(row)) as response:
                 text = await response.text()
                 if response.status != 200:
@@ -120,12 +122,12 @@ class Client:
         self.ledger.note_answer(answered.version, digest, time.monotonic() - began)
         return answered
 
-    async def measure(self, examples: Sequence[Example], weather: Weather) -> dict[str, dict[str, int]]:
+    async def measure(self, examples: Sequence[Example], shift: Shift) -> dict[str, dict[str, int]]:
         """Ask every one of `examples` once, without sending labels: version to rows and right answers."""
         found: dict[str, dict[str, int]] = {}
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.course.timeout)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.schedule.timeout)) as session:
             for example in examples:
-                answered = await self.ask(session, example, weather)
+                answered = await self.ask(session, example, shift)
                 if answered is None:
                     continue
                 counts = found.setdefault(answered.version, {"rows": 0, "right": 0})
@@ -134,7 +136,7 @@ class Client:
         return found
 
     async def _send_labels(self, session: aiohttp.ClientSession) -> None:
-        url = self.course.url + protocol.feedback_path(self.course.model)
+        url = self.schedule.url + protocol.feedback_path(self.schedule.model)
         while True:
             due, answered, example = await self._labels.get()
             batch = [(answered, example)]

@@ -5,32 +5,32 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from traffic.client import Client
-from traffic.rows import Example, Weather
+from traffic.rows import Example, Shift
 
 PORT = 9000
 
 
 def application(client: Client, measured: Sequence[Example]) -> web.Application:
-    """`GET /counters`, `POST /weather/<calm|tide|leak>`, `POST /measure/<calm|tide|leak>`."""
+    """`GET /counters`, `POST /shift/<none|drift|defect>`, `POST /measure/<none|drift|defect>`."""
 
     async def counters(request: web.Request) -> web.Response:
-        return web.json_response({"weather": client.weather, **client.ledger.report()})
+        return web.json_response({"shift": client.shift, **client.ledger.report()})
 
-    async def weather(request: web.Request) -> web.Response:
-        client.weather = Weather(request.match_info["weather"])
+    async def shift(request: web.Request) -> web.Response:
+        client.shift = Shift(request.match_info["shift"])
         client.ledger.forget_recent()
-        return web.json_response({"weather": client.weather})
+        return web.json_response({"shift": client.shift})
 
     async def measure(request: web.Request) -> web.Response:
-        return web.json_response(await client.measure(measured, Weather(request.match_info["weather"])))
+        return web.json_response(await client.measure(measured, Shift(request.match_info["shift"])))
 
-    known = "|".join(Weather)
+    known = "|".join(Shift)
     made = web.Application()
     made.add_routes(
         [
             web.get("/counters", counters),
-            web.post(f"/weather/{{weather:{known}}}", weather),
-            web.post(f"/measure/{{weather:{known}}}", measure),
+            web.post(f"/shift/{{shift:{known}}}", shift),
+            web.post(f"/measure/{{shift:{known}}}", measure),
         ]
     )
     return made

@@ -1,4 +1,4 @@
-"""Traffic in the cluster, from outside: start it, change its weather, read what it counted.
+"""Traffic in the cluster, from outside: start it, change its shift, read what it counted.
 
 The questions and answers that count go from pod to Service and nowhere else; only the counters are read through the API
 server.
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from support.api import Api
-from support.guest import FOLDER, Guest, Recipe
-from traffic.client import Course
+from support.runner import FOLDER, PodRunner, Recipe
+from traffic.client import Schedule
 from traffic.control import PORT
-from traffic.rows import Climate, Weather
+from traffic.rows import FeatureShift, Shift
 
 INSIDE = ("__init__", "__main__", "client", "control", "ledger", "protocol", "rows")
 
@@ -23,14 +23,14 @@ INSIDE = ("__init__", "__main__", "client", "control", "ledger", "protocol", "ro
 class Orders:
     """What traffic to make."""
 
-    course: Course
+    schedule: Schedule
     target: str
     """The column with the right answers."""
     asked: str
     """The rows to draw from, as CSV."""
     measured: str = ""
     """Other rows, as CSV, that are asked only to measure."""
-    climate: Climate = field(default_factory=Climate)
+    feature_shift: FeatureShift = field(default_factory=FeatureShift)
     seed: int = 0
 
 
@@ -70,24 +70,24 @@ class Measured:
 class Traffic:
     """Traffic that runs in the cluster."""
 
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
+    def __init__(self, runner: PodRunner) -> None:
+        self._runner = runner
 
     @classmethod
     def start(cls, api: Api, namespace: str, server_image: str, orders: Orders, *, name: str = "traffic") -> "Traffic":
-        return cls(Guest.start(api, namespace, recipe(name, server_image, orders)))
+        return cls(PodRunner.start(api, namespace, recipe(name, server_image, orders)))
 
-    def weather(self, weather: Weather) -> None:
+    def shift(self, shift: Shift) -> None:
         """What happens to rows from now on."""
-        self._guest.ask(f"weather/{weather}", method="POST")
+        self._runner.ask(f"shift/{shift}", method="POST")
 
-    def measure(self, weather: Weather) -> dict[str, Measured]:
-        """Ask each of the measured rows once in this weather: what each version that answered got right."""
-        found = self._guest.ask_json(f"measure/{weather}", method="POST")
+    def measure(self, shift: Shift) -> dict[str, Measured]:
+        """Ask each of the measured rows once in this shift: what each version that answered got right."""
+        found = self._runner.ask_json(f"measure/{shift}", method="POST")
         return {version: Measured(**counts) for version, counts in found.items()}
 
     def counters(self) -> Counters:
-        found = self._guest.ask_json("counters")
+        found = self._runner.ask_json("counters")
         return Counters(
             sent=found["sent"],
             answered=found["answered"],
@@ -103,22 +103,22 @@ class Traffic:
         )
 
     def stop(self) -> None:
-        self._guest.stop()
+        self._runner.stop()
 
 
 def recipe(name: str, server_image: str, orders: Orders) -> Recipe:
-    """The guest that makes this traffic."""
+    """The runner that makes this traffic."""
     plan = {
-        "course": asdict(orders.course),
+        "schedule": asdict(orders.schedule),
         "target": orders.target,
-        "scale": dict(orders.climate.scale),
-        "leaking": list(orders.climate.leaking),
+        "scale": dict(orders.feature_shift.scale),
+        "defective": list(orders.feature_shift.defective),
         "seed": orders.seed,
     }
-    rows = {"course.json": json.dumps(plan), "asked.csv": orders.asked}
+    rows = {"schedule.json": json.dumps(plan), "asked.csv": orders.asked}
     if orders.measured:
         rows["measured.csv"] = orders.measured
     here = Path(__file__).parent
     code = {f"{module}.py": (here / f"{module}.py").read_text() for module in INSIDE}
-    command = ("python", "-m", "traffic", f"{FOLDER}/rows/course.json")
+    command = ("python", "-m", "traffic", f"{FOLDER}/rows/schedule.json")
     return Recipe(name, server_image, command, {"traffic": code, "rows": rows}, PORT)

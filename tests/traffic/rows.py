@@ -1,4 +1,4 @@
-"""The rows that are asked: read from CSV, drawn with replacement, and changed by the weather."""
+"""The rows that are asked: read from CSV, drawn with replacement, and changed by the shift."""
 
 import csv
 import random
@@ -11,13 +11,13 @@ Value = float | str | None
 Row = dict[str, Value]
 
 
-class Weather(StrEnum):
+class Shift(StrEnum):
     """What happens to rows on their way to the service."""
 
-    CALM = "calm"
-    TIDE = "tide"
+    NONE = "none"
+    DRIFT = "drift"
     """Some columns are scaled: an instrument was calibrated anew."""
-    LEAK = "leak"
+    DEFECT = "defect"
     """With the tide still in, some columns lose half of their values: a sensor broke."""
 
 
@@ -31,22 +31,22 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Climate:
-    """What each weather does to a row."""
+class FeatureShift:
+    """What each shift does to a row."""
 
     scale: Mapping[str, float] = field(default_factory=dict)
     """Column to the factor that the tide multiplies it with."""
-    leaking: tuple[str, ...] = ()
+    defective: tuple[str, ...] = ()
     """Columns that lose values in a leak."""
 
-    def change(self, row: Row, weather: Weather, chance: random.Random) -> Row:
-        """`row` as it arrives in this weather."""
-        match weather:
-            case Weather.TIDE:
+    def change(self, row: Row, shift: Shift, chance: random.Random) -> Row:
+        """`row` as it arrives in this shift."""
+        match shift:
+            case Shift.DRIFT:
                 return {name: _scaled(value, self.scale.get(name, 1.0)) for name, value in row.items()}
-            case Weather.LEAK:
-                lost = {name for name in self.leaking if chance.random() < 0.5}
-                shifted = self.change(row, Weather.TIDE, chance)
+            case Shift.DEFECT:
+                lost = {name for name in self.defective if chance.random() < 0.5}
+                shifted = self.change(row, Shift.DRIFT, chance)
                 return {name: None if name in lost else value for name, value in shifted.items()}
             case _:
                 return row

@@ -113,17 +113,17 @@ def test_an_object_of_somebody_else_that_carries_our_label_is_not_adopted_either
 
 
 def test_an_object_that_cannot_be_read_is_told_so_and_disturbs_no_other(kube: Kube, ledger: Ledger) -> None:
-    kube.dataset("poison", services="many")
+    kube.dataset("tampering", services="many")
     kube.dataset("iris", services=1)
     eventually(lambda: kube.is_ready("iris"))
-    eventually(lambda: kube.condition("poison").get("reason") == "InvalidSpec")
-    assert kube.condition("poison", "Stalled")["status"] == "True"
-    assert len([write for write in ledger.settled(kube.namespace) if write.endswith("status/poison 200")]) == 1
+    eventually(lambda: kube.condition("tampering").get("reason") == "InvalidSpec")
+    assert kube.condition("tampering", "Stalled")["status"] == "True"
+    assert len([write for write in ledger.settled(kube.namespace) if write.endswith("status/tampering 200")]) == 1
 
-    kube.patch("Dataset", "poison", {"spec": {"services": 1}})
+    kube.patch("Dataset", "tampering", {"spec": {"services": 1}})
 
-    eventually(lambda: kube.is_ready("poison"))
-    assert kube.condition("poison", "Stalled") == {}
+    eventually(lambda: kube.is_ready("tampering"))
+    assert kube.condition("tampering", "Stalled") == {}
 
 
 def test_a_bug_in_a_planner_disturbs_no_other_object_and_is_told_once(kube: Kube, operator: Operator) -> None:

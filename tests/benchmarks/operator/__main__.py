@@ -30,7 +30,7 @@ from benchmarks.operator.contenders import Contender
 from benchmarks.operator.loads import DRIVER, connected, create, define, make_namespace
 from benchmarks.operator.play import Result, play
 from cluster import Plane, control_plane
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 
 PATCHED = 200
 """Objects over which the patches of the limit are spread."""

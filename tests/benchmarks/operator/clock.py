@@ -16,7 +16,7 @@ WRITES = frozenset({"create", "update", "patch", "apply", "delete", "deletecolle
 
 
 @dataclass(slots=True)
-class Course:
+class Progress:
     """What became of one change of one Dataset; moments in seconds, by the API server's clock."""
 
     asked: float
@@ -29,7 +29,7 @@ class Course:
 class Timeline:
     """What happened in one namespace."""
 
-    courses: dict[str, list[Course]] = field(default_factory=dict)
+    changes: dict[str, list[Progress]] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
     reads: Counter[str] = field(default_factory=Counter)
     last_write: float = 0.0
@@ -37,11 +37,11 @@ class Timeline:
     @property
     def converged(self) -> int:
         """How many changes have converged."""
-        return sum(course.converged is not None for courses in self.courses.values() for course in courses)
+        return sum(progress.converged is not None for changes in self.changes.values() for progress in changes)
 
     @property
     def all_converged(self) -> bool:
-        return all(courses[-1].converged is not None for courses in self.courses.values())
+        return all(changes[-1].converged is not None for changes in self.changes.values())
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take in one entry of the log."""
@@ -67,25 +67,25 @@ class Timeline:
 
     def _child(self, name: str, moment: float) -> None:
         # Job names say their Dataset's first, and this one is made for the newest change.
-        for course in self.courses.get(name.partition("-")[0], ()):
-            if course.child is None:
-                course.child = moment
+        for progress in self.changes.get(name.partition("-")[0], ()):
+            if progress.child is None:
+                progress.child = moment
                 return
 
     def _dataset(self, entry: dict[str, Any], agent: str) -> None:
         found = entry.get("responseObject") or {}
         metadata, status = found.get("metadata") or {}, found.get("status") or {}
         if agent.startswith(DRIVER):
-            course = Course(_moment(entry["requestReceivedTimestamp"]), metadata["generation"])
-            self.courses.setdefault(metadata["name"], []).append(course)
+            progress = Progress(_moment(entry["requestReceivedTimestamp"]), metadata["generation"])
+            self.changes.setdefault(metadata["name"], []).append(progress)
             return
         ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
         generation = metadata.get("generation")
         if ready.get("status") == "True" and ready.get("observedGeneration") == generation:
-            for course in self.courses.get(metadata.get("name", ""), ()):
+            for progress in self.changes.get(metadata.get("name", ""), ()):
                 # Ready of an edited object counts once its new child is there: an old word about it does not.
-                if course.generation <= generation and course.converged is None and course.child is not None:
-                    course.converged = _moment(entry["stageTimestamp"])
+                if progress.generation <= generation and progress.converged is None and progress.child is not None:
+                    progress.converged = _moment(entry["stageTimestamp"])
 
 
 class AuditLog:

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 import yaml
 
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from tidemill.api import API_VERSION, GROUP
 from tidemill.engine.connection import connect
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.operator.clock import AuditLog, Course, Timeline
+from benchmarks.operator.clock import AuditLog, Progress, Timeline
 from benchmarks.operator.contenders import Contender
 from benchmarks.operator.loads import Hands, create, edit, make_namespace, name_of
 
@@ -87,11 +87,11 @@ async def _burst(
     result.burst_cpu = contender.worked - worked
     result.converged = timeline.converged
     result.burst_writes, result.burst_reads = dict(timeline.writes), dict(timeline.reads)
-    courses = [course for courses in timeline.courses.values() for course in courses]
-    ends = [course.converged for course in courses if course.converged is not None]
+    changes = [progress for changes in timeline.changes.values() for progress in changes]
+    ends = [progress.converged for progress in changes if progress.converged is not None]
     if ends:
-        result.rate = len(ends) / (max(ends) - min(course.asked for course in courses))
-    result.burst_p50, result.burst_p99 = _quantiles(courses)
+        result.rate = len(ends) / (max(ends) - min(progress.asked for progress in changes))
+    result.burst_p50, result.burst_p99 = _quantiles(changes)
     result.rss_peak = contender.peak
     return complete
 
@@ -116,7 +116,7 @@ async def _changes(contender: Contender, hands: Hands, audit: AuditLog, timeline
     await _until_converged(audit, timeline, seconds=60)
     await asyncio.to_thread(contender.wait_at_rest, seconds=20)
     audit.look()
-    edited = [timeline.courses[name_of(number)][-1] for number in chosen]
+    edited = [timeline.changes[name_of(number)][-1] for number in chosen]
     result.edit_cpu = contender.worked - worked
     result.edit_writes = dict(timeline.writes - before)
     result.edit_p50, result.edit_p99 = _quantiles(edited, child=True)
@@ -127,7 +127,7 @@ async def _changes(contender: Contender, hands: Hands, audit: AuditLog, timeline
         await asyncio.sleep(max(0.0, begun + place / A_SECOND - time.monotonic()))
         await create(hands, contender.namespace, [number], at_a_time=1)
     await _until_converged(audit, timeline, seconds=60)
-    result.create_p50, result.create_p99 = _quantiles([timeline.courses[name_of(number)][0] for number in fresh])
+    result.create_p50, result.create_p99 = _quantiles([timeline.changes[name_of(number)][0] for number in fresh])
     result.rss_peak = contender.peak
 
 
@@ -157,10 +157,10 @@ async def _until_converged(audit: AuditLog, timeline: Timeline, *, seconds: floa
     return False
 
 
-def _quantiles(courses: list[Course], *, child: bool = False) -> tuple[float, float]:
+def _quantiles(changes: list[Progress], *, child: bool = False) -> tuple[float, float]:
     """The median and the 99th percentile of the seconds from asking to the child, or to the end; never is infinite."""
-    ends = [course.child if child else course.converged for course in courses]
+    ends = [progress.child if child else progress.converged for progress in changes]
     took = sorted(
-        end - course.asked if end is not None else math.inf for course, end in zip(courses, ends, strict=True)
+        end - progress.asked if end is not None else math.inf for progress, end in zip(changes, ends, strict=True)
     )
     return took[len(took) // 2], took[min(len(took) - 1, math.ceil(0.99 * len(took)) - 1)]

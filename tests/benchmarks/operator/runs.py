@@ -27,14 +27,14 @@ async def follow(hands: Hands) -> None:
     """Run every Job that appears, for ever."""
     tasks: set[asyncio.Task[None]] = set()
     seen: set[str] = set()
-    places = asyncio.Semaphore(AT_A_TIME)
+    paths = asyncio.Semaphore(AT_A_TIME)
 
     def begin(job: dict[str, Any]) -> None:
         uid = job["metadata"]["uid"]
         if uid in seen or (job.get("status") or {}).get("conditions"):
             return
         seen.add(uid)
-        task = asyncio.create_task(run(hands, job, places))
+        task = asyncio.create_task(run(hands, job, paths))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -50,7 +50,7 @@ async def follow(hands: Hands) -> None:
             await asyncio.sleep(0.2)
 
 
-async def run(hands: Hands, job: dict[str, Any], places: asyncio.Semaphore) -> None:
+async def run(hands: Hands, job: dict[str, Any], paths: asyncio.Semaphore) -> None:
     """One pod, started, ended with a report, and then the Job's end."""
     metadata, template = job["metadata"], job["spec"]["template"]
     name, namespace = f"{metadata['name']}-pod", metadata["namespace"]
@@ -67,7 +67,7 @@ async def run(hands: Hands, job: dict[str, Any], places: asyncio.Semaphore) -> N
         },
         "spec": {**template["spec"], "serviceAccountName": "default"},
     }
-    async with places:
+    async with paths:
         await hands.ask("POST", pods, pod)
     await asyncio.sleep(RUN_SECONDS)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -79,7 +79,7 @@ async def run(hands: Hands, job: dict[str, Any], places: asyncio.Semaphore) -> N
         for condition in ("SuccessCriteriaMet", "Complete")
     ]
     over = {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": conditions}
-    async with places:
+    async with paths:
         await hands.merge(f"{pods}/{name}/status", {"status": done})
         await hands.merge(f"/apis/batch/v1/namespaces/{namespace}/jobs/{metadata['name']}/status", {"status": over})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.plans import Fault, FaultPlan, Meddling, save
+from chaos.plans import Fault, FaultPlan, Interference, save
 
 
 def test_a_fault_strikes_its_request_and_as_many_that_follow_as_it_says() -> None:
@@ -29,7 +29,7 @@ def test_a_saved_plan_is_read_back_as_it_was_with_the_problems_as_comments(tmp_p
     plans = [
         FaultPlan("canary_promoted", (Fault(3, "Answer", committed=True, code=504), Fault(9, "Kill"))),
         FaultPlan("scaled", (Fault(3, "Stale", since=1, seconds=2.0),), series="C3", operators=2, elected=True),
-        FaultPlan("train_and_serve", series="C12", meddling=(Meddling("Service", "fraud", "Edit"),)),
+        FaultPlan("train_and_serve", series="C12", interference=(Interference("Service", "fraud", "Edit"),)),
     ]
     for plan in plans:
         path = save(plan, tmp_path, ["O1: another end state\n+ one: more"])

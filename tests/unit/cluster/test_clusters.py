@@ -48,7 +48,7 @@ def test_what_is_left_of_a_kind_cluster_is_cleared_away_when_its_engine_is_gone(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    left = Kind.named("left").places.state
+    left = Kind.named("left").paths.state
     left.mkdir(parents=True)
 
     clusters.down("left", Provider.KIND)

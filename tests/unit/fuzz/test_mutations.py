@@ -1,4 +1,4 @@
-"""What is tried: every place of the schemas, in at least three ways, and texts that fit the patterns they are made from."""
+"""What is tried: every location of the schemas, in at least three ways, and texts that fit the patterns they are made from."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import pytest
 
 from fuzz import patterns, schemas, specimens
 from fuzz.cases import Case, Failure
-from fuzz.ground import amount, has_room, starves
 from fuzz.mutations import mutations
-from fuzz.poison import large
-from fuzz.schemas import Place
+from fuzz.schemas import Location
 from fuzz.specimens import ABSENT
+from fuzz.strict_kubelet import amount, has_room, starves
+from fuzz.tampering import large
 from fuzz.verdicts import verdict
 
 KINDS = sorted(schemas.specs())
 
 
-def host(place: Place) -> object:
-    schema = schemas.specs()[place.kind]
-    found = specimens.hosts(place.kind, schema, place.path, random.Random(1))
+def host(location: Location) -> object:
+    schema = schemas.specs()[location.kind]
+    found = specimens.hosts(location.kind, schema, location.path, random.Random(1))
     return next(one for _, one in zip(range(80), found, strict=False) if verdict(schema, one) == "Admit")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_place_has_a_host_and_at_least_three_mutations_that_are_refused_or_admitted(kind: str) -> None:
-    for place in (place for place in schemas.places() if place.kind == kind and place.is_leaf):
-        valid = specimens.at(host(place), place.path)
-        made = dict(mutations(place, valid, random.Random(1)))
+    for location in (location for location in schemas.locations() if location.kind == kind and location.is_leaf):
+        valid = specimens.at(host(location), location.path)
+        made = dict(mutations(location, valid, random.Random(1)))
 
-        assert len(made) >= 3, place
+        assert len(made) >= 3, location
         assert made["absent"] is ABSENT
-        assert any(value != valid for value in made.values()), place
+        assert any(value != valid for value in made.values()), location
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,8 +18,8 @@ def test_the_rows_that_are_asked_and_those_that_measure_are_the_hold_out_and_sha
 
 
 def test_the_tide_moves_the_nine_columns_that_are_lengths_or_areas() -> None:
-    climate = biopsies.climate()
+    feature_shift = biopsies.feature_shift()
 
-    assert len(climate.scale) == 9
-    assert set(climate.scale.values()) == {biopsies.TIDE}
-    assert biopsies.LEAKING in bundled.read(biopsies.SET).column_names
+    assert len(feature_shift.scale) == 9
+    assert set(feature_shift.scale.values()) == {biopsies.FACTOR}
+    assert biopsies.DEFECTIVE in bundled.read(biopsies.SET).column_names

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from traffic.client import Client, Course
-from traffic.rows import Climate, Example
+from traffic.client import Client, Schedule
+from traffic.rows import Example, FeatureShift
 
 EXAMPLES = [Example({"radius": 1.0}, "1")]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,8 +36,8 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[str]]]:
 
 
 def client(url: str, most: int = 5) -> Client:
-    course = Course(url=url, model="m", rate=500, label_delay=0, most=most, seconds=10, timeout=2)
-    return Client(course, EXAMPLES, Climate(), random.Random(0))
+    schedule = Schedule(url=url, model="m", rate=500, label_delay=0, most=most, seconds=10, timeout=2)
+    return Client(schedule, EXAMPLES, FeatureShift(), random.Random(0))
 
 
 async def test_every_answer_and_every_label_is_counted_for_the_version_that_answered(
@@ -101,7 +101,7 @@ async def test_a_measurement_asks_each_row_once_and_sends_no_labels(
     asking = client(await serve(infer))
     rows = [Example({"radius": 0.0}, "0"), Example({"radius": 2.0}, "1"), Example({"radius": 0.5}, "1")]
 
-    found = await asking.measure(rows, asking.weather)
+    found = await asking.measure(rows, asking.shift)
 
     assert found == {"v1": {"rows": 3, "right": 2}}
     assert asking.ledger.labels_sent == 0

@@ -3,9 +3,9 @@ import random
 import pytest
 
 from traffic import rows
-from traffic.rows import Climate, Example, Weather
+from traffic.rows import Example, FeatureShift, Shift
 
-SIZES = Climate(scale={"radius": 1.25}, leaking=("radius",))
+SIZES = FeatureShift(scale={"radius": 1.25}, defective=("radius",))
 
 
 def test_a_csv_reads_as_rows_with_numbers_texts_and_missing_values() -> None:
@@ -28,15 +28,17 @@ def test_a_row_without_its_label_is_refused() -> None:
 
 
 def test_the_tide_scales_its_columns_and_leaves_the_others() -> None:
-    changed = SIZES.change({"radius": 2.0, "colour": "red", "texture": 3.0}, Weather.TIDE, random.Random(0))
+    changed = SIZES.change({"radius": 2.0, "colour": "red", "texture": 3.0}, Shift.DRIFT, random.Random(0))
 
     assert changed == {"radius": 2.5, "colour": "red", "texture": 3.0}
 
 
 def test_a_leak_comes_on_top_of_the_tide() -> None:
-    climate = Climate(scale={"radius": 1.25}, leaking=("texture",))
+    feature_shift = FeatureShift(scale={"radius": 1.25}, defective=("texture",))
 
-    changed = [climate.change({"radius": 2.0, "texture": 3.0}, Weather.LEAK, random.Random(seed)) for seed in range(50)]
+    changed = [
+        feature_shift.change({"radius": 2.0, "texture": 3.0}, Shift.DEFECT, random.Random(seed)) for seed in range(50)
+    ]
 
     assert {2.5} == {row["radius"] for row in changed}
     assert {3.0, None} == {row["texture"] for row in changed}
@@ -45,7 +47,7 @@ def test_a_leak_comes_on_top_of_the_tide() -> None:
 def test_a_leak_loses_about_half_of_the_values_of_its_columns() -> None:
     chance = random.Random(0)
 
-    changed = [SIZES.change({"radius": 2.0, "texture": 3.0}, Weather.LEAK, chance) for _ in range(1000)]
+    changed = [SIZES.change({"radius": 2.0, "texture": 3.0}, Shift.DEFECT, chance) for _ in range(1000)]
 
     assert 450 < sum(row["radius"] is None for row in changed) < 550
     assert {3.0} == {row["texture"] for row in changed}
@@ -54,4 +56,4 @@ def test_a_leak_loses_about_half_of_the_values_of_its_columns() -> None:
 def test_calm_weather_changes_nothing() -> None:
     row = {"radius": 2.0}
 
-    assert row == SIZES.change(row, Weather.CALM, random.Random(0))
+    assert row == SIZES.change(row, Shift.NONE, random.Random(0))

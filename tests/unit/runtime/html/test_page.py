@@ -30,12 +30,12 @@ def everything(text: str) -> str:
 
 
 def test_what_comes_from_outside_is_text_wherever_it_stands() -> None:
-    places = everything("§").count("§")
+    paths = everything("§").count("§")
 
     written = everything(EVIL)
 
-    assert places > 20
-    assert places == written.count(str(escape(EVIL)))
+    assert paths > 20
+    assert paths == written.count(str(escape(EVIL)))
     assert "<script" not in written
 
 

@@ -167,12 +167,12 @@ def _of_kind(kind: str, schema: dict[str, Any], parts: dict[str, Any]) -> st.Sea
     raise AssertionError(f"the document has a type that is not known here: {kind}")
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of everything in a JSON value, itself included."""
     found = [path]
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in inner:
-        found += places(one, (*path, key))
+        found += paths(one, (*path, key))
     return found
 
 
@@ -229,7 +229,7 @@ def test_whatever_is_replaced_in_a_request_the_answer_is_one_of_the_documents(
     right = st.just(orjson.loads(RIGHT[path.rpartition("/")[2]]))
     asked = data.draw(right | drawn(server.schema(path), server.document["components"]["schemas"]))
     for _ in range(data.draw(st.integers(1, 3))):
-        asked = replaced(asked, data.draw(st.sampled_from(places(asked))), data.draw(ANYTHING | SHAPES))
+        asked = replaced(asked, data.draw(st.sampled_from(paths(asked))), data.draw(ANYTHING | SHAPES))
 
     server.check(path, sendable(asked))
 

@@ -18,7 +18,7 @@ from chaos.process import Operator
 from chaos.serving import Serving
 from cluster import Plane, control_plane
 from fuzz import schemas
-from fuzz.ground import Account, Sceptic
+from fuzz.strict_kubelet import Account, StrictKubelet
 from stories import script
 from tidemill.api import API_VERSION
 from tidemill.api.conditions import Reason
@@ -56,10 +56,10 @@ class Answer:
         return [cause.get("message", "") for cause in details.get("causes") or ()] or [self.body.get("message", "")]
 
 
-class Laboratory:
+class Harness:
     """Where specs are tried."""
 
-    def __init__(self, plane: Plane, mirror: Mirror, kubelet: Sceptic, operator: Operator) -> None:
+    def __init__(self, plane: Plane, mirror: Mirror, kubelet: StrictKubelet, operator: Operator) -> None:
         self.mirror = mirror
         self.kubelet = kubelet
         self.operator = operator
@@ -89,7 +89,7 @@ class Laboratory:
         return await self.ask("PUT", f"{path}?fieldValidation=Strict{'&dryRun=All' if dry else ''}", manifest)
 
     async def edit(self, kind: str, name: str, spec: Any) -> Answer:
-        """Put another spec in the place of the object's own; whoever writes meanwhile wins nothing."""
+        """Put another spec in the location of the object's own; whoever writes meanwhile wins nothing."""
         path = BY_KIND[kind].path(NAMESPACE, name) + "?fieldValidation=Strict"
         patch = [{"op": "replace", "path": "/spec", "value": spec}]
         return await self.ask("PATCH", path, patch, "application/json-patch+json")
@@ -249,7 +249,7 @@ class Laboratory:
             if len(ours) >= 10 and not slow:
                 return
             if time.monotonic() > deadline:
-                raise AssertionError(f"the laboratory is not ready: {[(str(k), self.ready(k)) for k in slow]}")
+                raise AssertionError(f"the harness is not ready: {[(str(k), self.ready(k)) for k in slow]}")
             await asyncio.sleep(0.1)
 
 
@@ -267,19 +267,19 @@ def key(kind: str, name: str) -> Key:
 
 
 def made(kind: str, name: str, spec: Any) -> Manifest:
-    """An object for the laboratory."""
+    """An object for the harness."""
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
 
 
 @asynccontextmanager
-async def laboratory(folder: Path) -> AsyncIterator[Laboratory]:
-    """A furnished laboratory for as long as the body runs."""
+async def harness(folder: Path) -> AsyncIterator[Harness]:
+    """A furnished harness for as long as the body runs."""
     with control_plane(folder / "plane") as plane:
         async with connect(str(plane.kubeconfig)).session(connections=48) as session:
             session.headers["User-Agent"] = "fuzz"
             mirror = Mirror(session)
             await _define(mirror)
-            kubelet = Sceptic(mirror)
+            kubelet = StrictKubelet(mirror)
             await mirror.start()
             await mirror.ask("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
             path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
@@ -292,7 +292,7 @@ async def laboratory(folder: Path) -> AsyncIterator[Laboratory]:
             try:
                 async with Serving(mirror, NAMESPACE, story).answering():
                     operator.start()
-                    made = Laboratory(plane, mirror, kubelet, operator)
+                    made = Harness(plane, mirror, kubelet, operator)
                     await made.furnish()
                     yield made
                     made.account.close()
@@ -317,4 +317,4 @@ async def _define(mirror: Mirror) -> None:
                 await asyncio.sleep(0.2)
 
 
-__all__ = ["NAMESPACE", "PATIENCE", "Answer", "Laboratory", "key", "key_of", "laboratory", "made"]
+__all__ = ["NAMESPACE", "PATIENCE", "Answer", "Harness", "harness", "key", "key_of", "made"]

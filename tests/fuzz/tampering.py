@@ -13,7 +13,7 @@ from typing import Any
 
 from fuzz import mutations, schemas, specimens
 from fuzz.cases import Case, Failure
-from fuzz.laboratory import NAMESPACE, Laboratory, key, made
+from fuzz.harness import NAMESPACE, Harness, key, made
 from fuzz.schemas import Schema
 from fuzz.verdicts import verdict
 from tidemill.children import names
@@ -62,18 +62,18 @@ AT_ONCE = 8
 
 
 @dataclass
-class Poison:
+class Tampering:
     """Puts poisoned objects among healthy ones."""
 
-    laboratory: Laboratory
+    harness: Harness
     tried: int = 0
     refused: int = 0
     failures: list[Failure] = field(default_factory=list)
 
     async def all(self, cases: Sequence[Case], first: int = 0) -> None:
-        """Poison some objects at a time; a healthy one of each kind is made meanwhile, and must not notice."""
+        """Tampering some objects at a time; a healthy one of each kind is made meanwhile, and must not notice."""
         turn = asyncio.Semaphore(AT_ONCE)
-        laboratory = self.laboratory
+        harness = self.harness
 
         async def one(number: int, case: Case) -> None:
             async with turn:
@@ -84,24 +84,24 @@ class Poison:
 
         healthy = [key(kind, f"h{first:05}") for kind in schemas.specs()]
         for each in healthy:
-            await laboratory.create(made(each.kind, each.name, specimens.seed(each.kind, schemas.specs()[each.kind])))
+            await harness.create(made(each.kind, each.name, specimens.seed(each.kind, schemas.specs()[each.kind])))
         await asyncio.gather(*(one(first + number, case) for number, case in enumerate(cases)))
         common = [
-            f"a healthy object beside: {one}: {what}" for one, what in (await laboratory.settle(healthy, 60)).items()
+            f"a healthy object beside: {one}: {what}" for one, what in (await harness.settle(healthy, 60)).items()
         ]
-        common += [*laboratory.alarms(), *laboratory.disturbed(), *await laboratory.tidy()]
+        common += [*harness.alarms(), *harness.disturbed(), *await harness.tidy()]
         for problem in common:
             numbered = {f"q{first + number:05}": case for number, case in enumerate(cases)}
             guilty = next((case for name, case in numbered.items() if name in problem), cases[0])
             self.failures.append(Failure(guilty, (f"one of these {len(cases)}: {problem}",)))
 
     async def one(self, case: Case, name: str) -> list[str]:
-        """Make, poison, look, delete."""
-        laboratory, of, more = self.laboratory, key(case.kind, name), case.more or {}
+        """Make, tampering, look, delete."""
+        harness, of, more = self.harness, key(case.kind, name), case.more or {}
         metadata = {"name": name, "namespace": NAMESPACE, **more.get("metadata", {})}
         manifest = {**made(case.kind, name, case.specs[0]), "metadata": metadata}
-        began, before = time.monotonic(), dict(laboratory.account.requests)
-        answer = await laboratory.create(manifest)
+        began, before = time.monotonic(), dict(harness.account.requests)
+        answer = await harness.create(manifest)
         if not answer.admitted:
             self.refused += 1
             return (
@@ -111,29 +111,29 @@ class Poison:
             )
         problems = []
         if "status" in more:
-            await laboratory.settle([of])
+            await harness.settle([of])
             path = BY_KIND[case.kind].path(NAMESPACE, name, "status")
-            answer = await laboratory.ask("PATCH", path, {"status": more["status"]}, "application/merge-patch+json")
+            answer = await harness.ask("PATCH", path, {"status": more["status"]}, "application/merge-patch+json")
             self.refused += not answer.admitted
-        problems += [f"{one}: {what}" for one, what in (await laboratory.settle([of], 60)).items()]
+        problems += [f"{one}: {what}" for one, what in (await harness.settle([of], 60)).items()]
         await asyncio.sleep(1)
         path = BY_KIND[case.kind].path(NAMESPACE, name)
-        await laboratory.ask("DELETE", path, {"propagationPolicy": "Background"})
+        await harness.ask("DELETE", path, {"propagationPolicy": "Background"})
         if metadata.get("finalizers"):
             await asyncio.sleep(1)
-            if laboratory.mirror.get(*of) is None:
+            if harness.mirror.get(*of) is None:
                 problems.append("somebody took a finalizer away that is not theirs")
-            await laboratory.ask("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+            await harness.ask("PATCH", path, {"metadata": {"finalizers": None}}, "application/merge-patch+json")
         deadline = time.monotonic() + DONE
-        while laboratory.mirror.get(*of) is not None:
+        while harness.mirror.get(*of) is not None:
             if time.monotonic() > deadline:
                 return [*problems, "it cannot be deleted"]
             await asyncio.sleep(0.1)
-        return [*problems, *laboratory.busy([name], began, before)]
+        return [*problems, *harness.busy([name], began, before)]
 
 
-def poisons(chance: random.Random) -> Iterator[Case]:
-    """Every kind with every poison, in an order by chance."""
+def tamperings(chance: random.Random) -> Iterator[Case]:
+    """Every kind with every tampering, in an order by chance."""
     found = [case for kind, schema in schemas.specs().items() for case in _of_kind(kind, schema, chance)]
     chance.shuffle(found)
     yield from found
@@ -173,7 +173,9 @@ def forged(kind: str, status: Any, chance: random.Random, changes: int) -> Any:
             valid = specimens.at(status, path)
         except (KeyError, IndexError, StopIteration, TypeError):
             continue
-        values = [value for _, value in mutations.mutations(schemas.Place(f"{kind}.status", path, node), valid, chance)]
+        values = [
+            value for _, value in mutations.mutations(schemas.Location(f"{kind}.status", path, node), valid, chance)
+        ]
         values.append(specimens.least(node, chance))
         chance.shuffle(values)
         for value in values:

@@ -1,6 +1,12 @@
-from support.guest import Recipe
+from support.runner import Recipe
 
-RECIPE = Recipe("porter", "image:1", ("python", "/guest/porter/porter.py"), {"porter": {"porter.py": "print()"}}, 9100)
+RECIPE = Recipe(
+    "store_client",
+    "image:1",
+    ("python", "/runner/store_client/store_client.py"),
+    {"store_client": {"store_client.py": "print()"}},
+    9100,
+)
 
 
 def test_a_guest_is_a_pod_that_the_restricted_standard_admits() -> None:
@@ -18,7 +24,7 @@ def test_a_guest_is_a_pod_that_the_restricted_standard_admits() -> None:
 def test_its_files_lie_in_folders_below_guest() -> None:
     config, pod = RECIPE.manifests("demo")
 
-    assert config["data"] == {"porter.py": "print()"}
-    assert {"name": config["metadata"]["name"], "mountPath": "/guest/porter", "readOnly": True} in pod["spec"][
+    assert config["data"] == {"store_client.py": "print()"}
+    assert {"name": config["metadata"]["name"], "mountPath": "/runner/store_client", "readOnly": True} in pod["spec"][
         "containers"
     ][0]["volumeMounts"]

@@ -27,7 +27,7 @@ OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controll
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
+class Environment:
     """A cluster with Tidemill in it."""
 
     cluster: Cluster
@@ -52,7 +52,7 @@ class Grounds:
         return "\n".join(self.api.log(installation.NAMESPACE, self.operator_pod()).splitlines()[-lines:])
 
 
-def prepare(cluster: Cluster, api: Api) -> Grounds:
+def prepare(cluster: Cluster, api: Api) -> Environment:
     """Build and install what this checkout holds, in namespaces that hold nothing yet."""
     images = installation.build_images(cluster)
     # With the release goes its store, and with that the rows that an earlier run put there.
@@ -61,4 +61,4 @@ def prepare(cluster: Cluster, api: Api) -> Grounds:
     installation.make_namespaces(api, [installation.NAMESPACE, *STORED, UNSTORED])
     installation.make_namespaces(api, [REAPER], labels={"pod-security.kubernetes.io/enforce": "privileged"})
     installation.install(cluster, images, STORED)
-    return Grounds(cluster, api, images)
+    return Environment(cluster, api, images)

@@ -1,4 +1,4 @@
-"""The ground that specs are tried on: the laboratory's kubelet and its account of what the operator asked for."""
+"""The ground that specs are tried on: the harness's kubelet and its account of what the operator asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chaos.kubelet import Kubelet, moment, pod_of
 from tidemill.plan.world import Key, Manifest, key_of
 
 ROOM = {"cpu": Decimal(64), "memory": Decimal(2**40)}
-"""What the largest node of the laboratory has."""
+"""What the largest node of the harness has."""
 MIN_MEMORY = Decimal(16 * 2**20)
 MAX_PODS = 4
 """Pods that one Deployment gets, however many it wants."""
@@ -50,7 +50,7 @@ def starves(template: Manifest) -> bool:
     return "memory" in limits and amount(limits["memory"]) < MIN_MEMORY
 
 
-class Sceptic(Kubelet):
+class StrictKubelet(Kubelet):
     """A kubelet that has no room for what no node could hold, and an owner's runs wait while they are told to."""
 
     def __init__(self, mirror: Any) -> None:

@@ -4,7 +4,7 @@ from demo.stage import Stage
 from demo.story import NAME, Story
 from support import biopsies
 from tidemill.api.conditions import Reason
-from traffic.rows import Weather
+from traffic.rows import Shift
 
 WINDOWS = 2
 """For how many windows in a row the monitor has to hold back."""
@@ -12,8 +12,8 @@ WINDOWS = 2
 
 def _leak(story: Story, seconds: float) -> str:
     assert story.traffic is not None, "there is traffic by now"
-    story.narrator.say(f"a broken sensor: half of the values of {biopsies.LEAKING} do not arrive any more")
-    story.traffic.weather(Weather.LEAK)
+    story.narrator.say(f"a broken sensor: half of the values of {biopsies.DEFECTIVE} do not arrive any more")
+    story.traffic.shift(Shift.DEFECT)
 
     def reported() -> str | None:
         monitor = story.monitor

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from demo.story import NAME
 from support import installation
 from support.api import Api
-from support.grounds import Grounds
+from support.environment import Environment
 from support.reaper import Reaper
 from tidemill.api import DriftMonitor, InferenceService, TrainingJob
 from tidemill.children import names
@@ -68,24 +68,24 @@ MOMENTS = (
 
 
 @dataclass(slots=True)
-class Saboteur:
+class OperatorKiller:
     """Waits for one moment after the other, and kills the operator at each."""
 
-    grounds: Grounds
+    environment: Environment
     reaper: Reaper
     namespace: str
     to_come: list[Moment] = field(default_factory=lambda: list(MOMENTS))
     struck: list[str] = field(default_factory=list)
 
     def __call__(self) -> None:
-        if self.to_come and self.to_come[0].has_come(self.grounds.api, self.namespace):
-            kill_operator(self.grounds, self.reaper)
+        if self.to_come and self.to_come[0].has_come(self.environment.api, self.namespace):
+            kill_operator(self.environment, self.reaper)
             self.struck.append(self.to_come.pop(0).name)
 
 
-def kill_operator(grounds: Grounds, reaper: Reaper) -> None:
+def kill_operator(environment: Environment, reaper: Reaper) -> None:
     """SIGKILL the operator's processes; its pod is replaced, so that the kubelet's back-off is not what is tested."""
-    pod = grounds.operator_pod()
+    pod = environment.operator_pod()
     killed = reaper.kill(installation.NAMESPACE, pod)
     assert killed > 0, f"no process of pod {pod} was found"
-    grounds.api.delete("Pod", installation.NAMESPACE, pod, grace=0)
+    environment.api.delete("Pod", installation.NAMESPACE, pod, grace=0)

@@ -1,14 +1,14 @@
 """The first half of the story: a model goes into service, the tide comes in, a better model goes out."""
 
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from demo.stage import Stage
 from demo.story import NAME, Story
 from support import biopsies
 from support.kubectl import apply
 from support.store_client import StoreClient
-from traffic.client import Course
+from traffic.client import Schedule
 from traffic.remote import Orders, Traffic
-from traffic.rows import Weather
+from traffic.rows import Shift
 
 SAMPLE = biopsies.SAMPLES / NAME
 RATE = 20.0
@@ -60,18 +60,18 @@ def _serving(story: Story, seconds: float) -> str:
 
 def _traffic(story: Story, seconds: float) -> str:
     rows = biopsies.held_out()
-    course = Course(
+    schedule = Schedule(
         url=f"http://{NAME}.{story.namespace}.svc", model=NAME, rate=RATE, label_delay=2.0, most=100_000, seconds=1800
     )
-    climate = biopsies.climate()
-    orders = Orders(course, biopsies.TARGET, rows.asked, rows.measured, climate)
-    story.porter = StoreClient.start(story.api, story.namespace, story.images["workload"])
+    feature_shift = biopsies.feature_shift()
+    orders = Orders(schedule, biopsies.TARGET, rows.asked, rows.measured, feature_shift)
+    story.store_client = StoreClient.start(story.api, story.namespace, story.images["workload"])
     story.traffic = Traffic.start(story.api, story.namespace, story.images["server"], orders)
     story.narrator.say(
         f"{RATE:.0f} requests a second, drawn from real held-out biopsies; labels follow after two seconds"
     )
     story.await_("answers and labels flowing", lambda: story.counters().recent_labelled >= 100, seconds)
-    story.calm = story.measure(Weather.CALM)[story.first_version]
+    story.calm = story.measure(Shift.NONE)[story.first_version]
     return f"accuracy {story.calm.accuracy:.3f} on {story.calm.rows} rows that no version learns from"
 
 
@@ -93,11 +93,11 @@ def _calm(story: Story, seconds: float) -> str:
 def _tide(story: Story, seconds: float) -> str:
     assert story.traffic is not None, "there is traffic by now"
     story.narrator.say(
-        f"a re-calibrated scanner: {len(biopsies.climate().scale)} size measurements come {biopsies.TIDE} times as large"
+        f"a re-calibrated scanner: {len(biopsies.feature_shift().scale)} size measurements come {biopsies.FACTOR} times as large"
     )
-    story.traffic.weather(Weather.TIDE)
+    story.traffic.shift(Shift.DRIFT)
     story.await_("labels showing it", lambda: story.counters().recent_labelled >= 100, seconds)
-    story.before = story.measure(Weather.TIDE)[story.first_version]
+    story.before = story.measure(Shift.DRIFT)[story.first_version]
     assert story.calm is not None, "it was measured in calm water"
     assert story.before.accuracy <= story.calm.accuracy - FALL, (
         f"the tide cost only {story.calm.accuracy - story.before.accuracy:.3f} of accuracy"
@@ -151,7 +151,7 @@ def _canary(story: Story, seconds: float) -> str:
 
 def _after(story: Story, seconds: float) -> str:
     def only_the_new_one() -> bool:
-        found = story.measure(Weather.TIDE)
+        found = story.measure(Shift.DRIFT)
         story.after = found.get(story.second_version)
         return set(found) == {story.second_version}
 

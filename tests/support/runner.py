@@ -1,4 +1,4 @@
-"""A guest: a pod of our own in the cluster, made of an image of Tidemill's and a few files, and asked over HTTP."""
+"""A runner: a pod of our own in the cluster, made of an image of Tidemill's and a few files, and asked over HTTP."""
 
 import json
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from typing import Any
 from support.api import Api, Manifest
 from support.waiting import until
 
-FOLDER = "/guest"
+FOLDER = "/runner"
 SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a guest is made of."""
+    """What a runner is made of."""
 
     name: str
     image: str
     command: tuple[str, ...]
     files: Mapping[str, Mapping[str, str]]
-    """Folder below `/guest` to the files in it, by name and text."""
+    """Folder below `/runner` to the files in it, by name and text."""
     port: int
     store: bool = False
     """Whether the namespace's store Secret is mounted where Tidemill's own workloads have it."""
@@ -51,7 +51,7 @@ class Recipe:
             volumes.append({"name": "store", "secret": {"secretName": "tidemill-store"}})
             mounts.append({"name": "store", "mountPath": "/tidemill/store", "readOnly": True})
         container = {
-            "name": "guest",
+            "name": "runner",
             "image": self.image,
             "imagePullPolicy": "IfNotPresent",
             "command": list(self.command),
@@ -85,8 +85,8 @@ class Recipe:
         }
 
 
-class Guest:
-    """A running guest."""
+class PodRunner:
+    """A running runner."""
 
     def __init__(self, api: Api, namespace: str, recipe: Recipe) -> None:
         self._api = api
@@ -94,13 +94,13 @@ class Guest:
         self.recipe = recipe
 
     @classmethod
-    def start(cls, api: Api, namespace: str, recipe: Recipe) -> "Guest":
-        """Create the guest, and wait until it answers."""
+    def start(cls, api: Api, namespace: str, recipe: Recipe) -> "PodRunner":
+        """Create the runner, and wait until it answers."""
         for manifest in recipe.manifests(namespace):
             api.create(manifest)
-        guest = cls(api, namespace, recipe)
-        until(f"pod {recipe.name} ready", guest.ready, seconds=90, explain=guest.explain)
-        return guest
+        runner = cls(api, namespace, recipe)
+        until(f"pod {recipe.name} ready", runner.ready, seconds=90, explain=runner.explain)
+        return runner
 
     def ready(self) -> bool:
         pod = self._api.get("Pod", self.namespace, self.recipe.name) or {}

@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
-from cluster.places import REPOSITORY
+from cluster.paths import REPOSITORY
 from keda import release
 from keda.crowd import Crowd
 from keda.watching import Prometheus
 from support.api import Api
 from support.biopsies import SAMPLES
-from support.grounds import Grounds
+from support.environment import Environment
 from support.kubectl import apply_manifests
 from support.waiting import until
 from tidemill.api import InferenceService
@@ -50,10 +50,10 @@ class Seen:
 
 
 @dataclass
-class Course:
+class Proof:
     """The course of one proof."""
 
-    grounds: Grounds
+    environment: Environment
     prometheus: Prometheus
     say: Callable[[str], None]
     manifest: dict[str, Any] = field(default_factory=scaled_object)
@@ -63,7 +63,7 @@ class Course:
 
     @property
     def api(self) -> Api:
-        return self.grounds.api
+        return self.environment.api
 
     @property
     def namespace(self) -> str:
@@ -84,12 +84,12 @@ class Course:
         least, window = spec["minReplicaCount"], spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
         patience = window["scaleDown"]["stabilizationWindowSeconds"]
         self._bring_up()
-        apply_manifests(self.grounds.cluster, self.namespace, [self.manifest])
+        apply_manifests(self.environment.cluster, self.namespace, [self.manifest])
         self._until("KEDA having an autoscaler that knows the number", self._is_scaling, seconds=180)
         self._until("the least number of pods", lambda: self._all_are(least), seconds=60)
         enough = math.ceil(CLIENTS / int(self.trigger["threshold"]))
         crowd = Crowd.start(
-            self.api, self.namespace, self.grounds.images["server"], service=self.service, clients=CLIENTS
+            self.api, self.namespace, self.environment.images["server"], service=self.service, clients=CLIENTS
         )
         self.say(f"{self._clock()}  {CLIENTS} clients come")
         self._until(f"{enough} pods", lambda: self._all_are(enough), seconds=240)
@@ -114,12 +114,12 @@ class Course:
         dataset, run, service = yaml.safe_load_all((SAMPLES / "iris-quickstart" / "iris.yaml").read_text())
         run["spec"]["estimator"] = ESTIMATOR
         service["spec"] |= {"resources": RESOURCES, "protocol": {"timeout": "30s"}}
-        apply_manifests(self.grounds.cluster, self.namespace, [dataset, run, service])
+        apply_manifests(self.environment.cluster, self.namespace, [dataset, run, service])
 
         def answering() -> bool:
             return self._service().status.is_true("Ready")
 
-        until("the service answering", answering, seconds=240, explain=self.grounds.operator_log)
+        until("the service answering", answering, seconds=240, explain=self.environment.operator_log)
 
     def _is_scaling(self) -> bool:
         """Whether the autoscaler that KEDA made reads the metric."""
@@ -155,7 +155,7 @@ class Course:
         keda = [pod["metadata"]["name"] for pod in self.api.all("Pod", release.NAMESPACE)]
         logs = ("\n".join(self.api.log(release.NAMESPACE, name).splitlines()[-12:]) for name in keda)
         return "\n".join(
-            [str(self._look()), str(self._autoscaler().get("status")), *logs, self.grounds.operator_log(12)]
+            [str(self._look()), str(self._autoscaler().get("status")), *logs, self.environment.operator_log(12)]
         )
 
     def _service(self) -> InferenceService:

@@ -15,7 +15,7 @@ def cache() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ClusterPaths:
     """The folders of one cluster; `down` removes both."""
 
     name: str
