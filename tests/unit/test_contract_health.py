@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import monitors as make
-from tidemill.api.checks import _FITTING
+from tidemill.api.checks import KINDS
 from tidemill.api.monitorstatus import CheckStatus
 from tidemill.contract import health as module
 from tidemill.contract.health import GOOD, health
@@ -16,7 +16,7 @@ CHECKS = st.builds(
     lambda type_, verdict, value, threshold, index: CheckStatus(
         name=f"c{index}", type=type_, verdict=verdict, value=value, threshold=threshold
     ),
-    st.sampled_from(sorted(_FITTING)),
+    st.sampled_from(sorted(KINDS)),
     st.sampled_from(["Passing", "Warning", "Failing", "NoData"]),
     st.none() | st.floats(-1e9, 1e9),
     st.none() | st.floats(0, 1e9),

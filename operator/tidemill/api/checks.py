@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -52,12 +55,6 @@ Method = Literal[
     "ADWIN",
     "PageHinkley",
 ]
-DRIFT_TYPES: Final = ("FeatureDrift", "PredictionDrift", "DomainClassifier", "Multivariate", "ConceptDrift")
-"""Checks that detect a changed distribution, not wrong predictions."""
-LABELLED_TYPES: Final = ("Performance", "Fairness", "ConceptDrift")
-"""Checks that may need labels; their window ends one label delay earlier."""
-SOUNDNESS_TYPES: Final = ("DataQuality", "Timeliness")
-"""Checks of the data itself: a failure makes every other result unreliable, so it blocks retraining and never triggers it."""
 FAIRNESS_METRICS: Final = (
     "DemographicParityDifference",
     "DemographicParityRatio",
@@ -95,21 +92,116 @@ class QualityRule(WireModel):
     )
 
 
-_FITTING: Final[dict[str, dict[str, Any]]] = {
-    "DataQuality": {"rules": [{"metric": "MissingShare", "maximum": 0.1}]},
-    "FeatureDrift": {"failing": 0.2},
-    "PredictionDrift": {"failing": 0.2},
-    "DomainClassifier": {"failing": 0.75},
-    "Multivariate": {"failing": 0.2},
-    "Performance": {"metric": "accuracy", "minimum": 0.9},
-    "EstimatedPerformance": {"metric": "accuracy", "minimum": 0.9},
-    "Fairness": {"metric": "DemographicParityDifference", "column": "gender", "maximum": 0.1},
-    "Timeliness": {"maximumLag": "96h"},
-    "OutlierShare": {"maximum": 0.05},
-    "ConceptDrift": {},
-    "External": {"secretRef": {"name": "alerts"}},
-}
-"""The minimal valid check of each type."""
+Family = Literal["Drift", "Performance", "Fairness", "DataQuality", "Timeliness"]
+HealthPartName = Literal["Drift", "Performance", "Fairness", "Freshness"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckKind:
+    """All that the product knows of a type of check, but for how it is judged: every set of types is derived from it."""
+
+    name: CheckType
+    family: Family
+    """What a failure is reported as, and whether it asks for a retraining."""
+    example: Mapping[str, Any]
+    """The least that a check of it says."""
+    health: HealthPartName
+    """The part of the health score that it counts for."""
+    from_counts: bool = False
+    """Whether what pods count of the rows, together with the labelled rows, is enough to judge it."""
+    needs_labels: bool = False
+    """Whether it may need labels, and looks at a window that ends the label delay ago."""
+    needs_answers: bool = False
+    """Whether it scores the answers, for which the probabilities of all classes are read."""
+    sample: Literal["", "Features", "Answers"] = ""
+    """Rows of the window that are drawn for it: the features of all, or those that the monitored version answered."""
+    at_rest: float = 0.0
+    """What it measures where nothing has moved."""
+    judges_silence: bool = False
+    """Whether a window with hardly a row says something."""
+
+    @property
+    def of_soundness(self) -> bool:
+        """Whether its failure means that nothing else can be believed: it holds retraining back and never asks for it."""
+        return self.family in ("DataQuality", "Timeliness")
+
+
+KINDS: Final[Mapping[str, CheckKind]] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            CheckKind(
+                "DataQuality",
+                "DataQuality",
+                {"rules": [{"metric": "MissingShare", "maximum": 0.1}]},
+                health="Freshness",
+                from_counts=True,
+            ),
+            CheckKind("FeatureDrift", "Drift", {"failing": 0.2}, health="Drift", from_counts=True),
+            CheckKind("PredictionDrift", "Drift", {"failing": 0.2}, health="Drift", from_counts=True),
+            CheckKind("DomainClassifier", "Drift", {"failing": 0.75}, health="Drift", sample="Features", at_rest=0.5),
+            CheckKind("Multivariate", "Drift", {"failing": 0.2}, health="Drift", sample="Features"),
+            CheckKind(
+                "Performance",
+                "Performance",
+                {"metric": "accuracy", "minimum": 0.9},
+                health="Performance",
+                from_counts=True,
+                needs_labels=True,
+                needs_answers=True,
+            ),
+            CheckKind(
+                "EstimatedPerformance",
+                "Performance",
+                {"metric": "accuracy", "minimum": 0.9},
+                health="Performance",
+                needs_answers=True,
+                sample="Answers",
+            ),
+            CheckKind(
+                "Fairness",
+                "Fairness",
+                {"metric": "DemographicParityDifference", "column": "gender", "maximum": 0.1},
+                health="Fairness",
+                needs_labels=True,
+            ),
+            CheckKind(
+                "Timeliness",
+                "Timeliness",
+                {"maximumLag": "96h"},
+                health="Freshness",
+                from_counts=True,
+                judges_silence=True,
+            ),
+            CheckKind("OutlierShare", "Drift", {"maximum": 0.05}, health="Drift", sample="Features"),
+            CheckKind("ConceptDrift", "Drift", {}, health="Drift", from_counts=True, needs_labels=True),
+            CheckKind(
+                "External",
+                "Performance",
+                {"secretRef": {"name": "alerts"}},
+                health="Performance",
+                from_counts=True,
+            ),
+        )
+    }
+)
+"""By type; a new type is a row here, a name in CheckType and a judge in `runtime/monitor/checks/judges.py`."""
+assert set(KINDS) == set(get_args(CheckType)), "CheckType and KINDS name the same types"
+
+
+def types_where(holds: Callable[[CheckKind], bool]) -> tuple[CheckType, ...]:
+    """Return the types of check of which something holds.
+
+    >>> types_where(lambda kind: kind.sample == "Features")
+    ('DomainClassifier', 'Multivariate', 'OutlierShare')
+    """
+    return tuple(kind.name for kind in KINDS.values() if holds(kind))
+
+
+LABELLED_TYPES: Final = types_where(lambda kind: kind.needs_labels)
+"""Checks that may need labels, and look at a window that ends the label delay ago."""
+SOUNDNESS_TYPES: Final = types_where(lambda kind: kind.of_soundness)
+"""Checks whose failure means that nothing else can be believed: they hold retraining back and never ask for it."""
 
 
 def fitting(type_: str, **fields: Any) -> dict[str, Any]:
@@ -118,7 +210,7 @@ def fitting(type_: str, **fields: Any) -> dict[str, Any]:
     >>> fitting("OutlierShare")
     {'name': 'example', 'type': 'OutlierShare', 'maximum': 0.05}
     """
-    return {"name": "example", "type": type_, **_FITTING[type_], **fields}
+    return {"name": "example", "type": type_, **KINDS[type_].example, **fields}
 
 
 def _needs(type_: str, field: str) -> Rule:
@@ -136,7 +228,7 @@ def _only(field: str, value: Any, *types: str, default: str = "") -> Rule:
 
     `default` is a CEL expression that is true where the value is that of an empty field.
     """
-    other = next(type_ for type_ in _FITTING if type_ not in types)
+    other = next(type_ for type_ in KINDS if type_ not in types)
     among = ", ".join(f"'{type_}'" for type_ in types)
     silent = f" || {default}" if default else ""
     return Rule(

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from tidemill.api.checks import DRIFT_TYPES
+from tidemill.api.checks import KINDS
 from tidemill.api.monitorstatus import CheckStatus, Health, HealthPart, WindowRun
 from tidemill.contract.numbers import number
 
@@ -37,18 +37,6 @@ ABOVE_THE_WORST: Final = 40
 GOOD: Final = 80
 WARNING: Final = 50
 _OF_VERDICT: Final = {"Passing": 100, "Warning": 60, "Failing": 20}
-_OF_TYPE: Final[dict[str, Part]] = {
-    **dict.fromkeys(DRIFT_TYPES, "Drift"),
-    "OutlierShare": "Drift",
-    "Performance": "Performance",
-    "EstimatedPerformance": "Performance",
-    "External": "Performance",
-    "Fairness": "Fairness",
-    "Timeliness": "Freshness",
-    "DataQuality": "Freshness",
-}
-_AT_REST: Final = {"DomainClassifier": 0.5}
-"""What a check measures where nothing has moved, if that is not zero."""
 
 
 def of_drift(check: CheckStatus) -> int:
@@ -59,7 +47,7 @@ def of_drift(check: CheckStatus) -> int:
     >>> of_drift(CheckStatus(name="domain", type="DomainClassifier", verdict="Passing", value=0.5, threshold=0.75))
     100
     """
-    rest = _AT_REST.get(check.type, 0.0)
+    rest = KINDS[check.type].at_rest
     if check.value is None or check.threshold is None or check.threshold <= rest:
         return _OF_VERDICT[check.verdict]
     ratio = max(check.value - rest, 0.0) / (check.threshold - rest)
@@ -109,7 +97,7 @@ def health(
 
 def _of_checks(name: Part, known: Sequence[CheckStatus]) -> HealthPart | None:
     """The mean over the checks of a part."""
-    own = [check for check in known if _OF_TYPE.get(check.type) == name]
+    own = [check for check in known if KINDS[check.type].health == name]
     if not own:
         return None
     scores = [of_drift(check) if name == "Drift" else _OF_VERDICT[check.verdict] for check in own]

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
-from tidemill.api.checks import DRIFT_TYPES
+from tidemill.api.checks import KINDS, Family
 from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.api.monitorstatus import CheckStatus, DriftMonitorStatus, WindowRun
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, CheckOutcome
 from tidemill.contract.serving import VersionOrder
 from tidemill.plan.types import Notice
+
+_CONDITIONS: Final[Mapping[Family, tuple[str, Reason]]] = {
+    "Drift": ("DriftDetected", Reason.DRIFT_DETECTED),
+    "Performance": ("PerformanceDegraded", Reason.DRIFT_DETECTED),
+    "Fairness": ("FairnessViolated", Reason.FAIRNESS),
+    "DataQuality": ("DataQualityFailed", Reason.DATA_QUALITY),
+    "Timeliness": ("DataLate", Reason.DATA_LATE),
+}
+"""The condition that reports failed checks, by their family."""
 
 
 def record(
@@ -98,14 +109,8 @@ def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[Pend
     conditions = []
     run = status.last_run
     failing = [check for check in status.checks if check.verdict == "Failing"]
-    for condition, reason, types in (
-        ("DriftDetected", Reason.DRIFT_DETECTED, (*DRIFT_TYPES, "OutlierShare")),
-        ("PerformanceDegraded", Reason.DRIFT_DETECTED, ("Performance", "EstimatedPerformance", "External")),
-        ("FairnessViolated", Reason.FAIRNESS, ("Fairness",)),
-        ("DataQualityFailed", Reason.DATA_QUALITY, ("DataQuality",)),
-        ("DataLate", Reason.DATA_LATE, ("Timeliness",)),
-    ):
-        found = [check for check in failing if check.type in types]
+    for family, (condition, reason) in _CONDITIONS.items():
+        found = [check for check in failing if KINDS[check.type].family == family]
         if found:
             conditions.append(true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in found)))
     if run is not None and run.verdict == "NoData":

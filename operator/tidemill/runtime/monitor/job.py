@@ -8,7 +8,7 @@ from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, CheckOutcome, RunReport
 from tidemill.runtime.monitor import history
 from tidemill.runtime.monitor.checks import external
-from tidemill.runtime.monitor.checks.columns import evaluate
+from tidemill.runtime.monitor.checks.judges import BY_SIGNALS, evaluate
 from tidemill.runtime.monitor.evidence import collect
 from tidemill.runtime.monitor.evidence import reference as version
 from tidemill.runtime.monitor.evidence.collect import gather
@@ -27,7 +27,7 @@ def run(order: CheckOrder, store: ObjectStore) -> RunReport:
     evidence, warnings = gather(order, reference, store)
     warnings = (*said, *warnings)
     outcomes = tuple(
-        external.judge(check, order, store) if check.type == "External" else evaluate(check, evidence)
+        external.judge(check, order, store) if check.type in BY_SIGNALS else evaluate(check, evidence)
         for check in order.checks
     )
     verdict = worst(outcome.verdict for outcome in outcomes)

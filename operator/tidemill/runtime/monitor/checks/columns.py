@@ -1,5 +1,4 @@
-"""The checks themselves: from evidence to verdict, without effects. Here those of single columns; `joint` has those of
-several at once, `answers` those of how right, fair and timely answers are."""
+"""Checks of single columns: data quality, feature drift and prediction drift, from evidence to verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +8,6 @@ from typing import Final, Literal
 
 from tidemill.api.checks import Check, CheckVerdict, Moved, QualityRule
 from tidemill.contract.reports import CheckOutcome
-from tidemill.runtime.monitor.checks import multivariate, quality
 from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
 from tidemill.runtime.monitor.statistics.comparison import (
     Comparison,
@@ -38,16 +36,6 @@ _IN_WORDS: Final = MappingProxyType(
         "SchemaMatch": "of the columns missing or of another type",
     }
 )
-
-
-def evaluate(check: Check, evidence: Evidence) -> CheckOutcome:
-    """What `check` finds; NoData, never Passing, where there is too little to tell."""
-    # A service that fell silent is what Timeliness is there to find.
-    if evidence.samples < evidence.minimum_samples and check.type != "Timeliness":
-        return no_data(check, f"{evidence.samples} rows were served, {evidence.minimum_samples} are needed")
-    if check.type not in _JUDGES:
-        return no_data(check, f"{check.type} is told by who calls in, not by the log")
-    return _JUDGES[check.type](check, evidence)
 
 
 def data_quality(check: Check, evidence: Evidence) -> CheckOutcome:
@@ -258,23 +246,6 @@ def prediction_drift(check: Check, evidence: Evidence) -> CheckOutcome:
         ),
         message=f"{what} have moved by {method} {value:.3g}; {check.failing:g} is the limit",
     )
-
-
-_JUDGES: Final[Mapping[str, Callable[[Check, Evidence], CheckOutcome]]] = MappingProxyType(
-    {
-        "DataQuality": data_quality,
-        "FeatureDrift": feature_drift,
-        "PredictionDrift": prediction_drift,
-        "Multivariate": multivariate.multivariate_drift,
-        "DomainClassifier": multivariate.domain_classifier,
-        "OutlierShare": multivariate.outlier_share,
-        "Performance": quality.performance,
-        "EstimatedPerformance": quality.estimated_performance,
-        "ConceptDrift": quality.concept_drift,
-        "Fairness": quality.fairness_of,
-        "Timeliness": quality.timeliness,
-    }
-)
 
 
 def _method(check: Check) -> str:

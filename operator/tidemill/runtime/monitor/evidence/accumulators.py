@@ -7,13 +7,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from tidemill.api.checks import Check
+from tidemill.api.checks import Check, types_where
 from tidemill.contract.layout import LogColumn
 from tidemill.runtime.monitor.evidence.evidence import Joint
 from tidemill.runtime.monitor.statistics import embedding, reconstruction
 from tidemill.runtime.monitor.statistics.space import Space
 
-TOGETHER: Final = frozenset({"Multivariate", "DomainClassifier", "OutlierShare"})
+OF_SEVERAL_COLUMNS: Final = frozenset(types_where(lambda kind: kind.sample == "Features"))
 MIN_COMPONENT_ROWS: Final = 8
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidemill.api.checks import KINDS
 from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
 from tidemill.contract.orders import CheckOrder, TimeRange
 from tidemill.runtime.log import reader
@@ -21,7 +22,7 @@ from tidemill.runtime.log.duplicates import Duplicates
 from tidemill.runtime.log.newest import NewestRows
 from tidemill.runtime.log.sampling import Sample
 from tidemill.runtime.monitor.evidence import counted
-from tidemill.runtime.monitor.evidence.accumulators import TOGETHER, JointAccumulator
+from tidemill.runtime.monitor.evidence.accumulators import OF_SEVERAL_COLUMNS, JointAccumulator
 from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Evidence, Joint, LabelledAnswers, ReferenceData
 from tidemill.runtime.monitor.performance import probabilities
 from tidemill.runtime.monitor.performance.measured import Classified, Predicted, classified, describe_unknown
@@ -55,8 +56,8 @@ class _Gathering:
     def __init__(self, order: CheckOrder, reference: ReferenceData, store: ObjectStore) -> None:
         self.order, self.reference, self.store = order, reference, store
         self.kinds = kinds_of(reference.signature)
-        types = {check.type for check in order.checks}
-        measured = not types.isdisjoint({"Performance", "EstimatedPerformance"})
+        kinds = [KINDS[check.type] for check in order.checks]
+        measured = any(kind.needs_answers for kind in kinds)
         self.answers = (*OUTPUTS, LogColumn.PROBABILITIES) if measured else OUTPUTS
         self.skipped, self.label_skipped = reader.Skipped([]), reader.Skipped([])
         self.features, self.outputs = Counter(reference.features), Counter(reference.outputs)
@@ -72,10 +73,10 @@ class _Gathering:
         self.together = {
             check.name: JointAccumulator(check, names, reference.sample)
             for check in order.checks
-            if check.type in TOGETHER and reference.sample is not None and reference.sample.num_rows >= 2
+            if check.type in OF_SEVERAL_COLUMNS and reference.sample is not None and reference.sample.num_rows >= 2
         }
         self.sample = Sample(SAMPLED, names) if self.together else None
-        self.own = Sample(SAMPLED, [*names, *self.answers]) if "EstimatedPerformance" in types else None
+        self.own = Sample(SAMPLED, [*names, *self.answers]) if any(kind.sample == "Answers" for kind in kinds) else None
         rules = {rule.metric for check in order.checks for rule in check.rules_}
         self.duplicates = Duplicates() if "DuplicateRequestShare" in rules else None
         self.mismatches: dict[str, int] = {}

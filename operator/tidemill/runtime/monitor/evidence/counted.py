@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from tidemill.api.checks import types_where
 from tidemill.contract.layout import counts_folder
 from tidemill.contract.orders import CheckOrder
 from tidemill.runtime.log import reader
@@ -16,10 +17,7 @@ from tidemill.runtime.monitor.evidence.evidence import ReferenceData
 from tidemill.runtime.profile import ProfileError
 from tidemill.runtime.store.objects import TooLargeError
 
-OF_COLUMNS: Final = frozenset({"DataQuality", "FeatureDrift", "PredictionDrift", "External"})
-"""Checks that look at columns one by one, for which counts are all there is to know."""
-OF_LABELS: Final = frozenset({"Performance", "Timeliness", "ConceptDrift"})
-"""Checks that look at labelled answers beside: of the rows they need only those."""
+FROM_COUNTS: Final = frozenset(types_where(lambda kind: kind.from_counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def suffices(order: CheckOrder) -> bool:
         order.reference is None
         and order.count is None
         and "DuplicateRequestShare" not in rules
-        and types <= OF_COLUMNS | OF_LABELS
+        and types <= FROM_COUNTS
     )
 
 

@@ -1,0 +1,43 @@
+"""Which function judges which type of check, from evidence to verdict, without effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tidemill.api.checks import KINDS, Check, CheckType
+from tidemill.contract.reports import CheckOutcome
+from tidemill.runtime.monitor.checks import columns, multivariate, quality
+from tidemill.runtime.monitor.evidence.evidence import Evidence
+from tidemill.runtime.scoring.verdicts import no_data
+
+Judge = Callable[[Check, Evidence], CheckOutcome]
+
+BY_SIGNALS: Final[frozenset[CheckType]] = frozenset({"External"})
+"""Judged by what other systems sent, in `external.py`."""
+JUDGES: Final[Mapping[CheckType, Judge]] = MappingProxyType(
+    {
+        "DataQuality": columns.data_quality,
+        "FeatureDrift": columns.feature_drift,
+        "PredictionDrift": columns.prediction_drift,
+        "Multivariate": multivariate.multivariate_drift,
+        "DomainClassifier": multivariate.domain_classifier,
+        "OutlierShare": multivariate.outlier_share,
+        "Performance": quality.performance,
+        "EstimatedPerformance": quality.estimated_performance,
+        "ConceptDrift": quality.concept_drift,
+        "Fairness": quality.fairness_of,
+        "Timeliness": quality.timeliness,
+    }
+)
+assert set(JUDGES) | BY_SIGNALS == set(KINDS), "every kind of check has a judge, and every judge a kind"
+
+
+def evaluate(check: Check, evidence: Evidence) -> CheckOutcome:
+    """Return the outcome of `check`; NoData, never Passing, where there is too little data."""
+    if check.type in BY_SIGNALS:
+        return no_data(check, f"{check.type} checks are evaluated from received signals, not from the log")
+    if evidence.samples < evidence.minimum_samples and not KINDS[check.type].judges_silence:
+        return no_data(check, f"{evidence.samples} rows were served, {evidence.minimum_samples} are needed")
+    return JUDGES[check.type](check, evidence)
