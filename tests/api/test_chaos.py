@@ -77,10 +77,10 @@ async def test_whatever_goes_wrong_the_end_is_the_same(scene: Stage, name: str) 
 
 
 async def test_each_of_twenty_drift_windows_with_a_crash_has_one_training(scene: Stage) -> None:
-    told = await windows(scene, 20, seed=7, at_once=5, say=print)
+    result = await windows(scene, 20, seed=7, at_once=5, say=print)
 
-    assert [] == told.problems
-    assert 20 <= told.crashed
+    assert [] == result.problems
+    assert 20 <= result.crashed
 
 
 REFUSED = {

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from fuzz import schemas
 from fuzz.campaign import Campaign, Extent
-from fuzz.cases import Failure, told
+from fuzz.cases import Failure, summary
 from fuzz.harness import Harness, harness
 
 pytestmark = [
@@ -40,29 +40,29 @@ def failures(campaign: Campaign, before: int = 0) -> list[Failure]:
 async def test_what_the_api_server_admits_and_refuses_is_what_the_schemas_say(campaign: Campaign) -> None:
     admission = await campaign.admission(PART)
 
-    assert not failures(campaign), told(failures(campaign))
+    assert not failures(campaign), summary(failures(campaign))
     assert admission.tried > 1000
     leaves = [location for location in schemas.locations() if location.is_leaf]
     assert [] == [str(leaf) for leaf in leaves if not admission.ways.get(str(leaf))]
 
     await campaign.reconciling(PART, list(admission.admitted.values()))
 
-    assert not failures(campaign), told(failures(campaign))
+    assert not failures(campaign), summary(failures(campaign))
 
     await campaign.walks(PART, list(admission.admitted.values()))
 
-    assert not failures(campaign), told(failures(campaign))
+    assert not failures(campaign), summary(failures(campaign))
 
 
 async def test_whoever_gets_it_wrong_is_told_so_by_name(campaign: Campaign) -> None:
     before = len(failures(campaign))
     await campaign.misoperations()
 
-    assert not failures(campaign, before), told(failures(campaign, before))
+    assert not failures(campaign, before), summary(failures(campaign, before))
 
 
 async def test_a_poisoned_object_harms_nobody_and_can_be_deleted(campaign: Campaign) -> None:
     before = len(failures(campaign))
     await campaign.tampering(PART)
 
-    assert not failures(campaign, before), told(failures(campaign, before))
+    assert not failures(campaign, before), summary(failures(campaign, before))

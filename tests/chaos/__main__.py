@@ -55,7 +55,7 @@ def run(
                 )
 
     counts = asyncio.run(play())
-    print(counts.told())
+    print(counts.summary())
     sys.exit(1 if counts.failures else 0)
 
 
@@ -72,9 +72,9 @@ def windows(
             async with stage(Path(folder)) as made:
                 return await in_windows(made, count, seed=seed, at_once=at_once, say=_say)
 
-    told = asyncio.run(play())
-    print(told.told())
-    sys.exit(1 if told.problems else 0)
+    result = asyncio.run(play())
+    print(result.summary())
+    sys.exit(1 if result.problems else 0)
 
 
 @app.command()

@@ -61,7 +61,7 @@ class Counts:
             if fault.deed == "Kill" and any(fault.strikes(write.number) for write in outcome.writes):
                 self.covered.setdefault(plan.workload, set()).add((fault.write, fault.committed))
 
-    def told(self) -> str:
+    def summary(self) -> str:
         lines = ["class  plans  no fault came  failures"]
         lines += [
             f"{name:5} {count:6} {self.unstruck[name]:14} {self.failed[name]:9}"
@@ -126,7 +126,7 @@ async def campaign(
     """Play at most so many plans of the chosen classes for at most so long; plans under way are ended."""
     began = time.monotonic()
     counts = Counts()
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     turn = asyncio.Semaphore(at_once)
 
     async def learnt(workload: str) -> Lesson:
@@ -156,19 +156,19 @@ async def campaign(
         await asyncio.gather(*(work(shared) for _ in range(lanes)))
 
     # What kills servers comes first, so that the time for it is certain; then everything once, then further pairs.
-    await all_of(series.plans(lessons, apart, chance), min(at_once, APART_AT_ONCE))
+    await all_of(series.plans(lessons, apart, rng), min(at_once, APART_AT_ONCE))
     await stage.outages.over()
-    await all_of(itertools.chain(series.plans(lessons, together, chance), _further(lessons, together, chance)))
+    await all_of(itertools.chain(series.plans(lessons, together, rng), _further(lessons, together, rng)))
     counts.outages = stage.outages.counted
     counts.seconds = time.monotonic() - began
     return counts
 
 
-def _further(lessons: Sequence[Lesson], chosen: Sequence[str], chance: random.Random) -> Iterator[FaultPlan]:
+def _further(lessons: Sequence[Lesson], chosen: Sequence[str], rng: random.Random) -> Iterator[FaultPlan]:
     """The classes in which chance has a say, again and again with other chances."""
     again = [name for name in chosen if name in {"C2", "C3", "C4", "C6", "C8"}]
     while again:
-        yield from series.plans(lessons, again, chance)
+        yield from series.plans(lessons, again, rng)
 
 
 __all__ = ["SERIES", "Counts", "Lesson", "Unfit", "campaign", "learn"]

@@ -44,7 +44,7 @@ class Ending:
 
 def ending(objects: Sequence[Manifest], deeds: Iterable[tuple[str, str, str]], namespace: str) -> Ending:
     """The ending of a run; `deeds` are verb, resource and name of what was created or deleted."""
-    told = sorted(normalised(manifest, namespace) for manifest in objects if not _is_check(manifest))
+    normal = sorted(normalised(manifest, namespace) for manifest in objects if not _is_check(manifest))
     checks = {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] == "DriftMonitor"}
     counted = Counter(
         f"{verb} {resource} {plain(name, namespace)}"
@@ -52,27 +52,27 @@ def ending(objects: Sequence[Manifest], deeds: Iterable[tuple[str, str, str]], n
         if not (resource == "jobs" and _SHORT.sub("", name).removesuffix("--1") in checks)
     )
     left = {f"{resource_of(one['kind']).plural} {plain(one['metadata']['name'], namespace)}" for one in objects}
-    return Ending(tuple(told), counted, frozenset(left))
+    return Ending(tuple(normal), counted, frozenset(left))
 
 
 def normalised(manifest: Manifest, namespace: str) -> str:
     """An object without what differs from run to run."""
-    told = json.loads(json.dumps(manifest))
+    normal = json.loads(json.dumps(manifest))
     for name in _METADATA:
-        told["metadata"].pop(name, None)
-    (told.get("status") or {}).pop("observedGeneration", None)
-    if told["kind"] == "DriftMonitor":
+        normal["metadata"].pop(name, None)
+    (normal.get("status") or {}).pop("observedGeneration", None)
+    if normal["kind"] == "DriftMonitor":
         for name in _OF_TIME:
-            told["status"].pop(name, None)
-    if told["kind"] == "Pod" and told["metadata"].get("annotations", {}).get(names.ROUTES) == "{}":
+            normal["status"].pop(name, None)
+    if normal["kind"] == "Pod" and normal["metadata"].get("annotations", {}).get(names.ROUTES) == "{}":
         # An empty routing table says the same as none.
-        del told["metadata"]["annotations"][names.ROUTES]
-    if told["kind"] == "Service":
+        del normal["metadata"]["annotations"][names.ROUTES]
+    if normal["kind"] == "Service":
         for name in ("clusterIP", "clusterIPs"):
-            told["spec"].pop(name, None)
-    for condition in (told.get("status") or {}).get("conditions") or ():
+            normal["spec"].pop(name, None)
+    for condition in (normal.get("status") or {}).get("conditions") or ():
         condition.pop("observedGeneration", None)
-    return plain(json.dumps(told, sort_keys=True, indent=1, ensure_ascii=False), namespace)
+    return plain(json.dumps(normal, sort_keys=True, indent=1, ensure_ascii=False), namespace)
 
 
 def plain(text: str, namespace: str) -> str:

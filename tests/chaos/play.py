@@ -107,7 +107,7 @@ class Play:
 
     async def ailments(self) -> list[str]:
         """O5: what an operator itself says is wrong with it."""
-        told = []
+        problems = []
         for operator in self._operators:
             for _ in range(20):
                 page = await self._page(operator, "/healthz")
@@ -116,8 +116,8 @@ class Play:
                 # With full lists each two seconds, three of them are soon missed on a busy machine.
                 await asyncio.sleep(0.5)
             else:
-                told.append(f"O5: operator {operator.manner.identity} is not healthy: {page}")
-        return told
+                problems.append(f"O5: operator {operator.manner.identity} is not healthy: {page}")
+        return problems
 
     async def _page(self, operator: Operator, path: str) -> str | None:
         try:

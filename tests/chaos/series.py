@@ -32,7 +32,7 @@ class Lesson:
     """How many requests there were, by name."""
 
 
-def crashes(lesson: Lesson, chance: random.Random | None = None) -> list[FaultPlan]:
+def crashes(lesson: Lesson, rng: random.Random | None = None) -> list[FaultPlan]:
     """C1: a crash before and one after each write."""
     return [
         FaultPlan(lesson.workload, (Fault(number, "Kill", committed),))
@@ -41,14 +41,14 @@ def crashes(lesson: Lesson, chance: random.Random | None = None) -> list[FaultPl
     ]
 
 
-def pairs(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def pairs(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C2: a crash around each write, and another one around one of the three that follow."""
     return [
         FaultPlan(
             lesson.workload,
             (
-                Fault(number, "Kill", chance.random() < 0.5),
-                Fault(number + chance.randint(1, 3), "Kill", chance.random() < 0.5),
+                Fault(number, "Kill", rng.random() < 0.5),
+                Fault(number + rng.randint(1, 3), "Kill", rng.random() < 0.5),
             ),
             series="C2",
         )
@@ -56,24 +56,24 @@ def pairs(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
     ]
 
 
-def stale(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def stale(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C3: a crash at every second write, after which the world is shown as it was up to ten writes ago."""
     return [
         FaultPlan(
             lesson.workload,
-            (Fault(number, "Stale", since=max(1, number - chance.randint(1, 10)), seconds=1.0),),
+            (Fault(number, "Stale", since=max(1, number - rng.randint(1, 10)), seconds=1.0),),
             series="C3",
         )
         for number in range(2, lesson.writes + 1, 2)
     ]
 
 
-def lost(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def lost(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C4: from every second write on, no watch event comes for a while; the full list comes each two seconds instead."""
     return [
         FaultPlan(
             lesson.workload,
-            (Fault(number, "Lose", seconds=chance.choice((0.3, 1.0, 2.0))),),
+            (Fault(number, "Lose", seconds=rng.choice((0.3, 1.0, 2.0))),),
             series="C4",
             resync=2.0,
         )
@@ -81,51 +81,49 @@ def lost(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
     ]
 
 
-def forgotten(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def forgotten(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C5: at every third write the watches are cut, and when they may come back it is too late for where they were."""
     return [
-        FaultPlan(
-            lesson.workload, (Fault(number, "Forget", seconds=chance.choice((0.3, 1.0))),), series="C5", resync=10.0
-        )
+        FaultPlan(lesson.workload, (Fault(number, "Forget", seconds=rng.choice((0.3, 1.0))),), series="C5", resync=10.0)
         for number in range(1, lesson.writes + 1, 3)
     ]
 
 
-def errors(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def errors(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C6: each kind of request that came by, with each kind of error."""
     plans: list[FaultPlan] = []
     for name, count in sorted(lesson.requests.items()):
         verb = name.partition(" ")[0]
-        faults = _errors_of(name, is_write=verb in WRITES, at=chance.randint(1, count), chance=chance)
+        faults = _errors_of(name, is_write=verb in WRITES, at=rng.randint(1, count), rng=rng)
         plans += [FaultPlan(lesson.workload, (fault,), series="C6") for fault in faults]
     return plans
 
 
-def _errors_of(name: str, *, is_write: bool, at: int, chance: random.Random) -> list[Fault]:
+def _errors_of(name: str, *, is_write: bool, at: int, rng: random.Random) -> list[Fault]:
     codes = (409, 429, 500, 504) if is_write else (429, 500, 504)
-    times = chance.choice((1, 1, 2, 3))
+    times = rng.choice((1, 1, 2, 3))
     return [
-        *(Fault(at, "Answer", is_write and chance.random() < 0.5, code, times, request=name) for code in codes),
+        *(Fault(at, "Answer", is_write and rng.random() < 0.5, code, times, request=name) for code in codes),
         Fault(at, "Reset", is_write, times=times, request=name),
         Fault(at, "Reset", times=times, request=name),
-        Fault(at, "Silence", is_write and chance.random() < 0.5, request=name),
+        Fault(at, "Silence", is_write and rng.random() < 0.5, request=name),
         Fault(at, "Answer", code=403, seconds=3.0, request=name),
     ]
 
 
-def outages(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def outages(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C7: the API server is killed at two of the writes, and etcd at two others."""
     deeds: tuple[Deed, ...] = ("KillApiServer", "KillEtcd") * 2
-    at = chance.sample(range(1, lesson.writes + 1), len(deeds))
+    at = rng.sample(range(1, lesson.writes + 1), len(deeds))
     return [
-        FaultPlan(lesson.workload, (Fault(number, deed, chance.random() < 0.5),), series="C7")
+        FaultPlan(lesson.workload, (Fault(number, deed, rng.random() < 0.5),), series="C7")
         for number, deed in zip(at, deeds, strict=True)
     ]
 
 
-def partitions(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def partitions(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C8: the API server out of reach, hard to reach, and pods that do not answer."""
-    at = [chance.randint(1, lesson.writes) for _ in range(4)]
+    at = [rng.randint(1, lesson.writes) for _ in range(4)]
     faults = [
         Fault(at[0], "Partition", seconds=1.0),
         Fault(at[1], "Partition", seconds=10.0),
@@ -135,7 +133,7 @@ def partitions(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
     return [FaultPlan(lesson.workload, (fault,), series="C8") for fault in faults]
 
 
-def leaders(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def leaders(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C9: the leader loses its Lease and nothing else; and two operators who both believe that they lead."""
     if lesson.workload == LEADERS:
         return [
@@ -148,7 +146,7 @@ def leaders(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
             )
             for number in range(1, lesson.writes + 1)
         ]
-    kill = Fault(chance.randint(1, lesson.writes), "Kill", chance.random() < 0.5)
+    kill = Fault(rng.randint(1, lesson.writes), "Kill", rng.random() < 0.5)
     return [
         FaultPlan(lesson.workload, (), series="C9", operators=2),
         FaultPlan(lesson.workload, (kill,), series="C9", operators=2),
@@ -169,7 +167,7 @@ MEDDLING = (
 )
 
 
-def interference(lesson: Lesson, chance: random.Random) -> list[FaultPlan]:
+def interference(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     """C12: another manager deletes, edits and relabels what is owned, once all is at rest."""
     if lesson.workload != "train_and_serve":
         return []
@@ -195,16 +193,16 @@ EXCLUSIVE = ("C7",)
 """What strikes everybody on the stage, and is therefore played apart."""
 
 
-def plans(lessons: Sequence[Lesson], chosen: Sequence[str], chance: random.Random) -> list[FaultPlan]:
+def plans(lessons: Sequence[Lesson], chosen: Sequence[str], rng: random.Random) -> list[FaultPlan]:
     """Every plan of the classes chosen, in an order by chance, so that a short run sees something of everything."""
     made = [
         plan
         for name in chosen
         for lesson in lessons
         if (lesson.workload != LEADERS or name == "C9")
-        for plan in SERIES[name](lesson, chance)
+        for plan in SERIES[name](lesson, rng)
     ]
-    chance.shuffle(made)
+    rng.shuffle(made)
     asked: Counter[tuple[object, ...]] = Counter()
     return [plan for plan in made if plan.series != "C6" or _is_new(plan, asked)]
 

@@ -55,7 +55,7 @@ class Windows:
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def told(self) -> str:
+    def summary(self) -> str:
         struck = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
         lines = [
             f"{self.crashed} windows in which the operator was killed, each with exactly one TrainingJob",
@@ -69,8 +69,8 @@ class Windows:
 class CrashPicker:
     """Chooses, for each window, the write around which the operator is killed."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
+    def __init__(self, rng: random.Random) -> None:
+        self._chance = rng
         self.faults: list[Fault] = []
         """The proxy reads this list at every request."""
 
@@ -83,23 +83,23 @@ class CrashPicker:
 
 async def windows(stage: Stage, count: int, *, seed: int, at_once: int, say: Callable[[str], None]) -> Windows:
     """Crash in `count` windows, some monitors side by side."""
-    began, told = time.monotonic(), Windows()
-    chance = random.Random(seed)
+    began, result = time.monotonic(), Windows()
+    rng = random.Random(seed)
 
     async def work() -> None:
-        while told.crashed < count and len(told.problems) < ENOUGH:
-            await _live(stage, told, count, random.Random(chance.random()))
-            say(f"{told.crashed:5} windows crashed, {told.calm} calm, {len(told.problems)} failures")
+        while result.crashed < count and len(result.problems) < ENOUGH:
+            await _live(stage, result, count, random.Random(rng.random()))
+            say(f"{result.crashed:5} windows crashed, {result.calm} calm, {len(result.problems)} failures")
 
     await asyncio.gather(*(work() for _ in range(at_once)))
-    told.seconds = time.monotonic() - began
-    return told
+    result.seconds = time.monotonic() - began
+    return result
 
 
-async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) -> None:
+async def _live(stage: Stage, result: Windows, count: int, rng: random.Random) -> None:
     """One namespace with one monitor, for some windows."""
-    crash_picker = CrashPicker(chance)
-    execution = chance.choice(("Job", "WarmWorker"))
+    crash_picker = CrashPicker(rng)
+    execution = rng.choice(("Job", "WarmWorker"))
     scripted = Script({"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks("Failing")})
     async with stage.place(scripted) as (namespace, pods, _), AsyncExitStack() as open_:
         powers = Powers()
@@ -122,14 +122,14 @@ async def _live(stage: Stage, told: Windows, count: int, chance: random.Random) 
             pods.reports["Train"] = script.trains(0.5)
             await play.take((Apply(_monitor(execution)),))
             for _ in range(LIVES):
-                if told.crashed >= count:
+                if result.crashed >= count:
                     break
-                await _window(stage, namespace, proxy, crash_picker, told)
+                await _window(stage, namespace, proxy, crash_picker, result)
             # It orders nothing more, and follows what it has ordered.
             await play.take((Apply(_monitor(execution, "Observe")),))
-            told.problems += await _at_rest(stage, namespace)
+            result.problems += await _at_rest(stage, namespace)
         except Exception as problem:
-            told.problems.append(f"{namespace}: {problem!r}\n{_tail(operator.log)}")
+            result.problems.append(f"{namespace}: {problem!r}\n{_tail(operator.log)}")
         finally:
             guard.cancel()
             operator.remove()
@@ -142,7 +142,7 @@ async def _revive(operator: Operator) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _window(stage: Stage, namespace: str, proxy: Proxy, crash_picker: CrashPicker, told: Windows) -> None:
+async def _window(stage: Stage, namespace: str, proxy: Proxy, crash_picker: CrashPicker, result: Windows) -> None:
     """Wait for one more retraining to come to its end, with a crash on the way."""
     before = _ended(stage, namespace)
     fault = crash_picker.choose(len(proxy.writes))
@@ -154,13 +154,13 @@ async def _window(stage: Stage, namespace: str, proxy: Proxy, crash_picker: Cras
     else:
         raise TimeoutError(f"no window came to its end within {LONGEST:.0f} s: {sorted(before)}")
     if len(now) > len(before) + 1:
-        told.problems.append(f"{namespace}: {len(now) - len(before)} trainings in one window")
+        result.problems.append(f"{namespace}: {len(now) - len(before)} trainings in one window")
     if fault in proxy.struck:
-        told.crashed += 1
+        result.crashed += 1
         write = next(one for one in proxy.writes if one.number == fault.write)
-        told.kills[f"{write.method} {_resource(write.path)}"] += 1
+        result.kills[f"{write.method} {_resource(write.path)}"] += 1
     else:
-        told.calm += 1
+        result.calm += 1
 
 
 def _ended(stage: Stage, namespace: str) -> set[str]:

@@ -18,7 +18,7 @@ def soaked(environment: Environment) -> Ledger:
 
 
 def test_no_request_fails_and_every_rollout_ends_as_it_should(soaked: Ledger) -> None:
-    assert soaked.problems == [], soaked.told()
+    assert soaked.problems == [], soaked.summary()
 
 
 def test_every_answer_comes_from_the_version_and_the_bytes_that_it_names(soaked: Ledger) -> None:

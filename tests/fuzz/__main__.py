@@ -36,7 +36,7 @@ def run(
                 return await Campaign(made, seed=seed, minutes=minutes, folder=failures, say=_say).all(Extent())
 
     counts = asyncio.run(play())
-    print(counts.told())
+    print(counts.summary())
     sys.exit(1 if counts.failures else 0)
 
 

@@ -59,18 +59,18 @@ class Admission:
     def _key(self, kind: str) -> Key:
         return key(kind, "base")
 
-    async def host(self, location: Location, chance: random.Random, which: int) -> Any:
+    async def host(self, location: Location, rng: random.Random, which: int) -> Any:
         """A spec that has a value at the location and that the API server takes, or at least the schema if a rule allows none."""
         schema, found = schemas.specs()[location.kind], None
         fallback = None
-        for number, spec in enumerate(specimens.hosts(location.kind, schema, location.path, chance)):
+        for number, spec in enumerate(specimens.hosts(location.kind, schema, location.path, rng)):
             if number > 80:
                 break
             if verdict(schema, spec) != "Admit":
                 continue
             fallback = spec if fallback is None else fallback
             if which:
-                full = specimens.anything(location.kind, schema, chance, 0.5)
+                full = specimens.anything(location.kind, schema, rng, 0.5)
                 head = location.path[0] if location.path else ""
                 spec = {**full, **specimens.seed(location.kind, schema), **({head: spec[head]} if head else {})}
             if (await self.harness.create(made(location.kind, "host", spec), dry=True)).admitted:
@@ -82,39 +82,39 @@ class Admission:
             return fallback
         return found
 
-    async def location(self, location: Location, chance: random.Random, which: int = 0, *, step: int = 1) -> None:
+    async def location(self, location: Location, rng: random.Random, which: int = 0, *, step: int = 1) -> None:
         """Try every mutation (every n-th with `step`) at one location, in the n-th host."""
-        host = await self.host(location, chance, which)
+        host = await self.host(location, rng, which)
         if host is None:
             return
         cases = []
         valid = specimens.at(host, location.path)
-        for name, value in list(mutations.mutations(location, valid, chance))[which % step :: step]:
+        for name, value in list(mutations.mutations(location, valid, rng))[which % step :: step]:
             self.ways.setdefault(str(location), set()).add(name)
             spec = specimens.put(copy.deepcopy(host), location.path, value) if location.path else value
             cases.append(Case("M1", location.kind, f"{schemas.spelled(location.path)}: {name}", (_wire(spec),)))
         await self.cases(cases)
 
-    async def by_chance(self, kind: str, chance: random.Random, count: int) -> None:
+    async def by_chance(self, kind: str, rng: random.Random, count: int) -> None:
         """Try specs by chance, some of them with several mutations at once."""
-        await self.cases(list(self._random(kind, chance, count)))
+        await self.cases(list(self._random(kind, rng, count)))
 
-    def _random(self, kind: str, chance: random.Random, count: int) -> Iterator[Case]:
+    def _random(self, kind: str, rng: random.Random, count: int) -> Iterator[Case]:
         schema = schemas.specs()[kind]
         for _ in range(count):
-            spec = specimens.anything(kind, schema, chance, chance.choice((0.2, 0.5, 0.9)))
-            if chance.random() < 0.7:
+            spec = specimens.anything(kind, schema, rng, rng.choice((0.2, 0.5, 0.9)))
+            if rng.random() < 0.7:
                 # Most refer to what there is, so that they come to something.
                 spec |= {k: v for k, v in specimens.seed(kind, schema).items() if k not in ("checks", "rollout")}
             changed = []
-            for _ in range(chance.choice((0, 1, 1, 2, 3))):
-                path, node = chance.choice([(p, n) for p, n in schemas.walk(schema) if p])
+            for _ in range(rng.choice((0, 1, 1, 2, 3))):
+                path, node = rng.choice([(p, n) for p, n in schemas.walk(schema) if p])
                 try:
                     valid = specimens.at(spec, path)
-                    ways = list(mutations.mutations(Location(kind, path, node), valid, chance))
+                    ways = list(mutations.mutations(Location(kind, path, node), valid, rng))
                 except (KeyError, IndexError, StopIteration, TypeError, AttributeError):
                     continue  # nothing is there, or what an earlier change has put there instead
-                name, value = chance.choice(ways)
+                name, value = rng.choice(ways)
                 spec = specimens.put(spec, path, value)
                 changed.append(f"{schemas.spelled(path)}: {name}")
                 self.ways.setdefault(f"{kind} {schemas.spelled(path)}", set()).add(name)

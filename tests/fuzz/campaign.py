@@ -49,7 +49,7 @@ class Counts:
     """By location, the mutations tried there."""
     paces: list[float] = field(default_factory=list)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         locations = schemas.locations()
         leaves = [location for location in locations if location.is_leaf]
         tried = sum(len(self.ways.get(str(location), ())) >= 3 for location in leaves)
@@ -183,16 +183,16 @@ class Campaign:
         self.counts.paces = played.paces
 
 
-def _ways(admitted: Sequence[Admitted], chance: random.Random) -> Iterator[Case]:
+def _ways(admitted: Sequence[Admitted], rng: random.Random) -> Iterator[Case]:
     """Walks of every kind in turn, one in five of them long."""
     made = {}
     for kind, schema in schemas.specs().items():
         pool: list[Any] = [one.kept for one in admitted if one.case.kind == kind and len(str(one.kept)) < 20_000]
         pool = [_at_home(kind, one) for one in pool] or [specimens.seed(kind, schema)]
-        made[kind] = (walks(kind, pool, chance, steps=2), walks(kind, pool, chance, steps=20))
+        made[kind] = (walks(kind, pool, rng, steps=2), walks(kind, pool, rng, steps=20))
     while True:
         for kind in made:
-            yield next(made[kind][1 if chance.random() < 0.2 else 0])
+            yield next(made[kind][1 if rng.random() < 0.2 else 0])
 
 
 def _at_home(kind: str, spec: Any) -> Any:

@@ -62,6 +62,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def told(failures: Sequence[Failure]) -> str:
+def summary(failures: Sequence[Failure]) -> str:
     """Failures for a reader."""
     return "\n\n".join(f"{failure.case}\n" + "\n".join(failure.problems) for failure in failures)

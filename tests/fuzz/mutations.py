@@ -19,7 +19,7 @@ KEYS = ("", "a/b", "a b", "x" * 400, "数据", "-", "requests.cpu", "nvidia.com/
 Mutation = tuple[str, Any]
 
 
-def mutations(location: Location, valid: Any, chance: random.Random) -> Iterator[Mutation]:
+def mutations(location: Location, valid: Any, rng: random.Random) -> Iterator[Mutation]:
     """Names of mutations, and what then stands at the location instead of the `valid` value."""
     schema = location.schema
     yield "absent", ABSENT
@@ -37,13 +37,13 @@ def mutations(location: Location, valid: Any, chance: random.Random) -> Iterator
     else:
         match schema["type"]:
             case "string":
-                yield from _texts(schema, valid, chance)
+                yield from _texts(schema, valid, rng)
             case "integer" | "number":
                 yield from _numbers(schema)
             case "array":
-                yield from _lists(schema, valid, chance)
+                yield from _lists(schema, valid, rng)
             case "object":
-                yield from _objects(schema, valid, chance)
+                yield from _objects(schema, valid, rng)
 
 
 def _wrong_types(schema: Schema) -> Iterator[Mutation]:
@@ -59,7 +59,7 @@ def _choices(schema: Schema) -> Iterator[Mutation]:
     yield from (("long", LONG), ("control characters", CONTROL), ("unicode", UNICODE[0]))
 
 
-def _texts(schema: Schema, valid: str, chance: random.Random) -> Iterator[Mutation]:
+def _texts(schema: Schema, valid: str, rng: random.Random) -> Iterator[Mutation]:
     yield from (("empty", ""), ("blank", " "), ("long", LONG), ("control characters", CONTROL))
     yield from ((f"unicode {number}", text) for number, text in enumerate(UNICODE))
     yield from (("a line more", f"{valid}\n"), ("blank before", f" {valid}"), ("upper case", valid.upper()))
@@ -69,11 +69,11 @@ def _texts(schema: Schema, valid: str, chance: random.Random) -> Iterator[Mutati
     for name, length in (("shortest", low), ("too short", low - 1), ("longest", high), ("too long", high and high + 1)):
         if length is None or length < 0:
             continue
-        fitting = patterns.text(pattern, chance, most=length, wanted=length) if pattern else None
+        fitting = patterns.text(pattern, rng, most=length, wanted=length) if pattern else None
         yield name, fitting if fitting is not None else "y" * length
     if pattern:
         for number in range(4):
-            made = patterns.text(pattern, chance, least=low, most=high or 64)
+            made = patterns.text(pattern, rng, least=low, most=high or 64)
             if made is not None:
                 yield f"fitting {number}", made
     if high is not None and not pattern:
@@ -134,8 +134,8 @@ def _quantities() -> Iterator[Mutation]:
         yield f"quantity {str(value)[:10]!r}", value
 
 
-def _lists(schema: Schema, valid: list[Any], chance: random.Random) -> Iterator[Mutation]:
-    item = valid[0] if valid else least(schema["items"], chance)
+def _lists(schema: Schema, valid: list[Any], rng: random.Random) -> Iterator[Mutation]:
+    item = valid[0] if valid else least(schema["items"], rng)
     yield from (("empty", []), ("null item", [None]), ("twice the same", [item, item]), ("mixed", [item, 1, None]))
     low, high = schema.get("minItems", 0), schema.get("maxItems", 64)
     for name, count in (("fewest", low), ("too few", low - 1), ("most", high), ("too many", high + 1), ("1000", 1000)):
@@ -148,15 +148,15 @@ def several(schema: Schema, item: Any, count: int) -> list[Any]:
     return distinct(schema, [dict(item) if isinstance(item, dict) else item for _ in range(count)])
 
 
-def _objects(schema: Schema, valid: dict[str, Any], chance: random.Random) -> Iterator[Mutation]:
+def _objects(schema: Schema, valid: dict[str, Any], rng: random.Random) -> Iterator[Mutation]:
     yield "empty", {}
     yield "unknown field", {**valid, "unknownField": 1}
     properties = schema.get("properties")
     if properties is None:
-        yield from _maps(schema, valid, chance)
+        yield from _maps(schema, valid, rng)
         return
     yield "every field null", dict.fromkeys(properties)
-    everything = {name: valid.get(name, least(inner, chance)) for name, inner in properties.items()}
+    everything = {name: valid.get(name, least(inner, rng)) for name, inner in properties.items()}
     yield "every field at once", everything
     for name in properties:
         if name not in schema.get("required", ()):
@@ -165,9 +165,9 @@ def _objects(schema: Schema, valid: dict[str, Any], chance: random.Random) -> It
             yield f"without {name}", {other: value for other, value in everything.items() if other != name}
 
 
-def _maps(schema: Schema, valid: dict[str, Any], chance: random.Random) -> Iterator[Mutation]:
+def _maps(schema: Schema, valid: dict[str, Any], rng: random.Random) -> Iterator[Mutation]:
     inner = schema.get("additionalProperties")
-    value = next(iter(valid.values()), least(inner, chance) if isinstance(inner, Mapping) else "x")
+    value = next(iter(valid.values()), least(inner, rng) if isinstance(inner, Mapping) else "x")
     yield from ((f"key {key[:8]!r}", {key: value}) for key in KEYS)
     most = schema.get("maxProperties", 16)
     for name, count in (("most", most), ("too many", most + 1), ("1000", 1000)):

@@ -16,14 +16,14 @@ _ANY = string.ascii_letters + string.digits + "_-. "
 
 
 def text(
-    pattern: str, chance: random.Random, *, least: int = 0, most: int = 1024, wanted: int | None = None
+    pattern: str, rng: random.Random, *, least: int = 0, most: int = 1024, wanted: int | None = None
 ) -> str | None:
     """A text of `least` to `most` characters that fits `pattern`, of `wanted` characters if that can be; None if none was found."""
     tree = parser.parse(pattern)
     for attempt in range(60):
         plenty = _PLENTY if wanted is None else max(wanted, 1)
         generous = 0.5 if wanted is None else min(0.5 + attempt / 40, 1.0)
-        made = _made(tree, chance, plenty, generous)
+        made = _made(tree, rng, plenty, generous)
         if wanted is not None:
             made = _of_length(made, wanted, pattern) or ""
         fits = least <= len(made) <= most and compiled(pattern).search(made)
@@ -42,31 +42,31 @@ def _of_length(made: str, wanted: int, pattern: str) -> str | None:
     return made if len(made) == wanted and compiled(pattern).search(made) else None
 
 
-def _made(tree: Any, chance: random.Random, plenty: int, generous: float) -> str:
-    return "".join(_part(code, argument, chance, plenty, generous) for code, argument in tree)
+def _made(tree: Any, rng: random.Random, plenty: int, generous: float) -> str:
+    return "".join(_part(code, argument, rng, plenty, generous) for code, argument in tree)
 
 
-def _part(code: Any, argument: Any, chance: random.Random, plenty: int, generous: float) -> str:
+def _part(code: Any, argument: Any, rng: random.Random, plenty: int, generous: float) -> str:
     match code:
         case codes.LITERAL:
             return chr(argument)
         case codes.NOT_LITERAL:
-            return chance.choice([letter for letter in _ANY if letter != chr(argument)])
+            return rng.choice([letter for letter in _ANY if letter != chr(argument)])
         case codes.ANY:
-            return chance.choice(_ANY)
+            return rng.choice(_ANY)
         case codes.AT:
             return ""
         case codes.IN:
-            return chance.choice(_members(argument))
+            return rng.choice(_members(argument))
         case codes.BRANCH:
-            return _made(chance.choice(argument[1]), chance, plenty, generous)
+            return _made(rng.choice(argument[1]), rng, plenty, generous)
         case codes.SUBPATTERN:
-            return _made(argument[-1], chance, plenty, generous)
+            return _made(argument[-1], rng, plenty, generous)
         case codes.MAX_REPEAT | codes.MIN_REPEAT:
             low, high, inner = argument
             top = min(int(high), max(low, plenty)) if high is not codes.MAXREPEAT else max(low, plenty)
-            times = top if chance.random() < generous - 0.5 else chance.randint(low, top)
-            return "".join(_made(inner, chance, plenty, generous) for _ in range(times))
+            times = top if rng.random() < generous - 0.5 else rng.randint(low, top)
+            return "".join(_made(inner, rng, plenty, generous) for _ in range(times))
     raise ValueError(f"a pattern with {code} is not understood here: teach this function")
 
 

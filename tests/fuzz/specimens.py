@@ -46,70 +46,70 @@ def seed(kind: str, schema: Schema) -> dict[str, Any]:
     return {**made, **{name: value for name, value in SEEDS.get(kind, {}).items() if name in schema["properties"]}}
 
 
-def least(schema: Schema, chance: random.Random) -> Any:
+def least(schema: Schema, rng: random.Random) -> Any:
     """A value with nothing in it that may be left out."""
-    return _made(schema, chance, 0.0, "", (), {})
+    return _made(schema, rng, 0.0, "", (), {})
 
 
-def anything(kind: str, schema: Schema, chance: random.Random, odds: float = 0.35) -> Any:
+def anything(kind: str, schema: Schema, rng: random.Random, odds: float = 0.35) -> Any:
     """A spec by chance: each field that may be left out is there with these odds; most keep the rules of the kind."""
-    return _made(schema, chance, odds, kind, (), accepted(kind))
+    return _made(schema, rng, odds, kind, (), accepted(kind))
 
 
 def _made(
-    schema: Schema, chance: random.Random, odds: float, kind: str, path: Path, examples: Mapping[Path, tuple[Any, ...]]
+    schema: Schema, rng: random.Random, odds: float, kind: str, path: Path, examples: Mapping[Path, tuple[Any, ...]]
 ) -> Any:
     if "enum" in schema:
-        return chance.choice(schema["enum"])
+        return rng.choice(schema["enum"])
     if schema.get("x-kubernetes-int-or-string"):
-        return chance.choice(QUANTITIES)
+        return rng.choice(QUANTITIES)
     match schema.get("type"):
         case None:
-            return chance.choice(SCALARS)
+            return rng.choice(SCALARS)
         case "object":
-            return _object(schema, chance, odds, kind, path, examples)
+            return _object(schema, rng, odds, kind, path, examples)
         case "array":
-            return _array(schema, chance, odds, kind, path, examples)
+            return _array(schema, rng, odds, kind, path, examples)
         case "string":
-            return _text(schema, chance)
+            return _text(schema, rng)
         case "boolean":
-            return chance.random() < 0.5
+            return rng.random() < 0.5
         case number:
-            return _number(schema, chance, whole=number == "integer")
+            return _number(schema, rng, whole=number == "integer")
 
 
 def _object(
-    schema: Schema, chance: random.Random, odds: float, kind: str, path: Path, examples: Mapping[Path, tuple[Any, ...]]
+    schema: Schema, rng: random.Random, odds: float, kind: str, path: Path, examples: Mapping[Path, tuple[Any, ...]]
 ) -> dict[str, Any]:
     properties = schema.get("properties")
     if properties is None:
         inner = schema.get("additionalProperties") or {}
         names = RESOURCES if inner.get("x-kubernetes-int-or-string") else ("C", "penalty", "max_iter", "Größe")
-        chosen = [name for name in names if chance.random() < odds][: schema.get("maxProperties", 4)]
+        chosen = [name for name in names if rng.random() < odds][: schema.get("maxProperties", 4)]
         while len(chosen) < schema.get("minProperties", 0):
             chosen.append(f"field{len(chosen)}")
-        return {name: _made(inner, chance, odds, kind, (*path, VALUE), examples) for name in chosen}
+        return {name: _made(inner, rng, odds, kind, (*path, VALUE), examples) for name in chosen}
     made: dict[str, Any] = {}
     # Rules tie fields to each other: an example that keeps them is taken whole, and only others are added to it.
     tied = " ".join(rule["rule"] for rule in schema.get("x-kubernetes-validations", ()))
-    if path and examples.get(path) and chance.random() < 0.85:
-        made = copy.deepcopy(chance.choice(examples[path]))
+    if path and examples.get(path) and rng.random() < 0.85:
+        made = copy.deepcopy(rng.choice(examples[path]))
     for name, inner in properties.items():
         if name in made:
             continue
         needed = name in schema.get("required", ())
         free = not made or f"self.{name}" not in tied
-        if needed or (free and chance.random() < odds):
-            made[name] = _made(inner, chance, odds, kind, (*path, name), examples)
+        if needed or (free and rng.random() < odds):
+            made[name] = _made(inner, rng, odds, kind, (*path, name), examples)
     return made
 
 
 def _array(
-    schema: Schema, chance: random.Random, odds: float, kind: str, path: Path, examples: Mapping[Path, tuple[Any, ...]]
+    schema: Schema, rng: random.Random, odds: float, kind: str, path: Path, examples: Mapping[Path, tuple[Any, ...]]
 ) -> list[Any]:
     low, high = schema.get("minItems", 0), schema.get("maxItems", 4)
-    count = low if not odds else chance.randint(low, min(high, low + 3))
-    made = [_made(schema["items"], chance, odds, kind, (*path, ITEM), examples) for _ in range(count)]
+    count = low if not odds else rng.randint(low, min(high, low + 3))
+    made = [_made(schema["items"], rng, odds, kind, (*path, ITEM), examples) for _ in range(count)]
     return distinct(schema, made)
 
 
@@ -126,36 +126,36 @@ def distinct(schema: Schema, items: list[Any]) -> list[Any]:
     return items
 
 
-def _text(schema: Schema, chance: random.Random) -> str:
+def _text(schema: Schema, rng: random.Random) -> str:
     low, high = schema.get("minLength", 0), schema.get("maxLength", 64)
     if schema.get("format") == "date-time":
-        return chance.choice(MOMENTS)
+        return rng.choice(MOMENTS)
     pattern = schema.get("pattern")
     fitting = [word for word in WORDS if verdict(schema, word) == "Admit"]
-    if fitting and (not pattern or chance.random() < 0.5):
-        return chance.choice(fitting)
+    if fitting and (not pattern or rng.random() < 0.5):
+        return rng.choice(fitting)
     if pattern:
-        found = patterns.text(pattern, chance, least=low, most=high)
+        found = patterns.text(pattern, rng, least=low, most=high)
         if found is not None:
             return found
     return "x" * max(low, 1) if high else ""
 
 
-def _number(schema: Schema, chance: random.Random, *, whole: bool) -> float:
+def _number(schema: Schema, rng: random.Random, *, whole: bool) -> float:
     low, high = schema.get("minimum", -1000), schema.get("maximum", 1000)
     edge = 1 if whole else 0.001
     low += edge if schema.get("exclusiveMinimum") else 0
     high -= edge if schema.get("exclusiveMaximum") else 0
     high = max(high, low)
-    if chance.random() < 0.3:
-        return float(chance.choice((low, high))) if not whole else int(chance.choice((low, high)))
+    if rng.random() < 0.3:
+        return float(rng.choice((low, high))) if not whole else int(rng.choice((low, high)))
     near = min(high, low + 50)
-    return chance.randint(int(low), int(near)) if whole else round(chance.uniform(low, near), 3)
+    return rng.randint(int(low), int(near)) if whole else round(rng.uniform(low, near), 3)
 
 
-def hosts(kind: str, schema: Schema, path: Path, chance: random.Random) -> Iterator[dict[str, Any]]:
+def hosts(kind: str, schema: Schema, path: Path, rng: random.Random) -> Iterator[dict[str, Any]]:
     """Specs with a value at `path`, the likeliest to keep all rules first."""
-    yield from _hosts(schema, path, (), accepted(kind), seed(kind, schema), chance)
+    yield from _hosts(schema, path, (), accepted(kind), seed(kind, schema), rng)
 
 
 def _hosts(
@@ -164,32 +164,32 @@ def _hosts(
     here: Path,
     examples: Mapping[Path, tuple[Any, ...]],
     known: Any,
-    chance: random.Random,
+    rng: random.Random,
 ) -> Iterator[Any]:
     if not path:
         if known is not None:
             yield known
         yield from copy.deepcopy(examples.get(here, ()))
         for _ in range(3):
-            yield _made(schema, chance, 0.3, "", here, examples)
+            yield _made(schema, rng, 0.3, "", here, examples)
         return
     step, rest = path[0], path[1:]
     if step == ITEM:
         first = known[0] if isinstance(known, list) and known else None
-        for inner in _hosts(schema["items"], rest, (*here, ITEM), examples, first, chance):
+        for inner in _hosts(schema["items"], rest, (*here, ITEM), examples, first, rng):
             yield [inner]
     elif step == VALUE:
-        for inner in _hosts(schema["additionalProperties"], rest, (*here, VALUE), examples, None, chance):
+        for inner in _hosts(schema["additionalProperties"], rest, (*here, VALUE), examples, None, rng):
             yield {"cpu" if schema["additionalProperties"].get("x-kubernetes-int-or-string") else "any": inner}
     else:
         bases = [known] if isinstance(known, dict) else []
         # A spec's own examples say little more than its least; the ones within it show how fields go together.
         bases += copy.deepcopy(list(examples.get(here, ())))
-        bases.append(least(schema, chance))
+        bases.append(least(schema, rng))
         having = [base for base in bases if step in base]
         for base in [*having, *(base for base in bases if step not in base)]:
             inner_known = base.get(step)
-            for inner in _hosts(schema["properties"][step], rest, (*here, step), examples, inner_known, chance):
+            for inner in _hosts(schema["properties"][step], rest, (*here, step), examples, inner_known, rng):
                 yield {**base, step: inner}
 
 

@@ -132,14 +132,14 @@ class Tampering:
         return [*problems, *harness.busy([name], began, before)]
 
 
-def tamperings(chance: random.Random) -> Iterator[Case]:
+def tamperings(rng: random.Random) -> Iterator[Case]:
     """Every kind with every tampering, in an order by chance."""
-    found = [case for kind, schema in schemas.specs().items() for case in _of_kind(kind, schema, chance)]
-    chance.shuffle(found)
+    found = [case for kind, schema in schemas.specs().items() for case in _of_kind(kind, schema, rng)]
+    rng.shuffle(found)
     yield from found
 
 
-def _of_kind(kind: str, schema: Schema, chance: random.Random) -> Iterator[Case]:
+def _of_kind(kind: str, schema: Schema, rng: random.Random) -> Iterator[Case]:
     spec = specimens.seed(kind, schema)
 
     def case(title: str, **more: Any) -> Case:
@@ -150,7 +150,7 @@ def _of_kind(kind: str, schema: Schema, chance: random.Random) -> Iterator[Case]
             yield case(f"annotation {annotation} {number}", metadata={"annotations": {annotation: junk}})
     yield case("every annotation", metadata={"annotations": dict.fromkeys(ANNOTATIONS, "{")})
     for label in LABELS:
-        for value in chance.sample(FORGED, 3):
+        for value in rng.sample(FORGED, 3):
             yield case(f"label {label}={value}", metadata={"labels": {label: value}})
     yield case("every label", metadata={"labels": dict.fromkeys(LABELS, "neighbour")})
     yield case("a finalizer of others", metadata={"finalizers": ["example.com/hold"]})
@@ -158,26 +158,24 @@ def _of_kind(kind: str, schema: Schema, chance: random.Random) -> Iterator[Case]
     yield case("an owner of its own", metadata={"ownerReferences": [{**owner, "controller": False}]})
     yield case("as large as can be", spec=large(kind, schema))
     for number in range(40):
-        yield case(f"status {number}", status=forged(kind, {}, chance, chance.randint(1, 4)))
+        yield case(f"status {number}", status=forged(kind, {}, rng, rng.randint(1, 4)))
 
 
-def forged(kind: str, status: Any, chance: random.Random, changes: int) -> Any:
+def forged(kind: str, status: Any, rng: random.Random, changes: int) -> Any:
     """A status with values that its schema admits and the operator never wrote."""
     schema = schemas.statuses()[kind]
     if not status:
-        status = specimens.anything(kind, schema, chance, 0.7) if chance.random() < 0.5 else {"observedGeneration": 1}
+        status = specimens.anything(kind, schema, rng, 0.7) if rng.random() < 0.5 else {"observedGeneration": 1}
     found = [(path, node) for path, node in schemas.walk(schema) if path]
     for _ in range(changes):
-        path, node = chance.choice(found)
+        path, node = rng.choice(found)
         try:
             valid = specimens.at(status, path)
         except (KeyError, IndexError, StopIteration, TypeError):
             continue
-        values = [
-            value for _, value in mutations.mutations(schemas.Location(f"{kind}.status", path, node), valid, chance)
-        ]
-        values.append(specimens.least(node, chance))
-        chance.shuffle(values)
+        values = [value for _, value in mutations.mutations(schemas.Location(f"{kind}.status", path, node), valid, rng)]
+        values.append(specimens.least(node, rng))
+        rng.shuffle(values)
         for value in values:
             tried = without_nulls(specimens.put(copy.deepcopy(status), path, value))
             if verdict(schema, tried) == "Admit":

@@ -192,19 +192,17 @@ def _for(key: Key, spec: Any) -> Any:
     return spec
 
 
-def walks(kind: str, pool: Sequence[Any], chance: random.Random, *, steps: int) -> Iterator[Case]:
+def walks(kind: str, pool: Sequence[Any], rng: random.Random, *, steps: int) -> Iterator[Case]:
     """Walks through specs of `pool` by chance, without end: there and back (two steps), or many steps."""
     bad = list(unfit(kind))
     while True:
-        home = _calm(
-            kind, chance.choice(pool) if chance.random() < 0.7 else specimens.seed(kind, schemas.specs()[kind])
-        )
+        home = _calm(kind, rng.choice(pool) if rng.random() < 0.7 else specimens.seed(kind, schemas.specs()[kind]))
         if steps > 2:
-            way = [_beside(kind, home, chance.choice([*pool, *bad])) for _ in range(steps)]
+            way = [_beside(kind, home, rng.choice([*pool, *bad])) for _ in range(steps)]
             yield Case("M4", kind, f"{steps} steps", (home, *way[:-1], _calm(kind, way[-1])), (0.0,) * steps)
             continue
-        away = _beside(kind, home, chance.choice(bad) if bad and chance.random() < 0.4 else chance.choice(pool))
-        waits = (chance.choice((UNSETTLED_WALK, UNSETTLED_WALK, 0.0, 0.3)), chance.choice((UNSETTLED_WALK, 0.0, 0.5)))
+        away = _beside(kind, home, rng.choice(bad) if bad and rng.random() < 0.4 else rng.choice(pool))
+        waits = (rng.choice((UNSETTLED_WALK, UNSETTLED_WALK, 0.0, 0.3)), rng.choice((UNSETTLED_WALK, 0.0, 0.5)))
         yield Case("M3", kind, "there and back", (home, away, home), waits)
 
 

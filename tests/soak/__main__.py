@@ -42,7 +42,7 @@ def main(
     finally:
         if not was_up:
             down(name)
-    print(ledger.told())
+    print(ledger.summary())
     for problem in ledger.problems:
         print(f"✗ {problem}")
     sys.exit(1 if ledger.problems else 0)

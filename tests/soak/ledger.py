@@ -61,7 +61,7 @@ class Ledger:
         found += [f"{version} answered as {', '.join(seen)}" for version, seen in self.misnamed.items()]
         return found
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The ledger as text, a line for each kind of version."""
         lines = [f"{'version':<14}{'rollouts':>9}{'as expected':>13}  reasons"]
         for breed in Breed:

@@ -110,11 +110,11 @@ def put(store: ObjectStore, key: str, table: pa.Table) -> None:
 
 def text_of(count: int, *, seed: int = 0) -> str:
     """A table with numbers, categories, gaps and a label that hangs on both, as CSV."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     lines = ["size,colour,weight,label"]
     for _ in range(count):
-        size, colour = chance.normal(), chance.choice(["red", "green", "blue"])
-        label = "yes" if size + (1.5 if colour == "red" else 0.0) + chance.normal() * 0.3 > 0.5 else "no"
-        gap = chance.random() < 0.1
-        lines.append(f"{'' if gap else f'{size:.3f}'},{colour},{chance.normal():.3f},{label}")
+        size, colour = rng.normal(), rng.choice(["red", "green", "blue"])
+        label = "yes" if size + (1.5 if colour == "red" else 0.0) + rng.normal() * 0.3 > 0.5 else "no"
+        gap = rng.random() < 0.1
+        lines.append(f"{'' if gap else f'{size:.3f}'},{colour},{rng.normal():.3f},{label}")
     return "\n".join(lines) + "\n"

@@ -47,12 +47,12 @@ class Client:
     """Asks until its schedule is run or it is stopped; every request is made once, and a failed one is counted."""
 
     def __init__(
-        self, schedule: Schedule, examples: Sequence[Example], feature_shift: FeatureShift, chance: random.Random
+        self, schedule: Schedule, examples: Sequence[Example], feature_shift: FeatureShift, rng: random.Random
     ) -> None:
         self.schedule = schedule
         self.examples = examples
         self.feature_shift = feature_shift
-        self.chance = chance
+        self.rng = rng
         self.shift = Shift.NONE
         self.ledger = Ledger()
         self._places = asyncio.Semaphore(MAX_CONCURRENT)
@@ -84,14 +84,14 @@ class Client:
         self._places.release()
 
     async def _ask_one(self, session: aiohttp.ClientSession) -> None:
-        example = self.chance.choice(self.examples)
+        example = self.rng.choice(self.examples)
         answered = await self.ask(session, example, self.shift)
         if answered is not None:
             self._labels.put_nowait((time.monotonic() + self.schedule.label_delay, answered, example))
 
     async def ask(self, session: aiohttp.ClientSession, example: Example, shift: Shift) -> Answered | None:
         """Ask one row; what is wrong about the answer goes into the ledger."""
-        row = self.feature_shift.change(example.features, shift, self.chance)
+        row = self.feature_shift.change(example.features, shift, self.rng)
         self.ledger.sent += 1
         began = time.monotonic()
         try:

@@ -39,14 +39,14 @@ class FeatureShift:
     defective: tuple[str, ...] = ()
     """Columns that lose values in a leak."""
 
-    def change(self, row: Row, shift: Shift, chance: random.Random) -> Row:
+    def change(self, row: Row, shift: Shift, rng: random.Random) -> Row:
         """`row` as it arrives in this shift."""
         match shift:
             case Shift.DRIFT:
                 return {name: _scaled(value, self.scale.get(name, 1.0)) for name, value in row.items()}
             case Shift.DEFECT:
-                lost = {name for name in self.defective if chance.random() < 0.5}
-                shifted = self.change(row, Shift.DRIFT, chance)
+                lost = {name for name in self.defective if rng.random() < 0.5}
+                shifted = self.change(row, Shift.DRIFT, rng)
                 return {name: None if name in lost else value for name, value in shifted.items()}
             case _:
                 return row

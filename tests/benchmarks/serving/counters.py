@@ -85,9 +85,9 @@ def _command(side: str, model: Path, store: ObjectStore, signature: Signature, s
         file.name: file.read_bytes() for file in model.iterdir() if file.name != "model.joblib"
     }
     if side == "counted":
-        chance = np.random.default_rng(3)
-        learnt = pa.table({feature.name: chance.normal(size=10_000) for feature in signature.features})
-        answers = {"prediction": chance.choice(["0", "1"], 10_000), "score": chance.uniform(0.5, 1, 10_000)}
+        rng = np.random.default_rng(3)
+        learnt = pa.table({feature.name: rng.normal(size=10_000) for feature in signature.features})
+        answers = {"prediction": rng.choice(["0", "1"], 10_000), "score": rng.uniform(0.5, 1, 10_000)}
         for column, values in answers.items():
             learnt = learnt.append_column(column, pa.array(values))
         kinds = [

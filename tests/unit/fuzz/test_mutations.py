@@ -38,9 +38,9 @@ def test_every_place_has_a_host_and_at_least_three_mutations_that_are_refused_or
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_made_by_chance_is_admitted(kind: str) -> None:
-    chance, schema = random.Random(3), schemas.specs()[kind]
+    rng, schema = random.Random(3), schemas.specs()[kind]
 
-    assert ["Admit"] * 50 == [verdict(schema, specimens.anything(kind, schema, chance)) for _ in range(50)]
+    assert ["Admit"] * 50 == [verdict(schema, specimens.anything(kind, schema, rng)) for _ in range(50)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,9 +45,9 @@ def test_a_leak_comes_on_top_of_the_tide() -> None:
 
 
 def test_a_leak_loses_about_half_of_the_values_of_its_columns() -> None:
-    chance = random.Random(0)
+    rng = random.Random(0)
 
-    changed = [SIZES.change({"radius": 2.0, "texture": 3.0}, Shift.DEFECT, chance) for _ in range(1000)]
+    changed = [SIZES.change({"radius": 2.0, "texture": 3.0}, Shift.DEFECT, rng) for _ in range(1000)]
 
     assert 450 < sum(row["radius"] is None for row in changed) < 550
     assert {3.0} == {row["texture"] for row in changed}
