@@ -43,7 +43,7 @@ test-unit: .venv/.ready .venv-clients/.ready ## Run the tests that need only Pyt
 	@$(python) -m pytest -m "not api and not e2e" -n 2 -q
 
 .PHONY: search
-search: .venv/.ready ## Try the properties on examples that nobody has tried before, ROUNDS times
+search: .venv/.ready ## Try the properties on new examples, ROUNDS times
 	@for round in $$(seq $(or $(ROUNDS),5)); do \
 		TIDEMILL_SEARCH=1 $(python) -m pytest $$(grep -rl "^@given" tests) -n 2 -q; \
 	done
@@ -61,7 +61,7 @@ cluster-up: .venv/.ready ## Start a local Kubernetes cluster
 	@$(python) -m cluster up
 
 .PHONY: cluster-down
-cluster-down: .venv/.ready ## Stop it, and leave nothing but the cache
+cluster-down: .venv/.ready ## Stop the local cluster, and leave only the cache
 	@$(python) -m cluster down
 
 .PHONY: images
@@ -89,7 +89,7 @@ soak-serving: .venv/.ready ## Roll fifty versions out under 100,000 requests whi
 	@$(python) -m soak
 
 .PHONY: fuzz-specs
-fuzz-specs: .venv/.ready ## Try mutated, misused, poisoned and undone specs on the operator, at most an hour; failing cases land in reports/fuzz
+fuzz-specs: .venv/.ready ## Try mutated, misused, tampered and reverted specs on the operator, at most an hour; failing cases land in reports/fuzz
 	@$(python) -m fuzz run --minutes 60 --failures reports/fuzz
 
 .venv-clients/.ready: tests/clients/requirements.txt | .venv/.ready
@@ -107,22 +107,22 @@ keda: .venv/.ready ## Let KEDA itself scale a service by a real Prometheus, on a
 	@$(python) -m keda
 
 .PHONY: bench-drift
-bench-drift: .venv/.ready ## Time drift statistics beside Evidently, NannyML, whylogs, polars, DuckDB and an expert's script, then a long stream
+bench-drift: .venv/.ready ## Time drift statistics against Evidently, NannyML, whylogs, polars, DuckDB and an expert's script, then a long stream
 	@$(python) tests/benchmarks/drift --rows 200000 --rounds 3
 	@$(python) tests/benchmarks/drift --rows 1000000 --rounds 3 --stream 2000000 10000000
 	@$(python) tests/benchmarks/drift --rows 100000 --width 500 --rounds 3
 	@$(python) tests/benchmarks/drift --rows 100000 --width 2000 --rounds 3 --peers "numpy + scipy"
 
 .PHONY: bench-drift-peers
-bench-drift-peers: .venv/.ready ## Install whom drift is timed beside, each in an environment of its own in the cache (PEERS="evidently nannyml")
+bench-drift-peers: .venv/.ready ## Install the tools that drift is compared with, each in an environment of its own in the cache (PEERS="evidently nannyml")
 	@$(python) tests/benchmarks/drift/peers.py $(PEERS)
 
 .PHONY: bench-serving
-bench-serving: .venv/.ready ## Time the server beside an echo, MLServer, KServe, BentoML, MLflow and FastAPI; needs wrk (SERVING="--rows 100 --binary")
+bench-serving: .venv/.ready ## Time the server against an echo, MLServer, KServe, BentoML, MLflow and FastAPI; needs wrk (SERVING="--rows 100 --binary")
 	@$(python) tests/benchmarks/serving/compare.py --peers fastapi mlserver kserve bentoml mlflow $(SERVING)
 
 .PHONY: bench-operator
-bench-operator: .venv/.ready ## Time the operator beside an idiomatic one on a real API server; OBJECTS=1000,10000 says how many
+bench-operator: .venv/.ready ## Time the operator against an idiomatic one on a real API server; OBJECTS=1000,10000 says how many
 	@$(python) -m benchmarks.operator --objects $(or $(OBJECTS),1000) --rounds $(or $(ROUNDS),1)
 
 .PHONY: clean

@@ -126,7 +126,7 @@ def _with_a_candidate(right: int) -> Callable[[], Script]:
     return make
 
 
-def _with_a_tide() -> Script:
+def _with_drift() -> Script:
     """Drift for the first version that is looked at, none for those that follow."""
     made = _with_a_candidate(97)()
     first: set[str] = set()
@@ -305,7 +305,7 @@ WORKLOADS = {
                 Apply(_monitor(suspend=True)),
                 Until("DriftMonitor", "fraud", "conditions.Ready.reason", "Suspended"),
             ),
-            _with_a_tide,
+            _with_drift,
         ),
         Workload(
             "drift_found_by_a_worker",
@@ -321,7 +321,7 @@ WORKLOADS = {
                 Gone("Deployment", "fraud-worker"),
                 Gone("Pod", "fraud-worker*"),
             ),
-            _with_a_tide,
+            _with_drift,
         ),
     )
 }

@@ -1,1 +1,1 @@
-"""The closed loop on a real cluster, told while it happens: `python -m demo`."""
+"""The closed loop on a real cluster, narrated: `python -m demo`."""

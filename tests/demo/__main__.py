@@ -1,4 +1,4 @@
-"""`python -m demo`: set up a cluster, install Tidemill, and tell the story of one tide and one leak."""
+"""`python -m demo`: set up a cluster, install Tidemill, and play one drift and one broken sensor."""
 
 import signal
 import sys

@@ -10,7 +10,7 @@ WINDOWS = 2
 """For how many windows in a row the monitor has to hold back."""
 
 
-def _leak(story: Story, seconds: float) -> str:
+def _defect(story: Story, seconds: float) -> str:
     assert story.traffic is not None, "there is traffic by now"
     story.narrator.say(f"a broken sensor: half of the values of {biopsies.DEFECTIVE} do not arrive any more")
     story.traffic.shift(Shift.DEFECT)
@@ -21,7 +21,7 @@ def _leak(story: Story, seconds: float) -> str:
         return broken.message if broken and broken.status == "True" else None
 
     figure = story.await_("the monitor reporting bad data", reported, seconds)
-    story.reports["the leak"] = story.monitor.status.last_run.report_uri  # type: ignore[union-attr]
+    story.reports["the broken sensor"] = story.monitor.status.last_run.report_uri  # type: ignore[union-attr]
     return figure
 
 
@@ -43,6 +43,6 @@ def _held_back(story: Story, seconds: float) -> str:
 
 
 STAGES = (
-    Stage("A sensor breaks", f"driftmonitor/{NAME}", 90, _leak),
+    Stage("A sensor breaks", f"driftmonitor/{NAME}", 90, _defect),
     Stage("Nothing is retrained", f"driftmonitor/{NAME}", 60, _held_back),
 )

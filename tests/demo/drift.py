@@ -1,4 +1,4 @@
-"""The first half of the story: a model goes into service, the tide comes in, a better model goes out."""
+"""The first half of the demo: a model goes into service, its inputs drift, and a better model replaces it."""
 
 from cluster.paths import REPOSITORY
 from demo.stage import Stage
@@ -13,7 +13,7 @@ from traffic.rows import Shift
 SAMPLE = biopsies.SAMPLES / NAME
 RATE = 20.0
 FALL = 0.04
-"""How much accuracy the tide must cost, and the retraining win back, for the story to be true."""
+"""Accuracy that the drift must cost, and that the retraining must win back."""
 
 
 def _apply(story: Story, seconds: float) -> str:
@@ -71,11 +71,11 @@ def _traffic(story: Story, seconds: float) -> str:
         f"{RATE:.0f} requests a second, drawn from real held-out biopsies; labels follow after two seconds"
     )
     story.await_("answers and labels flowing", lambda: story.counters().recent_labelled >= 100, seconds)
-    story.calm = story.measure(Shift.NONE)[story.first_version]
-    return f"accuracy {story.calm.accuracy:.3f} on {story.calm.rows} rows that no version learns from"
+    story.undrifted = story.measure(Shift.NONE)[story.first_version]
+    return f"accuracy {story.undrifted.accuracy:.3f} on {story.undrifted.rows} rows that no version learns from"
 
 
-def _calm(story: Story, seconds: float) -> str:
+def _no_drift(story: Story, seconds: float) -> str:
     def passing() -> str | None:
         monitor = story.monitor
         run = monitor.status.last_run if monitor else None
@@ -86,11 +86,11 @@ def _calm(story: Story, seconds: float) -> str:
         )
 
     figure = story.await_("the monitor finding the traffic as it should be", passing, seconds)
-    story.reports["calm water"] = story.monitor.status.last_run.report_uri  # type: ignore[union-attr]
+    story.reports["no drift"] = story.monitor.status.last_run.report_uri  # type: ignore[union-attr]
     return figure
 
 
-def _tide(story: Story, seconds: float) -> str:
+def _drift(story: Story, seconds: float) -> str:
     assert story.traffic is not None, "there is traffic by now"
     story.narrator.say(
         f"a re-calibrated scanner: {len(biopsies.feature_shift().scale)} size measurements come {biopsies.FACTOR} times as large"
@@ -98,18 +98,18 @@ def _tide(story: Story, seconds: float) -> str:
     story.traffic.shift(Shift.DRIFT)
     story.await_("labels showing it", lambda: story.counters().recent_labelled >= 100, seconds)
     story.before = story.measure(Shift.DRIFT)[story.first_version]
-    assert story.calm is not None, "it was measured in calm water"
-    assert story.before.accuracy <= story.calm.accuracy - FALL, (
-        f"the tide cost only {story.calm.accuracy - story.before.accuracy:.3f} of accuracy"
+    assert story.undrifted is not None, "it was measured before the drift"
+    assert story.before.accuracy <= story.undrifted.accuracy - FALL, (
+        f"the drift cost only {story.undrifted.accuracy - story.before.accuracy:.3f} of accuracy"
     )
-    return f"accuracy {story.calm.accuracy:.3f} → {story.before.accuracy:.3f}"
+    return f"accuracy {story.undrifted.accuracy:.3f} → {story.before.accuracy:.3f}"
 
 
 def _fires(story: Story, seconds: float) -> str:
     story.await_("the monitor ordering a retraining", lambda: bool(story.retrainings()), seconds)
     monitor = story.monitor
     assert monitor is not None and monitor.status.last_run is not None, "a monitor that fired has looked at a window"
-    story.reports["the tide"] = monitor.status.last_run.report_uri
+    story.reports["the drift"] = monitor.status.last_run.report_uri
     run = story.retrainings()[0]
     checks = ", ".join(run.status.cause.checks) if run.status.cause else ", ".join(monitor.status.history[0].checks)
     return f"{checks} failed twice in a row; {run.name}"
@@ -137,7 +137,7 @@ def _canary(story: Story, seconds: float) -> str:
 
     def promoted() -> bool:
         service = story.service
-        assert service is not None, "nobody deletes the service"
+        assert service is not None, "the service is not deleted"
         rollout = service.status.rollout
         if rollout and rollout.weight not in (0, 100) and rollout.weight not in weights:
             weights.append(rollout.weight)
@@ -166,7 +166,7 @@ def _after(story: Story, seconds: float) -> str:
 def _quiet(story: Story, seconds: float) -> str:
     def quiet() -> str | None:
         monitor = story.monitor
-        assert monitor is not None, "nobody deletes the monitor"
+        assert monitor is not None, "the monitor is not deleted"
         run, reference = monitor.status.last_run, monitor.status.reference
         settled = (
             run and reference and reference.version == story.second_version and run.verdict in {"Passing", "Warning"}
@@ -177,7 +177,7 @@ def _quiet(story: Story, seconds: float) -> str:
 
     figure = story.await_("the monitor being quiet on its new reference", quiet, seconds)
     assert len(story.retrainings()) == 1, (
-        f"one tide, one retraining; there are {[run.name for run in story.retrainings()]}"
+        f"one drift, one retraining; there are {[run.name for run in story.retrainings()]}"
     )
     return figure
 
@@ -187,12 +187,12 @@ STAGES = (
     Stage("Rows become a revision", f"dataset/{NAME}", 90, _dataset),
     Stage("A model is trained and passes its gates", f"trainingjob/{NAME}", 120, _training),
     Stage("It is served", f"inferenceservice/{NAME}", 90, _serving),
-    Stage("Clients ask, and labels follow", "pod/traffic", 60, _traffic),
-    Stage("The monitor sees calm water", f"driftmonitor/{NAME}", 90, _calm),
-    Stage("The tide comes in", "pod/traffic", 45, _tide),
+    Stage("Clients send requests, and labels follow", "pod/traffic", 60, _traffic),
+    Stage("The monitor sees no drift", f"driftmonitor/{NAME}", 90, _no_drift),
+    Stage("The inputs drift", "pod/traffic", 45, _drift),
     Stage("The monitor fires", f"driftmonitor/{NAME}", 120, _fires),
     Stage("One retraining runs", f"trainingjob/{NAME}-retrain-…", 120, _retraining),
-    Stage("The canary climbs and is promoted", f"inferenceservice/{NAME}", 180, _canary),
-    Stage("The answers are right again", "pod/traffic", 30, _after),
+    Stage("The canary is promoted", f"inferenceservice/{NAME}", 180, _canary),
+    Stage("The predictions are right again", "pod/traffic", 30, _after),
     Stage("The monitor is quiet again", f"driftmonitor/{NAME}", 120, _quiet),
 )

@@ -53,7 +53,7 @@ def show_stages(console: Console, played: Sequence[Played]) -> None:
 
 def show_figures(console: Console, story: Story) -> None:
     counted = story.counters()
-    assert story.calm and story.before and story.after, "all three were measured"
+    assert story.undrifted and story.before and story.after, "all three were measured"
     table = Table("figure", "before", "after", box=None, pad_edge=False)
     table.add_row(
         f"accuracy on {story.after.rows} shifted rows that neither version learnt from",

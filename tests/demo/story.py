@@ -34,10 +34,10 @@ class Story:
     store_client: StoreClient | None = None
     first_version: str = ""
     second_version: str = ""
-    calm: Measured | None = None
+    undrifted: Measured | None = None
     """The first version on the measured rows, as they are."""
     before: Measured | None = None
-    """The first version on the measured rows, with the tide in."""
+    """The first version on the measured rows, with drifted inputs."""
     after: Measured | None = None
     """The second version on the same."""
     reports: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The closed loop on real pods, in calm water, in the tide, and with a leak."""
+"""The closed loop on real pods, without drift, with drift, and with a broken sensor."""
 
 from pathlib import Path
 
@@ -64,5 +64,12 @@ def test_what_was_applied_is_unchanged_at_the_end(loop: Life, environment: Envir
 def test_every_report_is_a_page_in_the_store(loop: Life, tmp_path: Path) -> None:
     pages = ending.fetch_reports(loop.story, tmp_path)
 
-    assert set(pages) == {"the data", "the first training", "calm water", "the tide", "the retraining", "the leak"}
+    assert set(pages) == {
+        "the data",
+        "the first training",
+        "no drift",
+        "the drift",
+        "the retraining",
+        "the broken sensor",
+    }
     assert all(page.read_text().lower().startswith("<!doctype html>") for page in pages.values())

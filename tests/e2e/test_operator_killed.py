@@ -23,7 +23,7 @@ def operator_killer(environment: Environment) -> Iterator[OperatorKiller]:
 
 @pytest.fixture(scope="module")
 def sabotaged(environment: Environment, operator_killer: OperatorKiller) -> Life:
-    """The tide's story, with the operator dying all along."""
+    """The first half of the demo, with the operator killed at each stage."""
     return live(environment, CRASH, drift.STAGES, accident=operator_killer, patience=2.5)
 
 

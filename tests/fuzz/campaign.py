@@ -149,8 +149,8 @@ class Campaign:
                 break
             await played.all(cases[first : first + POISONS], first)
         self._fail(played.failures)
-        self.counts.counts.update({"M5 poisoned objects": played.tried, "M5 refused by the API server": played.refused})
-        self._say(f"M5 {played.tried} poisoned objects")
+        self.counts.counts.update({"M5 tampered objects": played.tried, "M5 refused by the API server": played.refused})
+        self._say(f"M5 {played.tried} tampered objects")
 
     async def walks(self, extent: Extent, admitted: Sequence[Admitted]) -> None:
         """M3 and M4."""

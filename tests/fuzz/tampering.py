@@ -1,4 +1,4 @@
-"""M5: objects that somebody has meddled with: the others go on, and the poisoned one can be deleted."""
+"""M5: objects that were tampered with: the others are not affected, and the tampered one can be deleted."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ AT_ONCE = 8
 
 @dataclass
 class Tampering:
-    """Puts poisoned objects among healthy ones."""
+    """Put objects that were tampered with among healthy ones."""
 
     harness: Harness
     tried: int = 0

@@ -64,7 +64,7 @@ def mixed_up(table: pa.Table) -> pa.Table:
 
 
 def feature_shift() -> FeatureShift:
-    """The tide is a scanner that was calibrated anew, the leak a sensor that loses half of its values."""
+    """The drift is a scanner that was calibrated again, the defect a sensor that loses half of its values."""
     sized = {name: FACTOR for name in bundled.read(SET).column_names if any(size in name for size in SIZES)}
     return FeatureShift(scale=sized, defective=(DEFECTIVE,))
 

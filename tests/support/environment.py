@@ -1,4 +1,4 @@
-"""Where the tests on real pods take place: one cluster, one installation, a namespace for each subject."""
+"""The environment of tests on real pods: one cluster, one installation, a namespace per subject."""
 
 from dataclasses import dataclass
 

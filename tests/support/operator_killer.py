@@ -1,4 +1,4 @@
-"""Kills the operator with SIGKILL, once at each stage of the loop."""
+"""Kill the operator with SIGKILL, once at each stage of the loop."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A runner: a pod of our own in the cluster, made of an image of Tidemill's and a few files, and asked over HTTP."""
+"""A pod of the tests in the cluster: an image of Tidemill with some Python files, reached over HTTP."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a runner is made of."""
+    """Image, command and files of the pod."""
 
     name: str
     image: str
@@ -86,7 +86,7 @@ class Recipe:
 
 
 class PodRunner:
-    """A running runner."""
+    """A pod of the tests that runs."""
 
     def __init__(self, api: Api, namespace: str, recipe: Recipe) -> None:
         self._api = api

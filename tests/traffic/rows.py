@@ -1,4 +1,4 @@
-"""The rows that are asked: read from CSV, drawn with replacement, and changed by the shift."""
+"""Rows of requests: read from CSV, drawn with replacement, and changed by a shift of the inputs."""
 
 import csv
 import random
@@ -12,13 +12,13 @@ Row = dict[str, Value]
 
 
 class Shift(StrEnum):
-    """What happens to rows on their way to the service."""
+    """How rows change on their way to the service."""
 
     NONE = "none"
     DRIFT = "drift"
-    """Some columns are scaled: an instrument was calibrated anew."""
+    """Some columns are scaled: an instrument was calibrated again."""
     DEFECT = "defect"
-    """With the tide still in, some columns lose half of their values: a sensor broke."""
+    """In addition to the drift, some columns lose half of their values: a sensor broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class FeatureShift:
-    """What each shift does to a row."""
+    """Change of a row by each shift."""
 
     scale: Mapping[str, float] = field(default_factory=dict)
-    """Column to the factor that the tide multiplies it with."""
+    """Factor of each column that drifts."""
     defective: tuple[str, ...] = ()
-    """Columns that lose values in a leak."""
+    """Columns that lose values by the defect."""
 
     def change(self, row: Row, shift: Shift, rng: random.Random) -> Row:
-        """`row` as it arrives in this shift."""
+        """Return `row` as it arrives with this shift."""
         match shift:
             case Shift.DRIFT:
                 return {name: _scaled(value, self.scale.get(name, 1.0)) for name, value in row.items()}

@@ -27,13 +27,13 @@ def test_a_row_without_its_label_is_refused() -> None:
         rows.read("radius,target\n1.5,\n", "target")
 
 
-def test_the_tide_scales_its_columns_and_leaves_the_others() -> None:
+def test_drift_scales_its_columns_and_leaves_the_others() -> None:
     changed = SIZES.change({"radius": 2.0, "colour": "red", "texture": 3.0}, Shift.DRIFT, random.Random(0))
 
     assert changed == {"radius": 2.5, "colour": "red", "texture": 3.0}
 
 
-def test_a_leak_comes_on_top_of_the_tide() -> None:
+def test_a_defect_comes_on_top_of_the_drift() -> None:
     feature_shift = FeatureShift(scale={"radius": 1.25}, defective=("texture",))
 
     changed = [
@@ -44,7 +44,7 @@ def test_a_leak_comes_on_top_of_the_tide() -> None:
     assert {3.0, None} == {row["texture"] for row in changed}
 
 
-def test_a_leak_loses_about_half_of_the_values_of_its_columns() -> None:
+def test_a_defect_loses_about_half_of_the_values_of_its_columns() -> None:
     rng = random.Random(0)
 
     changed = [SIZES.change({"radius": 2.0, "texture": 3.0}, Shift.DEFECT, rng) for _ in range(1000)]
@@ -53,7 +53,7 @@ def test_a_leak_loses_about_half_of_the_values_of_its_columns() -> None:
     assert {3.0} == {row["texture"] for row in changed}
 
 
-def test_calm_weather_changes_nothing() -> None:
+def test_no_shift_changes_nothing() -> None:
     row = {"radius": 2.0}
 
     assert row == SIZES.change(row, Shift.NONE, random.Random(0))
