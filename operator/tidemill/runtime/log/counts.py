@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.grid import Integers
 from tidemill.runtime.profile.profile import ColumnProfile, Profile, ProfileError
 
-FORMAT: Final = "tidemill.dev/counts/v1"
+FORMAT: Final = "tidemill.dev/counts/v2"
 SUFFIX: Final = ".counts"
 SLOT: Final = 10
 """Seconds of the shortest span; windows that begin and end at multiples of it need no row."""
@@ -43,7 +44,7 @@ _NAME: Final = re.compile(
 _CODEC: Final = pa.Codec("zstd", compression_level=1)
 _SIZE: Final = 8
 """Bytes in front that tell how large the text behind is."""
-_COUNTED: Final = ("missing", "negative_infinities", "positive_infinities", "invalid", "between")
+_COUNTED: Final = ("missing", "negative_infinities", "positive_infinities", "invalid", "between", "rounded")
 
 
 class Named(NamedTuple):
@@ -189,7 +190,9 @@ def _column(column: ColumnProfile) -> dict[str, Any]:
     if isinstance(column, CategoricalProfile):
         return {**said, "missing": column.missing, "others": column.others, "examples": column.examples}
     others = {field: getattr(column, field) for field in _COUNTED}
-    return {**said, **others, "sums": column.sums[held], "minimum": column.minimum, "maximum": column.maximum}
+    far = {str(index): hex(total) for index, total in column.far.items()}
+    ends = {"minimum": column.minimum, "maximum": column.maximum}
+    return {**said, **others, **ends, "sums": column.sums[held], "far": far}
 
 
 def _counted(like: Profile, wire: Mapping[str, Any]) -> Profile:
@@ -224,6 +227,9 @@ def _counted_column(like: ColumnProfile, wire: Mapping[str, Any]) -> ColumnProfi
         )
     others: dict[str, Any] = {field: _whole(wire[field]) for field in _COUNTED}
     others |= {field: None if wire[field] is None else float(wire[field]) for field in ("minimum", "maximum")}
+    others["far"] = MappingProxyType({int(index): int(total, 16) for index, total in wire["far"].items()})
+    if any(not 0 <= index < len(like.counts) for index in others["far"]):
+        raise ProfileError(f"column {like.name!r}: sums of other bins")
     return replace(like, counts=spread("counts"), sums=spread("sums"), rows=_whole(wire["rows"]), **others)
 
 

@@ -13,6 +13,8 @@ from tidemill.runtime.profile.grid import Floats
 
 _LOOK = 256
 """Among so many rows a value is looked for that can fill gaps."""
+_MAX_WHOLE = 2**53
+"""Floats hold whole numbers up to here."""
 
 
 class Numbers(NamedTuple):
@@ -33,9 +35,20 @@ class Numbers(NamedTuple):
         return np.delete(self.values, same[: self.padding])
 
 
-def numbers(column: pa.Array | pa.ChunkedArray) -> Numbers:
-    """The numbers of `column`; text is read as numbers where it is some, anything else is invalid."""
+def offset_of(column: pa.Array | pa.ChunkedArray) -> int:
+    """Return what to take off the whole numbers of `column` so that they keep their differences as floats; mostly 0."""
+    if not pa.types.is_integer(column.type) or column.type.bit_width < 64 or len(column) == column.null_count:
+        return 0
+    ends = pc.min_max(column)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    return low if max(abs(low), abs(high)) > _MAX_WHOLE else 0
+
+
+def numbers(column: pa.Array | pa.ChunkedArray, offset: int = 0) -> Numbers:
+    """Return the numbers of `column` less `offset`; text is read as numbers where it is some, anything else is invalid."""
     kind = column.type
+    if offset:
+        return _less(column, offset)
     if pa.types.is_null(kind):
         return Numbers(np.empty(0), len(column), 0)
     if pa.types.is_dictionary(kind):
@@ -67,6 +80,28 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> Numbers:
     return Numbers(np.empty(0), column.null_count, len(column) - column.null_count)
 
 
+def _less(column: Any, offset: int) -> Numbers:
+    """Numbers less an offset beyond 2^53, each rounded once, so that differences of whole numbers are kept."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _less(_cast(column, kind.value_type), offset)
+    if _is_text(kind):
+        return _parse(column, offset)
+    if not pa.types.is_integer(kind):
+        found = numbers(column)
+        return found._replace(values=found.values - float(offset), filler=found.filler - float(offset))
+    missing = column.null_count
+    column = _cast(column.drop_null(), pa.uint64() if kind == pa.uint64() else pa.int64())
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    whole = _raw(column, np.uint64 if kind == pa.uint64() else np.int64) if len(column) else np.empty(0, np.int64)
+    # In halves of 32 bits, whose differences floats hold exactly; then their sum is rounded once.
+    shift, mask = whole.dtype.type(32), whole.dtype.type(0xFFFF_FFFF)
+    upper = (whole >> shift).astype(np.float64) - float(offset >> 32)
+    lower = (whole & mask).astype(np.float64) - float(offset & 0xFFFF_FFFF)
+    return Numbers(upper * 2.0**32 + lower, missing, 0)
+
+
 def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
@@ -92,8 +127,8 @@ def _gaps(array: Any) -> Any:
     return np.flatnonzero(there[start : start + len(array)] == 0)
 
 
-def _parse(column: Any) -> Numbers:
-    """Text as numbers, each distinct text read once; empty text is missing."""
+def _parse(column: Any, offset: int = 0) -> Numbers:
+    """Text as numbers less `offset`, each distinct text read once; empty text is missing."""
     missing, invalid, values, repeats = column.null_count, 0, [], []
     for text, count in _value_counts(column.drop_null()):
         stripped = text.strip()
@@ -101,11 +136,18 @@ def _parse(column: Any) -> Numbers:
             missing += count
             continue
         try:
-            values.append(float(stripped))
+            values.append(_less_offset(stripped, offset) if offset else float(stripped))
             repeats.append(count)
         except ValueError:
             invalid += count
     return Numbers(np.repeat(np.array(values, np.float64), np.array(repeats, np.int64)), missing, invalid)
+
+
+def _less_offset(text: str, offset: int) -> float:
+    try:
+        return float(int(text) - offset)
+    except ValueError:
+        return float(text) - float(offset)
 
 
 def categories(column: pa.Array | pa.ChunkedArray) -> tuple[dict[str, int], int]:

@@ -30,6 +30,9 @@ class CategoricalProfile:
     """Rows with a category that is not in `categories`."""
     examples: tuple[str, ...]
     """Some of these: the first in alphabetical order, so that merging in any order finds the same."""
+    unnamed: tuple[int, int] | None = None
+    """Of how many rows that the categories were taken from (second) how many (first) have one that the other rows would not
+    have named: as large a share of others is to be expected of rows in which nothing moved (Good, 1953). None in old profiles."""
 
     type: ClassVar[Literal["Categorical"]] = "Categorical"
 
@@ -88,10 +91,16 @@ def _examples(categories: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def empty(name: str, counted: Mapping[str, int], limit: int = CATEGORIES) -> CategoricalProfile:
-    """A profile with nothing counted, whose categories are the most frequent ones of `counted`."""
+    """Return a profile with nothing counted, whose categories are the most frequent ones of `counted`, rows per category."""
     frequent = sorted(counted, key=lambda category: (-counted[category], category))[:limit]
     categories = tuple(sorted(frequent))
-    return CategoricalProfile(name, categories, frozen(np.zeros(len(categories), np.int64)), 0, 0, 0, ())
+    rows = sum(counted.values())
+    # A row less, and a category of a single row is unknown; where not all have room, one of the rarest with a name gives way.
+    rarest = counted[frequent[-1]] if len(frequent) < len(counted) else 1
+    known = sum(counted[category] for category in frequent if counted[category] > rarest)
+    return CategoricalProfile(
+        name, categories, frozen(np.zeros(len(categories), np.int64)), 0, 0, 0, (), (rows - known, rows)
+    )
 
 
 def merge(first: CategoricalProfile, second: CategoricalProfile) -> CategoricalProfile:

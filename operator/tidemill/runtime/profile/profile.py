@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -13,10 +14,12 @@ import pyarrow as pa
 
 from tidemill.runtime.profile import arrow, categorical, numerical
 from tidemill.runtime.profile.categorical import CategoricalCounter, CategoricalProfile
-from tidemill.runtime.profile.grid import OCTAVES, Grid
+from tidemill.runtime.profile.grid import OUTSIDE, Grid
 from tidemill.runtime.profile.numerical import NumericalCounter, NumericalProfile
 
-FORMAT = "tidemill.dev/profile/v1"
+FORMAT = "tidemill.dev/profile/v2"
+_READABLE = (FORMAT, "tidemill.dev/profile/v1")
+"""The first format counted no heavy values and had no bins beyond the octaves."""
 ColumnProfile = NumericalProfile | CategoricalProfile
 
 
@@ -59,7 +62,7 @@ class Profile:
         """The profile that `to_json` wrote; raises ProfileError where the bytes are something else."""
         try:
             wire = orjson.loads(text)
-            if not isinstance(wire, dict) or wire.get("format") != FORMAT:
+            if not isinstance(wire, dict) or wire.get("format") not in _READABLE:
                 raise ProfileError(f"not a profile of format {FORMAT}; make one with `tidemill profile`")
             return cls(int(wire["rows"]), tuple(_from_wire(column) for column in wire["columns"]))
         except (KeyError, TypeError, AttributeError, OverflowError, orjson.JSONDecodeError) as error:
@@ -97,7 +100,7 @@ class Counter:
                 else:
                     counter.add({}, missing=absent)
             elif isinstance(counter, NumericalCounter):
-                numbers = arrow.numbers(batch.column(name))
+                numbers = arrow.numbers(batch.column(name), counter.offset)
                 counter.add(
                     numbers.values,
                     missing=numbers.missing,
@@ -133,12 +136,17 @@ def empty_profile(table: pa.Table, columns: Sequence[ProfiledColumn]) -> Profile
     return Profile(
         0,
         tuple(
-            numerical.empty(column.name, arrow.numbers(table.column(column.name)).present())
+            _empty_numbers(column.name, table.column(column.name))
             if column.type == "Numerical"
             else categorical.empty(column.name, arrow.categories(table.column(column.name))[0])
             for column in columns
         ),
     )
+
+
+def _empty_numbers(name: str, column: pa.ChunkedArray) -> NumericalProfile:
+    offset = arrow.offset_of(column)
+    return numerical.empty(name, arrow.numbers(column, offset).present(), offset=offset)
 
 
 def _narrow(profile: Profile, columns: Sequence[ProfiledColumn]) -> Profile:
@@ -179,8 +187,12 @@ def _to_wire(column: ColumnProfile) -> dict[str, object]:
             "examples": column.examples,
             "categories": column.categories,
             "counts": column.counts,
+            **({} if column.unnamed is None else {"unnamed": column.unnamed}),
         }
     grid = column.grid
+    shape: dict[str, object] = {"kind": grid.kind, "origin": grid.origin, "step": grid.step, "cells": grid.cells}
+    if grid.kind == "Pieces":
+        shape |= {"breaks": grid.breaks, "steps": grid.steps}
     return {
         "name": column.name,
         "type": column.type,
@@ -193,10 +205,14 @@ def _to_wire(column: ColumnProfile) -> dict[str, object]:
         "between": column.between,
         "minimum": column.minimum,
         "maximum": column.maximum,
-        "grid": {"kind": grid.kind, "origin": grid.origin, "step": grid.step, "cells": grid.cells},
+        "rounded": column.rounded,
+        "offset": str(column.offset),
+        "grid": shape,
         "starts": column.starts,
+        "heavy": column.heavy,
         "counts": column.counts,
         "sums": column.sums,
+        "far": {str(index): hex(total) for index, total in column.far.items()},
     }
 
 
@@ -211,23 +227,26 @@ def _from_wire(wire: dict[str, object]) -> ColumnProfile:
             missing=_whole(read["missing"]),
             others=_whole(read["others"]),
             examples=_texts(read["examples"]),
+            unnamed=_pair(read.get("unnamed")),
         )
         if len(profile.counts) != len(profile.categories):
             raise ProfileError(f"column {profile.name!r} of the profile is damaged: counts do not match categories")
         return profile
-    grid = read["grid"]
-    assert isinstance(grid, dict)
+    first_format = "heavy" not in read
+    heavy = np.array([] if first_format else read["heavy"], np.float64)
+    counts, sums = _whole_numbers(read["counts"]), _whole_numbers(read["sums"])
+    if first_format:
+        counts, sums = (numerical.frozen(np.pad(side, 1)) for side in (counts, sums))
+    far = read.get("far", {})
+    if not isinstance(far, dict):
+        raise TypeError("the sums of what is far are not a mapping")
     numbers = NumericalProfile(
         name=str(read["name"]),
-        grid=Grid(
-            "Floating" if grid["kind"] == "Floating" else "Linear",
-            float(grid["origin"]),
-            float(grid["step"]),
-            int(grid["cells"]),
-        ),
+        grid=_grid(read["grid"]),
         starts=_whole_numbers(read["starts"]),
-        counts=_whole_numbers(read["counts"]),
-        sums=_whole_numbers(read["sums"]),
+        heavy=numerical.frozen(heavy),
+        counts=counts,
+        sums=sums,
         rows=_whole(read["rows"]),
         missing=_whole(read["missing"]),
         negative_infinities=_whole(read["negativeInfinities"]),
@@ -237,10 +256,33 @@ def _from_wire(wire: dict[str, object]) -> ColumnProfile:
         between=_whole(read["between"]),
         minimum=_number(read["minimum"]),
         maximum=_number(read["maximum"]),
+        rounded=_whole(read.get("rounded", 0)),
+        far=MappingProxyType({int(index): int(total, 16) for index, total in far.items()}),
+        offset=int(str(read.get("offset", 0))),
     )
-    if not len(numbers.counts) == len(numbers.sums) == len(numbers.starts) + 2 * OCTAVES:
+    size = len(numbers.starts) + 2 * OUTSIDE + 2 * len(heavy)
+    if heavy.ndim != 1 or not len(counts) == len(sums) == size or any(not 0 <= index < size for index in numbers.far):
         raise ProfileError(f"column {numbers.name!r} of the profile is damaged: counts do not match bins")
     return numbers
+
+
+def _grid(value: object) -> Grid:
+    if not isinstance(value, dict):
+        raise TypeError("not a grid")
+    if value["kind"] not in ("Linear", "Floating", "Pieces"):
+        raise TypeError(f"{value['kind']!r} is not a kind of grid")
+    breaks, steps = (tuple(float(number) for number in value.get(name, ())) for name in ("breaks", "steps"))
+    if value["kind"] == "Pieces" and not len(breaks) == len(steps) + 1 > 1:
+        raise TypeError("pieces of a grid lack their ends")
+    return Grid(value["kind"], float(value["origin"]), float(value["step"]), int(value["cells"]), breaks, steps)
+
+
+def _pair(value: object) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise TypeError("not a pair of counts")
+    return _whole(value[0]), _whole(value[1])
 
 
 def _whole(value: object) -> int:

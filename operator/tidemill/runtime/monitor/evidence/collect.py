@@ -330,7 +330,7 @@ def quarters(profile: NumericalProfile, values: Any) -> list[str | None]:
     if not profile.present:
         return [None] * len(values)
     bins = profile.bins()
-    cuts = sorted({round(ordered.quantile(bins, share), 6) for share in (0.25, 0.5, 0.75)})
+    cuts = sorted({round(ordered.quantile(bins, share) + bins.offset, 6) for share in (0.25, 0.5, 0.75)})
     names = [f"below {cuts[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(cuts))]
     names.append(f"{cuts[-1]:g} and above")
     places = np.searchsorted(cuts, values, side="right").tolist()

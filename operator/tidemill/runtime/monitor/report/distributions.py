@@ -43,7 +43,7 @@ def _single_values(before: Bins, now: Bins) -> Distribution | None:
     few = np.flatnonzero((before.counts > 0) | (now.counts > 0))
     if len(few) > _BARS or not (before.sharp[few].all() and now.sharp[few].all()):
         return None
-    names = distinct(before.edges[few].tolist())
+    names = distinct((before.edges[few] + before.offset).tolist())
     positions = tuple(Position((index + 0.5) / len(few), name) for index, name in enumerate(names))
     return Distribution(names, _shares(before.counts[few], before), _shares(now.counts[few], now), positions)
 

@@ -155,7 +155,8 @@ def _of_numbers(reference: NumericalProfile, current: NumericalProfile) -> dict[
     smirnov = ordered.kolmogorov_smirnov(before, now)
     transport = ordered.wasserstein(before, now)
     unit = ordered.scale(before)
-    spread, spread_now = ordered.standard_deviation(before), ordered.standard_deviation(now)
+    std, std_now = ordered.standard_deviation(before), ordered.standard_deviation(now)
+    mean, mean_now = ordered.mean(before), ordered.mean(now)
     return {
         "KolmogorovSmirnov": smirnov.value,
         "KolmogorovSmirnovUpper": smirnov.upper,
@@ -164,19 +165,19 @@ def _of_numbers(reference: NumericalProfile, current: NumericalProfile) -> dict[
         "WassersteinLower": transport.lower,
         "WassersteinUpper": transport.upper,
         "WassersteinNormalised": transport.value / unit,
-        "Mean": ordered.mean(now),
-        "MeanShift": (ordered.mean(now) - ordered.mean(before)) / unit,
-        "SpreadRatio": spread_now / spread if spread else float(np.inf if spread_now else 1.0),
-        "VarianceShift": _log_ratio(spread, spread_now),
+        "Mean": mean_now + now.offset,
+        "MeanShift": (mean_now - mean) / unit,
+        "SpreadRatio": std_now / std if std else float(np.inf if std_now else 1.0),
+        "VarianceShift": _log_ratio(std, std_now),
         "OutOfRangeShare": out_of_range_share(reference, current),
     }
 
 
-def _log_ratio(spread: float, spread_now: float) -> float:
+def _log_ratio(std: float, std_now: float) -> float:
     """How far the variance has moved, up or down; a column that was or became constant has moved without bound."""
-    if spread == spread_now:
+    if std == std_now:
         return 0.0
-    return abs(2 * math.log(spread_now / spread)) if spread and spread_now else math.inf
+    return 2 * abs(math.log(std_now) - math.log(std)) if std and std_now else math.inf
 
 
 def missing_share(column: ColumnProfile) -> float:

@@ -19,6 +19,9 @@ class Bounded(NamedTuple):
     upper: float
 
 
+_EPSILON = 2.0**-53
+
+
 def _cumulated(bins: Bins) -> Floats:
     """Share of values left of each edge."""
     total = int(bins.counts.sum())
@@ -28,12 +31,12 @@ def _cumulated(bins: Bins) -> Floats:
 
 
 def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
-    """The largest difference of both distribution functions; 0 to 1.
+    """Return the largest difference of both distribution functions, 0 to 1, with `value` equal to `lower`.
 
     At the edges of bins the difference is exact, so the true one is never smaller. Within a bin it can be larger by no
     more than what the bin holds, unless all its values are known to lie on its left edge. On 1,024 equi-depth bins that is
-    about 0.001. Where one side's values lie on the edge, as whole numbers do, and the other's do not, the difference just
-    right of the edge counts too. (Smirnov, 1939)
+    about 0.001, and nothing beside heavy values, which are bins of their own. Values that equal a heavy one only in single
+    precision count as it, and `upper` grows by their share. (Smirnov, 1939)
 
     >>> from tidemill.runtime.profile.numerical import Bins
     >>> edges, means = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0])
@@ -43,25 +46,15 @@ def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
     f, g = _cumulated(reference), _cumulated(current)
     # Rounded, because 0.8 - 0.5 is not 0.3 in binary and a bound must not be missed by that.
     lower = round(float(np.abs(f - g).max()), 12)
-    value = max(lower, _beside_edges(reference, f, current, g), _beside_edges(current, g, reference, f))
     # Within a bin F rises from f[i] to f[i+1] and G from g[i] to g[i+1], in any order.
     inside = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])
     loose = ~(reference.sharp & current.sharp)
-    upper = max(value, round(float(inside[loose].max()), 12)) if loose.any() else value
-    return Bounded(value, lower, min(1.0, upper))
-
-
-def _beside_edges(edged: Bins, f: Floats, spread: Bins, g: Floats) -> float:
-    """The largest difference just right of edges on which `edged` has whole bins of values, and `spread` only its share."""
-    beside = edged.sharp & ~spread.sharp & (edged.counts > 0)
-    if not beside.any():
-        return 0.0
-    risen = g[:-1] + spread.on_edges * np.diff(g)
-    return round(float(np.abs(f[1:] - risen)[beside].max()), 12)
+    upper = max(lower, round(float(inside[loose].max()), 12)) if loose.any() else lower
+    return Bounded(lower, lower, min(1.0, upper + reference.rounded + current.rounded))
 
 
 def kolmogorov_smirnov_tail(distance: float, reference: int, current: int) -> float:
-    """The asymptotic probability of a distance at least this large between samples of one continuous distribution.
+    """Return the asymptotic probability of a distance at least this large between samples of one continuous distribution.
 
     (Stephens' correction for small samples, 1970)
 
@@ -77,7 +70,7 @@ def kolmogorov_smirnov_tail(distance: float, reference: int, current: int) -> fl
 
 
 def wasserstein(reference: Bins, current: Bins) -> Bounded:
-    """How far, on average, values had to move: the area between both distribution functions, in the column's units.
+    """Return how far, on average, values had to move: the area between both distribution functions, in the column's units.
 
     Where one function stays above the other within a bin, the bin's counts and means give its area exactly; where they may
     cross, the value takes both as lines with a kink at the bin's mean and the bounds take the worst. (Vallender, 1974)
@@ -89,32 +82,46 @@ def wasserstein(reference: Bins, current: Bins) -> Bounded:
     0.25
     """
     f, g = _cumulated(reference), _cumulated(current)
-    left, right = reference.edges[:-1], reference.edges[1:]
+    edges = _common_edges(reference, current)
+    left, right = edges[:-1], edges[1:]
     width = right - left
     p, q = np.diff(f), np.diff(g)
-    # ∫ F over a bin is what lies left of it over the whole width, and each value of the bin from its own place on.
-    signed = (f[:-1] - g[:-1]) * width + p * (right - reference.means) - q * (right - current.means)
-    lower = np.abs(signed)
-    one_above = (f[:-1] >= g[1:]) | (g[:-1] >= f[1:])
+    # ∫ F over a bin is what lies left of it over the whole width, and each value of the bin from its own position on.
+    from_mean = [right - np.clip(side.means, left, right) for side in (reference, current)]
+    signed = (f[:-1] - g[:-1]) * width + p * from_mean[0] - q * from_mean[1]
+    area = np.abs(signed)
+    # The means are known to within half a cell.
+    room = p * reference.room + q * current.room
+    one_above = (f[:-1] >= g[1:]) | (g[:-1] >= f[1:]) | (reference.sharp & current.sharp)
     widest = np.maximum(np.abs(f[1:] - g[:-1]), np.abs(g[1:] - f[:-1])) * width
-    upper = np.where(one_above, lower, np.maximum(lower, widest))
-    sharp = reference.sharp & current.sharp
-    upper = np.where(sharp, lower, upper)
-    straight = _area_between(reference, current, f, g)
-    value = np.where(one_above | sharp, lower, np.clip(straight, lower, upper))
-    # Of values that left a lattice only the cell is known, and cells are wide there. They were taken to lie in the middle,
-    # half the blur from the edge, and may all lie elsewhere.
-    room = 1.5 * (reference.blur + current.blur)
-    return Bounded(float(value.sum()), max(0.0, float(lower.sum()) - room), float(upper.sum()) + room)
+    upper = np.where(one_above, area + room, np.maximum(area, widest))
+    value = np.where(one_above, area, np.clip(_area_between(reference, current, edges, f, g), area, upper))
+    # Beyond that, means of values that left a lattice are known for the whole column only; and what is computed from numbers
+    # is rounded by some units in the last place of the largest of them.
+    slack = reference.blur + current.blur + 32 * _EPSILON * float(np.abs(edges[[0, -1]]).max())
+    lower_sum, upper_sum = float(np.maximum(area - room, 0.0).sum()), float(upper.sum())
+    return Bounded(
+        float(value.sum()),
+        max(0.0, lower_sum * (1 - 32 * _EPSILON) - slack),
+        upper_sum * (1 + 32 * _EPSILON) + slack,
+    )
 
 
-def _area_between(reference: Bins, current: Bins, f: Floats, g: Floats) -> Floats:
+def _common_edges(reference: Bins, current: Bins) -> Floats:
+    """The edges of both sides' bins, none beyond the smallest and the largest value of both."""
+    low, high = min(reference.minimum, current.minimum), max(reference.maximum, current.maximum)
+    edges = reference.edges.copy()
+    edges[0], edges[-1] = min(edges[0], current.edges[0]), max(edges[-1], current.edges[-1])
+    return np.clip(edges, low, high)
+
+
+def _area_between(reference: Bins, current: Bins, edges: Floats, f: Floats, g: Floats) -> Floats:
     """Per bin, the area between both distribution functions, each taken as two straight lines that meet at the bin's mean.
 
     A share of (right - mean) / (right - left) of a bin's values left of their mean, evenly spread on either side, has that
     mean.
     """
-    left, right = reference.edges[:-1], reference.edges[1:]
+    left, right = edges[:-1], edges[1:]
     width = np.maximum(right - left, np.finfo(np.float64).tiny)
     kinks = [np.clip(side.means, left, right) for side in (reference, current)]
     stops = np.stack((left, np.minimum(*kinks), np.maximum(*kinks), right))
@@ -124,67 +131,84 @@ def _area_between(reference: Bins, current: Bins, f: Floats, g: Floats) -> Float
         for cumulated, kink in ((f, kinks[0]), (g, kinks[1])):
             low, rise = cumulated[:-1], np.diff(cumulated)
             share = (right - kink) / width
-            before = np.divide(stop - left, kink - left, out=np.ones_like(stop), where=kink > left)
-            after = np.divide(stop - kink, right - kink, out=np.zeros_like(stop), where=right > kink)
+            before = _fraction(stop - left, kink - left, otherwise=1.0)
+            after = _fraction(stop - kink, right - kink, otherwise=0.0)
             heights.append(low + rise * np.where(stop < kink, share * before, share + (1 - share) * after))
         gaps.append(heights[0] - heights[1])
     area = np.zeros_like(left)
-    for place in range(3):
-        a, b, length = gaps[place], gaps[place + 1], stops[place + 1] - stops[place]
+    for index in range(3):
+        a, b, length = gaps[index], gaps[index + 1], stops[index + 1] - stops[index]
         both = np.abs(a) + np.abs(b)
         crossing = np.divide(a * a + b * b, 2 * both, out=np.zeros_like(both), where=both > 0)
         area += np.where(a * b < 0, crossing, both / 2) * length
     return area
 
 
+def _fraction(part: Floats, whole: Floats, *, otherwise: float) -> Floats:
+    """The fraction of each whole, from 0 to 1, or `otherwise` where the whole is nothing."""
+    with np.errstate(over="ignore"):
+        fraction = np.divide(part, whole, out=np.full_like(whole, otherwise), where=whole > 0)
+    return np.clip(fraction, 0.0, 1.0)
+
+
 def mean(bins: Bins) -> float:
-    """The average of the values, from the averages of the bins.
+    """Return the average of the values less their offset, from the averages of the bins.
 
     >>> from tidemill.runtime.profile.numerical import Bins
     >>> mean(Bins(np.array([0.0, 1.0, 2.0]), np.array([3, 1]), np.array([0.5, 1.5]), np.array([False, False])))
     0.75
     """
-    return float(bins.counts @ bins.means / bins.counts.sum())
+    held = bins.counts > 0
+    # Shares first: sums of the largest numbers there are would be infinite.
+    return float(bins.counts[held] / bins.counts.sum() @ bins.means[held])
 
 
 def standard_deviation(bins: Bins) -> float:
-    """The spread of the values; within a bin they are taken as evenly spread, unless known to be one.
+    """Return the standard deviation of the values, exactly 0 for a constant; within a bin they are taken as evenly spread.
 
     >>> from tidemill.runtime.profile.numerical import Bins
     >>> standard_deviation(Bins(np.array([0.0, 1.0, 2.0]), np.array([1, 1]), np.array([0.0, 1.0]), np.array([True, True])))
     0.5
     """
     held = bins.counts > 0
-    shares = bins.counts[held] / bins.counts.sum()
-    away = bins.means[held] - mean(bins)
-    width = np.where(bins.sharp, 0.0, np.diff(bins.edges))[held]
+    counts, means = bins.counts[held], bins.means[held]
+    left, right = (np.clip(edges, bins.minimum, bins.maximum)[held] for edges in (bins.edges[:-1], bins.edges[1:]))
+    if len(means) == 1 and (bins.sharp[held][0] or bins.minimum == bins.maximum):
+        return 0.0
+    shares = counts / counts.sum()
+    away = means - mean(bins)
+    width = np.where(bins.sharp[held], 0.0, right - left)
     # In units of the largest, whose square might be beyond all numbers.
     unit = max(float(np.abs(away).max()), float(width.max())) or 1.0
-    return unit * math.sqrt(max(0.0, float(shares @ (np.square(away / unit) + np.square(width / unit) / 12))))
+    # Evenly spread values have a twelfth of the width's square, but none with this mean have more than the second.
+    within = np.minimum(np.square(width / unit) / 12, np.maximum((means - left) / unit * ((right - means) / unit), 0.0))
+    within = np.where(bins.sharp[held], 0.0, within * (counts - 1) / counts)
+    return unit * math.sqrt(max(0.0, float(shares @ (np.square(away / unit) + within))))
 
 
 def quantile(bins: Bins, share: float) -> float:
-    """The value below which `share` of the values lie, by straight lines within bins.
+    """Return the value, less its offset, below which `share` of the values lie, by straight lines within bins.
 
     >>> from tidemill.runtime.profile.numerical import Bins
     >>> quantile(Bins(np.array([0.0, 1.0, 2.0]), np.array([1, 1]), np.array([0.5, 1.5]), np.array([False, False])), 0.25)
     0.5
     """
     cumulated = _cumulated(bins)
-    place = int(np.clip(np.searchsorted(cumulated, share, side="right") - 1, 0, len(bins.counts) - 1))
-    while bins.counts[place] == 0 and place > 0:
-        place -= 1
-    if bins.sharp[place]:
-        return float(bins.edges[place])
-    within = (share - cumulated[place]) / (cumulated[place + 1] - cumulated[place])
-    return float(bins.edges[place] + min(1.0, max(0.0, within)) * (bins.edges[place + 1] - bins.edges[place]))
+    index = int(np.clip(np.searchsorted(cumulated, share, side="right") - 1, 0, len(bins.counts) - 1))
+    while bins.counts[index] == 0 and index > 0:
+        index -= 1
+    left, right = (float(np.clip(edge, bins.minimum, bins.maximum)) for edge in bins.edges[index : index + 2])
+    if bins.sharp[index]:
+        return left
+    within = (share - cumulated[index]) / (cumulated[index + 1] - cumulated[index])
+    return left + min(1.0, max(0.0, float(within))) * (right - left)
 
 
 def scale(bins: Bins) -> float:
-    """The unit in which shifts of a column are told: its standard deviation, or the quartiles' distance / 1.35 where that
-    is more than ten times smaller (heavy tails), or 1 where all values are one."""
-    spread = standard_deviation(bins)
+    """Return the unit in which shifts of a column are told: its standard deviation, or the quartiles' distance / 1.35 where
+    that is more than ten times smaller (heavy tails), or 1 where all values are equal."""
+    std = standard_deviation(bins)
     middle = (quantile(bins, 0.75) - quantile(bins, 0.25)) / 1.349
-    if 0 < middle * 10 < spread:
+    if 0 < middle * 10 < std:
         return middle
-    return spread or 1.0
+    return std or 1.0
