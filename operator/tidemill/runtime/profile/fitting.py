@@ -7,7 +7,17 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tidemill.runtime.profile.grid import CELLS, MAX_MAGNITUDE, MIN_MAGNITUDE, Floats, Grid, Integers, floating, linear, pieces
+from tidemill.runtime.profile.grid import (
+    CELLS,
+    MAX_MAGNITUDE,
+    MIN_MAGNITUDE,
+    Floats,
+    Grid,
+    Integers,
+    floating,
+    linear,
+    pieces,
+)
 
 BINS: Final = 1024
 SAMPLE: Final = 1 << 17
@@ -113,7 +123,8 @@ def _told_apart(grid: Grid, values: Floats) -> bool:
 
 def _quantiles(values: Floats, counts: Integers, shares: tuple[float, ...]) -> Floats:
     cumulated = np.cumsum(counts)
-    return values[np.searchsorted(cumulated, np.array(shares) * cumulated[-1], side="right").clip(max=len(values) - 1)]
+    index = np.searchsorted(cumulated, np.array(shares) * cumulated[-1], side="right")
+    return np.asarray(values[np.minimum(index, len(values) - 1)])
 
 
 def _crowded(grid: Grid, values: Floats, counts: Integers, enough: float) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,7 @@ _HALF = 0.5 * (1 + 2.0**-30)
 """By how much of a cell a value may lie off its middle; rounding moves a value by at most 2^-36 cells across an edge."""
 _MIN_REST_BINS = 64
 _MAX_SINGLE = 2.0**24
+_Array = TypeVar("_Array", bound=np.ndarray[Any, Any])
 _NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
@@ -207,7 +208,9 @@ def _laid_out(grid: Grid, starts_bytes: bytes, heavy_bytes: bytes) -> _Layout:
     # What a value becomes in single precision stands for it unless another heavy value is as near: features are trained in
     # double and served in single precision. Of large values this would merge whole numbers, which single precision holds
     # exactly up to 2^24.
-    between = np.searchsorted(heavy, np.maximum(heavy, single), "right") - np.searchsorted(heavy, np.minimum(heavy, single))
+    between = np.searchsorted(heavy, np.maximum(heavy, single), "right") - np.searchsorted(
+        heavy, np.minimum(heavy, single)
+    )
     alias = (single != heavy) & (between == 1)
     marks = np.concatenate((heavy, single[alias]))
     heavy_of_mark = np.concatenate((number, number[alias]))
@@ -336,7 +339,7 @@ class NumericalCounter:
 
     def _count_cells(self, values: Floats, cells: Integers, times: int) -> None:
         """Count finite values by their cells, and one by one those that share a cell with a heavy value or lie outside."""
-        layout, grid, starts = self._layout, self._like.grid, self._like.starts
+        layout, grid = self._layout, self._like.grid
         per_cell = np.bincount(cells, minlength=grid.cells + 2)
         apart = None
         if len(layout.marks):
@@ -419,7 +422,7 @@ class NumericalCounter:
         )
 
 
-def frozen(array: Any) -> Any:
+def frozen(array: _Array) -> _Array:
     """Return `array`, from now on read-only."""
     array.flags.writeable = False
     return array
@@ -441,7 +444,22 @@ def empty(name: str, values: Floats, bins: int = BINS, offset: int = 0) -> Numer
     lattice = grid.off_edges(finite) == 0
     nothing = frozen(np.zeros(len(starts) + 2 * OUTSIDE + 2 * len(heavy), np.int64))
     return NumericalProfile(
-        name, grid, frozen(starts), frozen(heavy), nothing, nothing, 0, 0, 0, 0, 0, lattice, 0, None, None, offset=offset
+        name,
+        grid,
+        frozen(starts),
+        frozen(heavy),
+        nothing,
+        nothing,
+        0,
+        0,
+        0,
+        0,
+        0,
+        lattice,
+        0,
+        None,
+        None,
+        offset=offset,
     )
 
 
