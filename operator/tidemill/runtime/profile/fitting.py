@@ -161,7 +161,8 @@ def _in_pieces(values: Floats, low: float, high: float) -> Grid:
 
 def _merged(breaks: Floats, wanted: Floats) -> Grid:
     """Merge neighbouring parts where that costs the fewest cells, until there are few pieces, and use the cells that are left."""
-    steps = np.maximum(np.diff(breaks) / wanted, MIN_MAGNITUDE)
+    # Parts that differ by more powers of two than quotients of floats can tell share a step.
+    steps = np.maximum(np.diff(breaks) / wanted, max(MIN_MAGNITUDE, float(breaks[-1] - breaks[0]) * 2.0**-500))
     while len(steps) > 1:
         step = np.minimum(steps[1:], steps[:-1])
         cost = (breaks[2:] - breaks[:-2]) / step - np.diff(breaks)[1:] / steps[1:] - np.diff(breaks)[:-1] / steps[:-1]

@@ -217,7 +217,9 @@ def linear(low: float, high: float) -> Grid:
 
 def floating(centre: float, reach: float) -> Grid:
     """Return a grid around `centre` up to at least the distance `reach` on both sides, finest at the centre."""
-    exponent = math.frexp(min(max(reach, MIN_MAGNITUDE * 2.0**64), MAX_MAGNITUDE))[1]
+    centre = min(max(centre, -MAX_MAGNITUDE / 1024), MAX_MAGNITUDE / 1024)
+    reach = max(reach, MIN_MAGNITUDE * 2.0**64, 4 * math.ulp(centre))
+    exponent = math.frexp(min(reach, MAX_MAGNITUDE))[1]
     half = (_FLOATING_OCTAVES << MANTISSA_BITS) + 1
     return Grid("Floating", centre, 2.0 ** (exponent - _FLOATING_OCTAVES), 2 * half)
 

@@ -20,6 +20,7 @@ class Bounded(NamedTuple):
 
 
 _EPSILON = 2.0**-53
+_HUGE, _HUGE_UNIT = 2.0**1000, 2.0**60
 
 
 def _cumulated(bins: Bins) -> Floats:
@@ -83,6 +84,8 @@ def wasserstein(reference: Bins, current: Bins) -> Bounded:
     """
     f, g = _cumulated(reference), _cumulated(current)
     edges = _common_edges(reference, current)
+    unit = _unit(edges[[0, -1]])
+    edges, reference, current = edges / unit, _divided(reference, unit), _divided(current, unit)
     left, right = edges[:-1], edges[1:]
     width = right - left
     p, q = np.diff(f), np.diff(g)
@@ -101,10 +104,19 @@ def wasserstein(reference: Bins, current: Bins) -> Bounded:
     slack = reference.blur + current.blur + 32 * _EPSILON * float(np.abs(edges[[0, -1]]).max())
     lower_sum, upper_sum = float(np.maximum(area - room, 0.0).sum()), float(upper.sum())
     return Bounded(
-        float(value.sum()),
-        max(0.0, lower_sum * (1 - 32 * _EPSILON) - slack),
-        upper_sum * (1 + 32 * _EPSILON) + slack,
+        unit * float(value.sum()),
+        unit * max(0.0, lower_sum * (1 - 32 * _EPSILON) - slack),
+        unit * (upper_sum * (1 + 32 * _EPSILON) + slack),
     )
+
+
+def _unit(ends: Floats) -> float:
+    """1, or what the largest numbers there are have to be divided by so that their differences are finite."""
+    return _HUGE_UNIT if float(np.abs(ends).max()) >= _HUGE else 1.0
+
+
+def _divided(bins: Bins, unit: float) -> Bins:
+    return bins if unit == 1.0 else bins._replace(means=bins.means / unit, room=bins.room / unit, blur=bins.blur / unit)
 
 
 def _common_edges(reference: Bins, current: Bins) -> Floats:
@@ -176,14 +188,16 @@ def standard_deviation(bins: Bins) -> float:
     if len(means) == 1 and (bins.sharp[held][0] or bins.minimum == bins.maximum):
         return 0.0
     shares = counts / counts.sum()
-    away = means - mean(bins)
+    huge = _unit(np.append(left, right))
+    means, left, right = means / huge, left / huge, right / huge
+    away = means - mean(bins) / huge
     width = np.where(bins.sharp[held], 0.0, right - left)
     # In units of the largest, whose square might be beyond all numbers.
     unit = max(float(np.abs(away).max()), float(width.max())) or 1.0
     # Evenly spread values have a twelfth of the width's square, but none with this mean have more than the second.
     within = np.minimum(np.square(width / unit) / 12, np.maximum((means - left) / unit * ((right - means) / unit), 0.0))
     within = np.where(bins.sharp[held], 0.0, within * (counts - 1) / counts)
-    return unit * math.sqrt(max(0.0, float(shares @ (np.square(away / unit) + within))))
+    return huge * unit * math.sqrt(max(0.0, float(shares @ (np.square(away / unit) + within))))
 
 
 def quantile(bins: Bins, share: float) -> float:
