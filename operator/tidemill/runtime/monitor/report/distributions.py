@@ -55,16 +55,18 @@ def _of_numbers(before: Bins, now: Bins) -> Distribution:
         return _of_constant(before, now, low, high)
     edges = np.linspace(low, high, _BARS + 1)
     sides = [_on(edges, side) for side in (before, now)]
-    labels = distinct(edges.tolist())
+    shown = edges + before.offset
+    labels = distinct(shown.tolist())
     names = tuple(f"{left} to {right}" for left, right in pairwise(labels))
-    positions = axis(edges[::5].tolist())
+    positions = axis(shown[::5].tolist())
     return Distribution(names, sides[0], sides[1], positions, _beyond(*(1 - sum(side) for side in sides)))
 
 
 def _of_constant(before: Bins, now: Bins, low: float, high: float) -> Distribution:
     """One bar, for values that are all the same or as near as doubles tell apart."""
     ends = np.array([low, np.nextafter(high, np.inf)])
-    name = distinct([low, high])[0] if low == high else " to ".join(distinct([low, high]))
+    labels = distinct([low + before.offset, high + before.offset])
+    name = labels[0] if low == high else " to ".join(labels)
     sides = [_on(ends, side) for side in (before, now)]
     return Distribution(
         (name,), sides[0], sides[1], (Position(0.5, name),), _beyond(*(1 - sum(side) for side in sides))
