@@ -98,7 +98,7 @@ def read(store: ObjectStore, folder: str) -> History:
             return History(tuple(_run(run) for run in wire["runs"]), int(wire["since"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    found = []
+    runs = []
     for key in [key for key in _listed(store, folder) if key.endswith("/result.json")][-SHOWN:]:
         try:
             result = orjson.loads(store.get(key))
@@ -107,10 +107,10 @@ def read(store: ObjectStore, folder: str) -> History:
                 for check in result["checks"]
             }
             order = result["order"]
-            found.append(_run({"end": order["end"], "version": order["version"]["name"], "checks": points}))
+            runs.append(_run({"end": order["end"], "version": order["version"]["name"], "checks": points}))
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             continue
-    return History(tuple(found))
+    return History(tuple(runs))
 
 
 def write(store: ObjectStore, folder: str, history: History) -> None:

@@ -23,9 +23,9 @@ def run(order: CheckOrder, store: ObjectStore) -> RunReport:
 
     Raises RunFailed where the store does not answer or the version's files are not what its digest says.
     """
-    reference, said = version.of_order(order, store)
+    reference, reference_warnings = version.of_order(order, store)
     evidence, warnings = gather(order, reference, store)
-    warnings = (*said, *warnings)
+    warnings = (*reference_warnings, *warnings)
     outcomes = tuple(
         external.judge(check, order, store) if check.type in BY_SIGNALS else evaluate(check, evidence)
         for check in order.checks
@@ -52,8 +52,8 @@ def to_json(
     order: CheckOrder, evidence: Evidence, outcomes: tuple[CheckOutcome, ...], warnings: tuple[str, ...]
 ) -> bytes:
     """Everything that was found, for programs."""
-    found = worst(outcome.verdict for outcome in outcomes)
-    scored = report.health_of(order, evidence, outcomes, found)
+    verdict = worst(outcome.verdict for outcome in outcomes)
+    scored = report.health_of(order, evidence, outcomes, verdict)
     return orjson.dumps(
         {
             "format": "tidemill.dev/check/v1",
@@ -61,7 +61,7 @@ def to_json(
             "samples": evidence.samples,
             "answered": evidence.answered,
             "labelled": evidence.labels if evidence.labels_counted else None,
-            "verdict": found,
+            "verdict": verdict,
             "checks": [outcome.to_wire() for outcome in outcomes],
             "columns": collect.statistics_of(evidence),
             "health": scored.to_wire() if scored else None,

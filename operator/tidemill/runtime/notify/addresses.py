@@ -49,10 +49,10 @@ class Destination:
 def resolve(host: str, port: int) -> list[str]:
     """Every address that a name has, by the system's resolver; raises ReceiverUnreachable."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ReceiverUnreachable(f"the name {host!r} cannot be resolved: {error}") from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in addresses))
 
 
 def is_private(text: str) -> bool:
@@ -114,5 +114,5 @@ def _addresses(host: str, port: int, resolver: Resolve) -> list[str]:
         return [str(literal)]
     if not _NAME.match(host) or _NUMBER_LIKE.match(host.rstrip(".").rpartition(".")[2]):
         raise AddressRefused(f"{host!r} is neither a name nor an address")
-    found = resolver(host, port)
-    return sorted(found, key=lambda address: not is_private(address))
+    addresses = resolver(host, port)
+    return sorted(addresses, key=lambda address: not is_private(address))

@@ -134,9 +134,9 @@ _FORMATS = {
 
 def _variables(order: NotifyOrder) -> dict[str, str]:
     """Facts and parameters as a pipeline's variables; a parameter of the same name wins."""
-    told = facts(order)
+    values = facts(order)
     names = ("namespace", "monitor", "service", "event", "subject", "message", "reportUri")
-    ours = {f"TIDEMILL_{'REPORT' if name == 'reportUri' else name.upper()}": told[name] for name in names}
+    ours = {f"TIDEMILL_{'REPORT' if name == 'reportUri' else name.upper()}": values[name] for name in names}
     return {**ours, **order.webhook.parameters}
 
 

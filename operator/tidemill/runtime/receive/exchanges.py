@@ -72,7 +72,7 @@ class Joining:
 
     def lapsed(self, now: float, *, all_of_it: bool = False) -> list[Exchange]:
         """What has waited long enough, or is too much."""
-        found: list[Exchange] = []
+        exchanges: list[Exchange] = []
         while self._waiting:
             request, half = next(iter(self._waiting.items()))
             full = len(self._waiting) > MAX_WAITING or self._bytes > MAX_BYTES
@@ -80,8 +80,8 @@ class Joining:
                 break
             del self._waiting[request]
             self._bytes -= half.size
-            found += self._end(request, half)
-        return found
+            exchanges += self._end(request, half)
+        return exchanges
 
     def _take(self, request: str, half: _Half, now: float) -> list[Exchange]:
         if request in self._over:
@@ -125,7 +125,7 @@ class ExchangeFile:
     def __call__(self, records: Sequence[Exchange]) -> bytes:
         rows = [record.rows for record in records]
         whose = [record for record, count in zip(records, rows, strict=True) for _ in range(count)]
-        said = [
+        answers = [
             value
             for record in records
             for value in (record.answers.predictions if record.answers else [None] * record.rows)
@@ -141,7 +141,7 @@ class ExchangeFile:
             LogColumn.VERSION: pa.array([record.version for record in whose], pa.string()),
             LogColumn.DIGEST: pa.array([OUTSIDE_DIGEST] * len(whose), pa.string()),
             LogColumn.ROLE: pa.array(["Stable"] * len(whose), pa.string()),
-            LogColumn.PREDICTION: _predictions(said),
+            LogColumn.PREDICTION: _predictions(answers),
             LogColumn.SCORE: pa.array(scores, pa.float64()),
         }
         for name in dict.fromkeys(name for record in records for name in record.columns):

@@ -41,15 +41,15 @@ def asked(body: bytes, columns: Sequence[str]) -> dict[str, list[Value]]:
     document, raw = _document(body)
     if isinstance(document.get("instances"), list):
         _must_end(raw)
-        found = _instances(document["instances"], columns)
+        parsed = _instances(document["instances"], columns)
     elif isinstance(document.get("inputs"), list):
-        found = _inputs(_tensors(document["inputs"], raw, "inputs"), columns)
+        parsed = _inputs(_tensors(document["inputs"], raw, "inputs"), columns)
     else:
         raise UnreadablePayloadError("the request has neither instances nor inputs")
-    sizes = {len(values) for values in found.values()}
-    if len(sizes) != 1 or not 0 < max(sizes) <= MAX_ROWS or len(found) > MAX_COLUMNS:
+    sizes = {len(values) for values in parsed.values()}
+    if len(sizes) != 1 or not 0 < max(sizes) <= MAX_ROWS or len(parsed) > MAX_COLUMNS:
         raise UnreadablePayloadError(f"the request is not a table of at most {MAX_ROWS} rows and {MAX_COLUMNS} columns")
-    return found
+    return parsed
 
 
 def answered(body: bytes) -> Answers:
@@ -125,7 +125,7 @@ Tensors = Mapping[str, tuple[tuple[int, ...], Any]]
 
 
 def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
-    found: dict[str, tuple[tuple[int, ...], Any]] = {}
+    parsed: dict[str, tuple[tuple[int, ...], Any]] = {}
     at = 0
     if len(listed) > MAX_COLUMNS:
         raise UnreadablePayloadError(f"more than {MAX_COLUMNS} {where}")
@@ -134,28 +134,28 @@ def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
             size = (tensor.get("parameters") or {}).get("binary_data_size")
             if size is not None:
                 shape, values = tensors.from_bytes(tensor, raw[at : at + size], where)
-                found[tensor["name"]] = shape, values if isinstance(values, list) else tensors.as_floats(values)
+                parsed[tensor["name"]] = shape, values if isinstance(values, list) else tensors.as_floats(values)
                 at += size
             else:
-                found[tensor["name"]] = tensors.from_json(tensor, where)
+                parsed[tensor["name"]] = tensors.from_json(tensor, where)
     except (HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadablePayloadError(f"{where} holds what is no tensor: {error}") from None
     _must_end(raw[at:])
-    return found
+    return parsed
 
 
 def _inputs(inputs: Tensors, columns: Sequence[str]) -> dict[str, list[Value]]:
-    found: dict[str, list[Value]] = {}
+    parsed: dict[str, list[Value]] = {}
     for name, (shape, values) in inputs.items():
         if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
-            found[str(name)[:MAX_NAME_LENGTH]] = _listed(values)
+            parsed[str(name)[:MAX_NAME_LENGTH]] = _listed(values)
         elif len(shape) == 2 and len(inputs) == 1:
             _must_fit(shape[1], columns)
             flat = _listed(values)
-            found |= {column: flat[place :: shape[1]] for place, column in enumerate(columns)}
+            parsed |= {column: flat[place :: shape[1]] for place, column in enumerate(columns)}
         else:
             raise UnreadablePayloadError(f"input {str(name)[:80]!r} of shape {list(shape)} is no column")
-    return found
+    return parsed
 
 
 def _predictions(listed: list[Any]) -> Answers:

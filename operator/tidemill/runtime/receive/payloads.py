@@ -83,7 +83,7 @@ def _alertmanager(payload: Mapping[str, Any], received_at: Timestamp) -> Signal:
     firing = [alert for alert in alerts if alert.get("status") == "firing"]
     verdicts = [_verdict("firing", str(_of(alert, "labels").get("severity") or "")) for alert in firing]
     verdict: CheckVerdict = "Failing" if "Failing" in verdicts else "Warning" if verdicts else "Passing"
-    said = [
+    messages = [
         str(_of(alert, "annotations").get("summary") or _of(alert, "labels").get("alertname") or "an alert")
         for alert in firing or alerts
     ]
@@ -91,7 +91,7 @@ def _alertmanager(payload: Mapping[str, Any], received_at: Timestamp) -> Signal:
         # A group's key may be long; what identifies it is all of it.
         subject=hashlib.sha256(group.encode()).hexdigest()[:16],
         verdict=verdict,
-        message="; ".join(dict.fromkeys(said))[:512],
+        message="; ".join(dict.fromkeys(messages))[:512],
         received_at=received_at,
     )
 

@@ -66,8 +66,8 @@ def application(
         def store_it() -> bool:
             store, valid_for = open_store(), delta(check.valid_for)
             if stands == "Signed":
-                signature, moment = headers[SIGNATURE], signed_at(headers)
-                return signals.keep_once(store, folder, signal, valid_for, signature=signature, moment=moment)
+                signature, timestamp = headers[SIGNATURE], signed_at(headers)
+                return signals.keep_once(store, folder, signal, valid_for, signature=signature, timestamp=timestamp)
             signals.keep(store, folder, signal, valid_for)
             return True
 

@@ -33,7 +33,7 @@ def keep(store: ObjectStore, folder: str, signal: Signal, valid_for: timedelta) 
 
 
 def keep_once(
-    store: ObjectStore, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, moment: int
+    store: ObjectStore, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, timestamp: int
 ) -> bool:
     """Keep a signal that was signed at `moment`, in seconds since 1970, unless its signature was seen before; says which.
 
@@ -41,7 +41,7 @@ def keep_once(
     taken. With the mark goes the signal: where a pod died between the two, whoever sends it again completes it.
     """
     digest = hashlib.sha256(signature.encode()).hexdigest()
-    key = f"{folder}/{_SEEN}/{moment:0{_DIGITS}d}-{digest}"
+    key = f"{folder}/{_SEEN}/{timestamp:0{_DIGITS}d}-{digest}"
     first = store.create(key, _text(signal))
     keep(store, folder, signal if first else Signal.model_validate_json(store.get(key)), valid_for)
     return first
@@ -51,6 +51,6 @@ def _text(signal: Signal) -> bytes:
     return signal.model_dump_json(by_alias=True).encode()
 
 
-def stamp(moment: datetime) -> str:
+def stamp(timestamp: datetime) -> str:
     """A moment as the beginning of a name: names sort as moments do."""
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    return timestamp.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")

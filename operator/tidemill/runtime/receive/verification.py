@@ -27,10 +27,10 @@ def standing(headers: Mapping[str, str], body: bytes, secret: Path, now: float) 
     scheme, _, given = headers.get("authorization", "").partition(" ")
     if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token):
         return "Bearer"
-    signature, moment = headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, "")
-    if not key or not signature or not hmac.compare_digest(signature.encode(), sign(key, moment, body).encode()):
+    signature, timestamp = headers.get(SIGNATURE, ""), headers.get(TIMESTAMP, "")
+    if not key or not signature or not hmac.compare_digest(signature.encode(), sign(key, timestamp, body).encode()):
         return "Refused"
-    if not moment.isascii() or not moment.isdigit() or abs(now - signed_at(headers)) > FRESH_SECONDS:
+    if not timestamp.isascii() or not timestamp.isdigit() or abs(now - signed_at(headers)) > FRESH_SECONDS:
         return "Stale"
     return "Signed"
 
@@ -44,13 +44,13 @@ def signed_at(headers: Mapping[str, str]) -> int:
     return int(headers[TIMESTAMP][:12])
 
 
-def sign(key: bytes, moment: str, body: bytes) -> str:
+def sign(key: bytes, timestamp: str, body: bytes) -> str:
     """The signature of a body at a moment, in seconds since 1970.
 
     >>> sign(b"key", "1767603600", b"{}")[:15]
     'sha256=2fcafe85'
     """
-    return "sha256=" + hmac.new(key, moment.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.new(key, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -75,10 +75,10 @@ def report_on(order: AnyOrder, store_path: Path, credentials_path: Path = Path(C
     except Exception as error:  # the last line of defence: whatever happens, the operator is told
         logger.exception("the run failed in a way that was not foreseen")
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        said = traceback.format_exception_only(error)[-1].strip()
+        error_text = traceback.format_exception_only(error)[-1].strip()
         return _failed(
             Reason.INTERNAL_ERROR,
-            f"{said} ({Path(frame.filename).name}, line {frame.lineno}); this is a fault of Tidemill, please report it",
+            f"{error_text} ({Path(frame.filename).name}, line {frame.lineno}); this is a fault of Tidemill, please report it",
             retryable=True,
         )
 

@@ -156,9 +156,9 @@ class Calls(BaseHTTPRequestHandler):
 
 def serve(order_path: Path, *, host: str = "", port: int, store_path: Path = Path(STORE_PATH)) -> None:
     """Carry out check runs until told to stop, for the monitor that the order in `order_path` names."""
-    told = threading.Event()
+    stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: stopping.set())
     bound_threads()
     home = WorkerOrder.model_validate_json(order_path.read_bytes())
     runs = Runs(store_path, home.deadline_seconds)
@@ -166,7 +166,7 @@ def serve(order_path: Path, *, host: str = "", port: int, store_path: Path = Pat
     threading.Thread(target=server.serve_forever, name="calls", daemon=True).start()
     runs.warm_up()
     logger.info("warm, for %s/%s, on port %d", home.namespace, home.monitor, server.server_address[1])
-    told.wait()
+    stopping.wait()
     server.shutdown()
     runs.stop()
     server.server_close()

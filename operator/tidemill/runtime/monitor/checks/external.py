@@ -33,5 +33,7 @@ def judge(check: Check, order: CheckOrder, store: ObjectStore) -> CheckOutcome:
         return CheckOutcome(name=check.name, type=check.type, verdict="NoData", message=message)
     verdict = worst(signal.verdict for signal in newest.values())
     deciding = [signal for signal in newest.values() if signal.verdict == verdict]
-    said = "; ".join(dict.fromkeys(signal.message or f"{signal.subject} is {verdict}" for signal in deciding))
-    return CheckOutcome(name=check.name, type=check.type, verdict=verdict, value=deciding[-1].value, message=said[:512])
+    message = "; ".join(dict.fromkeys(signal.message or f"{signal.subject} is {verdict}" for signal in deciding))
+    return CheckOutcome(
+        name=check.name, type=check.type, verdict=verdict, value=deciding[-1].value, message=message[:512]
+    )

@@ -24,36 +24,36 @@ def multivariate_drift(check: Check, evidence: Evidence) -> CheckOutcome:
         return no_data(check, NO_SAMPLE)
     if check.method == "PCA":
         return _reconstruction(check, joint)
-    found = joint.discrepancy
-    if found is None:
+    discrepancy = joint.discrepancy
+    if discrepancy is None:
         return no_data(check, "fewer than two rows on one side")
-    value = found.value if found.p_value <= LEVEL else 0.0
-    told = f"the joint distribution has moved by MMD {found.value:.3g} (p {_say(found.p_value)}); {check.failing:g} is the limit"
+    value = discrepancy.value if discrepancy.p_value <= LEVEL else 0.0
+    message = f"the joint distribution has moved by MMD {discrepancy.value:.3g} (p {_say(discrepancy.p_value)}); {check.failing:g} is the limit"
     if value == 0.0:
-        told = f"the joint distribution has not moved more than chance moves it (MMD {found.value:.3g}, p {_say(found.p_value)})"
+        message = f"the joint distribution has not moved more than chance moves it (MMD {discrepancy.value:.3g}, p {_say(discrepancy.p_value)})"
     return CheckOutcome(
         name=check.name,
         type=check.type,
         verdict=Threshold(check.warning, check.failing).judge(value),
         value=value,
         threshold=check.failing,
-        message=told,
+        message=message,
     )
 
 
 def _reconstruction(check: Check, joint: Joint) -> CheckOutcome:
-    found = joint.reconstruction
-    if found is None:
+    shift = joint.reconstruction
+    if shift is None:
         return no_data(check, "there are too few rows for principal components")
-    value = abs(found.value) if abs(found.z) >= _Z else 0.0
-    direction = "worse" if found.value > 0 else "better"
+    value = abs(shift.value) if abs(shift.z) >= _Z else 0.0
+    direction = "worse" if shift.value > 0 else "better"
     return CheckOutcome(
         name=check.name,
         type=check.type,
         verdict=Threshold(check.warning, check.failing).judge(value),
         value=finite(value),
         threshold=check.failing,
-        message=f"rows are described {direction} by the reference's main directions than its own are: the error has moved by {found.value:+.3g} standard deviations; {check.failing:g} is the limit",
+        message=f"rows are described {direction} by the reference's main directions than its own are: the error has moved by {shift.value:+.3g} standard deviations; {check.failing:g} is the limit",
     )
 
 
@@ -63,30 +63,30 @@ def domain_classifier(check: Check, evidence: Evidence) -> CheckOutcome:
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)
     try:
-        told = classifier.tell_apart(joint.reference, joint.window, z=z_of(check.confidence))
+        result = classifier.tell_apart(joint.reference, joint.window, z=z_of(check.confidence))
     except ValueError as reason:
         return no_data(check, str(reason))
     # Where a coin lies within the interval, nothing was told apart; failing needs all of it beyond the bound.
-    verdict = Threshold(check.warning, check.failing).judge(told.auc) if told.low > 0.5 else "Passing"
+    verdict = Threshold(check.warning, check.failing).judge(result.auc) if result.low > 0.5 else "Passing"
     assert check.failing is not None
-    if verdict == "Failing" and told.low < check.failing:
+    if verdict == "Failing" and result.low < check.failing:
         verdict = "Warning"
-    owner = [axis.name for axis in joint.space.axes for _ in range(axis.width)]
+    column_of = [axis.name for axis in joint.space.axes for _ in range(axis.width)]
     by_column: dict[str, float] = {}
-    for place, loss in told.importances:
-        by_column[plain(owner[place])] = max(loss, by_column.get(plain(owner[place]), 0.0))
+    for index, loss in result.importances:
+        by_column[plain(column_of[index])] = max(loss, by_column.get(plain(column_of[index]), 0.0))
     worst = tuple(Moved(column=name, method="AUCLoss", value=round(loss, 6)) for name, loss in by_column.items())
     by = f", mostly by {', '.join(list(by_column)[:3])}" if by_column and verdict != "Passing" else ""
     return CheckOutcome(
         name=check.name,
         type=check.type,
         verdict=verdict,
-        value=told.auc,
+        value=result.auc,
         threshold=check.failing,
-        lower=told.low,
-        upper=told.high,
+        lower=result.low,
+        upper=result.high,
         worst=worst,
-        message=f"a classifier tells rows of the window from the reference's with ROC-AUC {told.auc:.3f} ({told.low:.3f} to {told.high:.3f}){by}; {check.failing:g} is the limit",
+        message=f"a classifier tells rows of the window from the reference's with ROC-AUC {result.auc:.3f} ({result.low:.3f} to {result.high:.3f}){by}; {check.failing:g} is the limit",
     )
 
 
@@ -96,13 +96,13 @@ def outlier_share(check: Check, evidence: Evidence) -> CheckOutcome:
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)
     try:
-        ordinary = outliers.OutlierModel.of(joint.reference)
+        model = outliers.OutlierModel.of(joint.reference)
     except ValueError as reason:
         return no_data(check, str(reason))
     assert check.maximum is not None
     rows = len(joint.window)
-    found = ordinary.outliers(joint.window)
-    share = found / rows
+    count = model.outliers(joint.window)
+    share = count / rows
     return CheckOutcome(
         name=check.name,
         type=check.type,

@@ -52,16 +52,18 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     message += _unknown_labels(evidence, "left out" if scored else "counted as wrong")
     verdict = judged(sign, value, between, threshold)
     slices = _slices(check, evidence)
-    bad = [(name, own, room) for name, own, room in slices if _surely_beyond(sign, room, threshold)]
-    if bad:
-        name, own, room = bad[0]
-        message += (
-            f"; in {len(bad)} of {len(slices)} slices it is surely beyond, worst {own:.4g}{_range(room)} where {name}"
-        )
+    beyond_bound = [
+        (name, own, between_slice)
+        for name, own, between_slice in slices
+        if _surely_beyond(sign, between_slice, threshold)
+    ]
+    if beyond_bound:
+        name, own, between_slice = beyond_bound[0]
+        message += f"; in {len(beyond_bound)} of {len(slices)} slices it is surely beyond, worst {own:.4g}{_range(between_slice)} where {name}"
     return CheckOutcome(
         name=check.name,
         type=check.type,
-        verdict="Failing" if bad else verdict,
+        verdict="Failing" if beyond_bound else verdict,
         value=value,
         threshold=threshold,
         lower=None if between is None else between.low,
@@ -74,7 +76,7 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
 def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, ConfidenceInterval | None]]:
     """Slices with enough labels, the worst first."""
     assert check.metric is not None and evidence.labelled is not None
-    found = []
+    slices = []
     for column in check.slices:
         groups = np.array([group or "" for group in evidence.labelled.columns.get(column, ())], dtype=object)
         for group in sorted(set(groups.tolist()) - {""}):
@@ -83,7 +85,7 @@ def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Confiden
                 continue
             rows = evidence.labelled.rows.take(chosen)
             try:
-                found.append(
+                slices.append(
                     (
                         f"{column} = {group}",
                         measure(check.metric, rows),
@@ -93,12 +95,12 @@ def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Confiden
             except (NotMeasurable, ValueError):
                 continue
     sign = sign_of(check.metric)
-    return sorted(found, key=lambda one: (sign * one[1], one[0]))
+    return sorted(slices, key=lambda one: (sign * one[1], one[0]))
 
 
-def _surely_beyond(sign: float, room: ConfidenceInterval | None, threshold: float) -> bool:
+def _surely_beyond(sign: float, between: ConfidenceInterval | None, threshold: float) -> bool:
     """Whether even the better end of the interval is beyond: slices are many and small, and one of them is always worst."""
-    return room is not None and (room.high < threshold if sign > 0 else room.low > threshold)
+    return between is not None and (between.high < threshold if sign > 0 else between.low > threshold)
 
 
 def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
@@ -110,11 +112,11 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
     if sample is None or evidence.answered < evidence.minimum_samples:
         return no_data(check, f"the version answered {evidence.answered} rows, {evidence.minimum_samples} are needed")
     try:
-        found = _estimated(check.metric, reference, sample, check.confidence)
+        estimate = _estimated(check.metric, reference, sample, check.confidence)
     except NotMeasurable as reason:
         return no_data(check, f"{check.metric} cannot be estimated: {reason}")
-    between = ConfidenceInterval(found.low, found.high)
-    message = f"{check.metric} is probably {found.value:.4g}{_range(between)}, by the answers' own confidence on {evidence.answered} rows"
+    between = ConfidenceInterval(estimate.low, estimate.high)
+    message = f"{check.metric} is probably {estimate.value:.4g}{_range(between)}, by the answers' own confidence on {evidence.answered} rows"
     sign = sign_of(check.metric)
     threshold = None
     if check.minimum is not None or check.maximum_regression is not None:
@@ -125,11 +127,11 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
     return CheckOutcome(
         name=check.name,
         type=check.type,
-        verdict="Passing" if threshold is None else judged(sign, found.value, between, threshold),
-        value=found.value,
+        verdict="Passing" if threshold is None else judged(sign, estimate.value, between, threshold),
+        value=estimate.value,
         threshold=threshold,
-        lower=found.low,
-        upper=found.high,
+        lower=estimate.low,
+        upper=estimate.high,
         message=message,
     )
 
@@ -162,8 +164,8 @@ def _estimated(metric: str, reference: ReferenceData, sample: Any, confidence: f
         held_out.column(LogColumn.PREDICTION).to_pylist(),
         numbers(held_out, LogColumn.SCORE) if LogColumn.SCORE in held_out.column_names else None,
     )
-    said = sample.column(LogColumn.PREDICTION).to_pylist()
-    window = classified(reference.signature.classes, said, said)
+    answers = sample.column(LogColumn.PREDICTION).to_pylist()
+    window = classified(reference.signature.classes, answers, answers)
     classes = len(reference.signature.classes)
     if classes > 2 and metric != "accuracy":
         known = replace(known, probabilities=probabilities.of_classes(held_out, classes))
@@ -192,8 +194,8 @@ def concept_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     detector: Literal["ADWIN", "PageHinkley"] = "PageHinkley" if check.method == "PageHinkley" else "ADWIN"
     change = concept.errors_rose(errors, detector, usual=usual, confidence=check.confidence)
     if change is None:
-        said = f"{detector} sees no rise in the errors of {evidence.labels} labelled rows"
-        return CheckOutcome(name=check.name, type=check.type, verdict="Passing", value=0.0, message=said)
+        message = f"{detector} sees no rise in the errors of {evidence.labels} labelled rows"
+        return CheckOutcome(name=check.name, type=check.type, verdict="Passing", value=0.0, message=message)
     where = (
         "all through the window, against the version's hold-out"
         if change.at == 0
@@ -233,37 +235,37 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
             groups = _labelled_groups(check, evidence, favorable)
         else:
             groups = fairness.counted(evidence.groups.get(check.column, {}), favorable)
-        found = fairness.unfairness(check.metric, groups)
+        difference = fairness.unfairness(check.metric, groups)
     except ValueError as reason:
         return no_data(check, f"{check.metric} cannot be told: {reason}")
     at_least = check.maximum is None
     threshold = check.minimum if check.maximum is None else check.maximum
     assert threshold is not None
-    between = fairness.interval(check.metric, found, z_of(check.confidence))
+    between = fairness.interval(check.metric, difference, z_of(check.confidence))
     # Failing needs the whole interval beyond the bound, as for any metric.
-    verdict = judged(1.0 if at_least else -1.0, found.value, between, threshold)
+    verdict = judged(1.0 if at_least else -1.0, difference.value, between, threshold)
     without = f"; {lacking:,} of {of:,} rows have no value of it and are left out" if lacking else ""
     if check.metric in fairness.NEEDS_LABELS:
         without += _unknown_labels(evidence, "left out")
     # Of two groups neither is below 0 apart, and the lower rate is no more than once the higher one.
     low, high = max(0.0, between.low), min(1.0, between.high)
-    pair = (found.lowest, found.highest)
+    pair = (difference.lowest, difference.highest)
     rates = ", ".join(f"{name} {rate.value:.1%} of {rate.rows:,}" for name, rate in pair)
     return CheckOutcome(
         name=check.name,
         type=check.type,
         verdict=verdict,
-        value=found.value,
+        value=difference.value,
         threshold=threshold,
         lower=low,
         upper=high,
         worst=tuple(
-            Moved(column=f"{check.column} = {name}", method=found.rate, value=round(rate.value, 6))
+            Moved(column=f"{check.column} = {name}", method=difference.rate, value=round(rate.value, 6))
             for name, rate in pair
         ),
         message=(
-            f"{check.metric} by {check.column} is {found.value:.3g} ({low:.3g} to {high:.3g}), by the "
-            f"{fairness.IN_WORDS[found.rate]} of {favorable!r}: {rates}{without}; "
+            f"{check.metric} by {check.column} is {difference.value:.3g} ({low:.3g} to {high:.3g}), by the "
+            f"{fairness.IN_WORDS[difference.rate]} of {favorable!r}: {rates}{without}; "
             f"{threshold:g} is the {'minimum' if at_least else 'maximum'}"
         ),
     )
@@ -309,9 +311,9 @@ def timeliness(check: Check, evidence: Evidence) -> CheckOutcome:
     if newest is None:
         if not rows and evidence.samples == 0:
             return no_data(check, "no rows were served that labels could have come for")
-        said = f"there is no {what} in the window; the newest may be {_say(limit)} old"
+        message = f"there is no {what} in the window; the newest may be {_say(limit)} old"
         return CheckOutcome(
-            name=check.name, type=check.type, verdict="Failing", threshold=limit.total_seconds(), message=said
+            name=check.name, type=check.type, verdict="Failing", threshold=limit.total_seconds(), message=message
         )
     lag = max(timedelta(0), evidence.end - newest)
     return CheckOutcome(

@@ -40,8 +40,8 @@ class JointAccumulator:
             return
         points = self._space.points(table)
         if self._mmd is not None:
-            found = self._mmd.directions.embed(points)
-            self._embedded = found if self._embedded is None else self._embedded.merge(found)
+            embedded = self._mmd.directions.embed(points)
+            self._embedded = embedded if self._embedded is None else self._embedded.merge(embedded)
         if self._components is not None:
             self._errors = self._errors.merge(self._components.add(points))
 

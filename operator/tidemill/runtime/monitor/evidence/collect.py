@@ -138,12 +138,12 @@ class _Gathering:
         parts = reader.keys(self.store, label_folder(order.namespace, order.service), since, None)
         return reader.labels(self.store, parts, self.label_skipped)
 
-    def _add_counts(self, found: Counts) -> None:
+    def _add_counts(self, counts: Counts) -> None:
         """What pods have counted, where `_add` and `_look_at_types` have not seen the rows."""
-        self.samples += found.features.rows
-        self.answered += found.outputs.rows
-        self.newest = max(found.newest, self.newest or 0)
-        self._note(found.slots)
+        self.samples += counts.features.rows
+        self.answered += counts.outputs.rows
+        self.newest = max(counts.newest, self.newest or 0)
+        self._note(counts.slots)
 
     def _note(self, rows: Mapping[int, int]) -> None:
         """Rows by when the slot in which pods count begins; when within it they were served does not matter, none of it is a gap."""
@@ -254,7 +254,7 @@ class _Gathering:
         times = table.column(LogColumn.TIME).cast(pa.int64()).to_numpy()
         order = np.argsort(times, kind="stable")
         table = table.take(pa.array(order))
-        said = table.column(LogColumn.LABEL).to_pylist()
+        labels = table.column(LogColumn.LABEL).to_pylist()
         answers = table.column(LogColumn.PREDICTION).to_pylist()
         columns = {
             name: tuple(self._spelled(name, table.column(LogColumn.FEATURE + name)))
@@ -264,7 +264,7 @@ class _Gathering:
         newest = _moment(int(times.max()))
         signature = self.reference.signature
         if signature.task == "Regression":
-            numbers, predicted = floats(said), floats(answers)
+            numbers, predicted = floats(labels), floats(answers)
             usable = np.isfinite(numbers) & np.isfinite(predicted)
             columns = {
                 name: tuple(group for group, use in zip(groups, usable.tolist(), strict=True) if use)
@@ -274,11 +274,11 @@ class _Gathering:
         scores = (
             floats(table.column(LogColumn.SCORE).to_pylist())
             if LogColumn.SCORE in table.schema.names
-            else np.full(len(said), np.nan)
+            else np.full(len(labels), np.nan)
         )
-        rows = classified(signature.classes, said, answers, scores)
-        every = probabilities.of_classes(table, len(signature.classes))
-        return LabelledAnswers(replace(rows, probabilities=every), columns), newest
+        rows = classified(signature.classes, labels, answers, scores)
+        class_probabilities = probabilities.of_classes(table, len(signature.classes))
+        return LabelledAnswers(replace(rows, probabilities=class_probabilities), columns), newest
 
     def _joints(self) -> dict[str, Joint]:
         drawn = None if self.sample is None else self.sample.table()
@@ -321,7 +321,7 @@ class _Gathering:
         if ends[longest] - starts[longest] < _SLOTS / 4 or self.samples < 4 * _SLOTS:
             return ""
         slot = (self.order.end - self.order.start) / _SLOTS
-        first, last = (self.order.start + slot * int(place[longest]) for place in (starts, ends))
+        first, last = (self.order.start + slot * int(slots_at[longest]) for slots_at in (starts, ends))
         return f"no rows were served from {first:%Y-%m-%d %H:%M} to {last:%H:%M}; nothing is known of that time"
 
 
@@ -333,18 +333,20 @@ def quarters(profile: NumericalProfile, values: Any) -> list[str | None]:
     cuts = sorted({round(ordered.quantile(bins, share) + bins.offset, 6) for share in (0.25, 0.5, 0.75)})
     names = [f"below {cuts[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(cuts))]
     names.append(f"{cuts[-1]:g} and above")
-    places = np.searchsorted(cuts, values, side="right").tolist()
-    return [None if missing else names[place] for place, missing in zip(places, np.isnan(values).tolist(), strict=True)]
+    indices = np.searchsorted(cuts, values, side="right").tolist()
+    return [
+        None if missing else names[index] for index, missing in zip(indices, np.isnan(values).tolist(), strict=True)
+    ]
 
 
 def _told_apart(order: CheckOrder) -> tuple[str, ...]:
     """The columns by whose groups labelled rows are told apart."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for check in order.checks:
-        found |= dict.fromkeys(check.slices)
+        names |= dict.fromkeys(check.slices)
         if check.type == "Fairness" and check.column:
-            found[check.column] = None
-    return tuple(found)
+            names[check.column] = None
+    return tuple(names)
 
 
 def _answered_by(digest: str, table: pa.Table) -> pa.Table:

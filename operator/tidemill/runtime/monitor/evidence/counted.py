@@ -53,7 +53,7 @@ def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, 
     if not chosen:
         return None
     by_name = {part.rpartition("/")[2][5:]: part for part in parts}
-    found: list[Counts] = []
+    readable: list[Counts] = []
     held: list[str] = []
     with ThreadPoolExecutor(8) as pool:
         for key, content in zip(chosen, pool.map(lambda key: _get(store, key), chosen), strict=True):
@@ -63,9 +63,9 @@ def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, 
                 continue
             names = [f"{_named(key).writer}-{number:06d}.parquet" for number in counts.parts]
             if all(name in by_name for name in names):
-                found.append(counts)
+                readable.append(counts)
                 held += [by_name[name] for name in names]
-    return Counted(found[0].merge(*found[1:]), tuple(held)) if found else None
+    return Counted(readable[0].merge(*readable[1:]), tuple(held)) if readable else None
 
 
 def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Named]:
@@ -86,14 +86,14 @@ def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Nam
 def _listed(order: CheckOrder, store: reader.PartSource) -> list[tuple[str, Named]]:
     folder = counts_folder(order.namespace, order.service)
     first, last = f"{folder}/{reader.partition(order.start)}/", f"{folder}/{reader.partition(order.end)}0"
-    found = []
+    listed = []
     for entry in store.list(folder, after=first):
         if entry.key >= last:
             break
         named = parse(entry.key) if entry.key.endswith(SUFFIX) else None
         if named is not None and named.version == short(order.version.digest):
-            found.append((entry.key, named))
-    return found
+            listed.append((entry.key, named))
+    return listed
 
 
 def _named(key: str) -> Named:

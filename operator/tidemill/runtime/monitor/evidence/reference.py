@@ -77,10 +77,10 @@ def of_dataset(uri: str, digest: str, version: ReferenceData, store: ObjectStore
                     table = opened.read_row_group(group, columns=names)
                     yield table.rename_columns([LogColumn.FEATURE + name for name in names])
 
-        found = _fitted(version, rows, (), least=1)
-    if found is None:
+        reference = _fitted(version, rows, (), least=1)
+    if reference is None:
         raise ArtifactCorrupt(f"{uri} holds no rows to compare with; have the Dataset ingested again")
-    return found
+    return reference
 
 
 def of_earlier(
@@ -103,13 +103,13 @@ def of_earlier(
                 yield reader.within(batch, span.start, span.end)
         skipped.parts[:] = noted.parts
 
-    found = _fitted(version, rows, OUTPUTS, least=order.minimum_samples)
-    if found is not None:
-        return found, skipped.warnings()
+    reference = _fitted(version, rows, OUTPUTS, least=order.minimum_samples)
+    if reference is not None:
+        return reference, skipped.warnings()
     spans = "the earlier window" if len(ranges) == 1 else f"{len(ranges)} earlier windows"
-    said = f"fewer than {order.minimum_samples} rows were served in {spans}, too few to compare with"
+    message = f"fewer than {order.minimum_samples} rows were served in {spans}, too few to compare with"
     empty = Profile(0, ())
-    return replace(version, features=empty, outputs=empty, sample=None), (*skipped.warnings(), said)
+    return replace(version, features=empty, outputs=empty, sample=None), (*skipped.warnings(), message)
 
 
 def _fitted(
@@ -140,12 +140,12 @@ def _fitted(
     counter = Counter(empty_profile(drawn, columns))
     for table in rows():
         counter.add(table)
-    found = counter.profile()
-    inputs = tuple(column for column in found.columns if column.name.startswith(LogColumn.FEATURE))
-    answers = tuple(column for column in found.columns if column.name in outputs)
+    profile = counter.profile()
+    inputs = tuple(column for column in profile.columns if column.name.startswith(LogColumn.FEATURE))
+    answers = tuple(column for column in profile.columns if column.name in outputs)
     return replace(
         version,
-        features=Profile(found.rows, inputs),
-        outputs=Profile(found.rows, answers) if outputs else version.outputs,
+        features=Profile(profile.rows, inputs),
+        outputs=Profile(profile.rows, answers) if outputs else version.outputs,
         sample=drawn.select([column.name for column in inputs]),
     )

@@ -43,7 +43,7 @@ def errors_rose(
     from river import drift
 
     errors = np.asarray(errors, np.float64)[-MAX_ROWS:]
-    spread = float(errors.std()) or 1.0
+    std = float(errors.std()) or 1.0
     false_alarms = 1 - (confidence or CONFIDENCE)
     if detector == "ADWIN":
         watch = drift.ADWIN(delta=false_alarms)
@@ -52,8 +52,8 @@ def errors_rose(
         watch = drift.PageHinkley(
             min_instances=30, delta=0.25, threshold=2 * math.log(len(errors) / false_alarms + 1), alpha=1.0, mode="up"
         )
-    found, last = None, 0
-    for at, error in enumerate((errors / spread).tolist()):
+    latest, last = None, 0
+    for at, error in enumerate((errors / std).tolist()):
         watch.update(error)
         if not watch.drift_detected:
             continue
@@ -63,12 +63,12 @@ def errors_rose(
         )
         last = start
         if change.after > change.before:
-            found = change
-    if found is None and usual is not None and len(errors) >= 30:
-        mean, room = float(errors.mean()), 3.0 * spread / len(errors) ** 0.5
-        if mean - room > usual:
+            latest = change
+    if latest is None and usual is not None and len(errors) >= 30:
+        mean, margin = float(errors.mean()), 3.0 * std / len(errors) ** 0.5
+        if mean - margin > usual:
             return Change(0, usual, mean)
-    return found
+    return latest
 
 
 def _began(errors: Floats) -> int:

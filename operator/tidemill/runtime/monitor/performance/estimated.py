@@ -48,8 +48,8 @@ class Calibration:
         >>> Calibration.of(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.0, 1.0, 0.0, 1.0])).shares.tolist()
         [0.0, 0.5, 1.0]
         """
-        distinct, place, repeats = np.unique(scores, return_inverse=True, return_counts=True)
-        hits = np.bincount(place, right)
+        distinct, index, repeats = np.unique(scores, return_inverse=True, return_counts=True)
+        hits = np.bincount(index, right)
         edges: list[float] = []
         sums: list[float] = []
         counts: list[float] = []
@@ -65,8 +65,8 @@ class Calibration:
 
     def __call__(self, scores: Floats) -> Floats:
         """The share that was right of answers with such scores."""
-        place = np.clip(np.searchsorted(self.edges, scores, side="right") - 1, 0, len(self.edges) - 1)
-        return np.asarray(self.shares[place])
+        index = np.clip(np.searchsorted(self.edges, scores, side="right") - 1, 0, len(self.edges) - 1)
+        return np.asarray(self.shares[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class Sigmoid:
         # A little of a ridge towards the scores as they are: where hardly one is wrong nothing else holds the slope.
         at = np.array([1.0, 0.0])
 
-        def loss(place: Floats) -> float:
-            z = place[0] * x + place[1]
-            return float((np.logaddexp(0, z) - target * z).sum()) + 0.05 * float(np.square(place[0] - 1))
+        def loss(parameters: Floats) -> float:
+            z = parameters[0] * x + parameters[1]
+            return float((np.logaddexp(0, z) - target * z).sum()) + 0.05 * float(np.square(parameters[0] - 1))
 
         for _ in range(50):
             p = 1 / (1 + np.exp(-np.clip(at[0] * x + at[1], -40, 40)))
@@ -159,8 +159,8 @@ def estimate(
     rows each time.
     """
     if metric in ERRORS:
-        found = estimate(ERRORS[metric], held_out, answers, scores, confidence=confidence)
-        return Estimate(-found.value, -found.high, -found.low)
+        scorer = estimate(ERRORS[metric], held_out, answers, scores, confidence=confidence)
+        return Estimate(-scorer.value, -scorer.high, -scorer.low)
     if not len(answers):
         raise NotMeasurable("the version answered nothing")
     value = expected(metric, probable(held_out, answers, scores))
@@ -173,8 +173,8 @@ def estimate(
     for _ in range(ROUNDS):
         chosen = held_out.take(rng.integers(0, len(held_out.labels), len(held_out.labels)))
         likely = probable(chosen, answers, scores)
-        came = (rng.random(len(answers)) < likely.right).astype(np.float64)
-        drawn.append(expected(metric, replace(likely, right=came)))
+        right = (rng.random(len(answers)) < likely.right).astype(np.float64)
+        drawn.append(expected(metric, replace(likely, right=right)))
     beyond = (1 - (confidence or CONFIDENCE)) / 2
     low, high = np.nanquantile(drawn, (beyond, 1 - beyond))
     return Estimate(value, min(value, float(low)), max(value, float(high)))
@@ -191,9 +191,9 @@ def expected(metric: str, rows: Probable) -> float:
 
 def _confusion(rows: Probable, positive: Floats) -> tuple[float, float, float, float]:
     """Expected true positives, false positives, false negatives, true negatives."""
-    said = rows.answers == 1
-    hits, misses = float(positive[said].sum()), float(positive[~said].sum())
-    return hits, float(said.sum()) - hits, misses, float((~said).sum()) - misses
+    answered = rows.answers == 1
+    hits, misses = float(positive[answered].sum()), float(positive[~answered].sum())
+    return hits, float(answered.sum()) - hits, misses, float((~answered).sum()) - misses
 
 
 def _ratio(upper: float, lower: float) -> float:
@@ -226,22 +226,22 @@ def _roc_auc(rows: Probable, positive: Floats) -> float:
 
 def ordered_pairs(score: Floats, positive: Floats) -> float:
     """ROC-AUC where every row is both, a positive one with its probability and a negative one with the rest."""
-    _, place = np.unique(score, return_inverse=True)
-    of_positive = np.bincount(place, positive)
-    of_negative = np.bincount(place, 1 - positive)
+    _, inverse = np.unique(score, return_inverse=True)
+    of_positive = np.bincount(inverse, positive)
+    of_negative = np.bincount(inverse, 1 - positive)
     below = np.cumsum(of_negative) - of_negative
     pairs = float(positive.sum()) * float((1 - positive).sum())
     return float((of_positive * (below + of_negative / 2)).sum()) / pairs if pairs else math.nan
 
 
 def _log_loss(rows: Probable, positive: Floats) -> float:
-    said = np.clip(np.where(rows.answers == 1, rows.scores, 1 - rows.scores), 1e-15, 1 - 1e-15)
-    return float(np.mean(positive * np.log(said) + (1 - positive) * np.log(1 - said)))
+    probability = np.clip(np.where(rows.answers == 1, rows.scores, 1 - rows.scores), 1e-15, 1 - 1e-15)
+    return float(np.mean(positive * np.log(probability) + (1 - positive) * np.log(1 - probability)))
 
 
 def _brier(rows: Probable, positive: Floats) -> float:
-    said = np.where(rows.answers == 1, rows.scores, 1 - rows.scores)
-    return -float(np.mean(positive * np.square(1 - said) + (1 - positive) * np.square(said)))
+    probability = np.where(rows.answers == 1, rows.scores, 1 - rows.scores)
+    return -float(np.mean(positive * np.square(1 - probability) + (1 - positive) * np.square(probability)))
 
 
 _OF_TWO: Final[Mapping[str, Callable[[Probable, Floats], float]]] = MappingProxyType(
@@ -272,8 +272,8 @@ def estimate_error(
     wrong by. Raises NotMeasurable for a metric that is no mean of errors.
     """
     if metric in ERRORS:
-        found = estimate_error(ERRORS[metric], held_out, errors, window, confidence=confidence, seed=seed)
-        return Estimate(-found.value, -found.high, -found.low)
+        scorer = estimate_error(ERRORS[metric], held_out, errors, window, confidence=confidence, seed=seed)
+        return Estimate(-scorer.value, -scorer.high, -scorer.low)
     losses = {
         "neg_mean_absolute_error": np.abs,
         "neg_mean_squared_error": np.square,
@@ -293,12 +293,12 @@ def estimate_error(
     )  # fmt: skip
     model.set_params(min_samples_leaf=max(5, min(20, len(errors) // 20)))
     with threadpool_limits(limits=1):
-        left = loss - cross_val_predict(model, held_out, loss, cv=5)
-        said = model.fit(held_out, loss).predict(window)
+        residual = loss - cross_val_predict(model, held_out, loss, cv=5)
+        predicted_loss = model.fit(held_out, loss).predict(window)
     # What the trees are wrong by on average, on rows they had not seen, is taken off.
-    value = max(0.0, float(said.mean()) + float(left.mean()))
-    room = z_of(confidence) * float(left.std(ddof=1)) * math.sqrt(1 / len(window) + 1 / len(loss))
-    low, high = max(0.0, value - room), value + room
+    value = max(0.0, float(predicted_loss.mean()) + float(residual.mean()))
+    margin = z_of(confidence) * float(residual.std(ddof=1)) * math.sqrt(1 / len(window) + 1 / len(loss))
+    low, high = max(0.0, value - margin), value + margin
     if metric == "neg_root_mean_squared_error":
         value, low, high = math.sqrt(value), math.sqrt(low), math.sqrt(high)
     return Estimate(-value, -high, -low)

@@ -90,7 +90,7 @@ def groups_of(
     """
     texts = np.array(["" if name is None else str(name) for name in names], dtype=object)
     selected = np.asarray(answers == favorable)
-    found = []
+    groups = []
     for name in sorted(set(texts.tolist()) - {""}):
         own = texts == name
         rates: dict[RateName, Rate] = {"SelectionRate": _rate(selected, own)}
@@ -98,8 +98,8 @@ def groups_of(
             good = np.asarray(labels == favorable) & own
             other = own & ~good if known is None else own & ~good & known
             rates |= {"TruePositiveRate": _rate(selected, good), "FalsePositiveRate": _rate(selected, other)}
-        found.append(Group(name, int(own.sum()), rates))
-    return found
+        groups.append(Group(name, int(own.sum()), rates))
+    return groups
 
 
 def _rate(selected: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> Rate:
@@ -134,8 +134,8 @@ def unfairness(metric: str, groups: Sequence[Group]) -> Unfairness:
     """
     if metric not in _RATES_OF:
         raise ValueError(f"unknown metric of fairness {metric!r}")
-    found = [_between(metric, rate, groups) for rate in _RATES_OF[metric]]
-    return (min if metric.endswith("Ratio") else max)(found, key=lambda one: one.value)
+    candidates = [_between(metric, rate, groups) for rate in _RATES_OF[metric]]
+    return (min if metric.endswith("Ratio") else max)(candidates, key=lambda one: one.value)
 
 
 def _between(metric: str, rate: RateName, groups: Sequence[Group]) -> Unfairness:

@@ -43,15 +43,20 @@ _EPSILON: Final = float(np.finfo(np.float64).eps)
 
 
 def estimate(
-    metric: str, held_out: Classified, answers: Integers, said: Floats | None, *, confidence: float | None = None
+    metric: str,
+    held_out: Classified,
+    answers: Integers,
+    probabilities: Floats | None,
+    *,
+    confidence: float | None = None,
 ) -> Estimate:
     """What `metric` probably is of answers with such probabilities, [rows, classes]; raises NotMeasurable.
 
     The interval is made as that of two classes is.
     """
     if metric in ERRORS:
-        found = estimate(ERRORS[metric], held_out, answers, said, confidence=confidence)
-        return Estimate(-found.value, -found.high, -found.low)
+        scorer = estimate(ERRORS[metric], held_out, answers, probabilities, confidence=confidence)
+        return Estimate(-scorer.value, -scorer.high, -scorer.low)
     metric = OF_MANY.get(metric, metric)
     if metric not in KNOWN:
         raise NotMeasurable(f"{metric} cannot be estimated; take accuracy, {', '.join(KNOWN)}")
@@ -63,32 +68,38 @@ def estimate(
         raise NotMeasurable(
             "the version carries the probability of the answered class only; take accuracy, or train it again"
         )
-    if said is None:
+    if probabilities is None:
         raise NotMeasurable("the log holds the probability of the answered class only; take accuracy")
-    without = int(np.isnan(said).any(axis=1).sum())
+    without = int(np.isnan(probabilities).any(axis=1).sum())
     if without:
-        raise NotMeasurable(f"{without} of {len(said)} rows were logged without the probabilities of all classes")
+        raise NotMeasurable(
+            f"{without} of {len(probabilities)} rows were logged without the probabilities of all classes"
+        )
     # Several threads would wait for each other over so little work.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _estimated(metric, held_out, answers, said, confidence or CONFIDENCE)
+        return _estimated(metric, held_out, answers, probabilities, confidence or CONFIDENCE)
 
 
-def _estimated(metric: str, held_out: Classified, answers: Integers, said: Floats, confidence: float) -> Estimate:
+def _estimated(
+    metric: str, held_out: Classified, answers: Integers, probabilities: Floats, confidence: float
+) -> Estimate:
     assert held_out.probabilities is not None
     scaled = scaling(held_out)
-    value = expected(metric, answers, said, likely(held_out, answers, said, scaled))
+    value = expected(metric, answers, probabilities, likely(held_out, answers, probabilities, scaled))
     if not np.isfinite(value):
         raise NotMeasurable(f"{metric} is not defined for these rows")
     rng = np.random.default_rng(7)
-    classes = said.shape[1]
+    classes = probabilities.shape[1]
     drawn = []
     for _ in range(max(_MIN_ROUNDS, min(ROUNDS, _WORK // held_out.probabilities.size))):
         chosen = held_out.take(rng.integers(0, len(held_out.labels), len(held_out.labels)))
-        sums = np.cumsum(likely(chosen, answers, said, scaling(chosen, scaled)), axis=1)
-        came = np.minimum((sums < rng.random((len(said), 1))).sum(axis=1), classes - 1)
-        drawn.append(expected(metric, answers, said, (came[:, None] == np.arange(classes)).astype(np.float64)))
-    told = np.array([one for one in drawn if np.isfinite(one)] or [value])
-    low, high = np.quantile(told, ((1 - confidence) / 2, (1 + confidence) / 2))
+        sums = np.cumsum(likely(chosen, answers, probabilities, scaling(chosen, scaled)), axis=1)
+        labels = np.minimum((sums < rng.random((len(probabilities), 1))).sum(axis=1), classes - 1)
+        drawn.append(
+            expected(metric, answers, probabilities, (labels[:, None] == np.arange(classes)).astype(np.float64))
+        )
+    finite = np.array([one for one in drawn if np.isfinite(one)] or [value])
+    low, high = np.quantile(finite, ((1 - confidence) / 2, (1 + confidence) / 2))
     return Estimate(value, min(value, float(low)), max(value, float(high)))
 
 
@@ -101,33 +112,33 @@ class Scaled:
     """In logarithms."""
 
     @classmethod
-    def of(cls, said: Floats, labels: Integers, near: Scaled | None = None) -> Scaled:
+    def of(cls, probabilities: Floats, labels: Integers, near: Scaled | None = None) -> Scaled:
         """What makes `labels` most likely, held a little to the probabilities as they are; `near` is where not to look far from."""
         from scipy.optimize import minimize
 
-        logs, came = _logs(said), labels[:, None] == np.arange(said.shape[1])
-        usual = np.concatenate(([1.0], np.zeros(said.shape[1])))
+        logs, one_hot = _logs(probabilities), labels[:, None] == np.arange(probabilities.shape[1])
+        usual = np.concatenate(([1.0], np.zeros(probabilities.shape[1])))
 
         def loss(at: Floats) -> tuple[float, Floats]:
-            found = _softmax(at[0] * logs + at[1:])
-            left, away = found - came, at - usual
-            slope = np.concatenate(([float((left * logs).sum())], left.sum(axis=0)))
-            return -float(np.log(np.maximum(found[came], _EPSILON)).sum()) + 0.05 * float(
-                away @ away
-            ), slope + 0.1 * away
+            scaled = _softmax(at[0] * logs + at[1:])
+            residual, deviation = scaled - one_hot, at - usual
+            slope = np.concatenate(([float((residual * logs).sum())], residual.sum(axis=0)))
+            return -float(np.log(np.maximum(scaled[one_hot], _EPSILON)).sum()) + 0.05 * float(
+                deviation @ deviation
+            ), slope + 0.1 * deviation
 
-        bounds = [(0.0, None), *[(None, None)] * said.shape[1]]
+        bounds = [(0.0, None), *[(None, None)] * probabilities.shape[1]]
         start = usual if near is None else np.concatenate(([near.power], near.weights))
         steps = {"maxiter": 100 if near is None else 8}
         at = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=steps).x
         return cls(float(at[0]), at[1:])
 
-    def __call__(self, said: Floats) -> Floats:
-        return _softmax(self.power * _logs(said) + self.weights)
+    def __call__(self, probabilities: Floats) -> Floats:
+        return _softmax(self.power * _logs(probabilities) + self.weights)
 
 
-def _logs(said: Floats) -> Floats:
-    return np.log(np.clip(said, 1e-12, None))
+def _logs(probabilities: Floats) -> Floats:
+    return np.log(np.clip(probabilities, 1e-12, None))
 
 
 def _softmax(values: Floats) -> Floats:
@@ -141,32 +152,32 @@ def scaling(held_out: Classified, near: Scaled | None = None) -> Scaled:
     return Scaled.of(held_out.probabilities, held_out.labels, near)
 
 
-def likely(held_out: Classified, answers: Integers, said: Floats, scaled: Scaled) -> Floats:
+def likely(held_out: Classified, answers: Integers, probabilities: Floats, scaled: Scaled) -> Floats:
     """How probable each class is of rows that were answered so, [rows, classes]; each row adds up to one."""
     assert held_out.probabilities is not None
     own = np.take_along_axis(held_out.probabilities, held_out.answers[:, None], axis=1)[:, 0]
     calibration = calibrate(own, (held_out.labels == held_out.answers).astype(np.float64))
     rows = np.arange(len(answers))
-    right = calibration(said[rows, answers])
-    found = scaled(said)
-    found[rows, answers] = 0.0
-    found *= ((1 - right) / np.maximum(found.sum(axis=1), _EPSILON))[:, None]
-    found[rows, answers] = right
-    return found
+    right = calibration(probabilities[rows, answers])
+    likelihood = scaled(probabilities)
+    likelihood[rows, answers] = 0.0
+    likelihood *= ((1 - right) / np.maximum(likelihood.sum(axis=1), _EPSILON))[:, None]
+    likelihood[rows, answers] = right
+    return likelihood
 
 
-def expected(metric: str, answers: Integers, said: Floats, likely: Floats) -> float:
+def expected(metric: str, answers: Integers, probabilities: Floats, likely: Floats) -> float:
     """`metric` as it is on average where rows are of each class as often as is `likely`; labels are the case of zeros and ones."""
     rows, labelled = len(answers), likely.sum(axis=0)
     if metric == "neg_log_loss":
-        return float((likely * np.log(np.clip(said, _EPSILON, 1 - _EPSILON))).sum() / rows)
+        return float((likely * np.log(np.clip(probabilities, _EPSILON, 1 - _EPSILON))).sum() / rows)
     if metric == "neg_brier_score":
-        return -float((np.square(said) - 2 * likely * said).sum() / rows) - 1.0
+        return -float((np.square(probabilities) - 2 * likely * probabilities).sum() / rows) - 1.0
     if metric in ("roc_auc_ovr", "roc_auc_ovr_weighted"):
-        values = [ordered_pairs(said[:, one], likely[:, one]) for one in range(said.shape[1])]
+        values = [ordered_pairs(probabilities[:, one], likely[:, one]) for one in range(probabilities.shape[1])]
         return float(np.average(values, weights=labelled if metric == "roc_auc_ovr_weighted" else None))
-    right = np.bincount(answers, likely[np.arange(rows), answers], minlength=said.shape[1]).astype(np.float64)
-    answered = np.bincount(answers, minlength=said.shape[1]).astype(np.float64)
+    right = np.bincount(answers, likely[np.arange(rows), answers], minlength=probabilities.shape[1]).astype(np.float64)
+    answered = np.bincount(answers, minlength=probabilities.shape[1]).astype(np.float64)
     if metric == "balanced_accuracy":
         return mean_recall(right, labelled, answered)
     per_class, average = AVERAGES[metric]

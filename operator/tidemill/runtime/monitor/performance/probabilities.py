@@ -31,9 +31,9 @@ def of_classes(table: Any, classes: int) -> Floats | None:
         return None
     column = table.column(LogColumn.PROBABILITIES).combine_chunks()
     whole = pc.equal(pc.list_value_length(column), classes).fill_null(False)
-    told = whole.to_numpy(zero_copy_only=False)
-    if not told.any():
+    logged = whole.to_numpy(zero_copy_only=False)
+    if not logged.any():
         return None
-    found = np.full((table.num_rows, classes), np.nan)
-    found[told] = column.filter(whole).flatten().to_numpy(zero_copy_only=False).reshape(-1, classes)
-    return found
+    probabilities = np.full((table.num_rows, classes), np.nan)
+    probabilities[logged] = column.filter(whole).flatten().to_numpy(zero_copy_only=False).reshape(-1, classes)
+    return probabilities

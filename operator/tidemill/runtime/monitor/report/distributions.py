@@ -80,8 +80,8 @@ def _on(edges: Floats, side: Bins) -> tuple[float, ...]:
     points = np.histogram(left[at_left], edges, weights=side.counts[at_left].astype(np.float64))[0]
     smeared = np.where(at_left, 0, side.counts)
     cumulated = np.concatenate(([0.0], np.cumsum(smeared)))
-    found = points + np.diff(np.interp(edges, side.edges, cumulated))
-    return tuple(float(share) for share in found / max(1, total))
+    rows = points + np.diff(np.interp(edges, side.edges, cumulated))
+    return tuple(float(share) for share in rows / max(1, total))
 
 
 def _beyond(before: float, now: float) -> str:

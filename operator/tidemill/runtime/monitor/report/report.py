@@ -108,14 +108,14 @@ def _tone(score: int) -> Tone:
     return "good" if score >= GOOD else "warning" if score >= WARNING else "bad"
 
 
-def sentence(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
+def sentence(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
     """The verdict in words.
 
     >>> sentence("Passing", [])
     'Passing: nothing has moved beyond its limits.'
     """
-    telling = sum(outcome.verdict == found for outcome in outcomes)
-    match found:
+    telling = sum(outcome.verdict == verdict for outcome in outcomes)
+    match verdict:
         case "Passing":
             silent = sum(outcome.verdict == "NoData" for outcome in outcomes)
             return "Passing: nothing has moved beyond its limits" + (
@@ -124,15 +124,15 @@ def sentence(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
         case "NoData":
             return "No data: nothing can be told of this window, which does not mean that nothing has moved."
         case _:
-            does = {"Failing": ("fails", "fail"), "Warning": ("warns", "warn")}[found]
-            return f"{found}: {telling} of {len(outcomes)} checks {does[0] if telling == 1 else does[1]}."
+            verbs = {"Failing": ("fails", "fail"), "Warning": ("warns", "warn")}[verdict]
+            return f"{verdict}: {telling} of {len(outcomes)} checks {verbs[0] if telling == 1 else verbs[1]}."
 
 
-def reasons(found: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> list[str]:
+def reasons(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> list[str]:
     """What the checks behind a verdict that is not good say."""
-    if found == "Passing":
+    if verdict == "Passing":
         return []
-    return [f"{outcome.name}: {outcome.message}." for outcome in outcomes if outcome.verdict == found]
+    return [f"{outcome.name}: {outcome.message}." for outcome in outcomes if outcome.verdict == verdict]
 
 
 def checks_table(outcomes: Sequence[CheckOutcome]) -> Table:
