@@ -32,17 +32,17 @@ def test_an_approver_approves_in_their_own_name(server: Server, version: Manifes
 
 
 def test_an_approver_does_not_approve_in_another_s_name(server: Server, version: Manifest) -> None:
-    code, said = decide(server.as_user(APPROVER), version, {"user": EDITOR, "verdict": "Approved"})
+    code, message = decide(server.as_user(APPROVER), version, {"user": EDITOR, "verdict": "Approved"})
 
     assert 403 == code
-    assert f"spec.approval.decisions[].user must be {APPROVER}" in said
+    assert f"spec.approval.decisions[].user must be {APPROVER}" in message
 
 
 def test_an_editor_does_not_approve(server: Server, version: Manifest) -> None:
-    code, said = decide(server.as_user(EDITOR), version, {"user": EDITOR, "verdict": "Approved"})
+    code, message = decide(server.as_user(EDITOR), version, {"user": EDITOR, "verdict": "Approved"})
 
     assert 403 == code
-    assert "takes the verb approve on modelversions.tidemill.dev" in said
+    assert "takes the verb approve on modelversions.tidemill.dev" in message
 
 
 def test_a_version_does_not_arrive_approved(server: Server) -> None:
@@ -68,10 +68,10 @@ def test_a_standing_decision_is_in_nobody_s_way(server: Server, version: Manifes
 
 @pytest.mark.parametrize("easier", [{"policy": "Automatic"}, {"requiredApprovals": 1}], ids=str)
 def test_an_editor_does_not_make_approval_easier(server: Server, version: Manifest, easier: Manifest) -> None:
-    code, said = change(server.as_user(EDITOR), version, {"spec": {"approval": easier}})
+    code, message = change(server.as_user(EDITOR), version, {"spec": {"approval": easier}})
 
     assert 403 == code
-    assert "may not make approval easier" in said
+    assert "may not make approval easier" in message
     assert (200, "") == change(server.as_user(APPROVER), version, {"spec": {"approval": easier}})
 
 
@@ -93,11 +93,11 @@ def test_a_status_is_written_by_nobody_else_in_any_other_way(server: Server, ver
     """By replacing the object, by applying to either door, or by a patch of the object's own door."""
     editor = server.as_user(EDITOR)
     boast = {"status": {"observedGeneration": 9}}
-    found = server.read(version)
+    stored = server.read(version)
     path = address(version)
 
-    assert 403 == editor.ask("PUT", f"{path}/status", {**found, **boast}).status_code
-    applied = {**{word: found[word] for word in ("apiVersion", "kind")}, "metadata": version["metadata"], **boast}
+    assert 403 == editor.ask("PUT", f"{path}/status", {**stored, **boast}).status_code
+    applied = {**{word: stored[word] for word in ("apiVersion", "kind")}, "metadata": version["metadata"], **boast}
     answer = editor.ask(
         "PATCH", f"{path}/status?fieldManager=tidemill&force=true", applied, Content_Type="application/apply-patch+yaml"
     )
@@ -115,12 +115,12 @@ def test_the_door_of_the_status_does_not_let_marks_or_decisions_in(server: Serve
         "status": {"observedGeneration": 1},
     }
     assert 200 == server.as_user(OPERATOR).merge(version, patch, "status").status_code
-    found = server.read(version)
+    stored = server.read(version)
 
-    assert [] == found["spec"]["approval"].get("decisions", [])
-    assert "Manual" == found["spec"]["approval"]["policy"]
-    assert names.QUARANTINE not in found["metadata"].get("annotations", {})
-    assert names.MODEL not in found["metadata"].get("labels", {})
+    assert [] == stored["spec"]["approval"].get("decisions", [])
+    assert "Manual" == stored["spec"]["approval"]["policy"]
+    assert names.QUARANTINE not in stored["metadata"].get("annotations", {})
+    assert names.MODEL not in stored["metadata"].get("labels", {})
 
 
 def test_all_labels_and_annotations_go_only_where_none_is_the_operator_s(server: Server, version: Manifest) -> None:
@@ -140,22 +140,22 @@ def test_only_the_operator_writes_status(server: Server, kind: str) -> None:
     manifest = least(kind, name="watched")
     assert 201 == server.create(manifest).status_code
     patch = {"status": {"observedGeneration": 1}}
-    code, said = change(server, manifest, patch, "status")
+    code, message = change(server, manifest, patch, "status")
     answer = server.as_user(OPERATOR).merge(manifest, patch, "status")
     server.delete(manifest)
 
     assert 403 == code
-    assert "status is written by the operator" in said
+    assert "status is written by the operator" in message
     assert 200 == answer.status_code, answer.text
 
 
 @pytest.mark.parametrize("annotation", [names.CAUSE, names.QUARANTINE, names.ORDER, names.DIGEST])
 def test_only_the_operator_leaves_its_marks(server: Server, version: Manifest, annotation: str) -> None:
     patch = {"metadata": {"annotations": {annotation: "x"}}}
-    code, said = change(server, version, patch)
+    code, message = change(server, version, patch)
 
     assert 403 == code
-    assert annotation in said
+    assert annotation in message
     assert (200, "") == change(server.as_user(OPERATOR), version, patch)
     assert 403 == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: None}}})[0]
 
@@ -179,10 +179,10 @@ def test_an_approver_lifts_a_quarantine_and_an_editor_does_not(server: Server, v
         server.as_user(OPERATOR), version, {"metadata": {"annotations": {names.QUARANTINE: "x"}}}
     )
     lift = {"metadata": {"annotations": {names.QUARANTINE: None}}}
-    code, said = change(server.as_user(EDITOR), version, lift)
+    code, message = change(server.as_user(EDITOR), version, lift)
 
     assert 403 == code
-    assert "may not lift a quarantine" in said
+    assert "may not lift a quarantine" in message
     assert (200, "") == change(server.as_user(APPROVER), version, lift)
 
 
@@ -229,13 +229,13 @@ def test_the_operator_may_do_nothing_else(server: Server, verb: str, group: str,
 
 
 def test_no_policy_has_a_type_error(server: Server) -> None:
-    found: list[dict[str, Any]] = server.ask(
+    stored: list[dict[str, Any]] = server.ask(
         "GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
     ).json()["items"]
 
     policies = ("approvals", "marks", "own-namespace", "own-workloads", "runs", "status")
-    assert {f"tidemill-{policy}" for policy in policies} == {one["metadata"]["name"] for one in found}
-    for one in found:
+    assert {f"tidemill-{policy}" for policy in policies} == {one["metadata"]["name"] for one in stored}
+    for one in stored:
         server.kubectl(
             "wait",
             f"validatingadmissionpolicy/{one['metadata']['name']}",
@@ -250,8 +250,8 @@ def test_no_policy_has_a_type_error(server: Server) -> None:
 
 def test_the_credentials_of_the_store_survive_an_upgrade(server: Server) -> None:
     def secret(name: str, namespace: str) -> Manifest:
-        found: Manifest = server.ask("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}").json()["data"]
-        return found
+        stored: Manifest = server.ask("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}").json()["data"]
+        return stored
 
     before = secret("tidemill-store", "default")
     server.helm("upgrade", "tidemill", CHART, "--namespace", SYSTEM)

@@ -17,9 +17,9 @@ def version(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_there_is_one_definition_for_each_kind() -> None:
-    found = [definition["metadata"]["name"] for definition in crds()]
+    listed = [definition["metadata"]["name"] for definition in crds()]
 
-    assert [f"{kind.plural}.tidemill.dev" for kind in KINDS] == found
+    assert [f"{kind.plural}.tidemill.dev" for kind in KINDS] == listed
 
 
 def test_making_them_twice_says_the_same() -> None:
@@ -28,10 +28,10 @@ def test_making_them_twice_says_the_same() -> None:
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_a_kind_has_a_short_name_of_its_own_and_the_common_categories(definition: dict[str, Any]) -> None:
-    said = definition["spec"]["names"]
+    spec_names = definition["spec"]["names"]
 
-    assert all(short.startswith("t") and len(short) == 3 for short in said["shortNames"])
-    assert ["tidemill", "mlops"] == said["categories"]
+    assert all(short.startswith("t") and len(short) == 3 for short in spec_names["shortNames"])
+    assert ["tidemill", "mlops"] == spec_names["categories"]
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)

@@ -54,8 +54,8 @@ class Harbour(WireModel):
 
 
 def field(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = structural(Harbour, bounded=False)["properties"][name]
-    return found
+    schema: dict[str, Any] = structural(Harbour, bounded=False)["properties"][name]
+    return schema
 
 
 def test_a_docstring_becomes_the_description() -> None:
@@ -100,9 +100,9 @@ def test_defaults_within_a_list_are_told_and_not_filled_in() -> None:
 
 
 def test_defaults_can_be_left_to_the_writer() -> None:
-    said = [word for _, node in nodes(structural(Harbour, defaults=False, bounded=False)) for word in node]
+    keywords = [word for _, node in nodes(structural(Harbour, defaults=False, bounded=False)) for word in node]
 
-    assert "default" not in said
+    assert "default" not in keywords
 
 
 def test_an_exclusive_bound_is_a_number_and_a_flag() -> None:

@@ -217,9 +217,9 @@ def test_maps_hold_plain_values(name: str) -> None:
 
 @KINDS
 def test_what_refers_to_an_object_is_called_ref(name: str) -> None:
-    said = [path for path, _ in fields(name) if re.search(r"[a-z]References?$", path)]
+    references = [path for path, _ in fields(name) if re.search(r"[a-z]References?$", path)]
 
-    assert [] == said
+    assert [] == references
 
 
 @KINDS

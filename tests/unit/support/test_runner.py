@@ -9,7 +9,7 @@ RECIPE = Recipe(
 )
 
 
-def test_a_guest_is_a_pod_that_the_restricted_standard_admits() -> None:
+def test_a_runner_is_a_pod_that_the_restricted_standard_admits() -> None:
     spec = RECIPE.manifests("demo")[-1]["spec"]
 
     assert spec["automountServiceAccountToken"] is False
@@ -21,7 +21,7 @@ def test_a_guest_is_a_pod_that_the_restricted_standard_admits() -> None:
     }
 
 
-def test_its_files_lie_in_folders_below_guest() -> None:
+def test_its_files_lie_in_folders_below_runner() -> None:
     config, pod = RECIPE.manifests("demo")
 
     assert config["data"] == {"store_client.py": "print()"}
