@@ -32,7 +32,7 @@ _POLL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerRun:
+class WarmRun:
     """The state of a run on the worker after this visit."""
 
     status: WorkerStatus
@@ -47,27 +47,27 @@ class WorkerRun:
         return bool(self.status.given_up)
 
 
-def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, now: datetime) -> WorkerRun:
+def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, now: datetime) -> WarmRun:
     """Request `run`, wait for it, or give it up; for a run that has no Job."""
     status, ready = monitor.status.worker, address(monitor, world)
     if status is None or status.run != run:
         status = WorkerStatus(run=run, at=now.replace(microsecond=0))
-        return WorkerRun(status, wake=0.0) if ready else _given_up(status, "is not ready", type_="Normal")
+        return WarmRun(status, wake=0.0) if ready else _given_up(status, "is not ready", type_="Normal")
     if status.given_up:
-        return WorkerRun(status)
+        return WarmRun(status)
     if not ready:
         return _given_up(status, "is no longer ready")
     waited = (now - status.at).total_seconds()
     response = next((one for one in answers if isinstance(one, CheckResponse) and one.run == run), None)
     if response is not None and response.report is not None:
-        return WorkerRun(status, response.report)
+        return WarmRun(status, response.report)
     if response is not None and (
         response.outcome == "Refused" or (response.outcome == "Unheard" and waited > UNHEARD_TIMEOUT_SECONDS)
     ):
         return _given_up(status, response.message)
     if waited > MAX_RUN_SECONDS:
         return _given_up(status, f"has not finished within {MAX_RUN_SECONDS:.0f} s")
-    return WorkerRun(status, wake=_POLL_SECONDS if response is not None else 0.0)
+    return WarmRun(status, wake=_POLL_SECONDS if response is not None else 0.0)
 
 
 def request(monitor: DriftMonitor, run: str, order: str, world: World) -> CheckRequest | None:
@@ -102,7 +102,7 @@ def _pods(monitor: DriftMonitor, world: World) -> list[Manifest]:
     return [pod for pod in pods if label(pod, names.COMPONENT) == worker.COMPONENT and not is_being_deleted(pod)]
 
 
-def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> WorkerRun:
+def _given_up(status: WorkerStatus, why: str, *, type_: Literal["Normal", "Warning"] = "Warning") -> WarmRun:
     why = f"the warm worker {why}"[:512]
     notice = Notice("CheckedByJob", f"{status.run} runs as a Job: {why}", type_)
-    return WorkerRun(status.model_copy(update={"given_up": why}), notices=(notice,))
+    return WarmRun(status.model_copy(update={"given_up": why}), notices=(notice,))

@@ -30,7 +30,7 @@ class ExternalVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VersionComparison:
     """The two versions compared: the sums over all pods, and the external verdicts by the metric's name."""
 
     stable: Arm
@@ -42,7 +42,7 @@ class Comparison:
 
 def add_up(
     answers: Answers, candidate_digest: str, external: Mapping[str, ExternalVerdict] | None = None
-) -> Comparison:
+) -> VersionComparison:
     """Add up the pods' counts, without those of another candidate, and collect the external verdicts."""
     stable, candidate = Arm(version="", digest=""), Arm(version="", digest=candidate_digest)
     compared = agreed = 0
@@ -59,11 +59,11 @@ def add_up(
         stable = _sum(stable, answer.stable) if answer.stable else stable
         compared += answer.compared
         agreed += answer.agreed
-    return Comparison(stable, candidate, compared, agreed, external_verdicts)
+    return VersionComparison(stable, candidate, compared, agreed, external_verdicts)
 
 
 def judge(
-    metrics: Sequence[AnalysisMetric], comparison: Comparison, before: Sequence[AnalysisResult]
+    metrics: Sequence[AnalysisMetric], comparison: VersionComparison, before: Sequence[AnalysisResult]
 ) -> tuple[AnalysisResult, ...]:
     """Return the newest verdict on each metric; failures in a row are counted on from `before`."""
     earlier = {result.name: result for result in before}
@@ -158,7 +158,7 @@ def _regression_value(metric: str, arm: Arm) -> float | None:
             return math.sqrt(arm.squared_error / arm.labelled)
 
 
-def _judge(metric: AnalysisMetric, comparison: Comparison) -> AnalysisResult:
+def _judge(metric: AnalysisMetric, comparison: VersionComparison) -> AnalysisResult:
     if metric.type in {"Prometheus", "Job"}:
         return _judge_external(metric, comparison.external.get(metric.name, ExternalVerdict(message="no result yet")))
     value: float | None = None

@@ -17,7 +17,7 @@ from typing import Literal
 
 from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import AnalysisResult, Rollout, RolloutStatus
-from tidemill.plan.inferenceservice.analysis import Comparison, judge
+from tidemill.plan.inferenceservice.analysis import VersionComparison, judge
 from tidemill.plan.inferenceservice.stages import Stage, stages
 
 START_TIMEOUT_SECONDS = 180.0
@@ -77,7 +77,7 @@ def advance(
     spec: Rollout,
     status: RolloutStatus,
     candidate: CandidateState,
-    comparison: Comparison,
+    comparison: VersionComparison,
     now: datetime,
     control: ManualControl = NO_CONTROL,
 ) -> CanaryDecision:
@@ -155,7 +155,7 @@ def _analyse(
     spec: Rollout,
     status: RolloutStatus,
     candidate: CandidateState,
-    comparison: Comparison,
+    comparison: VersionComparison,
     now: datetime,
     control: ManualControl,
 ) -> CanaryDecision:

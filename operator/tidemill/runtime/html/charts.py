@@ -56,7 +56,7 @@ class Bar(NamedTuple):
     height: float
 
 
-class Mark(NamedTuple):
+class PlottedMark(NamedTuple):
     """A point of a timeline."""
 
     x: float
@@ -79,7 +79,7 @@ class Chart:
     outline: str = ""
     """The path of the second side."""
     legend: bool = False
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[PlottedMark, ...] = ()
     limit: float | None = None
     """Where the dashed line lies."""
     handovers: tuple[float, ...] = ()
@@ -172,7 +172,7 @@ def axis(values: Sequence[float]) -> tuple[Position, ...]:
     return tuple(Position(index / last, text) for index, text in enumerate(texts))
 
 
-class Point(NamedTuple):
+class PlottedPoint(NamedTuple):
     """A value at one time; None where there was none."""
 
     value: float | None
@@ -183,7 +183,7 @@ class Point(NamedTuple):
 
 
 def timeline(
-    title: str, description: str, points: Sequence[Point], *, limit: float | None, ends: Sequence[str]
+    title: str, description: str, points: Sequence[PlottedPoint], *, limit: float | None, ends: Sequence[str]
 ) -> Chart:
     """Lay the points out one after the other, with the limit that they are held against."""
     values = [point.value for point in points if point.value is not None]
@@ -207,7 +207,7 @@ def timeline(
             for index, text in enumerate(ends[:2])
         ),
         marks=tuple(
-            Mark(
+            PlottedMark(
                 round(left + slot * (index + 0.5), 1),
                 floor if point.value is None else y(point.value),
                 point.shape,

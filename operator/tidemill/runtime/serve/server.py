@@ -178,7 +178,7 @@ def serve(
         end_after(THREADS_SECONDS)
 
 
-def _protocol(app: ServingApp, *, fast: bool) -> type[connection.Connection]:
+def _protocol(app: ServingApp, *, fast: bool) -> type[connection.HTTPConnection]:
     connection.check_versions()
     if not fast:
         return connection.protocol(app.slow_clients)

@@ -6,7 +6,14 @@ from sklearn import metrics
 from tidemill.api.analysis import JobProbe, PrometheusQuery
 from tidemill.api.inferenceservice import AnalysisMetric
 from tidemill.contract.serving import Arm, Latencies, Measurements
-from tidemill.plan.inferenceservice.analysis import Comparison, ExternalVerdict, add_up, judge, labelled_value, quantile
+from tidemill.plan.inferenceservice.analysis import (
+    ExternalVerdict,
+    VersionComparison,
+    add_up,
+    judge,
+    labelled_value,
+    quantile,
+)
 from tidemill.plan.types import Queried
 
 DIGEST = "sha256:" + "1" * 64
@@ -16,11 +23,11 @@ def arm(**fields: object) -> Arm:
     return Arm.model_validate({"version": "v", "digest": DIGEST, **fields})
 
 
-def pair(candidate: Arm, stable: Arm | None = None, compared: int = 0, agreed: int = 0) -> Comparison:
-    return Comparison(stable or arm(), candidate, compared, agreed)
+def pair(candidate: Arm, stable: Arm | None = None, compared: int = 0, agreed: int = 0) -> VersionComparison:
+    return VersionComparison(stable or arm(), candidate, compared, agreed)
 
 
-def verdict(metric: AnalysisMetric, seen: Comparison) -> str:
+def verdict(metric: AnalysisMetric, seen: VersionComparison) -> str:
     return judge([metric], seen, ())[0].verdict
 
 
@@ -157,7 +164,7 @@ def test_of_the_rows_that_both_versions_answered(case: str) -> None:
 DRIFT = AnalysisMetric(name="scores", type="PredictionDrift", maximum=0.25, minimum_samples=100)
 
 
-def scored(stable: dict[str, int], candidate: dict[str, int]) -> Comparison:
+def scored(stable: dict[str, int], candidate: dict[str, int]) -> VersionComparison:
     return pair(arm(scores=candidate), arm(scores=stable))
 
 
@@ -203,7 +210,7 @@ TOLD: dict[str, tuple[AnalysisMetric, dict[str, ExternalVerdict], str]] = {
 def test_what_others_say_has_three_verdicts_too(case: str) -> None:
     metric, told, expected = TOLD[case]
 
-    [result] = judge([metric], Comparison(arm(), arm(), 0, 0, told), ())
+    [result] = judge([metric], VersionComparison(arm(), arm(), 0, 0, told), ())
 
     assert expected == result.verdict
 

@@ -4,7 +4,7 @@ import pytest
 
 from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Shadow, Step
 from tidemill.contract.serving import Arm
-from tidemill.plan.inferenceservice.analysis import Comparison
+from tidemill.plan.inferenceservice.analysis import VersionComparison
 from tidemill.plan.inferenceservice.canary import (
     NO_CONTROL,
     CanaryDecision,
@@ -29,12 +29,14 @@ def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def pair(requests: int = 100, errors: int = 0) -> Comparison:
-    return Comparison(Arm(version="", digest=""), Arm(version="", digest="", requests=requests, errors=errors), 0, 0)
+def pair(requests: int = 100, errors: int = 0) -> VersionComparison:
+    return VersionComparison(
+        Arm(version="", digest=""), Arm(version="", digest="", requests=requests, errors=errors), 0, 0
+    )
 
 
 def play(
-    spec: Rollout, moments: list[tuple[float, Comparison]], candidate: CandidateState = READY
+    spec: Rollout, moments: list[tuple[float, VersionComparison]], candidate: CandidateState = READY
 ) -> list[CanaryDecision]:
     """The turns of a rollout that begins NOW, one at each moment."""
     status, turns = begin("v2", NOW), []

@@ -61,7 +61,7 @@ def _figure(name: str, points: Sequence[tuple[PastRun, Point]]) -> Figure:
     limits = [point.threshold for _, point in points if point.threshold is not None]
     failing = sum(point.verdict == "Failing" for _, point in points)
     shown = [
-        charts.Point(
+        charts.PlottedPoint(
             point.value,
             _SHAPES[point.verdict],
             _COLOURS[point.verdict],

@@ -60,12 +60,12 @@ def check_versions() -> None:
         raise RuntimeError(f"uvicorn's HttpToolsProtocol has no {missing[0]}; install uvicorn>=0.54,<0.55")
 
 
-def protocol(guard: SlowClientGuard) -> type[Connection]:
+def protocol(guard: SlowClientGuard) -> type[HTTPConnection]:
     """Return the protocol for uvicorn, whose connections stay within the bounds of `guard`."""
-    return type("Connection", (Connection,), {"guard": guard})
+    return type("Connection", (HTTPConnection,), {"guard": guard})
 
 
-class Connection(HttpToolsProtocol):  # type: ignore[misc]
+class HTTPConnection(HttpToolsProtocol):  # type: ignore[misc]
     """One client connection."""
 
     guard: SlowClientGuard

@@ -11,7 +11,7 @@ that is most of the work. What is not plain and quick takes uvicorn's way, from 
 Clients send the same head with every request. One that was parsed and answered at once is known by its bytes from then on,
 and what follows it is its body where the length is the one that the head says.
 
-`TIDEMILL_FAST_PATH=no` leaves all of this out: `connection.Connection` alone answers the same. This module leans on uvicorn as
+`TIDEMILL_FAST_PATH=no` leaves all of this out: `connection.HTTPConnection` alone answers the same. This module leans on uvicorn as
 `connection` does, which says for which versions.
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from tidemill.runtime.serve.http.bodies import joined
-from tidemill.runtime.serve.http.connection import Connection
+from tidemill.runtime.serve.http.connection import HTTPConnection
 from tidemill.runtime.serve.http.slow_clients import SlowClientGuard
 
 AtOnce = Callable[[dict[bytes, bytes], bytes], bytes | None]
@@ -49,7 +49,7 @@ def protocol(handlers: dict[bytes, AtOnce], guard: SlowClientGuard) -> type[Fast
     return type("FastConnection", (FastConnection,), {"handlers": handlers, "guard": guard, "known": {}})
 
 
-class FastConnection(Connection):
+class FastConnection(HTTPConnection):
     """One client connection whose plain requests are answered as they are read."""
 
     handlers: dict[bytes, AtOnce]
