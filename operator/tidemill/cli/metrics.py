@@ -1,4 +1,4 @@
-"""The page of all metrics, made of the tables from which the processes themselves expose them."""
+"""Write the page of all metrics from the tables from which the processes expose them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tidemill.runtime.serve.telemetry import metrics as server
 _PAGE: Final = """\
 # Metrics
 
-This page is made by `make generate` of the tables in `operator/tidemill/engine/metrics.py` and
+This page is made by `make generate` from the tables in `operator/tidemill/engine/metrics.py` and
 `operator/tidemill/runtime/serve/telemetry/metrics.py`, from which the processes expose them at `/metrics`. Histograms have the usual
-`_bucket`, `_sum` and `_count`. What is labelled with an object's name is gone with the object.
+`_bucket`, `_sum` and `_count`. A series with the name of an object disappears with the object.
 """
 _OPERATOR: Final = """
 ## The operator
 
-On port 9090 of the operator's pod.
+Exposed on port 9090 of the operator's pod.
 
 """
 _SERVER: Final = """
 ## Serving pods
 
-On the port that also answers requests. Behind these, once BentoML is loaded, come its own, which begin with `bentoml_`.
+Exposed on the port that serves requests. Once BentoML is loaded, its own metrics follow, which begin with `bentoml_`.
 
 """
 _HEAD: Final = "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n"
@@ -51,12 +51,12 @@ class Row(NamedTuple):
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     return "".join((_PAGE, _OPERATOR, _HEAD, _lines(of_operator()), _SERVER, _HEAD, _lines(of_server())))
 
 
 def of_operator() -> Iterator[Row]:
-    """What the operator exposes, and what the Prometheus client says of every Python process."""
+    """Yield what the operator exposes, and what the Prometheus client exposes for every Python process."""
     for metric in operator.TABLE:
         yield Row(operator.PREFIX + metric.name, metric.type, metric.labels, metric.help)
     for metric in operator.OF_THE_PROCESS:
@@ -64,13 +64,13 @@ def of_operator() -> Iterator[Row]:
 
 
 def of_server() -> Iterator[Row]:
-    """What a serving pod exposes."""
+    """Yield what a serving pod exposes."""
     for name, declared in server.HELP.items():
         yield Row(name, declared.type, declared.labels, declared.help)
 
 
 def unit(name: str) -> str:
-    """The unit that a metric's name says, or a dash.
+    """Return the unit in a metric's name, or a dash.
 
     >>> unit("tidemill_log_written_rows_total"), unit("tidemill_leader")
     ('rows', '–')

@@ -213,8 +213,8 @@ class Applier:
         self._wrote("status", key, answer)
         return answer
 
-    def _wrote(self, deed: str, key: Key, answer: Manifest) -> None:
-        metrics.WRITES.labels(key.kind, deed).inc()
+    def _wrote(self, operation: str, key: Key, answer: Manifest) -> None:
+        metrics.WRITES.labels(key.kind, operation).inc()
         self._nudge(self._store.confirm(answer))
 
     def _remember(self, key: Key, wanted: Manifest, answer: Manifest) -> None:

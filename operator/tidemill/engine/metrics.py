@@ -1,4 +1,4 @@
-"""What the operator says about itself and about the models: one table of names, helps and labels, and the page made of it."""
+"""Expose metrics of the operator and of the models: one table of names, helps and labels, and the page made from it."""
 
 from __future__ import annotations
 
@@ -35,73 +35,76 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 TABLE: Final = (
     # the operator itself
-    Metric("reconcile_seconds", "histogram", "Time one visit of an object took.", ("kind", "result"), _SECONDS),
+    Metric(
+        "reconcile_seconds", "histogram", "Duration of one reconciliation of an object.", ("kind", "result"), _SECONDS
+    ),
     Metric(
         "reconcile_errors_total",
         "counter",
-        "Visits that did not succeed, by the class of the error.",
+        "Reconciliations that failed, by the class of the error.",
         ("kind", "error"),
     ),
     Metric(
         "writes_total",
         "counter",
-        "Changes written to the API server, by what was done to which kind.",
-        ("kind", "deed"),
+        "Writes to the API server, by kind and operation.",
+        ("kind", "operation"),
     ),
     Metric(
         "api_requests_total",
         "counter",
-        "Requests to the API server; code none means that no answer came.",
+        "Requests to the API server; code 'none' means that no response arrived.",
         ("verb", "code"),
     ),
-    Metric("api_request_seconds", "histogram", "Time the API server took to answer.", ("verb",), _SECONDS),
-    Metric("workqueue_depth", "gauge", "Objects that wait for a visit now."),
-    Metric("workqueue_delayed", "gauge", "Objects that wait for a moment to come."),
-    Metric("workqueue_busy", "gauge", "Objects that are being visited."),
-    Metric("workqueue_adds_total", "counter", "Objects put into the queue."),
-    Metric("workqueue_retries_total", "counter", "Visits to be repeated after an error."),
-    Metric("workqueue_oldest_seconds", "gauge", "How long the object that waits longest has waited."),
-    Metric(
-        "watch_last_event_timestamp_seconds", "gauge", "When the watch of a kind last delivered something.", ("kind",)
-    ),
-    Metric("resync_timestamp_seconds", "gauge", "When everything was last listed."),
-    Metric("resync_seconds", "gauge", "How long the last full list took."),
+    Metric("api_request_seconds", "histogram", "Duration of requests to the API server.", ("verb",), _SECONDS),
+    Metric("workqueue_depth", "gauge", "Objects that wait to be reconciled."),
+    Metric("workqueue_delayed", "gauge", "Objects that are scheduled to be reconciled later."),
+    Metric("workqueue_busy", "gauge", "Objects that are being reconciled."),
+    Metric("workqueue_adds_total", "counter", "Objects added to the queue."),
+    Metric("workqueue_retries_total", "counter", "Reconciliations that are repeated after an error."),
+    Metric("workqueue_oldest_seconds", "gauge", "Time that the oldest object in the queue has waited."),
+    Metric("watch_last_event_timestamp_seconds", "gauge", "Time of the last event of a kind's watch.", ("kind",)),
+    Metric("resync_timestamp_seconds", "gauge", "Time of the last full list of all objects."),
+    Metric("resync_seconds", "gauge", "Duration of the last full list of all objects."),
     Metric(
         "resync_ghosts_total",
         "counter",
-        "Objects that a list found gone though no watch had said so; more than 0 means a lossy watch.",
+        "Objects found deleted by a resync without a watch event; more than 0 means that a watch loses events.",
     ),
-    Metric("world_objects", "gauge", "Objects known, by kind.", ("kind",)),
-    Metric("leader", "gauge", "1 while this process is the one that acts."),
-    Metric("ready", "gauge", "1 where an object's Ready condition is True, else 0.", ("kind", "namespace", "name")),
+    Metric("world_objects", "gauge", "Objects in the cache of the operator, by kind.", ("kind",)),
+    Metric("leader", "gauge", "1 while this process is the leader, else 0."),
+    Metric("ready", "gauge", "1 if the Ready condition of an object is True, else 0.", ("kind", "namespace", "name")),
     # data and models
-    Metric("dataset_rows", "gauge", "Rows of a Dataset's current revision.", ("namespace", "dataset")),
+    Metric("dataset_rows", "gauge", "Rows of the current revision of a Dataset.", ("namespace", "dataset")),
     Metric(
-        "model_score", "gauge", "First metric of a ModelVersion on the hold-out.", ("namespace", "model", "version")
+        "model_score",
+        "gauge",
+        "First metric of a ModelVersion on the hold-out data.",
+        ("namespace", "model", "version"),
     ),
     Metric(
         "model_info",
         "gauge",
-        "1 for every version that a service has, with its role and digest.",
-        ("namespace", "service", "role", "version", "digest"),
+        "1 for each version that a service serves, with its role and digest.",
+        ("namespace", "service", "model", "model_version", "role", "digest"),
     ),
-    Metric("model_replicas_ready", "gauge", "Pods that answer with a version.", ("namespace", "service", "role")),
+    Metric("model_replicas_ready", "gauge", "Ready pods of a role.", ("namespace", "service", "role")),
     Metric(
         "model_traffic_percent",
         "gauge",
-        "Share of the traffic that a role has, in percent.",
+        "Share of requests that a role answers, in percent.",
         ("namespace", "service", "role"),
     ),
     Metric(
         "model_created_timestamp_seconds",
         "gauge",
-        "When the version that a role answers with was made; time() minus it is the model's age.",
+        "Creation time of the version that a role serves; time() minus it is the age of the model.",
         ("namespace", "service", "role"),
     ),
     Metric(
         "slo_latency_p95_seconds",
         "gauge",
-        "Objective: 95 % of answers come within this time.",
+        "Objective: 95% of requests are answered within this time.",
         ("namespace", "service"),
     ),
     Metric(
@@ -110,126 +113,135 @@ TABLE: Final = (
         "Objective: share of requests without a server error.",
         ("namespace", "service"),
     ),
-    Metric("slo_model_age_seconds", "gauge", "Objective: no version answers that is older.", ("namespace", "service")),
+    Metric(
+        "slo_model_age_seconds",
+        "gauge",
+        "Objective: maximum age of the version that is served.",
+        ("namespace", "service"),
+    ),
     Metric("rollouts_total", "counter", "Rollouts that ended, by outcome.", ("namespace", "service", "outcome")),
     # drift
     Metric(
-        "drift_score", "gauge", "What a check measured in the newest window.", ("namespace", "monitor", "check", "type")
+        "drift_score",
+        "gauge",
+        "Value that a check measured in the newest window.",
+        ("namespace", "monitor", "check", "type"),
     ),
-    Metric("drift_threshold", "gauge", "What the check is held against.", ("namespace", "monitor", "check", "type")),
+    Metric("drift_threshold", "gauge", "Threshold of a check.", ("namespace", "monitor", "check", "type")),
     Metric(
         "drift_verdict",
         "gauge",
-        "1 for the verdict that the newest window has, 0 for the others.",
+        "1 for the verdict of the newest window, 0 for the others.",
         ("namespace", "monitor", "verdict"),
     ),
     Metric(
         "check_verdict",
         "gauge",
-        "1 for the verdict that a check has in the newest window, 0 for the others.",
+        "1 for the verdict of a check in the newest window, 0 for the others.",
         ("namespace", "monitor", "check", "type", "verdict"),
     ),
     Metric(
         "check_interval",
         "gauge",
-        "Ends of the interval around what a check measured.",
+        "Lower and upper end of the confidence interval of a check's value.",
         ("namespace", "monitor", "check", "end"),
     ),
     Metric(
         "performance_value",
         "gauge",
-        "How right answers were in the newest window, measured or estimated.",
+        "Model performance in the newest window, measured or estimated.",
         ("namespace", "monitor", "check", "type", "metric"),
     ),
     Metric(
         "fairness_value",
         "gauge",
-        "How unlike groups are treated in the newest window.",
+        "Difference between groups in the newest window, by fairness metric.",
         ("namespace", "monitor", "check", "metric", "column"),
     ),
     Metric(
         "health_score",
         "gauge",
-        "How well a service is, from 0 to 100: in all (part Total) and by part.",
+        "Health score of a service from 0 to 100, in total (part Total) and by part.",
         ("namespace", "monitor", "part"),
     ),
     Metric(
         "drift_report_info",
         "gauge",
-        "1 for the report of the newest window, while it says Warning or Failing.",
+        "1 for the report of the newest window, while its verdict is Warning or Failing.",
         ("namespace", "monitor", "uri"),
     ),
     Metric("drift_samples", "gauge", "Rows in the newest window.", ("namespace", "monitor")),
     Metric("drift_labelled", "gauge", "Labelled rows in the newest window.", ("namespace", "monitor")),
-    Metric("retraining_active", "gauge", "1 while a retraining is under way.", ("namespace", "monitor")),
+    Metric("retraining_active", "gauge", "1 while a retraining is in progress.", ("namespace", "monitor")),
     Metric(
         "retraining_blocked",
         "gauge",
-        "1 for each reason that holds a retraining back now.",
+        "1 for each reason that blocks a retraining now.",
         ("namespace", "monitor", "reason"),
     ),
     Metric(
         "retraining_due",
         "gauge",
-        "1 for each cause that asks for a retraining now.",
+        "1 for each cause that requests a retraining now.",
         ("namespace", "monitor", "cause"),
     ),
     Metric(
         "retrainings_blocked_total",
         "counter",
-        "How often a retraining that was asked for began to be held back, by reason.",
+        "Number of times that a requested retraining became blocked, by reason.",
         ("namespace", "monitor", "reason"),
     ),
     Metric(
         "time_to_recover_seconds",
         "gauge",
-        "From the end of the last window that did not fail to the promotion of the newest retraining for drift.",
+        "Time from the end of the last window that did not fail to the promotion of the newest retraining for drift.",
         ("namespace", "monitor"),
     ),
     Metric(
         "retraining_gain",
         "gauge",
-        "How much better the version of the newest promoted retraining was, on the same recent labelled rows.",
+        "Gain of the newest promoted retraining over its predecessor, on the same recent labelled rows.",
         ("namespace", "monitor", "metric"),
     ),
     Metric(
         "retrainings_total",
         "counter",
-        "Retrainings that ended, by the check that caused them and by outcome.",
+        "Retrainings that ended, by cause and outcome.",
         ("namespace", "monitor", "cause", "outcome"),
     ),
     Metric(
         "trainings_total",
         "counter",
-        "TrainingJobs that ended, by who asked for them and by outcome.",
+        "TrainingJobs that ended, by cause and outcome.",
         ("namespace", "cause", "outcome"),
     ),
 )
 BY_NAME: Final = {metric.name: metric for metric in TABLE}
 
-# What the Prometheus client exposes of every Python process, under names of its own.
+# Exposed by the Prometheus client for every Python process, under its own names.
 OF_THE_PROCESS: Final = (
     Metric("process_virtual_memory_bytes", "gauge", "Virtual memory of the process."),
     Metric("process_resident_memory_bytes", "gauge", "Resident memory of the process."),
-    Metric("process_start_time_seconds", "gauge", "When the process began."),
-    Metric("process_cpu_seconds_total", "counter", "Processor time of the process."),
-    Metric("process_open_fds", "gauge", "Open files and connections."),
-    Metric("process_max_fds", "gauge", "How many there may be."),
+    Metric("process_start_time_seconds", "gauge", "Start time of the process."),
+    Metric("process_cpu_seconds_total", "counter", "CPU time of the process."),
+    Metric("process_open_fds", "gauge", "Open file descriptors."),
+    Metric("process_max_fds", "gauge", "Maximum number of open file descriptors."),
+    Metric("python_info", "gauge", "Version of Python.", ("implementation", "major", "minor", "patchlevel", "version")),
     Metric(
-        "python_info", "gauge", "The Python that runs.", ("implementation", "major", "minor", "patchlevel", "version")
+        "python_gc_objects_collected_total", "counter", "Objects collected by the garbage collector.", ("generation",)
     ),
     Metric(
-        "python_gc_objects_collected_total", "counter", "Objects that the garbage collector freed.", ("generation",)
+        "python_gc_objects_uncollectable_total",
+        "counter",
+        "Objects that the garbage collector found and could not free.",
+        ("generation",),
     ),
-    Metric(
-        "python_gc_objects_uncollectable_total", "counter", "Objects that it found and could not free.", ("generation",)
-    ),
-    Metric("python_gc_collections_total", "counter", "How often it ran.", ("generation",)),
+    Metric("python_gc_collections_total", "counter", "Runs of the garbage collector.", ("generation",)),
 )
 
 REGISTRY: Final = CollectorRegistry()
 
-# Half of the page would tell when counters began, which nobody asks.
+# The creation time of every counter would be half of the page.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -278,7 +290,7 @@ GCCollector(registry=REGISTRY)
 
 
 class WorldCollector:
-    """Reads statuses at the moment of the scrape, so that a series is gone with its object."""
+    """Read statuses at the time of the scrape, so that a series disappears with its object."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -296,13 +308,13 @@ class WorldCollector:
         yield from families.values()
 
 
-def count(milestone: Transition) -> None:
-    """Count something that ended."""
-    _COUNTERS[milestone.name].labels(*milestone.labels).inc()
+def count(transition: Transition) -> None:
+    """Count a transition."""
+    _COUNTERS[transition.name].labels(*transition.labels).inc()
 
 
 def forget(key: Key) -> None:
-    """Take the counters of an object away that is gone."""
+    """Remove the counters of an object that is gone."""
     if key.kind not in _OF_KIND:
         return
     counters, label = _OF_KIND[key.kind]
@@ -311,7 +323,7 @@ def forget(key: Key) -> None:
 
 
 def observe_queue(queue: WorkQueue[Key]) -> None:
-    """Take over what the queue counts."""
+    """Copy the counts of the queue into the metrics."""
     QUEUE_DEPTH.set(len(queue))
     QUEUE_DELAYED.set(queue.delayed)
     QUEUE_BUSY.set(queue.busy)
@@ -329,7 +341,7 @@ def _raise_to(counter: Counter, name: str, total: int) -> None:
 
 
 def page(collectors: Iterable[WorldCollector] = ()) -> bytes:
-    """The metrics in Prometheus' text format."""
+    """Return the metrics in Prometheus' text format."""
     own = CollectorRegistry()
     for collector in collectors:
         own.register(collector)

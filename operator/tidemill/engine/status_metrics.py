@@ -1,4 +1,4 @@
-"""What statuses say, as numbers: drift, rollouts, versions and readiness, read from the world at the moment of a scrape."""
+"""Read metrics from statuses at the time of a scrape: drift, rollouts, versions and readiness."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MetricSample(NamedTuple):
 
 
 def samples(world: World) -> Iterator[MetricSample]:
-    """Every number that the objects of the world carry; what is malformed is left out, not guessed."""
+    """Yield every number in the statuses of the world; malformed values are left out, not guessed."""
     for watched in WATCHED:
         keys = world.keys(watched.kind)
         yield MetricSample("world_objects", (watched.kind,), float(len(keys)))
@@ -36,7 +36,10 @@ def samples(world: World) -> Iterator[MetricSample]:
 
 
 def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any], world: World) -> Iterator[MetricSample]:
-    ready = any(_text(one, "type") == "Ready" and _text(one, "status") == "True" for one in _list(status, "conditions"))
+    conditions = _list(status, "conditions")
+    ready = any(
+        _text(condition, "type") == "Ready" and _text(condition, "status") == "True" for condition in conditions
+    )
     yield MetricSample("ready", (key.kind, key.namespace, key.name), float(ready))
     match key.kind:
         case "Dataset":
@@ -45,43 +48,45 @@ def _of_object(key: Key, manifest: Manifest, status: Mapping[str, Any], world: W
             model = _text(_dict(manifest, "spec"), "modelName")
             yield from _number("model_score", (key.namespace, model, key.name), status, "score")
         case "InferenceService":
-            yield from _service(key, status, world)
-            yield from _objectives(key, _dict(_dict(manifest, "spec"), "slo"))
+            spec = _dict(manifest, "spec")
+            yield from _service(key, _text(_dict(spec, "model"), "name"), status, world)
+            yield from _objectives(key, _dict(spec, "slo"))
         case "DriftMonitor":
             yield from _monitor(key, _dict(manifest, "spec"), status)
         case _:
             return
 
 
-def _service(key: Key, status: Mapping[str, Any], world: World) -> Iterator[MetricSample]:
+def _service(key: Key, model: str, status: Mapping[str, Any], world: World) -> Iterator[MetricSample]:
     for role in ("stable", "candidate"):
         serving = _dict(status, role)
         if serving:
             where = (key.namespace, key.name, role)
-            yield MetricSample("model_info", (*where, _text(serving, "version"), _text(serving, "digest")), 1.0)
+            version_name, digest = _text(serving, "version"), _text(serving, "digest")
+            yield MetricSample("model_info", (*where[:2], model, version_name, role, digest), 1.0)
             yield from _number("model_replicas_ready", where, serving, "ready")
             yield from _number("model_traffic_percent", where, serving, "weight")
-            version = world.get("ModelVersion", key.namespace, _text(serving, "version"))
+            version = world.get("ModelVersion", key.namespace, version_name)
             with suppress(KeyError, TypeError, ValueError):
-                made = datetime.fromisoformat(version["metadata"]["creationTimestamp"])  # type: ignore[index]
-                yield MetricSample("model_created_timestamp_seconds", where, made.timestamp())
+                created = datetime.fromisoformat(version["metadata"]["creationTimestamp"])  # type: ignore[index]
+                yield MetricSample("model_created_timestamp_seconds", where, created.timestamp())
 
 
 def _objectives(key: Key, slo: Mapping[str, Any]) -> Iterator[MetricSample]:
-    """What a service owes its clients, for alerts to compare with what is measured."""
+    """Yield the objectives of a service, for alerts to compare with measurements."""
     where = (key.namespace, key.name)
     yield from _number("slo_availability_ratio", where, slo, "availability")
     for name, field in (("slo_latency_p95_seconds", "latencyP95"), ("slo_model_age_seconds", "maximumModelAge")):
         with suppress(ValueError):
-            if said := _text(slo, field):
-                yield MetricSample(name, where, seconds(said))
+            if objective := _text(slo, field):
+                yield MetricSample(name, where, seconds(objective))
 
 
 def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[MetricSample]:
     where = (key.namespace, key.name)
-    asked = {_text(check, "name"): check for check in _list(spec, "checks")}
+    specified = {_text(check, "name"): check for check in _list(spec, "checks")}
     for check in _list(status, "checks"):
-        yield from _check(where, asked.get(_text(check, "name"), {}), check)
+        yield from _check(where, specified.get(_text(check, "name"), {}), check)
     window = _dict(status, "lastRun")
     if window:
         for verdict in get_args(CheckVerdict):
@@ -97,14 +102,14 @@ def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> It
     retraining = _dict(status, "retraining")
     yield MetricSample("retraining_active", where, float(bool(retraining.get("active"))))
     for name, field in (("retraining_blocked", "blocked"), ("retraining_due", "due")):
-        said = retraining.get(field)
-        for reason in dict.fromkeys(map(str, said if isinstance(said, list) else ())):
+        reasons = retraining.get(field)
+        for reason in dict.fromkeys(map(str, reasons if isinstance(reasons, list) else ())):
             yield MetricSample(name, (*where, reason), 1.0)
     yield from _promotion(where, _list(status, "history"))
 
 
-def _check(where: tuple[str, str], asked: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[MetricSample]:
-    """What one check measured, under the names that its type has beside."""
+def _check(where: tuple[str, str], specified: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[MetricSample]:
+    """Yield what one check measured, and again under the name of the metric of its type."""
     name, type_ = _text(check, "name"), _text(check, "type")
     labels = (*where, name, type_)
     yield from _number("drift_score", labels, check, "value")
@@ -113,23 +118,23 @@ def _check(where: tuple[str, str], asked: Mapping[str, Any], check: Mapping[str,
         yield MetricSample("check_verdict", (*labels, verdict), float(check.get("verdict") == verdict))
     for end in ("lower", "upper"):
         yield from _number("check_interval", (*where, name, end), check, end)
-    metric = _text(asked, "metric")
+    metric = _text(specified, "metric")
     if type_ in ("Performance", "EstimatedPerformance"):
         yield from _number("performance_value", (*labels, metric), check, "value")
     if type_ == "Fairness":
-        yield from _number("fairness_value", (*where, name, metric, _text(asked, "column")), check, "value")
+        yield from _number("fairness_value", (*where, name, metric, _text(specified, "column")), check, "value")
 
 
 def _promotion(where: tuple[str, str], history: list[Mapping[str, Any]]) -> Iterator[MetricSample]:
-    """What the newest promoted retraining gained, and how long the newest one for drift took."""
-    promoted = [one for one in history if one.get("outcome") == "Promoted"]
+    """Yield the gain of the newest promoted retraining, and the duration of the newest one for drift."""
+    promoted = [outcome for outcome in history if outcome.get("outcome") == "Promoted"]
     for metric in _dict(promoted[0], "gain") if promoted else ():
         yield from _number("retraining_gain", (*where, str(metric)), _dict(promoted[0], "gain"), str(metric))
-    for one in promoted:
-        if one.get("cause", "Drift") == "Drift" and one.get("since") and one.get("endedAt"):
+    for outcome in promoted:
+        if outcome.get("cause", "Drift") == "Drift" and outcome.get("since") and outcome.get("endedAt"):
             with suppress(TypeError, ValueError):
-                took = datetime.fromisoformat(one["endedAt"]) - datetime.fromisoformat(one["since"])
-                yield MetricSample("time_to_recover_seconds", where, took.total_seconds())
+                duration = datetime.fromisoformat(outcome["endedAt"]) - datetime.fromisoformat(outcome["since"])
+                yield MetricSample("time_to_recover_seconds", where, duration.total_seconds())
             return
 
 
@@ -140,13 +145,13 @@ def _number(name: str, labels: tuple[str, ...], value: Mapping[str, Any], field:
 
 
 def _dict(value: Mapping[str, Any], field: str) -> Mapping[str, Any]:
-    found = value.get(field)
-    return found if isinstance(found, Mapping) else {}
+    child = value.get(field)
+    return child if isinstance(child, Mapping) else {}
 
 
 def _list(value: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
-    found = value.get(field)
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+    items = value.get(field)
+    return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
 
 
 def _text(value: Mapping[str, Any], field: str) -> str:

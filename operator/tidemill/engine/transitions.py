@@ -1,4 +1,4 @@
-"""What ended between one status and the next: rollouts, retrainings, trainings, each counted once, when it is written."""
+"""Find what ended between one status and the next: rollouts, retrainings, trainings, each counted once, when it is written."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ class Transition(NamedTuple):
 
 
 def transitions(key: Key, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Transition]:
-    """What ended on the object at `key` when its status went from `before` to `after`."""
+    """Yield what ended on the object at `key` when its status changed from `before` to `after`."""
     match key.kind:
         case "InferenceService":
-            known = {(one.get("version"), one.get("at")) for one in before.get("history") or ()}
-            for one in after.get("history") or ():
-                if (one.get("version"), one.get("at")) not in known:
-                    yield Transition("rollouts_total", (key.namespace, key.name, str(one.get("outcome"))))
+            known = {(entry.get("version"), entry.get("at")) for entry in before.get("history") or ()}
+            for entry in after.get("history") or ():
+                if (entry.get("version"), entry.get("at")) not in known:
+                    yield Transition("rollouts_total", (key.namespace, key.name, str(entry.get("outcome"))))
         case "DriftMonitor":
-            ended = {one.get("trainingJob") for one in before.get("history") or () if _ended(one)}
-            for one in after.get("history") or ():
-                if _ended(one) and one.get("trainingJob") not in ended:
-                    cause = next(iter(one.get("checks") or ()), "") or one.get("cause") or ""
+            ended = {entry.get("trainingJob") for entry in before.get("history") or () if _ended(entry)}
+            for entry in after.get("history") or ():
+                if _ended(entry) and entry.get("trainingJob") not in ended:
+                    cause = next(iter(entry.get("checks") or ()), "") or entry.get("cause") or ""
                     yield Transition(
-                        "retrainings_total", (key.namespace, key.name, str(cause), str(one.get("outcome")))
+                        "retrainings_total", (key.namespace, key.name, str(cause), str(entry.get("outcome")))
                     )
-            held = _held(before)
-            for reason in _held(after):
-                if reason not in held:
+            earlier = _blocked(before)
+            for reason in _blocked(after):
+                if reason not in earlier:
                     yield Transition("retrainings_blocked_total", (key.namespace, key.name, reason))
         case "TrainingJob":
             if after.get("completedAt") and not before.get("completedAt"):
@@ -48,8 +48,8 @@ def _ended(outcome: Mapping[str, Any]) -> bool:
     return outcome.get("outcome") not in ("Running", "Waiting", "Observed")
 
 
-def _held(status: Mapping[str, Any]) -> tuple[str, ...]:
-    """What holds back a retraining that is asked for."""
+def _blocked(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the reasons that block a requested retraining."""
     retraining = status.get("retraining")
     if not isinstance(retraining, Mapping) or not retraining.get("due"):
         return ()

@@ -56,9 +56,10 @@ def test_what_holds_a_retraining_back_has_a_series_for_each_reason() -> None:
 
 
 def test_a_service_names_the_versions_it_has() -> None:
-    service = make("InferenceService", {"stable": {"version": "iris-1", "digest": DIGEST, "ready": 2, "weight": 100}})
+    serving = {"version": "iris-1", "digest": DIGEST, "ready": 2, "weight": 100}
+    service = make("InferenceService", {"stable": serving}, model={"name": "flowers"})
 
-    assert of(service, "model_info") == {("science", "iris", "stable", "iris-1", DIGEST): 1.0}
+    assert of(service, "model_info") == {("science", "iris", "flowers", "iris-1", "stable", DIGEST): 1.0}
     assert of(service, "model_replicas_ready") == {("science", "iris", "stable"): 2.0}
 
 
@@ -110,7 +111,8 @@ def test_a_service_without_objectives_has_no_such_series() -> None:
 
 
 def test_the_age_of_what_answers_is_known() -> None:
-    service = make("InferenceService", {"stable": {"version": "iris-1", "digest": DIGEST, "ready": 2, "weight": 100}})
+    serving = {"version": "iris-1", "digest": DIGEST, "ready": 2, "weight": 100}
+    service = make("InferenceService", {"stable": serving}, model={"name": "flowers"})
     version = make("ModelVersion", {})
     version["metadata"] |= {"name": "iris-1", "creationTimestamp": "1970-01-02T00:00:00Z"}
     found = [s for s in samples(World([service, version])) if s.name == "model_created_timestamp_seconds"]
