@@ -14,6 +14,7 @@ from chart.conftest import CHART, Manifest, Render, helm
 from cluster.commands import CommandFailed
 from tidemill.api.crds import crds
 from tidemill.engine import metrics
+from tidemill.engine.settings import Setting, table
 from tidemill.runtime.serve.telemetry import metrics as serving
 
 COMPONENT = "app.kubernetes.io/component"
@@ -106,16 +107,6 @@ def test_only_the_operator_has_a_token(render: Render) -> None:
     assert {"tidemill": True, "tidemill-store": False} == {
         name: pod["automountServiceAccountToken"] for name, pod in pods(render()).items()
     }
-
-
-def test_what_the_operator_is_told_is_what_it_understands(render: Render) -> None:
-    """Every variable of the pod is one that the command reads, so that no setting is lost in a typing error."""
-    source = (CHART.parents[1] / "operator" / "tidemill" / "cli" / "controller.py").read_text()
-    known = set(re.findall(r'envvar="(TIDEMILL_\w+)"', source))
-    told = {one["name"] for one in pods(render())["tidemill"]["containers"][0]["env"]}
-
-    assert told <= known
-    assert {"TIDEMILL_KUBECONFIG"} == known - told
 
 
 @pytest.mark.parametrize(
@@ -308,3 +299,53 @@ def test_warm_workers_may_be_called_by_the_operator_alone(render: Render) -> Non
         "matchLabels"
     ]
     assert caller["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def at(values: Manifest, path: str) -> Any:
+    for part in path.split("."):
+        values = values[part]
+    return values
+
+
+def environment(objects: list[Manifest]) -> dict[str, str]:
+    return {one["name"]: one.get("value") for one in pods(objects)["tidemill"]["containers"][0]["env"]}
+
+
+@pytest.mark.parametrize("row", [row for row in table() if row.value], ids=lambda row: row.name)
+def test_every_setting_with_a_value_is_set_by_it(render: Render, row: Setting) -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    default = at(values, row.value)
+    other: Any = {bool: True, int: 7, float: 7.0}.get(row.type, ["science"] if isinstance(default, list) else "Other")
+    if row.choices:
+        other = next(choice for choice in row.choices if choice != default)
+    if row.name == "prometheus":
+        other = ["http://prometheus:9090"]
+    if isinstance(other, str):
+        other = other if row.choices else other.lower()
+
+    def spelled(value: Any) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        return ",".join(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+
+    assert [spelled(default), spelled(other)] == [
+        environment(render(given))[row.variable] for given in ({}, {row.value: other})
+    ]
+
+
+def test_the_chart_sets_no_variable_that_is_no_setting(render: Render) -> None:
+    known = {row.variable for row in table()}
+
+    assert set() == {name for name in environment(render(EVERYTHING)) if name.startswith("TIDEMILL_")} - known
+
+
+def test_defaults_of_the_chart_are_those_of_the_table() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    differing = {
+        row.name
+        for row in table()
+        if row.value and at(values, row.value) != (list(row.default) if isinstance(row.default, tuple) else row.default)
+    }
+
+    # A pod's log is read by machines, a terminal's by people.
+    assert {"log_format"} == differing

@@ -127,8 +127,7 @@ def main() -> int:
     settings = Settings(
         installation=Installation(workload_image="workload", server_image="server"),
         namespaces=tuple(os.environ.get("TOY_NAMESPACES", "").split()),
-        metrics_host="127.0.0.1",
-        metrics_port=int(os.environ["TOY_PORT"]),
+        metrics_address=f"127.0.0.1:{os.environ['TOY_PORT']}",
         leader_elect=bool(os.environ.get("TOY_LEASE")),
         namespace="default",
         identity=os.environ.get("TOY_LEASE") or "toy",

@@ -55,8 +55,7 @@ async def test_a_leader_renews_its_lease_while_it_looks_around(tmp_path: Path) -
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     settings = Settings(
         installation=Installation(workload_image="workload:1", server_image="server:1"),
-        metrics_host="127.0.0.1",
-        metrics_port=0,
+        metrics_address="127.0.0.1:0",
         leader_elect=True,
     )
     config = tmp_path / "kubeconfig"
