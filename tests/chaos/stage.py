@@ -236,9 +236,9 @@ async def _keep_alive(operator: Operator, plan: FaultPlan, problems: list[str]) 
 
 def _bugs(log: Path) -> list[str]:
     text = log.read_text() if log.exists() else ""
-    if "a bug; again" not in text:
+    if "internal error; trying again" not in text:
         return []
-    return ["O5: the operator had a bug:\n" + text[max(text.index("a bug; again") - 200, 0) :][:3000]]
+    return ["O5: the operator had a bug:\n" + text[max(text.index("internal error; trying again") - 200, 0) :][:3000]]
 
 
 def _tail(log: Path) -> str:

@@ -34,7 +34,7 @@ RATE = 5.0
 """Requests a second that the operator may make for one object."""
 BURST = 40
 STABLE = frozenset(map(str, Reason)) - {str(Reason.INTERNAL_ERROR)}
-ALARMS = ("a bug; again", "Traceback", "never retrieved", "the API server keeps", " ERROR ")
+ALARMS = ("internal error; trying again", "Traceback", "never retrieved", "the API server keeps", " ERROR ")
 """What the operator's log says only when something is wrong with the operator."""
 
 

@@ -1,11 +1,12 @@
-"""The few sentences that we speak with the API server: list, read, apply, patch, create, delete."""
+"""Requests to the API server: list, watch, read, apply, patch, create, delete."""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import orjson
@@ -15,10 +16,13 @@ from tidemill.engine.kinds import Watched, resource_of
 from tidemill.engine.rate_limit import RateLimiter
 from tidemill.plan.world import Key, Manifest
 
+log = logging.getLogger(__name__)
+
 MANAGER: Final = "tidemill"
 MARKS_MANAGER: Final = "tidemill-marks"
 # An object as the API server sends it is ten times as large as what is kept of it, so pages are small.
 PAGE: Final = 100
+WATCH_MARGIN_SECONDS: Final = 30.0
 
 # JSON is YAML, so an apply patch may be sent as either.
 _APPLY: Final = "application/apply-patch+yaml"
@@ -29,15 +33,36 @@ _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 
 
+class Page(NamedTuple):
+    """A part of a list."""
+
+    items: list[Manifest]
+    version: str
+    """The resource version of the whole list, from which a watch goes on."""
+
+
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the complete lines of a stream, however it is cut into chunks; what follows the last line break is dropped."""
+    parts: list[bytes] = []
+    async for chunk in chunks:
+        first, *rest = chunk.split(b"\n")
+        parts.append(first)
+        for part in rest:
+            line = b"".join(parts)
+            parts = [part]
+            if line.strip():
+                yield line
+
+
 class Client:
-    """Speaks to the API server in JSON, within the budget, and turns its refusals into our errors."""
+    """Send requests to the API server within the rate limit, and turn refusals into our errors."""
 
-    def __init__(self, session: aiohttp.ClientSession, budget: RateLimiter) -> None:
+    def __init__(self, session: aiohttp.ClientSession, rate_limit: RateLimiter) -> None:
         self._session = session
-        self._budget = budget
+        self._rate_limit = rate_limit
 
-    async def pages(self, watched: Watched, namespace: str | None = None) -> AsyncIterator[list[Manifest]]:
-        """Every object of a kind, in pages; Expired when the API server forgot where we were."""
+    async def pages(self, watched: Watched, namespace: str | None = None) -> AsyncIterator[Page]:
+        """Yield every object of a kind, in pages; Expired when the API server no longer knows the position."""
         params = {"limit": str(PAGE)}
         if watched.selector:
             params["labelSelector"] = watched.selector
@@ -45,20 +70,63 @@ class Client:
             answer = await self._ask(
                 "GET", watched.path(namespace), f"list {watched.plural}", verb="list", params=params
             )
-            yield answer.get("items") or []
-            follow = (answer.get("metadata") or {}).get("continue")
-            if not follow:
+            metadata = answer.get("metadata") or {}
+            yield Page(answer.get("items") or [], str(metadata.get("resourceVersion") or ""))
+            if not metadata.get("continue"):
                 return
-            params["continue"] = follow
+            params["continue"] = metadata["continue"]
+
+    async def watch(
+        self, watched: Watched, namespace: str | None, version: str, *, seconds: float, inactivity: float
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Yield the events of a kind after `version`, until the connection ends or is silent for `inactivity` seconds.
+
+        Expired where the API server no longer knows the version; Unavailable where the stream breaks off or cannot be read.
+        """
+        what = f"watch {watched.plural}"
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(int(seconds)),
+        }
+        if watched.selector:
+            params["labelSelector"] = watched.selector
+        await self._rate_limit.spend()
+        # The API server ends a watch by itself; the margin is for a server that does not.
+        timeout = aiohttp.ClientTimeout(total=seconds + WATCH_MARGIN_SECONDS, sock_connect=5, sock_read=inactivity)
+        connected = False
+        try:
+            async with self._session.get(watched.path(namespace), params=params, timeout=timeout) as response:
+                connected = True
+                metrics.API_REQUESTS.labels("watch", str(response.status)).inc()
+                if response.status >= 400:
+                    body = await response.read()
+                    raise errors.from_answer(
+                        response.status, body, what, retry_after=response.headers.get("Retry-After")
+                    )
+                async for line in lines(response.content.iter_any()):
+                    event: dict[str, Any] = orjson.loads(line)
+                    yield event
+        except orjson.JSONDecodeError as failure:
+            raise errors.Unavailable(
+                f"{what}: an event is not JSON; check the proxies before the API server"
+            ) from failure
+        except errors.UNREACHABLE as failure:
+            if connected and isinstance(failure, TimeoutError):
+                log.info("%s: silent for %.0f s; connecting again", what, inactivity)
+                return
+            metrics.API_REQUESTS.labels("watch", "none").inc()
+            raise errors.from_failure(failure, what) from failure
 
     async def read(self, key: Key) -> Manifest:
-        """The object as it is now; Missing when there is none."""
+        """Return the object as it is now; Missing if it does not exist."""
         return await self._ask("GET", resource_of(key.kind).path(key.namespace, key.name), f"get {key}", verb="get")
 
     async def apply(self, manifest: Manifest, *, force: bool) -> Manifest:
-        """Server-side apply: what we say becomes ours.
+        """Apply server-side, so that the fields in `manifest` become ours.
 
-        Without `force`, a field that someone else has set differently is a Conflict, and nothing is changed.
+        Without `force`, a field that another manager has set differently is a Conflict, and nothing is changed.
         """
         metadata = manifest["metadata"]
         key = Key(manifest["kind"], metadata.get("namespace", ""), metadata["name"])
@@ -71,7 +139,7 @@ class Client:
     async def merge(
         self, key: Key, patch: Mapping[str, Any], *, subresource: str = "", manager: str = MANAGER
     ) -> Manifest:
-        """A JSON merge patch; a resourceVersion or uid in it is a precondition."""
+        """Send a JSON merge patch; a resourceVersion or uid in it is a precondition."""
         path = resource_of(key.kind).path(key.namespace, key.name, subresource)
         what = f"patch {subresource} of {key}" if subresource else f"patch {key}"
         return await self._ask(
@@ -79,7 +147,7 @@ class Client:
         )
 
     async def delete(self, key: Key, *, uid: str) -> Manifest:
-        """Delete exactly the object with `uid`, its dependents in the background; Conflict when another has its name."""
+        """Delete exactly the object with `uid`, its dependents in the background; Conflict if another object has its name."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -100,7 +168,7 @@ class Client:
         return await self._ask("PUT", path, what, verb="update", body=manifest, content=_JSON)
 
     async def get(self, path: str, what: str) -> dict[str, Any]:
-        """Whatever lies at `path`."""
+        """Return the JSON at `path`."""
         return await self._ask("GET", path, what, verb="get")
 
     async def _ask(
@@ -114,7 +182,7 @@ class Client:
         body: Any = None,
         content: str = "",
     ) -> dict[str, Any]:
-        await self._budget.spend()
+        await self._rate_limit.spend()
         headers = {"Content-Type": content} if content else None
         data = orjson.dumps(body) if body is not None else None
         if data is not None and content == _APPLY:
@@ -131,19 +199,19 @@ class Client:
         if response.status >= 400:
             problem = errors.from_answer(response.status, answer, what, retry_after=response.headers.get("Retry-After"))
             if isinstance(problem, errors.Unavailable) and problem.retry_after:
-                self._budget.pause(problem.retry_after)
+                self._rate_limit.pause(problem.retry_after)
             raise problem
         try:
-            found: dict[str, Any] = orjson.loads(answer)
-            return found
+            parsed: dict[str, Any] = orjson.loads(answer)
+            return parsed
         except orjson.JSONDecodeError as failure:
             raise errors.Unavailable(
-                f"{what}: the answer is not JSON; something stands between us and the API server"
+                f"{what}: the response is not JSON; check the proxies before the API server"
             ) from failure
 
 
 def _as_yaml(text: bytes) -> bytes:
-    """JSON that YAML reads as what it says."""
+    """Return JSON that YAML reads as the same value."""
     if not _UNPRINTED_BYTES.search(text):
         return text
-    return _UNPRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
+    return _UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", text.decode()).encode()

@@ -1,7 +1,7 @@
-"""The visit: look, decide, act, for one object at a time, by as many workers as there are.
+"""Reconcile: observe, decide, act, for one object at a time, by as many workers as there are.
 
-A visit never leaves with an exception: every way in which it can end has a place in `_end`, and a poisoned object disturbs
-nobody but itself.
+A reconciliation never ends with an exception: each way in which it can fail has a branch in `_reconcile`, and an invalid
+object disturbs no other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tidemill.engine.apply import Applier
 from tidemill.engine.cache import ClusterCache
 from tidemill.engine.events import Recorder
 from tidemill.engine.measurements import Pods
-from tidemill.engine.statuses import hindered, unreadable
+from tidemill.engine.statuses import invalid, with_failure
 from tidemill.engine.transitions import transitions
 from tidemill.engine.workqueue import WorkQueue
 from tidemill.plan.lookup import InvalidObjectError
@@ -32,81 +32,81 @@ from tidemill.plan.world import Key, Manifest, World
 
 log = logging.getLogger(__name__)
 
-VISIT_TIMEOUT_SECONDS = 30.0
-"""Seconds that one visit may take."""
+RECONCILE_TIMEOUT_SECONDS = 30.0
+"""Seconds that one reconciliation may take."""
 SLOW_RETRY_SECONDS = 30.0
-"""Seconds before a refusal is tried again: nothing but a change will make the API server think otherwise."""
+"""Seconds before a refused write is tried again: only a change makes the API server accept it."""
 
 
 class Planner(Protocol):
-    """What decides: pure functions of the world."""
+    """The decisions, as pure functions of the world."""
 
     def visit(self, key: Key, world: World, installation: Installation, now: datetime, answers: Answers) -> Plan | None:
-        """What shall be done about the object; None where it is gone."""
+        """Return what to do about the object; None if it is gone."""
         ...
 
     def questions(self, key: Key, world: World) -> Question | None:
-        """What to ask the pods before."""
+        """Return what to ask the pods before."""
         ...
 
     def dependents(self, manifest: Manifest, world: World) -> set[Key]:
-        """Whose plans an object bears on."""
+        """Return the keys whose plans depend on an object."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the controller learns of the outside."""
+    """What the controller knows from outside the cluster's objects."""
 
     now: Callable[[], datetime]
     pods: Pods
 
 
 class Controller:
-    """Visits objects, as the queue says."""
+    """Reconcile objects in the order of the queue."""
 
     def __init__(
         self,
         planner: Planner,
         installation: Installation,
-        store: ClusterCache,
-        cluster: Applier,
+        cache: ClusterCache,
+        applier: Applier,
         queue: WorkQueue[Key],
         recorder: Recorder,
-        senses: Inputs,
+        inputs: Inputs,
     ) -> None:
         self._planner = planner
-        self.installation = installation
-        self._store = store
-        self._cluster = cluster
+        self._installation = installation
+        self._cache = cache
+        self._applier = applier
         self._queue = queue
         self._recorder = recorder
-        self._senses = senses
+        self._inputs = inputs
         self._work = asyncio.Event()
         self._stopping = False
 
-    def nudge(self, keys: set[Key], *, urgent: bool = True) -> None:
-        """Visit these soon."""
+    def enqueue(self, keys: set[Key], *, urgent: bool = True) -> None:
+        """Reconcile these soon."""
         for key in keys:
             self._queue.add(key, urgent=urgent)
         if keys:
             self._work.set()
 
     async def work(self) -> None:
-        """Visit one object after the other, until told to stop."""
+        """Reconcile one object after the other, until stopped."""
         while not self._stopping:
             key = self._queue.take()
             if key is None:
                 await self._wait()
                 continue
             try:
-                await self._visit(key)
+                await self._reconcile(key)
             finally:
                 self._queue.done(key)
                 self._work.set()
 
     def stop(self) -> None:
-        """Begin no further visit."""
+        """Begin no further reconciliation."""
         self._stopping = True
         self._work.set()
 
@@ -119,35 +119,37 @@ class Controller:
             async with asyncio.timeout(delay):
                 await self._work.wait()
         except TimeoutError:
-            self._work.set()  # every idle worker may find something due
+            self._work.set()  # each idle worker may find a key that is due
 
-    async def _visit(self, key: Key) -> None:
+    async def _reconcile(self, key: Key) -> None:
         began = time.perf_counter()
         result = "error"
         try:
-            async with asyncio.timeout(VISIT_TIMEOUT_SECONDS):
-                result = await self._plan_and_act(key)
+            async with asyncio.timeout(RECONCILE_TIMEOUT_SECONDS):
+                result = await self._plan_and_apply(key)
             self._queue.forget(key)
         except errors.OperatorError as problem:
-            result = self._again(key, problem)
+            result = self._retry(key, problem)
         except TimeoutError:
-            result = self._again(key, errors.Unavailable(f"the visit took more than {VISIT_TIMEOUT_SECONDS:.0f} s"))
+            result = self._retry(
+                key, errors.Unavailable(f"the reconciliation took more than {RECONCILE_TIMEOUT_SECONDS:.0f} s")
+            )
         except (InvalidObjectError, ValidationError) as problem:
-            result = "unreadable"
-            await self._poisoned(key, problem)
-        except Exception as bug:  # the last line: whatever a planner does, the others go on
+            result = "invalid"
+            await self._invalid(key, problem)
+        except Exception as bug:  # the last resort: whatever a planner does, the other objects go on
             result = "bug"
-            await self._bug(key, bug)
+            await self._report_bug(key, bug)
         metrics.RECONCILE_SECONDS.labels(key.kind, result).observe(time.perf_counter() - began)
 
-    async def _plan_and_act(self, key: Key) -> str:
-        question = self._planner.questions(key, self._store.world)
-        answers = await self._senses.pods.answer(question) if question else ()
-        live = self._store.world.get(*key)
-        now = self._senses.now()
-        plan = self._planner.visit(key, self._store.world, self.installation, now, answers)
+    async def _plan_and_apply(self, key: Key) -> str:
+        question = self._planner.questions(key, self._cache.world)
+        answers = await self._inputs.pods.answer(question) if question else ()
+        live = self._cache.world.get(*key)
+        now = self._inputs.now()
+        plan = self._planner.visit(key, self._cache.world, self._installation, now, answers)
         if live is None:
-            self._cluster.forget(key)
+            self._applier.forget(key)
             metrics.forget(key)
             self._queue.drop(key)
         if plan is None or live is None:
@@ -155,15 +157,15 @@ class Controller:
         changed = False
         try:
             for manifest in plan.ensure:
-                changed |= await self._cluster.ensure(manifest, key)
+                changed |= await self._applier.ensure(manifest, key)
             for mark in plan.marks:
-                changed |= await self._cluster.mark(mark, key)
+                changed |= await self._applier.mark(mark, key)
         except errors.Refused as refusal:
-            await self._hindered(key, plan, refusal, now)
+            await self._report_failure(key, plan, refusal, now)
             raise
         changed |= await self._report(key, plan.status)
         for retirement in plan.retire:
-            changed |= await self._cluster.retire(retirement, key)
+            changed |= await self._applier.retire(retirement, key)
         if changed:
             for notice in plan.notices:
                 await self._record(key, notice)
@@ -173,21 +175,21 @@ class Controller:
         return "changed" if changed else "unchanged"
 
     async def _report(self, key: Key, status: Status) -> bool:
-        live = self._store.world.get(*key)
+        live = self._cache.world.get(*key)
         if live is None:
             return False
         before = live.get("status")
         wanted = status.to_wire()
-        wrote = await self._cluster.report(key, live, wanted)
+        wrote = await self._applier.report(key, live, wanted)
         if wrote:
-            for milestone in transitions(key, before if isinstance(before, dict) else {}, wanted):
-                metrics.count(milestone)
+            for transition in transitions(key, before if isinstance(before, dict) else {}, wanted):
+                metrics.count(transition)
             log.info("%s: %s", key, _ready(status))
         return wrote
 
-    async def _hindered(self, key: Key, plan: Plan, refusal: errors.Refused, now: datetime) -> None:
+    async def _report_failure(self, key: Key, plan: Plan, refusal: errors.Refused, now: datetime) -> None:
         reason = Reason.NAME_CONFLICT if isinstance(refusal, errors.NameConflict) else Reason.REFUSED
-        live = self._store.world.get(*key)
+        live = self._cache.world.get(*key)
         if live is None:
             return
         kind = type(plan.status)
@@ -196,48 +198,49 @@ class Controller:
         except ValidationError:
             before = kind()
         generation = live["metadata"].get("generation", 0)
-        status = hindered(before, reason, str(refusal), generation=generation, now=now)
+        status = with_failure(before, reason, str(refusal), generation=generation, now=now)
         if await self._report(key, status):
             await self._record(key, Notice(reason, str(refusal), "Warning"))
 
-    def _again(self, key: Key, problem: errors.OperatorError) -> str:
+    def _retry(self, key: Key, problem: errors.OperatorError) -> str:
         name = type(problem).__name__
         metrics.RECONCILE_ERRORS.labels(key.kind, name).inc()
         at_least = SLOW_RETRY_SECONDS if isinstance(problem, errors.Refused) else getattr(problem, "retry_after", 0.0)
         delay = self._queue.retry(key, at_least=at_least)
         self._work.set()
-        # Someone else writing first is everyday life, and so is an object that has just gone.
+        # A concurrent write is normal, and so is an object that was just deleted.
         level = logging.INFO if isinstance(problem, errors.Conflict | errors.Missing) else logging.WARNING
-        log.log(level, "%s: %s: %s; again in %.1f s", key, name, problem, delay)
+        log.log(level, "%s: %s: %s; trying again in %.1f s", key, name, problem, delay)
         return name.lower()
 
-    async def _poisoned(self, key: Key, problem: Exception) -> None:
+    async def _invalid(self, key: Key, problem: Exception) -> None:
         metrics.RECONCILE_ERRORS.labels(key.kind, "Unreadable").inc()
         self._queue.retry(key, at_least=300.0)
-        live = self._store.world.get(*key)
+        live = self._cache.world.get(*key)
         if live is None:
             return
-        message = (
-            f"this object cannot be read: {' '.join(str(problem).split())[:512]}; mend the field, or delete the object"
-        )
+        message = f"invalid object: {' '.join(str(problem).split())[:512]}; fix the field or delete the object"
         try:
-            said = unreadable(live, Reason.INVALID_SPEC, message, self._senses.now())
-            if await self._cluster.complain(key, live, said):
+            fields = invalid(live, Reason.INVALID_SPEC, message, self._inputs.now())
+            if await self._applier.report_invalid(key, live, fields):
                 log.warning("%s: %s", key, message)
         except errors.OperatorError as further:
-            log.warning("%s: it cannot be said in the status either: %s", key, further)
+            log.warning("%s: the status cannot be written either: %s", key, further)
 
-    async def _bug(self, key: Key, bug: Exception) -> None:
+    async def _report_bug(self, key: Key, bug: Exception) -> None:
         metrics.RECONCILE_ERRORS.labels(key.kind, "Bug").inc()
         delay = self._queue.retry(key)
-        log.exception("%s: a bug; again in %.1f s", key, delay)
-        # The class alone: an Event whose words change each time would not be deduplicated.
+        log.exception("%s: internal error; trying again in %.1f s", key, delay)
+        # The class alone: an Event with another text each time would not be deduplicated.
         await self._record(
-            key, Notice(Reason.INTERNAL_ERROR, f"{type(bug).__name__} in the operator; see its log", "Warning")
+            key,
+            Notice(
+                Reason.INTERNAL_ERROR, f"internal error {type(bug).__name__}; see the log of the operator", "Warning"
+            ),
         )
 
     async def _record(self, key: Key, notice: Notice) -> None:
-        about = self._store.world.get(*key)
+        about = self._cache.world.get(*key)
         if about is not None:
             await self._recorder.record(notice, about)
 

@@ -1,13 +1,13 @@
-"""What can go wrong between a decision and its deed, and the one map from answers of the API server to it.
+"""The errors of requests to the API server, and the one map from its responses to them.
 
 * OperatorError
-  - Refused       the API said no, and will say no again until something else changes
+  - Refused       the API server refuses, and will refuse again until something changes
     - Invalid       the object would not be a valid one
     - NameConflict  an object with that name exists, and it is not ours
-  - Conflict      someone else wrote first; look again
-  - Missing       what was to be changed is not there
-  - Expired       the list or watch is too old; begin again
-  - Unavailable   the API cannot answer now; wait
+  - Conflict      someone else wrote first; read again
+  - Missing       the object does not exist
+  - Expired       the position of a list or watch is too old; list again
+  - Unavailable   the API server cannot answer now; wait
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import orjson
 
 
 class OperatorError(Exception):
-    """Something that the engine knows how to go on from."""
+    """An error that the engine can recover from."""
 
 
 class Refused(OperatorError):
-    """The API said no, and will say no again until something else changes."""
+    """The API server refuses, and will refuse again until something changes."""
 
 
 class Invalid(Refused):
@@ -37,19 +37,19 @@ class NameConflict(Refused):
 
 
 class Conflict(OperatorError):
-    """Someone else wrote first; look again."""
+    """Someone else wrote first; read again."""
 
 
 class Missing(OperatorError):
-    """What was to be changed is not there."""
+    """The object does not exist."""
 
 
 class Expired(OperatorError):
-    """The list or watch is too old; begin again."""
+    """The position of a list or watch is too old; list again."""
 
 
 class Unavailable(OperatorError):
-    """The API cannot answer now; wait, at least as long as it asks for."""
+    """The API server cannot answer now; wait at least as long as it asks for."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class Unavailable(OperatorError):
 
 
 _BY_STATUS: Mapping[int, type[OperatorError]] = {
-    # A token that has just expired is read anew with the next request.
+    # A token that has just expired is read again for the next request.
     401: Unavailable,
     404: Missing,
     408: Unavailable,
@@ -68,24 +68,24 @@ _BY_STATUS: Mapping[int, type[OperatorError]] = {
 }
 
 UNREACHABLE = (aiohttp.ClientError, asyncio.TimeoutError, ConnectionError)
-"""What the HTTP client raises when no answer came."""
+"""What the HTTP client raises when no response arrives."""
 
 
 def from_answer(status: int, body: bytes, what: str, *, retry_after: str | None = None) -> OperatorError:
-    """The error for an answer with `status` ≥ 400 to `what`, with the API server's own words."""
+    """Return the error for a response with `status` ≥ 400 to `what`, with the message of the API server."""
     kind = _BY_STATUS.get(status, Unavailable if status >= 500 else Refused)
-    message = f"{what}: {status} {_words(body)}"
+    message = f"{what}: {status} {_message(body)}"
     if kind is Unavailable:
         return Unavailable(message, _seconds(retry_after))
     return kind(message)
 
 
 def from_failure(failure: BaseException, what: str) -> Unavailable:
-    """The error for a request that got no answer."""
+    """Return the error for a request without a response."""
     return Unavailable(f"{what}: {type(failure).__name__} {failure}".rstrip())
 
 
-def _words(body: bytes) -> str:
+def _message(body: bytes) -> str:
     try:
         status: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -95,7 +95,7 @@ def _words(body: bytes) -> str:
 
 def _seconds(text: str | None) -> float:
     try:
-        # A server or proxy that asks for an hour would hold everything back; a minute is enough to be polite.
+        # A server or proxy that asks for an hour would hold everything back; wait a minute at most.
         return min(max(float(text or 0), 0.0), 60.0)
     except ValueError:
         return 0.0

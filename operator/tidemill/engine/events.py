@@ -1,7 +1,7 @@
-"""Kubernetes Events about our objects: each said once in ten minutes, however often the operator restarts.
+"""Record Kubernetes Events about our objects: each once in ten minutes, however often the operator restarts.
 
-An Event's name is a digest of what it says and of the ten minutes in which it says so. Saying it again is creating an object
-that already exists, which the API server refuses, and that is that.
+The name of an Event is a digest of its content and of the ten minutes in which it is recorded. To record it again is to create an
+object that already exists, which the API server refuses.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tidemill.plan.world import Manifest, key_of
 log = logging.getLogger(__name__)
 
 DEDUPLICATION_SECONDS = 600
-REMEMBERED = 4096
+MAX_REMEMBERED = 4096
 CONTROLLER = "tidemill.dev/controller"
 
 
 def event(notice: Notice, about: Manifest, now: datetime, instance: str) -> Manifest:
-    """The Event for a notice; the same notice about the same object within ten minutes has the same name."""
+    """Return the Event for a notice; the same notice about the same object within ten minutes has the same name."""
     metadata = about["metadata"]
     key = key_of(about)
     period = int(now.timestamp()) // DEDUPLICATION_SECONDS
@@ -41,7 +41,7 @@ def event(notice: Notice, about: Manifest, now: datetime, instance: str) -> Mani
         "action": "Reconcile",
         "reason": notice.reason[:128],
         "type": notice.type,
-        "note": _cut(notice.message, 1024),
+        "note": _truncated(notice.message, 1024),
         "regarding": {
             "apiVersion": about["apiVersion"],
             "kind": key.kind,
@@ -54,22 +54,23 @@ def event(notice: Notice, about: Manifest, now: datetime, instance: str) -> Mani
 
 
 class Recorder:
-    """Sends Events, and never lets a failure to do so disturb anything else."""
+    """Send Events; a failure to do so is logged and disturbs nothing else."""
 
     def __init__(self, client: Client, now: Callable[[], datetime], instance: str) -> None:
         self._client = client
         self._now = now
         self._instance = instance
-        self._said: OrderedDict[str, None] = OrderedDict()
+        self._recorded: OrderedDict[str, None] = OrderedDict()
 
     async def record(self, notice: Notice, about: Manifest) -> None:
+        """Send the Event for a notice, unless this process has sent it already."""
         manifest: dict[str, Any] = event(notice, about, self._now(), self._instance)
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-        if name in self._said:
+        if name in self._recorded:
             return
-        self._said[name] = None
-        if len(self._said) > REMEMBERED:
-            self._said.popitem(last=False)
+        self._recorded[name] = None
+        if len(self._recorded) > MAX_REMEMBERED:
+            self._recorded.popitem(last=False)
         path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
         try:
             await self._client.create(path, manifest, f"record {notice.reason} about {key_of(about)}")
@@ -79,5 +80,5 @@ class Recorder:
             log.warning("%s", problem)
 
 
-def _cut(text: str, limit: int) -> str:
+def _truncated(text: str, limit: int) -> str:
     return text if len(text.encode()) <= limit else text.encode()[: limit - 4].decode(errors="ignore") + "…"

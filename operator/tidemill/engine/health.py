@@ -1,4 +1,4 @@
-"""Whether the process still does what it is for: a list of signs of illness, and a small server that tells them."""
+"""Judge whether the process still works, and serve that verdict and the metrics over HTTP."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ class Signs:
     """What health is judged by; times in seconds."""
 
     synced: bool
-    """Whether everything has been listed once."""
+    """Whether all objects have been listed once."""
     stale_watches: tuple[str, ...]
-    """Kinds whose watch has owed a change for too long."""
+    """Kinds whose watch has not delivered a known change for too long."""
     oldest_waiting: float
-    """How long the object that waits longest has waited."""
+    """Time that the oldest object in the queue has waited."""
     since_resync: float | None
-    """Time since the newest full look; None before the first one."""
+    """Time since the newest resync; None before the first one."""
     resync_period: float
-    waits_for: str = ""
-    """What has to happen before work can begin."""
-    stands_by: bool = False
-    """Whether another process leads; standing by is being ready."""
+    waiting_for: str = ""
+    """What the process waits for before it can begin."""
+    is_standby: bool = False
+    """Whether another process is the leader; standing by counts as ready."""
 
 
-def illnesses(signs: Signs) -> list[str]:
-    """Why the process should be restarted; nothing while it waits for its turn or for its kinds."""
-    found = [
+def failures(signs: Signs) -> list[str]:
+    """Return why the process should be restarted; nothing while it waits for the Lease or for its kinds."""
+    messages = [
         f"the watch of {kind} has not delivered a change for {WATCH_STALE_SECONDS:.0f} s"
         for kind in signs.stale_watches
     ]
     if signs.oldest_waiting > QUEUE_STALE_SECONDS:
-        found.append(f"an object has waited for a visit for {signs.oldest_waiting:.0f} s")
+        messages.append(f"an object has waited to be reconciled for {signs.oldest_waiting:.0f} s")
     if signs.since_resync is not None and signs.since_resync > RESYNC_PERIODS * signs.resync_period:
-        found.append(f"the last full look was {signs.since_resync:.0f} s ago")
-    return found
+        messages.append(f"the last resync was {signs.since_resync:.0f} s ago")
+    return messages
 
 
 def unready(signs: Signs) -> list[str]:
-    """Why the process does not act yet."""
-    if signs.waits_for:
-        return [signs.waits_for]
-    return [] if signs.synced or signs.stands_by else ["not everything has been listed yet"]
+    """Return why the process does not act yet."""
+    if signs.waiting_for:
+        return [signs.waiting_for]
+    return [] if signs.synced or signs.is_standby else ["the first list of all objects has not ended yet"]
 
 
 class HealthServer:
-    """`/metrics`, `/healthz` and `/readyz` on a port of their own."""
+    """Serve `/metrics`, `/healthz` and `/readyz`."""
 
     def __init__(self, signs: Callable[[], Signs], page: Callable[[], bytes]) -> None:
         self._signs = signs
@@ -60,7 +60,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; answers with the port, which is a free one where 0 was asked for."""
+        """Listen, and return the port, which is a free one if 0 was given."""
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthy)
@@ -79,11 +79,11 @@ class HealthServer:
         return web.Response(body=self._page(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _healthy(self, request: web.Request) -> web.Response:
-        return _verdict(illnesses(self._signs()))
+        return _verdict(failures(self._signs()))
 
     async def _ready(self, request: web.Request) -> web.Response:
         return _verdict(unready(self._signs()))
 
 
-def _verdict(complaints: list[str]) -> web.Response:
-    return web.Response(text="\n".join(complaints or ["ok"]) + "\n", status=503 if complaints else 200)
+def _verdict(messages: list[str]) -> web.Response:
+    return web.Response(text="\n".join(messages or ["ok"]) + "\n", status=503 if messages else 200)

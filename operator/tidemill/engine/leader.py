@@ -1,9 +1,9 @@
-"""Which of several operators acts: the one that holds a Lease and renews it in time.
+"""Elect the leader of several operators: the one that holds a Lease and renews it in time.
 
-Two holders at once would be fenced by names and preconditions anyway. A holder that cannot renew stops before anyone else
-may begin, and one that ends gives the Lease back, so that the next does not have to wait for it to expire.
+Two holders at once would be fenced by names and preconditions anyway. A holder that cannot renew stops before another may
+begin, and one that ends releases the Lease, so that the next does not have to wait until it expires.
 
-The other's clock is never compared with ours: a Lease has expired when we have not seen it change for as long as it lasts.
+The clock of another process is never compared with ours: a Lease has expired if it did not change for as long as it lasts.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds: how long a Lease lasts, how long a holder tries to renew it, and how often."""
+    """Durations in seconds: of a Lease, of attempts to renew it, and between two attempts."""
 
-    lasts: float = 15.0
-    renew_within: float = 10.0
-    every: float = 2.0
+    lease_seconds: float = 15.0
+    renew_timeout_seconds: float = 10.0
+    retry_seconds: float = 2.0
 
 
 class Lease:
-    """One Lease and our claim to it."""
+    """Acquire, renew and release one Lease."""
 
     def __init__(
         self,
@@ -57,40 +57,40 @@ class Lease:
         self._held: Manifest | None = None
 
     async def acquire(self) -> None:
-        """Wait until the Lease is ours."""
+        """Wait until this process holds the Lease."""
         while True:
-            if await self._tried():
+            if await self._try_or_log():
                 break
-            await asyncio.sleep(self._terms.every)
-        log.info("%s leads", self._identity)
+            await asyncio.sleep(self._terms.retry_seconds)
+        log.info("%s is the leader", self._identity)
 
-    async def keep(self) -> None:
-        """Renew the Lease for as long as that works; returning means that it is lost."""
+    async def renew(self) -> None:
+        """Renew the Lease for as long as that works; it is lost when this returns."""
         renewed = self._clock()
-        while self._clock() - renewed < self._terms.renew_within:
-            await asyncio.sleep(self._terms.every)
+        while self._clock() - renewed < self._terms.renew_timeout_seconds:
+            await asyncio.sleep(self._terms.retry_seconds)
             try:
-                async with asyncio.timeout(self._terms.renew_within / 2):
-                    if await self._tried():
+                async with asyncio.timeout(self._terms.renew_timeout_seconds / 2):
+                    if await self._try_or_log():
                         renewed = self._clock()
                     elif self._held is None:
-                        break  # somebody else has it
+                        break  # another process holds it
             except TimeoutError:
-                log.warning("renewing the Lease took too long")
-        log.error("%s no longer leads", self._identity)
+                log.warning("renewing the Lease timed out")
+        log.error("%s is no longer the leader", self._identity)
 
     async def release(self) -> None:
-        """Give the Lease back, if it is ours."""
+        """Release the Lease, if this process holds it."""
         if self._held is None:
             return
-        spec = {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._moment()}
+        spec = {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._timestamp()}
         try:
             await self._client.replace(self._path(self._name), {**self._held, "spec": spec}, "release the Lease")
         except errors.OperatorError as problem:
-            log.info("%s; it will expire", problem)
+            log.info("%s; the Lease will expire", problem)
         self._held = None
 
-    async def _tried(self) -> bool:
+    async def _try_or_log(self) -> bool:
         try:
             return await self._try()
         except errors.OperatorError as problem:
@@ -124,10 +124,10 @@ class Lease:
         version = lease["metadata"]["resourceVersion"]
         if version != self._seen_version:
             self._seen_version, self._seen_at = version, self._clock()
-        return self._clock() - self._seen_at > float(spec.get("leaseDurationSeconds") or self._terms.lasts)
+        return self._clock() - self._seen_at > float(spec.get("leaseDurationSeconds") or self._terms.lease_seconds)
 
     def _claim(self, lease: Manifest | None) -> Manifest:
-        moment = self._moment()
+        timestamp = self._timestamp()
         if lease is None:
             metadata: dict[str, Any] = {"name": self._name, "namespace": self._namespace}
             before: dict[str, Any] = {}
@@ -137,14 +137,14 @@ class Lease:
         ours = before.get("holderIdentity") == self._identity
         spec = {
             "holderIdentity": self._identity,
-            "leaseDurationSeconds": max(1, round(self._terms.lasts)),
-            "acquireTime": before.get("acquireTime") if ours else moment,
-            "renewTime": moment,
+            "leaseDurationSeconds": max(1, round(self._terms.lease_seconds)),
+            "acquireTime": before.get("acquireTime") if ours else timestamp,
+            "renewTime": timestamp,
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if ours or lease is None else 1),
         }
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
-    def _moment(self) -> str:
+    def _timestamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _path(self, name: str = "") -> str:

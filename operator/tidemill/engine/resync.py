@@ -1,4 +1,4 @@
-"""The full look around: everything is listed now and then, so that nothing a watch has lost stays lost."""
+"""Resync: list everything from time to time, to find what a watch has missed."""
 
 from __future__ import annotations
 
@@ -18,107 +18,109 @@ log = logging.getLogger(__name__)
 
 PERIOD = 300.0
 FIRST_RESYNC_SECONDS = 30.0
-"""The first look after the start comes early, and so does the one after a look that failed."""
+"""Seconds until the first resync after the start, and until the next one after a failure."""
 MIN_RESYNC_SECONDS = 5.0
-"""Seconds after a watch has begun anew until everything is looked at, when no other has begun anew meanwhile."""
+"""Seconds after a watch has listed until the resync that it requests, if no other watch lists meanwhile."""
 MAX_RETRY_SECONDS = 60.0
-"""Seconds that a look waits for, at most, while one watch after the other begins anew."""
+"""Seconds that a requested resync is put off, at most, while one watch after the other lists."""
 ATTEMPTS = 5
 
 
 class Resync:
-    """Lists every watched kind, heals the store, and has every object of ours visited."""
+    """List every watched kind, correct the cache, and enqueue every object of our kinds."""
 
     def __init__(
         self,
         client: Client,
-        store: ClusterCache,
-        nudge: Callable[[set[Key], bool], None],
+        cache: ClusterCache,
+        enqueue: Callable[[set[Key], bool], None],
         *,
+        kinds: Sequence[Watched] = WATCHED,
         namespaces: Sequence[str],
-        chance: Callable[[], float],
+        jitter: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
         period: float = PERIOD,
     ) -> None:
         self._client = client
-        self._store = store
-        self._nudge = nudge
-        self._places: Sequence[str | None] = namespaces or (None,)
-        self._chance = chance
+        self._cache = cache
+        self._enqueue = enqueue
+        self._namespaces: Sequence[str | None] = namespaces or (None,)
+        self._jitter = jitter
         self._clock = clock
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._period = period
-        self.kinds: Sequence[Watched] = WATCHED
-        """What is listed."""
-        self._doubt = asyncio.Event()
+        self._kinds = kinds
+        self._requested = asyncio.Event()
         self.last: float | None = None
-        """When the newest full look ended, by the clock."""
+        """When the newest resync ended, by the clock."""
 
-    async def look(self, *, first: bool = False) -> None:
-        """List everything once. Ghosts and changes are nudged as they are found, everything else afterwards."""
+    async def list_all(self, *, first: bool = False) -> None:
+        """List everything once. Missed changes and deletions are enqueued as they are found, everything else afterwards."""
         began = self._clock()
-        for watched in self.kinds:
-            for place in self._places:
-                await self._list(watched, place, first=first)
+        for watched in self._kinds:
+            for namespace in self._namespaces:
+                await self._list(watched, namespace, first=first)
         ended = self._clock()
         self.last = ended
         metrics.RESYNC_SECONDS.set(ended - began)
-        metrics.RESYNC_TIMESTAMP.set(self._wall())
+        metrics.RESYNC_TIMESTAMP.set(self._wall_clock())
         for kind in OURS:
-            self._nudge(set(self._store.world.keys(kind)), False)
-        log.info("listed %d objects in %.1f s", len(self._store.world), ended - began)
+            self._enqueue(set(self._cache.world.keys(kind)), False)
+        log.info("listed %d objects in %.1f s", len(self._cache.world), ended - began)
 
-    def hasten(self) -> None:
-        """A watch has begun anew with a list: what was deleted in the gap before it, nothing but a look will tell."""
-        self._doubt.set()
+    def request(self) -> None:
+        """Request a resync soon: a watch has listed, and deletions in the gap before it are found by a resync alone."""
+        self._requested.set()
 
-    async def keep_looking(self) -> None:
-        """Look again and again, for ever."""
+    async def run(self) -> None:
+        """List everything again and again, until cancelled."""
         delay = min(FIRST_RESYNC_SECONDS, self._period)
         while True:
             await self._pause(delay)
             try:
-                await self.look()
-                delay = self._period * (0.9 + 0.2 * self._chance())
+                await self.list_all()
+                delay = self._period * (0.9 + 0.2 * self._jitter())
             except errors.OperatorError as problem:
-                log.warning("the full look failed: %s", problem)
+                log.warning(
+                    "the resync failed: %s; trying again in %.0f s", problem, min(FIRST_RESYNC_SECONDS, self._period)
+                )
                 delay = min(FIRST_RESYNC_SECONDS, self._period)
 
     async def _pause(self, delay: float) -> None:
-        """Wait for so long, or until the watches that began anew have all done so."""
+        """Wait for `delay` seconds, or until the watches that list have all done so."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
-                await self._doubt.wait()
+                await self._requested.wait()
         end = self._clock() + MAX_RETRY_SECONDS
-        while self._doubt.is_set() and self._clock() < end:
-            self._doubt.clear()
+        while self._requested.is_set() and self._clock() < end:
+            self._requested.clear()
             await asyncio.sleep(min(MIN_RESYNC_SECONDS, self._period))
-        self._doubt.clear()
+        self._requested.clear()
 
-    async def _list(self, watched: Watched, place: str | None, *, first: bool) -> None:
+    async def _list(self, watched: Watched, namespace: str | None, *, first: bool) -> None:
         for attempt in range(1, ATTEMPTS + 1):
-            listing = self._store.begin(watched.kind, place)
+            listing = self._cache.begin(watched.kind, namespace)
             try:
-                async for page in self._client.pages(watched, place):
-                    self._nudge(self._store.listed(listing, page, expected=first), True)
+                async for page in self._client.pages(watched, namespace):
+                    self._enqueue(self._cache.listed(listing, page.items, expected=first), True)
             except errors.Expired:
-                # The list took longer than the API server remembers; a fresh one has a new chance.
-                self._store.abandon(listing)
-                log.info("list %s: begun again, the API server no longer knows where we were", watched.plural)
+                # The list took longer than the API server keeps its position.
+                self._cache.abandon(listing)
+                log.info("list %s: the position expired; listing again", watched.plural)
             except errors.Unavailable as problem:
-                self._store.abandon(listing)
+                self._cache.abandon(listing)
                 if attempt == ATTEMPTS:
                     raise
                 delay = max(problem.retry_after, float(attempt))
-                log.info("%s; again in %.0f s", problem, delay)
+                log.info("%s; trying again in %.0f s", problem, delay)
                 await asyncio.sleep(delay)
             except BaseException:
-                self._store.abandon(listing)
+                self._cache.abandon(listing)
                 raise
             else:
-                before = self._store.ghosts
-                self._nudge(self._store.end(listing), True)
-                metrics.RESYNC_GHOSTS.inc(self._store.ghosts - before)
+                before = self._cache.missed_deletions
+                self._enqueue(self._cache.end(listing), True)
+                metrics.RESYNC_MISSED_DELETIONS.inc(self._cache.missed_deletions - before)
                 return
         raise errors.Unavailable(f"list {watched.plural}: expired {ATTEMPTS} times in a row")

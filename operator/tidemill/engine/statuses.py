@@ -1,4 +1,4 @@
-"""Pure functions on statuses: what to patch, and how a status says that the plan could not be carried out."""
+"""Compute status patches, and the status of an object whose plan failed or whose spec is invalid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AnyStatus = TypeVar("AnyStatus", bound=Status)
 
 
 def merge_patch(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The smallest JSON merge patch (RFC 7386) that turns `live` into exactly `wanted`.
+    """Return the smallest JSON merge patch (RFC 7386) that turns `live` into exactly `wanted`.
 
     >>> merge_patch({"rows": 1, "old": True, "same": [1]}, {"rows": 2, "same": [1]})
     {'rows': 2, 'old': None}
@@ -35,7 +35,7 @@ def merge_patch(live: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same(live: Any, wanted: Any) -> bool:
-    """Whether two values are the same to the API server, which keeps numbers as doubles.
+    """Return whether two values are equal to the API server, which keeps numbers as doubles.
 
     >>> same([1], [1.0]), same(9223372036854776000, 9.223372036854775808e18), same(1, True)
     (True, True, False)
@@ -51,38 +51,38 @@ def same(live: Any, wanted: Any) -> bool:
     return bool(live == wanted)
 
 
-def hindered(before: AnyStatus, reason: str, message: str, *, generation: int, now: datetime) -> AnyStatus:
-    """The status as it stood, but not ready and stalled, because the plan could not be carried out.
+def with_failure(before: AnyStatus, reason: str, message: str, *, generation: int, now: datetime) -> AnyStatus:
+    """Return the status as it was, but not ready and stalled, because the plan could not be applied.
 
-    Not the plan's own status: that one records deeds that were not done, and what is recorded is never done again.
+    Not the status of the plan: it records writes that were not made, and what is recorded is never done again.
     """
-    kept = [
-        PendingCondition(type=one.type, status=one.status, reason=one.reason, message=one.message)
-        for one in before.conditions
-        if one.type not in ("Ready", "Stalled", "Reconciling")
+    others = [
+        PendingCondition(type=kept.type, status=kept.status, reason=kept.reason, message=kept.message)
+        for kept in before.conditions
+        if kept.type not in ("Ready", "Stalled", "Reconciling")
     ]
-    said = [false("Ready", reason, message), true("Stalled", reason, message), *kept]
-    conditions = merge_conditions(before.conditions, said, generation=generation, now=now)
+    pending = [false("Ready", reason, message), true("Stalled", reason, message), *others]
+    conditions = merge_conditions(before.conditions, pending, generation=generation, now=now)
     return before.model_copy(update={"conditions": conditions, "observed_generation": generation})
 
 
-def unreadable(live: Mapping[str, Any], reason: str, message: str, now: datetime) -> dict[str, Any]:
-    """A status for an object that does not parse, as plain JSON: it says so, and keeps all else that was there."""
+def invalid(live: Mapping[str, Any], reason: str, message: str, now: datetime) -> dict[str, Any]:
+    """Return the fields of the status of an object that does not parse, as plain JSON."""
     metadata = live.get("metadata")
     generation = metadata.get("generation", 0) if isinstance(metadata, Mapping) else 0
     status = live.get("status")
     before = status.get("conditions") if isinstance(status, Mapping) else None
-    found = {one.get("type"): one for one in before if isinstance(one, Mapping)} if isinstance(before, list) else {}
+    known = {item.get("type"): item for item in before if isinstance(item, Mapping)} if isinstance(before, list) else {}
     conditions = []
-    for said in (false("Ready", reason, message), true("Stalled", reason, message)):
-        earlier = found.get(said.type, {})
-        since = earlier.get("lastTransitionTime") if earlier.get("status") == said.status else None
+    for pending in (false("Ready", reason, message), true("Stalled", reason, message)):
+        earlier = known.get(pending.type, {})
+        since = earlier.get("lastTransitionTime") if earlier.get("status") == pending.status else None
         conditions.append(
             {
-                "type": said.type,
-                "status": said.status,
-                "reason": said.reason,
-                "message": said.message[:2048],
+                "type": pending.type,
+                "status": pending.status,
+                "reason": pending.reason,
+                "message": pending.message[:2048],
                 "lastTransitionTime": since if isinstance(since, str) else to_rfc3339(now),
                 "observedGeneration": generation,
             }

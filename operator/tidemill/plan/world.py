@@ -50,14 +50,21 @@ INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
 class World:
     """Objects by key, with indexes over owner uids, kinds per namespace, and the labels that planners ask for."""
 
-    def __init__(self, manifests: Iterable[Manifest] = ()) -> None:
-        self.objects: MutableMapping[Key, Manifest] = {}
-        """The objects by key; a more compact mapping may take the place of the dictionary."""
+    def __init__(
+        self,
+        manifests: Iterable[Manifest] = (),
+        *,
+        objects: MutableMapping[Key, Manifest] | None = None,
+        values: MutableMapping[Key, Any] | None = None,
+    ) -> None:
+        """Begin with `manifests`; empty mappings that save memory may be given in place of dictionaries."""
+        self.objects: MutableMapping[Key, Manifest] = {} if objects is None else objects
+        """The objects by key."""
         self._of_kind: defaultdict[tuple[str, str], dict[Key, None]] = defaultdict(dict)
         self._owned: defaultdict[str, dict[Key, None]] = defaultdict(dict)
         self._labelled: defaultdict[tuple[str, str, str], dict[Key, None]] = defaultdict(dict)
         self._referring: defaultdict[tuple[str, str, tuple[str, ...], str], dict[Key, None]] = defaultdict(dict)
-        self.values: dict[Key, Any] = {}
+        self.values: MutableMapping[Key, Any] = {} if values is None else values
         """Objects that are parsed already; removed when the object changes."""
         for manifest in manifests:
             self.put(manifest)

@@ -154,7 +154,7 @@ async def test_what_went_with_its_owner_is_not_made_anew_by_whoever_has_not_hear
         store.confirm(owner)
     if doubt == "the child was seen to go":
         store.confirm(child)
-        store.bury(key_of(child), child["metadata"]["uid"])
+        store.remove(key_of(child), child["metadata"]["uid"])
     elif doubt == "the owner says that it was ready":
         kube.patch("Dataset", "iris", {"status": {"conditions": [READY]}}, "status")
         store.confirm(kube.get("Dataset", "iris") or {})
@@ -205,7 +205,7 @@ async def test_what_went_while_its_owner_stays_is_made_anew_after_one_look(
     made = kube.get("Service", "iris-0")
     assert made is not None
     kube.delete("Service", "iris-0")
-    store.bury(key_of(made), made["metadata"]["uid"])
+    store.remove(key_of(made), made["metadata"]["uid"])
 
     assert await cluster.ensure(wanted, key_of(owner))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.cli.metrics import of_operator, of_server, page, unit
+from tidemill.cli.metrics import of_operator, of_server, page
 from tidemill.engine import metrics
 from tidemill.engine.kinds import OURS
 from tidemill.plan.world import Manifest, World
@@ -88,13 +88,6 @@ def test_the_page_has_a_line_for_each_metric() -> None:
 
     assert len([*of_operator(), *of_server()]) == len(lines)
     assert (
-        "| `tidemill_reconcile_seconds` | histogram | seconds | `kind`, `result` | Time one visit of an object took. |"
-        in lines
+        "| `tidemill_resync_seconds` | gauge | seconds | – | Duration of the last full list of all objects. |" in lines
     )
-    assert "| `tidemill_leader` | gauge | – | – | 1 while this process is the one that acts. |" in lines
-
-
-@pytest.mark.parametrize("row", [*of_operator(), *of_server()], ids=lambda row: row.name)
-def test_what_a_metric_measures_is_named_after_its_unit(row: Any) -> None:
-    assert row.name.endswith("_total") == (row.type == "counter")
-    assert row.type != "histogram" or unit(row.name) == "seconds"
+    assert "| `tidemill_leader` | gauge | – | – | 1 while this process is the leader, else 0. |" in lines

@@ -61,75 +61,75 @@ def known_version(store: ClusterCache, key: Key = IRIS) -> str | None:
 def test_a_new_object_concerns_itself() -> None:
     store, _ = make()
 
-    assert {IRIS} == store.absorb("ADDED", dataset(1))
+    assert {IRIS} == store.apply_event("ADDED", dataset(1))
 
 
 def test_the_world_never_goes_back() -> None:
     store, _ = make()
-    store.absorb("MODIFIED", dataset(5))
+    store.apply_event("MODIFIED", dataset(5))
 
-    assert set() == store.absorb("MODIFIED", dataset(4))
+    assert set() == store.apply_event("MODIFIED", dataset(4))
     assert known_version(store) == "5"
 
 
 def test_the_echo_of_our_own_write_is_no_news() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(1))
+    store.apply_event("ADDED", dataset(1))
     assert {IRIS} == store.confirm(dataset(2))
 
-    assert set() == store.absorb("MODIFIED", dataset(2))
+    assert set() == store.apply_event("MODIFIED", dataset(2))
 
 
 def test_versions_are_compared_as_numbers() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(9))
+    store.apply_event("ADDED", dataset(9))
 
-    assert {IRIS} == store.absorb("MODIFIED", dataset(10))
+    assert {IRIS} == store.apply_event("MODIFIED", dataset(10))
 
 
 def test_a_deleted_object_never_comes_back() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(1))
-    assert {IRIS} == store.absorb("DELETED", dataset(3))
+    store.apply_event("ADDED", dataset(1))
+    assert {IRIS} == store.apply_event("DELETED", dataset(3))
 
     assert set() == store.confirm(dataset(2))
-    assert set() == store.absorb("MODIFIED", dataset(4))
+    assert set() == store.apply_event("MODIFIED", dataset(4))
     assert None is known_version(store)
 
 
 def test_an_object_that_left_the_selection_is_seen_again_when_it_is_back() -> None:
     store, _ = make()
     pod_key = Key("Pod", "science", "p")
-    store.absorb("ADDED", pod(1, "iris"))
+    store.apply_event("ADDED", pod(1, "iris"))
     # Without our label it leaves the watch, which says the same as of a deletion.
-    store.absorb("DELETED", pod(2, "iris"))
+    store.apply_event("DELETED", pod(2, "iris"))
 
-    assert set() == store.absorb("MODIFIED", pod(2, "iris"))
+    assert set() == store.apply_event("MODIFIED", pod(2, "iris"))
     assert {IRIS} == store.confirm(pod(3, "iris"))
-    assert {IRIS, Key("Dataset", "science", "wine")} == store.absorb("MODIFIED", pod(4, "wine"))
+    assert {IRIS, Key("Dataset", "science", "wine")} == store.apply_event("MODIFIED", pod(4, "wine"))
     assert store.world.get(*pod_key) is not None
 
 
 def test_what_the_api_server_says_is_gone_is_gone_whatever_selects_it() -> None:
     store, _ = make()
-    store.absorb("ADDED", pod(1, "iris"))
-    store.bury(Key("Pod", "science", "p"), "p1")
+    store.apply_event("ADDED", pod(1, "iris"))
+    store.remove(Key("Pod", "science", "p"), "p1")
 
-    assert set() == store.absorb("MODIFIED", pod(9, "iris"))
+    assert set() == store.apply_event("MODIFIED", pod(9, "iris"))
 
 
 def test_another_object_of_the_same_name_is_another_object() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(1))
-    store.absorb("ADDED", dataset(4, uid="u2"))
+    store.apply_event("ADDED", dataset(1))
+    store.apply_event("ADDED", dataset(4, uid="u2"))
 
-    assert set() == store.absorb("DELETED", dataset(3, uid="u1"))
+    assert set() == store.apply_event("DELETED", dataset(3, uid="u1"))
     assert known_version(store) == "4"
 
 
 def test_what_no_planner_reads_is_not_kept() -> None:
     store, _ = make()
-    store.absorb(
+    store.apply_event(
         "ADDED",
         dataset(
             1, managedFields=[{}], annotations={"kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes"}
@@ -144,31 +144,31 @@ def test_what_no_planner_reads_is_not_kept() -> None:
 
 def test_a_child_that_changes_hands_concerns_both_owners() -> None:
     store, _ = make()
-    store.absorb("ADDED", pod(1, "iris"))
+    store.apply_event("ADDED", pod(1, "iris"))
 
-    assert {IRIS, Key("Dataset", "science", "wine")} == store.absorb("MODIFIED", pod(2, "wine"))
+    assert {IRIS, Key("Dataset", "science", "wine")} == store.apply_event("MODIFIED", pod(2, "wine"))
 
 
 def test_a_label_that_names_a_kind_we_do_not_have_concerns_nobody() -> None:
     store, _ = make()
 
-    assert {IRIS} == store.absorb("ADDED", pod(1, "iris"))
+    assert {IRIS} == store.apply_event("ADDED", pod(1, "iris"))
 
 
-def test_a_full_list_finds_ghosts_and_counts_them() -> None:
+def test_a_full_list_finds_missed_deletions_and_counts_them() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(1))
+    store.apply_event("ADDED", dataset(1))
     listing = store.begin("Dataset", None)
     store.listed(listing, [], expected=False)
 
     assert {IRIS} == store.end(listing)
-    assert store.ghosts == 1
+    assert store.missed_deletions == 1
     assert None is known_version(store)
 
 
 def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(1))
+    store.apply_event("ADDED", dataset(1))
     listing = store.begin("Dataset", "elsewhere")
 
     assert set() == store.end(listing)
@@ -178,7 +178,7 @@ def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
 def test_what_an_event_touches_while_a_list_runs_is_left_to_the_event() -> None:
     store, _ = make()
     listing = store.begin("Dataset", None)
-    store.absorb("ADDED", dataset(7))
+    store.apply_event("ADDED", dataset(7))
 
     assert set() == store.end(listing)
     assert known_version(store) == "7"
@@ -186,9 +186,9 @@ def test_what_an_event_touches_while_a_list_runs_is_left_to_the_event() -> None:
 
 def test_an_object_deleted_while_a_list_runs_stays_deleted() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(1))
+    store.apply_event("ADDED", dataset(1))
     listing = store.begin("Dataset", None)
-    store.absorb("DELETED", dataset(2))
+    store.apply_event("DELETED", dataset(2))
     store.listed(listing, [dataset(1)], expected=False)
     store.end(listing)
 
@@ -229,7 +229,7 @@ def test_a_watch_that_owes_a_change_for_too_long_is_stale() -> None:
 def test_a_watch_that_delivers_late_is_not_stale() -> None:
     store, clock = make()
     store.listed(store.begin("Dataset", None), [dataset(3)], expected=False)
-    store.absorb("MODIFIED", dataset(3))
+    store.apply_event("MODIFIED", dataset(3))
     clock.now = 1000.0
 
     assert store.stale_kinds(180.0) == []
@@ -245,13 +245,13 @@ def test_the_first_list_is_no_reproach_to_a_watch_that_has_not_begun() -> None:
 
 def test_an_object_that_went_is_lost_until_another_of_its_name_is_there() -> None:
     store, _ = make()
-    store.absorb("ADDED", dataset(1))
+    store.apply_event("ADDED", dataset(1))
     assert not store.has_lost(IRIS)
 
-    store.absorb("DELETED", dataset(2))
+    store.apply_event("DELETED", dataset(2))
     assert store.has_lost(IRIS)
-    store.absorb("MODIFIED", dataset(1))
+    store.apply_event("MODIFIED", dataset(1))
     assert store.has_lost(IRIS), "an echo of the one that went"
 
-    store.absorb("ADDED", dataset(3, uid="u2"))
+    store.apply_event("ADDED", dataset(3, uid="u2"))
     assert not store.has_lost(IRIS)

@@ -11,7 +11,7 @@ import pytest
 
 from tidemill.engine import errors, resync
 from tidemill.engine.cache import ClusterCache
-from tidemill.engine.client import Client
+from tidemill.engine.client import Client, Page
 from tidemill.engine.resync import Resync
 from tidemill.plan.world import World
 
@@ -23,11 +23,11 @@ class Lists(Client):
         self.looks = 0
         self.failing = False
 
-    async def pages(self, watched: Any, namespace: str | None = None) -> AsyncIterator[list[Any]]:
+    async def pages(self, watched: Any, namespace: str | None = None) -> AsyncIterator[Page]:
         self.looks += watched.kind == "Dataset"
         if self.failing:
             raise errors.Conflict("the list failed")
-        yield []
+        yield Page([], "1")
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def begun(lists: Lists) -> tuple[Resync, asyncio.Task[None]]:
     store = ClusterCache(World(), lambda _manifest, _world: set(), time.monotonic)
-    made = Resync(lists, store, lambda _keys, _urgent: None, namespaces=(), chance=lambda: 0.5)
-    return made, asyncio.create_task(made.keep_looking())
+    made = Resync(lists, store, lambda _keys, _urgent: None, namespaces=(), jitter=lambda: 0.5)
+    return made, asyncio.create_task(made.run())
 
 
 async def until(happens: Callable[[], bool]) -> None:
@@ -59,7 +59,7 @@ async def test_a_watch_that_begins_anew_has_everything_looked_at_long_before_its
     assert lists.looks == 1, "the next one is minutes away"
 
     for _ in range(4):
-        made.hasten()
+        made.request()
         await asyncio.sleep(0.02)
     await until(lambda: lists.looks == 2)
     await asyncio.sleep(0.2)

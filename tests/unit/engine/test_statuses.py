@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tidemill.api.conditions import Status, merge_conditions, true
 from tidemill.api.dataset import Attempt
 from tidemill.api.trainingjob import TrainingJobStatus
-from tidemill.engine.statuses import hindered, merge_patch, unreadable
+from tidemill.engine.statuses import invalid, merge_patch, with_failure
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -63,7 +63,7 @@ def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_was_true()
     said = [true("Ready", "Succeeded"), true("Reconciling", "Progressing"), true("Approved", "Approved")]
     before = Status(conditions=merge_conditions((), said, generation=3, now=NOW))
 
-    status = hindered(before, "NameConflict", "rename it", generation=4, now=NOW)
+    status = with_failure(before, "NameConflict", "rename it", generation=4, now=NOW)
 
     assert {one.type: one.status for one in status.conditions} == {
         "Ready": "False",
@@ -76,25 +76,25 @@ def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_was_true()
 def test_a_hindered_plan_records_nothing_that_it_wanted_to_do() -> None:
     before = TrainingJobStatus(attempt=Attempt(order="a", number=1, outcome="Running"))
 
-    status = hindered(before, "Refused", "no quota is left", generation=1, now=NOW)
+    status = with_failure(before, "Refused", "no quota is left", generation=1, now=NOW)
 
     assert before.to_wire() == {**status.to_wire(), "conditions": [], "observedGeneration": -1}
 
 
 def test_saying_the_same_hindrance_again_changes_nothing() -> None:
     before = Status(conditions=merge_conditions((), [true("Ready", "Succeeded")], generation=3, now=NOW))
-    once = hindered(before, "NameConflict", "rename it", generation=3, now=NOW)
+    once = with_failure(before, "NameConflict", "rename it", generation=3, now=NOW)
 
-    again = hindered(once, "NameConflict", "rename it", generation=3, now=LATER)
+    again = with_failure(once, "NameConflict", "rename it", generation=3, now=LATER)
 
     assert merge_patch(once.to_wire(), again.to_wire()) == {}
 
 
 def test_an_object_that_cannot_be_read_is_told_so_once() -> None:
     live: dict[str, Any] = {"metadata": {"generation": 2}, "spec": {"source": 5}}
-    live["status"] = unreadable(live, "InvalidSpec", "spec.source: not a mapping", NOW)
+    live["status"] = invalid(live, "InvalidSpec", "spec.source: not a mapping", NOW)
 
-    assert live["status"] == unreadable(live, "InvalidSpec", "spec.source: not a mapping", LATER)
+    assert live["status"] == invalid(live, "InvalidSpec", "spec.source: not a mapping", LATER)
     assert [one["reason"] for one in live["status"]["conditions"]] == ["InvalidSpec", "InvalidSpec"]
     assert live["status"]["observedGeneration"] == 2
 
@@ -106,7 +106,7 @@ def test_a_status_that_is_itself_broken_is_no_obstacle() -> None:
         {"conditions": "text"},
         {"conditions": ["text", {"type": "Ready", "lastTransitionTime": 5}]},
     ):
-        said = unreadable({"metadata": {}, "status": broken}, "InvalidSpec", "it is broken", NOW)
+        said = invalid({"metadata": {}, "status": broken}, "InvalidSpec", "it is broken", NOW)
 
         assert [one["lastTransitionTime"] for one in said["conditions"]] == ["2026-01-02T03:04:05Z"] * 2
 

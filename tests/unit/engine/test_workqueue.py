@@ -158,9 +158,9 @@ def test_nothing_is_due_for_a_key_that_is_gone() -> None:
     assert queue.failures("a") == 0
 
 
-@given(failures=st.integers(1, 10_000), chance=st.floats(0, 1))
-def test_the_back_off_is_never_hot_and_hardly_longer_than_five_minutes(failures: int, chance: float) -> None:
-    assert 0.4 <= backoff(failures, chance) <= 361.0
+@given(failures=st.integers(1, 10_000), jitter=st.floats(0, 1))
+def test_the_back_off_is_never_hot_and_hardly_longer_than_five_minutes(failures: int, jitter: float) -> None:
+    assert 0.4 <= backoff(failures, jitter) <= 361.0
 
 
 Step = tuple[str, str, float]
