@@ -34,7 +34,9 @@ def setting(
 class Installation:
     """The settings of this installation, from the chart."""
 
-    workload_image: str = setting(help="Image of ingest, training, check and notify Jobs, and of warm workers.", panel=IMAGES)
+    workload_image: str = setting(
+        help="Image of ingest, training, check and notify Jobs, and of warm workers.", panel=IMAGES
+    )
     server_image: str = setting(help="Image of serving pods.", panel=IMAGES)
     image_pull_policy: str = setting(
         "IfNotPresent",
