@@ -7,6 +7,9 @@ and its response is those bytes joined with the few that are new.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +20,7 @@ from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.protocol import tensors
 from tidemill.runtime.protocol.categories import Elements
+from tidemill.runtime.protocol.column_template import ColumnTemplate
 from tidemill.runtime.protocol.errors import bad, shown
 from tidemill.runtime.protocol.fast_json import MIN_BYTES, FastJsonReader
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows, must_be_finite
@@ -24,8 +28,12 @@ from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows, mu
 PREDICT: Final = "predict"
 PROBABILITIES: Final = "predict_proba"
 NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY
+MAX_TEMPLATE_MISSES: Final = 100
+"""Templates that are made in a row without one that fits the next body."""
 MAX_ID_LENGTH: Final = 128
 FLOATS: Final = frozenset({"FP64", "FP32", "FP16"})
+TENSOR_NAME, TENSOR_SHAPE = itemgetter("name"), itemgetter("shape")
+TENSOR_DATATYPE, TENSOR_DATA = itemgetter("datatype"), itemgetter("data")
 
 
 class Asked(NamedTuple):
@@ -102,6 +110,16 @@ Tensors = dict[str, tuple[tuple[int, ...], tensors.Numbers | Elements]]
 """By name, the shape and the elements."""
 
 
+class KnownColumns(NamedTuple):
+    """A body with a tensor for each column that was read with care."""
+
+    template: ColumnTemplate
+    order: Callable[[Any], tuple[Any, ...]] | None
+    """From the order of the tensors to that of the features, where they differ."""
+    asked: Asked
+    """What the body asks; other bodies of the template ask the same of other rows."""
+
+
 class Codec:
     """How one version of a model reads requests and writes responses."""
 
@@ -116,20 +134,31 @@ class Codec:
         self._predict = b'"outputs":[{"name":"predict","datatype":"%b","shape":[' % self.datatype.encode()
         self._row = struct.Struct(f"{self.features.count}d").pack
         self._bulk = FastJsonReader(self.features.count) if self.features.numeric and self.features.count > 1 else None
+        self._template: KnownColumns | None = None
+        self._template_misses = 0
+        self._one_each = [[1]] * self.features.count
+        self._one_by_one_each = [[1, 1]] * self.features.count
+        self._all_outputs = [{"name": name} for name in self.names]
         self._one = [self._predict + b'1],"data":[%b]}' % value for value in self._class_json]
 
     def read(self, body: bytes, header_length: int | None = None) -> Asked:
         """The rows of a request; with `header_length`, its JSON ends there and tensors' bytes follow."""
         raw = memoryview(b"")
         if header_length is None:
+            known = self._known_columns(body)
+            if known is not None:
+                return known
             bulk = self._bulk.read(body) if self._bulk is not None and len(body) >= MIN_BYTES else None
             if bulk is not None:
                 rows = Rows(bulk.matrix, NO_CATEGORIES, True)
                 return self._asked(client_id(bulk.document), bulk.document, rows, positional=True)
             document = parse(body)
-            row = self._one_row(document.get("inputs"))
-            if row is not None:
-                return self._asked(client_id(document), document, row, positional=True)
+            plain = self._one_row(document.get("inputs"))
+            if plain is not None:
+                asked = self._asked(client_id(document), document, plain[0], positional=plain[1])
+                if not asked.positional:
+                    self._remember(body, document["inputs"], asked)
+                return asked
         else:
             if not 0 < header_length <= len(body):
                 raise bad(f"inference-header-content-length: must lie between 1 and the body's {len(body)} bytes")
@@ -145,7 +174,7 @@ class Codec:
         return self._asked(given_id, document, rows, positional=positional)
 
     def _asked(self, given_id: str, document: dict[str, Any], rows: Rows, *, positional: bool) -> Asked:
-        if "outputs" not in document and "parameters" not in document:
+        if "parameters" not in document and document.get("outputs") in (None, self._all_outputs):
             return Asked(given_id, rows, (), positional)
         outputs = self._outputs(document)
         parameters = document.get("parameters") or {}
@@ -158,28 +187,85 @@ class Codec:
             routing_key(parameters.get("routing_key"), "parameters.routing_key"),
         )
 
-    def _one_row(self, inputs: Any) -> Rows | None:
-        """One row of numbers in one tensor, which is what most requests hold; None for all else, to be read with care."""
-        if type(inputs) is not list or len(inputs) != 1 or not self.features.numeric or self.features.count < 2:
+    def _known_columns(self, body: bytes) -> Asked | None:
+        """Return what a body asks that differs from an earlier one in its numbers alone."""
+        known = self._template
+        if known is None or (numbers := known.template.numbers(body)) is None:
             return None
-        tensor = inputs[0]
-        if type(tensor) is not dict or "parameters" in tensor or type(tensor.get("name")) is not str:
+        try:
+            packed = self._row(*(numbers if known.order is None else known.order(numbers)))
+        except (struct.error, OverflowError, TypeError):
             return None
-        shape, data, datatype = tensor.get("shape"), tensor.get("data"), tensor.get("datatype")
+        self._template_misses = 0
+        return known.asked._replace(rows=Rows(np.frombuffer(packed).reshape(1, -1), NO_CATEGORIES, True))
+
+    def _remember(self, body: bytes, inputs: list[dict[str, Any]], asked: Asked) -> None:
+        """Keep the body as a template, unless bodies are another each time, as with an id in them."""
+        if self._template_misses >= MAX_TEMPLATE_MISSES:
+            return
+        self._template_misses += 1
+        template = ColumnTemplate.of(body, len(inputs))
+        if template is not None:
+            index = {tensor["name"]: position for position, tensor in enumerate(inputs)}
+            positions = [index[name] for name in self.features.names]
+            order = None if positions == sorted(positions) else itemgetter(*positions)
+            self._template = KnownColumns(template, order, asked)
+
+    def _one_row(self, inputs: Any) -> tuple[Rows, bool] | None:
+        """Return one row of numbers in one tensor, or in one for each feature, which is what most requests hold, and whether values
+        came without names; None for all else, to be read with care."""
+        count = self.features.count
+        if type(inputs) is not list or not self.features.numeric or count < 2:
+            return None
+        try:
+            if len(inputs) == 1:
+                packed = self._one_tensor(inputs[0])
+            elif len(inputs) == count:
+                packed = self._one_tensor_each(inputs)
+            else:
+                return None
+        except (struct.error, OverflowError, TypeError, KeyError):
+            return None
+        if packed is None:
+            return None
+        return Rows(np.frombuffer(packed).reshape(1, -1), NO_CATEGORIES, True), len(inputs) == 1
+
+    def _one_tensor(self, tensor: Any) -> bytes | None:
+        if type(tensor) is not dict or type(tensor["name"]) is not str or not _is_plain(tensor):
+            return None
+        shape, data = tensor["shape"], tensor["data"]
         if (
             shape != [1, self.features.count]
             or type(shape[0]) is not int
             or type(shape[1]) is not int
             or type(data) is not list
-            or type(datatype) is not str
-            or datatype not in FLOATS
+            or tensor["datatype"] not in FLOATS
         ):
             return None
-        try:
-            packed = self._row(*(data[0] if len(data) == 1 and type(data[0]) is list else data))
-        except (struct.error, OverflowError, TypeError):
+        return self._row(*(data[0] if len(data) == 1 and type(data[0]) is list else data))
+
+    def _one_tensor_each(self, inputs: list[Any]) -> bytes | None:
+        """Return the row of tensors of one value each; whatever is looked at is looked at in all of them by one call."""
+        names = tuple(map(TENSOR_NAME, inputs))
+        shapes = list(map(TENSOR_SHAPE, inputs))
+        data = list(map(TENSOR_DATA, inputs))
+        if (
+            (set(map(len, inputs)) != {4} and not all(map(_is_plain, inputs)))
+            or shapes not in (self._one_each, self._one_by_one_each)
+            or set(map(type, chain.from_iterable(shapes))) != {int}  # 1.0 and true are equal to 1
+            or not FLOATS.issuperset(map(TENSOR_DATATYPE, inputs))
+            or set(map(len, data)) != {1}
+        ):
             return None
-        return Rows(np.frombuffer(packed).reshape(1, -1), NO_CATEGORIES, True)
+        values = list(chain.from_iterable(data))
+        if type(values[0]) is list and len(shapes[0]) == 2:
+            if set(map(len, values)) != {1}:
+                return None
+            values = list(chain.from_iterable(values))
+        if names != self.features.names:
+            by_name = dict(zip(names, values, strict=True))
+            values = [by_name[name] for name in self.features.names]
+        return self._row(*values)
 
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
         found: Tensors = {}
@@ -307,6 +393,10 @@ class Codec:
             if not isinstance(name, str) or name not in self.names:
                 raise bad(f"outputs[{place}].name: must be one of {', '.join(self.names)}, not {shown(name)}")
             own = output.get("parameters")
+            if isinstance(own, dict) and own.get("classification"):
+                raise bad(
+                    f"outputs[{place}].parameters.classification: this extension is not supported; leave it out and read {PROBABILITIES}"
+                )
             chosen[name] = bool(own["binary_data"]) if isinstance(own, dict) and "binary_data" in own else as_bytes
         return tuple(chosen.items())
 
@@ -374,6 +464,12 @@ class Codec:
             return tensors.to_length_prefixed(str(self.labels.classes[index]) for index in answer.values.tolist())
         raw: bytes = self._elements[answer.values].tobytes()
         return raw
+
+
+def _is_plain(tensor: dict[str, Any]) -> bool:
+    """Return whether a tensor's parameters, if there are any, say nothing of bytes."""
+    parameters = tensor.get("parameters")
+    return parameters is None or (type(parameters) is dict and "binary_data_size" not in parameters)
 
 
 def _as_listed(values: tensors.Numbers) -> list[float | None]:

@@ -49,7 +49,7 @@ def meant(features: Features, value: Any) -> str | None:
         pytest.param(pa.array([1, 2]), 2, "2", id="whole numbers"),
         pytest.param(pa.array([1, 2]), 2.0, "2", id="whole numbers from who has no others"),
         pytest.param(pa.array([1.0, None, 2.0]), 2, "2", id="whole numbers with gaps"),
-        pytest.param(pa.array([0.5, 1e-7, 1.0]), 1e-7, "1e-7", id="fractions"),
+        pytest.param(pa.array([0.5, 1e-7, 1.0]), 1e-7, "1e-07", id="fractions"),
         pytest.param(pa.array([0.5, 1e-7, 1.0]), 1, "1", id="a whole number among fractions"),
         pytest.param(pa.array(["a", "b"]), "b", "b", id="texts"),
         pytest.param(pa.array(["a", ""]), "", None, id="an empty text is missing"),
