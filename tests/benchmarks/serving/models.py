@@ -19,7 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from tidemill.runtime.model import background
 from tidemill.runtime.model.predictor import Golden, estimated
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.train.compiler import compile_model, golden_rows
+from tidemill.runtime.train.compiler import compile_model
+from tidemill.runtime.train.probes import golden_rows
 
 FEATURES = 50
 SEED = 7
@@ -48,8 +49,8 @@ def write(name: str, folder: Path) -> Path:
     folder.mkdir(parents=True)
     ask = estimated(model, signature)
     matrix = golden_rows(rows, signature)
-    golden = Golden(matrix, ask(matrix))
-    compiled = compile_model(model, signature, rows[:2_000], ask(rows[:2_000]), folder)
+    golden = Golden.of(ask, matrix, ask(rows[:2_000]))
+    compiled = compile_model(model, signature, rows[:2_000], ask, folder)
     if compiled.reason:
         raise SystemExit(f"{name} is not compiled: {compiled.reason}")
     (folder / "candidate.onnx").unlink()

@@ -63,8 +63,11 @@ def surely_finite(matrix: NDArray[Any]) -> bool:
 
 
 def finite_rows(answer: Answer) -> NDArray[np.bool_]:
-    """For each row whether its answer is finite."""
+    """Return for each row whether it has an answer: a finite number, or a label."""
     numbers = answer.numbers
+    if numbers.dtype.kind == "i":
+        known: NDArray[np.bool_] = numbers >= 0
+        return known
     if surely_finite(numbers):
         return np.ones(len(numbers), np.bool_)
     finite: NDArray[np.bool_] = np.isfinite(numbers).reshape(len(numbers), -1).all(axis=1)
@@ -84,7 +87,30 @@ def refusals(ask: Ask, matrix: Matrix, start: int = 0) -> Iterator[tuple[int, st
             yield from refusals(ask, matrix[:middle], start)
             yield from refusals(ask, matrix[middle:], start + middle)
         elif len(matrix):
-            yield start, reason_of(error)
+            yield start, error.reason if isinstance(error, RowRefused) else reason_of(error)
+
+
+def answered(ask: Ask, matrix: Matrix) -> Answer:
+    """Return the answers of `ask`; those to rows that it raises for are NaN, or -1 where there are only labels.
+
+    Raises what `ask` raises where it answers no row at all.
+    """
+    try:
+        return ask(matrix)
+    except REFUSALS:
+        refused = [row for row, _ in refusals(ask, matrix)]
+        if not 0 < len(refused) < len(matrix):
+            raise
+    accepted = np.ones(len(matrix), np.bool_)
+    accepted[refused] = False
+    some = ask(matrix[accepted])
+    values = np.full(len(matrix), -1 if some.values.dtype.kind == "i" else np.nan, some.values.dtype)
+    values[accepted] = some.values
+    if some.probabilities is None:
+        return Answer(values)
+    probabilities = np.full((len(matrix), some.probabilities.shape[1]), np.nan)
+    probabilities[accepted] = some.probabilities
+    return Answer(values, probabilities)
 
 
 def reason_of(error: Exception) -> str:

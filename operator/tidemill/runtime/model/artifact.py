@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.model.sklearn_internals import TRUSTED, require_supported
 
 PROFILE_FILE: Final = "profile.json"
 SAMPLE_FILE: Final = "sample.parquet"
@@ -33,27 +34,6 @@ TRIALS_FILE: Final = "trials.json"
 CARD_FILE: Final = "README.md"
 MLMODEL_FILE: Final = "MLmodel"
 REPORT_FILE: Final = "report.html"
-
-TRUSTED: Final = frozenset(
-    {
-        "functools.partial",
-        "numpy.dtype",
-        "sklearn._loss.loss.HalfTweedieLossIdentity",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-        "sklearn.gaussian_process.kernels.ConstantKernel",
-        "sklearn.gaussian_process.kernels.Product",
-        "sklearn.gaussian_process.kernels.RBF",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
-        "sklearn.neighbors._kd_tree.KDTree",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils.validation.check_array",
-    }
-)
-"""Types beyond those that skops trusts by itself (scikit-learn's own estimators among them) that trainable estimators hold."""
 
 _ZIP: Final = b"PK\x03\x04"
 _MAX_BYTES: Final = 8 << 30
@@ -101,7 +81,7 @@ def estimator_of(path: Path) -> Any:
     """The estimator in a skops file; raises ArtifactCorrupt where the file is anything else, or asks for a type that is not trusted."""
     with path.open("rb") as file:
         if file.read(4) != _ZIP:
-            raise ArtifactCorrupt(f"{path.name} is no skops file, whatever its name says; train the model again")
+            raise ArtifactCorrupt(f"{path.name} is not a skops file; train the model again")
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
@@ -110,12 +90,13 @@ def estimator_of(path: Path) -> Any:
         raise ArtifactCorrupt(f"{path.name} is damaged: {error}; train the model again") from error
     from skops import io as skops
 
+    require_supported()
     try:
         wanted = skops.get_untrusted_types(file=path)
         refused = sorted(set(wanted) - TRUSTED)
         if refused:
             raise ArtifactCorrupt(
-                f"{path.name} asks for {', '.join(refused[:5])}, which no model made here needs; it is not opened"
+                f"{path.name} holds {', '.join(refused[:5])}, types that are not trusted; train the model again with parameters that need none of them"
             )
         with warnings.catch_warnings():
             # Another release of scikit-learn is judged by the golden rows, not by a warning.

@@ -14,6 +14,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ import numpy as np
 import orjson
 
 from tidemill.runtime.failures import ArtifactCorrupt
+from tidemill.runtime.model.agreement import difference, spread_of
 from tidemill.runtime.model.answer import (
     REFUSALS,
     Answer,
@@ -28,6 +30,7 @@ from tidemill.runtime.model.answer import (
     Matrix,
     RowRefused,
     Unanswerable,
+    answered,
     finite_rows,
     refusals,
     sum_of_squares,
@@ -58,12 +61,8 @@ SIGNATURE_FILE: Final = "signature.json"
 GOLDEN_FILE: Final = "golden.json"
 TYPICAL_FILE: Final = "typical.json"
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PROBABILITY_TOLERANCE: Final = 1e-5
-"""How far a compiled model's probabilities may lie from the estimator's."""
 _TRIED: Final = (2, 3, 4, 7, 8, 15, 16, 24)
 """How many rows are tried together: sums are made otherwise for some numbers of rows than for others."""
-VALUE_TOLERANCE: Final = 1e-5
-"""How far a compiled regression's answers may lie from the estimator's, as a share of their size and spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +71,50 @@ class Golden:
 
     matrix: Matrix
     answer: Answer
+    spread: float | None = None
+    """Spread of the answers to ordinary rows, for regression; unknown for versions of older releases."""
+
+    @classmethod
+    def of(cls, ask: Ask, matrix: Matrix, ordinary: Answer) -> Golden:
+        """Return those rows of `matrix` that `ask` answers, with its answers; `ordinary` are its answers to real rows."""
+        answer = answered(ask, matrix)
+        finite = finite_rows(answer)
+        kept = Answer(answer.values[finite], None if answer.probabilities is None else answer.probabilities[finite])
+        return cls(matrix[finite], kept, spread_of(ordinary.values) if ordinary.values.dtype.kind == "f" else None)
 
     def to_json(self) -> bytes:
-        """As JSON; a missing value is null."""
+        """Return the rows and answers as JSON; a missing value is null."""
         probabilities = self.answer.probabilities
         return orjson.dumps(
             {
                 "rows": np.ascontiguousarray(self.matrix),
                 "values": np.ascontiguousarray(self.answer.values),
                 "probabilities": None if probabilities is None else np.ascontiguousarray(probabilities, np.float64),
+                "spread": self.spread,
             },
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
 
     @classmethod
     def from_json(cls, text: bytes, signature: Signature) -> Golden:
-        """What `to_json` wrote."""
+        """Return what `to_json` wrote, without rows whose answer is not finite: no form of the model answers these."""
         wire = orjson.loads(text)
         matrix = np.array(wire["rows"], np.float64).reshape(-1, len(signature.features))
-        kind = np.int64 if signature.task == "Classification" else np.float64
+        if signature.task == "Classification":
+            values = np.array(wire["values"], np.int64)
+        else:
+            values = np.array(wire["values"], np.float64)
         probabilities = None if wire["probabilities"] is None else np.array(wire["probabilities"], np.float64)
-        return cls(matrix, Answer(np.array(wire["values"], kind), probabilities))
+        finite = finite_rows(Answer(values, probabilities))
+        kept = Answer(values[finite], None if probabilities is None else probabilities[finite])
+        return cls(matrix[finite], kept, wire.get("spread"))
+
+    def difference(self, predict: Ask) -> str:
+        """Return the first difference between the right answers and those of `predict`, in a sentence."""
+        try:
+            return difference(self.answer, predict(self.matrix), self.spread)
+        except Unanswerable as error:
+            return str(error)
 
 
 class Predictor:
@@ -101,7 +123,6 @@ class Predictor:
     def __init__(
         self, signature: Signature, ask: Ask, *, compiled: bool, note: str = "", largest: float = sys.float_info.max
     ) -> None:
-        """`largest` is the largest number that the form which answers can hold."""
         self.signature = signature
         self.compiled = compiled
         """Whether ONNX Runtime answers."""
@@ -114,7 +135,8 @@ class Predictor:
         self._ask = ask
         self._width = len(signature.features)
         self._takes_missing = signature.takes_missing
-        self._largest = largest
+        self.largest = largest
+        """The largest number that the form which answers can hold."""
         self._safe_squares = math.nextafter(largest * largest, 0)
         """Where the squares of all values add up to no more than this, none of them is missing, infinite or too large."""
 
@@ -142,7 +164,7 @@ class Predictor:
 
     def _check_values(self, matrix: Matrix) -> None:
         """Raise RowRefused for the first row with a value that the model does not take."""
-        wrong = ~(np.abs(matrix) <= self._largest)
+        wrong = ~(np.abs(matrix) <= self.largest)
         if self._takes_missing:
             wrong &= ~np.isnan(matrix)
         if not wrong.any():
@@ -153,7 +175,7 @@ class Predictor:
             raise RowRefused(row, f"feature {name!r} is missing, and this model cannot answer without it")
         raise RowRefused(
             row,
-            f"feature {name!r} is {value:g}; the model takes numbers between {-self._largest:g} and {self._largest:g}",
+            f"feature {name!r} is {value:g}; the model takes numbers between {-self.largest:g} and {self.largest:g}",
         )
 
     def _check_answer(self, answer: Answer) -> None:
@@ -185,9 +207,7 @@ def load(folder: Path) -> Predictor:
     if (folder / COMPILED_FILE).exists():
         model = compiled(folder / COMPILED_FILE, signature)
         predictor = Predictor(signature, model.ask, compiled=True, largest=model.largest)
-        note = difference(golden.answer, predictor.predict(golden.matrix)) or difference(
-            golden.answer, _one_by_one(predictor, golden.matrix)
-        )
+        note = golden.difference(predictor.predict) or golden.difference(partial(_one_by_one, predictor))
         if not note:
             return _with_typical(predictor, folder)
     if not (folder / MODEL_FILE).exists():
@@ -195,7 +215,7 @@ def load(folder: Path) -> Predictor:
             f"the model in {folder} cannot be used: {note or f'there is neither {COMPILED_FILE} nor {MODEL_FILE}'}; train it again"
         )
     predictor = Predictor(signature, _one_thread(folder / MODEL_FILE, signature), compiled=False, note=note)
-    wrong = difference(golden.answer, predictor.predict(golden.matrix))
+    wrong = golden.difference(predictor.predict)
     if wrong:
         raise ArtifactCorrupt(
             f"the model in {folder} does not answer as it did when it was made: {wrong}; train it again"
@@ -278,26 +298,3 @@ def estimated(estimator: Any, signature: Signature) -> Ask:
             return Answer(np.ascontiguousarray(estimator.predict(matrix), kind).reshape(-1), probabilities)
 
     return ask
-
-
-def difference(expected: Answer, given: Answer) -> str:
-    """The first difference between two answers in a sentence; empty where they agree within the tolerances."""
-    if expected.values.shape != given.values.shape:
-        return f"{len(given.values)} answers instead of {len(expected.values)}"
-    if np.issubdtype(expected.values.dtype, np.integer):
-        differs = expected.values != given.values
-    else:
-        size = np.maximum(np.abs(expected.values), float(np.std(expected.values)) if len(expected.values) else 0.0)
-        differs = ~(np.abs(expected.values - given.values) <= VALUE_TOLERANCE * np.maximum(size, 1e-30))
-    if differs.any():
-        row = int(differs.argmax())
-        return f"row {row} is answered with {given.values[row]} instead of {expected.values[row]}"
-    if (expected.probabilities is None) != (given.probabilities is None):
-        return "one answers with probabilities, the other does not"
-    if expected.probabilities is not None and given.probabilities is not None:
-        gap = np.abs(expected.probabilities - given.probabilities).max(axis=1, initial=0.0)
-        wide = ~(gap <= PROBABILITY_TOLERANCE)
-        if wide.any():
-            row = int(wide.argmax())
-            return f"the probabilities of row {row} differ by {gap[row]:.2g}"
-    return ""

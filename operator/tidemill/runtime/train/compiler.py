@@ -1,4 +1,4 @@
-"""A fitted estimator as ONNX, taken only where it gives the same answers."""
+"""A fitted estimator as ONNX, taken only where it gives the same answers, also where the two may differ."""
 
 from __future__ import annotations
 
@@ -6,17 +6,29 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.model.predictor import Answer, Matrix, compiled, difference
+from tidemill.runtime.model.agreement import difference, spread_of
+from tidemill.runtime.model.answer import Answer, Ask, Matrix, answered, reason_of
+from tidemill.runtime.model.onnx import CompiledModel, compiled
 from tidemill.runtime.model.signature import Signature
-from tidemill.runtime.train.graph import quickened
+from tidemill.runtime.model.sklearn_internals import boosted_trees
+from tidemill.runtime.train.branches import ENSEMBLES
+from tidemill.runtime.train.exact import exact, filled_in_double
+from tidemill.runtime.train.graph import gaps_reach_trees, quickened
+from tidemill.runtime.train.probes import MAX_REAL_ROWS, Threshold, probe_rows
 
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
+
+
+class NotThisForm(Exception):
+    """The estimator has no form of this kind."""
 
 
 class Compiled(NamedTuple):
@@ -26,41 +38,138 @@ class Compiled(NamedTuple):
     reason: str
 
 
-def compile_model(estimator: Any, signature: Signature, rows: Matrix, answer: Answer, scratch: Path) -> Compiled:
-    """`estimator` as ONNX, if it says `answer` to `rows` within the tolerances: labels equal, probabilities within 1e-5."""
-    try:
-        # These libraries print, log and warn about matters that are decided by comparing answers.
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            logging.getLogger("skl2onnx").setLevel(logging.ERROR)
-            return _compile(estimator, signature, rows, answer, scratch)
-    except Exception as error:  # every converter fails in its own way, and no model is worse for not being compiled
-        return Compiled(
-            b"",
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else 'no message'}",
-        )
+def compile_model(estimator: Any, signature: Signature, rows: Matrix, ask: Ask, scratch: Path) -> Compiled:
+    """Return `estimator` as ONNX, if it answers as `ask`, which asks the estimator: labels equal, probabilities within 1e-5, numbers within 1e-5 of their spread.
+
+    They are compared on the real `rows` and on rows made of these that tell the two apart.
+    """
+    # These libraries print, log and warn about matters that are decided by comparing answers.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.getLogger("skl2onnx").setLevel(logging.ERROR)
+        return _compile(estimator, signature, rows[:MAX_REAL_ROWS], ask, scratch)
 
 
-def _compile(estimator: Any, signature: Signature, rows: Matrix, answer: Answer, scratch: Path) -> Compiled:
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-
-    reason = ""
-    file = scratch / "candidate.onnx"
-    for kind in (FloatTensorType, DoubleTensorType):
-        model = _convert(estimator, signature, kind([None, rows.shape[1]]))
-        for graph in (quickened(model, rows, takes_missing=signature.takes_missing), model):
-            content: bytes = graph.SerializeToString(deterministic=True)
-            file.write_bytes(content)
-            try:
-                given = compiled(file, signature)(rows)
-            except ArtifactCorrupt as error:
-                reason = reason or error.message
+def _compile(estimator: Any, signature: Signature, rows: Matrix, ask: Ask, scratch: Path) -> Compiled:
+    reasons = []
+    verified: tuple[Matrix, Answer, float] | None = None
+    boosted = boosted_trees(estimator) is not None
+    for convert in _FORMS:
+        try:
+            model = convert(estimator, signature)
+            # The converter writes down where missing values go for HistGradientBoosting alone.
+            if not boosted and gaps_reach_trees(model, takes_missing=signature.takes_missing):
+                reasons.append("its trees take missing values, which ONNX sends another way")
                 continue
-            wrong = difference(answer, given)
-            if not wrong:
-                return Compiled(content, "")
-            reason = reason or f"its answers differ: {wrong}"
-    return Compiled(b"", reason)
+            if verified is None:
+                verified = _verified(signature, rows, ask, _thresholds(model, estimator, signature))
+            for graph in (quickened(model, rows, takes_missing=signature.takes_missing), model):
+                content: bytes = graph.SerializeToString(deterministic=True)
+                wrong = _difference(content, signature, scratch, *verified)
+                if not wrong:
+                    return Compiled(content, "")
+                reasons.append(wrong)
+        except NotThisForm:
+            continue
+        except Exception as error:  # every converter fails in its own way
+            reasons.append(f"{type(error).__name__}: {reason_of(error)}")
+    return Compiled(b"", reasons[0] if reasons else "no form of it can be written as ONNX")
+
+
+def _difference(
+    content: bytes, signature: Signature, scratch: Path, matrix: Matrix, answer: Answer, spread: float
+) -> str:
+    """The first difference between the answers of an ONNX model and the right ones; empty where there is none."""
+    file = scratch / "candidate.onnx"
+    file.write_bytes(content)
+    try:
+        wrong = difference(answer, _given(compiled(file, signature), matrix), spread)
+    except ArtifactCorrupt as error:
+        return error.message
+    return wrong and f"its answers differ: {wrong}"
+
+
+def _verified(
+    signature: Signature, rows: Matrix, ask: Ask, thresholds: list[Threshold]
+) -> tuple[Matrix, Answer, float]:
+    """The rows to compare on, the estimator's answers, and the spread of those to real rows."""
+    matrix = np.vstack([rows, probe_rows(rows, signature, thresholds)])
+    answer = answered(ask, matrix)
+    return matrix, answer, spread_of(answer.values[: len(rows)])
+
+
+def _given(model: CompiledModel, matrix: Matrix) -> Answer:
+    """The answers of a compiled model as they are served: rows with values that it cannot hold are refused."""
+    with np.errstate(over="ignore"):
+        answer = model.ask(matrix)
+    beyond: NDArray[np.bool_] = (np.abs(matrix) > model.largest).max(axis=1)
+    if not beyond.any():
+        return answer
+    values = np.where(beyond, -1 if answer.values.dtype.kind == "i" else np.nan, answer.values)
+    probabilities = answer.probabilities
+    return Answer(values, None if probabilities is None else np.where(beyond[:, None], np.nan, probabilities))
+
+
+def _exact(estimator: Any, signature: Signature) -> Any:
+    """For rows in single precision, with the numbers of its trees in double precision."""
+    single = _single(estimator, signature, boosted=True)
+    closer = exact(single, estimator)
+    if closer is single:
+        raise NotThisForm
+    return closer
+
+
+def _single(estimator: Any, signature: Signature, *, boosted: bool = False) -> Any:
+    """For rows in single precision; HistGradientBoosting compares in double precision, so no such form of it is right."""
+    from skl2onnx.common.data_types import FloatTensorType
+
+    if not boosted and boosted_trees(estimator) is not None:
+        raise NotThisForm
+    return _convert(estimator, signature, FloatTensorType([None, len(signature.features)]))
+
+
+def _double(estimator: Any, signature: Signature) -> Any:
+    """For rows in double precision."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    if boosted_trees(estimator) is not None:
+        raise NotThisForm
+    model = _convert(estimator, signature, DoubleTensorType([None, len(signature.features)]))
+    return filled_in_double(model, estimator)
+
+
+_FORMS: Final[tuple[Callable[[Any, Signature], Any], ...]] = (_exact, _single, _double)
+"""The estimator as ONNX, the quickest first."""
+
+
+def _thresholds(model: Any, estimator: Any, signature: Signature) -> list[Threshold]:
+    """What the trees of a graph compare the features with, those near the roots first."""
+    from onnx import helper
+
+    # Behind a preparation numbers come first, in their order; categories are compared with 0 and 1.
+    numbers = [index for index, feature in enumerate(signature.features) if feature.type == "Numerical"]
+    features = numbers if hasattr(estimator, "steps") else list(range(len(signature.features)))
+    found: dict[Threshold, int] = {}
+    for node in model.graph.node:
+        if node.op_type not in ENSEMBLES:
+            continue
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        values = attributes.get("nodes_values")
+        if values is None:
+            from onnx import numpy_helper
+
+            values = numpy_helper.to_array(attributes["nodes_values_as_tensor"])
+        for number, feature, value, mode in zip(
+            attributes["nodes_nodeids"],
+            attributes["nodes_featureids"],
+            values,
+            attributes["nodes_modes"],
+            strict=True,
+        ):
+            if mode == b"BRANCH_LEQ" and feature < len(features):
+                threshold = (features[feature], float(value))
+                found[threshold] = min(found.get(threshold, number), number)
+    return sorted(found, key=lambda threshold: (found[threshold], threshold))
 
 
 def _convert(estimator: Any, signature: Signature, kind: Any) -> Any:
@@ -78,32 +187,3 @@ def _convert(estimator: Any, signature: Signature, kind: Any) -> Any:
     model = convert_sklearn(estimator, "tidemill", [("features", kind)], options=options, target_opset=_OPSET)
     model.producer_version = ""
     return model
-
-
-def golden_rows(rows: Matrix, signature: Signature, count: int = 24) -> Matrix:
-    """Rows to remember the answers to: real ones spread over `rows`, and such as lie at and beyond the edges of what was learnt.
-
-    Where the model takes gaps, some have them; the last two have nothing but gaps and nothing but unseen categories.
-    """
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64))]
-    low = np.array([feature.minimum if feature.minimum is not None else 0.0 for feature in signature.features])
-    high = np.array(
-        [
-            feature.maximum if feature.maximum is not None else max(len(feature.categories) - 1, 0)
-            for feature in signature.features
-        ],
-        np.float64,
-    )
-    categorical = np.array([feature.type == "Categorical" for feature in signature.features])
-    reach = np.where(categorical, 0.0, high - low)
-    made = [low, high, low - reach, high + reach, low - 100 * reach, high + 100 * reach]
-    if categorical.any():
-        made.append(np.where(categorical, -1.0, chosen[0]))
-    if signature.takes_missing:
-        gaps = chosen[: min(4, len(chosen))].copy()
-        for place, row in enumerate(gaps):
-            row[place::4] = np.nan
-        made += [*gaps, np.full(len(low), np.nan)]
-    fillers = [low + share * (high - low) for share in np.linspace(0.1, 0.9, max(0, 20 - len(chosen) - len(made)))]
-    made += [np.where(categorical, np.round(row), row) for row in fillers]
-    return np.vstack([chosen, *made])

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from tidemill.api.base import Scalar
 from tidemill.runtime.failures import InvalidParameters, UnknownEstimator
 from tidemill.runtime.model.signature import Task
+from tidemill.runtime.model.sklearn_internals import parameter_refusal
 
 CLASSIFIERS: Final[Mapping[str, tuple[str, ...]]] = {
     "sklearn.calibration": ("CalibratedClassifierCV",),
@@ -123,11 +124,13 @@ def find(path: str) -> KnownEstimator:
     if known:
         return known
     near = difflib.get_close_matches(path.rpartition(".")[2], _BY_CLASS, 3, 0.5)
-    meant = f"; did you mean {' or '.join(_BY_CLASS[name].path for name in near)}?" if near else ""
-    raise UnknownEstimator(
-        f"{path!r} is none of the {len(KNOWN)} estimators that can be trained here{meant} Write one of scikit-learn's classifiers or regressors by its "
-        "import path, such as sklearn.ensemble.HistGradientBoostingClassifier"
+    remedy = (
+        f"did you mean {' or '.join(_BY_CLASS[name].path for name in near)}?"
+        if near
+        else "set spec.estimator.name to the import path of a supported classifier or regressor of scikit-learn, such as "
+        "sklearn.ensemble.HistGradientBoostingClassifier"
     )
+    raise UnknownEstimator(f"unknown estimator {path!r}, none of the {len(KNOWN)} that can be trained; {remedy}")
 
 
 def make(known: KnownEstimator, parameters: Mapping[str, Scalar], seed: int) -> Any:
@@ -152,20 +155,13 @@ def accepting(known: KnownEstimator, names: Iterable[str]) -> tuple[str, ...]:
 
 def _checked(known: KnownEstimator, kind: Any, parameters: dict[str, Any]) -> Any:
     """The estimator, if scikit-learn takes its parameters; a whole number written as 300.0 counts as 300."""
-    from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
-
     for name, value in parameters.items():
-        constraints = getattr(kind, "_parameter_constraints", {})
-        if name not in constraints:
-            continue
-        for tried in (value, int(value)) if isinstance(value, float) and value.is_integer() else (value,):
-            try:
-                validate_parameter_constraints({name: constraints[name]}, {name: tried}, caller_name=known.name)
-            except InvalidParameterError as error:
-                refusal = str(error)
-            else:
-                parameters = {**parameters, name: tried}
+        refusal = ""
+        for candidate in (value, int(value)) if isinstance(value, float) and value.is_integer() else (value,):
+            refusal = parameter_refusal(kind, known.name, name, candidate)
+            if not refusal:
+                parameters = {**parameters, name: candidate}
                 break
-        else:
-            raise InvalidParameters(f"{refusal} Correct spec.estimator.parameters.{name}")
+        if refusal:
+            raise InvalidParameters(f"{refusal.rstrip('.')}; correct spec.estimator.parameters.{name}")
     return kind(**parameters)

@@ -39,6 +39,12 @@ def quickened(model: Any, rows: Matrix, *, takes_missing: bool) -> Any:
     return quick
 
 
+def gaps_reach_trees(model: Any, *, takes_missing: bool) -> bool:
+    """Return whether rows with missing values come to trees of the graph with their gaps."""
+    whole = _whole(model, takes_missing=takes_missing)
+    return any(node.op_type in ENSEMBLES and node.input[0] not in whole for node in model.graph.node)
+
+
 def _scaled(node: Any, graph: Any) -> list[Any]:
     """A Scaler as a subtraction and a multiplication: ONNX Runtime scales one number at a time, and does these many at once."""
     from onnx import helper, numpy_helper

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from tidemill.api.base import WireModel
 from tidemill.api.modelversion import Measured
@@ -22,15 +23,17 @@ from tidemill.contract.reports import Trained
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import ArtifactCorrupt, InvalidParameters, TrainingFailed
 from tidemill.runtime.model import artifact, background, predictor
+from tidemill.runtime.model.answer import REFUSALS, Answer, Ask, finite_rows, reason_of, refusals
 from tidemill.runtime.model.encoding import encode, features_of
 from tidemill.runtime.model.predictor import Golden, Matrix, Predictor
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.scoring import scorers
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.train import card, estimators, expected, finished, fitting, importance, report, tuning
-from tidemill.runtime.train.compiler import Compiled, compile_model, golden_rows
+from tidemill.runtime.train.compiler import Compiled, compile_model
 from tidemill.runtime.train.estimators import KnownEstimator
 from tidemill.runtime.train.judging import Judging
+from tidemill.runtime.train.probes import golden_rows
 from tidemill.runtime.train.rows import MIN_SERVED_ROWS, LabelledTable, Material, gather
 from tidemill.runtime.train.tuning import Search
 
@@ -38,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 _SMALL: Final = 2_000_000
 """Cells of a matrix below which one thread is quicker than several that wait for each other."""
-_VERIFIED_ROWS: Final = 5_000
 _MAX_WARNINGS: Final = 20
 
 
@@ -101,15 +103,14 @@ class _Run:
         model = self._fit(estimator, features, matrix)
         spread = float(np.std(self.rows.held_out.truth)) if self.known.task == "Regression" else 0.0
         signature = fitting.signature(self.order, self.known, self.rows.target, features, model, spread)
-        if not signature.takes_missing:
-            self._leave_gaps_out(features)
         held_out = encode(self.rows.held_out.table, features)
         ask = predictor.estimated(model, signature)
-        golden_matrix = golden_rows(held_out, signature)
-        golden = Golden(golden_matrix, ask(golden_matrix))
-        compiled = self._compile(model, signature, np.vstack([golden_matrix, held_out, matrix])[:_VERIFIED_ROWS], ask)
-        quick = self._quickest(compiled, signature, ask)
-        weights = importance.permutation_importance(quick, held_out, self.rows.held_out.truth, self.order.seed)
+        ordinary = self._answers_to_held_out(ask, held_out)
+        golden = Golden.of(ask, golden_rows(held_out, signature), ordinary)
+        compiled = self._compile(model, signature, np.vstack([held_out, matrix]), ask)
+        weights = importance.permutation_importance(
+            self._quickest(compiled, signature, ask), held_out, self.rows.held_out.truth, self.order.seed
+        )
         signature = signature.model_copy(
             update={
                 "features": tuple(
@@ -119,8 +120,11 @@ class _Run:
                 "protected": self.rows.protected,
             }
         )
-        evaluation = self._evaluate(Predictor(signature, ask, compiled=False), held_out)
-        profile = expected.profile(self.rows, signature, quick)
+        served_files = self._served_files(model, signature, golden, compiled, matrix)
+        served = self._loaded(served_files)
+        self._leave_refused_out(served)
+        evaluation = self._evaluate(served, held_out)
+        profile = expected.profile(self.rows, signature, served.predict)
         trained = Trained(
             uri="s3://unknown",
             digest=f"sha256:{'0' * 64}",
@@ -135,15 +139,11 @@ class _Run:
         kept = finished.Finished(
             order=digest_of(self.order), trained=trained, warnings=tuple(self.warnings[:_MAX_WARNINGS])
         )
-        artifact.write_estimator(model, self.scratch / predictor.MODEL_FILE)
         files: dict[str, bytes | Path] = {
-            predictor.MODEL_FILE: self.scratch / predictor.MODEL_FILE,
-            predictor.SIGNATURE_FILE: orjson.dumps(signature.to_wire(), option=orjson.OPT_INDENT_2),
-            predictor.GOLDEN_FILE: golden.to_json(),
-            predictor.TYPICAL_FILE: background.of(matrix, signature, self.order.seed).to_json(),
+            **served_files,
             artifact.PROFILE_FILE: profile.to_json(),
             artifact.SAMPLE_FILE: expected.sample(self.rows, signature),
-            artifact.ANSWERS_FILE: expected.answers(self.rows, signature, quick),
+            artifact.ANSWERS_FILE: expected.answers(self.rows, signature, served.predict),
             artifact.EVALUATION_FILE: orjson.dumps(
                 [measured.to_wire() for measured in evaluation], option=orjson.OPT_INDENT_2
             ),
@@ -151,17 +151,76 @@ class _Run:
             artifact.CARD_FILE: card.readme(self.order, self.known, signature, kept, compiled.reason, found).encode(),
             artifact.MLMODEL_FILE: card.mlmodel(self.order, signature, compiled=bool(compiled.content)).encode(),
         }
-        if compiled.content:
-            files[predictor.COMPILED_FILE] = compiled.content
         if found is not None:
             files[artifact.TRIALS_FILE] = _json(found)
-        answer = quick(held_out)
+        answer = served.predict(held_out)
         page = report.page(
             self.order, self.known, signature, kept, self.rows.held_out.truth, answer, compiled.reason, found
         )
         published = self.store.publish(folder, files, {artifact.REPORT_FILE: page.encode()})
         logger.info("published %s, learnt from %d rows, as %s", self.order.version, trained.rows, published.uri)
         return finished.located(trained, published.uri, published.digest), kept.warnings
+
+    def _answers_to_held_out(self, ask: Ask, held_out: Matrix) -> Answer:
+        """The estimator's answers to the hold-out; raises TrainingFailed where it has none to some of its rows."""
+        try:
+            answer = ask(held_out)
+            finite = finite_rows(answer)
+            reason = "its answer is not a finite number"
+        except REFUSALS as error:
+            finite = np.ones(len(held_out), np.bool_)
+            refused = list(refusals(ask, held_out))
+            if not refused:
+                raise TrainingFailed(
+                    f"{self.known.name} cannot answer the hold-out: {reason_of(error)}; change its parameters"
+                ) from error
+            finite[[row for row, _ in refused]] = False
+            reason = refused[0][1]
+        if not finite.all():
+            raise TrainingFailed(
+                f"{self.known.name} has no answer to {np.count_nonzero(~finite)} of {len(held_out)} rows of the hold-out: "
+                f"{reason.rstrip('.')}; change its parameters, or choose another estimator"
+            )
+        return answer
+
+    def _served_files(
+        self, model: Any, signature: Signature, golden: Golden, compiled: Compiled, matrix: Matrix
+    ) -> dict[str, Path]:
+        """The files that a server reads, written as they will be published."""
+        folder = self.scratch / "version"
+        folder.mkdir()
+        try:
+            artifact.write_estimator(model, folder / predictor.MODEL_FILE)
+        except Exception as error:  # skops raises classes of its own for what it cannot write
+            raise TrainingFailed(
+                f"{self.known.name} with these parameters cannot be written to a file: {reason_of(error)}; change spec.estimator.parameters"
+            ) from error
+        contents = {
+            predictor.SIGNATURE_FILE: orjson.dumps(signature.to_wire(), option=orjson.OPT_INDENT_2),
+            predictor.GOLDEN_FILE: golden.to_json(),
+            predictor.TYPICAL_FILE: background.of(matrix, signature, self.order.seed).to_json(),
+            **({predictor.COMPILED_FILE: compiled.content} if compiled.content else {}),
+        }
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        return {name: folder / name for name in (predictor.MODEL_FILE, *contents)}
+
+    def _loaded(self, files: Mapping[str, Path]) -> Predictor:
+        """The version as a server loads it from these files; raises TrainingFailed where no server could."""
+        folder = files[predictor.MODEL_FILE].parent
+        try:
+            # Explanations read the estimator, also where the compiled form answers.
+            artifact.estimator_of(files[predictor.MODEL_FILE])
+            served = predictor.load(folder)
+        except ArtifactCorrupt as error:
+            raise TrainingFailed(
+                f"{self.known.name} with these parameters could not be served, so it is not published: {error.message}; change spec.estimator.parameters, or choose another estimator"
+            ) from error
+        if served.note:
+            raise TrainingFailed(
+                f"the compiled form of {self.known.name} does not answer as it did when it was compiled: {served.note}; start the run again"
+            )
+        return served
 
     def _search(self, features: tuple[Feature, ...], matrix: Matrix) -> Search | None:
         """The best parameters, where the order asks to look for them; only rows that are learnt from have a say."""
@@ -188,17 +247,32 @@ class _Run:
                 f"{self.known.name} takes no missing values, there are some, and spec.estimator.preprocessing is None; set it to Auto, or fill the gaps"
             )
 
-    def _leave_gaps_out(self, features: tuple[Feature, ...]) -> None:
-        """Served rows with missing values are nothing that such a model can be measured on, or will ever answer."""
+    def _leave_refused_out(self, served: Predictor) -> None:
+        """Served rows that the version refuses are nothing that it can be measured on, or will ever answer."""
         recent, met, unseen = self.rows.recent, self.rows.met, self.rows.unseen
-        if recent is not None:
-            recent = recent.take(np.asarray(~np.isnan(encode(recent.table, features)).any(axis=1)))
+        if recent is not None and len(recent):
+            recent = recent.take(self._accepted(served, recent.table))
         if met is not None and unseen is not None:
-            whole = ~np.isnan(encode(met, features)).any(axis=1)
-            met, unseen = met.filter(pa.array(whole)), unseen[whole]
+            accepted = self._accepted(served, met)
+            met, unseen = met.filter(pa.array(accepted)), unseen[accepted]
             if met.num_rows < MIN_SERVED_ROWS:
                 met, unseen = None, None
         self.rows = replace(self.rows, recent=recent, met=met, unseen=unseen)
+
+    def _accepted(self, served: Predictor, table: pa.Table) -> NDArray[np.bool_]:
+        """Which rows the version answers; a warning for those that it refuses for anything but a gap."""
+        matrix = encode(table, served.signature.features)
+        accepted = np.ones(len(matrix), np.bool_)
+        if not served.signature.takes_missing:
+            accepted = ~np.isnan(matrix).max(axis=1)
+        whole = np.flatnonzero(accepted)
+        refused = list(refusals(served.predict, matrix[whole]))
+        if refused:
+            accepted[whole[[row for row, _ in refused]]] = False
+            self.warnings.append(
+                f"{len(refused)} recent served rows are left out, because the version refuses them: {refused[0][1]}"
+            )
+        return accepted
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -211,19 +285,19 @@ class _Run:
         ):
             self.warnings.append(f"{self.known.name}: {message}")
 
-    def _compile(self, model: Any, signature: Signature, matrix: Matrix, ask: Any) -> Compiled:
+    def _compile(self, model: Any, signature: Signature, matrix: Matrix, ask: Ask) -> Compiled:
         rows = matrix if signature.takes_missing else matrix[~np.isnan(matrix).any(axis=1)]
-        compiled = compile_model(model, signature, rows, ask(rows), self.scratch)
+        compiled = compile_model(model, signature, rows, ask, self.scratch)
         if compiled.reason:
             logger.info("not compiled: %s", compiled.reason)
         return compiled
 
-    def _quickest(self, compiled: Compiled, signature: Signature, ask: Any) -> Any:
+    def _quickest(self, compiled: Compiled, signature: Signature, ask: Ask) -> Ask:
         if not compiled.content:
             return ask
         file = self.scratch / predictor.COMPILED_FILE
         file.write_bytes(compiled.content)
-        return predictor.compiled(file, signature)
+        return predictor.compiled(file, signature).ask
 
     def _evaluate(self, model: Predictor, held_out: Matrix) -> tuple[Measured, ...]:
         """The metrics on the hold-out and on recent rows, of this version and of the one in service."""
@@ -245,7 +319,7 @@ class _Run:
         if stable is not None:
             try:
                 answer = stable.predict(encode(rows.table, stable.signature.features))
-            except (predictor.Unanswerable, ValueError) as error:
+            except ValueError as error:
                 self.warnings.append(f"{on}: the version in service could not be measured: {error}")
             else:
                 answer = scorers.translated(answer, stable.signature.classes, model.signature.classes)

@@ -249,7 +249,7 @@ DIFFERENT = {
     "not a number": (
         Answer(np.array([0]), np.array([[0.9, 0.1]])),
         Answer(np.array([0]), np.array([[np.nan, 0.1]])),
-        "differ by nan",
+        "row 0 is refused, and should be answered",
     ),
     "no probabilities": (Answer(np.array([0]), np.array([[0.9, 0.1]])), Answer(np.array([0])), "the other does not"),
     "numbers": (

@@ -88,9 +88,9 @@ def test_an_estimator_is_found_by_its_path_and_by_its_name() -> None:
 UNKNOWN = {
     "a slip": ("sklearn.ensemble.RandomForrestClassifier", "did you mean sklearn.ensemble.RandomForestClassifier"),
     "another module": ("sklearn.tree.RandomForestClassifier", "did you mean sklearn.ensemble.RandomForestClassifier"),
-    "anything importable": ("os.system", "Write one of scikit-learn's"),
+    "anything importable": ("os.system", "set spec.estimator.name to"),
     "a private one": ("sklearn.ensemble._forest.ForestClassifier", "did you mean"),
-    "nothing": ("", "Write one of scikit-learn's"),
+    "nothing": ("", "set spec.estimator.name to"),
 }
 
 
