@@ -125,6 +125,11 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=256)]
 MetricName = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_@.-]*$", max_length=64)]
 Text = Annotated[str, Field(max_length=4096)]
 Scalar = str | int | float | bool
+MAX_PARAMETER_ITEMS = 64
+ScalarList = Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=MAX_PARAMETER_ITEMS)]
+ScalarMap = Annotated[dict[str, Scalar], Field(min_length=1, max_length=MAX_PARAMETER_ITEMS)]
+Parameter = Scalar | ScalarList | ScalarMap
+"""A constructor argument: text, a number, a truth value, a list of these such as `[64, 32]`, or a map of these such as `{"a": 2}`."""
 
 
 class OwnerReference(WireModel):

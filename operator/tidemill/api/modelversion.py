@@ -12,10 +12,10 @@ from tidemill.api.base import (
     MetricName,
     Name,
     ObjectName,
+    Parameter,
     PrinterColumn,
     Resource,
     Rule,
-    Scalar,
     Text,
     Timestamp,
     WireModel,
@@ -168,7 +168,7 @@ class Lineage(WireModel):
     """Dataset revisions that it was trained and evaluated on."""
     estimator: str = Field(default="", max_length=256)
     """Import path of the estimator."""
-    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
+    parameters: dict[str, Parameter] = Field(default_factory=dict, max_length=64)
     """Parameters of the estimator."""
     seed: int = Field(default=0, ge=0, le=2147483647)
     """Random seed of the training."""

@@ -123,7 +123,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     if schema.get("x-kubernetes-int-or-string"):
         return "quantity"
     if schema.get("x-kubernetes-preserve-unknown-fields"):
-        return "string, number or boolean"
+        return "string, number or boolean" + (", or a list or map of these" if schema.get("maxItems") else "")
     match schema.get("type"):
         case "array":
             return f"list of {_type(schema['items'])}"

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema, to_jsonable_python
 
-from tidemill.api.base import Rule, WireModel
+from tidemill.api.base import MAX_PARAMETER_ITEMS, Rule, WireModel
 
 Schema = dict[str, Any]
 
@@ -39,6 +39,16 @@ _SCALAR: Final[Schema] = {
     "maxItems": 0,
     "maxLength": 1024,
     "maxProperties": 0,
+    "minItems": 1,
+    "minProperties": 1,
+    "x-kubernetes-preserve-unknown-fields": True,
+}
+# Lists and maps of scalars are let in beside scalars. What is in them cannot be said without a type; whoever reads the object
+# refuses a list within a list.
+_PARAMETER: Final[Schema] = {
+    "maxItems": MAX_PARAMETER_ITEMS,
+    "maxLength": 1024,
+    "maxProperties": MAX_PARAMETER_ITEMS,
     "minItems": 1,
     "minProperties": 1,
     "x-kubernetes-preserve-unknown-fields": True,
@@ -163,6 +173,8 @@ class _Dialect(GenerateJsonSchema):
             return dict(_INT_OR_STRING)
         if types == {"string", "integer", "number", "boolean"}:
             return dict(_SCALAR)
+        if types == {"string", "integer", "number", "boolean", "array", "object"}:
+            return dict(_PARAMETER)
         raise UnfitModel(
             f"a union of {sorted(map(str, types))} has no structural schema; use optional fields and a rule that requires one of them"
         )

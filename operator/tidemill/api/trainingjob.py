@@ -12,6 +12,7 @@ from tidemill.api.base import (
     Duration,
     MetricName,
     Name,
+    Parameter,
     Percent,
     PrinterColumn,
     Quantities,
@@ -111,8 +112,9 @@ class Estimator(WireModel):
     name: str = Field(min_length=1, max_length=256)
     """Import path, such as `sklearn.ensemble.HistGradientBoostingClassifier`. An unsupported one fails the run; the
     message lists the supported ones."""
-    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
-    """Constructor arguments, as in scikit-learn's documentation."""
+    parameters: dict[str, Parameter] = Field(default_factory=dict, max_length=64)
+    """Constructor arguments, as in scikit-learn's documentation. Each is a string, number, boolean, or a list or map of
+    these, such as `hidden_layer_sizes: [64, 32]`; the keys of `class_weight` are labels."""
     preprocessing: Literal["Auto", "None"] = "Auto"
     """Auto imputes, encodes and scales columns by type, as the estimator needs it; None passes them unchanged."""
     steps: tuple[PreprocessingStep, ...] | None = Field(default=None, min_length=1, max_length=16)
@@ -321,7 +323,7 @@ class Best(WireModel):
 
     trial: int = Field(default=1, ge=1)
     """Number of the selected trial, from 1."""
-    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=64)
+    parameters: dict[str, Parameter] = Field(default_factory=dict, max_length=64)
     """Parameters of the selected trial."""
     objective: float | None = None
     """Value of the objective: the mean over the folds of the cross-validation; empty without a search."""

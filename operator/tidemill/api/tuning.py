@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, EnvironmentVariable, MetricName, Rule, Scalar, WireModel, at_least_a_second
+from tidemill.api.base import Duration, EnvironmentVariable, MetricName, Parameter, Rule, WireModel, at_least_a_second
 
 ParameterName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 
@@ -62,7 +62,7 @@ class PositiveInterval(WireModel):
 class Choices(WireModel):
     """A list of unordered values."""
 
-    choices: tuple[Scalar, ...] = Field(min_length=1, max_length=64)
+    choices: tuple[Parameter, ...] = Field(min_length=1, max_length=64)
     """List of values."""
 
 

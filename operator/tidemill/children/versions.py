@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tidemill.api import API_VERSION, DriftMonitor, ModelVersion, TrainingJob
-from tidemill.api.base import Scalar
+from tidemill.api.base import Parameter
 from tidemill.api.modelversion import Artifact, DatasetUsed, Lineage, ModelVersionSpec
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.api.trainingjob import Cause, ServedRows
@@ -55,7 +55,7 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
     return {"apiVersion": API_VERSION, "kind": ModelVersion.kind_name, "metadata": metadata, "spec": spec.to_wire()}
 
 
-def parameters(job: TrainingJob, trained: Trained) -> dict[str, Scalar]:
+def parameters(job: TrainingJob, trained: Trained) -> dict[str, Parameter]:
     """Return the parameters of a run's estimator: those of the spec, with those that a search chose."""
     estimator, search = job.spec.estimator, trained.search
     return {**(estimator.parameters if estimator else {}), **(search.parameters if search else {})}

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Digest, Scalar, WireModel
+from tidemill.api.base import Digest, Parameter, WireModel
 from tidemill.api.checks import CheckVerdict, Moved
 from tidemill.api.conditions import Reason
 from tidemill.api.modelversion import Measured
@@ -42,7 +42,7 @@ class Searched(WireModel):
     """The best one, counted from 1."""
     score: float
     """The metric's mean over the folds in that trial."""
-    parameters: dict[str, Scalar]
+    parameters: dict[str, Parameter]
     """What the search chose; the others are as ordered."""
     completed: int
     failed: int = 0
@@ -64,7 +64,7 @@ class Trained(WireModel):
     """Rows learnt from."""
     served_rows: int = 0
     """How many of these came from the service's log."""
-    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
     """With which parameters; left out where the report would be too long, since what was ordered and `search` say the same."""
     search: Searched | None = None
     """None where nothing was searched for."""

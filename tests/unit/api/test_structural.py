@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from tidemill.api import KINDS
-from tidemill.api.base import Quantities, Rule, Scalar, WireModel
+from tidemill.api.base import MAX_PARAMETER_ITEMS, Parameter, Quantities, Rule, Scalar, WireModel
 from tidemill.api.crds import model_of
 from tidemill.api.structural import TIMESTAMP_PATTERN, UnfitModel, nodes, structural
 from tidemill.api.tuning import Choices
@@ -49,6 +49,8 @@ class Harbour(WireModel):
     """Whatever."""
     cargo: dict[str, Scalar] = Field(default_factory=dict, max_length=4)
     """What is on board."""
+    rig: dict[str, Parameter] = Field(default_factory=dict, max_length=4)
+    """How it is set up."""
     crane: Quantities = Quantities()
     """What it lifts."""
 
@@ -140,6 +142,20 @@ def test_a_scalar_cannot_be_an_object_or_an_array() -> None:
 
     assert scalar["minProperties"] > scalar["maxProperties"]
     assert scalar["minItems"] > scalar["maxItems"]
+
+
+def test_a_parameter_is_a_scalar_or_a_bounded_list_or_map_of_these() -> None:
+    parameter = field("rig")["additionalProperties"]
+
+    assert (1, MAX_PARAMETER_ITEMS) == (parameter["minItems"], parameter["maxItems"])
+    assert (1, MAX_PARAMETER_ITEMS) == (parameter["minProperties"], parameter["maxProperties"])
+    assert 1024 == parameter["maxLength"]
+    for given in ("a", 1, 0.5, True, [64, 32], {"a": 2}):
+        adapter: TypeAdapter[Any] = TypeAdapter(Parameter)
+        assert given == adapter.dump_python(adapter.validate_python(given), mode="json")
+    for refused in ([], {}, [[1]], {"a": [1]}, {"a": {"b": 1}}, [None], list(range(65))):
+        with pytest.raises(ValidationError):
+            TypeAdapter(Parameter).validate_python(refused)
 
 
 def test_every_list_string_and_map_needs_a_bound() -> None:

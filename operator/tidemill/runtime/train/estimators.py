@@ -10,11 +10,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tidemill.api.base import Scalar
 from tidemill.runtime.failures import InvalidParameters, UnknownEstimator
+from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.signature import Task
 from tidemill.runtime.model.sklearn_internals import parameter_refusal
 
@@ -133,12 +134,37 @@ def find(path: str) -> KnownEstimator:
     raise UnknownEstimator(f"unknown estimator {path!r}, none of the {len(KNOWN)} that can be trained; {remedy}")
 
 
-def make(known: KnownEstimator, parameters: Mapping[str, Scalar], seed: int) -> Any:
-    """The estimator with its parameters, checked by scikit-learn's own rules, and seeded; raises InvalidParameters."""
+def make(known: KnownEstimator, parameters: Mapping[str, Any], seed: int, classes: Sequence[Scalar] = ()) -> Any:
+    """Return the estimator with its parameters, checked by scikit-learn's own rules, and seeded; raises InvalidParameters.
+
+    `classes` are the labels of the target where they are known: estimators are fitted to their indices, so that weights given by
+    label become weights by index.
+    """
     accepted = accepting(known, parameters)
     kind = getattr(importlib.import_module(known.module), known.name)
     seeded: dict[str, Any] = {"random_state": seed, **parameters} if "random_state" in accepted else dict(parameters)
+    weights = seeded.get("class_weight")
+    if classes and isinstance(weights, Mapping):
+        seeded["class_weight"] = _by_index(weights, classes)
     return _checked(known, kind, seeded)
+
+
+def _by_index(weights: Mapping[str, Any], classes: Sequence[Scalar]) -> dict[int, float]:
+    """Weights by the index of the class that each label means."""
+    labels = ClassLabels(classes)
+    found: dict[int, float] = {}
+    for label, weight in weights.items():
+        index = labels.index(label)
+        if index is None:
+            raise InvalidParameters(
+                f"class_weight names {label!r}, and the classes are {', '.join(repr(text) for text in labels.texts[:10])}; correct spec.estimator.parameters.class_weight"
+            )
+        if isinstance(weight, (str, bool)) or not weight >= 0:
+            raise InvalidParameters(
+                f"class_weight of {label!r} is {weight!r}, and must be a number of at least 0; correct spec.estimator.parameters.class_weight"
+            )
+        found[index] = float(weight)
+    return found
 
 
 def accepting(known: KnownEstimator, names: Iterable[str]) -> tuple[str, ...]:
@@ -153,11 +179,20 @@ def accepting(known: KnownEstimator, names: Iterable[str]) -> tuple[str, ...]:
     return accepted
 
 
+def _readings(value: Any) -> tuple[Any, ...]:
+    """What a parameter may mean: a whole number written as 300.0 is 300, and a list may be a tuple."""
+    if isinstance(value, float) and value.is_integer():
+        return value, int(value)
+    if isinstance(value, (list, tuple)):
+        return list(value), tuple(value)
+    return (value,)
+
+
 def _checked(known: KnownEstimator, kind: Any, parameters: dict[str, Any]) -> Any:
     """The estimator, if scikit-learn takes its parameters; a whole number written as 300.0 counts as 300."""
     for name, value in parameters.items():
         refusal = ""
-        for candidate in (value, int(value)) if isinstance(value, float) and value.is_integer() else (value,):
+        for candidate in _readings(value):
             refusal = parameter_refusal(kind, known.name, name, candidate)
             if not refusal:
                 parameters = {**parameters, name: candidate}

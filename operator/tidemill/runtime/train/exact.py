@@ -116,6 +116,8 @@ def _regression(model: Any, trees: Trees) -> Any:
     leaves = _numbered(attributes, "target")
     if max(tree for tree, _ in leaves) + 1 != len(trees.values):
         return model
+    if any(number >= len(trees.values[tree]) for tree, number in leaves):
+        return model
     weights = np.array([trees.values[tree][number] for tree, number in leaves])
     if not _rounds_to(weights, attributes.pop("target_weights")):
         return model

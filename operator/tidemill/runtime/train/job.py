@@ -99,7 +99,7 @@ class _Run:
         parameters = dict(self.order.estimator.parameters)
         if found is not None:
             parameters |= found.best.parameters
-            estimator = estimators.make(self.known, parameters, self.order.seed)
+        estimator = estimators.make(self.known, parameters, self.order.seed, self.rows.target.classes)
         model = self._fit(estimator, features, matrix)
         spread = float(np.std(self.rows.held_out.truth)) if self.known.task == "Regression" else 0.0
         signature = fitting.signature(self.order, self.known, self.rows.target, features, model, spread)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tidemill.api.base import Scalar
+from tidemill.api.base import Parameter
 from tidemill.api.tuning import Tuning
 from tidemill.contract.orders import TrainOrder
 from tidemill.runtime.failures import TrainingFailed
@@ -41,7 +41,7 @@ class Judging:
         count = tuning.objective.validation.folds
         self.folds = folds(rows.kin, rows.truth, known.task, count, order.seed)
 
-    def __call__(self, parameters: dict[str, Scalar]) -> Iterator[float]:
+    def __call__(self, parameters: dict[str, Parameter]) -> Iterator[float]:
         """The metric on one fold after another; raises InvalidParameters or TrainingFailed."""
         unknown: tuple[str, ...] = ()
         measured = False
@@ -56,10 +56,10 @@ class Judging:
             raise TrainingFailed(f"{why}; take another metric or estimator, or fewer folds")
 
     def _score(
-        self, parameters: dict[str, Scalar], judged: np.typing.NDArray[np.bool_]
+        self, parameters: dict[str, Parameter], judged: np.typing.NDArray[np.bool_]
     ) -> tuple[float | None, tuple[str, ...]]:
         given = {**self.order.estimator.parameters, **parameters}
-        estimator = estimators.make(self.known, given, self.order.seed)
+        estimator = estimators.make(self.known, given, self.order.seed, self.target.classes)
         model = fitting.prepared(self.order, self.known, estimator, self.features)
         with warnings.catch_warnings():
             # The fit of the best parameters to all rows says what there is to say; hundreds of fits would only repeat it.

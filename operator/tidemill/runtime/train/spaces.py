@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tidemill.api.base import Scalar
+from tidemill.api.base import Parameter
 from tidemill.api.tuning import Interval, PositiveInterval, TunedParameter
 from tidemill.runtime.failures import InvalidParameters
 
@@ -33,7 +33,7 @@ class Way:
     logarithmic: bool = False
     whole: bool = False
 
-    def at(self, place: float) -> Scalar:
+    def at(self, place: float) -> float:
         """The value at `place`, from 0 to 1; fractions have six digits, which is as many as anybody tunes."""
         low, high = self._edges
         value = low * (high / low) ** place if self.logarithmic else low + place * (high - low)
@@ -43,7 +43,7 @@ class Way:
 
     def snapped(self, place: float) -> float:
         """The same place for every place with the same whole number."""
-        return self._place_of(float(self.at(place))) if self.whole else place
+        return self._place_of(self.at(place)) if self.whole else place
 
     def places(self, count: int) -> tuple[float, ...]:
         """At most `count` places, evenly from one end to the other, each with another value."""
@@ -53,7 +53,7 @@ class Way:
         if numbers <= count:
             return tuple(self._place_of(self.low + step) for step in range(int(numbers)))
         found = {self.at(place / (count - 1) if count > 1 else 0.5): None for place in range(count)}
-        return tuple(self._place_of(float(value)) for value in found)
+        return tuple(self._place_of(value) for value in found)
 
     @property
     def _edges(self) -> tuple[float, float]:
@@ -72,9 +72,9 @@ class Choice:
     """A few values without order."""
 
     name: str
-    values: tuple[Scalar, ...]
+    values: tuple[Parameter, ...]
 
-    def at(self, place: float) -> Scalar:
+    def at(self, place: float) -> Parameter:
         """The value at `place`, counted from 0."""
         return self.values[int(place)]
 
@@ -95,7 +95,7 @@ def axes(parameters: Sequence[TunedParameter]) -> tuple[Axis, ...]:
     return tuple(_axis(parameter) for parameter in parameters)
 
 
-def values(space: Sequence[Axis], point: Point) -> dict[str, Scalar]:
+def values(space: Sequence[Axis], point: Point) -> dict[str, Parameter]:
     """The parameters at a point."""
     return {axis.name: axis.at(place) for axis, place in zip(space, point, strict=True)}
 

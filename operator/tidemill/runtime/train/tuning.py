@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Scalar, WireModel
+from tidemill.api.base import Parameter, WireModel
 from tidemill.api.durations import seconds
 from tidemill.api.tuning import Objective, Tuning
 from tidemill.contract.reports import Searched
@@ -24,7 +24,7 @@ from tidemill.runtime.train.samplers import Tried, sampler
 
 logger = logging.getLogger(__name__)
 
-Judge = Callable[[dict[str, Scalar]], Iterator[float]]
+Judge = Callable[[dict[str, Parameter]], Iterator[float]]
 """The objective on one fold after another, for parameters; raises a RunFailed where the estimator cannot be judged with them."""
 Clock = Callable[[], float]
 
@@ -35,7 +35,7 @@ class SearchTrial(WireModel):
     """One set of parameters, and how good it is."""
 
     number: int
-    parameters: dict[str, Scalar]
+    parameters: dict[str, Parameter]
     state: Literal["Completed", "Failed", "Pruned"] = "Completed"
     """Pruned trials were given up before their end, because time was up."""
     score: float | None = None

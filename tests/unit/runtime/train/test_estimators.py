@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from sklearn.utils import all_estimators
 
+from support.parameter_sets import PARAMETERS
 from tidemill.runtime.failures import InvalidParameters, UnknownEstimator
-from tidemill.runtime.model import artifact
+from tidemill.runtime.model import artifact, sklearn_internals
 from tidemill.runtime.model.signature import Feature
 from tidemill.runtime.train.estimators import KNOWN, find, make
 from tidemill.runtime.train.preprocessing import prepare
@@ -128,3 +130,73 @@ def test_parameters_and_seed_arrive() -> None:
     assert (50, 1, 11) == (estimator.max_iter, estimator.learning_rate, estimator.random_state)
     assert isinstance(estimator.max_iter, int)
     assert 3 == make(find("HistGradientBoostingClassifier"), {"random_state": 3}, 11).random_state
+
+
+def test_lists_are_taken_where_scikit_learn_takes_lists_or_tuples() -> None:
+    network = make(find("MLPClassifier"), {"hidden_layer_sizes": (64, 32)}, 7)
+    ridge = make(find("RidgeCV"), {"alphas": [0.1, 1.0, 10.0]}, 7)
+
+    assert [64, 32] == list(network.hidden_layer_sizes)
+    assert [0.1, 1.0, 10.0] == list(ridge.alphas)
+    with pytest.raises(InvalidParameters, match=r"'C' parameter .*; correct spec.estimator.parameters.C"):
+        make(find("SVC"), {"C": [1, 2]}, 7)
+
+
+WEIGHTED: dict[str, tuple[tuple[Any, ...], dict[str, Any], dict[int, float]]] = {
+    "text": (("fraud", "fine"), {"fraud": 5}, {0: 5.0}),
+    "whole numbers": ((0, 1), {"1": 2.5, "0": 1}, {1: 2.5, 0: 1.0}),
+    "truth values": ((False, True), {"true": 3}, {1: 3.0}),
+    "leading zeros": (("01", "1"), {"1": 3}, {1: 3.0}),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHTED)
+def test_weights_are_given_by_label(case: str) -> None:
+    classes, weights, expected = WEIGHTED[case]
+
+    assert expected == make(find("LogisticRegression"), {"class_weight": weights}, 7, classes).class_weight
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"froud": 5}, "class_weight names 'froud', and the classes are 'fraud', 'fine'; correct"),
+        ({"fraud": "much"}, "class_weight of 'fraud' is 'much', and must be a number"),
+        ({"fraud": -1}, "class_weight of 'fraud' is -1, and must be a number"),
+    ],
+)
+def test_weights_that_mean_no_class_or_no_number_are_refused(weights: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidParameters, match=message):
+        make(find("LogisticRegression"), {"class_weight": weights}, 7, ("fraud", "fine"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_what_parameters_put_into_a_file_can_be_loaded(name: str, tmp_path: Path) -> None:
+    matrix, classes, numbers, features = table()
+    known = find(name)
+    for number, parameters in enumerate(PARAMETERS[name]):
+        model = prepare(known, make(known, parameters, 7), features)
+        try:
+            model.fit(matrix, classes if known.task == "Classification" else numbers)
+        except (ValueError, np.linalg.LinAlgError):
+            continue
+        artifact.write_estimator(model, tmp_path / f"{number}.skops")
+        again = artifact.estimator_of(tmp_path / f"{number}.skops")
+
+        np.testing.assert_array_equal(model.predict(matrix), again.predict(matrix))
+
+
+def test_only_types_of_numeric_libraries_are_trusted_and_each_by_its_name() -> None:
+    assert {"functools", "numpy", "sklearn"} == {name.partition(".")[0] for name in sklearn_internals.TRUSTED}
+    for name in sklearn_internals.TRUSTED:
+        module, _, attribute = name.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_another_release_of_scikit_learn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sklearn_internals.require_supported()
+    monkeypatch.setattr("sklearn.__version__", "1.10.0")
+
+    with pytest.raises(ImportError, match=r"scikit-learn 1\.10\.0 is installed, and Tidemill supports 1\.9"):
+        sklearn_internals.require_supported()

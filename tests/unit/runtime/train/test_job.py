@@ -298,6 +298,93 @@ def test_numbers_are_predicted(store: ObjectStore, tmp_path: Path) -> None:
     assert 0 == len(model.signature.classes)
 
 
+def table_of(rows: list[tuple[Any, ...]]) -> str:
+    return "a,b,target\n" + "".join(f"{a},{b},{target}\n" for a, b, target in rows)
+
+
+CHANCE = np.random.default_rng(3)
+TIMES = table_of([(round(a, 3), round(b, 3), 1_700_000_000 + round(3600 * a)) for a, b in CHANCE.random((400, 2))])
+COUNTS = table_of([(a, b, int(CHANCE.poisson(np.exp(a / 40 + b / 300)))) for a, b in CHANCE.integers(0, 250, (300, 2))])
+NEAR = table_of([(round(a, 3), round(b, 3), round(a + b, 3)) for a, b in CHANCE.random((300, 2))])
+
+
+def test_metrics_are_those_of_the_form_that_is_served(store: ObjectStore, tmp_path: Path) -> None:
+    rows = revisions.revision(store, data=TIMES)
+
+    trained, _ = revisions.trained(revisions.training(rows, "RandomForestRegressor", version="times"), store)
+
+    model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path / "model"))
+    table = rows_of(store, rows, tmp_path / "rows")
+    held_out = table.filter(table.column(HOLDOUT))
+    truth = np.array(held_out.column("target").to_pylist(), np.float64)
+    answers = model.predict(encode(held_out, model.signature.features)).values
+    assert model.compiled
+    assert on(trained, "Holdout").metrics["r2"] == pytest.approx(
+        1 - np.square(truth - answers).sum() / np.square(truth - truth.mean()).sum(), abs=1e-12
+    )
+    assert on(trained, "Holdout").metrics["r2"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("estimator", "data"),
+    [
+        ({"name": "PoissonRegressor"}, COUNTS),
+        ({"name": "RadiusNeighborsRegressor"}, NEAR),
+        ({"name": "TweedieRegressor", "parameters": {"power": 1}}, COUNTS),
+        ({"name": "KNeighborsRegressor", "parameters": {"metric": "chebyshev"}}, NEAR),
+        ({"name": "MLPRegressor", "parameters": {"solver": "sgd", "hidden_layer_sizes": [8, 4]}}, NEAR),
+    ],
+)
+def test_what_is_published_can_be_loaded(
+    estimator: dict[str, Any], data: str, store: ObjectStore, tmp_path: Path
+) -> None:
+    name = estimator["name"].lower()
+    rows = revisions.revision(store, data=data)
+
+    trained, _ = revisions.trained(revisions.training(rows, estimator, version=f"loads-{name}"), store)
+
+    folder = store.fetch(trained.uri, trained.digest, tmp_path / "model")
+    assert np.isfinite(predictor.load(folder).predict(np.array([[0.5, 0.5]])).values).all()
+    (folder / "model.onnx").unlink(missing_ok=True)
+    assert not predictor.load(folder).compiled
+
+
+def test_what_cannot_be_loaded_is_not_published(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = revisions.revision(store, data=NEAR)
+    monkeypatch.setattr("tidemill.runtime.model.artifact.TRUSTED", frozenset())
+    estimator = {"name": "KNeighborsRegressor", "parameters": {"algorithm": "ball_tree"}}
+
+    with pytest.raises(RunFailed, match=r"could not be served, so it is not published: .*BallTree") as refused:
+        revisions.trained(revisions.training(rows, estimator, version="never"), store)
+
+    assert (Reason.TRAINING_FAILED, False) == (refused.value.reason, refused.value.retryable)
+    assert [] == list(store.list("team/models/model/never"))
+
+
+def test_a_hold_out_without_answers_fails_the_run(store: ObjectStore) -> None:
+    rows = revisions.revision(store, data=NEAR)
+    estimator = {"name": "RadiusNeighborsRegressor", "parameters": {"radius": 0.0001}}
+
+    with pytest.raises(RunFailed, match=r"has no answer to \d+ of \d+ rows of the hold-out") as refused:
+        revisions.trained(revisions.training(rows, estimator, version="lonely"), store)
+    assert (Reason.TRAINING_FAILED, False) == (refused.value.reason, refused.value.retryable)
+
+
+def test_classes_are_weighed_by_their_labels(store: ObjectStore) -> None:
+    rows = revisions.revision(store, data=revisions.text_of(400), columns=[{"name": "label", "role": "Target"}])
+    shares = {}
+    for label in ("yes", "no"):
+        estimator = {"name": "LogisticRegression", "parameters": {"class_weight": {label: 50}}}
+        trained, _ = revisions.trained(revisions.training(rows, estimator, version=f"weighed-{label}"), store)
+        profile = Profile.from_json(store.get(f"{store.key_of(trained.uri)}/profile.json"))
+        column = profile.column("prediction")
+        assert column is not None
+        shares[label] = column
+        assert {label: 50} == trained.parameters["class_weight"]
+
+    assert shares["yes"] != shares["no"]
+
+
 WHOLE = "a,target\n" + "".join(f"{row},{row % 2}\n" for row in range(60))
 
 
