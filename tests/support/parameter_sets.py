@@ -36,7 +36,7 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
         {"n_estimators": 10, "warm_start": True, "ccp_alpha": 0.001},
     ],
     "RandomForestRegressor": [
-        {"n_estimators": 12, "criterion": "friedman_mse", "max_features": "sqrt"},
+        {"n_estimators": 12, "criterion": "poisson", "max_features": "sqrt"},
         {"n_estimators": 11, "max_samples": 0.6},
     ],
     "GradientBoostingClassifier": [
@@ -157,10 +157,10 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     ],
     "DecisionTreeRegressor": [
         {"max_depth": 4, "criterion": "absolute_error"},
-        {"max_leaf_nodes": 9, "criterion": "friedman_mse"},
+        {"max_leaf_nodes": 9, "criterion": "poisson"},
     ],
     "ExtraTreeClassifier": [{"max_depth": 4}, {"criterion": "log_loss"}],
-    "ExtraTreeRegressor": [{"max_depth": 4}, {"criterion": "friedman_mse", "min_samples_leaf": 4}],
+    "ExtraTreeRegressor": [{"max_depth": 4}, {"criterion": "poisson", "min_samples_leaf": 4}],
     "PLSRegression": [{"n_components": 1}, {"scale": False}],
     "ARDRegression": [{"max_iter": 20, "threshold_lambda": 100.0}],
     "BayesianRidge": [{"compute_score": True}, {"max_iter": 20}],

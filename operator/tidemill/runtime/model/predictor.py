@@ -234,7 +234,9 @@ def _one_thread(file: Path, signature: Signature) -> Ask:
     from threadpoolctl import threadpool_limits
 
     from tidemill.runtime.model.artifact import estimator_of
+    from tidemill.runtime.model.sklearn_internals import silence_answers
 
+    silence_answers()
     ask = estimated(estimator_of(file), signature)
     threadpool_limits(limits=1)
     return ask

@@ -71,6 +71,13 @@ def require_supported() -> None:
         )
 
 
+def silence_answers() -> None:
+    """Ignore from now on what scikit-learn warns of when it answers NaN: such rows are refused by name."""
+    import warnings
+
+    warnings.filterwarnings("ignore", "One or more samples have no neighbors", UserWarning)
+
+
 class Trees(NamedTuple):
     """The trees of a fitted ensemble, whose answer is the base plus the values of the leaves that a row comes to."""
 

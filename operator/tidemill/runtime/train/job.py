@@ -27,6 +27,7 @@ from tidemill.runtime.model.answer import REFUSALS, Answer, Ask, finite_rows, re
 from tidemill.runtime.model.encoding import encode, features_of
 from tidemill.runtime.model.predictor import Golden, Matrix, Predictor
 from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.model.sklearn_internals import silence_answers
 from tidemill.runtime.scoring import scorers
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.train import card, estimators, expected, finished, fitting, importance, report, tuning
@@ -64,7 +65,8 @@ def train(order: TrainOrder, store: ObjectStore, scratch: Path) -> tuple[Trained
         tuning.check(order.tuning, known)
     revision = store.fetch(order.dataset_uri, order.dataset_digest, scratch / "dataset")
     rows = gather(revision, known.task, order.served_rows, order.namespace, store, order.seed)
-    with _threads(rows):
+    with _threads(rows), warnings.catch_warnings():
+        silence_answers()
         return _Run(order, store, scratch, known, names, rows).publish(estimator, folder)
 
 
