@@ -12,7 +12,7 @@ from tidemill.contract.layout import LogColumn
 from tidemill.runtime.tables import rowhash
 
 
-class Sample:
+class RowSample:
     """Keeps the `limit` rows whose hash is smallest: a random sample that two pods draw alike, in bounded memory."""
 
     def __init__(self, limit: int, columns: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from tidemill.runtime.log.conforming import conformed, kinds_of
 from tidemill.runtime.log.counts import SLOT, Counts
 from tidemill.runtime.log.duplicates import Duplicates
 from tidemill.runtime.log.newest import NewestRows
-from tidemill.runtime.log.sampling import Sample
+from tidemill.runtime.log.sampling import RowSample
 from tidemill.runtime.monitor.evidence import counted
 from tidemill.runtime.monitor.evidence.accumulators import OF_SEVERAL_COLUMNS, JointAccumulator
 from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, Evidence, Joint, LabelledAnswers, ReferenceData
@@ -75,8 +75,10 @@ class _Gathering:
             for check in order.checks
             if check.type in OF_SEVERAL_COLUMNS and reference.sample is not None and reference.sample.num_rows >= 2
         }
-        self.sample = Sample(SAMPLED, names) if self.together else None
-        self.own = Sample(SAMPLED, [*names, *self.answers]) if any(kind.sample == "Answers" for kind in kinds) else None
+        self.sample = RowSample(SAMPLED, names) if self.together else None
+        self.own = (
+            RowSample(SAMPLED, [*names, *self.answers]) if any(kind.sample == "Answers" for kind in kinds) else None
+        )
         rules = {rule.metric for check in order.checks for rule in check.rules_}
         self.duplicates = Duplicates() if "DuplicateRequestShare" in rules else None
         self.mismatches: dict[str, int] = {}

@@ -18,7 +18,7 @@ from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.log import reader
 from tidemill.runtime.log.conforming import conformed, kinds_of
-from tidemill.runtime.log.sampling import Sample
+from tidemill.runtime.log.sampling import RowSample
 from tidemill.runtime.model.artifact import ANSWERS_FILE, EVALUATION_FILE, PROFILE_FILE, SAMPLE_FILE
 from tidemill.runtime.model.files import VersionFiles
 from tidemill.runtime.model.predictor import SIGNATURE_FILE
@@ -118,7 +118,7 @@ def _fitted(
     """Bins fitted to a sample of the rows, with all of them counted; None where there are fewer than `least`."""
     features = [LogColumn.FEATURE + feature.name for feature in version.signature.features]
     kinds = kinds_of(version.signature)
-    sample = Sample(_FITTED_TO, [*features, *outputs])
+    sample = RowSample(_FITTED_TO, [*features, *outputs])
     count = 0
     for table in rows():
         count += table.num_rows

@@ -12,7 +12,7 @@ import orjson
 from tidemill.runtime.serve.handlers.bentoml_service import prepare_metrics
 from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.http.asgi_client import body_of
-from tidemill.runtime.serve.telemetry.exposition import MetricSample, text
+from tidemill.runtime.serve.telemetry.exposition import ExposedSample, text
 from tidemill.runtime.serve.telemetry.metrics import HELP, Gauge
 
 
@@ -49,7 +49,7 @@ async def metrics(serving: ServingContext) -> bytes:
     return exposed if serving.behind is None else exposed + await body_of(serving.behind, "/metrics")
 
 
-def samples_of(serving: ServingContext) -> list[MetricSample]:
+def samples_of(serving: ServingContext) -> list[ExposedSample]:
     """Return the counts and gauges of this process."""
     return serving.metrics.samples(gauges(serving))
 

@@ -20,7 +20,7 @@ class Declared(NamedTuple):
     labels: tuple[str, ...]
 
 
-class MetricSample(NamedTuple):
+class ExposedSample(NamedTuple):
     """One number of a process."""
 
     metric: str
@@ -40,13 +40,13 @@ LARGEST: Final = frozenset({"tidemill_model_info", "tidemill_model_age_seconds",
 SMALLEST: Final = frozenset({"tidemill_model_ready"})
 
 
-def merged(processes: Sequence[Iterable[MetricSample]]) -> list[MetricSample]:
+def merged(processes: Sequence[Iterable[ExposedSample]]) -> list[ExposedSample]:
     """Return the samples of several processes as those of one.
 
     >>> [sample.value for sample in merged([[Sample("a_total", {"x": "1"}, 2)], [Sample("a_total", {"x": "1"}, 3)]])]
     [5]
     """
-    found: dict[tuple[str, str, tuple[tuple[str, str], ...]], MetricSample] = {}
+    found: dict[tuple[str, str, tuple[tuple[str, str], ...]], ExposedSample] = {}
     for samples in processes:
         for sample in samples:
             key = (sample.metric, sample.suffix, tuple(sorted(sample.labels.items())))
@@ -55,7 +55,7 @@ def merged(processes: Sequence[Iterable[MetricSample]]) -> list[MetricSample]:
     return list(found.values())
 
 
-def _together(one: MetricSample, other: MetricSample) -> float:
+def _together(one: ExposedSample, other: ExposedSample) -> float:
     if one.metric in LARGEST:
         return max(one.value, other.value)
     if one.metric in SMALLEST:
@@ -66,7 +66,7 @@ def _together(one: MetricSample, other: MetricSample) -> float:
 class SampleCollector:
     """A collector of `prometheus_client` over samples that were taken already."""
 
-    def __init__(self, samples: Iterable[MetricSample], declared: Mapping[str, Declared]) -> None:
+    def __init__(self, samples: Iterable[ExposedSample], declared: Mapping[str, Declared]) -> None:
         self._samples = samples
         self._declared = declared
 
@@ -74,7 +74,7 @@ class SampleCollector:
         """Yield each metric that has samples, in the order of their declaration."""
         from prometheus_client.metrics_core import Metric
 
-        by_metric: dict[str, list[MetricSample]] = {name: [] for name in self._declared}
+        by_metric: dict[str, list[ExposedSample]] = {name: [] for name in self._declared}
         for sample in self._samples:
             by_metric[sample.metric].append(sample)
         for name, samples in by_metric.items():
@@ -87,7 +87,7 @@ class SampleCollector:
                 yield metric
 
 
-def text(samples: Iterable[MetricSample], declared: Mapping[str, Declared]) -> str:
+def text(samples: Iterable[ExposedSample], declared: Mapping[str, Declared]) -> str:
     """Return the samples in Prometheus's text format."""
     from prometheus_client import CollectorRegistry, generate_latest
 

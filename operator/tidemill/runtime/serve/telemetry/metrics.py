@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tidemill.runtime.serve.telemetry.exposition import Declared, MetricSample, text
+from tidemill.runtime.serve.telemetry.exposition import Declared, ExposedSample, text
 from tidemill.runtime.serve.telemetry.in_flight import WINDOW, Load
 from tidemill.runtime.serve.telemetry.label_lag import BOUNDS as LAG_BOUNDS
 from tidemill.runtime.serve.telemetry.label_lag import Lags
@@ -176,12 +176,12 @@ class Metrics:
             worked[one.series.version, one.series.role] += now - one.since
         return worked
 
-    def samples(self, gauges: Iterable[Gauge]) -> list[MetricSample]:
+    def samples(self, gauges: Iterable[Gauge]) -> list[ExposedSample]:
         """Return all counts; `gauges` are what others know: (name, labels, value)."""
-        found: list[MetricSample] = []
+        found: list[ExposedSample] = []
 
         def add(name: str, labels: dict[str, str], value: float, suffix: str = "") -> None:
-            found.append(MetricSample(name, {"service": self.service, **labels}, value, suffix))
+            found.append(ExposedSample(name, {"service": self.service, **labels}, value, suffix))
 
         def add_histogram(
             name: str, labels: dict[str, str], bounds: Sequence[float], buckets: Sequence[int], seconds: float

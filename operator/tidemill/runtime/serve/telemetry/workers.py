@@ -18,7 +18,7 @@ from typing import Final
 
 import orjson
 
-from tidemill.runtime.serve.telemetry.exposition import MetricSample, merged
+from tidemill.runtime.serve.telemetry.exposition import ExposedSample, merged
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 class WorkerSamples:
     """The samples of this process and of those that it shares an address with."""
 
-    def __init__(self, folder: Path, index: int, count: int, own: Callable[[], list[MetricSample]]) -> None:
+    def __init__(self, folder: Path, index: int, count: int, own: Callable[[], list[ExposedSample]]) -> None:
         """`index` is this process among `count`; `own` returns what it has counted since it was started."""
         self._folder = folder
         self._index = index
@@ -39,11 +39,11 @@ class WorkerSamples:
         self._earlier = self._saved(index, only_counters=True)
         self._server: asyncio.Server | None = None
 
-    def total(self) -> list[MetricSample]:
+    def total(self) -> list[ExposedSample]:
         """Return this process's samples, with what earlier ones in its place counted."""
         return merged([self._earlier, self._own()])
 
-    async def of_all(self) -> list[MetricSample]:
+    async def of_all(self) -> list[ExposedSample]:
         """Return the samples of all processes; those of one that does not answer are the last ones that it saved."""
         others = await asyncio.gather(*(self._ask(other) for other in self._others))
         return merged([self.total(), *others])
@@ -68,7 +68,7 @@ class WorkerSamples:
             writer.close()
             await writer.wait_closed()
 
-    async def _ask(self, other: int) -> list[MetricSample]:
+    async def _ask(self, other: int) -> list[ExposedSample]:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._socket(other), limit=MAX_BYTES)
@@ -89,7 +89,7 @@ class WorkerSamples:
         except OSError as error:
             logger.warning("the counts of this process cannot be saved: %s", error)
 
-    def _saved(self, index: int, *, only_counters: bool = False) -> list[MetricSample]:
+    def _saved(self, index: int, *, only_counters: bool = False) -> list[ExposedSample]:
         try:
             samples = _unpacked(self._file(index).read_bytes())
         except (OSError, ValueError):
@@ -103,12 +103,12 @@ class WorkerSamples:
         return self._folder / f"{index}.json"
 
 
-def _packed(samples: list[MetricSample]) -> bytes:
+def _packed(samples: list[ExposedSample]) -> bytes:
     return orjson.dumps([sample.to_wire() for sample in samples])
 
 
-def _unpacked(content: bytes) -> list[MetricSample]:
+def _unpacked(content: bytes) -> list[ExposedSample]:
     try:
-        return [MetricSample(*wire) for wire in orjson.loads(content)]
+        return [ExposedSample(*wire) for wire in orjson.loads(content)]
     except TypeError as error:
         raise ValueError(f"not samples: {error}") from None

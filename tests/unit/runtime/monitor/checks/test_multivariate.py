@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tidemill.runtime.log.sampling import Sample
+from tidemill.runtime.log.sampling import RowSample
 from tidemill.runtime.monitor.statistics import classifier, embedding, outliers, reconstruction
 from tidemill.runtime.monitor.statistics.space import Space
 
@@ -250,7 +250,7 @@ def test_rows_against_the_usual_relation_are_outliers_though_each_value_is_ordin
 
 def test_a_sample_is_the_same_in_whatever_order_and_pieces_rows_come() -> None:
     rows = pa.table({"x": np.random.default_rng(1).normal(size=20_000), "word": ["a", "b"] * 10_000})
-    whole, pieces = Sample(500, rows.column_names), Sample(500, rows.column_names)
+    whole, pieces = RowSample(500, rows.column_names), RowSample(500, rows.column_names)
     whole.add(rows)
     for start in reversed(range(0, 20_000, 700)):
         pieces.add(rows.slice(start, 700))

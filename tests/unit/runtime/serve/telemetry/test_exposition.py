@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.runtime.serve.telemetry.exposition import MetricSample, merged, text
+from tidemill.runtime.serve.telemetry.exposition import ExposedSample, merged, text
 from tidemill.runtime.serve.telemetry.metrics import HELP, Metrics
 from tidemill.runtime.serve.telemetry.workers import WorkerSamples
 
@@ -14,10 +14,10 @@ WHO = {"service": "a", "model_version": "v", "role": "Stable"}
 
 def test_counts_add_up_and_states_do_not() -> None:
     one = [
-        MetricSample("tidemill_feedback_total", {"service": "a"}, 2),
-        MetricSample("tidemill_model_info", {**WHO, "model": "m", "digest": "d"}, 1),
-        MetricSample("tidemill_model_ready", {**WHO, "model": "m"}, 1),
-        MetricSample("tidemill_prediction_duration_seconds", {**WHO, "le": "+Inf"}, 5, "_bucket"),
+        ExposedSample("tidemill_feedback_total", {"service": "a"}, 2),
+        ExposedSample("tidemill_model_info", {**WHO, "model": "m", "digest": "d"}, 1),
+        ExposedSample("tidemill_model_ready", {**WHO, "model": "m"}, 1),
+        ExposedSample("tidemill_prediction_duration_seconds", {**WHO, "le": "+Inf"}, 5, "_bucket"),
     ]
     other = [one[0]._replace(value=3), one[1], one[2]._replace(value=0), one[3]._replace(value=7)]
 
@@ -25,7 +25,7 @@ def test_counts_add_up_and_states_do_not() -> None:
 
 
 def test_what_only_one_process_has_stays() -> None:
-    sample = MetricSample("tidemill_predictions_total", {**WHO, "code": "404"}, 1)
+    sample = ExposedSample("tidemill_predictions_total", {**WHO, "code": "404"}, 1)
 
     assert [sample] == merged([[], [sample]])
 
@@ -43,10 +43,10 @@ def test_text_is_read_back_by_prometheus_itself() -> None:
 
 
 async def test_processes_ask_each_other_and_go_on_where_one_ended(tmp_path: Path) -> None:
-    def counted(number: int) -> list[MetricSample]:
+    def counted(number: int) -> list[ExposedSample]:
         return [
-            MetricSample("tidemill_feedback_total", {"service": "a"}, number),
-            MetricSample("tidemill_log_backlog_rows", {"service": "a", "log": "labels"}, number),
+            ExposedSample("tidemill_feedback_total", {"service": "a"}, number),
+            ExposedSample("tidemill_log_backlog_rows", {"service": "a", "log": "labels"}, number),
         ]
 
     first, second = (WorkerSamples(tmp_path, index, 2, lambda number=index: counted(number + 1)) for index in range(2))
