@@ -50,6 +50,8 @@ def model_version(job: TrainingJob, name: str, trained: Trained, image: str) -> 
             names.TRAINING_JOB: job.name[:63],
         },
     }
+    if job.spec.evaluation.metrics:
+        metadata["annotations"] = {names.METRICS: ",".join(job.spec.evaluation.metrics)}
     if monitor := job.metadata.labels.get(names.MONITOR):
         metadata["labels"][names.MONITOR] = monitor
     return {"apiVersion": API_VERSION, "kind": ModelVersion.kind_name, "metadata": metadata, "spec": spec.to_wire()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 ERROR_SCORERS: Final = {
     "log_loss": "neg_log_loss",
@@ -23,6 +23,13 @@ ERROR_SCORERS: Final = {
     "negative_likelihood_ratio": "neg_negative_likelihood_ratio",
 }
 """The metrics for which less is better, with the scorer of scikit-learn that returns their negative."""
+
+
+USUAL_METRICS: Final[dict[Literal["Classification", "Regression"], tuple[str, ...]]] = {
+    "Classification": ("accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss"),
+    "Regression": ("r2", "mean_absolute_error", "rmse"),
+}
+"""The metrics that are always measured, after those that were asked for."""
 
 
 def regression(metric: str, value: float, reference: float) -> float:

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from tidemill.api import ModelVersion
 from tidemill.api.modelversion import Gate, GateResult, Measured
-from tidemill.contract.metrics import regression
+from tidemill.children import names
+from tidemill.contract.metrics import USUAL_METRICS, regression
 
 
-def score(evaluation: Sequence[Measured]) -> float | None:
+def metric_order(version: ModelVersion) -> tuple[str, ...]:
+    """Return the metrics of a version, the one to show first: as asked for, then those of its gates, then the usual ones.
+
+    The order of a map means nothing: the API server sorts its keys.
+    """
+    asked = version.metadata.annotations.get(names.METRICS, "").split(",")
+    gated = (gate.metric for gate in version.spec.gates)
+    usual = (metric for metrics in USUAL_METRICS.values() for metric in metrics)
+    return tuple(dict.fromkeys(metric for metric in (*asked, *gated, *usual) if metric))
+
+
+def first_metric(metrics: Iterable[str], order: Sequence[str]) -> str | None:
+    """Return the metric to show first, of those that were measured; None if there are none.
+
+    >>> first_metric({"mean_absolute_error": 51.8, "r2": 0.36}, ("r2", "rmse"))
+    'r2'
+    >>> first_metric({"b": 1.0, "a": 2.0}, ())
+    'a'
+    """
+    measured = set(metrics)
+    return next((metric for metric in order if metric in measured), min(measured, default=None))
+
+
+def score(evaluation: Sequence[Measured], order: Sequence[str]) -> float | None:
     """Return the first metric on the hold-out, rounded to the four digits of a table column."""
     holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
-    return next((round(value, 4) for value in holdout.values()), None)
+    first = first_metric(holdout, order)
+    return None if first is None else round(holdout[first], 4)
 
 
 def judge(gates: Sequence[Gate], evaluation: Sequence[Measured]) -> tuple[GateResult, ...]:

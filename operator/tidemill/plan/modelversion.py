@@ -32,7 +32,7 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
     stable = next((served.role for served in served_by if served.role == "Stable"), "")
     status = ModelVersionStatus(
         version=_number(version, world),
-        score=gates.score(version.spec.evaluation),
+        score=gates.score(version.spec.evaluation, gates.metric_order(version)),
         gates=results,
         approved_by=_approved_by(version, now),
         served_by=served_by[:MAX_SERVED_BY],

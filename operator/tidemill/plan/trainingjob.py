@@ -177,7 +177,7 @@ def _complete(
             "metrics": holdout,
             "progress": _progress(trained),
             "best": _best(job, trained, holdout),
-            "score": gates.score(trained.evaluation),
+            "score": gates.score(trained.evaluation, tuple(dict.fromkeys((*job.spec.evaluation.metrics, *holdout)))),
             "model_version": version,
             "report_uri": trained.report_uri,
             "completed_at": now.replace(microsecond=0),

@@ -1,5 +1,10 @@
+import pytest
+
+from tidemill.api import ModelVersion
 from tidemill.api.modelversion import Gate, Measured
-from tidemill.plan.gates import judge
+from tidemill.children import names
+from tidemill.plan.driftmonitor.retraining.history import counterfactual
+from tidemill.plan.gates import judge, metric_order, score
 
 HOLDOUT = Measured(
     on="Holdout", rows=100, metrics={"accuracy": 0.95, "log_loss": 0.2}, stable={"accuracy": 0.96, "log_loss": 0.1}
@@ -53,3 +58,51 @@ def test_the_same_score_is_called_as_good_and_not_a_little_better() -> None:
     result = judge([Gate(metric="accuracy", against="Stable", maximum_regression=0.01)], [same])[0]
 
     assert "0.9800, as good as the version in service (0.9800)" in result.message
+
+
+def version(metrics: dict[str, float], *, asked: str = "", **spec: object) -> ModelVersion:
+    """Return a version as the API server keeps it: with sorted maps."""
+    return ModelVersion.model_validate(
+        {
+            "metadata": {"name": "v", "namespace": "shop", "annotations": {names.METRICS: asked} if asked else {}},
+            "spec": {
+                "modelName": "m",
+                "artifact": {"uri": "s3://b/m", "digest": "sha256:" + "0" * 64},
+                "evaluation": [{"on": "Holdout", "rows": 9, "metrics": dict(sorted(metrics.items()))}],
+                **spec,
+            },
+        }
+    )
+
+
+REGRESSION = {"mean_absolute_error": 51.7757, "r2": 0.3597, "rmse": 60.1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "gates", "expected"),
+    [
+        ("r2,rmse", [], 0.3597),
+        ("rmse,r2", [], 60.1),
+        ("", [{"metric": "rmse", "maximum": 70}], 60.1),
+        ("", [], 0.3597),
+        ("not_measured,rmse", [], 60.1),
+    ],
+    ids=["r2 first", "rmse first", "the gate's", "the usual first", "one that is missing"],
+)
+def test_the_score_is_the_first_metric_that_was_asked_for(asked: str, gates: list[object], expected: float) -> None:
+    known = version(REGRESSION, asked=asked, gates=gates)
+
+    assert expected == score(known.spec.evaluation, metric_order(known))
+
+
+def test_the_counterfactual_is_told_in_the_first_metric_too() -> None:
+    recent = {
+        "on": "RecentLabelled",
+        "rows": 50,
+        "metrics": {"accuracy": 0.9, "roc_auc": 0.8},
+        "stable": {"accuracy": 0.7, "roc_auc": 0.6},
+    }
+    told = counterfactual(version({}, asked="roc_auc,accuracy", evaluation=[recent]))
+
+    assert told is not None
+    assert ("roc_auc", 0.6, 0.8) == (told.metric, told.before, told.after)

@@ -15,7 +15,7 @@ from typing import Final
 from tidemill.api import DriftMonitor, InferenceService
 from tidemill.api.base import to_rfc3339
 from tidemill.api.conditions import Reason
-from tidemill.api.monitorstatus import DriftMonitorStatus
+from tidemill.api.monitorstatus import DriftMonitorStatus, RetrainingOutcome
 from tidemill.api.notifications import Delivery, MonitorEvent, Notification
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
@@ -84,11 +84,11 @@ def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: Infer
             continue
         version = outcome.model_version
         if earlier == "Running" and version and now != "Failed":
-            yield Event("Retrained", version, f"{outcome.training_job} published {version}{_gain(outcome.gain)}")
+            yield Event("Retrained", version, f"{outcome.training_job} published {version}{_gain(outcome)}")
         if now == "Failed":
             yield Event("Failed", outcome.training_job, f"{outcome.training_job} failed")
         if now == "Promoted":
-            yield Event("Promoted", version, f"{version} is in service{_gain(outcome.gain)}")
+            yield Event("Promoted", version, f"{version} is in service{_gain(outcome)}")
         if now == "Rejected":
             if version in rolled_back:
                 yield Event("RolledBack", version, f"{version} was rolled back")
@@ -198,10 +198,9 @@ def _triage_reasons(status: DriftMonitorStatus) -> tuple[str, ...]:
     return tuple(reason for reason in status.retraining.blocked if reason in _TRIAGE)
 
 
-def _gain(gain: dict[str, float]) -> str:
-    """Return the gain of the first metric, for the end of a message.
-
-    >>> _gain({"roc_auc": 0.031}), _gain({})
-    (' (roc_auc +0.031 on recent labelled rows)', '')
-    """
-    return next((f" ({metric} {value:+.3g} on recent labelled rows)" for metric, value in gain.items()), "")
+def _gain(outcome: RetrainingOutcome) -> str:
+    """Return the gain in the metric that was asked for first, for the end of a message."""
+    metric = outcome.counterfactual.metric if outcome.counterfactual else min(outcome.gain, default="")
+    if metric not in outcome.gain:
+        return ""
+    return f" ({metric} {outcome.gain[metric]:+.3g} on recent labelled rows)"

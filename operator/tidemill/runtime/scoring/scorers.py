@@ -16,16 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.api.base import Scalar
-from tidemill.contract.metrics import ERROR_SCORERS
+from tidemill.contract.metrics import ERROR_SCORERS, USUAL_METRICS
 from tidemill.runtime.failures import InvalidParameters
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature, Task
 from tidemill.runtime.scoring.defined import require_classes, require_numbers, undefined_is_an_error
 
-USUAL: Final[dict[Task, tuple[str, ...]]] = {
-    "Classification": ("accuracy", "balanced_accuracy", "f1", "roc_auc", "log_loss"),
-    "Regression": ("r2", "mean_absolute_error", "rmse"),
-}
+USUAL: Final[dict[Task, tuple[str, ...]]] = USUAL_METRICS
 ERRORS: Final = ERROR_SCORERS
 OF_MANY: Final = {
     "f1": "f1_macro",

@@ -13,6 +13,7 @@ from tidemill.api.monitorstatus import Counterfactual, RetrainingOutcome
 from tidemill.api.trainingjob import Cause
 from tidemill.children import names
 from tidemill.contract.metrics import regression
+from tidemill.plan.gates import first_metric, metric_order
 
 RUN_MISSING_TIMEOUT: Final = timedelta(seconds=120)
 """How long a retraining that was recorded may not be seen before it is taken to be deleted."""
@@ -154,8 +155,9 @@ def gain(version: ModelVersion) -> dict[str, float]:
     measured = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
     if measured is None:
         return {}
-    shared = [name for name in measured.metrics if name in measured.stable][:8]
-    return {name: round(-regression(name, measured.metrics[name], measured.stable[name]), 6) for name in shared}
+    shared = {name for name in measured.metrics if name in measured.stable}
+    ordered = dict.fromkeys((*(name for name in metric_order(version) if name in shared), *sorted(shared)))
+    return {name: round(-regression(name, measured.metrics[name], measured.stable[name]), 6) for name in [*ordered][:8]}
 
 
 def counterfactual(version: ModelVersion) -> Counterfactual | None:
@@ -163,7 +165,7 @@ def counterfactual(version: ModelVersion) -> Counterfactual | None:
     recent = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
     if recent is None:
         return None
-    metric = next((name for name in recent.metrics if name in recent.stable), None)
+    metric = first_metric(set(recent.metrics) & set(recent.stable), metric_order(version))
     if metric is None:
         return None
     holdout = next((one for one in version.spec.evaluation if one.on == "Holdout"), None)
