@@ -56,6 +56,7 @@ class Reason(StrEnum):
     NO_VERSION = "NoApprovedVersion"
     REPLICAS_READY = "ReplicasReady"
     REPLICAS_NOT_READY = "ReplicasNotReady"
+    SCALED_TO_ZERO = "ScaledToZero"
     ROLLOUT_COMPLETE = "RolloutComplete"
     ROLLING_OUT = "RollingOut"
     PROMOTED = "Promoted"

@@ -20,9 +20,9 @@ from tidemill.api.monitorstatus import WorkerStatus
 from tidemill.children import names, worker
 from tidemill.contract.orders import CHECKS_ROUTE
 from tidemill.contract.reports import RunReport
+from tidemill.plan.diagnosis import deployment_problem
 from tidemill.plan.driftmonitor.windows import MAX_RUN_SECONDS
 from tidemill.plan.lookup import base_url, is_being_deleted, is_ready, label
-from tidemill.plan.runs.job_state import pod_problem
 from tidemill.plan.types import Answers, CheckRequest, CheckResponse, Notice
 from tidemill.plan.world import Manifest, World
 
@@ -89,7 +89,8 @@ def conditions_of(monitor: DriftMonitor, world: World) -> list[PendingCondition]
         return []
     if address(monitor, world):
         return [true("WorkerReady", Reason.REPLICAS_READY)]
-    problem = next(filter(None, map(pod_problem, _pods(monitor, world))), "the pod is starting")
+    deployment = world.get("Deployment", monitor.namespace, names.worker(monitor.name))
+    problem = deployment_problem(deployment, _pods(monitor, world)) or "the pod is starting"
     return [
         false(
             "WorkerReady", Reason.REPLICAS_NOT_READY, f"{problem}; until the worker is ready, each check runs as a Job"

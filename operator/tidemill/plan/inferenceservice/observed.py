@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.children import judge, names
+from tidemill.plan.diagnosis import deployment_problem
 from tidemill.plan.inferenceservice import canary as rollouts
 from tidemill.plan.lookup import all_of, get_path, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.world import Manifest, World
@@ -81,23 +83,60 @@ def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
 
     Until every node knows the address of a new pod, requests to it fail.
     """
-    ready = restarts = 0
-    problem = ""
-    for pod in state.of_role("candidate"):
-        if label(pod, names.MODEL_VERSION) != version or is_being_deleted(pod):
-            continue
-        ready += is_ready(pod)
-        for container in get_path(pod, "status", "containerStatuses") or ():
-            restarts += int(container.get("restartCount") or 0)
-            waiting = get_path(container, "state", "waiting") or {}
-            ended = get_path(container, "lastState", "terminated") or get_path(container, "state", "terminated") or {}
-            if ended:
-                problem = f"{ended.get('reason', 'Error')} (exit code {ended.get('exitCode')}) {ended.get('message') or ''}".strip()
-            elif waiting.get("message"):
-                problem = f"{waiting.get('reason')}: {waiting['message']}"
-    settled = get_path(state.candidate, "status", "availableReplicas") or 0
+    pods = [
+        pod
+        for pod in state.of_role("candidate")
+        if label(pod, names.MODEL_VERSION) == version and not is_being_deleted(pod)
+    ]
+    restarts = sum(
+        int(container.get("restartCount") or 0)
+        for pod in pods
+        for container in get_path(pod, "status", "containerStatuses") or ()
+    )
+    available = get_path(state.candidate, "status", "availableReplicas") or 0
     wanted = get_path(state.candidate, "spec", "replicas") or 1
-    return rollouts.CandidateState(min(ready, settled), restarts, problem[:500], wanted)
+    problem = deployment_problem(state.candidate, pods)
+    return rollouts.CandidateState(min(sum(map(is_ready, pods)), available), restarts, problem[:500], wanted)
+
+
+def stable_problem(state: ServiceState) -> str:
+    """Return why stable pods are missing or not ready; empty if no problem is known."""
+    return deployment_problem(state.stable, (pod for pod in state.of_role("stable") if not is_ready(pod)))
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The pods of a Deployment, counted by what they run rather than by how many there are."""
+
+    wanted: int
+    ready: int
+    """Ready pods of any template."""
+    current: int
+    """Ready pods of the newest template, at least."""
+    updated: bool
+    """Whether every pod is of the newest template."""
+
+    @property
+    def runs(self) -> bool:
+        """Return whether every wanted pod is ready and of the newest template."""
+        return self.updated and self.current >= self.wanted
+
+
+def readiness(deployment: Manifest, pods: Iterable[Manifest]) -> Readiness:
+    """Count the `pods` of a Deployment that run its version, and those that have its newest template.
+
+    Its status speaks of an older template until its controller has observed the newest one, and its ready pods are those of
+    all templates: at most as many as are not updated are of an older one.
+    """
+    status = deployment.get("status") or {}
+    wanted = get_path(deployment, "spec", "replicas")
+    wanted = 1 if wanted is None else int(wanted)
+    version = deployed(deployment)
+    of_version = sum(is_ready(pod) and label(pod, names.MODEL_VERSION) == version for pod in pods)
+    ready, replicas, updated = (status.get(name) or 0 for name in ("readyReplicas", "replicas", "updatedReplicas"))
+    observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    current = min(of_version, max(ready - max(replicas - updated, 0), 0)) if observed else of_version
+    return Readiness(wanted, ready, current, observed and replicas == updated and updated >= wanted)
 
 
 def rolled_out(state: ServiceState, version: str) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from tidemill.api import InferenceService
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
-from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, Serving
+from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, RolloutStatus, Serving
 from tidemill.children import names, serving
 from tidemill.plan import unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
-from tidemill.plan.inferenceservice.observed import ServiceState, deployed
+from tidemill.plan.inferenceservice.observed import (
+    Readiness,
+    ServiceState,
+    deployed,
+    readiness,
+    stable_problem,
+)
 from tidemill.plan.inferenceservice.selection import Selection
 from tidemill.plan.lookup import get_path
 from tidemill.plan.world import Manifest
@@ -28,8 +33,12 @@ def report(
     scaling_problem: str = "",
 ) -> InferenceServiceStatus:
     weight = decision.rollout.weight if decision.rollout else 0
-    stable = _serving(state, state.stable, 100 - weight)
-    candidate = _serving(state, state.candidate, weight) if decision.rollout and not decision.retire_candidate else None
+    stable = _serving(state, state.stable, "stable", 100 - weight)
+    candidate = (
+        _serving(state, state.candidate, "candidate", weight)
+        if decision.rollout and not decision.retire_candidate
+        else None
+    )
     history = (decision.ended, *service.status.history)[:20] if decision.ended else service.status.history
     conditions = unsupported.with_refusal(refused, _conditions(service, state, selection, decision, stable, history))
     if scaling_problem:
@@ -46,17 +55,57 @@ def report(
     return with_conditions(service, status, conditions, now)
 
 
-def _serving(state: ServiceState, deployment: Manifest | None, weight: int) -> Serving | None:
+def _serving_conditions(
+    version: str, state: ServiceState, pods: Readiness, rollout: RolloutStatus | None
+) -> list[PendingCondition]:
+    """Return Ready, for the pods that the spec and the rollout claim, and StableReady, for pods that answer at all."""
+    if pods.wanted == 0:
+        message = "scaled to 0 pods; no requests are answered"
+        return [true("Ready", Reason.SCALED_TO_ZERO, message), false("StableReady", Reason.SCALED_TO_ZERO, message)]
+    answering = pods.ready >= pods.wanted
+    served = f"{version} is served by {count(pods.current)}"
+    waiting = _waiting(state, pods)
+    stable_ready = (
+        true("StableReady", Reason.REPLICAS_READY, "" if pods.runs else f"{count(pods.ready)} answer requests")
+        if answering
+        else false("StableReady", Reason.REPLICAS_NOT_READY, waiting)
+    )
+    if pods.runs:
+        return [true("Ready", Reason.REPLICAS_READY, served), stable_ready]
+    if rollout is not None and answering and not stable_problem(state):
+        # The pods are being replaced one after the other, and enough of them answer at any time.
+        return [true("Ready", Reason.REPLICAS_READY, f"{count(pods.ready)} answer requests; {waiting}"), stable_ready]
+    return [false("Ready", Reason.REPLICAS_NOT_READY, waiting), stable_ready]
+
+
+def _waiting(state: ServiceState, pods: Readiness) -> str:
+    """Return what the stable pods wait for."""
+    done = f"{pods.current} of {count(pods.wanted)} {'is' if pods.current == 1 and pods.wanted == 1 else 'are'} ready"
+    if not pods.updated and pods.ready > pods.current:
+        done += " with the current spec"
+    problem = stable_problem(state)
+    return f"{done}: {problem}" if problem else done
+
+
+def count(pods: int) -> str:
+    """Return a number of pods in words.
+
+    >>> count(1), count(2)
+    ('1 pod', '2 pods')
+    """
+    return "1 pod" if pods == 1 else f"{pods} pods"
+
+
+def _serving(state: ServiceState, deployment: Manifest | None, role: str, weight: int) -> Serving | None:
     if deployment is None:
         return None
     name = deployed(deployment)
     version = state.version(name)
-    status: dict[str, Any] = deployment.get("status") or {}
     return Serving(
         version=name,
         digest=version.spec.artifact.digest if version else "",
         replicas=get_path(deployment, "spec", "replicas") or 0,
-        ready=status.get("readyReplicas") or 0,
+        ready=readiness(deployment, state.of_role(role)).current,
         weight=weight,
     )
 
@@ -81,26 +130,25 @@ def _conditions(
         else:
             conditions.append(true("Reconciling", Reason.PROGRESSING, "the pods are starting"))
         return conditions
-    enough = stable.ready >= stable.replicas
-    conditions = []
-    if enough:
-        conditions.append(true("Ready", Reason.REPLICAS_READY, f"{stable.version} is served by {stable.ready} pods"))
-        conditions.append(true("StableReady", Reason.REPLICAS_READY))
-    else:
-        problem = _pod_problem(state) or f"{stable.ready} of {stable.replicas} pods are ready"
-        conditions.append(false("Ready", Reason.REPLICAS_NOT_READY, problem))
-        conditions.append(false("StableReady", Reason.REPLICAS_NOT_READY, problem))
-    rollout = decision.rollout
+    assert state.stable is not None, "a stable version is read from its Deployment"
+    pods = readiness(state.stable, state.of_role("stable"))
+    conditions = _serving_conditions(stable.version, state, pods, rollout := decision.rollout)
+    was_complete = service.status.condition("RolloutComplete")
     if rollout is not None:
         message = f"{rollout.version}: {rollout.message}"
         conditions.append(
             false("RolloutComplete", Reason.PAUSED if rollout.phase == "Paused" else Reason.ROLLING_OUT, message)
         )
         conditions.append(true("Reconciling", Reason.ROLLING_OUT, message))
-    else:
+    elif pods.wanted and pods.runs:
         conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} serves all requests"))
-        if not enough:
-            conditions.append(true("Reconciling", Reason.REPLICAS_NOT_READY))
+    elif pods.updated and was_complete is not None and was_complete.status == "True":
+        # A pod that fails later, or a scale to zero, does not undo a rollout.
+        conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} is rolled out"))
+    else:
+        conditions.append(false("RolloutComplete", Reason.ROLLING_OUT, f"{stable.version}: {_waiting(state, pods)}"))
+    if rollout is None and not pods.runs:
+        conditions.append(true("Reconciling", Reason.REPLICAS_NOT_READY, _waiting(state, pods)))
     if service.spec.suspend:
         conditions.append(true("Suspended", Reason.SUSPENDED, "spec.suspend is set; new versions are not rolled out"))
     if selection.version is None and rollout is None:
@@ -108,13 +156,3 @@ def _conditions(
     if history and history[0].outcome == "RolledBack":
         conditions.append(true("RolledBack", Reason.ROLLED_BACK, f"{history[0].version}: {history[0].message}"))
     return conditions
-
-
-def _pod_problem(state: ServiceState) -> str:
-    """Return why stable pods are not ready; empty if no reason is known."""
-    for pod in state.of_role("stable"):
-        for container in get_path(pod, "status", "containerStatuses") or ():
-            waiting = get_path(container, "state", "waiting") or {}
-            if waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
-                return f"{pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}"
-    return ""

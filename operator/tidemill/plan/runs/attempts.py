@@ -7,6 +7,7 @@ under another name is found and carried on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from tidemill.api.conditions import Reason
 from tidemill.api.dataset import Attempt
 from tidemill.children import names
 from tidemill.contract.reports import Failure, RunReport
+from tidemill.plan.diagnosis import seconds_until_pod_is_late
 from tidemill.plan.lookup import annotation, get_path, is_being_deleted, is_ours
 from tidemill.plan.runs.job_state import POD_MISSING_SECONDS, JobState, diagnose
 from tidemill.plan.types import Retirement
@@ -24,7 +26,14 @@ MIN_BACKOFF_SECONDS = 5.0
 MAX_BACKOFF_SECONDS = 300.0
 
 # Their cause lies outside the order, so they are tried again for as long as it takes.
-PATIENT = frozenset({Reason.STORE_CREDENTIALS_MISSING, Reason.STORE_UNREACHABLE, Reason.SOURCE_UNREACHABLE})
+PATIENT = frozenset(
+    {
+        Reason.STORE_CREDENTIALS_MISSING,
+        Reason.STORE_UNREACHABLE,
+        Reason.SOURCE_UNREACHABLE,
+        Reason.UNSCHEDULABLE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ def advance(
         recorded = Attempt(order=digest, number=recorded.number + 1, outcome="Running", at=recorded.at, terms=terms)
     job = _job(owner, task, digest, recorded.number, world)
     pods = world.owned("Pod", job["metadata"]["uid"]) if job else []
-    run = diagnose(job, pods, now)
+    run = diagnose(job, pods, now, recorded.message)
     job_terms = annotation(job, names.TERMS) if job else terms
     if recorded.terms != job_terms:
         # A run ends on the terms on which it began, whatever the spec has said since.
@@ -116,9 +125,11 @@ def advance(
     if run.phase == "Absent":
         return Progress(recorded, run, order_job=True)
     if not run.over:
-        # A pod that is not seen is given up by the clock, not by an event.
-        completed = get_path(job or {}, "status", "completionTime")
-        return Progress(recorded, run, wake=POD_MISSING_SECONDS if completed and not pods else None, job=job)
+        # Kept until the pod runs: the pod is gone when the deadline of its Job ends it.
+        problem = run.message[:4096] if run.blocked else ""
+        if recorded.message != problem and (run.blocked or run.phase == "Running"):
+            recorded = recorded.model_copy(update={"message": problem})
+        return Progress(recorded, run, wake=_until_pod_is_given_up(job, pods, now) if job else None, job=job)
     return ended(recorded, run, now, limit=limit)
 
 
@@ -131,10 +142,21 @@ def _job(owner: AnyResource, task: str, digest: str, number: int, world: World) 
     return None
 
 
+def _until_pod_is_given_up(job: Manifest, pods: Sequence[Manifest], now: datetime) -> float | None:
+    """Return when to look again for a pod that is not seen: no event tells that there is none."""
+    if pods or get_path(job, "spec", "suspend"):
+        return None
+    if get_path(job, "status", "completionTime"):
+        return POD_MISSING_SECONDS
+    return seconds_until_pod_is_late(job, now) or None
+
+
 def ended(recorded: Attempt, run: JobState, now: datetime, *, limit: int | None = None) -> Progress:
     """Return the attempt with the outcome of `run`, whose end is seen for the first time."""
     if run.failure is None:
-        over = recorded.model_copy(update={"outcome": "Succeeded", "finished_at": now.replace(microsecond=0)})
+        over = recorded.model_copy(
+            update={"outcome": "Succeeded", "message": "", "finished_at": now.replace(microsecond=0)}
+        )
         return Progress(over, run, just_ended=True)
     over = recorded.model_copy(
         update={

@@ -19,12 +19,9 @@ from pydantic import ValidationError
 from tidemill.api.conditions import Reason
 from tidemill.children.jobs import WORKLOAD
 from tidemill.contract.reports import Failure, RunReport
+from tidemill.plan.diagnosis import has_started, job_problem, memory_limit, pods_problem
 from tidemill.plan.lookup import get_path, is_being_deleted
 from tidemill.plan.world import Manifest
-
-IMAGE_TROUBLE = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,8 @@ class JobState:
     failure: Failure | None = None
     message: str = ""
     """What the run waits for."""
+    blocked: bool = False
+    """Whether a known problem keeps the pod from starting."""
     queued: bool = False
     """Whether a queue holds the run back."""
 
@@ -49,8 +48,13 @@ POD_MISSING_SECONDS = 60.0
 """Seconds after a Job has completed within which a missing pod is taken to be seen late rather than removed."""
 
 
-def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | None = None) -> JobState:
-    """Return the state of `job` with its `pods`; without `now`, a missing pod counts as removed."""
+def diagnose(
+    job: Manifest | None, pods: Sequence[Manifest], now: datetime | None = None, problem_before: str = ""
+) -> JobState:
+    """Return the state of `job` with its `pods`; without `now`, a missing pod counts as removed.
+
+    `problem_before` is what kept the pod from starting when it was seen last.
+    """
     if job is None:
         return ABSENT
     for pod in pods:
@@ -66,7 +70,7 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | Non
             # Jobs and pods are watched apart, and the pod's end is about to be seen: the report is in it.
             return JobState("Running")
         if condition.get("type") == "Failed":
-            return _failed_without_pod(condition)
+            return _failed_without_pod(condition, pods, problem_before)
         if condition.get("type") == "Complete":
             if not pods and now is not None and now - _completed(job, now) < timedelta(seconds=POD_MISSING_SECONDS):
                 return JobState("Running", message="the run has ended; waiting for its report")
@@ -77,11 +81,10 @@ def diagnose(job: Manifest | None, pods: Sequence[Manifest], now: datetime | Non
             )
     if get_path(job, "spec", "suspend"):
         return JobState("Waiting", message="waiting for admission by the queue", queued=True)
-    for pod in pods:
-        if problem := pod_problem(pod):
-            return JobState("Waiting", message=problem)
-        if get_path(pod, "status", "phase") == "Running":
-            return JobState("Running")
+    if problem := job_problem(job, pods, now):
+        return JobState("Waiting", message=problem, blocked=True)
+    if any(get_path(pod, "status", "phase") == "Running" for pod in pods):
+        return JobState("Running")
     return JobState("Waiting", message="the pod is starting")
 
 
@@ -99,7 +102,7 @@ def _ended(pod: Manifest, ended: Manifest) -> JobState:
     """Return the state of a run whose container has terminated."""
     report = _read(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
-        limit = get_path(pod, "spec", "containers")[0].get("resources", {}).get("limits", {}).get("memory", "not set")
+        limit = memory_limit(pod)
         return _failed(
             Reason.OUT_OF_MEMORY,
             f"the run exceeded its memory limit; raise spec.resources.limits.memory (now {limit})",
@@ -121,8 +124,14 @@ def _ended(pod: Manifest, ended: Manifest) -> JobState:
     )
 
 
-def _failed_without_pod(condition: Manifest) -> JobState:
+def _failed_without_pod(condition: Manifest, pods: Sequence[Manifest], problem_before: str) -> JobState:
     if condition.get("reason") == "DeadlineExceeded":
+        problem = pods_problem(pods) or problem_before
+        if problem and not any(has_started(pod) for pod in pods):
+            # A pod that never ran did not take too long: its surroundings may be better next time.
+            return _failed(
+                Reason.UNSCHEDULABLE, f"the pod did not start before the deadline: {problem}", retryable=True
+            )
         return _failed(
             Reason.DEADLINE_EXCEEDED, "the run exceeded its deadline; raise spec.activeDeadline, or reduce the work"
         )
@@ -133,22 +142,6 @@ def _failed_without_pod(condition: Manifest) -> JobState:
 
 def _failed(reason: Reason, message: str, *, retryable: bool = False) -> JobState:
     return JobState("Failed", failure=Failure(reason=reason, message=message, retryable=retryable))
-
-
-def pod_problem(pod: Manifest) -> str:
-    """Return why a pod does not start, with the remedy; empty if no reason is known."""
-    for condition in get_path(pod, "status", "conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"the pod cannot be scheduled: {condition.get('message')}"
-    for container in get_path(pod, "status", "containerStatuses") or ():
-        waiting = get_path(container, "state", "waiting") or {}
-        if waiting.get("reason") in IMAGE_TROUBLE:
-            return f"cannot pull image {container.get('image')} ({waiting.get('reason')}); check the image values of the chart"
-        if waiting.get("reason") in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
-            return f"the container cannot start: {waiting.get('message')}"
-        if waiting.get("reason") == "CrashLoopBackOff":
-            return "the container is crash-looping; check its logs"
-    return ""
 
 
 def _read(message: str) -> RunReport | None:
