@@ -43,6 +43,8 @@ class FakeCluster:
     """What the stable pods say about a candidate."""
     start_pod: Callable[[Manifest], bool] = lambda pod: True  # noqa: ARG005
     """Whether a serving pod gets ready; otherwise it crashes."""
+    pods_allowed: int | None = None
+    """A quota on serving pods."""
     passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
     """Whether a user's Job that judges a candidate succeeds."""
     worker_answers: bool = True
@@ -338,6 +340,31 @@ class FakeCluster:
 
         self.later(self.run_seconds, end)
 
+    def _has_room(self, deployment: Manifest, old: int) -> bool:
+        """Return whether the quota leaves room for one pod more, which a Deployment needs before it removes an old one."""
+        if self.pods_allowed is None or (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
+            return True
+        serving = [k for k in self.objects if k.kind == "Pod" and ("-stable-" in k.name or "-candidate-" in k.name)]
+        return len(serving) + (1 if old else deployment["spec"]["replicas"]) <= self.pods_allowed
+
+    def _report_pods(self, deployment: Manifest, ready: int, updated: int) -> None:
+        """Report the pods of a Deployment, whose others may not be created."""
+        refused = {
+            "type": "ReplicaFailure",
+            "status": "True",
+            "reason": "FailedCreate",
+            "message": f"pods are forbidden: exceeded quota: pods, limited: pods={self.pods_allowed}",
+        }
+        deployment["status"] = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": ready,
+            "updatedReplicas": updated,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "conditions": [] if updated else [refused],
+        }
+        self._nudge(deployment)
+
     def _end_judge(self, key: Key, job: Manifest) -> None:
         if self.objects.get(key) is not job:
             return
@@ -354,7 +381,15 @@ class FakeCluster:
         number = next(self.numbers)
 
         def start() -> None:
-            if self.objects.get(key) is not deployment:
+            if self.objects.get(key) is not deployment or deployment["spec"]["template"] is not template:
+                return
+            mine = [k for k, m in self.objects.items() if k.kind == "Pod" and _owned(m, deployment)]
+            if before is not None and mine and all(_is_of(self.objects[k], template) for k in mine):
+                self._report_pods(deployment, len(mine), len(mine))
+                return
+            if not self._has_room(deployment, len(mine)):
+                self._report_pods(deployment, len(mine), 0)
+                self.later(3.0, start)
                 return
             fresh = []
             for index in range(wanted):
@@ -400,6 +435,10 @@ class FakeCluster:
             self._nudge(deployment)
 
         self.later(3.0, start)
+
+
+def _is_of(pod: Manifest, template: Manifest) -> bool:
+    return bool(pod["spec"] == template["spec"] and pod["metadata"]["labels"] == template["metadata"]["labels"])
 
 
 def _crashed() -> Manifest:

@@ -15,10 +15,11 @@ def in_service(cluster: FakeCluster) -> None:
     cluster.run(minutes=1)
 
 
-def second_version(cluster: FakeCluster, right: int = 97, **rollout: Any) -> dict[str, Any]:
+def second_version(cluster: FakeCluster, right: int = 97, replicas: int = 2, **rollout: Any) -> dict[str, Any]:
     """A service with this rollout, and another version that has just been trained."""
     cluster.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     service = script.rolled_out(**rollout)
+    service["spec"]["replicas"] = replicas
     for manifest in (script.dataset(), script.training_job(), service):
         cluster.apply(manifest)
     cluster.run(minutes=1)

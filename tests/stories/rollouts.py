@@ -77,6 +77,34 @@ def pinned_version(cluster: FakeCluster) -> None:
     cluster.run(minutes=3)
 
 
+def a_promotion_that_finds_no_room_is_given_the_candidates(cluster: FakeCluster) -> None:
+    """A quota of two pods: the stable one and the candidate's leave no room for a third."""
+    cluster.pods_allowed = 2
+    second_version(cluster, replicas=1)
+    cluster.run(minutes=4)
+    status = cluster.get("InferenceService", "fraud")["status"]
+    assert (newest(cluster), "rollout" in status) == (status["stable"]["version"], False)
+
+
+def a_promotion_that_finds_no_room_is_aborted(cluster: FakeCluster) -> None:
+    cluster.pods_allowed = 2
+    service = second_version(cluster, replicas=1)
+    while not _is_promoting(cluster):
+        cluster.run(seconds=1)
+    cluster.run(seconds=10)
+    second = newest(cluster)
+    first = next(name for name in cluster.named("ModelVersion") if name != second)
+    cluster.apply(annotated(service, "tidemill.dev/abort", second))
+    cluster.run(minutes=2)
+    status = cluster.get("InferenceService", "fraud")["status"]
+    assert (first, "rollout" in status) == (status["stable"]["version"], False)
+
+
+def _is_promoting(cluster: FakeCluster) -> bool:
+    rollout = cluster.get("InferenceService", "fraud")["status"].get("rollout") or {}
+    return bool(rollout.get("phase") == "Promoting")
+
+
 def pinned_back_after_the_promotion(cluster: FakeCluster) -> None:
     service = second_version(cluster)
     cluster.run(minutes=3)
@@ -244,6 +272,8 @@ STORIES = (
     canary_rolled_back_for_quality,
     canary_that_crashes,
     canary_without_labels_waits,
+    a_promotion_that_finds_no_room_is_given_the_candidates,
+    a_promotion_that_finds_no_room_is_aborted,
     canary_promoted_by_hand,
     canary_aborted_by_hand,
     canary_inconclusive,

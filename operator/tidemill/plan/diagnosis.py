@@ -54,6 +54,18 @@ def deployment_problem(deployment: Manifest | None, pods: Iterable[Manifest]) ->
     return ""
 
 
+def lacks_room(deployment: Manifest | None, pods: Iterable[Manifest]) -> bool:
+    """Return whether a quota, a limit or the nodes leave no room for a pod of a Deployment."""
+    return any(
+        condition.get("type") == type_ and condition.get("status") == status
+        for manifest, type_, status in (
+            (deployment, "ReplicaFailure", "True"),
+            *((pod, "PodScheduled", "False") for pod in pods if not is_being_deleted(pod)),
+        )
+        for condition in get_path(manifest, "status", "conditions") or ()
+    )
+
+
 def job_problem(job: Manifest, pods: Sequence[Manifest], now: datetime | None) -> str:
     """Return why a Job's pod does not start; empty if no problem is known, or not yet.
 

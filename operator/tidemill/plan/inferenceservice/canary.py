@@ -81,19 +81,24 @@ def advance(
     now: datetime,
     control: ManualControl = NO_CONTROL,
 ) -> CanaryDecision:
-    """The next turn of a rollout that is neither promoting nor rolling back."""
+    """Return the next step of a rollout that is neither promoting nor rolling back."""
     if candidate.restarts >= MAX_RESTARTS:
-        message = f"the candidate crashed {candidate.restarts} times" + _problem_suffix(candidate)
+        message = f"the candidate is crash-looping ({candidate.restarts} restarts)" + _problem_suffix(candidate)
         return CanaryDecision(status, "RollBack", "CandidateCrashed", message)
-    if status.waits_since is None and now - status.started_at > _allowed(spec, status):
+    if is_overdue(spec, status, now):
         return CanaryDecision(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
     if status.phase == "Starting":
         return _start(spec, status, candidate, now)
     return _analyse(spec, status, candidate, comparison, now, control)
 
 
-def _allowed(spec: Rollout, status: RolloutStatus) -> timedelta:
-    """How long the rollout may take; being kept warm after the switch is not taking long."""
+def is_overdue(spec: Rollout, status: RolloutStatus, now: datetime) -> bool:
+    """Return whether the rollout has exceeded its deadline; it does not while it waits for a user."""
+    return status.waits_since is None and now - status.started_at > allowed(spec, status)
+
+
+def allowed(spec: Rollout, status: RolloutStatus) -> timedelta:
+    """Return how long the rollout may take; the time for which the previous version is kept warm does not count."""
     kept = sum(stage.hold for stage in stages(spec) if stage.phase == "Switched")
     return timedelta(seconds=seconds(spec.deadline) + status.waited_seconds + kept)
 
@@ -161,8 +166,10 @@ def _analyse(
 ) -> CanaryDecision:
     plan = stages(spec)
     # If steps were removed from the spec meanwhile, the rollout continues from the last one.
-    step = min(status.step, len(plan) - 1)
-    stage = plan[step] if plan else Stage("Progressing", status.weight, 0, 0.0)
+    step = _step_of(plan, status)
+    if step >= len(plan) > 0:
+        return _enter(spec, status, step, candidate, now)
+    stage = plan[step] if step >= 0 else Stage("Progressing", status.weight, status.shadow, 0.0)
     interval = seconds(spec.analysis.interval)
     since = (now - (status.analysed_at or status.step_started_at)).total_seconds()
     due = since >= interval
@@ -173,6 +180,11 @@ def _analyse(
             if result.verdict == "Failed" and result.failures > spec.analysis.failure_limit:
                 said = f"{result.name}: {result.message}" + (f" ({result.samples} samples)" if result.samples else "")
                 return CanaryDecision(status, "RollBack", result.name, said)
+    if (status.weight, status.shadow) != (stage.weight, stage.shadow):
+        # The steps were edited: what the spec says of this step is what the candidate gets.
+        return _enter(spec, status, step, candidate, now)
+    if status.step != step >= 0:
+        status = status.model_copy(update={"step": step})
     if control.paused:
         return CanaryDecision(
             _paused(status, "paused by annotation tidemill.dev/pause", manual=True, now=now),
@@ -195,6 +207,22 @@ def _analyse(
     if undecided and not released and stage.phase != "Switched":
         return _undecided(spec, status, step, candidate, undecided, now, interval)
     return _enter(spec, status, step + 1, candidate, now)
+
+
+def _step_of(plan: tuple[Stage, ...], status: RolloutStatus) -> int:
+    """Return the stage of a rollout by the present spec; -1 if the stages before the switch were all removed.
+
+    Fewer steps never switch a candidate that has not answered every request before.
+    """
+    if status.weight == 100:
+        if status.step < len(plan) and plan[status.step].weight == 100:
+            return status.step
+        whole = next((index for index, stage in enumerate(plan) if stage.weight == 100), None)
+        if whole is not None:
+            return whole
+        return len(plan) if status.phase == "Switched" else len(plan) - 1
+    switched = next((index for index, stage in enumerate(plan) if stage.phase == "Switched"), len(plan))
+    return min(status.step, switched - 1)
 
 
 def _unpaused(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:

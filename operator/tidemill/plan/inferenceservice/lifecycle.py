@@ -13,7 +13,14 @@ from tidemill.children import names
 from tidemill.plan.inferenceservice import analysis_jobs
 from tidemill.plan.inferenceservice import canary as rollouts
 from tidemill.plan.inferenceservice.analysis import add_up
-from tidemill.plan.inferenceservice.observed import ServiceState, candidate, rolled_out
+from tidemill.plan.inferenceservice.observed import (
+    ServiceState,
+    candidate,
+    previous_version,
+    rolled_out,
+    stable_lacks_room,
+    stable_problem,
+)
 from tidemill.plan.inferenceservice.selection import Selection
 from tidemill.plan.lookup import get_path
 from tidemill.plan.modelversion import quarantine_of
@@ -21,6 +28,8 @@ from tidemill.plan.types import Answers, Notice
 
 ROUTES_SETTLE_SECONDS = 4.0
 """Seconds until every pod has read a new routing table; a rejected candidate is kept that long."""
+ROOM_SECONDS = 20.0
+"""Seconds that a promotion waits for room before the candidate's pods make it."""
 FIRST_SYNC_SECONDS = 30.0
 """Seconds within which the first sync after a start has shown every object."""
 
@@ -70,7 +79,7 @@ def decide(
             return RolloutDecision(current, rollout=rollout, wake=ROUTES_SETTLE_SECONDS - held)
         return RolloutDecision(current, retire_candidate=True)
     if rollout is not None and rollout.phase == "Promoting":
-        return _promoting(service, state, rollout, now)
+        return _leave_promotion(service, state, selection, rollout, now) or _promoting(service, state, rollout, now)
     if rollout is not None and (rejection := _rejection(state, rollout)):
         # The quarantine was written, but not the status with it: the operator stopped between the two writes.
         return _roll_back(current, rollout, state, rejection, now)
@@ -202,22 +211,73 @@ def _roll_back(
     )
 
 
+def _leave_promotion(
+    service: InferenceService, state: ServiceState, selection: Selection, rollout: RolloutStatus, now: datetime
+) -> RolloutDecision | None:
+    """Return to the previous version, as long as pods of it answer: by abort, deadline, pin, or a newer version if stuck."""
+    previous = previous_version(state, rollout.version)
+    if previous is None:
+        return None
+    problem = stable_problem(state)
+    rejection = _rejection(state, rollout)
+    if rejection is None and service.metadata.annotations.get(names.ABORT) == rollout.version:
+        rejection = _reject("Aborted", f"aborted by annotation {names.ABORT}", now)
+    if rejection is None and rollouts.is_overdue(service.spec.rollout, rollout, now):
+        because = f": {problem}" if problem else ""
+        rejection = _reject(
+            "DeadlineExceeded", f"the rollout did not end within {service.spec.rollout.deadline}{because}", now
+        )
+    if rejection is not None:
+        return _roll_back(previous, rollout, state, rejection, now)
+    wanted = selection.version
+    if wanted is None or wanted.name == rollout.version or service.spec.suspend:
+        return None
+    if service.spec.model.version is not None or problem:
+        return _withdraw(previous, rollout, state, now, f"{wanted.name} is selected instead")
+    return None
+
+
 def _promoting(
     service: InferenceService, state: ServiceState, rollout: RolloutStatus, now: datetime
 ) -> RolloutDecision:
-    """Replace the stable pods with the promoted version, while the candidate answers."""
+    """Replace the stable pods with the promoted version, while the candidate answers.
+
+    Where there is no room for one more pod, the candidate's pods make room for it: the previous version answers meanwhile.
+    """
     version = state.version(rollout.version)
+    replacing = state.stable_version == rollout.version
+    problem = stable_problem(state) if replacing else ""
+    rollout = rollout.model_copy(update={"message": "replacing the stable pods" + (f": {problem}" if problem else "")})
     held = (now - rollout.step_started_at).total_seconds()
     if held < ROUTES_SETTLE_SECONDS and state.stable_version != rollout.version and state.candidate is not None:
         return RolloutDecision(
             state.version(state.stable_version), try_out=version, rollout=rollout, wake=ROUTES_SETTLE_SECONDS - held
         )
+    if replacing and rollout.weight and state.candidate is not None and stable_lacks_room(state):
+        if held < ROOM_SECONDS:
+            return RolloutDecision(version, try_out=version, rollout=rollout, wake=ROOM_SECONDS - held)
+        if previous_version(state, rollout.version) is not None:
+            aside = rollout.model_copy(update={"weight": 0, "step_started_at": now.replace(microsecond=0)})
+            return RolloutDecision(version, try_out=version, rollout=aside, wake=ROUTES_SETTLE_SECONDS)
+    if replacing and not rollout.weight and state.candidate is not None:
+        if held < ROUTES_SETTLE_SECONDS:
+            return RolloutDecision(version, try_out=version, rollout=rollout, wake=ROUTES_SETTLE_SECONDS - held)
+        return RolloutDecision(version, rollout=rollout, retire_candidate=True)
     keep = version if state.candidate is not None else None
     if state.stable_version != rollout.version or not rolled_out(state, rollout.version):
-        return RolloutDecision(version, try_out=keep, rollout=rollout)
+        return RolloutDecision(version, try_out=keep, rollout=rollout, wake=_until_overdue(service, rollout, now))
     ended = _outcome(rollout, state, "Promoted", Reason.PROMOTED, "all stable pods run it", now)
     notice = Notice("Promoted", f"all stable pods run {rollout.version}")
     return RolloutDecision(version, ended=ended, retire_candidate=state.candidate is not None, notices=(notice,))
+
+
+def _until_overdue(service: InferenceService, rollout: RolloutStatus, now: datetime) -> float | None:
+    left = (rollouts.allowed(service.spec.rollout, rollout) - (now - rollout.started_at)).total_seconds()
+    return left + 1.0 if left >= 0 else None
+
+
+def _reject(reason: str, message: str, now: datetime) -> Quarantine:
+    return Quarantine(reason=reason, message=message[:1000], since=now.replace(microsecond=0))
 
 
 def _grace_seconds(service: InferenceService, state: ServiceState, now: datetime) -> float:

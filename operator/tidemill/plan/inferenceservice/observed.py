@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.children import judge, names
-from tidemill.plan.diagnosis import deployment_problem
+from tidemill.plan.diagnosis import deployment_problem, lacks_room
 from tidemill.plan.inferenceservice import canary as rollouts
 from tidemill.plan.lookup import all_of, get_path, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.world import Manifest, World
@@ -99,6 +99,19 @@ def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
     return rollouts.CandidateState(min(sum(map(is_ready, pods)), available), restarts, problem[:500], wanted)
 
 
+def stable_lacks_room(state: ServiceState) -> bool:
+    """Return whether a stable pod is missing because a quota, a limit or the nodes leave no room for it."""
+    return lacks_room(state.stable, state.of_role("stable"))
+
+
+def previous_version(state: ServiceState, version: str) -> ModelVersion | None:
+    """Return the version of stable pods that still answer with another one than `version`; None if there is none."""
+    answering = [pod for pod in state.of_role("stable") if is_ready(pod) and not is_being_deleted(pod)]
+    named = sorted(label(pod, names.MODEL_VERSION) for pod in answering)
+    others = (state.version(name) for name in named if name != version)
+    return next((other for other in others if other is not None), None)
+
+
 def stable_problem(state: ServiceState) -> str:
     """Return why stable pods are missing or not ready; empty if no problem is known."""
     return deployment_problem(state.stable, (pod for pod in state.of_role("stable") if not is_ready(pod)))
@@ -113,13 +126,15 @@ class Readiness:
     """Ready pods of any template."""
     current: int
     """Ready pods of the newest template, at least."""
-    updated: bool
-    """Whether every pod is of the newest template."""
+    observed: bool
+    """Whether the Deployment's controller has observed the newest template."""
+    outdated: int
+    """Pods of older templates."""
 
     @property
     def runs(self) -> bool:
         """Return whether every wanted pod is ready and of the newest template."""
-        return self.updated and self.current >= self.wanted
+        return self.observed and not self.outdated and self.current >= self.wanted
 
 
 def readiness(deployment: Manifest, pods: Iterable[Manifest]) -> Readiness:
@@ -135,8 +150,9 @@ def readiness(deployment: Manifest, pods: Iterable[Manifest]) -> Readiness:
     of_version = sum(is_ready(pod) and label(pod, names.MODEL_VERSION) == version for pod in pods)
     ready, replicas, updated = (status.get(name) or 0 for name in ("readyReplicas", "replicas", "updatedReplicas"))
     observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    current = min(of_version, max(ready - max(replicas - updated, 0), 0)) if observed else of_version
-    return Readiness(wanted, ready, current, observed and replicas == updated and updated >= wanted)
+    outdated = max(replicas - updated, 0) if observed else 0
+    current = min(of_version, max(ready - outdated, 0)) if observed else of_version
+    return Readiness(wanted, ready, current, observed, outdated)
 
 
 def rolled_out(state: ServiceState, version: str) -> bool:

@@ -80,8 +80,8 @@ def _serving_conditions(
 
 def _waiting(state: ServiceState, pods: Readiness) -> str:
     """Return what the stable pods wait for."""
-    done = f"{pods.current} of {count(pods.wanted)} {'is' if pods.current == 1 and pods.wanted == 1 else 'are'} ready"
-    if not pods.updated and pods.ready > pods.current:
+    done = f"{pods.current} of {count(pods.wanted)} {'is' if pods.wanted == 1 else 'are'} ready"
+    if pods.outdated or not pods.observed:
         done += " with the current spec"
     problem = stable_problem(state)
     return f"{done}: {problem}" if problem else done
@@ -142,7 +142,7 @@ def _conditions(
         conditions.append(true("Reconciling", Reason.ROLLING_OUT, message))
     elif pods.wanted and pods.runs:
         conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} serves all requests"))
-    elif pods.updated and was_complete is not None and was_complete.status == "True":
+    elif not pods.outdated and was_complete is not None and was_complete.status == "True":
         # A pod that fails later, or a scale to zero, does not undo a rollout.
         conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} is rolled out"))
     else:

@@ -236,3 +236,47 @@ def test_a_person_cannot_let_a_failing_candidate_go_on_step_by_step() -> None:
     turn = advance(SPEC, status, READY, pair(errors=50), after(16), ManualControl(released=1))
 
     assert (10, "GoOn") == (turn.status.weight, turn.verdict)
+
+
+def at(weight: int, step: int, phase: str = "Progressing") -> RolloutStatus:
+    """A candidate that was put on this step just now, and whose metrics are fine."""
+    return begin("v2", NOW).model_copy(
+        update={"phase": phase, "step": step, "weight": weight, "analysed_at": NOW, "step_started_at": NOW}
+    )
+
+
+def steps(*weights: tuple[int, str | None], **changes: object) -> Rollout:
+    return SPEC.model_copy(update={"steps": tuple(Step(weight=w, pause=p) for w, p in weights), **changes})
+
+
+EDITS: dict[str, tuple[RolloutStatus, Rollout, int, int]] = {
+    "the share of the step is cut": (at(50, 1), steps((20, "20s"), (5, None)), 5, 1),
+    "the step is gone": (at(50, 1), steps((10, "30s")), 10, 0),
+    "the share is cut while it is paused": (at(50, 1, "Paused"), steps((20, "20s"), (5, None)), 5, 1),
+    "steps are gone before a switch": (at(50, 1), steps((10, "30s"), keep_previous="10m"), 10, 0),
+    "a share of everything is cut": (at(100, 1), steps((10, "30s"), (20, "30s")), 20, 1),
+    "nothing is edited": (at(50, 1), SPEC, 50, 1),
+}
+
+
+@pytest.mark.parametrize(("status", "spec", "weight", "step"), EDITS.values(), ids=EDITS)
+def test_steps_that_are_edited_change_the_traffic(status: RolloutStatus, spec: Rollout, weight: int, step: int) -> None:
+    decision = advance(spec, status, READY, pair(), after(1))
+
+    assert ("GoOn", weight, step) == (decision.verdict, decision.status.weight, decision.status.step)
+    assert weight == 50 or f"{weight}%" in decision.status.message
+
+
+def test_an_edited_step_applies_while_a_user_holds_the_candidate() -> None:
+    decision = advance(
+        steps((20, "20s"), (5, None)), at(50, 1, "Paused"), READY, pair(), after(1), ManualControl(paused=True)
+    )
+
+    assert 5 == decision.status.weight
+
+
+def test_a_shadow_whose_share_is_edited_copies_as_many() -> None:
+    spec = Rollout(strategy="Shadow", shadow=Shadow(percent=20, duration="5m"), analysis=SPEC.analysis)
+    status = at(0, 0, "Shadowing").model_copy(update={"shadow": 100})
+
+    assert 20 == advance(spec, status, READY, pair(), after(1)).status.shadow
