@@ -1,4 +1,4 @@
-"""How well a service is, in one number whose parts are explained: what its monitor saw, and whether its pods answer.
+"""The health score of a service: one number whose parts are explained, from the checks of its monitor and its replicas.
 
     part             weight   made of
     Drift            0.25     FeatureDrift (whose value is weighted by importance), PredictionDrift and their like
@@ -7,7 +7,7 @@
     Freshness        0.10     Timeliness, DataQuality, and whether the window had rows at all
     Infrastructure   0.15     replicas that are ready, and whether the check itself ran
 
-A part that nothing is known of is left out, and the others' weights grow in proportion. A service is never much better
+A part without data is left out, and the others' weights grow in proportion. A service is never much better
 than the worst of its parts: the mean of four perfect parts and a useless model is not a good service. Nor is one good
 while a check fails.
 
@@ -57,7 +57,7 @@ def of_drift(check: CheckStatus) -> int:
 def health(
     checks: Sequence[CheckStatus], run: WindowRun | None, *, wanted: int = 0, ready: int = 0, trouble: str = ""
 ) -> Health | None:
-    """The score of a service with `ready` of `wanted` replicas, whose newest window is `run`; None where nothing is known.
+    """Return the score of a service with `ready` of `wanted` replicas, whose newest window is `run`; None where nothing is known.
 
     `trouble` is why the newest check run failed, where it did.
 
@@ -75,7 +75,7 @@ def health(
     parts = [part for name in WEIGHTS if (part := _of_checks(name, known)) is not None]
     if run is not None and run.verdict == "NoData":
         parts = [part for part in parts if part.name != "Freshness"]
-        parts.append(_part("Freshness", 20, f"{run.samples} rows in the newest window: too few to say anything"))
+        parts.append(_part("Freshness", 20, f"{run.samples} rows in the newest window: too few to judge"))
     if wanted or trouble:
         parts.append(_infrastructure(wanted, ready, trouble))
     if not parts:

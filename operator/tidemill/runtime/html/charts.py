@@ -158,7 +158,7 @@ def named(names: Sequence[str]) -> tuple[Position, ...]:
 
 
 def axis(values: Sequence[float]) -> tuple[Position, ...]:
-    """Return the numbers as texts at even distances; where they are too long, the others are told by how far off they are.
+    """Return the numbers as texts at even distances; where they are too long, the first is written in full and the others as the difference.
 
     >>> [text for _, text in axis([0.0, 0.5, 1.0])]
     ['0', '0.5', '1']

@@ -1,4 +1,4 @@
-"""What a monitor's runs have left in the store: the newest of them in one object for the picture over time, and the end of
+"""The runs of a monitor in the store: the newest of them in one object for the picture over time, and the end of
 what is kept.
 
     monitors/<monitor>/timeline.json                   the newest runs in short
@@ -91,7 +91,7 @@ class History:
 
 
 def read(store: ObjectStore, folder: str) -> History:
-    """The runs so far; where they are not in one object yet, or that cannot be read, from the newest results themselves."""
+    """Return the runs so far; where they are not in one object yet, or that cannot be read, from the newest results themselves."""
     try:
         wire = orjson.loads(store.get(f"{folder}/{FILE}"))
         if wire["format"] == FORMAT:

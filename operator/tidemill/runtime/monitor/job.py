@@ -1,4 +1,4 @@
-"""A check run: read what the version learnt from and what the window holds, judge, and publish the result."""
+"""A check run: read the reference and the window, judge, and publish the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tidemill.runtime.store.objects import ObjectStore
 
 
 def run(order: CheckOrder, store: ObjectStore) -> RunReport:
-    """Compare the order's window with its version, publish result and report, and say what was found.
+    """Compare the order's window with its version, publish result and report, and return the outcome.
 
     Raises RunFailed where the store does not answer or the version's files are not what its digest says.
     """
@@ -51,7 +51,7 @@ def run(order: CheckOrder, store: ObjectStore) -> RunReport:
 def to_json(
     order: CheckOrder, evidence: Evidence, outcomes: tuple[CheckOutcome, ...], warnings: tuple[str, ...]
 ) -> bytes:
-    """Everything that was found, for programs."""
+    """Return all results, for programs."""
     verdict = worst(outcome.verdict for outcome in outcomes)
     scored = report.health_of(order, evidence, outcomes, verdict)
     return orjson.dumps(

@@ -56,7 +56,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def is_private(text: str) -> bool:
-    """Whether an address is one that only some network knows, in whatever form it is written within IPv6.
+    """Return whether an address is one that only some network knows, in whatever form it is written within IPv6.
 
     >>> is_private("169.254.169.254"), is_private("::ffff:10.0.0.1"), is_private("93.184.216.34")
     (True, True, False)
@@ -80,7 +80,7 @@ def is_private(text: str) -> bool:
 def destination(url: str, *, allow_private: bool = False, resolver: Resolve = resolve) -> Destination:
     """Where `url` leads, with an address that may be called; raises AddressRefused or ReceiverUnreachable."""
     if re.search(r"[\x00-\x20\x7f\\]", url):
-        raise AddressRefused("the URL holds characters that belong into none")
+        raise AddressRefused("the URL contains invalid characters")
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port

@@ -1,4 +1,4 @@
-"""What is sent to a webhook, in the receiver's own language."""
+"""Requests to webhooks, in the format of each receiver."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def identity(order: NotifyOrder) -> str:
 
 
 def facts(order: NotifyOrder) -> dict[str, str]:
-    """What happened, for programs."""
+    """Return the event, for programs."""
     return {
         "namespace": order.namespace,
         "monitor": order.monitor,

@@ -17,7 +17,7 @@ from tidemill.api.checks import CheckVerdict
 
 
 class Signal(WireModel):
-    """What another system says about one thing it watches."""
+    """The verdict of another system about one subject."""
 
     subject: str
     """What it is about: a newer signal about the same takes the place of an older one."""

@@ -56,7 +56,7 @@ def application(
             case "Refused":
                 return _answer(401, "neither the token nor the signature is right")
             case "Stale":
-                return _answer(401, "the signature is not of now")
+                return _answer(401, "the signature timestamp is outside the allowed window")
         try:
             signal = understand(check.source, body, datetime.fromtimestamp(now, UTC))
         except PayloadError as error:
@@ -106,7 +106,7 @@ def application(
 
 
 def serve(order_path: Path, *, port: int, store_path: Path = Path(STORE_PATH)) -> None:
-    """Receive until told to stop, as the order in `order_path` says."""
+    """Receive until stopped, as the order in `order_path` says."""
     order = ReceiveOrder.model_validate_json(order_path.read_bytes())
     app = application(order, lambda: ObjectStore.from_files(store_path, namespace=order.namespace))
     web.run_app(app, port=port, access_log=None, print=None)

@@ -1,4 +1,4 @@
-"""Signals in the store: one object each, named by the moment, and the verdict that a check reads from them."""
+"""Signals in the store: one object each, named by the time, and the verdict that a check reads from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tidemill.runtime.store.objects import ObjectStore
 
 _SEEN: Final = "seen"
 _DIGITS: Final = 12
-"""Of a moment in a mark's name, in seconds since 1970."""
+"""Digits of a time in a mark's name, in seconds since 1970."""
 MAX_SIGNALS_READ: Final = 500
 """Newest signals that a check looks at; who sends more about different things in one time loses the oldest."""
 
@@ -35,10 +35,10 @@ def keep(store: ObjectStore, folder: str, signal: Signal, valid_for: timedelta) 
 def keep_once(
     store: ObjectStore, folder: str, signal: Signal, valid_for: timedelta, *, signature: str, timestamp: int
 ) -> bool:
-    """Keep a signal that was signed at `moment`, in seconds since 1970, unless its signature was seen before; says which.
+    """Keep a signal that was signed at `timestamp`, in seconds since 1970, unless its signature was seen before; says which.
 
     Signatures are remembered in the store, so that every pod and every restart knows them, and for as long as they would be
-    taken. With the mark goes the signal: where a pod died between the two, whoever sends it again completes it.
+    taken. With the mark goes the signal: where a pod died between the two, a repeated call completes it.
     """
     digest = hashlib.sha256(signature.encode()).hexdigest()
     key = f"{folder}/{_SEEN}/{timestamp:0{_DIGITS}d}-{digest}"
@@ -52,5 +52,5 @@ def _text(signal: Signal) -> bytes:
 
 
 def stamp(timestamp: datetime) -> str:
-    """A moment as the beginning of a name: names sort as moments do."""
+    """Return a time as the beginning of a name: names sort by time."""
     return timestamp.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")

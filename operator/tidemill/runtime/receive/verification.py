@@ -1,7 +1,7 @@
-"""Whether a call comes from who holds the secret, and is not an old one sent again.
+"""Verification of calls: they must come from a holder of the secret, and must not be replays.
 
-A bearer token proves the caller of this very connection. A signature travels with the bytes, so it covers the moment at
-which it was made (`<unix seconds>.<body>`), that moment must be recent, and no signature is taken twice.
+A bearer token proves the caller of this very connection. A signature travels with the bytes, so it covers the time at
+which it was made (`<unix seconds>.<body>`), that time must be recent, and no signature is taken twice.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def signed_at(headers: Mapping[str, str]) -> int:
 
 
 def sign(key: bytes, timestamp: str, body: bytes) -> str:
-    """The signature of a body at a moment, in seconds since 1970.
+    """Return the signature of a body at a time, in seconds since 1970.
 
     >>> sign(b"key", "1767603600", b"{}")[:15]
     'sha256=2fcafe85'

@@ -1,4 +1,4 @@
-"""Whether a metric can be measured on labelled rows: the rule of `contract.defined` for classes, and its kin for numbers."""
+"""Whether a metric can be measured on labelled rows: the rule of `contract.defined` for classes, and the same for numbers."""
 
 from __future__ import annotations
 

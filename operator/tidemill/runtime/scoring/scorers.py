@@ -31,7 +31,7 @@ OF_MANY: Final = {
     "jaccard": "jaccard_macro",
     "roc_auc": "roc_auc_ovr",
 }
-"""What a metric made for two classes means for more."""
+"""The average that stands for a metric of two classes where there are more."""
 
 
 def chosen(wanted: Sequence[str], task: Task) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def _report(order_path: Path, store_path: Path, credentials_path: Path) -> RunRe
     try:
         order = run_order.validate_json(order_path.read_bytes())
     except OSError as error:
-        return _failed(Reason.INTERNAL_ERROR, f"there is no order at {order_path}: {error}", retryable=True)
+        return _failed(Reason.INTERNAL_ERROR, f"cannot read the order at {order_path}: {error}", retryable=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -68,7 +68,7 @@ class WorkerRun:
 
 
 class Runs:
-    """Begins runs, and remembers the newest: whoever asks for it again, hears of the same run."""
+    """Starts runs, and remembers the newest: a second request for it gets the same run."""
 
     def __init__(self, store_path: Path, deadline: float) -> None:
         self._store_path, self._deadline = store_path, deadline

@@ -1,7 +1,7 @@
 """The warm worker of a monitor: a small web server that is asked for check runs, one at a time.
 
 Only what the standard library has is used: the image of check Jobs has no web server. The operator alone calls, a few
-times a minute; whoever else does is bounded in bytes, in time and in number.
+times a minute; any other client is limited in bytes, in time and in number.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Calls(BaseHTTPRequestHandler):
 
 
 def serve(order_path: Path, *, host: str = "", port: int, store_path: Path = Path(STORE_PATH)) -> None:
-    """Carry out check runs until told to stop, for the monitor that the order in `order_path` names."""
+    """Carry out check runs until stopped, for the monitor that the order in `order_path` names."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -170,7 +170,7 @@ def serve(order_path: Path, *, host: str = "", port: int, store_path: Path = Pat
     server.shutdown()
     runs.stop()
     server.server_close()
-    logger.info("told to stop, and stopped")
+    logger.info("stopped")
 
 
 def _read(body: bytes) -> CheckOrder:

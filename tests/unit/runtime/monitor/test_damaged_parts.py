@@ -158,7 +158,7 @@ def test_a_flood_of_labels_is_looked_at_as_far_as_memory_allows_and_the_newest_c
     report = life.report(QUALITY)
 
     assert (100, "Passing") == (report.checked.labelled, report.checked.verdict)
-    assert "200 labelled rows are more than are judged; the newest count" in report.warnings
+    assert "200 labelled rows are beyond the limit; only the newest are evaluated" in report.warnings
 
 
 def test_of_too_many_labels_in_the_store_the_newest_are_held(life: Life) -> None:

@@ -75,7 +75,7 @@ def test_an_order_that_is_not_there_is_reported(tmp_path: Path) -> None:
     code = runs.run(tmp_path / "nothing", report_path=tmp_path / "report", store_path=tmp_path)
 
     assert 1 == code
-    assert "there is no order at" in (tmp_path / "report").read_text()
+    assert "cannot read the order at" in (tmp_path / "report").read_text()
 
 
 def test_a_fault_of_our_own_is_reported_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

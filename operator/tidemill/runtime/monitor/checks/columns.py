@@ -23,7 +23,7 @@ from tidemill.runtime.scoring.verdicts import Threshold, Values, no_data, why_lo
 
 WORST = 5
 MIN_VALUES = 30
-"""A column with fewer values than this in the window says nothing about drift."""
+"""A column with fewer values than this in the window is not compared."""
 
 
 _IN_WORDS: Final = MappingProxyType(
@@ -39,7 +39,7 @@ _IN_WORDS: Final = MappingProxyType(
 
 
 def data_quality(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Failing where a share is above its rule's maximum."""
+    """Judge shares of the columns against the maximum of their rules."""
     broken: list[tuple[float, Moved, QualityRule]] = []
     closest: tuple[float, float, float] | None = None
     judged = 0
@@ -121,7 +121,7 @@ def _say_rule(rule: QualityRule) -> str:
 
 
 def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether so large a share of the features has moved, by weight, that the check's `share` is reached.
+    """Judge whether the share of the features that moved, by weight, reaches the check's `share`.
 
     A feature that lost its values, its type or itself is at least a Warning. It is never Failing here: it asks for a repair
     of the data, not for a model that is trained on what is left of it.
@@ -209,7 +209,7 @@ def _lost(columns: Iterable[Comparison]) -> tuple[Moved, ...]:
 def weights_of(
     columns: list[Comparison], evidence: Evidence, weighting: Literal["Importance", "Equal"] = "Importance"
 ) -> dict[str, float]:
-    """How much each column counts; all together 1.
+    """Return the weight of each column; all together 1.
 
     Half of a feature's weight is its importance, half is the same for all: permutation importance is shared out
     arbitrarily among features that say the same, so alone it would make the verdict depend on the seed.
@@ -222,7 +222,7 @@ def weights_of(
 
 
 def prediction_drift(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether the monitored version answers otherwise than on its hold-out: its predictions, and how sure it is."""
+    """Judge whether predictions and their probabilities have moved from those on the version's hold-out."""
     if not evidence.outputs:
         return no_data(check, "the version carries no profile of its predictions; train it again")
     if evidence.answered < evidence.minimum_samples:

@@ -16,7 +16,7 @@ from tidemill.runtime.store.objects import ObjectStore
 
 
 def judge(check: Check, order: CheckOrder, store: ObjectStore) -> CheckOutcome:
-    """The worst of the newest signals about each subject that still count at the end of the window."""
+    """Return the worst of the newest signals about each subject that still count at the end of the window."""
     folder = signal_folder(order.namespace, order.monitor, check.name)
     start = order.end - delta(check.valid_for)
     keys = [entry.key for entry in store.list(folder, after=f"{folder}/{stamp(start)}") if entry.key.endswith(".json")]
@@ -29,7 +29,7 @@ def judge(check: Check, order: CheckOrder, store: ObjectStore) -> CheckOutcome:
         if start < signal.received_at <= order.end:
             newest[signal.subject] = signal
     if not newest:
-        message = f"nobody has called in the last {check.valid_for}"
+        message = f"no signal was received in the last {check.valid_for}; check the sender"
         return CheckOutcome(name=check.name, type=check.type, verdict="NoData", message=message)
     verdict = worst(signal.verdict for signal in newest.values())
     deciding = [signal for signal in newest.values() if signal.verdict == verdict]

@@ -1,4 +1,4 @@
-"""Checks of all features at once: what no single column shows."""
+"""Checks of several features at once, which find what no single column shows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tidemill.runtime.monitor.statistics import classifier, outliers
 from tidemill.runtime.scoring.verdicts import Threshold, finite, no_data
 
 LEVEL: Final = 0.01
-"""A distance whose chance is larger than this is none."""
+"""A distance with a p-value above this counts as 0."""
 _Z: Final = 2.575829
 NO_SAMPLE: Final = "the version carries no rows to compare with; train it again"
 
 
 def multivariate_drift(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether the joint distribution has moved: by MMD, or by how well principal components describe rows."""
+    """Judge whether the joint distribution has moved: by MMD, or by the reconstruction error of principal components."""
     joint = evidence.joints.get(check.name)
     if joint is None:
         return no_data(check, NO_SAMPLE)
@@ -30,7 +30,7 @@ def multivariate_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     value = discrepancy.value if discrepancy.p_value <= LEVEL else 0.0
     message = f"the joint distribution has moved by MMD {discrepancy.value:.3g} (p {_say(discrepancy.p_value)}); {check.failing:g} is the limit"
     if value == 0.0:
-        message = f"the joint distribution has not moved more than chance moves it (MMD {discrepancy.value:.3g}, p {_say(discrepancy.p_value)})"
+        message = f"the joint distribution has moved no more than by chance (MMD {discrepancy.value:.3g}, p {_say(discrepancy.p_value)})"
     return CheckOutcome(
         name=check.name,
         type=check.type,
@@ -53,12 +53,12 @@ def _reconstruction(check: Check, joint: Joint) -> CheckOutcome:
         verdict=Threshold(check.warning, check.failing).judge(value),
         value=finite(value),
         threshold=check.failing,
-        message=f"rows are described {direction} by the reference's main directions than its own are: the error has moved by {shift.value:+.3g} standard deviations; {check.failing:g} is the limit",
+        message=f"the principal components of the reference reconstruct the rows {direction} than its own: the error has moved by {shift.value:+.3g} standard deviations; {check.failing:g} is the limit",
     )
 
 
 def domain_classifier(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether a classifier tells the window's rows from the reference's."""
+    """Judge whether a classifier separates the window's rows from the reference's."""
     joint = evidence.joints.get(check.name)
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)
@@ -66,7 +66,7 @@ def domain_classifier(check: Check, evidence: Evidence) -> CheckOutcome:
         result = classifier.tell_apart(joint.reference, joint.window, z=z_of(check.confidence))
     except ValueError as reason:
         return no_data(check, str(reason))
-    # Where a coin lies within the interval, nothing was told apart; failing needs all of it beyond the bound.
+    # Where 0.5 lies within the interval, nothing was separated; failing needs all of it beyond the bound.
     verdict = Threshold(check.warning, check.failing).judge(result.auc) if result.low > 0.5 else "Passing"
     assert check.failing is not None
     if verdict == "Failing" and result.low < check.failing:
@@ -86,12 +86,12 @@ def domain_classifier(check: Check, evidence: Evidence) -> CheckOutcome:
         lower=result.low,
         upper=result.high,
         worst=worst,
-        message=f"a classifier tells rows of the window from the reference's with ROC-AUC {result.auc:.3f} ({result.low:.3f} to {result.high:.3f}){by}; {check.failing:g} is the limit",
+        message=f"a classifier separates the rows of the window from the reference's with ROC-AUC {result.auc:.3f} ({result.low:.3f} to {result.high:.3f}){by}; {check.failing:g} is the limit",
     )
 
 
 def outlier_share(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether too many rows are unlike any of the reference's."""
+    """Judge whether too many rows are unlike any of the reference's."""
     joint = evidence.joints.get(check.name)
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)

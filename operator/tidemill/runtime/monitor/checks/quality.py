@@ -1,4 +1,4 @@
-"""Checks of answers: how right they are, how right they probably are, whether they got worse, whether they are fair and in time."""
+"""Checks of answers: performance, estimated performance, concept drift, fairness and timeliness."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tidemill.runtime.scoring.verdicts import no_data
 
 
 def performance(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether the answers are still right, by the labels that came back; by slice, the worst one is judged too."""
+    """Judge a metric of the answers by the labels that came back; of slices, the worst one is judged too."""
     assert check.metric is not None
     if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
         return no_data(check, f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
@@ -41,7 +41,7 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
         value = measure(check.metric, rows)
         between = interval(check.metric, rows, confidence=check.confidence)
     except NotMeasurable as reason:
-        return no_data(check, f"{check.metric} cannot be told: {reason}")
+        return no_data(check, f"{check.metric} cannot be measured: {reason}")
     threshold, message = _bound(
         check, evidence.reference, f"{check.metric} is {value:.4g}{_range(between)} on {evidence.labels} labelled rows"
     )
@@ -59,7 +59,7 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     ]
     if beyond_bound:
         name, own, between_slice = beyond_bound[0]
-        message += f"; in {len(beyond_bound)} of {len(slices)} slices it is surely beyond, worst {own:.4g}{_range(between_slice)} where {name}"
+        message += f"; in {len(beyond_bound)} of {len(slices)} slices the whole interval is beyond the bound, worst {own:.4g}{_range(between_slice)} where {name}"
     return CheckOutcome(
         name=check.name,
         type=check.type,
@@ -69,7 +69,7 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
         lower=None if between is None else between.low,
         upper=None if between is None else between.high,
         worst=tuple(Moved(column=name, method=check.metric, value=round(own, 6)) for name, own, _ in slices[:5]),
-        message=f"{message}; {threshold:.4g} is the {'least' if sign > 0 else 'most'}",
+        message=f"{message}; {threshold:.4g} is the {'minimum' if sign > 0 else 'maximum'}",
     )
 
 
@@ -99,12 +99,12 @@ def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Confiden
 
 
 def _surely_beyond(sign: float, between: ConfidenceInterval | None, threshold: float) -> bool:
-    """Whether even the better end of the interval is beyond: slices are many and small, and one of them is always worst."""
+    """Return whether even the better end of the interval is beyond: slices are many and small, and one is always worst."""
     return between is not None and (between.high < threshold if sign > 0 else between.low > threshold)
 
 
 def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
-    """How right the answers probably are, before any label has come back."""
+    """Judge the estimate of a metric, before any label has come back."""
     assert check.metric is not None
     sample, reference = evidence.answered_sample, evidence.reference
     if reference.answers is None:
@@ -123,7 +123,7 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
         threshold, message = _bound(check, reference, message)
         if threshold is None:
             return no_data(check, message)
-        message += f"; {threshold:.4g} is the {'least' if sign > 0 else 'most'}"
+        message += f"; {threshold:.4g} is the {'minimum' if sign > 0 else 'maximum'}"
     return CheckOutcome(
         name=check.name,
         type=check.type,
@@ -180,7 +180,7 @@ def numbers(table: Any, name: str) -> Floats:
 
 
 def concept_drift(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether answers became wrong more often at some moment, by the errors of labelled rows in the order of time."""
+    """Judge whether answers became wrong more often at some time, by the errors of labelled rows in the order of time."""
     if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
         return no_data(check, f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
     rows = evidence.labelled.rows
@@ -211,7 +211,7 @@ def concept_drift(check: Check, evidence: Evidence) -> CheckOutcome:
 
 
 def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether the groups of a column are treated alike."""
+    """Judge whether the groups of a column are treated alike."""
     assert check.metric is not None and check.column is not None
     signature = evidence.reference.signature
     if signature.task != "Classification":
@@ -222,13 +222,13 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
     if check.column not in {column.name for column in (*signature.features, *signature.protected)}:
         return no_data(
             check,
-            f"the log holds no column {check.column!r}: it is no feature of the version, and no protected column of the Dataset that it was made from",
+            f"the log holds no column {check.column!r}: it is neither a feature of the version nor a protected column of its Dataset; set column to one of these",
         )
     lacking, of = _lacking(check, evidence)
     if of and lacking == of:
         return no_data(
             check,
-            f"none of {of:,} rows has a value of {check.column}; send it beside the features, and do not redact it",
+            f"none of {of:,} rows has a value of {check.column}; send it with the features, and do not redact it",
         )
     try:
         if check.metric in fairness.NEEDS_LABELS:
@@ -237,7 +237,7 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
             groups = fairness.counted(evidence.groups.get(check.column, {}), favorable)
         difference = fairness.unfairness(check.metric, groups)
     except ValueError as reason:
-        return no_data(check, f"{check.metric} cannot be told: {reason}")
+        return no_data(check, f"{check.metric} cannot be measured: {reason}")
     at_least = check.maximum is None
     threshold = check.minimum if check.maximum is None else check.maximum
     assert threshold is not None
@@ -272,7 +272,7 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
 
 
 def _lacking(check: Check, evidence: Evidence) -> tuple[int, int]:
-    """How many rows have no value of the check's column, and of how many."""
+    """Return how many rows have no value of the check's column, and of how many."""
     assert check.metric is not None and check.column is not None
     if check.metric not in fairness.NEEDS_LABELS:
         return evidence.ungrouped.get(check.column, 0), evidence.answered
@@ -302,7 +302,7 @@ def _unknown_labels(evidence: Evidence, treated: str) -> str:
 
 
 def timeliness(check: Check, evidence: Evidence) -> CheckOutcome:
-    """Whether rows, or their labels, still come."""
+    """Judge whether rows, or their labels, still arrive."""
     assert check.maximum_lag is not None
     limit = delta(check.maximum_lag)
     rows = check.subject == "Predictions"
@@ -322,7 +322,7 @@ def timeliness(check: Check, evidence: Evidence) -> CheckOutcome:
         verdict="Failing" if lag > limit else "Passing",
         value=lag.total_seconds(),
         threshold=limit.total_seconds(),
-        message=f"the newest {what} is {_say(lag)} old; {_say(limit)} is the most",
+        message=f"the newest {what} is {_say(lag)} old; {_say(limit)} is the maximum",
     )
 
 
@@ -360,13 +360,13 @@ def judged(sign: float, value: float, between: ConfidenceInterval | None, thresh
 
 
 def _bound(check: Check, reference: ReferenceData, message: str) -> tuple[float | None, str]:
-    """What a metric is held against, and the message so far; None with the reason where nothing is."""
+    """Return the bound of a metric, and the message so far; None with the reason where it has none."""
     assert check.metric is not None
     before = recorded(check.metric, reference.metrics)
     sign = sign_of(check.metric)
     bounds = [] if check.minimum is None else [check.minimum]
     if sign < 0 and bounds:
-        return None, f"{message}; it is an error, for which minimum says nothing; set maximumRegression"
+        return None, f"{message}; minimum has no meaning for an error; set maximumRegression"
     if check.maximum_regression is not None:
         if before is not None:
             bounds.append(before - sign * check.maximum_regression)

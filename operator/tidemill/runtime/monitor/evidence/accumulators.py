@@ -1,4 +1,4 @@
-"""What one check of several columns sums up over a window."""
+"""Sums over a window for one check of several columns."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class JointAccumulator:
             self._errors = self._errors.merge(self._components.add(points))
 
     def found(self, sample: pa.Table | None) -> Joint:
-        """What came of the window, with some of its rows as points."""
+        """Return the measurements of the window, with some of its rows as points."""
         discrepancy = shift = None
         if self._mmd is not None and self._embedded is not None and self._embedded.rows > 1:
             discrepancy = self._mmd.discrepancy(self._embedded)

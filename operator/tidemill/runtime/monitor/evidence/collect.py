@@ -34,15 +34,15 @@ from tidemill.runtime.profile.numerical import NumericalProfile
 from tidemill.runtime.store.objects import ObjectStore
 
 SAMPLED: Final = 5_000
-"""Rows of the window that a classifier or an estimate of performance looks at."""
+"""Rows of the window that a classifier or an estimate of performance uses."""
 MAX_GROUPS: Final = 200
 _SLOTS: Final = 48
-"""Stretches of a window in which rows are looked for; a gap of a quarter of them is told."""
+"""Stretches of a window in which rows are looked for; a gap of a quarter of them is a warning."""
 _US: Final = timedelta(microseconds=1)
 
 
 def gather(order: CheckOrder, reference: ReferenceData, store: ObjectStore) -> tuple[Evidence, tuple[str, ...]]:
-    """The window's rows counted on the reference's bins, the labelled answers, and what there is to warn of.
+    """Return the window's rows counted on the reference's bins, the labelled answers, and warnings.
 
     Inputs are watched whichever version answered, since it is the world that drifts; answers are those of the monitored
     version alone, also while a candidate answers a part.
@@ -132,7 +132,7 @@ class _Gathering:
         return evidence, self._warnings(labels, labelled)
 
     def _labels(self) -> reader.LabelIndex:
-        """All labels that may belong to the order's rows; none are looked for where nobody asks."""
+        """Return all labels that may belong to the order's rows; none where no check needs them."""
         order = self.order
         if order.labels is False:
             return reader.NO_LABELS
@@ -289,10 +289,12 @@ class _Gathering:
     def _warnings(self, labels: reader.LabelIndex, labelled: LabelledAnswers | None) -> tuple[str, ...]:
         warnings = self.skipped.warnings() + self.label_skipped.warnings() + labels.warnings()
         if self.matched.left_out:
-            warnings += (f"{self.matched.left_out:,} labelled rows are more than are judged; the newest count",)
+            warnings += (
+                f"{self.matched.left_out:,} labelled rows are beyond the limit; only the newest are evaluated",
+            )
         if self.skewed:
             warnings += (
-                f"{self.skewed} labels are older than the rows they belong to: the clocks of pods or of who sends labels differ",
+                f"{self.skewed} labels are older than the rows they belong to; synchronize the clocks of the pods and of the senders of labels",
             )
         gap = self._gap()
         if gap:
@@ -308,11 +310,13 @@ class _Gathering:
             if self.reference.features.column(LogColumn.FEATURE + feature.name) is None
         ]
         if absent and self.reference.features.columns:
-            warnings += (f"the version's profile lacks {', '.join(absent[:3])}; these are not compared",)
+            warnings += (
+                f"the version's profile lacks {', '.join(absent[:3])}; they are not compared; train the version again",
+            )
         return warnings
 
     def _gap(self) -> str:
-        """The longest stretch without rows, where it is long; what was not served in it is not known to be unmoved."""
+        """Describe the longest time without rows, where it is long; empty otherwise."""
         if not self.samples or self.order.count:
             return ""
         empty = np.concatenate(([0], (self.slots == 0).astype(np.int8), [0]))
@@ -324,7 +328,7 @@ class _Gathering:
             return ""
         slot = (self.order.end - self.order.start) / _SLOTS
         first, last = (self.order.start + slot * int(slots_at[longest]) for slots_at in (starts, ends))
-        return f"no rows were served from {first:%Y-%m-%d %H:%M} to {last:%H:%M}; nothing is known of that time"
+        return f"no rows were served from {first:%Y-%m-%d %H:%M} to {last:%H:%M}; drift in that time is not known"
 
 
 def quarters(profile: NumericalProfile, values: Any) -> list[str | None]:
@@ -374,7 +378,7 @@ def floats(values: Sequence[Any]) -> np.ndarray[tuple[int, ...], np.dtype[np.flo
 
 
 def statistics_of(evidence: Evidence) -> list[Mapping[str, Any]]:
-    """Every column's statistics, for the result beside the report."""
+    """Return every column's statistics, for the result next to the report."""
     return [
         {
             "name": column.name,

@@ -22,7 +22,7 @@ FROM_COUNTS: Final = frozenset(types_where(lambda kind: kind.from_counts))
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What need not be read."""
+    """Counts of rows that need not be read."""
 
     counts: Counts
     parts: tuple[str, ...]
@@ -30,7 +30,7 @@ class Counted:
 
 
 def suffices(order: CheckOrder) -> bool:
-    """Whether counts on the version's bins can answer the order's checks; otherwise every row is looked at."""
+    """Return whether counts on the version's bins can answer the order's checks; otherwise every row is read."""
     rules = {rule.metric for check in order.checks for rule in check.rules_}
     types = {check.type for check in order.checks}
     return (
@@ -42,7 +42,7 @@ def suffices(order: CheckOrder) -> bool:
 
 
 def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, parts: Sequence[str]) -> Counted | None:
-    """What pods have counted of the window on this version's bins; None where that is nothing.
+    """Return what pods have counted of the window on this version's bins; None where that is nothing.
 
     Counts that cannot be read are left out, and so are those of other bins: then the rows of their parts are read.
     """

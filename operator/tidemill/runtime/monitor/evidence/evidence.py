@@ -1,4 +1,4 @@
-"""What a check judges: the reference, the window counted on the reference's bins, and the labelled rows."""
+"""The evidence that a check judges: the reference, the window counted on the reference's bins, and the labelled rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["OUTPUTS", "Evidence", "Joint", "LabelledAnswers", "ReferenceData", "
 
 @dataclass(frozen=True, slots=True)
 class ReferenceData:
-    """What the monitored version learnt from, and how it answered its own hold-out."""
+    """The training data of the monitored version, and its answers on its own hold-out."""
 
     signature: Signature
     features: Profile
@@ -36,7 +36,7 @@ class ReferenceData:
     sample: pa.Table | None = None
     """Some rows of it, named as in the log; None where the version carries none."""
     answers: pa.Table | None = None
-    """Rows that the version had not learnt from, with `label`, `prediction` and `score`."""
+    """Rows that the version was not trained on, with `label`, `prediction` and `score`."""
     protected: Profile = field(default_factory=lambda: Profile(0, ()))
     """Its columns, named as in the log, are the protected ones that are numbers."""
 
@@ -56,7 +56,7 @@ class ReferenceData:
         return cls(signature, features, outputs, metrics, sample, answers, protected)
 
     def feature(self, logged: str) -> Feature:
-        """The feature behind a column of the log."""
+        """Return the feature behind a column of the log."""
         name = logged.removeprefix(LogColumn.FEATURE)
         return next(feature for feature in self.signature.features if feature.name == name)
 
@@ -75,7 +75,7 @@ class LabelledAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """What was measured of several columns at once."""
+    """Measurements of several columns at once."""
 
     discrepancy: Discrepancy | None = None
     reconstruction: Shift | None = None
@@ -103,7 +103,7 @@ class Evidence:
     minimum_samples: int
     minimum_labels: int
     end: datetime
-    """Of the window."""
+    """End of the window."""
     joints: Mapping[str, Joint] = field(default_factory=dict)
     """By check: those of several columns at once."""
     mismatched: tuple[str, ...] = ()
@@ -117,14 +117,14 @@ class Evidence:
     ungrouped: Mapping[str, int] = field(default_factory=dict)
     """Per column whose groups are compared: rows that have no value of it."""
     labels_counted: bool = True
-    """False where nobody asked for labels, and none were looked for."""
+    """False where no check needs labels, and none were read."""
     newest_row: datetime | None = None
     newest_labelled: datetime | None = None
     """When the newest row with a label was answered."""
 
     @property
     def labels(self) -> int:
-        """How many rows have labels."""
+        """The number of rows with labels."""
         return 0 if self.labelled is None else len(self.labelled)
 
 

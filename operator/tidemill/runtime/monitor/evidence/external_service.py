@@ -1,4 +1,4 @@
-"""What a service that is not Tidemill's is compared with: it has no version here, so features are those of the reference itself."""
+"""The reference of a service that Tidemill does not run: it has no version here, so features are those of the reference itself."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAX_FEATURES = 1_024
 
 
 def is_outside(order: CheckOrder) -> bool:
-    """Whether the order is about a service that is not Tidemill's."""
+    """Return whether the order is about a service that is not Tidemill's."""
     return order.version.digest == OUTSIDE_DIGEST
 
 
 def of_order(order: CheckOrder, store: ObjectStore) -> ReferenceData:
-    """The features that are compared, without counts: of the Dataset's revision, or those that the log held at the time."""
+    """Return the features that are compared, without counts: of the Dataset's revision, or those that the log held at the time."""
     assert order.reference is not None, "a service without a version is compared with a Dataset or a window"
     signature = _of_log(order, store) if order.reference.ranges else _of_revision(order.reference.dataset_uri, store)
     return ReferenceData(signature, Profile(0, ()), Profile(0, ()))

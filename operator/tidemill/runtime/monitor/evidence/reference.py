@@ -1,4 +1,4 @@
-"""What a window is compared with: the served version's own files, a Dataset's revision, or earlier windows of the log."""
+"""References that a window is compared with: the served version's own files, a Dataset's revision, or earlier windows of the log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FITTED_TO = 50_000
 
 
 def load_reference(version: VersionOrder, store: ObjectStore) -> ReferenceData:
-    """What the version learnt from, from those of its files that matter here; each is checked before it is read."""
+    """Return the version's training data, from those of its files that matter here; each is checked before it is read."""
     files = VersionFiles(version, store)
     try:
         signature = Signature.from_json(files.read(SIGNATURE_FILE))
@@ -49,7 +49,7 @@ def load_reference(version: VersionOrder, store: ObjectStore) -> ReferenceData:
 
 
 def of_order(order: CheckOrder, store: ObjectStore) -> tuple[ReferenceData, tuple[str, ...]]:
-    """What the order compares its window with, and what there is to warn of."""
+    """Return the reference of the order, and warnings."""
     reference = (
         external_service.of_order(order, store)
         if external_service.is_outside(order)
@@ -64,7 +64,7 @@ def of_order(order: CheckOrder, store: ObjectStore) -> tuple[ReferenceData, tupl
 
 
 def of_dataset(uri: str, digest: str, version: ReferenceData, store: ObjectStore) -> ReferenceData:
-    """The version's reference with a Dataset's rows in place of those it learnt from."""
+    """The version's reference with a Dataset's rows in place of those it was trained on."""
     wanted = {feature.name for feature in version.signature.features}
     with tempfile.TemporaryDirectory(prefix="tidemill-reference-") as folder:
         files = sorted(store.fetch(uri, digest, Path(folder) / "revision").glob("data-*.parquet"))
@@ -86,7 +86,7 @@ def of_dataset(uri: str, digest: str, version: ReferenceData, store: ObjectStore
 def of_earlier(
     order: CheckOrder, ranges: Sequence[TimeRange], version: ReferenceData, store: ObjectStore
 ) -> tuple[ReferenceData, tuple[str, ...]]:
-    """The version's reference with what was served in earlier windows in place of what it learnt from.
+    """The version's reference with what was served in earlier windows in place of its training data.
 
     The log is read twice: bins are fitted to some of its rows, then all are counted.
     """

@@ -1,4 +1,4 @@
-"""Whether answers became worse at some moment within the window: change detectors on the stream of errors, by time of the rows.
+"""Change detectors on the stream of errors, by time of the rows: when answers became worse within the window.
 
 ADWIN (Bifet and Gavaldà, 2007) and Page-Hinkley (Page, 1954) are those of `river`.
 """
@@ -13,9 +13,9 @@ import numpy as np
 from tidemill.runtime.profile.grid import Floats
 
 CONFIDENCE: Final = 0.998
-"""Of a detection, where nothing else is asked for."""
+"""Confidence of a detection by default."""
 MAX_ROWS: Final = 200_000
-"""Of longer streams the newest."""
+"""Longer streams are cut to their newest rows."""
 
 
 class Change(NamedTuple):
@@ -35,7 +35,7 @@ def errors_rose(
     usual: float | None = None,
     confidence: float | None = None,
 ) -> Change | None:
-    """The last rise in a stream of errors in the order of time, or None; a fall is no drift.
+    """Return the last rise in a stream of errors in the order of time, or None; a fall is not drift.
 
     `usual` is the mean error on the version's hold-out, which begins the stream where it is known: a stream that is bad
     from its first row on has no change within.

@@ -1,9 +1,9 @@
-"""How right answers probably are while no labels have come back.
+"""Estimates of metrics while no labels have come back.
 
 Classification (CBPE): a calibrated probability says how often such an answer is right; sums of these over the window are
 the confusion matrix that labels would give on average. Holds while the meaning of inputs stays: of concept drift it knows
 nothing, nor of inputs so odd that the model is wrong and sure of it. Probabilities are calibrated by the version's own
-answers on rows it had not learnt from: by Platt's two parameters up to 1,000 rows, by isotonic regression beyond.
+answers on rows it was not trained on: by Platt's two parameters up to 1,000 rows, by isotonic regression beyond.
 
 Regression (direct loss estimation): a second model learns, on the same rows, how large errors are for such inputs and
 answers, and says so for the window's.
@@ -113,7 +113,7 @@ def _logit(scores: Floats) -> Floats:
 
 
 def calibrate(scores: Floats, right: Floats) -> Calibration | Sigmoid:
-    """How often answers of a score are right, by what the number of rows can carry."""
+    """Return the calibration curve that the number of rows supports."""
     return (Calibration if len(scores) > FEW else Sigmoid).of(scores, right)
 
 
@@ -136,7 +136,7 @@ class Probable:
 
 
 def probable(held_out: Classified, answers: Integers, scores: Floats) -> Probable:
-    """The window's answers with calibrated probabilities, from the version's answers on rows it had not learnt from."""
+    """The window's answers with calibrated probabilities, from the version's answers on rows it was not trained on."""
     if held_out.scores is None or np.isnan(held_out.scores).any() or np.isnan(scores).any():
         raise NotMeasurable("the model gives no probabilities")
     if len(held_out.labels) < MIN_HOLDOUT_ROWS:
@@ -153,9 +153,9 @@ def probable(held_out: Classified, answers: Integers, scores: Floats) -> Probabl
 def estimate(
     metric: str, held_out: Classified, answers: Integers, scores: Floats, *, confidence: float | None = None
 ) -> Estimate:
-    """What `metric` probably is of answers with such scores; raises NotMeasurable where probabilities do not tell.
+    """Return the estimate of `metric` for answers with such scores; raises NotMeasurable where probabilities do not allow one.
 
-    The interval is that of the metric on labels drawn as the probabilities say, with these calibrated anew on resampled
+    The interval is that of the metric on labels drawn as the probabilities say, with these calibrated again on resampled
     rows each time.
     """
     if metric in ERRORS:
@@ -266,10 +266,10 @@ def estimate_error(
     confidence: float | None = None,
     seed: int = 7,
 ) -> Estimate:
-    """What an error of a regression probably is on the window.
+    """Return the estimate of an error of a regression on the window.
 
     `held_out` and `window` are points with the answer as one more coordinate, `errors` what the answers on `held_out` were
-    wrong by. Raises NotMeasurable for a metric that is no mean of errors.
+    wrong by. Raises NotMeasurable for a metric that is not a mean of errors.
     """
     if metric in ERRORS:
         scorer = estimate_error(ERRORS[metric], held_out, errors, window, confidence=confidence, seed=seed)

@@ -1,4 +1,4 @@
-"""How right answers of more than two classes probably are while no labels have come back (CBPE, see `estimation`).
+"""Estimates of metrics of more than two classes while no labels have come back (CBPE, see `estimated`).
 
 How often the answered class is right is calibrated as for accuracy. What is left is shared among the other classes as
 the model's probabilities say, once these are scaled: raised to one power and weighed by class, so that the version's own
@@ -50,7 +50,7 @@ def estimate(
     *,
     confidence: float | None = None,
 ) -> Estimate:
-    """What `metric` probably is of answers with such probabilities, [rows, classes]; raises NotMeasurable.
+    """Return the estimate of `metric` for answers with such probabilities, [rows, classes]; raises NotMeasurable.
 
     The interval is made as that of two classes is.
     """
@@ -147,7 +147,7 @@ def _softmax(values: Floats) -> Floats:
 
 
 def scaling(held_out: Classified, near: Scaled | None = None) -> Scaled:
-    """Of probabilities, from the version's answers on rows it had not learnt from."""
+    """Of probabilities, from the version's answers on rows it was not trained on."""
     assert held_out.probabilities is not None
     return Scaled.of(held_out.probabilities, held_out.labels, near)
 

@@ -13,7 +13,7 @@ from tidemill.runtime.profile.grid import Floats
 
 
 def kept(table: Any) -> bool:
-    """Whether the rows have a column of probabilities that can be read; older parts have none."""
+    """Return whether the rows have a column of probabilities that can be read; older parts have none."""
     if LogColumn.PROBABILITIES not in table.schema.names:
         return False
     kind = table.schema.field(LogColumn.PROBABILITIES).type

@@ -97,7 +97,7 @@ def health_section(scored: Health) -> Section:
     )
     explained = (
         f"{scored.score} of 100 is the mean of the parts by their weights, at most {ABOVE_THE_WORST} above the worst of "
-        f"them, and below {GOOD} while a check fails. Parts of which this window says nothing are left out; whether the service's pods are ready, which a check "
+        f"them, and below {GOOD} while a check fails. Parts without data in this window are left out; whether the service's pods are ready, which a check "
         "run does not see, is part of the monitor's own status.health."
     )
     parts = table("What the health score is made of", ("Part", "Score", "Weight", "In words"), rows, numbers=(2,))
@@ -109,7 +109,7 @@ def _tone(score: int) -> Tone:
 
 
 def sentence(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
-    """The verdict in words.
+    """Return the verdict in words.
 
     >>> sentence("Passing", [])
     'Passing: nothing has moved beyond its limits.'
@@ -122,14 +122,14 @@ def sentence(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
                 f"; {silent} of {len(outcomes)} checks had too little data." if silent else "."
             )
         case "NoData":
-            return "No data: nothing can be told of this window, which does not mean that nothing has moved."
+            return "No data: this window has too little data to judge, which does not mean that nothing has moved."
         case _:
             verbs = {"Failing": ("fails", "fail"), "Warning": ("warns", "warn")}[verdict]
             return f"{verdict}: {telling} of {len(outcomes)} checks {verbs[0] if telling == 1 else verbs[1]}."
 
 
 def reasons(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> list[str]:
-    """What the checks behind a verdict that is not good say."""
+    """Return the messages of the checks behind a verdict other than Passing."""
     if verdict == "Passing":
         return []
     return [f"{outcome.name}: {outcome.message}." for outcome in outcomes if outcome.verdict == verdict]
