@@ -22,7 +22,7 @@ from tidemill.runtime.serve.handlers import status
 from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.handlers.explain import Explaining
 from tidemill.runtime.serve.handlers.feedback import Labelling
-from tidemill.runtime.serve.handlers.predict import INFER, ROWS, Predicting
+from tidemill.runtime.serve.handlers.predict import Form, Predicting
 from tidemill.runtime.serve.http.asgi_client import App
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, joined
 from tidemill.runtime.serve.http.responses import HTML, TEXT, Responses
@@ -81,26 +81,22 @@ class ServingApp:
         """By path: what may be answered at once, without this application."""
         at_once = self.predicting.at_once
         pinned = f"{self._base}/versions/{self.serving.identity.version}"
-        return {
-            f"{base}/{tail}".encode(): partial(at_once, form)
-            for base in (self._base, pinned)
-            for tail, form in (("infer", INFER), ("predict", ROWS))
-        }
+        return {f"{base}/{form}".encode(): partial(at_once, form) for base in (self._base, pinned) for form in Form}
 
     def _routes(self, base: str) -> dict[str, Act]:
         predict = self.predicting.answer
         of_model: dict[str, Act] = {
             "": self._model_metadata,
             "/ready": self._model_ready,
-            "/infer": lambda scope, receive, send: predict(INFER, True, scope, receive, send),
-            "/predict": lambda scope, receive, send: predict(ROWS, True, scope, receive, send),
+            "/infer": lambda scope, receive, send: predict(Form.INFER, True, scope, receive, send),
+            "/predict": lambda scope, receive, send: predict(Form.ROWS, True, scope, receive, send),
             "/feedback": self._labelling.answer,
             "/explain": self.explaining.answer,
         }
         pinned: dict[str, Act] = {
             **of_model,
-            "/infer": lambda scope, receive, send: predict(INFER, False, scope, receive, send),
-            "/predict": lambda scope, receive, send: predict(ROWS, False, scope, receive, send),
+            "/infer": lambda scope, receive, send: predict(Form.INFER, False, scope, receive, send),
+            "/predict": lambda scope, receive, send: predict(Form.ROWS, False, scope, receive, send),
         }
         return {
             "/": self._home,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from enum import StrEnum
 from typing import Any, Final
 
 import orjson
@@ -17,9 +18,10 @@ from tidemill.runtime.protocol.infer import Asked, Codec, is_valid_id
 from tidemill.runtime.protocol.predict import RowCodec
 from tidemill.runtime.serve.handlers.context import MAX_WATCHED_REQUESTS, ServingContext
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined
+from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.http.responses import CLOSE, COMPRESSED_FROM, GZIPPED, Headers, Responses
 from tidemill.runtime.serve.rollout.candidate import FORWARDED, ROWS_REFUSED, SECONDS, Reply
-from tidemill.runtime.serve.rollout.forwarding import as_wanted, must_be_meant_for, onward, routing_key
+from tidemill.runtime.serve.rollout.forwarding import as_wanted, must_be_meant_for, routing_key
 from tidemill.runtime.serve.rollout.router import RolloutRouter
 from tidemill.runtime.serve.rollout.split import Split
 from tidemill.runtime.serve.telemetry.cloudevents import AnsweredRequest
@@ -29,7 +31,14 @@ from tidemill.runtime.serve.version.threads import BoundedExecutor
 
 logger = logging.getLogger(__name__)
 
-INFER, ROWS = "infer", "predict"
+
+class Form(StrEnum):
+    """The forms of a request for predictions, by the last part of their path."""
+
+    INFER = "infer"
+    ROWS = "predict"
+
+
 LENGTH: Final = b"inference-header-content-length"
 INLINE_ROWS: Final = 2_000
 """A compiled model answers this many rows at once on the event loop; more go to a thread, so that probes are answered."""
@@ -57,8 +66,8 @@ class Predicting:
         self._threads = BoundedExecutor("predict", threads=2, most_waiting=MAX_WAITING, seconds=serving.bounds.timeout)
         self._own = serving.metrics.of(serving.identity.version, serving.identity.role)
 
-    async def answer(self, form: str, may_forward: bool, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of the `form` INFER or ROWS; the candidate gets its share where the client may be sent on."""
+    async def answer(self, form: Form, may_forward: bool, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of the form; the candidate gets its share where the client may be sent on."""
         serving = self._serving
         model, metrics = serving.model, serving.metrics
         headers = joined(scope["headers"])
@@ -77,25 +86,31 @@ class Predicting:
             if model is None:
                 raise serving.state.refusal()
             header_length = accepted_type(headers, body)
-            codec: Codec | RowCodec = model.codec if form is INFER else model.row_codec
+            codec: Codec | RowCodec = model.codec if form is Form.INFER else model.row_codec
             asked = codec.read(body, header_length)
-            request = asked.id or self._request_id(headers)
+            request = Request(
+                scope["path"],
+                body,
+                headers,
+                asked.id or self._request_id(headers),
+                asked.rows,
+                asked.keys,
+                serving.clock(),
+            )
             if forwarded:
                 must_be_meant_for(model, asked, headers)
                 asked = model.codec.completed(asked)
             elif rollout is not None and may_forward and rollout.split.takes(routing_key(asked, headers)):
-                found = await self._ask_candidate(
-                    rollout, under_way, scope["path"], body, onward(model, headers, request), request, asked
-                )
-                if found is not None:
-                    reply, author = found
+                forwarded_to = await self._ask_candidate(rollout, under_way, request, asked)
+                if forwarded_to is not None:
+                    reply, author = forwarded_to
                     head = await self._pass_on(send, asked, request, reply, author, started)
                     if head and serving.events is not None:
-                        self._tell(request, asked, body, headers, author, reply.body, head)
+                        self._send_events(request, author, reply.body, head)
                     return
                 rollout = None  # the fallback is not the stable version's own share
             answer = await self.ask(model, asked.rows)
-            content, end = codec.write(asked, answer, request)
+            content, end = codec.write(asked, answer, request.id)
         except HTTPError as refusal:
             if forwarded:
                 self._own.sent_back(refusal.status)
@@ -109,7 +124,7 @@ class Predicting:
             metrics.under_way.discard(under_way)
         seconds = time.perf_counter() - started
         compressed = None if forwarded else self._responses.compressed(content, headers)
-        answered = self._responses.head(content if compressed is None else compressed, request, end, model.identity)
+        answered = self._responses.head(content if compressed is None else compressed, request.id, end, model.identity)
         if compressed is not None:
             content = compressed
             answered += GZIPPED
@@ -124,32 +139,23 @@ class Predicting:
         if rollout is not None and rollout.trial is not None:
             rollout.trial.stable.answered(seconds)
             if rollout.copies.split.percent and may_forward and rollout.copies.split.takes():
-                rollout.copy(
-                    scope["path"], body, onward(model, headers, request), request, asked.rows, answer, asked.keys
-                )
+                rollout.copy(request, answer)
         elif serving.direct is not None:
             serving.direct.answered(seconds)
-        if self._log(request, asked, answer, model.author) and serving.events is not None:
-            self._tell(request, asked, body, headers, model.author, content, answered)
+        if self._log(request.id, asked, answer, model.author) and serving.events is not None:
+            self._send_events(request, model.author, content, answered)
 
     async def _ask_candidate(
-        self,
-        rollout: RolloutRouter,
-        under_way: UnderWay,
-        path: str,
-        body: bytes,
-        headers: dict[str, str],
-        request: str,
-        asked: Asked,
+        self, rollout: RolloutRouter, under_way: UnderWay, request: Request, asked: Asked
     ) -> tuple[Reply, Author] | None:
         """The candidate's answer with the outputs that the client wants, or None where this version must answer."""
         if rollout.author is not None:
             under_way.series = self._serving.metrics.of(rollout.author.version, rollout.author.role)
-        found = await rollout.ask(path, body, headers, request, asked.rows, asked.keys)
-        if found is None:
+        answered = await rollout.ask(request)
+        if answered is None:
             under_way.series = self._own
             return None
-        reply, author = found
+        reply, author = answered
         return as_wanted(reply, asked), author
 
     def _refused(self, refusal: HTTPError, seconds: float) -> None:
@@ -162,7 +168,7 @@ class Predicting:
             elif self._serving.direct is not None:
                 self._serving.direct.failed()
 
-    def at_once(self, form: str, headers: dict[bytes, bytes], body: bytes) -> bytes | None:
+    def at_once(self, form: Form, headers: dict[bytes, bytes], body: bytes) -> bytes | None:
         """The whole response to a request whose body is there, where nothing has to be waited for.
 
         None where it must go through `answer`: while a candidate is on trial, where events tell of requests, for models that are asked in a thread, for
@@ -180,7 +186,7 @@ class Predicting:
         ):
             return None
         started = time.perf_counter()
-        codec: Codec | RowCodec = model.codec if form is INFER else model.row_codec
+        codec: Codec | RowCodec = model.codec if form is Form.INFER else model.row_codec
         try:
             asked = codec.read(body, accepted_type(headers, body))
             if len(asked.rows.matrix) > INLINE_ROWS:
@@ -245,13 +251,13 @@ class Predicting:
         return f"{self._serving.boot}-{self._count:x}"
 
     async def _pass_on(
-        self, send: Send, asked: Asked, request: str, reply: Reply, author: Author, started: float
+        self, send: Send, asked: Asked, request: Request, reply: Reply, author: Author, started: float
     ) -> Headers:
         """Answer with the candidate's words; its headers where the request was logged, otherwise none."""
         head: Headers = [
             (b"content-type", reply.content_type),
             (b"content-length", str(len(reply.body)).encode()),
-            (b"x-request-id", request.encode()),
+            (b"x-request-id", request.id.encode()),
             (b"x-model-version", author.version.encode()),
             (b"x-model-digest", author.digest.encode()),
         ]
@@ -264,7 +270,7 @@ class Predicting:
         self._serving.metrics.of(author.version, author.role).answered(
             200, time.perf_counter() - started, len(reply.answer.values)
         )
-        return head if self._log(request, asked, reply.answer, author) else []
+        return head if self._log(request.id, asked, reply.answer, author) else []
 
     def _log(self, request: str, asked: Asked, answer: Answer, author: Author) -> bool:
         """Keep the answer, if it is of those that are; says whether it is."""
@@ -282,32 +288,17 @@ class Predicting:
                 log.append(record, len(rows.matrix), rows.matrix.nbytes + OVERHEAD)
         return True
 
-    def _tell(
-        self,
-        request: str,
-        asked: Asked,
-        body: bytes,
-        headers: dict[bytes, bytes],
-        author: Author,
-        content: bytes,
-        answered: Headers,
-    ) -> None:
-        """Send the request and its answer on as events; nobody waits for it."""
-        events = self._serving.events
-        if events is not None:
-            said = dict(answered)
-            events.put(
+    def _send_events(self, request: Request, author: Author, content: bytes, answered: Headers) -> None:
+        """Send the request and its answer on as events; no client waits for it."""
+        if self._serving.events is not None:
+            headers = dict(answered)
+            self._serving.events.put(
                 AnsweredRequest(
                     request,
-                    self._serving.clock(),
                     author.version,
                     author.role,
-                    asked.rows,
-                    body,
+                    content,
                     headers.get(b"content-type", b"application/json").decode("latin-1"),
                     headers.get(LENGTH, b"").decode("latin-1"),
-                    content,
-                    said.get(b"content-type", b"application/json").decode("latin-1"),
-                    said.get(LENGTH, b"").decode("latin-1"),
                 )
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.infer import Asked
+from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.rollout.candidate import FEATURES, FORWARDED, Reply
 from tidemill.runtime.serve.rollout.candidate_response import trimmed
 from tidemill.runtime.serve.version.model import ServedModel
@@ -15,14 +16,20 @@ def routing_key(asked: Asked, headers: dict[bytes, bytes]) -> str:
     return key.decode("latin-1") if key else asked.routing_key
 
 
-def onward(model: ServedModel, headers: dict[bytes, bytes], request: str) -> dict[str, str]:
-    """Headers for the candidate; its stable peer has taken any compression off."""
-    found = {FORWARDED: "predict", FEATURES: model.features_digest, "x-request-id": request}
-    for name in (b"content-type", b"inference-header-content-length"):
-        if name in headers:
-            found[name.decode()] = headers[name].decode("latin-1")
-    found.setdefault("content-type", "application/json")
-    return found
+def candidate_headers(model: ServedModel, request: Request) -> dict[str, str]:
+    """Return the headers for the candidate; any compression was taken off the body."""
+    headers = {
+        FORWARDED: "predict",
+        FEATURES: model.features_digest,
+        "x-request-id": request.id,
+        "content-type": "application/json",
+    }
+    # A form that holds JSON has been read as such.
+    if b"inference-header-content-length" in request.headers:
+        for name in (b"content-type", b"inference-header-content-length"):
+            if name in request.headers:
+                headers[name.decode()] = request.header(name)
+    return headers
 
 
 def must_be_meant_for(model: ServedModel, asked: Asked, headers: dict[bytes, bytes]) -> None:

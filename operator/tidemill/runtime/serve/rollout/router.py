@@ -14,8 +14,10 @@ from tidemill.runtime.log.records import Author, spelled_all
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol.features import Rows
+from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.rollout.candidate import CandidateClient, Reply, RowsRefused, Unanswered
 from tidemill.runtime.serve.rollout.circuit_breaker import Breaker
+from tidemill.runtime.serve.rollout.forwarding import candidate_headers
 from tidemill.runtime.serve.rollout.scores import binned
 from tidemill.runtime.serve.rollout.shadow import AT_ONCE, Copies, Copy
 from tidemill.runtime.serve.rollout.split import Split
@@ -171,26 +173,22 @@ class RolloutRouter:
             closing.add_done_callback(self._closing.discard)
         self._candidate, self._author = None, None
 
-    async def ask(
-        self, path: str, body: bytes, headers: dict[str, str], request: str, rows: Rows, keys: tuple[str, ...] = ()
-    ) -> tuple[Reply, Author] | None:
-        """The candidate's answer, or None where the stable version must answer instead."""
+    async def ask(self, request: Request) -> tuple[Reply, Author] | None:
+        """Return the candidate's answer, or None where the stable version must answer instead."""
         author, trial = self._author, self.trial
         if author is None or trial is None:
             return None
-        reply = await self._exchange(trial, path, body, headers, len(rows.matrix))
+        reply = await self._exchange(trial, request)
         if reply is None:
             return None
         if reply.labels is not author.labels:
             author = Author(author.version, author.digest, author.role, reply.labels)
         if self._routes is not None and self._routes.compare and not self._comparisons.full():
-            trial.remember(request, spelled_all(reply.answer, reply.labels), keys)
-            self._comparisons.put_nowait((trial, request, rows, reply))
+            trial.remember(request.id, spelled_all(reply.answer, reply.labels), request.keys)
+            self._comparisons.put_nowait((trial, request.id, request.rows, reply))
         return reply, author
 
-    async def _exchange(
-        self, trial: RolloutTrial, path: str, body: bytes, headers: dict[str, str], rows: int, *, copied: bool = False
-    ) -> Reply | None:
+    async def _exchange(self, trial: RolloutTrial, request: Request, *, copied: bool = False) -> Reply | None:
         """Ask the candidate, and count how it did; None where it was not asked, or gave no answer that counts."""
         candidate, breaker = self._candidate, self._breaker
         if candidate is None:
@@ -199,7 +197,8 @@ class RolloutRouter:
             self._metrics.candidate_skipped += not copied
             return None
         try:
-            reply = await candidate.ask(path, body, headers, rows)
+            headers = candidate_headers(self._model, request)
+            reply = await candidate.ask(request.path, request.body, headers, len(request.rows.matrix))
         except RowsRefused:
             # Answered in its own way: the stable version says whether the rows are at fault, and nothing is counted.
             breaker.succeeded()
@@ -215,19 +214,10 @@ class RolloutRouter:
         trial.candidate.answered(reply.seconds)
         return reply
 
-    def copy(
-        self,
-        path: str,
-        body: bytes,
-        headers: dict[str, str],
-        request: str,
-        rows: Rows,
-        answer: Answer,
-        keys: tuple[str, ...] = (),
-    ) -> None:
-        """Let the candidate answer a request too that the stable version has answered; nobody waits for it."""
+    def copy(self, request: Request, answer: Answer) -> None:
+        """Let the candidate answer a request too that the stable version has answered; no client waits for it."""
         if self.trial is not None:
-            self.copies.put(Copy(self.trial, path, body, headers, request, rows, answer, keys))
+            self.copies.put(Copy(self.trial, request, answer))
 
     async def _shadow(self) -> None:
         while True:
@@ -235,12 +225,11 @@ class RolloutRouter:
             if copy.trial is not self.trial:
                 continue  # it was meant for another candidate
             try:
-                reply = await self._exchange(
-                    copy.trial, copy.path, copy.body, copy.headers, len(copy.rows.matrix), copied=True
-                )
+                request = copy.request
+                reply = await self._exchange(copy.trial, request, copied=True)
                 if reply is not None:
-                    copy.trial.remember(copy.request, spelled_all(reply.answer, reply.labels), copy.keys)
-                    self._settle(copy.trial, copy.request, copy.answer, reply)
+                    copy.trial.remember(request.id, spelled_all(reply.answer, reply.labels), request.keys)
+                    self._settle(copy.trial, request.id, copy.answer, reply)
             except Exception:  # the comparison is lost, nothing else
                 logger.exception("a copy of a request could not be compared")
 

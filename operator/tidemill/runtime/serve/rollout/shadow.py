@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tidemill.runtime.model.predictor import Answer
-from tidemill.runtime.protocol.features import Rows
+from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.rollout.split import Split
 
 if TYPE_CHECKING:
@@ -23,13 +23,8 @@ class Copy(NamedTuple):
     """A request that the stable version has answered."""
 
     trial: RolloutTrial
-    path: str
-    body: bytes
-    headers: dict[str, str]
-    request: str
-    rows: Rows
+    request: Request
     answer: Answer
-    keys: tuple[str, ...] = ()
 
 
 class Copies:
@@ -45,15 +40,15 @@ class Copies:
 
     def put(self, copy: Copy) -> None:
         """Let a copy wait for its turn, if there is room."""
-        if self._waiting.full() or self._bytes + len(copy.body) > MAX_BYTES:
+        if self._waiting.full() or self._bytes + len(copy.request.body) > MAX_BYTES:
             self.dropped += 1
             return
-        self._bytes += len(copy.body)
+        self._bytes += len(copy.request.body)
         self._waiting.put_nowait(copy)
 
     async def get(self) -> Copy:
         """The next one."""
         copy = await self._waiting.get()
-        self._bytes -= len(copy.body)
+        self._bytes -= len(copy.request.body)
         self.sent += 1
         return copy

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from tidemill.runtime.protocol.features import Features, Rows
+from tidemill.runtime.protocol.features import Features
+from tidemill.runtime.serve.http.request import Request
 
 if TYPE_CHECKING:
     import aiohttp
@@ -35,14 +36,9 @@ REST: Final = 1.0
 class AnsweredRequest(NamedTuple):
     """A request that was answered."""
 
-    request: str
-    time: float
+    request: Request
     version: str
     role: str
-    rows: Rows
-    body: bytes
-    content_type: str
-    header_length: str
     answer: bytes
     answer_type: str
     answer_header_length: str
@@ -65,7 +61,7 @@ class CloudEventSender:
 
     def put(self, exchange: AnsweredRequest) -> None:
         """Let a pair of events wait for its turn, if there is room."""
-        size = len(exchange.body) + len(exchange.answer)
+        size = len(exchange.request.body) + len(exchange.answer)
         if self._waiting.full() or self._bytes + size > MAX_BYTES:
             self.dropped += 2
             return
@@ -88,7 +84,7 @@ class CloudEventSender:
 
     async def _next(self) -> AnsweredRequest:
         exchange = await self._waiting.get()
-        self._bytes -= len(exchange.body) + len(exchange.answer)
+        self._bytes -= len(exchange.request.body) + len(exchange.answer)
         return exchange
 
     async def _send_on(self, session: aiohttp.ClientSession, exchange: AnsweredRequest | None) -> None:
@@ -122,10 +118,10 @@ class CloudEventSender:
         identity = self._identity
         headers = {
             "ce-specversion": "1.0",
-            "ce-id": exchange.request,
+            "ce-id": exchange.request.id,
             "ce-source": f"/namespaces/{identity.namespace}/inferenceservices/{identity.service}",
             "ce-type": kind,
-            "ce-time": datetime.fromtimestamp(exchange.time, UTC).isoformat(timespec="microseconds"),
+            "ce-time": datetime.fromtimestamp(exchange.request.received_at, UTC).isoformat(timespec="microseconds"),
             "ce-inferenceservicename": identity.service,
             "ce-namespace": identity.namespace,
             "ce-component": "predictor",
@@ -151,19 +147,24 @@ class CloudEventSender:
 
     def _asked(self, exchange: AnsweredRequest) -> tuple[bytes, str, str]:
         """The request as it came; or, where features are redacted, as one tensor for each of the others."""
+        request = exchange.request
         if not self._redact:
-            return exchange.body, exchange.content_type, exchange.header_length
+            return (
+                request.body,
+                request.header(b"content-type", "application/json"),
+                request.header(b"inference-header-content-length"),
+            )
         inputs: list[dict[str, Any]] = []
         for place, name in enumerate(self._features.names):
             if name in self._redact:
                 continue
-            words = exchange.rows.categories.get(place)
+            words = request.rows.categories.get(place)
             inputs.append(
                 {
                     "name": name,
-                    "shape": [len(exchange.rows.matrix)],
+                    "shape": [len(request.rows.matrix)],
                     "datatype": "FP64" if words is None else "BYTES",
-                    "data": exchange.rows.matrix[:, place].astype(float).tolist() if words is None else words,
+                    "data": request.rows.matrix[:, place].astype(float).tolist() if words is None else words,
                 }
             )
-        return orjson.dumps({"id": exchange.request, "inputs": inputs}), "application/json", ""
+        return orjson.dumps({"id": request.id, "inputs": inputs}), "application/json", ""

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tidemill.runtime.model.predictor import Answer, Predictor
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
+from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.rollout.router import Predict, RolloutRouter
 from tidemill.runtime.serve.rollout.shadow import MAX_BYTES, MAX_WAITING
 from tidemill.runtime.serve.telemetry.metrics import Metrics
@@ -27,6 +28,10 @@ FIRST, SECOND, THIRD = (
 )
 NOWHERE = "http://127.0.0.1:1"
 ROWS = Rows(np.array([[1.0, 2.0], [-1.0, 2.0]]), NO_CATEGORIES)
+
+
+def request_of(id: str, body: bytes = b"{}") -> Request:
+    return Request("/v2/models/house/predict", body, {}, id, ROWS)
 
 
 def answer(matrix: Any) -> Answer:
@@ -78,7 +83,7 @@ async def come_true(claim: Callable[[], bool]) -> None:
 
 
 async def ask(rollout: RolloutRouter, request: str = "r-1") -> Any:
-    return await rollout.ask("/v2/models/house/predict", b"{}", {}, request, ROWS)
+    return await rollout.ask(request_of(request))
 
 
 async def test_without_a_table_nothing_goes_to_a_candidate(rollout: RolloutRouter) -> None:
@@ -291,7 +296,7 @@ async def test_a_copy_of_an_answered_request_is_compared_and_nobody_waits_for_it
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
     work = asyncio.create_task(patient.run())
 
-    patient.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
+    patient.copy(request_of("r-1"), await predict(ROWS))
 
     assert patient.trial is not None
     await come_true(lambda: patient.trial.compared > 0)
@@ -306,7 +311,7 @@ async def test_a_candidate_that_fails_a_copy_is_charged_with_it(rollout: Rollout
     await follow(rollout, table, candidate(weight=0, shadow=100))
     work = asyncio.create_task(rollout.run())
 
-    rollout.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
+    rollout.copy(request_of("r-1"), await predict(ROWS))
 
     assert rollout.trial is not None
     await come_true(lambda: rollout.trial.candidate.requests > 0)
@@ -318,7 +323,7 @@ async def test_a_copy_that_was_meant_for_another_candidate_is_let_go(
     patient: RolloutRouter, table: Path, serve: Serve
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
-    patient.copy("/v2/models/house/predict", b"{}", {}, "r-1", ROWS, await predict(ROWS))
+    patient.copy(request_of("r-1"), await predict(ROWS))
     await follow(patient, table, candidate(THIRD, weight=0, shadow=100))
     work = asyncio.create_task(patient.run())
 
@@ -334,7 +339,7 @@ async def test_copies_that_find_no_room_are_dropped_and_counted(rollout: Rollout
     answer = await predict(ROWS)
 
     for number in range(MAX_WAITING + 3):
-        rollout.copy("/v2/models/house/predict", b"{}", {}, f"r-{number}", ROWS, answer)
+        rollout.copy(request_of(f"r-{number}"), answer)
 
     assert (0, 3) == (rollout.copies.sent, rollout.copies.dropped)
 
@@ -343,7 +348,7 @@ async def test_large_bodies_of_copies_are_bounded_too(rollout: RolloutRouter, ta
     await follow(rollout, table, candidate(weight=0, shadow=100))
 
     for number in range(3):
-        rollout.copy("/p", b"x" * (MAX_BYTES // 2), {}, f"r-{number}", ROWS, await predict(ROWS))
+        rollout.copy(request_of(f"r-{number}", b"x" * (MAX_BYTES // 2)), await predict(ROWS))
 
     assert 1 == rollout.copies.dropped
 

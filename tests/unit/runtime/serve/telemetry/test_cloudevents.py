@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, NamedTuple
@@ -14,21 +15,24 @@ import pytest
 
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Features, Rows
+from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.telemetry.cloudevents import MAX_BYTES, MAX_WAITING, AnsweredRequest, CloudEventSender
 from tidemill.runtime.serve.version.model import Identity
 
 from ..conftest import Pod, signature, until
 
 IDENTITY = Identity("ns", "houses", "house", "house-1", "sha256:" + "1" * 64, "Stable")
-EXCHANGE = AnsweredRequest(
+REQUEST = Request(
+    "/v2/models/house/predict",
+    b'{"rows": []}',
+    {b"content-type": b"application/json"},
     "r-1",
-    0.0,
+    Rows(np.array([[1.0, 2.0], [3.0, float("nan")]]), NO_CATEGORIES),
+)
+EXCHANGE = AnsweredRequest(
+    REQUEST,
     "house-1",
     "Stable",
-    Rows(np.array([[1.0, 2.0], [3.0, float("nan")]]), NO_CATEGORIES),
-    b'{"rows": []}',
-    "application/json",
-    "",
     b'{"predictions": [1]}',
     "application/json",
     "",
@@ -167,7 +171,7 @@ def test_large_bodies_are_bounded_too() -> None:
     full = events("http://127.0.0.1:1")
 
     for _ in range(3):
-        full.put(EXCHANGE._replace(body=b"x" * (MAX_BYTES // 2)))
+        full.put(EXCHANGE._replace(request=replace(REQUEST, body=b"x" * (MAX_BYTES // 2))))
 
     assert 4 == full.dropped
 
