@@ -119,6 +119,8 @@ bench-drift-peers: .venv/.ready ## Install the tools that drift is compared with
 
 .PHONY: bench-serving
 bench-serving: .venv/.ready ## Time the server against an echo, MLServer, KServe, BentoML, MLflow and FastAPI; needs wrk (SERVING="--rows 100 --binary")
+	@$(python) tests/benchmarks/serving/budget.py
+	@$(python) tests/benchmarks/serving/compare.py --models logistic --forms all
 	@$(python) tests/benchmarks/serving/compare.py --peers fastapi mlserver kserve bentoml mlflow $(SERVING)
 
 .PHONY: bench-operator

@@ -1,7 +1,7 @@
 """Requests per second of `tidemill serve`, beside an echo of the same bodies and other servers, as ratios.
 
     python tests/benchmarks/serving/compare.py [--models logistic boosting forest] [--seconds 3] [--rounds 5]
-        [--connections 16] [--rows 1] [--binary] [--peers fastapi mlserver kserve bentoml mlflow]
+        [--connections 16] [--rows 1] [--binary] [--forms all] [--peers fastapi mlserver kserve bentoml mlflow]
 
 `--binary` sends and takes tensors as bytes; the peers get JSON. Answers are held against scikit-learn's before anything is
 timed. Half load is half of what a server can do, over HALF_CONNECTIONS that each pause between requests.
@@ -30,6 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import forms
 import httpx
 import models
 import numpy as np
@@ -230,6 +231,12 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--binary", action="store_true")
+    parser.add_argument(
+        "--forms",
+        nargs="*",
+        default=[],
+        help="forms of forms.py in which Tidemill is asked as well; all of them for 'all'",
+    )
     parser.add_argument("--peers", nargs="*", choices=peers.PEERS, default=[])
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -260,6 +267,13 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
             ),
             "tidemill": (lambda: Running(ours, path), as_asked),
         }
+        wanted = forms.bodies(rows[0], [f"f{place}" for place in range(models.FEATURES)])
+        for form in wanted if chosen.forms == ["all"] else chosen.forms:
+            tail, body = wanted[form]
+            servers[f"tidemill, {form}"] = (
+                lambda tail=tail: Running(ours, path.replace("infer", tail)),
+                Asked(body, as_json.headers),
+            )
         for name in chosen.peers:
             peer, python = peers.PEERS[name], str(peers.python_of(name))
             command = [python, str(HERE / peer.script), str(PORT), sklearn_model]
@@ -282,11 +296,14 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
             f" {each:6.1f} us of processor each, first answer {first:.2f} s, idle {idle:.0f} MB"
             + ("" if math.isnan(logged) else f", {logged:.0%} of the rows in the log")
         )
-    for peer in [name for name in middle if name != "tidemill"]:
+    for peer in [name for name in middle if not name.startswith("tidemill")]:
         rates, work = middle["tidemill"][1] / middle[peer][1], middle[peer][0] / middle["tidemill"][0]
         print(
             f"  tidemill / {peer}: {rates:.2f} by requests/s, {work:.2f} by processor time, which a busy machine disturbs less"
         )
+    for form in [name for name in middle if name.startswith("tidemill,")]:
+        ratios = [f"{middle[peer][0] / middle[form][0]:.2f} of {peer}" for peer in ("echo", "expert")]
+        print(f"  {form}: {', '.join(ratios)}, by processor time")
 
 
 def measure(
@@ -299,7 +316,7 @@ def measure(
         gap = 0.0 if name == "echo" else float(np.abs(probabilities_in(answer) - truth).max())
         if gap > GAP:
             raise SystemExit(f"{name} differs by {gap:.2g} from what scikit-learn says")
-        if name == "tidemill":
+        if name.startswith("tidemill"):
             server.settled()
         else:
             time.sleep(PAUSE)
@@ -312,7 +329,7 @@ def measure(
         each = (server.worked() - worked) / count * 1e6
         pausing = asked.script(scratch / "half", pause=HALF_CONNECTIONS / (rate / 2))
         _, _, half = server.load(pausing, chosen.seconds, HALF_CONNECTIONS)
-        return each, rate, tail, half, first, idle, server.logged() if name == "tidemill" else math.nan
+        return each, rate, tail, half, first, idle, server.logged() if name.startswith("tidemill") else math.nan
     finally:
         server.stop()
 

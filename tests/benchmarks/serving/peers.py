@@ -43,6 +43,8 @@ def probabilities(document: Any) -> np.ndarray:
     """What a peer's answer says, [rows, classes]."""
     if isinstance(document, list):
         return np.array(document, np.float64)
+    if "probabilities" in document:
+        return np.array(document["probabilities"], np.float64)
     if "predictions" in document:
         return np.array(document["predictions"], np.float64)
     [output] = [one for one in document["outputs"] if one["name"] == "predict_proba"]
