@@ -1,4 +1,4 @@
-"""`tidemill generate`: everything in the repository that follows from the types, written or compared."""
+"""`tidemill generate`: write or compare everything in the repository that follows from the types."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _INSTALL_HEADER = f"""\
 # Tidemill without Helm:  kubectl apply --server-side -f manifests/install.yaml
 #
 # Workloads find the object store in a Secret named tidemill-store in their own namespace, with the keys uri, endpoint, region,
-# access-key-id and secret-access-key. The chart can bring a store and make these Secrets; a file in Git should not hold them.
+# access-key-id and secret-access-key. The chart can install a store and create these Secrets; keep them out of Git.
 ---
 apiVersion: v1
 kind: Namespace
@@ -45,22 +45,22 @@ metadata:
 
 
 class HelmFailed(Exception):
-    """helm is absent, or refused to render the chart."""
+    """helm is missing, or refused to render the chart."""
 
 
 def generate(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if anything would change.")] = False,
-    root: Annotated[Path, typer.Option(help="The repository.", exists=True, file_okay=False)] = Path(),
-    helm: Annotated[str, typer.Option(envvar="TIDEMILL_HELM", help="The helm to render the chart with.")] = "helm",
+    check: Annotated[bool, typer.Option("--check", help="Write nothing, and fail if anything would change.")] = False,
+    root: Annotated[Path, typer.Option(help="Root of the repository.", exists=True, file_okay=False)] = Path(),
+    helm: Annotated[str, typer.Option(envvar="TIDEMILL_HELM", help="Helm to render the chart with.")] = "helm",
 ) -> None:
     """Write CRDs, the chart's copies of them, its access rules and its README, the field reference, the page of metrics and manifests/install.yaml."""
     if not (root / CHART / "Chart.yaml").exists():
-        raise typer.BadParameter(f"{root.resolve()} holds no {CHART}; run this in the repository or give --root")
+        raise typer.BadParameter(f"'{root.resolve()}' has no {CHART}; run this in the repository, or use --root")
     values = (root / CHART / "values.yaml").read_text(encoding="utf-8")
-    changed = settle(root, {**from_types(), CHART / "README.md": readme(values)}, check=check)
+    changed = write(root, {**from_types(), CHART / "README.md": readme(values)}, check=check)
     try:
         # The chart holds copies of what was just written, so it is rendered last.
-        changed += settle(root, {INSTALL: installation(root / CHART, helm)}, check=check)
+        changed += write(root, {INSTALL: installation(root / CHART, helm)}, check=check)
     except HelmFailed as problem:
         typer.echo(f"tidemill generate: {problem}", err=True)
         raise typer.Exit(2) from problem
@@ -68,12 +68,14 @@ def generate(
         for path in changed:
             typer.echo(f"{'differs' if check else 'wrote'} {path}")
     if check and changed:
-        typer.echo("the files above do not follow from the types; run `make generate` and commit the result", err=True)
+        typer.echo(
+            "the files above differ from what the types give; run `make generate` and commit the result", err=True
+        )
         raise typer.Exit(1)
 
 
 def from_types() -> dict[Path, str]:
-    """Every file that follows from the types alone, by its path in the repository."""
+    """Return every file that follows from the types alone, by its path in the repository."""
     definitions = crds()
     written = {f"{definition['metadata']['name']}.yaml": _HEADER + _yaml(definition) for definition in definitions}
     kustomization = {
@@ -102,12 +104,12 @@ def access() -> dict[str, Any]:
 
 
 def installation(chart: Path, helm: str) -> str:
-    """The chart as one file for `kubectl apply`; HelmFailed with helm's own words."""
+    """Return the chart as one file for `kubectl apply`; raises HelmFailed with the message of helm."""
     program = shutil.which(helm)
     if program is None:
-        raise HelmFailed(f"there is no {helm!r} on the PATH; install Helm 3.16 or later, or set TIDEMILL_HELM to one")
+        raise HelmFailed(f"'{helm}' was not found on the PATH; install Helm 3.16 or later, or set TIDEMILL_HELM")
     command = [program, "template", "tidemill", str(chart), "--namespace", NAMESPACE, "--kube-version", KUBERNETES]
-    # Generated credentials do not belong in a file that everybody shares.
+    # Generated credentials do not belong in a file that is shared.
     command += ["--set", "store.embedded.enabled=false,store.makeSecrets=false"]
     rendered = subprocess.run(command, capture_output=True, text=True, check=False)
     if rendered.returncode:
@@ -115,17 +117,17 @@ def installation(chart: Path, helm: str) -> str:
     return _INSTALL_HEADER + rendered.stdout
 
 
-def settle(root: Path, files: Mapping[Path, str], *, check: bool) -> list[Path]:
-    """Write `files` below `root`, or only compare; which of them differed."""
+def write(root: Path, files: Mapping[Path, str], *, check: bool) -> list[Path]:
+    """Write `files` below `root` unless `check` is set, and return those that differed."""
     differing = []
     for path, text in files.items():
-        place = root / path
-        if place.exists() and place.read_text(encoding="utf-8") == text:
+        target = root / path
+        if target.exists() and target.read_text(encoding="utf-8") == text:
             continue
         differing.append(path)
         if not check:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
     return differing
 
 
@@ -134,7 +136,7 @@ def _policy(rule: PolicyRule) -> dict[str, list[str]]:
 
 
 class _Plain(yaml.SafeDumper):
-    """YAML without anchors: every definition reads by itself."""
+    """Write YAML without anchors, so that every definition can be read by itself."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

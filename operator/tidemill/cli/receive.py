@@ -12,10 +12,10 @@ from tidemill.contract.orders import ORDER_PATH
 
 
 def receive(
-    order: Annotated[Path, typer.Option(help="The order of the receiver, as JSON.")] = Path(ORDER_PATH),
-    port: Annotated[int, typer.Option(help="Where to listen.")] = 8080,
+    order: Annotated[Path, typer.Option(help="Order of the receiver, as JSON.")] = Path(ORDER_PATH),
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
 ) -> None:
-    """Take what other systems say for a DriftMonitor's External checks."""
+    """Run the webhook receiver for a DriftMonitor's External checks."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from tidemill.runtime.receive.server import serve
 

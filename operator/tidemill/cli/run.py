@@ -1,4 +1,4 @@
-"""`tidemill run`: what every workload pod does."""
+"""`tidemill run`: the command of every workload pod."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tidemill.contract.reports import REPORT_PATH
 
 
 def run(
-    order: Annotated[Path, typer.Option(help="The order, as JSON.")] = Path(ORDER_PATH),
-    report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path(REPORT_PATH),
+    order: Annotated[Path, typer.Option(help="Order, as JSON.")] = Path(ORDER_PATH),
+    report: Annotated[Path, typer.Option(help="Report to write.")] = Path(REPORT_PATH),
 ) -> None:
-    """Carry out an order and write its report."""
+    """Execute an order and write its report."""
     from tidemill.runtime.worker import run as runtime_run
 
     raise SystemExit(runtime_run.run(order, report_path=report))

@@ -12,10 +12,10 @@ from tidemill.contract.orders import ORDER_PATH
 
 
 def work(
-    order: Annotated[Path, typer.Option(help="The order of the worker, as JSON.")] = Path(ORDER_PATH),
-    port: Annotated[int, typer.Option(help="Where to listen.")] = 8080,
+    order: Annotated[Path, typer.Option(help="Order of the worker, as JSON.")] = Path(ORDER_PATH),
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
 ) -> None:
-    """Carry out the checks of a DriftMonitor as they are asked for."""
+    """Run the warm worker of a DriftMonitor: execute its checks on request."""
     from tidemill.runtime.worker import runs, worker
 
     logging.basicConfig(level=logging.INFO, format=runs.LOG_FORMAT)

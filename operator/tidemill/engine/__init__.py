@@ -1,1 +1,1 @@
-"""Effects: the only package that talks to Kubernetes. It watches, keeps the world, queues, acts, and measures itself."""
+"""The only package that talks to Kubernetes: it watches, caches, queues, writes, and exposes metrics."""

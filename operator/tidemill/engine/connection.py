@@ -1,4 +1,4 @@
-"""Where the API server is and as whom we speak to it, as the official client finds it: in a pod, or from a kubeconfig."""
+"""Find the API server and the credentials, as the official client does: in a pod, or from a kubeconfig."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kubernetes.client import Configuration
 from tidemill import __version__
 
 TOKEN_SECONDS = 30.0
-"""How long a token is used before it is looked up again; the kubelet replaces them hourly."""
+"""Seconds for which a token is used before it is read again; the kubelet replaces tokens hourly."""
 
 
 class NotConnectedError(Exception):
@@ -24,7 +24,7 @@ class NotConnectedError(Exception):
 
 
 class Connection:
-    """The API server's address and our credentials, kept fresh by the official client's own configuration."""
+    """The address of the API server and our credentials, refreshed by the configuration of the official client."""
 
     def __init__(self, configuration: Any, clock: Callable[[], float] = time.monotonic) -> None:
         self._configuration = configuration
@@ -34,7 +34,7 @@ class Connection:
         self.server: str = configuration.host.rstrip("/")
 
     def session(self, *, connections: int = 0) -> aiohttp.ClientSession:
-        """A new HTTP session with our credentials; 0 connections means no limit."""
+        """Return a new HTTP session with our credentials; 0 connections means no limit."""
         return aiohttp.ClientSession(
             base_url=self.server,
             connector=aiohttp.TCPConnector(limit=connections, ssl=self._ssl()),
@@ -52,14 +52,14 @@ class Connection:
             request.headers["Authorization"] = token
         response = await handler(request)
         if response.status == 401:
-            # Revoked or rotated before its time: the next request looks it up.
+            # Revoked or rotated early: the next request reads it again.
             self._read_at = None
         return response
 
     async def _authorization(self) -> str | None:
         now = self._clock()
         if self._read_at is None or now - self._read_at > TOKEN_SECONDS:
-            # A credential plug-in may start a process, so not on the loop.
+            # A credential plugin may start a process, so not on the event loop.
             self._token = await asyncio.to_thread(self._look_up)
             self._read_at = now
         return self._token
@@ -67,10 +67,10 @@ class Connection:
     def _look_up(self) -> str | None:
         if self._configuration.username:
             return str(self._configuration.get_basic_auth_token())
-        found = self._configuration.get_api_key_with_prefix("BearerToken")
-        if not found:
+        key = self._configuration.get_api_key_with_prefix("BearerToken")
+        if not key:
             return None
-        scheme, _, token = str(found).strip().rpartition(" ")
+        scheme, _, token = str(key).strip().rpartition(" ")
         return f"{scheme.capitalize() or 'Bearer'} {token}"
 
     def _ssl(self) -> ssl.SSLContext | bool:
@@ -86,7 +86,7 @@ class Connection:
 
 
 def connect(kubeconfig: str | None = None) -> Connection:
-    """The connection of this process: the pod's service account, else the kubeconfig; NotConnectedError with the remedy."""
+    """Return the connection of this process: by the ServiceAccount of the pod, else the kubeconfig; raises NotConnectedError."""
     configuration = Configuration()
     try:
         if kubeconfig:
@@ -98,6 +98,6 @@ def connect(kubeconfig: str | None = None) -> Connection:
                 config.load_kube_config(client_configuration=configuration)
     except (config.ConfigException, OSError) as problem:
         raise NotConnectedError(
-            f"no way to a cluster: {problem}; run in a pod with a service account, or set KUBECONFIG"
+            f"no connection to a cluster: {problem}; run in a pod with a ServiceAccount, or set KUBECONFIG"
         ) from problem
     return Connection(configuration)

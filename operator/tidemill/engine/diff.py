@@ -1,4 +1,4 @@
-"""Whether a live object already is as a manifest says, and where it is not.
+"""Compare a live object with a manifest, and find where it differs.
 
 A manifest says only what we care about, so everything it does not mention may be as it likes: API defaults, fields of other
 managers, injected containers. A few maps say all there is, so that what a user took out of a spec goes. The comparison
@@ -23,7 +23,7 @@ Path = tuple[str, ...]
 
 
 class Difference(NamedTuple):
-    """One place where the live object is not as we say."""
+    """One path at which the live object differs from the manifest."""
 
     path: Path
     wanted: Any
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 ABSENT: Final = None
 
-# Lists that the API server merges by a key: an element of someone else's is none of our business. All others are compared whole.
+# Lists that the API server merges by a key: elements of other managers are ignored. All other lists are compared whole.
 _MERGE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "containers": ("name",),
     "initContainers": ("name",),
@@ -70,12 +70,12 @@ _OMITTED_WHEN_ZERO: Final = frozenset(
 _OMITTED_WHEN_EMPTY: Final = frozenset(
     {"labels", "annotations", "nodeSelector", "matchLabels", "requests", "limits", "data"}
 )
-# Maps that hold what a user says and no default: what we do not mention there is what we no longer want.
+# Maps without defaults: a key that the manifest does not mention is to be removed.
 _EXACT: Final = frozenset({"resources", "requests", "limits", "parentRefs"})
 _QUANTITIES: Final = frozenset({"requests", "limits", "capacity", "hard", "overhead"})
 _QUANTITY_FIELDS: Final = frozenset({"sizeLimit", "divisor", "storage"})
 
-# What the API server refuses to change. A running Job keeps the template it started with, whatever a newer operator would say.
+# Fields that the API server refuses to change. A running Job keeps the template it started with, also under a newer operator.
 _FROZEN: Final[Mapping[str, tuple[Path, ...]]] = {
     "Job": (
         ("spec", "template"),
@@ -89,9 +89,9 @@ _FROZEN: Final[Mapping[str, tuple[Path, ...]]] = {
 
 
 def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[Difference]:
-    """Every place where `live` is not as `wanted` says, in the order of `wanted`.
+    """Yield every path at which `live` differs from `wanted`, in the order of `wanted`.
 
-    >>> [str(one) for one in differences({"spec": {"replicas": 2}}, {"spec": {"replicas": 1, "paused": True}})]
+    >>> [str(difference) for difference in differences({"spec": {"replicas": 2}}, {"spec": {"replicas": 1, "paused": True}})]
     ['spec.replicas: 1 → 2']
     """
     frozen = _FROZEN.get(str(wanted.get("kind")), ())
@@ -101,12 +101,12 @@ def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[
 
 
 def differs(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> Difference | None:
-    """The first place where `live` is not as `wanted` says, or None."""
+    """Return the first path at which `live` differs from `wanted`, or None."""
     return next(differences(wanted, live), None)
 
 
 def applicable(wanted: Manifest, live: Manifest) -> Manifest:
-    """`wanted`, with what can no longer be changed taken from `live`, so that the rest can be applied."""
+    """Return `wanted` with immutable fields taken from `live`, so that the rest can be applied."""
     body = wanted
     for path in _FROZEN.get(wanted["kind"], ()):
         value: Any = live
@@ -144,12 +144,12 @@ def _value(wanted: Any, live: Any, path: Path) -> Iterator[Difference]:
 
 
 def _keyed(wanted: Sequence[Any], live: Sequence[Any], path: Path, keys: tuple[str, ...]) -> Iterator[Difference]:
-    found = {_key(element, keys): element for element in live if isinstance(element, Mapping)}
+    by_key = {_key(element, keys): element for element in live if isinstance(element, Mapping)}
     for element in wanted:
         key = _key(element, keys)
         here = (*path[:-1], f"{path[-1]}[{'/'.join(str(part) for part in key if part is not None)}]")
-        if key in found:
-            yield from _mapping(element, found[key], here)
+        if key in by_key:
+            yield from _mapping(element, by_key[key], here)
         else:
             yield Difference(here, element, ABSENT)
 
@@ -187,7 +187,7 @@ def _equal(wanted: Any, live: Any, path: Path) -> bool:
 
 @lru_cache(maxsize=1024)
 def _quantity(text: str | int | float) -> Any:
-    """In thousandths, which is as fine as the API server stores them: it rounds up."""
+    """Return a quantity in thousandths, rounded up as the API server does."""
     return (parse_quantity(str(text)) * 1000).to_integral_value(ROUND_UP)
 
 

@@ -1,4 +1,4 @@
-"""Which kinds the engine watches and writes: one line for each, from which watches, addresses and access rules follow."""
+"""The kinds that the engine watches and writes: one line for each, from which watches, paths and access rules follow."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Watched:
     version: str
     plural: str
     verbs: tuple[str, ...]
-    """What the engine needs to be allowed; the access rules are made of this."""
+    """The verbs that the engine needs; the access rules are made from them."""
     selector: str = ""
     """Only objects with this label are watched."""
     ours: bool = False
-    """Whether objects of this kind are planned for, not only looked at."""
+    """Whether objects of this kind are reconciled, not only watched."""
 
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
-        """The kind's address on the API server: of all objects, of a namespace's, or of one.
+        """Return the path on the API server: of all objects, of those in a namespace, or of one.
 
         >>> BY_KIND["Job"].path("science", "iris-0a1b2c3d-1")
         '/apis/batch/v1/namespaces/science/jobs/iris-0a1b2c3d-1'
@@ -70,14 +70,14 @@ WATCHED: Final = (
 GATEWAY: Final = (
     Watched("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes", (*READ, *WRITE, "delete"), MANAGED),
 )
-"""Watched too where the installation asks for it and the API server serves it."""
+"""Watched too if the installation enables it and the API server serves it."""
 
 BY_KIND: Final = {watched.kind: watched for watched in (*WATCHED, *GATEWAY)}
 OURS: Final = tuple(watched.kind for watched in WATCHED if watched.ours)
 
 
 def resource_of(kind: str) -> Watched:
-    """Where objects of `kind` are kept; LookupError with the remedy for a kind that nobody has declared."""
+    """Return the row of `kind`; raises LookupError with the remedy for a kind that is not declared."""
     try:
         return BY_KIND[kind]
     except KeyError:
@@ -94,7 +94,7 @@ class PolicyRule:
 
 
 def access_rules() -> tuple[PolicyRule, ...]:
-    """Every rule the engine needs where it watches; a chart that grants more grants too much."""
+    """Return every rule that the engine needs where it watches."""
     objects = tuple(PolicyRule(watched.group, watched.plural, watched.verbs) for watched in WATCHED)
     statuses = tuple(
         PolicyRule(watched.group, f"{watched.plural}/status", ("patch",)) for watched in WATCHED if watched.ours
@@ -103,10 +103,10 @@ def access_rules() -> tuple[PolicyRule, ...]:
 
 
 def gateway_rules() -> tuple[PolicyRule, ...]:
-    """What HTTPRoutes need besides."""
+    """Return the additional rules for HTTPRoutes."""
     return tuple(PolicyRule(watched.group, watched.plural, watched.verbs) for watched in GATEWAY)
 
 
 def leader_rules() -> tuple[PolicyRule, ...]:
-    """What leader election needs besides, in the operator's own namespace."""
+    """Return the additional rules for leader election, in the operator's own namespace."""
     return (PolicyRule("coordination.k8s.io", "leases", ("get", "create", "update")),)

@@ -1,4 +1,4 @@
-"""Log records as lines for people, or as JSON for machines."""
+"""Format log records as lines for people, or as JSON for machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """Format each record as one JSON object on a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -24,7 +24,7 @@ class JsonLines(logging.Formatter):
 
 
 class Lines(logging.Formatter):
-    """Time, level, subject and message."""
+    """Format each record as time, level, logger and message."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
@@ -38,5 +38,5 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # kopf tells of every event on DEBUG and of its own start on INFO; its warnings matter.
+    # kopf logs its own start and requests on DEBUG and INFO; only its warnings matter.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, root.level))

@@ -1,6 +1,6 @@
-"""What is asked before a plan is made: measurements of serving pods and of Prometheus, check runs of warm workers.
+"""Ask pods and Prometheus before a plan is made: measurements of serving pods, query results, check runs of warm workers.
 
-A serving pod that does not answer is left out; of a worker it is told that it does not.
+A serving pod that does not answer is left out; for a worker that does not answer the response says so.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ log = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 1 << 20
 NOT_NOW = frozenset({409, 429, 503})
-"""What a worker answers that has another run to end, or is about to stop."""
+"""Status codes of a worker that is busy with another run, or is about to stop."""
 
 
 class Pods:
-    """Asks pods. The session carries no credentials of ours: a pod is not the API server."""
+    """Send questions to pods, without the credentials of the operator."""
 
     def __init__(
         self, session: aiohttp.ClientSession, prometheus: Prometheus | None = None, *, timeout: float = 1.0
     ) -> None:
-        """`prometheus` is asked what else an analysis wants to know."""
+        """Use `prometheus` for the queries of analyses."""
         self._session = session
         self._prometheus = prometheus or Prometheus(session)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         # On a busy node a worker that counts rows answers late.
-        self._patience = aiohttp.ClientTimeout(total=CHECK_HOLD_SECONDS + 4 * timeout)
+        self._check_timeout = aiohttp.ClientTimeout(total=CHECK_HOLD_SECONDS + 4 * timeout)
 
     async def answer(self, question: Question | None) -> Answers:
-        """What the pods said, in the order in which they were asked, without those that failed; then what came of the
-        queries, and of the check runs."""
+        """Return the measurements of pods that answered, in the order of the question; then the results of the queries, and of
+        the check runs."""
         if question is None:
             return ()
-        said, queried, checked = await asyncio.gather(
+        measured, queried, checked = await asyncio.gather(
             asyncio.gather(*(self._ask(url) for url in question.urls)),
             asyncio.gather(*(self._prometheus.ask(query) for query in question.queries)),
             asyncio.gather(*(self._check(request) for request in question.checks)),
         )
-        return (*(answer for answer in said if answer is not None), *queried, *checked)
+        return (*(answer for answer in measured if answer is not None), *queried, *checked)
 
     async def _ask(self, url: str) -> Measurements | None:
         try:
@@ -61,11 +61,11 @@ class Pods:
             return None
 
     async def _check(self, request: CheckRequest) -> CheckResponse:
-        """Ask for a run: the first time it begins, from then on the worker tells how it stands."""
+        """Request a run: the first request starts it, later ones return its state."""
         headers = {"content-type": "application/json"}
         try:
             async with self._session.post(
-                request.url, data=request.order, headers=headers, timeout=self._patience, allow_redirects=False
+                request.url, data=request.order, headers=headers, timeout=self._check_timeout, allow_redirects=False
             ) as response:
                 status = response.status
                 body = await _whole(response)
@@ -74,26 +74,26 @@ class Pods:
         if status == 202:
             return CheckResponse(request.run, "Running")
         if status != 200:
-            told = " ".join(body.decode(errors="replace").split())[:300]
-            return _not_checked(request, "Unheard" if status in NOT_NOW else "Refused", f"answers {status}: {told}")
+            text = " ".join(body.decode(errors="replace").split())[:300]
+            return _not_checked(request, "Unheard" if status in NOT_NOW else "Refused", f"answers {status}: {text}")
         try:
             report = RunReport.model_validate_json(body)
         except ValidationError:
             return _not_checked(
-                request, "Refused", "gave a report that cannot be read; operator and image may be of different releases"
+                request, "Refused", "returned an invalid report; use the operator and the workload image of one release"
             )
         if report.checked is None and report.failure is None:
-            return _not_checked(request, "Refused", "gave a report that says nothing of a check")
+            return _not_checked(request, "Refused", "returned a report without a check")
         return CheckResponse(request.run, "Reported", report)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """The body, which comes in as many pieces as the network makes of it."""
+    """Return the body; raises ClientPayloadError if it is too large."""
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
         if len(body) > MAX_RESPONSE_BYTES:
-            raise aiohttp.ClientPayloadError(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
+            raise aiohttp.ClientPayloadError(f"a response of more than {MAX_RESPONSE_BYTES} bytes")
     return bytes(body)
 
 

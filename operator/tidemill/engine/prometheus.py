@@ -1,7 +1,7 @@
-"""Numbers asked of Prometheus for the analysis of a rollout: only of servers that the installation names, within bounds.
+"""Query Prometheus for the analysis of a rollout: only servers that the installation allows, within bounds.
 
-Whoever may write an InferenceService has us ask; so we ask nobody else than whom the administrator allows, follow no
-redirect, send no credentials, and believe nothing but one finite number.
+Everyone who may write an InferenceService makes the operator send a query. So it queries only servers that the administrator
+allows, follows no redirect, sends no credentials, and accepts one finite number alone.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ MAX_RESPONSE_BYTES: Final = 1 << 18
 
 
 class Prometheus:
-    """The servers that may be asked."""
+    """Query the servers that are allowed."""
 
     def __init__(self, session: aiohttp.ClientSession, addresses: Sequence[str] = (), *, timeout: float = 2.0) -> None:
-        """`addresses` are base URLs; the first is asked where a query names none."""
+        """Allow the base URLs `addresses`; the first is used if a query names none."""
         self._session = session
         self._addresses = tuple(address.rstrip("/") for address in addresses)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
 
     async def ask(self, query: Query) -> Queried:
-        """The number, or why there is none; never an exception."""
+        """Return the number, or why there is none; raises nothing."""
         address = query.address.rstrip("/") or next(iter(self._addresses), "")
         if not address:
             return Queried(
@@ -59,20 +59,20 @@ class Prometheus:
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > MAX_RESPONSE_BYTES:
-                    raise ValueError(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
+                    raise ValueError(f"a response of more than {MAX_RESPONSE_BYTES} bytes")
         try:
-            said = orjson.loads(body)
+            parsed = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise ValueError(f"status {response.status} and no JSON; is this a Prometheus?") from None
-        return _read(said, response.status)
+        return _read(parsed, response.status)
 
 
-def _read(said: Any, status: int) -> float:
-    """The one number in an answer; ValueError with what is there instead."""
-    if not isinstance(said, dict) or said.get("status") != "success":
-        error = said.get("error") if isinstance(said, dict) else None
+def _read(parsed: Any, status: int) -> float:
+    """Return the one number in a response; raises ValueError with what is there instead."""
+    if not isinstance(parsed, dict) or parsed.get("status") != "success":
+        error = parsed.get("error") if isinstance(parsed, dict) else None
         raise ValueError(f"status {status}: {error or 'not the answer of a Prometheus'}")
-    data = said.get("data")
+    data = parsed.get("data")
     kind, result = (data.get("resultType"), data.get("result")) if isinstance(data, dict) else (None, None)
     if kind == "vector" and isinstance(result, list):
         if not result:

@@ -1,4 +1,4 @@
-"""What of an object is worth remembering: ten thousand objects are kept for days, and most of what they say is never read."""
+"""Reduce objects to what is read: ten thousand objects are kept for days, and most of their fields are never used."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import orjson
 from tidemill.children import names
 from tidemill.plan.world import Key, Manifest
 
-# Nobody decides by these: who wrote which field, and the copy that `kubectl apply` leaves behind.
+# Used by no decision: who wrote which field, and the copy that `kubectl apply` leaves.
 _METADATA: Final = frozenset({"managedFields", "selfLink"})
 _ANNOTATIONS: Final = frozenset(
     {"kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"}
 )
 
-# A Job's template never changes once it exists, and is four fifths of it; whoever applies a Job reads it afresh.
+# A Job's template never changes once it exists, and is four fifths of it; an apply of a Job reads it again.
 _JOB_SPEC: Final = frozenset({"template", "selector"})
 _POD_SPEC: Final = frozenset({"containers", "nodeName"})
 _POD_CONTAINER: Final = frozenset({"name", "image", "resources"})
-# Labels of a pod's Job controller, each with a uid or a name that the owner reference says too.
+# Labels of a pod's Job controller, each with a uid or a name that is in the owner reference too.
 _POD_LABELS: Final = frozenset(
     {"batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"}
 )
 
 
 def pruned(manifest: Manifest) -> Manifest:
-    """A copy of `manifest` with what planners and the comparison read."""
+    """Return a copy of `manifest` with the fields that planners and the comparison read."""
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in _METADATA}
     annotations = metadata.get("annotations")
     if annotations:
@@ -55,12 +55,12 @@ def pruned(manifest: Manifest) -> Manifest:
 
 
 def is_complete(kind: str) -> bool:
-    """Whether objects of `kind` are remembered with everything that an apply of them needs."""
+    """Return whether objects of `kind` are kept with everything that an apply of them needs."""
     return kind != "Job"
 
 
 class Packed(MutableMapping[Key, Manifest]):
-    """Objects by key, each kept as JSON text and read anew whenever it is asked for.
+    """Objects by key, each kept as JSON text and parsed at every access.
 
     That takes half the memory of dictionaries, leaves nothing for the garbage collector to walk through, and costs
     microseconds for each look. Whoever changes what it answers with changes nothing here.
@@ -91,7 +91,7 @@ class Packed(MutableMapping[Key, Manifest]):
 
 
 class Recent(OrderedDict[Any, Any]):
-    """A dictionary that forgets what has not been used for longest, and never holds more than `limit` things."""
+    """A dictionary of at most `limit` entries that drops the least recently used one."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def _spelled(manifest: Manifest) -> bytes:
 
 
 def _in_range(value: Any) -> Any:
-    """`value` with whole numbers of more than 64 bits as floats, which is how the API server reads them too."""
+    """Return `value` with integers of more than 64 bits as floats, as the API server reads them."""
     if isinstance(value, dict):
         return {name: _in_range(inner) for name, inner in value.items()}
     if isinstance(value, list):

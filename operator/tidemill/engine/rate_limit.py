@@ -1,4 +1,4 @@
-"""How fast we may ask: a token bucket, and the API server's own wish to be left alone for a while."""
+"""Limit the rate of requests: a token bucket, and pauses that the API server asks for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class RateLimiter:
-    """So many requests a second, with a reserve for bursts; a server that says "later" stops everyone until then."""
+    """Allow `rate` requests per second and bursts of `burst`; a pause stops all requests."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:
         self._rate = rate
@@ -18,7 +18,7 @@ class RateLimiter:
         self._closed_until = 0.0
 
     def reserve(self) -> float:
-        """Take one request out of the budget; answers with the seconds to wait before making it."""
+        """Take one request out of the budget, and return the seconds to wait before sending it."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
@@ -26,7 +26,7 @@ class RateLimiter:
         return max(0.0 if self._tokens >= 0 else -self._tokens / self._rate, self._closed_until - now)
 
     def pause(self, seconds: float) -> None:
-        """Nobody asks for so many seconds."""
+        """Allow no request for so many seconds."""
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 
     async def spend(self) -> None:
