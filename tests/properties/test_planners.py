@@ -91,7 +91,7 @@ def plans(manifests: list[Manifest], now: Any) -> list[tuple[Manifest, Plan]]:
             continue
         try:
             decided = plan.visit(key, world, INSTALLATION, now)
-        except plan.UnreadableError:
+        except plan.InvalidObjectError:
             continue
         if decided is not None:
             manifest = world.get(*key)

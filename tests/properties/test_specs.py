@@ -95,7 +95,7 @@ def lives(seed: int, law: Law) -> None:
                 # Rules in CEL are not read here, so what they forbid may turn up, and is then refused with a reason.
                 try:
                     decided = plan.visit(key, self.world, INSTALLATION, self.now)
-                except plan.UnreadableError:
+                except plan.InvalidObjectError:
                     assert not fits(key.kind, manifest["spec"]), f"{key} is admitted but cannot be read"
                     return
                 super()._look(key)
@@ -208,7 +208,7 @@ def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None
             if key.kind in OURS:
                 try:
                     decided = plan.visit(key, world, INSTALLATION, now)
-                except plan.UnreadableError:
+                except plan.InvalidObjectError:
                     continue
                 manifest = world.get(*key)
                 assert manifest is not None

@@ -36,6 +36,8 @@ class CandidateState:
     """Why its pods are not ready; empty if no reason is known."""
     wanted: int = 1
     """The wanted number of pods."""
+    lacks_room: bool = False
+    """Whether a quota, a limit or the nodes leave no room for a pod: no verdict on the version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def advance(
     if candidate.restarts >= MAX_RESTARTS:
         message = f"the candidate is crash-looping ({candidate.restarts} restarts)" + _problem_suffix(candidate)
         return CanaryDecision(status, "RollBack", "CandidateCrashed", message)
-    if is_overdue(spec, status, now):
+    if is_overdue(spec, status, now) and not (status.phase == "Starting" and candidate.lacks_room):
         return CanaryDecision(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
     if status.phase == "Starting":
         return _start(spec, status, candidate, now)
@@ -110,6 +112,10 @@ def _problem_suffix(candidate: CandidateState) -> str:
 def _start(spec: Rollout, status: RolloutStatus, candidate: CandidateState, now: datetime) -> CanaryDecision:
     waited = (now - status.started_at).total_seconds()
     if candidate.ready == 0:
+        if candidate.lacks_room:
+            # It has not run, so that nothing is known of it: it waits, until a user aborts it or a newer version comes.
+            message = f"waiting for room for the candidate: {candidate.problem}"
+            return CanaryDecision(status.model_copy(update={"message": message}), wake=START_TIMEOUT_SECONDS)
         if waited > START_TIMEOUT_SECONDS:
             message = f"the candidate was not ready within {START_TIMEOUT_SECONDS:.0f} s" + _problem_suffix(candidate)
             return CanaryDecision(status, "RollBack", "CandidateNotReady", message)

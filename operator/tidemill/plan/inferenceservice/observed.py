@@ -96,7 +96,8 @@ def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
     available = get_path(state.candidate, "status", "availableReplicas") or 0
     wanted = get_path(state.candidate, "spec", "replicas") or 1
     problem = deployment_problem(state.candidate, pods)
-    return rollouts.CandidateState(min(sum(map(is_ready, pods)), available), restarts, problem[:500], wanted)
+    ready = min(sum(map(is_ready, pods)), available)
+    return rollouts.CandidateState(ready, restarts, problem[:500], wanted, lacks_room(state.candidate, pods))
 
 
 def stable_lacks_room(state: ServiceState) -> bool:

@@ -280,3 +280,18 @@ def test_a_shadow_whose_share_is_edited_copies_as_many() -> None:
     status = at(0, 0, "Shadowing").model_copy(update={"shadow": 100})
 
     assert 20 == advance(spec, status, READY, pair(), after(1)).status.shadow
+
+
+def test_a_candidate_without_room_is_not_judged_for_it() -> None:
+    """A full cluster for three minutes, or for an hour, says nothing about a version."""
+    blocked = CandidateState(problem="no pod can be created: exceeded quota: pods", lacks_room=True)
+    spec = SPEC.model_copy(update={"deadline": "10m"})
+
+    for seconds in (5, 200, 3600):
+        decision = advance(spec, begin("v2", NOW), blocked, pair(), after(seconds))
+        assert ("GoOn", "Starting") == (decision.verdict, decision.status.phase)
+        assert "waiting for room for the candidate: no pod can be created: exceeded quota" in decision.status.message
+        assert decision.wake is not None
+
+    slow = advance(spec, begin("v2", NOW), CandidateState(), pair(), after(200))
+    assert ("RollBack", "CandidateNotReady") == (slow.verdict, slow.reason)
