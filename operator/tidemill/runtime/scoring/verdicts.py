@@ -1,4 +1,4 @@
-"""Verdicts: bounds of a number, the worst of several, and columns that lost their values."""
+"""Verdicts: bounds of a number, and the worst of several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final
 
 from tidemill.api.checks import Check, CheckVerdict
 from tidemill.contract.reports import CheckOutcome
-from tidemill.runtime.scoring.intervals import difference, share
 
 _GRAVITY: Final[dict[CheckVerdict, int]] = {"NoData": 0, "Passing": 1, "Warning": 2, "Failing": 3}
 
@@ -53,64 +52,6 @@ def worst(verdicts: Iterable[CheckVerdict]) -> CheckVerdict:
     ('Passing', 'Warning', 'NoData')
     """
     return max(verdicts, key=_GRAVITY.__getitem__, default="NoData")
-
-
-MAX_LOST_SHARE: Final = 0.1
-"""A column that lacks so many more of its values than before never passes."""
-_Z: Final = 3.5
-"""Standard errors of the interval that must lie above 0, so that a small window does not warn of chance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """How many rows a column has, and in how many of them there is no usable value."""
-
-    rows: int
-    missing: int
-    """Nothing, or an infinite number."""
-    invalid: int
-    """Something of another type, as text in a column of numbers."""
-
-    @property
-    def lost(self) -> int:
-        """Rows without a usable value."""
-        return self.missing + self.invalid
-
-
-def why_lost(before: Values, now: Values) -> str:
-    """Return how a column lost its values, its type or itself since `before`; empty where it did not.
-
-    Such a column is worth a Warning whatever the values do that are left: how these are distributed says little.
-
-    >>> why_lost(Values(1000, 0, 0), Values(1000, 950, 0))
-    '95% of the values are missing, 0% before'
-    >>> why_lost(Values(1000, 0, 0), Values(1000, 1000, 0)), why_lost(Values(1000, 0, 0), Values(1000, 0, 1000))
-    ('it is absent or has no values', '100% of the values are of another type, 0% before')
-    >>> why_lost(Values(1000, 50, 0), Values(1000, 60, 0)), why_lost(Values(1000, 50, 0), Values(10, 2, 0))
-    ('', '')
-    """
-    if not before.rows or not now.rows or before.lost == before.rows:
-        return ""
-    if not _risen(before.lost, before.rows, now.lost, now.rows):
-        return ""
-    if now.missing == now.rows:
-        return "it is absent or has no values"
-    parts = [
-        f"{after / now.rows:.0%} of the values are {what}, {earlier / before.rows:.0%} before"
-        for what, earlier, after in (
-            ("missing", before.missing, now.missing),
-            ("of another type", before.invalid, now.invalid),
-        )
-        if after / now.rows - earlier / before.rows > MAX_LOST_SHARE / 2
-    ]
-    return " and ".join(parts)
-
-
-def _risen(before: int, rows_before: int, now: int, rows: int) -> bool:
-    """Whether a share has risen by more than is tolerated, and by more than chance."""
-    if now / rows - before / rows_before <= MAX_LOST_SHARE:
-        return False
-    return difference(share(now, rows, _Z), share(before, rows_before, _Z)).low > 0
 
 
 def no_data(check: Check, why: str) -> CheckOutcome:

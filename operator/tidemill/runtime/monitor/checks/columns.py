@@ -16,10 +16,10 @@ from tidemill.runtime.monitor.statistics.comparison import (
     out_of_range_share,
     unknown_share,
 )
+from tidemill.runtime.monitor.statistics.completeness import completeness
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.profile.numerical import NumericalProfile
-from tidemill.runtime.profile.profile import ColumnProfile
-from tidemill.runtime.scoring.verdicts import Threshold, Values, no_data, why_lost
+from tidemill.runtime.scoring.verdicts import Threshold, no_data
 
 WORST = 5
 MIN_VALUES = 30
@@ -133,7 +133,7 @@ def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
         for column in chosen
         if column.comparable and column.current.present >= enough and distance(column, check.method) is not None
     ]
-    reasons = {column.name: reason for column in chosen if (reason := lost_values(column))}
+    reasons = {column.name: reason for column in chosen if (reason := _reason_lost(column, evidence))}
     torn = sorted(
         (column for column in chosen if column.name in reasons), key=lambda column: -missing_share(column.current)
     )
@@ -185,20 +185,16 @@ def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     )
 
 
-def lost_values(column: Comparison) -> str:
-    """Return how a column lost its values, its type or itself; empty where it did not."""
-    return why_lost(_values(column.reference), _values(column.current))
-
-
-def _values(column: ColumnProfile) -> Values:
-    if isinstance(column, NumericalProfile):
-        return Values(column.rows, column.missing + column.infinities, column.invalid)
-    return Values(column.rows, column.missing, 0)
+def _reason_lost(column: Comparison, evidence: Evidence) -> str:
+    """Return what a column lost: values, its type or itself; empty where nothing."""
+    gone = plain(column.name) in evidence.mismatched and column.current.missing == column.current.rows
+    kept = completeness(column.reference, None if gone else column.current)
+    return kept.reason if kept.verdict in ("Warning", "Failing") else ""
 
 
 def _say_lost(lost: Mapping[str, str]) -> str:
-    named = ", ".join(f"{name} ({reason})" for name, reason in list(lost.items())[:3])
-    return f"values were lost in {named}{' …' if len(lost) > 3 else ''}; check the data's quality first"
+    named = ", ".join(f"{name} {reason}" for name, reason in list(lost.items())[:3])
+    return f"not as complete as the reference: {named}{' …' if len(lost) > 3 else ''}; check the data's quality first"
 
 
 def _lost(columns: Iterable[Comparison]) -> tuple[Moved, ...]:
