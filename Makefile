@@ -113,6 +113,14 @@ bench-drift: .venv/.ready ## Time drift statistics against Evidently, NannyML, w
 	@$(python) tests/benchmarks/drift --rows 100000 --width 500 --rounds 3
 	@$(python) tests/benchmarks/drift --rows 100000 --width 2000 --rounds 3 --peers "numpy + scipy"
 
+.PHONY: search-bounds
+search-bounds: .venv/.ready ## Try the bounds of drift statistics on 100,000 random pairs of samples (PAIRS=1000000)
+	@TIDEMILL_BOUNDS=$(or $(PAIRS),100000) $(python) -m pytest tests/properties/test_bounds.py -n 2 -q
+
+.PHONY: bench-drift-level
+bench-drift-level: .venv/.ready ## Print how often one column is called moved where nothing moved and where it did (LEVEL="--trials 1000 --seconds 600")
+	@$(python) tests/benchmarks/drift/level.py $(LEVEL)
+
 .PHONY: bench-drift-peers
 bench-drift-peers: .venv/.ready ## Install the tools that drift is compared with, each in an environment of its own in the cache (PEERS="evidently nannyml")
 	@$(python) tests/benchmarks/drift/peers.py $(PEERS)

@@ -14,6 +14,8 @@ from tidemill.runtime.profile.numerical import frozen
 CATEGORIES = 1000
 EXAMPLES = 8
 _MAX_EXAMPLE_LENGTH = 80
+_RARE = 5
+"""Categories with fewer rows owe one of them to chance where they were just named."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +40,20 @@ class CategoricalProfile:
 
     @property
     def present(self) -> int:
+        """Rows with a category."""
         return self.rows - self.missing
+
+    @property
+    def expected_others(self) -> tuple[int, int]:
+        """Of how many rows (second) how many (first) are others where nothing has moved, as far as this reference tells.
+
+        >>> empty("x", {"a": 98, "b": 1, "c": 1}).expected_others
+        (2, 100)
+        """
+        own = (self.others, self.present)
+        if self.unnamed is None:
+            return (self.others + int(np.count_nonzero(self.counts == 1)), self.present)
+        return max(self.unnamed, own, key=lambda pair: pair[0] / pair[1] if pair[1] else 0.0)
 
     def same_bins(self, other: object) -> bool:
         return isinstance(other, CategoricalProfile) and self.name == other.name and self.categories == other.categories
@@ -95,11 +110,13 @@ def empty(name: str, counted: Mapping[str, int], limit: int = CATEGORIES) -> Cat
     frequent = sorted(counted, key=lambda category: (-counted[category], category))[:limit]
     categories = tuple(sorted(frequent))
     rows = sum(counted.values())
-    # A row less, and a category of a single row is unknown; where not all have room, one of the rarest with a name gives way.
+    # A row less, and a category of a single row is unknown (Good-Turing); where not all have room, so does one of the rarest.
     rarest = counted[frequent[-1]] if len(frequent) < len(counted) else 1
-    known = sum(counted[category] for category in frequent if counted[category] > rarest)
+    named = sum(counted[category] for category in frequent)
+    by_chance = sum(counted[category] == rarest for category in frequent) if rarest < _RARE else 0
+    unnamed = rows - named + by_chance
     return CategoricalProfile(
-        name, categories, frozen(np.zeros(len(categories), np.int64)), 0, 0, 0, (), (rows - known, rows)
+        name, categories, frozen(np.zeros(len(categories), np.int64)), 0, 0, 0, (), (unnamed, rows)
     )
 
 

@@ -255,3 +255,102 @@ def test_a_column_that_a_batch_lacks_counts_as_missing() -> None:
     counter.add(pa.table({"unknown": [1, 2, 3]}))
 
     assert [3, 3] == [column.missing for column in counter.profile().columns]
+
+
+FIRST_FORMAT = (
+    b'{"format":"tidemill.dev/profile/v1","rows":5,"columns":[{"name":"amount","type":"Numerical","rows":5,"missing":0,'
+    b'"negativeInfinities":0,"positiveInfinities":0,"invalid":0,"lattice":true,"between":0,"minimum":0.0,'
+    b'"maximum":1000000000000.0,"grid":{"kind":"Linear","origin":0.0,"step":0.5,"cells":81},"starts":[0,3,4,80],'
+    b'"counts":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1,1,2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1],'
+    b'"sums":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,10,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,65535]},'
+    b'{"name":"shop","type":"Categorical","rows":5,"missing":1,"others":1,"examples":["z"],"categories":["a","b","c"],'
+    b'"counts":[1,2,0]}]}'
+)
+
+
+def test_a_profile_of_the_first_format_is_still_read_and_counted_on() -> None:
+    profile = Profile.from_json(FIRST_FORMAT)
+
+    current = profile_table(
+        pa.table({"amount": [0.0, 1.5, 2.0, 7.0], "shop": ["a", "b", "b", "z"]}), [AMOUNT, SHOP], profile
+    )
+
+    amount, shop = profile.columns
+    assert isinstance(amount, NumericalProfile)
+    assert isinstance(shop, CategoricalProfile)
+    assert 5 == amount.counts.sum() == amount.present
+    assert 4 == current.columns[0].counts.sum()
+    assert (2, 4) == shop.expected_others  # the one that is, and "a", which a row less would not have named
+    assert 9 == profile.merge(current).rows
+    assert profile == Profile.from_json(profile.to_json())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [(b'"heavy":[', b'"heavy":[0.5,'), (b'"kind":"Linear"', b'"kind":"Round"'), (b'"far":{', b'"far":{"x":"0x1",')],
+)
+def test_a_profile_whose_bins_do_not_fit_is_refused(damage: tuple[bytes, bytes]) -> None:
+    text = profile_table(pa.table({"amount": [1.0, 2.0, 4.0]}), [AMOUNT]).to_json()
+    assert damage[0] in text
+
+    with pytest.raises(ProfileError, match="damaged"):
+        Profile.from_json(text.replace(*damage))
+
+
+@pytest.mark.parametrize(
+    "kind", ["zeros and amounts", "modes far apart", "whole numbers", "cents", "far values", "single precision"]
+)
+def test_long_and_short_batches_count_the_same(kind: str) -> None:
+    rng = np.random.default_rng(9)
+    rows = 20_000
+    values = {
+        "zeros and amounts": lambda: np.where(rng.random(rows) < 0.6, 0.0, rng.lognormal(3, 3, rows)),
+        "modes far apart": lambda: rng.normal(size=rows) + rng.choice([0.0, 1e6, 1e12], rows),
+        "whole numbers": lambda: rng.integers(0, 3000, rows).astype(float),
+        "cents": lambda: np.round(rng.exponential(20, rows), 2),
+        "far values": lambda: np.where(
+            rng.random(rows) < 0.01, rng.choice([1e20, -1e30, 3e18], rows), rng.normal(size=rows)
+        ),
+        "single precision": lambda: np.round(rng.exponential(2, rows), 1),
+    }[kind]
+    bins = profile_table(pa.table({"amount": values()}), [AMOUNT])
+    current = values()
+    current[::7] = current[::7].astype(np.float32)
+    current[::11] += 0.25
+    current[:3] = math.nan, math.inf, -math.inf
+
+    whole, short = Counter(bins), Counter(bins)
+    whole.add(pa.table({"amount": current}))
+    for start in range(0, rows, 1500):
+        short.add(pa.table({"amount": current[start : start + 1500]}))
+
+    assert whole.profile().to_json() == short.profile().to_json()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.int64(), pa.uint64(), pa.string(), pa.decimal128(20, 0)],
+    ids=str,
+)
+def test_whole_numbers_beyond_two_to_the_53_are_told_apart_in_any_type(kind: Any) -> None:
+    first = 2**60
+    reference = profile_table(pa.table({"amount": [first, first + 1, first + 3]}), [AMOUNT])
+
+    current = profile_table(
+        pa.table({"amount": pa.array([first + 1, first + 7, None], pa.int64()).cast(kind)}), [AMOUNT], reference
+    )
+
+    (column,) = current.columns
+    assert isinstance(column, NumericalProfile)
+    exact = kind != pa.decimal128(20, 0)  # decimals become floats first
+    assert first == column.offset
+    assert (1, 2) == (column.missing, column.present)
+    if exact:
+        assert (1.0, 7.0) == (column.minimum, column.maximum)
+    assert current == Profile.from_json(current.to_json())
+
+
+def test_a_tail_of_single_categories_says_how_many_new_ones_are_to_be_expected() -> None:
+    profile = words(["often"] * 80 + ["twice"] * 2 + [f"once {index}" for index in range(18)])
+
+    assert (18, 100) == profile.expected_others

@@ -93,12 +93,18 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
         assert isinstance(current, NumericalProfile)
         statistics |= _of_numbers(reference, current)
         # The one sees shifts, the other changes of shape.
-        statistics["PValue"] = significance.either(statistics["KolmogorovSmirnovPValue"], test.p_value)
+        statistics["PValue"] = significance.either(
+            statistics["KolmogorovSmirnovPValue"], shares.small_sample_p_value(before, now)
+        )
     else:
         assert not isinstance(current, NumericalProfile)
-        statistics["PValue"] = test.p_value
+        statistics["PValue"] = shares.small_sample_p_value(before, now)
         changes = shares.category_changes(
-            reference.categories, reference.counts, current.counts, others=(reference.others, current.others)
+            reference.categories,
+            reference.counts,
+            current.counts,
+            others=(reference.others, current.others),
+            expected=reference.expected_others,
         )
         statistics |= {
             "NewCategoryShare": changes.new_share,
@@ -111,8 +117,8 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
 def distance(comparison: Comparison, method: Method) -> float | None:
     """How far the column has moved by `method`, larger being farther; None where the method does not apply.
 
-    Auto is the stability index less what chance alone makes of it on average and, where either side is small, nothing
-    unless it is significant. ChiSquare is told as the statistic per row (Pearson's φ²), Wasserstein and MeanShift in units
+    Auto is the stability index less what chance alone makes of it on average, or 4 KS² less that where it is larger. Where
+    either side is small it is nothing unless significant at 5 %, and worth a warning at most unless significant at 1 %. ChiSquare is told as the statistic per row (Pearson's φ²), Wasserstein and MeanShift in units
     of the reference's spread, VarianceShift as the logarithm of the variances' ratio, and Significance as one less the
     adjusted p-value, so that one threshold serves all columns and sizes of samples. Orders of categories mean nothing: on
     them KolmogorovSmirnov and Wasserstein are the total variation. What has moved without bound, as the variance of a column
@@ -128,10 +134,7 @@ def _distance(comparison: Comparison, method: Method) -> float | None:
     statistics = comparison.statistics
     match method:
         case "Auto":
-            rows = min(comparison.reference.present, comparison.current.present)
-            if rows <= significance.SMALL and statistics.get("AdjustedPValue", 0.0) > significance.LEVEL:
-                return 0.0
-            return max(0.0, statistics["PSI"] - statistics["PSIByChance"])
+            return _auto(comparison)
         case "Significance":
             return 1.0 - statistics["AdjustedPValue"]
         case "MeanShift":
@@ -148,6 +151,24 @@ def _distance(comparison: Comparison, method: Method) -> float | None:
             return statistics.get("KolmogorovSmirnov", statistics["TotalVariation"])
         case _:
             return statistics[method]
+
+
+def _auto(comparison: Comparison) -> float:
+    """The stability index less what chance makes of it, and no less than the distance of the distribution functions warrants."""
+    statistics = comparison.statistics
+    rows = comparison.reference.present, comparison.current.present
+    found = statistics["PSI"] - statistics["PSIByChance"]
+    if "KolmogorovSmirnov" in statistics:
+        # Cut where the functions are farthest apart, two groups alone have a stability index of 4 KS² or more (Pinsker);
+        # chance makes KS² ¾ (1/n + 1/m) on average.
+        found = max(found, 4 * statistics["KolmogorovSmirnov"] ** 2 - 3 * (1 / rows[0] + 1 / rows[1]))
+    if min(rows) <= significance.SMALL:
+        p_value = statistics.get("AdjustedPValue", 0.0)
+        if p_value > significance.LEVEL:
+            return 0.0
+        if p_value > significance.STRICT_LEVEL:
+            found = min(found, significance.DOUBTFUL)
+    return max(0.0, found)
 
 
 def _of_numbers(reference: NumericalProfile, current: NumericalProfile) -> dict[str, float]:
@@ -186,8 +207,8 @@ def missing_share(column: ColumnProfile) -> float:
 
 
 def unknown_share(reference: CategoricalProfile, current: CategoricalProfile) -> float:
-    """Share of present values whose category the reference does not have, less what it has of rare ones itself."""
-    return shares.new_share((reference.others, reference.present), (current.others, current.present))
+    """Return the share of present values whose category the reference does not have, less what is to be expected of rare ones."""
+    return shares.new_share(reference.expected_others, (current.others, current.present))
 
 
 def out_of_range_share(reference: NumericalProfile, current: NumericalProfile) -> float:

@@ -14,7 +14,7 @@ NOISE = 0.03
 
 
 def group_count(reference: int, current: int) -> int:
-    """How many groups samples of these sizes carry.
+    """Return how many groups samples of these sizes carry.
 
     Without any shift the stability index of k groups is on average (k - 1)(1/n + 1/m): with a thousand bins and a few
     hundred rows, chance alone would look like a flood. So many groups are taken as keep that average below `NOISE`.
@@ -26,10 +26,10 @@ def group_count(reference: int, current: int) -> int:
 
 
 def groups(reference: ColumnProfile, current: ColumnProfile) -> tuple[Integers, Integers]:
-    """Both columns' counts on groups: neighbouring bins that hold about equally much of the reference, or categories.
+    """Return both columns' counts on groups: neighbouring bins that hold about equally much of the reference, or categories.
 
-    Of categories the most frequent ones of the reference stand alone, the rest are one group, and categories that the
-    reference does not have are a group of their own.
+    Of categories the most frequent ones of the reference stand alone, the rest are one group, and categories that are not
+    counted by name are a group of their own, of which the reference has as many rows as are to be expected where nothing moves.
     """
     count = group_count(reference.present, current.present)
     if isinstance(reference, NumericalProfile):
@@ -40,15 +40,21 @@ def groups(reference: ColumnProfile, current: ColumnProfile) -> tuple[Integers, 
     before, now = reference.bins(), current.bins()
     known = np.argsort(-before[:-1], kind="stable")
     frequent, rare = known[: count - 1], known[count - 1 :]
-    merged = [
+    sides = [
         np.concatenate((counts[frequent], [counts[rare].sum()] if len(rare) else [], counts[-1:])).astype(np.int64)
         for counts in (before, now)
     ]
-    return merged[0], merged[1]
+    # Of a long tail some categories are always new. The reference has none by construction, but what is rare in it tells how many.
+    others, rows = reference.expected_others
+    expected = others * reference.present // max(rows, 1) - reference.others
+    if len(rare) and expected > 0:
+        moved = min(expected, int(sides[0][-2]))
+        sides[0][-2:] += (-moved, moved)
+    return sides[0], sides[1]
 
 
 def equal_depth(counts: Integers, groups: int) -> Integers:
-    """The first bin of each of about `groups` runs of neighbouring bins with about equal counts.
+    """Return the first bin of each of about `groups` runs of neighbouring bins with about equal counts.
 
     A bin that holds more than a group's share stands alone, so that values beside a constant are told from it.
 

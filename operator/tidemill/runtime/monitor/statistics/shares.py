@@ -117,6 +117,65 @@ def chi_square(reference: Counts, current: Counts) -> ChiSquare:
     return ChiSquare(statistic, degrees, chi_square_tail(statistic, degrees))
 
 
+def small_sample_p_value(reference: Counts, current: Counts, *, least: float = 5.0) -> float:
+    """Return the probability of counts at least as different by chance, also where some groups expect hardly a row.
+
+    Groups that expect fewer than `least` current rows would make Pearson's test see what is not there. They are added up to
+    one for it, each is compared with all others by Fisher's exact test, and the smaller p-value is taken times the number of
+    looks (Bonferroni). (Cochran, Some methods for strengthening the common χ² tests, 1954)
+
+    >>> small_sample_p_value([300, 700], [50, 50]) == chi_square([300, 700], [50, 50]).p_value
+    True
+    >>> round(small_sample_p_value([4950, 50], [9, 1]), 3), small_sample_p_value([4950, 50], [0, 10]) < 1e-15
+    (0.193, True)
+    """
+    before, now = np.asarray(reference, np.int64), np.asarray(current, np.int64)
+    rows, rows_now = int(before.sum()), int(now.sum())
+    rare = (before + now) * (rows_now / (rows + rows_now)) < least
+    rare &= before + now > 0
+    if not rare.any():
+        return chi_square(before, now).p_value
+    exact = [_fisher(int(x), rows_now, int(y), rows) for x, y in zip(now[rare], before[rare], strict=True)]
+    looks = len(exact)
+    p_value = min(exact)
+    pooled = [np.append(side[~rare], side[rare].sum()) for side in (before, now)]
+    if (
+        np.count_nonzero(pooled[0] + pooled[1]) > 1
+        and (pooled[0] + pooled[1])[-1] * rows_now / (rows + rows_now) >= least
+    ):
+        looks, p_value = looks + 1, min(p_value, chi_square(*pooled).p_value)
+    elif np.count_nonzero(~rare) > 1:
+        frequent = [side[~rare] for side in (before, now)]
+        if frequent[0].sum() and frequent[1].sum():
+            looks, p_value = looks + 1, min(p_value, chi_square(*frequent).p_value)
+    return min(1.0, p_value * looks)
+
+
+def _fisher(x: int, rows_now: int, y: int, rows: int) -> float:
+    """Twice the smaller tail of the hypergeometric distribution: x of rows_now against y of rows."""
+    total, held = rows + rows_now, x + y
+
+    def log_choose(n: int, k: int) -> float:
+        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+    low, high = max(0, held - rows), min(held, rows_now)
+    upper = x * total >= held * rows_now
+    probability = math.exp(log_choose(held, x) + log_choose(total - held, rows_now - x) - log_choose(total, rows_now))
+    tail, k = probability, x
+    while probability > 0 and (k < high if upper else k > low):
+        # From one term of the distribution to its neighbour.
+        if upper:
+            probability *= (held - k) * (rows_now - k) / ((k + 1) * (rows - held + k + 1))
+            k += 1
+        else:
+            probability *= k * (rows - held + k) / ((held - k + 1) * (rows_now - k + 1))
+            k -= 1
+        tail += probability
+        if probability < tail * 1e-12:
+            break
+    return min(1.0, 2 * tail)
+
+
 def cramers_v(reference: Counts, current: Counts) -> float:
     """Cramér's V of the 2 × k table, √(χ² / n): how much a value tells which sample it is from; 0 to 1.
 
@@ -164,10 +223,10 @@ class Categories(NamedTuple):
 
 
 def new_share(before: tuple[int, int], now: tuple[int, int]) -> float:
-    """The share of rows with a new category, given on either side how many rows of how many have none that is counted by name.
+    """Return the share of rows with a new category: of how many rows how many are others, expected `before` and `now`.
 
-    Of many categories only the most frequent are counted by name. As large a share of others as the reference has itself is
-    not new, and neither is what chance makes of it (three standard errors).
+    Of many categories only the most frequent are counted by name, and a long tail holds some that the reference has not met.
+    As large a share of others as is to be expected is not new, and neither is what chance makes of it (three standard errors).
 
     >>> new_share((250, 1000), (260, 1000)), new_share((0, 1000), (1, 1000)), new_share((250, 1000), (500, 1000))
     (0.0, 0.001, 0.25)
@@ -179,11 +238,17 @@ def new_share(before: tuple[int, int], now: tuple[int, int]) -> float:
 
 
 def category_changes(
-    names: Sequence[str], reference: Counts, current: Counts, *, others: tuple[int, int]
+    names: Sequence[str],
+    reference: Counts,
+    current: Counts,
+    *,
+    others: tuple[int, int],
+    expected: tuple[int, int] | None = None,
 ) -> Categories:
     """Which of the reference's categories are gone, and how many of the current rows have new ones.
 
-    `others` are rows, before and now, that have none of these names.
+    `others` are rows, before and now, that have none of these names; `expected` tells of how many rows how many have none where
+    nothing moved, if that is not what the reference has itself.
 
     >>> category_changes(["a", "b"], [90, 10], [45, 0], others=(0, 5))
     Categories(new_share=0.1, lost=('b',), lost_share=0.1)
@@ -193,7 +258,7 @@ def category_changes(
     gone = np.flatnonzero((before > 0) & (now == 0))
     gone = gone[np.argsort(-before[gone], kind="stable")]
     return Categories(
-        new_share=new_share((others[0], rows), (others[1], rows_now)),
+        new_share=new_share(expected or (others[0], rows), (others[1], rows_now)),
         lost=tuple(names[index] for index in gone.tolist()),
         lost_share=float(before[gone].sum()) / rows if rows else 0.0,
     )

@@ -16,6 +16,9 @@ from tidemill.runtime.profile.grid import Floats
 SMALL: Final = 1000
 """Up to so many rows on either side a distance counts only where it is significant."""
 LEVEL: Final = 0.05
+STRICT_LEVEL: Final = 0.01
+DOUBTFUL: Final = 0.15
+"""What is significant at `LEVEL` but not at `STRICT_LEVEL` is told as no farther: between the usual 0.1 for Warning and 0.2 for Failing."""
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> Floats:

@@ -1,4 +1,4 @@
-"""Rows as points: numbers in spreads of the reference, categories as corners of equal length, so that distances mean something.
+"""Rows as points: numbers in standard deviations of the reference, categories as corners of equal length, so that distances mean something.
 
 Coordinates are rounded to 1/64 within ±16. Sums of their products with numbers as coarse are exact in floating point, and
 what is made of them does not depend on the order of rows, on batches, or on threads.
@@ -18,6 +18,9 @@ from tidemill.runtime.profile.grid import Floats
 
 STEP: Final = 1 / 64
 FARTHEST: Final = 16.0
+_SINGLE: Final = 2.0**-23
+_ROOM: Final = 64
+"""By how much a constant's unit exceeds what single precision changes, so that the change is rounded away."""
 CORNERS: Final = 20
 """Categories of a column that get a coordinate; the others share one."""
 
@@ -56,11 +59,11 @@ class Space:
         """Float64 [rows, width]; a missing value lies at the centre, and so does a column that `table` lacks."""
         found = np.zeros((table.num_rows, self.width))
         present = set(table.column_names)
-        place = 0
+        start = 0
         for axis in self.axes:
             if axis.name in present:
-                _locate(axis, table.column(axis.name), found[:, place : place + axis.width])
-            place += axis.width
+                _locate(axis, table.column(axis.name), found[:, start : start + axis.width])
+            start += axis.width
         return found
 
 
@@ -77,10 +80,14 @@ def _axis(name: str, column: Any) -> Axis:
     if not len(numbers):
         return Axis(name)
     low, centre, high = (float(edge) for edge in np.quantile(numbers, (0.25, 0.5, 0.75)))
-    spread = float(
+    # What varies by less than single precision can hold of it is a constant, whose std would be rounding alone.
+    resolution = abs(centre) * _SINGLE
+    if float(numbers.max()) - float(numbers.min()) <= resolution:
+        return Axis(name, centre, max(1.0, _ROOM * resolution))
+    std = float(
         np.std(np.clip(numbers, centre - 20 * (high - low), centre + 20 * (high - low)) if high > low else numbers)
     )
-    return Axis(name, centre, spread or 1.0)
+    return Axis(name, centre, max(std, resolution))
 
 
 def _locate(axis: Axis, column: Any, into: Floats) -> None:

@@ -121,3 +121,45 @@ def test_a_column_without_values_is_not_compared() -> None:
     )
 
     assert all(distance(column, method) is None for column in compare(empty, now) for method in METHODS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("exponent", "categories", "rows"), [(1.2, 800, 3000), (1.5, 800, 100), (1.2, 10_000, 20_000)])
+def test_a_long_tail_is_not_drift(exponent: float, categories: int, rows: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    popular = 1 / np.arange(1, categories + 1) ** exponent
+    before, now = (
+        [f"shop {code}" for code in random.choice(categories, size, p=popular / popular.sum())] for size in (5000, rows)
+    )
+
+    found = compared(before, now)
+
+    assert (distance(found, "Auto") or 0.0) < 0.1
+    assert found.statistics["NewCategoryShare"] < 0.05
+
+
+def test_new_categories_beyond_a_long_tail_are_drift() -> None:
+    random = np.random.default_rng(1)
+    popular = 1 / np.arange(1, 801) ** 1.2
+    before, now = (
+        [f"shop {code}" for code in random.choice(800, size, p=popular / popular.sum())] for size in (5000, 3000)
+    )
+
+    found = compared(before, [name if index % 5 else f"new {index}" for index, name in enumerate(now)])
+
+    assert (distance(found, "Auto") or 0.0) >= 0.2
+    assert 0.2 == pytest.approx(found.statistics["NewCategoryShare"], abs=0.03)
+
+
+def test_functions_that_lie_far_apart_are_far_whatever_the_groups_say() -> None:
+    found = compared([0.0] * 500 + [1.0] * 500, [0.0] * 800 + [1.0] * 200)
+
+    assert (distance(found, "Auto") or 0.0) >= 4 * 0.3**2 - 0.01
+
+
+def test_what_is_significant_at_five_percent_only_is_worth_a_warning_at_most() -> None:
+    found = compared(["a"] * 950 + ["b"] * 50, ["a"] * 12 + ["b"] * 4)
+
+    assert 0.01 < found.statistics["AdjustedPValue"] < 0.05
+    assert found.statistics["PSI"] > 0.2
+    assert 0.15 == distance(found, "Auto")

@@ -90,3 +90,23 @@ def test_the_tail_of_chi_square_is_scipys(statistic: float, degrees: int) -> Non
 def test_nothing_counted_is_an_error_and_not_agreement(distance: Any) -> None:
     with pytest.raises(ValueError, match="nothing was counted"):
         distance([1, 2], [0, 0])
+
+
+@pytest.mark.parametrize("table", [(4950, 50, 9, 1), (0, 5000, 3, 27), (300, 20, 8, 2), (1000, 10, 0, 12)])
+def test_groups_that_expect_hardly_a_row_are_tested_as_fisher_does(table: tuple[int, int, int, int]) -> None:
+    a, b, c, d = table
+    tails = [scipy.stats.fisher_exact([[a, b], [c, d]], alternative=side)[1] for side in ("less", "greater")]
+
+    assert min(1.0, 2 * min(tails)) == pytest.approx(shares._fisher(d, c + d, b, a + b), rel=1e-9)
+
+
+@pytest.mark.parametrize("rows", [2, 10, 30])
+def test_chance_is_hardly_ever_significant_where_groups_expect_hardly_a_row(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    weights = [0.95, 0.04, 0.01]
+    hits = [
+        shares.small_sample_p_value(rng.multinomial(5000, weights), rng.multinomial(rows, weights)) <= 0.05
+        for _ in range(1000)
+    ]
+
+    assert np.mean(hits) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
