@@ -33,9 +33,8 @@ def main(arguments: list[str]) -> None:
 
 def _explain(folder: Path, asked: BinaryIO, answers: BinaryIO) -> None:
     from tidemill.runtime.explain import messages
-    from tidemill.runtime.explain.methods import explainer
+    from tidemill.runtime.explain.methods import explained, explainer
     from tidemill.runtime.explain.values import output_of
-    from tidemill.runtime.model.answer import Unanswerable
     from tidemill.runtime.model.artifact import estimator_of
     from tidemill.runtime.model.background import Background
     from tidemill.runtime.model.predictor import MODEL_FILE, TYPICAL_FILE, load
@@ -50,11 +49,7 @@ def _explain(folder: Path, asked: BinaryIO, answers: BinaryIO) -> None:
     while head := asked.read(messages.LENGTH.size):
         (length,) = messages.LENGTH.unpack(head)
         rows = messages.rows_from_bytes(asked.read(length))
-        try:
-            said = messages.to_bytes(explain(rows))
-        except Unanswerable as error:
-            said = messages.to_bytes(error)
-        answers.write(messages.framed(said))
+        answers.write(messages.framed(messages.to_bytes(explained(explain, predictor.predict, rows))))
         answers.flush()
 
 

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tidemill.runtime.explain.values import Ask, Explained
-from tidemill.runtime.model.answer import Matrix
+from tidemill.runtime.explain.values import Ask as AskOutput
+from tidemill.runtime.explain.values import Explained
+from tidemill.runtime.model.answer import Ask, Matrix, RowRefused, Unanswerable
 from tidemill.runtime.model.signature import Signature
 
 MAX_EXACT_FEATURES: Final = 8
@@ -33,7 +34,7 @@ SEED: Final = 0
 Explain = Callable[[Matrix], Explained]
 
 
-def explainer(ask: Ask, estimator: Any, signature: Signature, background: Matrix) -> Explain:
+def explainer(ask: AskOutput, estimator: Any, signature: Signature, background: Matrix) -> Explain:
     """What explains the answers of `ask`, those of a fitted scikit-learn `estimator` (None where it is not there) with
     this signature, by the rows of the background."""
     asking = _by_asking(ask, background)
@@ -53,7 +54,25 @@ def explainer(ask: Ask, estimator: Any, signature: Signature, background: Matrix
     return explain
 
 
-def _by_asking(ask: Ask, background: Matrix) -> Explain:
+def explained(explain: Explain, predict: Ask, rows: Matrix) -> Explained | Unanswerable:
+    """Return why the model answers `rows` so, or why it does not: the row that it refuses, by its index in `rows`.
+
+    Explaining asks for rows that nobody sent, in which some values are those of the background. Where one of these is
+    refused, its index says nothing to the client.
+    """
+    try:
+        predict(rows)
+    except Unanswerable as error:
+        return error
+    try:
+        return explain(rows)
+    except RowRefused as error:
+        return Unanswerable(f"the model refuses rows that an explanation compares these with: {error.reason}")
+    except Unanswerable as error:
+        return error
+
+
+def _by_asking(ask: AskOutput, background: Matrix) -> Explain:
     import shap
 
     features = background.shape[1]

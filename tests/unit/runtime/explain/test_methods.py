@@ -20,10 +20,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRe
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeRegressor
 
+from tidemill.runtime.explain import methods
 from tidemill.runtime.explain.methods import MAX_EXACT_FEATURES, explainer
 from tidemill.runtime.explain.values import Ask, Explained, output_of
-from tidemill.runtime.model.answer import Answer
-from tidemill.runtime.model.predictor import estimated
+from tidemill.runtime.model.answer import Answer, RowRefused, Unanswerable
+from tidemill.runtime.model.predictor import Predictor, estimated
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.train.estimators import find, make
 from tidemill.runtime.train.preprocessing import prepare
@@ -229,3 +230,23 @@ def test_a_classifier_that_names_classes_alone_is_asked() -> None:
     found, ask = explained(RidgeClassifier().fit(rows, CLASSES), said, rows[:1], rows[:BACKGROUND])
 
     assert by_definition(ask, rows[0], rows[:BACKGROUND]) == pytest.approx(found.attributions[0], abs=1e-9)
+
+
+def test_a_row_that_the_model_refuses_is_named_by_its_own_index() -> None:
+    said = signature(2, "Regression", ())
+    background = np.array([[0.0, 0.0], [5.0, 0.0]])
+
+    def answer(matrix: np.ndarray) -> Answer:
+        return Answer(np.where(matrix.sum(axis=1) > 10, np.nan, matrix[:, 0]))
+
+    model = Predictor(said, answer, compiled=False)
+    explain = explainer(output_of(model.predict, said), None, said, background)
+
+    own = methods.explained(explain, model.predict, np.array([[1.0, 1.0], [9.0, 9.0]]))
+    mixed = methods.explained(explain, model.predict, np.array([[1.0, 8.0]]))
+
+    assert isinstance(own, RowRefused)
+    assert 1 == own.row
+    assert isinstance(mixed, Unanswerable)
+    assert "the model refuses rows that an explanation compares these with: the model's answer is not" in str(mixed)
+    assert isinstance(methods.explained(explain, model.predict, np.array([[1.0, 1.0]])), Explained)
