@@ -18,7 +18,7 @@ GENTLE: Final = 10
 
 
 def main(arguments: list[str]) -> None:
-    """Explain until nobody sends rows any more."""
+    """Explain until standard input ends."""
     os.setpriority(os.PRIO_PROCESS, 0, GENTLE)
     # What libraries print must not come between the messages.
     answers = os.fdopen(os.dup(1), "wb")

@@ -57,7 +57,7 @@ def explainer(ask: AskOutput, estimator: Any, signature: Signature, background: 
 def explained(explain: Explain, predict: Ask, rows: Matrix) -> Explained | Unanswerable:
     """Return why the model answers `rows` so, or why it does not: the row that it refuses, by its index in `rows`.
 
-    Explaining asks for rows that nobody sent, in which some values are those of the background. Where one of these is
+    Explaining asks for rows that the client did not send, in which some values are those of the background. Where one of these is
     refused, its index says nothing to the client.
     """
     try:
@@ -89,7 +89,7 @@ def _by_asking(ask: AskOutput, background: Matrix) -> Explain:
     pairs = max(1, min(MAX_PERMUTATIONS, MAX_EVALUATIONS // (once * len(background))))
 
     def explain_by_chance(rows: Matrix) -> Explained:
-        # Made anew, so that its chance begins anew: the same rows get the same values.
+        # A new one for each request, so that its random numbers are the same ones: the same rows get the same values.
         found = shap.PermutationExplainer(ask, masker, seed=SEED)(rows, max_evals=pairs * once, silent=True)
         return _said(found, rows, "shap-permutation", 2 * pairs)
 

@@ -4,7 +4,7 @@
     model.skops     the estimator          model.onnx      the same, compiled, where its answers are the same
     signature.json  what it takes, gives   golden.json     rows with the answers they must get
     profile.json    what it should meet    evaluation.json what was measured
-    sample.parquet  rows like those it should meet      answers.parquet  what it said to rows it had not learnt from
+    sample.parquet  rows like those it should meet      answers.parquet  its answers to rows it was not trained on
     typical.json    rows and values as they were in training, for explanations and outlier scores
     trials.json     what a search for parameters tried, where there was one
     trained.json    the run's answer       README.md, MLmodel, report.html for people and other tools

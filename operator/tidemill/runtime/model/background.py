@@ -1,4 +1,4 @@
-"""What a version learnt from, in short: a few real rows, and how the values of each feature lie.
+"""A summary of the rows that a version was trained on: a few real rows, and the distribution of each feature.
 
 Made at training and kept in the version's folder; explanations replace features by those of the real rows, and the outlier
 score asks how far out a row's values lie. Numbers are kept as quantiles, categories as shares.
@@ -46,8 +46,8 @@ class Background:
         """
         floor = 1 / (2 * self.count)
         left, right, nearer = (np.zeros(len(matrix)) for _ in range(3))
-        for place, feature in enumerate(signature.features):
-            values, known = matrix[:, place].astype(np.float64), self.quantiles[place]
+        for index, feature in enumerate(signature.features):
+            values, known = matrix[:, index].astype(np.float64), self.quantiles[index]
             missing = np.isnan(values)
             if feature.type == "Categorical":
                 inside = ~missing & (values >= 0) & (values < len(known))
@@ -60,7 +60,7 @@ class Background:
                     _share_up_to(-known[::-1], -values),
                 )
             low, high = (
-                np.where(missing, self.gaps[place], tail * (1 - self.gaps[place])).clip(floor) for tail in (low, high)
+                np.where(missing, self.gaps[index], tail * (1 - self.gaps[index])).clip(floor) for tail in (low, high)
             )
             left -= np.log(low)
             right -= np.log(high)
@@ -98,13 +98,13 @@ class Background:
 
 
 def of(matrix: Matrix, signature: Signature, seed: int) -> Background:
-    """What is typical of `matrix`, the rows a model learnt from; at least one row."""
-    chance = np.random.default_rng(seed)
-    chosen = np.sort(chance.choice(len(matrix), min(ROWS, len(matrix)), replace=False))
-    scored = np.sort(chance.choice(len(matrix), min(SCORED_ROWS, len(matrix)), replace=False))
+    """Return the summary of `matrix`, the rows that a model was trained on; at least one row."""
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.choice(len(matrix), min(ROWS, len(matrix)), replace=False))
+    scored = np.sort(rng.choice(len(matrix), min(SCORED_ROWS, len(matrix)), replace=False))
     quantiles = []
-    for place, feature in enumerate(signature.features):
-        values = matrix[:, place]
+    for index, feature in enumerate(signature.features):
+        values = matrix[:, index]
         values = values[~np.isnan(values)]
         if feature.type == "Categorical":
             counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(feature.categories))
@@ -115,9 +115,9 @@ def of(matrix: Matrix, signature: Signature, seed: int) -> Background:
             quantiles.append(np.sort(values)[np.arange(kept) * (len(values) - 1) // max(kept - 1, 1)])
         else:
             quantiles.append(np.zeros(1))
-    found = Background(matrix[chosen], len(matrix), tuple(quantiles), np.isnan(matrix).mean(axis=0))
-    scores = np.quantile(found.score(matrix[scored], signature), np.linspace(0, 1, QUANTILES))
-    return Background(found.rows, found.count, found.quantiles, found.gaps, scores)
+    background = Background(matrix[chosen], len(matrix), tuple(quantiles), np.isnan(matrix).mean(axis=0))
+    scores = np.quantile(background.score(matrix[scored], signature), np.linspace(0, 1, QUANTILES))
+    return Background(background.rows, background.count, background.quantiles, background.gaps, scores)
 
 
 def _share_up_to(quantiles: Numbers, values: Numbers) -> Numbers:

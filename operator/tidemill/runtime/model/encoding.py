@@ -49,9 +49,9 @@ def encode(table: pa.Table, features: Sequence[Feature], prefix: str = "") -> Ma
     """The matrix [rows, features] of the columns `prefix + feature.name`; a column that is not there is missing throughout."""
     matrix = np.full((table.num_rows, len(features)), np.nan)
     present = set(table.column_names)
-    for place, feature in enumerate(features):
+    for index, feature in enumerate(features):
         if prefix + feature.name in present:
-            matrix[:, place] = _encoded(table.column(prefix + feature.name), feature)
+            matrix[:, index] = _encoded(table.column(prefix + feature.name), feature)
     return matrix
 
 

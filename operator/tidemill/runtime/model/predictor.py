@@ -129,8 +129,8 @@ class Predictor:
         self.note = note
         """Why the estimator answers although a compiled form is there; empty otherwise."""
         self.typical = b""
-        """What is typical of the rows it learnt from (`typical.Typical`), as JSON; empty where nobody kept it."""
-        self.in_company = False
+        """Summary of the rows that it was trained on (`background.Background`), as JSON; empty in versions without one."""
+        self.batchable = False
         """Whether it pays to ask for rows of several requests together, and gives each the answer it would get alone."""
         self._ask = ask
         self._width = len(signature.features)
@@ -220,7 +220,7 @@ def load(folder: Path) -> Predictor:
         raise ArtifactCorrupt(
             f"the model in {folder} does not answer as it did when it was made: {wrong}; train it again"
         )
-    predictor.in_company = answers_alike(predictor, golden.matrix)
+    predictor.batchable = answers_alike(predictor, golden.matrix)
     return _with_typical(predictor, folder)
 
 
@@ -256,15 +256,15 @@ def answers_alike(predictor: Predictor, matrix: Matrix) -> bool:
     """
     if len(matrix) < 2:
         return False
-    alone = [predictor.predict(matrix[place : place + 1]) for place in range(len(matrix))]
+    alone = [predictor.predict(matrix[index : index + 1]) for index in range(len(matrix))]
     for count in {min(size, len(matrix)) for size in _TRIED}:
         together = predictor.predict(matrix[:count])
-        for place, one in enumerate(alone[:count]):
-            if not np.array_equal(together.values[place : place + 1], one.values):
+        for index, single in enumerate(alone[:count]):
+            if not np.array_equal(together.values[index : index + 1], single.values):
                 return False
-            if one.probabilities is not None and (
+            if single.probabilities is not None and (
                 together.probabilities is None
-                or not np.array_equal(together.probabilities[place : place + 1], one.probabilities)
+                or not np.array_equal(together.probabilities[index : index + 1], single.probabilities)
             ):
                 return False
     return True
@@ -272,7 +272,7 @@ def answers_alike(predictor: Predictor, matrix: Matrix) -> bool:
 
 def _one_by_one(predictor: Predictor, matrix: Matrix) -> Answer:
     """The answers to rows asked one at a time, which takes another way through the runtime."""
-    answers = [predictor.predict(matrix[place : place + 1]) for place in range(len(matrix))]
+    answers = [predictor.predict(matrix[index : index + 1]) for index in range(len(matrix))]
     given = [answer.probabilities for answer in answers if answer.probabilities is not None]
     return Answer(np.concatenate([answer.values for answer in answers]), np.concatenate(given) if given else None)
 

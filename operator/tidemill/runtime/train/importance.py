@@ -26,21 +26,21 @@ def permutation_importance(
     Worse means log loss where there are probabilities, else the share of wrong answers; squared error for regression. All
     zero where no feature matters. (Breiman, 2001)
     """
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     if len(matrix) > _MAX_ROWS:
-        chosen = np.sort(chance.choice(len(matrix), _MAX_ROWS, replace=False))
+        chosen = np.sort(rng.choice(len(matrix), _MAX_ROWS, replace=False))
         matrix, truth = matrix[chosen], truth[chosen]
     before = _loss(ask(matrix), truth)
     repeats = _REPEATS if matrix.shape[1] <= _MANY_FEATURES else 1
     found = np.zeros(matrix.shape[1])
     shuffled = matrix.copy()
-    for place in range(matrix.shape[1]):
-        if (matrix[:, place] == matrix[0, place]).all():
+    for index in range(matrix.shape[1]):
+        if (matrix[:, index] == matrix[0, index]).all():
             continue
         for _ in range(repeats):
-            shuffled[:, place] = chance.permutation(matrix[:, place])
-            found[place] += _loss(ask(shuffled), truth) - before
-        shuffled[:, place] = matrix[:, place]
+            shuffled[:, index] = rng.permutation(matrix[:, index])
+            found[index] += _loss(ask(shuffled), truth) - before
+        shuffled[:, index] = matrix[:, index]
     found = np.maximum(found, 0.0)
     total = float(found.sum())
     return found / total if total > 0 else found
@@ -61,8 +61,8 @@ def know_too_much(matrix: Matrix, truth: NDArray[Any], features: Sequence[Featur
         return ()
     classification = np.issubdtype(truth.dtype, np.integer)
     said = []
-    for place, feature in enumerate(features):
-        values = matrix[:, place]
+    for index, feature in enumerate(features):
+        values = matrix[:, index]
         there = ~np.isnan(values)
         if there.sum() < _ENOUGH_ROWS:
             continue
@@ -78,8 +78,8 @@ def know_too_much(matrix: Matrix, truth: NDArray[Any], features: Sequence[Featur
 
 def _separation(values: NDArray[np.float64], truth: NDArray[Any]) -> float:
     """The mean over the classes of how well the values alone tell a class from the others, as area under the ROC curve."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - (counts - 1) / 2)[index]
     areas = []
     for label in np.unique(truth):
         positive = truth == label

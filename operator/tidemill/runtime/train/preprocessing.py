@@ -28,9 +28,9 @@ def takes_gaps(known: KnownEstimator) -> bool:
 
 def prepare(known: KnownEstimator, estimator: Any, features: Sequence[Feature]) -> Any:
     """`estimator` behind whatever it needs."""
-    numbers = [place for place, feature in enumerate(features) if feature.type == "Numerical"]
+    numbers = [index for index, feature in enumerate(features) if feature.type == "Numerical"]
     categories = [
-        place for place, feature in enumerate(features) if feature.type == "Categorical" and feature.categories
+        index for index, feature in enumerate(features) if feature.type == "Categorical" and feature.categories
     ]
     if takes_gaps(known):
         if categories and estimator.get_params()["categorical_features"] in (None, "from_dtype"):
@@ -50,7 +50,7 @@ def prepare(known: KnownEstimator, estimator: Any, features: Sequence[Feature]) 
     if numbers:
         parts.append(("numbers", Pipeline(steps), numbers))
     if categories:
-        known_codes = [[float(code) for code in range(len(features[place].categories))] for place in categories]
+        known_codes = [[float(code) for code in range(len(features[index].categories))] for index in categories]
         # dense: linear models and trees are quicker on the few columns there are, and ONNX knows no sparse ones
         encoder = OneHotEncoder(categories=known_codes, handle_unknown="ignore", sparse_output=False)
         parts.append(

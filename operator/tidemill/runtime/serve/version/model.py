@@ -56,8 +56,8 @@ class ServedModel:
 
     def batch(self, most_rows: int) -> None:
         """Ask for waiting requests together from now on, where that pays and changes no answer."""
-        in_company = most_rows > 1 and self.predictor.in_company
-        self.batcher = RequestBatcher(self.predictor, most_rows) if in_company else None
+        batchable = most_rows > 1 and self.predictor.batchable
+        self.batcher = RequestBatcher(self.predictor, most_rows) if batchable else None
 
     def _metadata(self) -> dict[str, Any]:
         features, codec = self.signature.features, self.codec
