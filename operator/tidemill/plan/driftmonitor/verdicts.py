@@ -34,7 +34,7 @@ def record(
     """
     before = {check.name: check for check in status.checks}
     previous_end = status.last_run.end if status.last_run else order.start
-    checks = tuple(_count(found, before.get(found.name), previous_end, on_demand) for found in checked.checks)
+    checks = tuple(_count(outcome, before.get(outcome.name), previous_end, on_demand) for outcome in checked.checks)
     run = WindowRun(
         start=order.start,
         end=order.end,
@@ -78,10 +78,10 @@ def _rows(run: WindowRun) -> str:
     return f"{run.samples} rows{labelled}"
 
 
-def _count(found: CheckOutcome, earlier: CheckStatus | None, previous_end: datetime, on_demand: bool) -> CheckStatus:
+def _count(outcome: CheckOutcome, earlier: CheckStatus | None, previous_end: datetime, on_demand: bool) -> CheckStatus:
     before = earlier.consecutive if earlier else 0
     since = earlier.failing_since if earlier else None
-    match found.verdict:
+    match outcome.verdict:
         case "Failing":
             consecutive = before if on_demand else before + 1
             since = since or previous_end
@@ -90,17 +90,17 @@ def _count(found: CheckOutcome, earlier: CheckStatus | None, previous_end: datet
         case _:
             consecutive, since = 0, None
     return CheckStatus(
-        name=found.name,
-        type=found.type,
-        verdict=found.verdict,
-        value=found.value,
-        threshold=found.threshold,
-        lower=found.lower,
-        upper=found.upper,
+        name=outcome.name,
+        type=outcome.type,
+        verdict=outcome.verdict,
+        value=outcome.value,
+        threshold=outcome.threshold,
+        lower=outcome.lower,
+        upper=outcome.upper,
         consecutive=consecutive,
         failing_since=since,
-        worst=found.worst[:5],
-        message=found.message,
+        worst=outcome.worst[:5],
+        message=outcome.message,
     )
 
 
@@ -110,9 +110,11 @@ def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[Pend
     run = status.last_run
     failing = [check for check in status.checks if check.verdict == "Failing"]
     for family, (condition, reason) in _CONDITIONS.items():
-        found = [check for check in failing if KINDS[check.type].family == family]
-        if found:
-            conditions.append(true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in found)))
+        matching = [check for check in failing if KINDS[check.type].family == family]
+        if matching:
+            conditions.append(
+                true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in matching))
+            )
     if run is not None and run.verdict == "NoData":
         message = f"{run.samples} rows in the window, {minimum_samples} needed; wait for more requests, or lower spec.window.minimumSamples"
         conditions.append(false("DataAvailable", Reason.NO_DATA, message))

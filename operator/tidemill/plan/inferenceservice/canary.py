@@ -184,8 +184,10 @@ def _analyse(
         status = status.model_copy(update={"analysis": results, "analysed_at": now.replace(microsecond=0)})
         for result in results:
             if result.verdict == "Failed" and result.failures > spec.analysis.failure_limit:
-                said = f"{result.name}: {result.message}" + (f" ({result.samples} samples)" if result.samples else "")
-                return CanaryDecision(status, "RollBack", result.name, said)
+                reasons = f"{result.name}: {result.message}" + (
+                    f" ({result.samples} samples)" if result.samples else ""
+                )
+                return CanaryDecision(status, "RollBack", result.name, reasons)
     if (status.weight, status.shadow) != (stage.weight, stage.shadow):
         # The steps were edited: what the spec says of this step is what the candidate gets.
         return _enter(spec, status, step, candidate, now)
@@ -247,13 +249,13 @@ def _undecided(
     now: datetime,
     interval: float,
 ) -> CanaryDecision:
-    said = "; ".join(f"{result.name}: {result.message}" for result in undecided)
+    reasons = "; ".join(f"{result.name}: {result.message}" for result in undecided)
     match spec.on_inconclusive:
         case "Continue":
             return _enter(spec, status, step + 1, candidate, now)
         case "Rollback":
-            return CanaryDecision(status, "RollBack", "Inconclusive", said)
+            return CanaryDecision(status, "RollBack", "Inconclusive", reasons)
         case _:
             return CanaryDecision(
-                _paused(status, f"inconclusive, waiting for more data: {said}", manual=False, now=now), wake=interval
+                _paused(status, f"inconclusive, waiting for more data: {reasons}", manual=False, now=now), wake=interval
             )
