@@ -74,7 +74,7 @@ class Operator:
     @property
     def deposed(self) -> bool:
         """Whether the last thing that it said of leading is that it no longer does."""
-        return "no longer leads" in self.log.read_text().rpartition(" leads\n")[2]
+        return "is no longer the leader" in self.log.read_text().rpartition(" is the leader\n")[2]
 
     def note_end(self) -> None:
         """It ended by itself, just now."""
