@@ -123,7 +123,8 @@ class KnownColumns(NamedTuple):
 class Codec:
     """How one version of a model reads requests and writes responses."""
 
-    def __init__(self, model: str, version: str, signature: Signature) -> None:
+    def __init__(self, model: str, version: str, signature: Signature, *, fast: bool = True) -> None:
+        """Without `fast` every body is read in the one way that reads all of them."""
         self.features = Features(signature)
         self.labels = ClassLabels(signature.classes)
         self.classifies = signature.task == "Classification"
@@ -133,7 +134,8 @@ class Codec:
         self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
         self._predict = b'"outputs":[{"name":"predict","datatype":"%b","shape":[' % self.datatype.encode()
         self._row = struct.Struct(f"{self.features.count}d").pack
-        self._bulk = FastJsonReader(self.features.count) if self.features.numeric and self.features.count > 1 else None
+        self._fast = fast and self.features.numeric and self.features.count > 1
+        self._bulk = FastJsonReader(self.features.count) if self._fast else None
         self._template: KnownColumns | None = None
         self._template_misses = 0
         self._one_each = [[1]] * self.features.count
@@ -215,7 +217,7 @@ class Codec:
         """Return one row of numbers in one tensor, or in one for each feature, which is what most requests hold, and whether values
         came without names; None for all else, to be read with care."""
         count = self.features.count
-        if type(inputs) is not list or not self.features.numeric or count < 2:
+        if type(inputs) is not list or not self._fast:
             return None
         try:
             if len(inputs) == 1:

@@ -96,7 +96,8 @@ class ServerSettings:
     """Rows of waiting requests that are asked of the model together at most; 1 for each by itself."""
     bentoml: bool = True
     fast_path: bool = True
-    """Whether plain requests are answered past uvicorn's ASGI cycle, simdjson and all; answers are the same without."""
+    """Whether requests may be read, answered and logged in the ways that only speed them up: past uvicorn's ASGI cycle, by simdjson and
+    templates, as columns of single rows. Answers are the same without."""
     bounds: Bounds = field(default_factory=Bounds)
     listen: socket.socket | None = None
     """An open socket to listen on instead of host and port."""
@@ -151,7 +152,9 @@ def serve(
     `routes` is the routing table that a stable pod follows; `log_to` says which store predictions and labels go to;
     `newer` is asked every few seconds for what should take the place of the version with a digest.
     """
-    serving = ServingContext(identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds)
+    serving = ServingContext(
+        identity, boot=boot_id(), pod=settings.pod, bounds=settings.bounds, fast_path=settings.fast_path
+    )
     gate = ServingApp(serving, log_percent=settings.log_percent, batch_rows=settings.batch_rows)
     config = uvicorn.Config(
         gate,
@@ -271,7 +274,7 @@ async def _bring_up(
         loaded = await until_loaded(attempt, serving.state)
     else:
         loaded = await asyncio.to_thread(attempt)
-    model = ServedModel(serving.identity, loaded.predictor, loaded.files)
+    model = ServedModel(serving.identity, loaded.predictor, loaded.files, fast=settings.fast_path)
     store = log_to(loaded)
     if store is not None:
         _start_logs(serving, model, store, settings, work)
@@ -366,7 +369,8 @@ async def _follow(gate: ServingApp, newer: Newer) -> None:
             found = await asyncio.to_thread(newer, gate.serving.identity.digest)
             if found is not None:
                 digest, loaded = found
-                gate.swap(ServedModel(replace(gate.serving.identity, digest=digest), loaded.predictor, loaded.files))
+                identity = replace(gate.serving.identity, digest=digest)
+                gate.swap(ServedModel(identity, loaded.predictor, loaded.files, fast=gate.serving.fast_path))
                 logger.info("%s answers now", digest)
                 settle()
             said = ""

@@ -33,6 +33,8 @@ class ServingContext:
     pod: str = ""
     """Names this process in measurements."""
     bounds: Bounds = field(default_factory=Bounds)
+    fast_path: bool = True
+    """Whether requests may be read, answered and logged in the ways that only speed them up."""
     clock: Callable[[], float] = time.time
     state: State = field(default_factory=State)
     model: ServedModel | None = None

@@ -281,7 +281,7 @@ class Predicting:
         log = self._serving.predictions
         if log is not None:
             rows, now = asked.rows, self._serving.clock()
-            if len(rows.matrix) == 1 and not rows.categories and not asked.keys:
+            if len(rows.matrix) == 1 and not rows.categories and not asked.keys and self._serving.fast_path:
                 self._singles.append(log, author, request, now, rows.matrix, answer)
             else:
                 record = Prediction(request, now, rows, answer, author, asked.keys)

@@ -37,14 +37,16 @@ class Identity:
 class ServedModel:
     """A loaded version, ready to be asked."""
 
-    def __init__(self, identity: Identity, predictor: Predictor, files: OpenFiles | None = None) -> None:
-        """`files` are those that the predictor was loaded from, for explanations."""
+    def __init__(
+        self, identity: Identity, predictor: Predictor, files: OpenFiles | None = None, *, fast: bool = True
+    ) -> None:
+        """`files` are those that the predictor was loaded from, for explanations; without `fast` requests are read in one way only."""
         signature = predictor.signature
         self.identity = identity
         self.predictor = predictor
         self.files = files
         self.signature = signature
-        self.codec = Codec(identity.model, identity.version, signature)
+        self.codec = Codec(identity.model, identity.version, signature, fast=fast)
         self.row_codec = RowCodec(self.codec, identity.model, identity.version)
         self.labels: ClassLabels | None = self.codec.labels if signature.task == "Classification" else None
         self.author = Author(identity.version, identity.digest, identity.role, self.labels)
