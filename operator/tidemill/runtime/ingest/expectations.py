@@ -59,7 +59,7 @@ def _measure(table: pa.Table, rule: Expectation) -> float | None:
     column = table.column(rule.column)
     if rule.metric in _OF_NUMBERS and not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise SchemaMismatch(
-            f"spec.expectations asks for the {rule.metric} of column {rule.column!r}, which is no number; correct it"
+            f"spec.expectations has {rule.metric} for column {rule.column!r}, which is not numeric; correct the column or the metric"
         )
     found = _OF_COLUMNS[rule.metric](column)
     return None if found is None else float(found)

@@ -61,7 +61,7 @@ def _ingest(
     broken = expectations.broken(rows.table, order.expectations.rules_, order.columns)
     if broken and order.expectations.on_failure == "Block":
         raise QualityFailed(
-            f"{read.name} does not hold what is expected: {'; '.join(broken)}; mend the source, or the expectations"
+            f"{read.name} does not meet spec.expectations: {'; '.join(broken)}; fix the source or change the expectations"
         )
     held_out, rule, drawn_anew = splits.hold_out(rows, order.splits, before)
     warnings = (*rows.warnings, *warnings, *drawn_anew, *broken)
@@ -113,7 +113,7 @@ def _previous(order: IngestOrder, store: ObjectStore) -> tuple[Schema | None, tu
         return Schema.model_validate_json(store.get(f"{store.key_of(order.previous)}/{schema.FILE}")), ()
     except (FileNotFoundError, ValueError):
         return None, (
-            f"the current revision at {order.previous} is gone, so columns were not compared with it and the hold-out was drawn anew",
+            f"the current revision at {order.previous} is gone, so columns were not compared with it and a new hold-out was drawn",
         )
 
 

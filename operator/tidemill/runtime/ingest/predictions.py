@@ -64,7 +64,7 @@ def read(
         warnings += (f"no row has a label yet, and {signature.target!r} is left out",)
     else:
         raise SchemaMismatch(
-            f"none of {strange} labels that came in for {service} {said} is of the kind that {signature.target!r} has; mend what sends them"
+            f"none of {strange} labels that came in for {service} {said} has the type of {signature.target!r}; fix the client that sends them"
         )
     if source.labels == "Required":
         table = table.filter(pc.is_valid(labels))

@@ -39,7 +39,9 @@ def compiled(file: Path, signature: Signature) -> CompiledModel:
     try:
         session = _slim(file) if file.stat().st_size in SLIMMED else _session(file)
     except Exception as error:  # onnxruntime raises classes of its own, without a common base but this
-        raise ArtifactCorrupt(f"{file.name} is no ONNX model that can be run here: {error}; train it again") from error
+        raise ArtifactCorrupt(
+            f"{file.name} cannot be loaded as an ONNX model: {error}; train the model again"
+        ) from error
     many = _many(session, signature)
     one = _one(session, signature, many)
     return CompiledModel(many if one is None else one, float(np.finfo(_kind(session)).max))

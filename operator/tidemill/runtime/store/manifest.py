@@ -29,7 +29,7 @@ def _plain(name: str) -> str:
         or path.as_posix() != name
         or name == FILE
     ):
-        raise ValueError(f"{name!r} is no file name that a manifest may hold")
+        raise ValueError(f"invalid file name {name!r} in a manifest")
     return name
 
 
@@ -97,7 +97,7 @@ class Manifest:
         try:
             return cls.from_json(text)
         except ValueError as error:
-            raise ArtifactCorrupt(f"{where}/{FILE} is no manifest of Tidemill: {error}") from error
+            raise ArtifactCorrupt(f"{where}/{FILE} is not a manifest of Tidemill: {error}") from error
 
 
 def digest_of(content: bytes) -> str:

@@ -72,7 +72,7 @@ def compare(before: Sequence[Column], after: Sequence[Column], evolution: str) -
     if changes:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
         raise SchemaMismatch(
-            f"the columns changed more than spec.evolution {evolution} allows: {'; '.join(changes[:5])}{more}; mend the source, or set spec.evolution to Any"
+            f"the columns changed more than spec.evolution {evolution} allows: {'; '.join(changes[:5])}{more}; fix the source, or set spec.evolution to Any"
         )
 
 

@@ -21,7 +21,7 @@ def folds(kin: NDArray[np.uint64], truth: NDArray[np.int64], task: Task, count: 
     families, family = np.unique(kin, return_inverse=True)
     if len(families) < count:
         raise NotEnoughRows(
-            f"the rows that can be learnt from belong together in {len(families)} groups, which cannot be cut into {count} folds; lower spec.tuning.objective.validation.folds, or give the Dataset more rows"
+            f"the training rows form {len(families)} groups, which cannot be divided into {count} folds; lower spec.tuning.objective.validation.folds, or give the Dataset more rows"
         )
     sizes = np.bincount(family)
     drawn = mix(families ^ np.uint64(seed))

@@ -144,7 +144,7 @@ def gather(
     if len(learnt) < MIN_TRAINING_ROWS:
         origin = "served rows with labels" if wanted is not None and wanted.combine == "Replace" else "rows"
         raise NotEnoughRows(
-            f"{len(learnt)} {origin} can be learnt from, and at least {MIN_TRAINING_ROWS} are needed; wait for more labels, or give the Dataset more rows",
+            f"{len(learnt)} {origin} can be used for training, at least {MIN_TRAINING_ROWS} are needed; wait for more labels, or give the Dataset more rows",
             retryable=wanted is not None,
         )
     return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside, guarded)
@@ -212,7 +212,9 @@ def _newer(
     # An older copy of a row that is measured on must not be learnt from either.
     learnt = usable & ~known & ~np.isin(content, content[measured])
     if known.any():
-        warnings += (f"{int(known.sum())} served rows are in the Dataset's hold-out too and are not learnt from",)
+        warnings += (
+            f"{int(known.sum())} served rows are also in the Dataset's hold-out and are not used for training",
+        )
     kin = rowhash.hashes(table, _kin_keys(kept, names), 0)
     labelled = LabelledTable(table, truth, np.ones(table.num_rows), kin)
     met, unseen = None, None

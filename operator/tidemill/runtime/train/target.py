@@ -53,7 +53,7 @@ def understand(name: str, column: Any, task: Task) -> TrainingTarget:
             )
         if pc.count_distinct(column).as_py() < 2:
             raise TargetUnusable(
-                f"target {name!r} has the same value in every row that can be learnt from; there is nothing to learn"
+                f"target {name!r} has the same value in every training row; add rows with other values"
             )
         return TrainingTarget(name, task)
     if pa.types.is_floating(kind):
@@ -63,7 +63,7 @@ def understand(name: str, column: Any, task: Task) -> TrainingTarget:
     classes = sorted(pc.unique(column).to_pylist())
     if len(classes) < 2:
         raise TargetUnusable(
-            f"target {name!r} is {classes[0] if classes else 'missing'!r} in every row that can be learnt from; a classifier needs two classes or more"
+            f"target {name!r} is {classes[0] if classes else 'missing'!r} in every training row; add rows of at least one other class"
         )
     if len(classes) > MAX_CLASSES:
         raise TargetUnusable(

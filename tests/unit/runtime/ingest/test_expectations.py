@@ -46,7 +46,8 @@ def test_the_mean_of_nothing_cannot_be_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "column", "said"), [("Mean", "city", "which is no number"), ("Minimum", "height", "not among age, city")]
+    ("metric", "column", "said"),
+    [("Mean", "city", "which is not numeric"), ("Minimum", "height", "not among age, city")],
 )
 def test_a_rule_about_the_wrong_column_is_refused(metric: Any, column: str, said: str) -> None:
     with pytest.raises(SchemaMismatch, match=said):

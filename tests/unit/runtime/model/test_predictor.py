@@ -137,7 +137,7 @@ def test_without_any_model_there_is_nothing_to_load(folder: Path) -> None:
 def test_what_is_no_onnx_model_is_refused(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(b"tide" * 50)
 
-    with pytest.raises(ArtifactCorrupt, match=r"model.onnx is no ONNX model"):
+    with pytest.raises(ArtifactCorrupt, match=r"model.onnx cannot be loaded as an ONNX model"):
         predictor.load(folder)
 
 

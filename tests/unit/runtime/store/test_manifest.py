@@ -39,7 +39,7 @@ def test_a_file_counts_the_same_as_bytes_and_on_disk(tmp_path: Path) -> None:
 def test_no_name_leads_out_of_the_folder(name: str) -> None:
     text = json.dumps({"files": {name: {"digest": digest_of(b""), "size": 0}}}).encode()
 
-    with pytest.raises(ArtifactCorrupt, match="is no manifest of Tidemill"):
+    with pytest.raises(ArtifactCorrupt, match="is not a manifest of Tidemill"):
         Manifest.verified(text, digest_of(text), "s3://b/folder")
 
 

@@ -50,5 +50,5 @@ def test_a_class_with_a_single_row_is_always_learnt_and_never_asked_for() -> Non
 
 
 def test_fewer_groups_than_folds_are_refused_with_what_to_do() -> None:
-    with pytest.raises(NotEnoughRows, match=r"in 3 groups, which cannot be cut into 5 folds; lower spec\.tuning"):
+    with pytest.raises(NotEnoughRows, match=r"form 3 groups, which cannot be divided into 5 folds; lower spec\.tuning"):
         folds(np.repeat(np.arange(3, dtype=np.uint64), 30), np.zeros(90, np.int64), "Regression", 5, 7)

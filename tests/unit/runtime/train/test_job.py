@@ -226,7 +226,7 @@ def test_the_hold_out_is_not_learnt_by_heart_when_it_is_served(
         revisions.training(biopsies, version="model-4", servedRows={**WINDOW, "inferenceService": "mirror"}), store
     )
 
-    assert any("113 served rows are in the Dataset's hold-out too" in warning for warning in warnings)
+    assert any("113 served rows are also in the Dataset's hold-out" in warning for warning in warnings)
     assert on(trained, "RecentLabelled").rows > 113
     assert 569 == trained.served_rows + on(trained, "RecentLabelled").rows
 
@@ -235,7 +235,7 @@ def test_too_few_labels_are_waited_for(store: ObjectStore, biopsies: Ingested) -
     window = {**WINDOW, "inferenceService": "silent", "combine": "Replace"}
 
     with pytest.raises(
-        RunFailed, match="0 served rows with labels can be learnt from, and at least 10 are needed"
+        RunFailed, match="0 served rows with labels can be used for training, at least 10 are needed"
     ) as refused:
         revisions.trained(revisions.training(biopsies, version="model-5", servedRows=window), store)
     assert (Reason.NOT_ENOUGH_ROWS, True) == (refused.value.reason, refused.value.retryable)
@@ -398,7 +398,7 @@ def test_labels_keep_their_type(store: ObjectStore, tmp_path: Path) -> None:
 
 WRONG: dict[str, tuple[str, dict[str, Any], dict[str, Any], Reason, str]] = {
     "no target": ("a,b\n1,2\n", {}, {}, Reason.TARGET_MISSING, "names no column to predict"),
-    "one class": ("a,target\n" + "1,x\n" * 40, {}, {}, Reason.TARGET_UNUSABLE, "is 'x' in every row"),
+    "one class": ("a,target\n" + "1,x\n" * 40, {}, {}, Reason.TARGET_UNUSABLE, "is 'x' in every training row"),
     "fractions for a classifier": (
         "a,target\n" + "".join(f"{row},{row / 7}\n" for row in range(40)),
         {},
@@ -418,7 +418,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], dict[str, Any], Reason, str]] = {
         {},
         {},
         Reason.NOT_ENOUGH_ROWS,
-        "rows can be learnt from|are held out",
+        "rows can be used for training|are held out",
     ),
     "nothing held out": (WHOLE, {"splits": {"test": 0}}, {}, Reason.NOT_ENOUGH_ROWS, "0 rows are held out"),
     "an unknown estimator": (

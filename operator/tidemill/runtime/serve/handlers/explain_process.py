@@ -81,12 +81,12 @@ class Explainer:
             self._last.cancel()
         if self._process is None or self._process.returncode is not None:
             if not self._files.unchanged:
-                raise HTTPError(503, "explain: the files of this version were written over; serve it anew")
+                raise HTTPError(503, "explain: the files of this version were overwritten; restart the server")
             free = memory_headroom()
             if free is not None and free < NEEDED:
                 raise HTTPError(
                     503,
-                    f"explain: {free >> 20} MiB are left of the memory that this pod may take, and {NEEDED >> 20} MiB are needed beside the "
+                    f"explain: {free >> 20} MiB of the memory limit are free, and {NEEDED >> 20} MiB are needed in addition to the "
                     "server; raise limits.memory in the service's spec.resources",
                 )
             descriptors = self._files.descriptors

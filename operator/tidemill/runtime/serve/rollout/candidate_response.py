@@ -86,7 +86,7 @@ def _from_rows(document: dict[str, Any]) -> tuple[list[Any], NDArray[Any] | None
 def _from_outputs(document: dict[str, Any], raw: memoryview) -> tuple[list[Any], NDArray[Any] | None]:
     outputs = document["outputs"]
     if not isinstance(outputs, list):
-        raise Malformed("outputs is no list")
+        raise Malformed("outputs is not a list")
     found: dict[str, tuple[tuple[int, ...], Any]] = {}
     at = 0
     try:
@@ -100,17 +100,17 @@ def _from_outputs(document: dict[str, Any], raw: memoryview) -> tuple[list[Any],
             else:
                 found[output["name"]] = tensors.from_json(output, "output")
     except (HTTPError, AttributeError, KeyError, TypeError) as error:
-        raise Malformed(f"an output that is no tensor: {error}") from None
+        raise Malformed(f"an output is not a valid tensor: {error}") from None
     if PREDICT not in found:
         raise Malformed(f"no output {PREDICT}")
     predicted = found[PREDICT][1]
     if isinstance(predicted, np.ndarray):
         predicted = predicted.tolist()
     if not isinstance(predicted, list) or any(isinstance(value, (list, dict)) or value is None for value in predicted):
-        raise Malformed(f"{PREDICT} is no list of answers")
+        raise Malformed(f"{PREDICT} is not a list of predictions")
     if PROBABILITIES not in found:
         return predicted, None
     shape, values = found[PROBABILITIES]
     if len(shape) != 2 or not isinstance(values, np.ndarray):
-        raise Malformed(f"{PROBABILITIES} is no matrix")
+        raise Malformed(f"{PROBABILITIES} is not a matrix")
     return predicted, values.reshape(shape)

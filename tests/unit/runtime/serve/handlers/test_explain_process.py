@@ -176,7 +176,7 @@ async def test_files_that_were_written_over_are_not_taken_for_those_that_answer(
     made = Explainer(OpenFiles(folder))
     (folder / "model.onnx").write_bytes(linear_model(AGAINST_SIZE))
 
-    with pytest.raises(HTTPError, match="written over"):
+    with pytest.raises(HTTPError, match="overwritten"):
         await made.explain(ASKED)
 
 
@@ -184,7 +184,7 @@ async def test_it_is_not_begun_where_the_server_would_end_with_it(
     one: Explainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(explain_process, "memory_headroom", lambda: 100 << 20)
-    with pytest.raises(HTTPError, match=r"100 MiB are left .* raise limits\.memory"):
+    with pytest.raises(HTTPError, match=r"100 MiB of the memory limit are free.* raise limits\.memory"):
         await one.explain(ASKED)
     assert one._process is None
 
