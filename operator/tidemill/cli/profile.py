@@ -14,7 +14,7 @@ BAD_INPUT = 2
 
 def profile(
     data: Annotated[Path, typer.Argument(help="A Parquet or CSV file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the profile goes.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write the profile to.")],
     like: Annotated[
         Path | None,
         typer.Option(help="A profile, or a table, whose bins are counted on, so that both can be compared."),

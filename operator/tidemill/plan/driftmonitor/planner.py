@@ -35,7 +35,7 @@ MAX_ATTEMPTS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class CheckInputs:
     """Everything that a check of the window that is due rests on."""
 
     monitor: DriftMonitor
@@ -176,7 +176,7 @@ def _watch(
         to = pinned.name if before.version != pinned.name else f"revision {(revision.digest if revision else '')[:19]}"
         notices = (Notice("ReferenceMoved", f"windows are now compared with {to}"),)
     due = windows.due(monitor, now)
-    checking = _check(Watch(monitor, pinned, revision, due, world, installation, now, answers), status)
+    checking = _check(CheckInputs(monitor, pinned, revision, due, world, installation, now, answers), status)
     status, progress = checking.status, checking.progress
     decision = (
         decide.decide(monitor, status, service, version, world, now)
@@ -224,7 +224,7 @@ def _watch(
     )
 
 
-def _check(watch: Watch, status: DriftMonitorStatus) -> Checking:
+def _check(watch: CheckInputs, status: DriftMonitorStatus) -> Checking:
     """Carry the run of the newest window on, and record its verdicts."""
     monitor, now = watch.monitor, watch.now
     assert status.reference is not None, "a monitor with a stable version has a reference"

@@ -139,7 +139,7 @@ def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
             else:
                 parsed[tensor["name"]] = tensors.from_json(tensor, where)
     except (HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnreadablePayloadError(f"{where} holds what is no tensor: {error}") from None
+        raise UnreadablePayloadError(f"{where} has an invalid tensor: {error}") from None
     _must_end(raw[at:])
     return parsed
 
@@ -154,7 +154,7 @@ def _inputs(inputs: Tensors, columns: Sequence[str]) -> dict[str, list[Value]]:
             flat = _listed(values)
             parsed |= {column: flat[place :: shape[1]] for place, column in enumerate(columns)}
         else:
-            raise UnreadablePayloadError(f"input {str(name)[:80]!r} of shape {list(shape)} is no column")
+            raise UnreadablePayloadError(f"input {str(name)[:80]!r} of shape {list(shape)} is not a column")
     return parsed
 
 

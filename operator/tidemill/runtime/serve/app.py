@@ -71,7 +71,9 @@ class ServingApp:
             or model.codec.features.indexes != before.codec.features.indexes
             or (model.signature.task, model.signature.classes) != (before.signature.task, before.signature.classes)
         ):
-            raise ValueError("it takes other features or gives other classes than the one that is served; start anew")
+            raise ValueError(
+                "it takes other features or gives other classes than the one that is served; restart the server"
+            )
         model.batch(self._batch_rows)
         serving.identity, serving.model = model.identity, model
         serving.loaded_at = serving.clock()
