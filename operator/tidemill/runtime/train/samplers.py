@@ -1,4 +1,4 @@
-"""How the next trial is chosen: by chance, by a grid, or by what came of earlier trials.
+"""How the next trial is chosen: at random, by a grid, or by the results of earlier trials.
 
 Every choice hangs on the seed, the trial's number and the trials before it, and on nothing else.
 """
@@ -42,11 +42,9 @@ def sampler(tuning: Tuning, space: Sequence[Axis], seed: int) -> Sampler:
             points = grid(space, tuning.num_trials, seed)
             return lambda number, _: points[number - 1] if number <= len(points) else None
         case "Random":
-            return lambda number, past: _another(past, lambda chance: _drawn(space, chance), _chance(seed, number))
+            return lambda number, past: _another(past, lambda rng: _drawn(space, rng), _rng(seed, number))
         case _:
-            return lambda number, past: _another(
-                past, lambda chance: _estimated(space, past, chance), _chance(seed, number)
-            )
+            return lambda number, past: _another(past, lambda rng: _estimated(space, past, rng), _rng(seed, number))
 
 
 def grid(space: Sequence[Axis], most: int, seed: int) -> tuple[Point, ...]:
@@ -58,10 +56,10 @@ def grid(space: Sequence[Axis], most: int, seed: int) -> tuple[Point, ...]:
     count = math.prod(len(places) for places in along)
     if count <= most:
         return tuple(itertools.product(*along))
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     numbers: dict[int, None] = {}
     while len(numbers) < most:
-        numbers[chance.randrange(count)] = None
+        numbers[rng.randrange(count)] = None
     return tuple(_numbered(along, number) for number in numbers)
 
 
@@ -80,33 +78,33 @@ def _numbered(along: Sequence[Sequence[float]], number: int) -> Point:
     return tuple(point)
 
 
-def _chance(seed: int, number: int) -> np.random.Generator:
+def _rng(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, number])
 
 
 def _another(
-    past: Sequence[Tried], draw: Callable[[np.random.Generator], Point], chance: np.random.Generator
+    past: Sequence[Tried], draw: Callable[[np.random.Generator], Point], rng: np.random.Generator
 ) -> Point | None:
     """A point that was not tried yet; none where a hundred draws find no other, because the space is small."""
     seen = {tried.point for tried in past}
-    return next((point for _ in range(100) if (point := draw(chance)) not in seen), None)
+    return next((point for _ in range(100) if (point := draw(rng)) not in seen), None)
 
 
-def _drawn(space: Sequence[Axis], chance: np.random.Generator) -> Point:
+def _drawn(space: Sequence[Axis], rng: np.random.Generator) -> Point:
     return tuple(
-        float(chance.integers(len(axis.values))) if isinstance(axis, Choice) else axis.snapped(float(chance.random()))
+        float(rng.integers(len(axis.values))) if isinstance(axis, Choice) else axis.snapped(float(rng.random()))
         for axis in space
     )
 
 
-def _estimated(space: Sequence[Axis], past: Sequence[Tried], chance: np.random.Generator) -> Point:
+def _estimated(space: Sequence[Axis], past: Sequence[Tried], rng: np.random.Generator) -> Point:
     """The tree-structured Parzen estimator of Bergstra et al. (2011): where good trials are dense and others are not.
 
     Along each parameter by itself, the best tenth of the trials and the rest are spread out into two densities; of a few
     values drawn from the first, the one is taken whose first density is largest beside the second.
     """
     if len(past) < _FIRST_BY_CHANCE:
-        return _drawn(space, chance)
+        return _drawn(space, rng)
     ranked = sorted(past, key=lambda tried: math.inf if tried.worth is None else -tried.worth)
     good = min(math.ceil(_GOOD_SHARE * len(past)), _MAX_GOOD_TRIALS)
     point = []
@@ -115,20 +113,18 @@ def _estimated(space: Sequence[Axis], past: Sequence[Tried], chance: np.random.G
             np.array([tried.point[place] for tried in some], np.float64) for some in (ranked[:good], ranked[good:])
         )
         choices = len(axis.values) if isinstance(axis, Choice) else 0
-        point.append(axis.snapped(_chosen(better, worse, choices, chance)))
+        point.append(axis.snapped(_chosen(better, worse, choices, rng)))
     return tuple(point)
 
 
-def _chosen(
-    better: NDArray[np.float64], worse: NDArray[np.float64], choices: int, chance: np.random.Generator
-) -> float:
+def _chosen(better: NDArray[np.float64], worse: NDArray[np.float64], choices: int, rng: np.random.Generator) -> float:
     if choices:
         likely, unlikely = (np.bincount(places.astype(int), minlength=choices) + 1.0 for places in (better, worse))
-        candidates = chance.choice(choices, _CANDIDATES, p=likely / likely.sum())
+        candidates = rng.choice(choices, _CANDIDATES, p=likely / likely.sum())
         ratio = (likely / likely.sum() / (unlikely / unlikely.sum()))[candidates]
         return float(candidates[ratio.argmax()])
     dense, sparse = _Parzen(better), _Parzen(worse)
-    drawn = dense.draw(chance, _CANDIDATES)
+    drawn = dense.draw(rng, _CANDIDATES)
     return float(drawn[(dense.log_density(drawn) - sparse.log_density(drawn)).argmax()])
 
 
@@ -146,11 +142,11 @@ class _Parzen:
         self.centres, self.widths = centres, widths
         self.below, self.above = ndtr((0.0 - centres) / widths), ndtr((1.0 - centres) / widths)
 
-    def draw(self, chance: np.random.Generator, count: int) -> NDArray[np.float64]:
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
         from scipy.special import ndtri
 
-        bell = chance.integers(len(self.centres), size=count)
-        share = self.below[bell] + chance.random(count) * (self.above[bell] - self.below[bell])
+        bell = rng.integers(len(self.centres), size=count)
+        share = self.below[bell] + rng.random(count) * (self.above[bell] - self.below[bell])
         drawn: NDArray[np.float64] = (self.centres[bell] + self.widths[bell] * ndtri(share)).clip(0.0, 1.0)
         return drawn
 

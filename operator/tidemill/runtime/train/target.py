@@ -30,14 +30,14 @@ class TrainingTarget:
     def encode(self, column: Any) -> NDArray[Any]:
         """The column as indices into `classes` (-1: none of them), or as numbers (NaN: none)."""
         if self.task == "Classification":
-            return spelled(column.to_pylist(), {str(label): place for place, label in enumerate(self.classes)})
+            return spelled(column.to_pylist(), {str(label): index for index, label in enumerate(self.classes)})
         return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64)
 
     def from_texts(self, texts: Any) -> NDArray[Any]:
         """Labels that came back from outside, as text; those that mean nothing here become -1 or NaN."""
         if self.task == "Classification":
             whole = all(isinstance(label, int) and not isinstance(label, bool) for label in self.classes)
-            lookup = {str(label): place for place, label in enumerate(self.classes)}
+            lookup = {str(label): index for index, label in enumerate(self.classes)}
             # 1.0 is what becomes of 1 on its way through some programs.
             return spelled([text.removesuffix(".0") if whole else text for text in texts.to_pylist()], lookup)
         return np.array([_number(text) for text in texts.to_pylist()], np.float64)
