@@ -86,9 +86,9 @@ class Counters:
                 logger.warning("rows are not counted yet: %s", error)
             await asyncio.sleep(WRITE_INTERVAL_SECONDS)
 
-    def slot(self, moment: float) -> int:
-        """When the slot of a moment begins, in seconds since 1970."""
-        return int(moment // SLOT) * SLOT
+    def slot(self, timestamp: float) -> int:
+        """When the slot of a timestamp begins, in seconds since 1970."""
+        return int(timestamp // SLOT) * SLOT
 
     def __call__(self, records: Sequence[Logged]) -> bytes:
         """Predictions as a Parquet file, whose rows are at hand for `sealed`."""

@@ -38,8 +38,8 @@ Encode = Callable[[Sequence[Any]], bytes]
 class PartObserver(Protocol):
     """What goes on beside a log, in its thread: rows of one slot of time share a part, and every part is told of."""
 
-    def slot(self, moment: float) -> int:
-        """When the slot of a moment begins, in seconds since 1970; no slot reaches over a full hour."""
+    def slot(self, timestamp: float) -> int:
+        """When the slot of a timestamp begins, in seconds since 1970; no slot reaches over a full hour."""
 
     def sealed(self, number: int, slot: int) -> None:
         """What was encoded last is the part of this number."""
@@ -68,13 +68,13 @@ class LogState:
     """Why the last attempt failed; empty while all is well."""
 
 
-def partition(moment: float) -> str:
-    """Where records of a moment go, in seconds since 1970.
+def partition(timestamp: float) -> str:
+    """Where records of a timestamp go, in seconds since 1970.
 
     >>> partition(0.0)
     'date=1970-01-01/hour=00'
     """
-    return datetime.fromtimestamp(moment, UTC).strftime("date=%Y-%m-%d/hour=%H")
+    return datetime.fromtimestamp(timestamp, UTC).strftime("date=%Y-%m-%d/hour=%H")
 
 
 class Log:
@@ -90,12 +90,12 @@ class Log:
         most_bytes: int,
         written: Callable[[Sequence[Any]], None] | None = None,
         clock: Callable[[], float] = time.time,
-        beside: PartObserver | None = None,
+        observer: PartObserver | None = None,
     ) -> None:
         """Parts are named `<folder>/<partition>/<writer>-<number>.parquet`; `encode` turns records into a file's bytes.
 
         `written` is told of the records that were taken, each time and also of none, in the thread that writes.
-        With something `beside`, the name tells the slot too: `<folder>/<partition>/<second of the hour>_<writer>-<number>.parquet`.
+        With an `observer`, the name tells the slot too: `<folder>/<partition>/<second of the hour>_<writer>-<number>.parquet`.
         """
         self.state = LogState()
         self._folder = folder
@@ -105,7 +105,7 @@ class Log:
         self._every = every
         self._most_bytes = most_bytes
         self._clock = clock
-        self._beside = beside
+        self._observer = observer
         self._store: ObjectStore | None = None
         self._records: list[Any] = []
         self._rows = 0
@@ -202,10 +202,10 @@ class Log:
             return await loop.run_in_executor(self._thread, self._put_all)
 
     def _seal_all(self, records: list[Any]) -> None:
-        if self._beside is None:
+        if self._observer is None:
             self._seal_hours(records)
         else:
-            self._seal_slots(records, self._beside)
+            self._seal_slots(records, self._observer)
         if self._written is not None:
             self._written(records)
 
@@ -216,14 +216,14 @@ class Log:
         for hour, together in hours.items():
             self._seal(f"{hour}/", together)
 
-    def _seal_slots(self, records: list[Any], beside: PartObserver) -> None:
+    def _seal_slots(self, records: list[Any], observer: PartObserver) -> None:
         slots: dict[int, list[Any]] = {}
         for record in records:
-            slots.setdefault(beside.slot(record.time), []).append(record)
+            slots.setdefault(observer.slot(record.time), []).append(record)
         for slot, together in slots.items():
             number = self._seal(f"{partition(slot)}/{slot % 3600:04d}_", together)
             if number:
-                beside.sealed(number, slot)
+                observer.sealed(number, slot)
 
     def _put_all(self) -> bool:
         while self._parts:
@@ -233,8 +233,8 @@ class Log:
             self._parts.popleft()
             self._parts_bytes -= len(part.data)
             self.state.written += part.rows
-        if self._beside is not None and self._store is not None:
-            self._beside.put(self._store)
+        if self._observer is not None and self._store is not None:
+            self._observer.put(self._store)
         return True
 
     def _seal(self, where: str, records: list[Any]) -> int:

@@ -81,9 +81,9 @@ def _time(given: Any, where: str, now: float) -> float:
         return float(given)
     if isinstance(given, str) and len(given) <= 40:
         try:
-            moment = datetime.fromisoformat(given)
+            timestamp = datetime.fromisoformat(given)
         except ValueError:
             pass
         else:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).timestamp()
     raise bad(f"{where}.time: must be a time such as 2026-01-31T12:00:00Z or seconds since 1970, not {shown(given)}")

@@ -280,7 +280,7 @@ class Codec:
             if not isinstance(name, str):
                 raise bad(f"{where}.name: must be a string, not {shown(name)}")
             if name in found:
-                raise bad(f"{where}.name: {shown(name)} is there twice")
+                raise bad(f"{where}.name: duplicate name {shown(name)}")
             parameters = tensor.get("parameters")
             size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
             typed = name in self.features.typed and (len(inputs) > 1 or not self.features.numeric)
@@ -350,7 +350,7 @@ class Codec:
                 f"inputs[0].shape: must be [rows, {count}], one column per feature in the model's order, not {list(shape)}"
             )
         if shape[0] == 0:
-            raise bad("inputs[0].shape: holds no row")
+            raise bad("inputs[0].shape: at least one row is required")
         return Rows(values.reshape(shape), NO_CATEGORIES)
 
     def _columns(self, found: Tensors) -> Rows:
@@ -369,7 +369,7 @@ class Codec:
             rows = len(values)
             columns.append(values)
         if rows == 0:
-            raise bad("inputs: hold no row")
+            raise bad("inputs: at least one row is required")
         if features.numeric and not any(isinstance(values, list) for values in columns):
             return Rows(np.stack(columns, axis=1), NO_CATEGORIES)
         listed = [values if isinstance(values, list) else _as_listed(values) for values in columns]

@@ -128,8 +128,8 @@ class ServingApp:
             await self._acted(act, scope, receive, send)
         elif path not in BENTOML_PATHS:
             await self._responses.refuse(send, HTTPError(404, self._unknown(path)))
-        elif self.serving.behind is not None:
-            await self._behind(self.serving.behind, scope, receive, send)
+        elif self.serving.bentoml is not None:
+            await self._ask_bentoml(self.serving.bentoml, scope, receive, send)
         else:
             await self._responses.refuse(
                 send, HTTPError(404, "not found; the BentoML API is still starting or switched off, try again later")
@@ -154,7 +154,7 @@ class ServingApp:
             self.serving.metrics.of(identity.version, identity.role).answered(500, 0.0, 0)
             await self._responses.refuse(send, HTTPError(500, "internal server error; see the server log"))
 
-    async def _behind(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _ask_bentoml(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on with its body, checked as one to `predict` is: BentoML bounds no bodies, and takes more types."""
         headers = joined(scope["headers"])
         try:

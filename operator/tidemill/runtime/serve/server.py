@@ -81,7 +81,7 @@ class ServerSettings:
     log_bytes: int = 64 * 1024 * 1024
     """Most memory that rows take while they wait to be written."""
     retention_seconds: float = 0.0
-    """How long the log is kept; 0 for ever."""
+    """Seconds for which the log is kept; 0 without end."""
     retention_first_seconds: float = FIRST
     """When, after the start, what is too old is looked for."""
     retention_every_seconds: float = SWEEP_INTERVAL_SECONDS
@@ -288,7 +288,7 @@ async def _bring_up(
             routes,
             model,
             serving.metrics,
-            patience=settings.bounds.timeout,
+            timeout=settings.bounds.timeout,
             predict=lambda rows: gate.predicting.ask(model, rows),
         )
         await serving.rollout.look()
@@ -332,7 +332,7 @@ def _start_logs(
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
         written=serving.metrics.lags.written,
-        beside=counters,
+        observer=counters,
     )
     serving.labels = Log(
         label_folder(identity.namespace, identity.service),
@@ -399,7 +399,7 @@ async def _load_bentoml(gate: ServingApp) -> None:
     app = await asyncio.to_thread(bentoml_service.build, gate.serving.identity, gate.predicting.ask_rows)
     lifespan = bentoml_service.Lifespan(app)
     await lifespan.start()
-    gate.serving.behind = app
+    gate.serving.bentoml = app
     settle()
     logger.info("the BentoML service stands behind")
     try:

@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "inputs[0].data[1]: must be a number",
     ),
     "ragged rows": (orjson.dumps({"inputs": [tensor([[1, 2], [3]], [2, 2])]}), "inputs[0].data: is nested otherwise"),
-    "no rows": (orjson.dumps({"inputs": [tensor([], [0, 2])]}), "holds no row"),
+    "no rows": (orjson.dumps({"inputs": [tensor([], [0, 2])]}), "at least one row is required"),
     "a feature that is not there": (
         orjson.dumps({"inputs": [tensor([1], [1], name="size"), tensor([1], [1], name="b")]}),
         "no tensor for age",

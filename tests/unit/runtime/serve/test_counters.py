@@ -154,7 +154,7 @@ class Pod:
         self.counters = Counters(counts_folder("ns", "houses"), name, version.digest, file, clock=lambda: self.now)
         self.counters.load(store, version.uri)
         self.log = Log(
-            prediction_folder("ns", "houses"), name, self.counters, every=60, most_bytes=1 << 24, beside=self.counters
+            prediction_folder("ns", "houses"), name, self.counters, every=60, most_bytes=1 << 24, observer=self.counters
         )
         self.log.use(store)
         self.author = Author(version.name, version.digest, "Stable", ClassLabels((0, 1)))

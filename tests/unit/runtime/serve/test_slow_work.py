@@ -106,7 +106,7 @@ def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_
         # On a busy machine the requests may come so far apart that there is always room for one more.
         assert (504, "predict: no answer within 0.5 s; send fewer rows at once") in codes
         assert codes.keys() <= {
-            (503, "predict: 64 requests wait already; send this one again later"),
+            (503, "predict: too many queued requests (64); retry later"),
             (504, "predict: no answer within 0.5 s; send fewer rows at once"),
         }
         until(lambda: one.ask(1.0, id="after").status_code == 200, "it answers afterwards")
@@ -134,7 +134,7 @@ def test_many_explanations_of_a_slow_model_are_given_or_refused_and_predictions_
         assert (200, "") in codes
         assert codes.keys() <= {
             (200, ""),
-            (503, "explain: 8 requests wait already; send this one again later"),
+            (503, "explain: too many queued requests (8); retry later"),
             (504, "explain: no answer within 30 s; send fewer rows at once"),
         }
         assert sum(count for (code, _), count in codes.items() if code == 503), "there is not room for all of them"

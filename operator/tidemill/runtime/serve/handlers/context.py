@@ -51,7 +51,7 @@ class ServingContext:
     """Rows that were answered lately and not yet looked at for outliers, MAX_WATCHED_REQUESTS requests at most."""
     loaded_at: float = 0.0
     """When the model was loaded, in seconds since 1970."""
-    behind: App | None = None
+    bentoml: App | None = None
     """The BentoML service, once it is loaded."""
     workers: WorkerSamples | None = None
     """The counts of all processes on this address, where there are several."""

@@ -47,7 +47,7 @@ class Explainer:
     async def explain(self, rows: Matrix) -> Explained:
         """Why the model answers `rows` so; raises Unanswerable, or Refused where that cannot be said now."""
         if self._waiting >= MAX_WAITING:
-            raise HTTPError(503, f"explain: {self._waiting} requests wait already; send this one again later")
+            raise HTTPError(503, f"explain: too many queued requests ({self._waiting}); retry later")
         self._waiting += 1
         try:
             async with asyncio.timeout(SECONDS), self._lock:

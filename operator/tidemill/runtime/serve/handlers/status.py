@@ -31,7 +31,7 @@ def state(serving: ServingContext) -> dict[str, Any]:
         "role": identity.role,
         "compiled": model.predictor.compiled if model else None,
         "note": model.predictor.note if model else "",
-        "bentoml": serving.behind is not None,
+        "bentoml": serving.bentoml is not None,
         "routes": routes.to_wire() if routes else None,
         "routesProblem": rollout.problem if rollout else "",
         "candidateBreakerOpen": rollout.breaker_open if rollout else False,
@@ -46,7 +46,7 @@ async def metrics(serving: ServingContext) -> bytes:
         await asyncio.to_thread(importlib.import_module, "prometheus_client")
     samples = samples_of(serving) if serving.workers is None else await serving.workers.of_all()
     exposed = text(samples, HELP).encode()
-    return exposed if serving.behind is None else exposed + await body_of(serving.behind, "/metrics")
+    return exposed if serving.bentoml is None else exposed + await body_of(serving.bentoml, "/metrics")
 
 
 def samples_of(serving: ServingContext) -> list[ExposedSample]:

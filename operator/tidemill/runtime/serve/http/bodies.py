@@ -32,7 +32,7 @@ class Bounds:
 
     body_bytes: int = 10 * 1024 * 1024
     timeout: float = 5.0
-    """Seconds a client has patience for an answer."""
+    """Seconds within which a client wants its answer."""
     body_seconds: float = BODY_SECONDS
     """Seconds a client may take to send its body."""
 

@@ -58,7 +58,7 @@ class Responses:
         self.serve(identity)
 
     def serve(self, identity: Identity) -> None:
-        """From now on answers are those of `identity`."""
+        """Answer as `identity` from now on."""
         self._identity = identity
         self._marks = _marks(identity)
         self._starts = _starts(self._marks)

@@ -1,4 +1,4 @@
-"""Asking the candidate: one request forwarded on a kept-alive connection, within a bounded share of the client's patience."""
+"""Asking the candidate: one request forwarded on a kept-alive connection, within a bounded time."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Reply(NamedTuple):
 class CandidateClient:
     """One candidate version behind one URL."""
 
-    def __init__(self, url: str, version: str, digest: str, *, patience: float, labels: ClassLabels | None) -> None:
+    def __init__(self, url: str, version: str, digest: str, *, timeout: float, labels: ClassLabels | None) -> None:
         self.url = url.rstrip("/")
         self.version = version
         self.digest = digest
         self.at_once = 0
         """Requests that wait for it now."""
-        self._patience = min(patience, MAX_TIMEOUT_SECONDS)
+        self._timeout = min(timeout, MAX_TIMEOUT_SECONDS)
         self._labels = labels
         self._session: aiohttp.ClientSession | None = None
 
@@ -75,13 +75,13 @@ class CandidateClient:
         self.at_once += 1
         exchange = asyncio.get_running_loop().create_task(self._post(path, body, headers))
         try:
-            await asyncio.wait((exchange,), timeout=self._patience)
+            await asyncio.wait((exchange,), timeout=self._timeout)
             if not exchange.done():
                 # Timers run before sockets: where this process itself was held up, the answer may be there unread.
-                held_up = time.perf_counter() - started > self._patience + LATE_SECONDS
+                held_up = time.perf_counter() - started > self._timeout + LATE_SECONDS
                 await asyncio.wait((exchange,), timeout=GRACE_SECONDS if held_up else LATE_SECONDS)
             if not exchange.done():
-                raise Unanswered(f"no answer within {self._patience:g} s")
+                raise Unanswered(f"no answer within {self._timeout:g} s")
             status, came, content = exchange.result()
         except (OSError, ValueError) as error:
             raise Unanswered(f"{type(error).__name__}: {error}") from None

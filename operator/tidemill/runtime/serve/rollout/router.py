@@ -42,7 +42,7 @@ Predict = Callable[[Rows], Awaitable[Answer]]
 class RolloutRouter:
     """What a stable pod does for the version on trial."""
 
-    def __init__(self, path: Path, model: ServedModel, metrics: Metrics, *, patience: float, predict: Predict) -> None:
+    def __init__(self, path: Path, model: ServedModel, metrics: Metrics, *, timeout: float, predict: Predict) -> None:
         """`path` is the routing table's file; `predict` asks the stable version off the requests' way."""
         self.trial: RolloutTrial | None = None
         self.peers: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class RolloutRouter:
         self._path = path
         self._model = model
         self._metrics = metrics
-        self._patience = patience
+        self._timeout = timeout
         self._predict = predict
         self._seen: tuple[int, int, int] | None = None
         self._routes: Routes | None = None
@@ -152,7 +152,7 @@ class RolloutRouter:
                 )
             self._part_with_candidate()
             self._candidate = CandidateClient(
-                routes.candidate_url, wanted.name, wanted.digest, patience=self._patience, labels=self._model.labels
+                routes.candidate_url, wanted.name, wanted.digest, timeout=self._timeout, labels=self._model.labels
             )
             self._author = Author(wanted.name, wanted.digest, "Candidate", self._model.labels)
             self._breaker = Breaker()
@@ -168,7 +168,7 @@ class RolloutRouter:
     def _part_with_candidate(self) -> None:
         if self._candidate is not None:
             # Requests that are still with it keep their connection until they are answered.
-            closing = asyncio.get_running_loop().create_task(_close_later(self._candidate, self._patience))
+            closing = asyncio.get_running_loop().create_task(_close_later(self._candidate, self._timeout))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         self._candidate, self._author = None, None

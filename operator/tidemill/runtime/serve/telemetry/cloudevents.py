@@ -48,7 +48,7 @@ class CloudEventSender:
     """What waits to be sent to one sink."""
 
     def __init__(self, url: str, identity: Identity, features: Features, *, redact: Collection[str] = ()) -> None:
-        """`redact` names features whose values are left out; where there are any, requests are written anew without them."""
+        """`redact` names features whose values are left out; where there are any, requests are written again without them."""
         self.sent = 0
         self.dropped = 0
         self.failed = 0

@@ -36,7 +36,7 @@ class BoundedExecutor:
     async def ask(self, work: Callable[..., T], *arguments: Any) -> T:
         """What `work` gives; raises Refused with 503 where too much waits already, with 504 where it takes too long."""
         if self.under_way >= self._most_waiting:
-            raise HTTPError(503, f"{self._name}: {self.under_way} requests wait already; send this one again later")
+            raise HTTPError(503, f"{self._name}: too many queued requests ({self.under_way}); retry later")
         loop = asyncio.get_running_loop()
         self.under_way += 1
         future = self._threads.submit(work, *arguments)

@@ -48,10 +48,10 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "routes.json"
 
 
-def house(table: Path, predict: Predict, patience: float) -> RolloutRouter:
+def house(table: Path, predict: Predict, timeout: float) -> RolloutRouter:
     identity = Identity("ns", "houses", "house", FIRST["name"], FIRST["digest"], "Stable")
     model = ServedModel(identity, Predictor(signature(), answer, compiled=True))
-    return RolloutRouter(table, model, Metrics("houses"), patience=patience, predict=predict)
+    return RolloutRouter(table, model, Metrics("houses"), timeout=timeout, predict=predict)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ async def test_what_comes_when_enough_waits_is_refused_at_once_and_the_rest_is_a
 
     gate.set()
     assert [True] * 3 == await asyncio.gather(*waiting)
-    assert (503, "predict: 3 requests wait already; send this one again later") == (
+    assert (503, "predict: too many queued requests (3); retry later") == (
         refusal.value.status,
         refusal.value.message,
     )
