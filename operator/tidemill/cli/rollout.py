@@ -35,7 +35,7 @@ def promote(service: Service, full: Full = False, namespace: Namespace = "", con
 def abort(service: Service, namespace: Namespace = "", context: Context = "") -> None:
     """Roll the candidate back; it is rejected and not tried again."""
     kubectl = Kubectl(namespace, context)
-    version = _rollout(kubectl.get(InferenceService, service)).version
+    version = _rollout(kubectl.get(InferenceService, service), promoting=True).version
     kubectl.annotate(InferenceService, service, names.ABORT, version)
     typer.echo(f"requested the rollback of {version}")
 
@@ -65,12 +65,15 @@ def resume(service: Service, namespace: Namespace = "", context: Context = "") -
     typer.echo(f"requested that the rollout of {rollout.version} continue")
 
 
-def _rollout(service: InferenceService) -> RolloutStatus:
-    """Return the rollout that a request can still change, or say why there is none."""
+def _rollout(service: InferenceService, *, promoting: bool = False) -> RolloutStatus:
+    """Return the rollout that a request can still change, or say why there is none.
+
+    `promoting` says that the request still has an effect while the stable pods are being replaced.
+    """
     rollout = service.status.rollout
     if rollout is None:
         refuse(f"InferenceService '{service.name}' has no rollout in progress; create a new ModelVersion to begin one")
-    if rollout.phase == "Promoting":
+    if rollout.phase == "Promoting" and not promoting:
         refuse(f"{rollout.version} is being promoted already; wait for the rollout to end")
     if rollout.phase == "RollingBack":
         refuse(f"{rollout.version} is being rolled back already; wait for the rollout to end")

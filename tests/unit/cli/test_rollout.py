@@ -75,7 +75,6 @@ def test_the_namespace_and_the_context_are_kubectls(kubectl: FakeKubectl) -> Non
     ("state", "reason"),
     [
         ({}, "no rollout in progress"),
-        ({"phase": "Promoting"}, "is being promoted already"),
         ({"phase": "RollingBack"}, "is being rolled back already"),
         ({"phase": "Progressing", "suspend": True}, "is suspended"),
     ],
@@ -91,6 +90,18 @@ def test_a_request_without_effect_is_refused(
     assert (1, []) == (done.returncode, kubectl.annotated)
     assert reason in done.stderr
     assert "" == done.stdout
+
+
+@pytest.mark.parametrize("command", ["promote", "pause", "resume"])
+def test_a_promotion_can_only_be_aborted(kubectl: FakeKubectl, command: str) -> None:
+    service(kubectl, phase="Promoting")
+
+    done = kubectl.run(command, "fraud")
+
+    assert (1, []) == (done.returncode, kubectl.annotated)
+    assert "is being promoted already" in done.stderr
+    assert 0 == kubectl.run("abort", "fraud").returncode
+    assert "tidemill.dev/abort=fraud-2" == kubectl.annotated[0][2]
 
 
 PAUSED = {"tidemill.dev/pause": "fraud-2"}
