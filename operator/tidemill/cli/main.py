@@ -6,6 +6,7 @@ So `tidemill --help` is quick, and a command whose libraries are not in an image
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command that the arguments name; only that command's libraries are loaded."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # In any locale: output is UTF-8, and a file name that is not is escaped.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = {(): ["--help"], ("version",): ["--version"]}.get(tuple(sys.argv[1:]), sys.argv[1:])
     if arguments and arguments[0] in COMMANDS:
         release_memory_soon()

@@ -1,4 +1,4 @@
-"""`tidemill profile`: a table in short."""
+"""`tidemill profile`: the distribution of every column of a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from tidemill.runtime.profile.files import Unreadable, profile_file
+from tidemill.cli.missing import require
+
+require("profile")
+
+from tidemill.runtime.monitor.tables import printable  # noqa: E402
+from tidemill.runtime.profile.files import Unreadable, profile_file  # noqa: E402
 
 BAD_INPUT = 2
 
@@ -17,7 +22,7 @@ def profile(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write the profile to.")],
     like: Annotated[
         Path | None,
-        typer.Option(help="A profile, or a table, whose bins are counted on, so that both can be compared."),
+        typer.Option(help="Profile or table whose bins are used, so that both can be compared."),
     ] = None,
 ) -> None:
     """Profile a table: every column's distribution on fixed bins, a few kilobytes in place of the rows."""
@@ -30,5 +35,8 @@ def profile(
         raise typer.Exit(BAD_INPUT) from error
     found = profiled.profile
     typer.echo(f"{output}: {found.rows:,} rows, {len(found.columns)} columns")
-    if profiled.left_out:
-        typer.echo(f"left out: {', '.join(profiled.left_out)}", err=True)
+    for column in found.left_out:
+        note = "identifier" if column.identifier else "left out"
+        typer.echo(f"{note}: {printable(column.name)} {column.reason}", err=True)
+    if profiled.unknown:
+        typer.echo(f"not in the reference: {', '.join(map(printable, profiled.unknown))}", err=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +163,7 @@ def test_nothing_to_compare_is_bad_input_and_not_no_drift(tables: Any, tmp_path:
     ("arguments", "why"),
     [
         pytest.param(("absent.parquet", "absent.parquet"), "cannot be opened", id="no such file"),
-        pytest.param(("{before}", "{before}", "--method", "PSIX"), "no method 'PSIX'", id="no such method"),
+        pytest.param(("{before}", "{before}", "--method", "PSIX"), "unknown method 'PSIX'", id="no such method"),
         pytest.param(("{before}", "{before}", "--html", "/nowhere/x.html"), "nowhere", id="nowhere to write"),
     ],
 )
@@ -170,3 +173,131 @@ def test_bad_input_exits_with_2_and_says_why(tables: Any, arguments: tuple[str, 
     result = run(drift, *(argument.format(before=before) for argument in arguments))
 
     assert (2, True) == (result.exit_code, why in result.output)
+
+
+PATH = {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def written(path: Path, table: dict[str, Any]) -> Path:
+    pq.write_table(pa.table(table), path)
+    return path
+
+
+LOST: dict[str, tuple[Any, int, str]] = {
+    "its values": ([None] * 950 + ["p"] * 50, 3, "1 lost values or changed: c 95.0% of the values are missing"),
+    "some of its values": ([None] * 300 + ["p"] * 350 + ["q"] * 350, 3, "c 30.0% of the values are missing (0.0% in"),
+    "few of its values": ([None] * 100 + ["p"] * 450 + ["q"] * 450, 0, "0 of 4 columns moved"),
+    "itself": (None, 3, "1 lost values or changed: c is absent"),
+}
+
+
+@pytest.mark.parametrize(("cells", "code", "message"), LOST.values(), ids=LOST.keys())
+def test_a_column_that_lost_something_does_not_pass(tmp_path: Path, cells: Any, code: int, message: str) -> None:
+    random = np.random.default_rng(4)
+    others = {name: random.normal(size=1000) for name in ("x", "y", "z")}
+    before = written(tmp_path / "before", {**others, "c": ["p", "q"] * 500})
+    now = written(tmp_path / "now", others if cells is None else {**others, "c": pa.array(cells, pa.string())})
+
+    result = run(drift, before, now, "--share", 0.9)
+
+    assert result.exit_code == code
+    assert message in result.output
+
+
+def test_numbers_that_became_text_fail_with_the_reason(tmp_path: Path) -> None:
+    before = written(tmp_path / "before", {"price": np.random.default_rng(1).normal(size=500)})
+    now = written(tmp_path / "now", {"price": ["on request"] * 500})
+
+    result = run(drift, before, now)
+
+    assert result.exit_code == 4
+    assert "price 100.0% of the values are not numbers (0.0% in the reference)" in result.output
+
+
+def test_what_is_not_compared_is_told_with_the_reason(tmp_path: Path) -> None:
+    columns = {
+        "x": np.random.default_rng(1).normal(size=9),
+        "tags": [["a"]] * 9,
+        "raw": [b"\xff"] * 9,
+        "void": pa.nulls(9),
+    }
+    path = written(tmp_path / "t", columns)
+    wider = written(tmp_path / "wider", {**columns, "extra": [1.0] * 9})
+
+    result = run(drift, path, wider, "--json", tmp_path / "o.json")
+
+    assert "left out: tags holds nested values" in result.output
+    assert "left out: raw holds bytes (binary), which are not compared" in result.output
+    assert "left out: void has no values at all" in result.output
+    assert "not in the reference: extra" in result.output
+    found = json.loads((tmp_path / "o.json").read_text())
+    assert {"tags", "raw", "void"} == {column["name"] for column in found["leftOut"]}
+    assert ["extra"] == found["notInReference"]
+
+
+def test_names_are_printed_in_one_line_and_command_no_terminal(tmp_path: Path) -> None:
+    table = {"a\nb": [1.0, 2.0], "\x1b[31mred": [1.0, 2.0], "": [3.0, 4.0]}
+    path = written(tmp_path / "t", table)
+
+    result = run(drift, path, path, "--all", "--html", tmp_path / "o.html")
+
+    assert {"a\\nb", "\\x1b[31mred", "''"} <= {line.split()[0] for line in result.output.splitlines() if line}
+    assert "\x1b" not in result.output + (tmp_path / "o.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "cp1252"}],
+    ids=["POSIX", "cp1252"],
+)
+def test_output_is_utf8_in_any_locale(environment: dict[str, str], tmp_path: Path) -> None:
+    path = written(tmp_path / "t", {"größe→": [1.0, 2.0]})
+    command = [sys.executable, "-m", "tidemill", "drift", path, path, "--html", tmp_path / "o.html"]
+
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **PATH, **environment}, check=True)
+
+    assert "größe→" in done.stdout.decode()
+    assert "größe→" in (tmp_path / "o.html").read_bytes().decode()
+
+
+LIGHT = """
+import sys
+
+class Blocked:
+    absent = set(sys.argv[1].split(","))
+    heavy = {"scipy", "sklearn", "pandas", "bentoml", "onnx", "onnxruntime", "skops", "obstore", "kopf", "kubernetes",
+             "river", "shap", "uvicorn", "aiohttp", "httptools", "simdjson", "croniter", "prometheus_client", "jinja2"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.heavy | self.absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+
+sys.meta_path.insert(0, Blocked())
+sys.argv = ["tidemill", *sys.argv[2:]]
+from tidemill.cli.main import main
+main()
+"""
+
+
+def light(without: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-c", LIGHT, without, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **PATH})
+
+
+def test_three_libraries_are_enough_to_profile_and_to_compare(tmp_path: Path) -> None:
+    path = written(tmp_path / "t", {"x": np.random.default_rng(1).normal(size=99), "c": ["a", "b", "c"] * 33})
+
+    assert light("", "profile", path, "-o", tmp_path / "p.json").returncode == 0
+    done = light(
+        "", "drift", tmp_path / "p.json", path, "--json", tmp_path / "o.json", "--csv", tmp_path / "o.csv", "--all"
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("absent", ["numpy", "pyarrow", "orjson"])
+def test_without_them_a_sentence_says_what_to_install(absent: str, tmp_path: Path) -> None:
+    done = light(absent, "drift", tmp_path / "a", tmp_path / "b")
+
+    assert done.returncode == 2
+    assert "pip install 'tidemill[drift]'" in done.stderr and "Traceback" not in done.stderr

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tidemill.contract.layout import LogColumn
 from tidemill.runtime.model.signature import Signature
-from tidemill.runtime.profile import arrow
+from tidemill.runtime.tables.spelling import spell
 
 Kind = Literal["Numerical", "Categorical"]
 
@@ -50,7 +50,7 @@ def _numbers(column: Any) -> Any:
 
 
 def _texts(column: Any) -> Any:
-    return column.cast(pa.string()) if pa.types.is_null(column.type) else _by_value(column, arrow.spell, pa.string())
+    return column.cast(pa.string()) if pa.types.is_null(column.type) else _by_value(column, spell, pa.string())
 
 
 def _by_value(column: Any, spelled: Any, kind: Any) -> Any:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from tidemill.api.checks import CheckVerdict, Method
-from tidemill.runtime.html.page import Section, Verdict, page
-from tidemill.runtime.monitor.report import report
 from tidemill.runtime.monitor.statistics.comparison import Comparison, compare, distance, missing_share
-from tidemill.runtime.profile.categorical import CategoricalProfile
-from tidemill.runtime.profile.profile import Profile
-from tidemill.runtime.scoring.verdicts import Threshold
+from tidemill.runtime.monitor.statistics.completeness import completeness
+from tidemill.runtime.profile.profile import ColumnProfile, Counter, LeftOut, Profile
+from tidemill.runtime.scoring.verdicts import Threshold, worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,13 @@ class Judged:
     comparison: Comparison
     distance: float | None
     verdict: CheckVerdict
+    reason: str = ""
+    """What the column lost: values, its type or itself."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether the verdict is Failing because of the distance."""
+        return self.verdict == "Failing" and self.distance is not None and not self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,44 +56,102 @@ class Drift:
     """The farthest first."""
     verdict: CheckVerdict
     share: float
-    """Share of the columns that reached `failing`."""
-    identifiers: tuple[str, ...]
-    """Columns in which hardly a value comes twice; they were not compared."""
+    """Share of the columns whose verdict is Failing among those that have one."""
+    left_out: tuple[LeftOut, ...]
+    """Columns of the reference that were not compared, and why."""
+    unknown: tuple[str, ...]
+    """Columns that the reference does not have."""
     limits: Limits
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """Columns whose values tell rows apart."""
+        return tuple(column.name for column in self.left_out if column.identifier)
 
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        moved = [column for column in self.columns if column.verdict == "Failing"]
-        if self.verdict == "NoData":
+        judged = [column for column in self.columns if column.verdict != "NoData"]
+        if not judged:
             return "No data: no column has values on both sides to compare."
-        what = f"{len(moved)} of {len(self.columns)} columns moved by {self.limits.failing:g} or more"
-        worst = ", ".join(f"{column.comparison.name} ({column.distance:.3g})" for column in moved[:5])
-        return f"{self.verdict}: {what}{': ' + worst if worst else ''}{' …' if len(moved) > 5 else ''}."
+        moved = [f"{printable(column.comparison.name)} ({column.distance:.3g})" for column in judged if column.moved]
+        lost = [f"{printable(column.comparison.name)} {column.reason}" for column in judged if column.reason]
+        empty = [printable(column.comparison.name) for column in self.columns if column.verdict == "NoData"]
+        parts = [
+            f"{len(moved)} of {len(judged)} columns moved by {self.limits.failing:g} or more{_list(moved, ', ', ': ')}"
+        ]
+        if lost:
+            parts.append(f"{len(lost)} lost values or changed: {_list(lost, ', ')}")
+        if empty:
+            parts.append(f"{len(empty)} not compared for lack of values: {_list(empty, ', ')}")
+        return f"{self.verdict}: {'; '.join(parts)}."
 
 
-def drift(reference: Profile, current: Profile, limits: Limits) -> Drift:
-    """Every column that both have; Failing where the share of moved columns is reached, Warning where any has moved."""
-    judged, identifiers = [], []
+def _list(texts: Sequence[str], separator: str, lead: str = "") -> str:
+    return lead + separator.join(texts[:5]) + (" …" if len(texts) > 5 else "") if texts else ""
+
+
+def printable(name: str) -> str:
+    """Return a name in one line that a terminal cannot take for a command.
+
+    >>> printable("a\\nb"), printable("\\x1b[31m"), printable("")
+    ('a\\\\nb', '\\\\x1b[31m', "''")
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in name
+    ) or repr(name)
+
+
+def drift(reference: Profile, current: Profile, limits: Limits, unknown: Sequence[str] = ()) -> Drift:
+    """Compare every column of the reference, but for those that it leaves out.
+
+    Failing where the share of columns that moved, or lost their values, type or themselves, is reached; Warning where any
+    column is not as before; NoData where none can be judged. `unknown` are columns that the reference does not have.
+    """
+    identifiers = {column.name for column in reference.left_out}
+    gone = {column.name for column in current.left_out if not column.identifier}
+    compared = Profile(reference.rows, tuple(column for column in reference.columns if column.name not in identifiers))
+    found = {column.name: column for column in current.columns}
+    gone |= {column.name for column in compared.columns if column.name not in found}
+    present = [found.get(column.name) or _absent(column, current.rows) for column in compared.columns]
     threshold = Threshold(limits.warning, limits.failing)
-    for comparison in compare(reference, current):
-        before = comparison.reference
-        if isinstance(before, CategoricalProfile) and before.others > before.present / 2:
-            identifiers.append(comparison.name)
-            continue
-        moved = distance(comparison, limits.method)
-        judged.append(Judged(comparison, moved, "NoData" if moved is None else threshold.judge(moved)))
+    judged = [
+        _judged(comparison, comparison.name in gone and current.rows > 0, limits.method, threshold)
+        for comparison in compare(compared, Profile(current.rows, tuple(present)))
+    ]
     judged.sort(
-        key=lambda column: (-(column.distance if column.distance is not None else -1.0), column.comparison.name)
+        key=lambda column: (
+            not column.reason,
+            -(column.distance if column.distance is not None else -1.0),
+            column.comparison.name,
+        )
     )
-    told = [column for column in judged if column.distance is not None]
+    told = [column for column in judged if column.verdict != "NoData"]
     share = sum(column.verdict == "Failing" for column in told) / len(told) if told else 0.0
-    found: CheckVerdict = "Passing" if told else "NoData"
+    verdict: CheckVerdict = "Passing" if told else "NoData"
     if share > 0 and round(share, 9) >= limits.share:
-        found = "Failing"
+        verdict = "Failing"
     elif any(column.verdict != "Passing" for column in told):
-        found = "Warning"
-    return Drift((reference.rows, current.rows), tuple(judged), found, share, tuple(identifiers), limits)
+        verdict = "Warning"
+    rows = (reference.rows, current.rows)
+    return Drift(rows, tuple(judged), verdict, share, reference.left_out, tuple(unknown), limits)
+
+
+def _judged(comparison: Comparison, gone: bool, method: Method, threshold: Threshold) -> Judged:
+    moved = distance(comparison, method)
+    kept = completeness(comparison.reference, None if gone else comparison.current)
+    by_distance: CheckVerdict = "NoData" if moved is None else threshold.judge(moved)
+    reason = kept.reason if kept.verdict in ("Warning", "Failing") else ""
+    return Judged(
+        comparison, moved, worst((by_distance, kept.verdict if moved is not None or reason else "NoData")), reason
+    )
+
+
+def _absent(column: ColumnProfile, rows: int) -> ColumnProfile:
+    """The column with no value in any of the rows."""
+    counter = Counter(Profile(0, (column,)))
+    counter.add(pa.table({f"not {column.name}": pa.nulls(rows)}))
+    return counter.profile().columns[0]
 
 
 def to_csv(found: Drift) -> str:
@@ -113,6 +178,7 @@ def to_json(found: Drift) -> bytes:
             "type": column.comparison.reference.type,
             "verdict": column.verdict,
             "distance": column.distance,
+            "reason": column.reason,
             "statistics": {name: finite(value) for name, value in column.comparison.statistics.items()},
         }
         for column in found.columns
@@ -131,6 +197,8 @@ def to_json(found: Drift) -> bytes:
             },
             "columns": columns,
             "identifiers": found.identifiers,
+            "leftOut": [{"name": column.name, "reason": column.reason} for column in found.left_out],
+            "notInReference": found.unknown,
         },
         option=orjson.OPT_INDENT_2,
     )
@@ -138,8 +206,12 @@ def to_json(found: Drift) -> bytes:
 
 def to_html(found: Drift, before: str, now: str) -> str:
     """The report as one page; `before` and `now` name the tables."""
-    comparisons = [column.comparison for column in found.columns]
-    left_out = f"{', '.join(found.identifiers)}: hardly a value comes twice, as in an identifier."
+    from tidemill.runtime.html.page import Section, Verdict, page
+    from tidemill.runtime.monitor.report import report
+
+    comparisons = [_renamed(column.comparison) for column in found.columns]
+    left_out = [f"{printable(column.name)} {column.reason}." for column in found.left_out]
+    left_out += [f"{printable(name)} is not in the reference." for name in found.unknown]
     return page(
         f"From {before} to {now}",
         Verdict(report.TONES[found.verdict], found.sentence),
@@ -151,7 +223,7 @@ def to_html(found: Drift, before: str, now: str) -> str:
             ("Columns compared", str(len(comparisons))),
         ),
         (
-            Section("Left out", (left_out,)) if found.identifiers else None,
+            Section("Left out", tuple(left_out)) if left_out else None,
             report.moved_section(comparisons, "before"),
             report.columns_section(comparisons),
         ),
@@ -159,10 +231,18 @@ def to_html(found: Drift, before: str, now: str) -> str:
     )
 
 
+def _renamed(comparison: Comparison) -> Comparison:
+    """The comparison under a name that can be printed."""
+    name = printable(comparison.name)
+    if name == comparison.name:
+        return comparison
+    return replace(comparison, reference=replace(comparison.reference, name=name))
+
+
 def to_text(found: Drift, most: int | None = 25) -> str:
     """The verdict and the columns, the farthest first and no more than `most`, for a terminal."""
     lines = [found.sentence, ""]
-    names = [column.comparison.name for column in found.columns[:most]]
+    names = [printable(column.comparison.name) for column in found.columns[:most]]
     width = max([len("column"), *(min(len(name), 40) for name in names)])
     lines.append(
         f"{'column':{width}}  {'verdict':8} {'PSI':>8} {'JS':>7} {'KS':>7} {'W1/spread':>9} {'mean':>7} {'missing':>15}"
@@ -170,8 +250,16 @@ def to_text(found: Drift, most: int | None = 25) -> str:
     lines += [_line(column, width) for column in found.columns[:most]]
     if most is not None and len(found.columns) > most:
         lines.append(f"… and {len(found.columns) - most} more; --all prints them")
+    lost = [column for column in found.columns if column.reason]
+    if lost:
+        lines += ["", *(f"{printable(column.comparison.name)} {column.reason}" for column in lost)]
     if found.identifiers:
-        lines.append(f"left out as identifiers: {', '.join(found.identifiers)}")
+        lines.append(f"left out as identifiers: {', '.join(map(printable, found.identifiers))}")
+    lines += [
+        f"left out: {printable(column.name)} {column.reason}" for column in found.left_out if not column.identifier
+    ]
+    if found.unknown:
+        lines.append(f"not in the reference: {', '.join(map(printable, found.unknown))}")
     return "\n".join(lines)
 
 
@@ -182,7 +270,10 @@ def every_statistic(found: Drift) -> str:
     for column in found.columns:
         before, now = column.comparison.reference, column.comparison.current
         moved = "nothing to compare" if column.distance is None else f"{found.limits.method} {column.distance:.4g}"
-        lines = [f"{column.comparison.name} ({before.type}): {column.verdict}, {moved}"]
+        lines = [
+            f"{printable(column.comparison.name)} ({before.type}): {column.verdict}, {moved}"
+            + (f"; {column.reason}" if column.reason else "")
+        ]
         lines.append(
             f"  {'Rows':{width}}  {before.rows:,} → {now.rows:,}, with a value {before.present:,} → {now.present:,}"
         )
@@ -197,7 +288,7 @@ def _line(column: Judged, width: int) -> str:
     def cell(name: str, room: int, spell: str = ".3f") -> str:
         return f"{format(statistics[name], spell) if name in statistics else '–':>{room}}"
 
-    name = column.comparison.name
+    name = printable(column.comparison.name)
     missing = f"{missing_share(column.comparison.reference):.1%} → {missing_share(column.comparison.current):.1%}"
     return (
         f"{name if len(name) <= 40 else name[:39] + '…':{width}}  {column.verdict:8} {cell('PSI', 8)} {cell('JensenShannon', 7)} "

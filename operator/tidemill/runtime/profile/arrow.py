@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.runtime.profile.grid import Floats
+from tidemill.runtime.tables.spelling import MISSING_WORDS, spell
 
+
+def texts_of(words: Sequence[str]) -> Any:
+    """Return texts as an Arrow array; `pa.array` would load pandas, which takes longer than counting a small table."""
+    encoded = [word.encode() for word in words]
+    ends = np.cumsum([0, *map(len, encoded)]).astype(np.int32)
+    return pa.StringArray.from_buffers(len(words), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+MISSING: Final = texts_of(MISSING_WORDS)
 _LOOK = 256
 """Among so many rows a value is looked for that can fill gaps."""
 _MAX_WHOLE = 2**53
@@ -75,7 +86,7 @@ def numbers(column: pa.Array | pa.ChunkedArray, offset: int = 0) -> Numbers:
         values = _raw(whole, np.float64).copy()
         values[_gaps(whole)] = filler
         return Numbers(values, missing, 0, missing, filler)
-    if _is_text(kind):
+    if is_text(kind):
         return _parse(column)
     return Numbers(np.empty(0), column.null_count, len(column) - column.null_count)
 
@@ -85,7 +96,7 @@ def _less(column: Any, offset: int) -> Numbers:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _less(_cast(column, kind.value_type), offset)
-    if _is_text(kind):
+    if is_text(kind):
         return _parse(column, offset)
     if not pa.types.is_integer(kind):
         found = numbers(column)
@@ -102,7 +113,7 @@ def _less(column: Any, offset: int) -> Numbers:
     return Numbers(upper * 2.0**32 + lower, missing, 0)
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -128,15 +139,21 @@ def _gaps(array: Any) -> Any:
 
 
 def _parse(column: Any, offset: int = 0) -> Numbers:
-    """Text as numbers less `offset`, each distinct text read once; empty text is missing."""
-    missing, invalid, values, repeats = column.null_count, 0, [], []
-    for text, count in _value_counts(column.drop_null()):
-        stripped = text.strip()
-        if not stripped:
-            missing += count
-            continue
+    """Text as numbers less `offset`; the words for a missing value are missing, and any other text is invalid."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    trimmed = pc.utf8_trim_whitespace(column.drop_null())
+    present = trimmed.filter(pc.invert(pc.is_in(trimmed, value_set=MISSING)))
+    missing = len(column) - len(present)
+    invalid, values, repeats = 0, [], []
+    if not offset:
         try:
-            values.append(_less_offset(stripped, offset) if offset else float(stripped))
+            return Numbers(_to_numpy(_cast(present, pa.float64())), missing, 0)
+        except pa.ArrowInvalid:
+            pass  # some of it is not a number
+    for text, count in _value_counts(present):
+        try:
+            values.append(_less_offset(text, offset) if offset else float(text))
             repeats.append(count)
         except ValueError:
             invalid += count
@@ -155,6 +172,9 @@ def categories(column: pa.Array | pa.ChunkedArray) -> tuple[dict[str, int], int]
     if pa.types.is_null(column.type):
         return {}, len(column)
     missing = column.null_count
+    if pa.types.is_nested(column.type):
+        # Whatever they hold, they are not a category that a text can be.
+        return ({f"<{column.type}>"[:80]: len(column) - missing} if missing < len(column) else {}), missing
     counted: dict[str, int] = {}
     coded = pa.types.is_dictionary(column.type)
     for value, count in _value_counts(column.drop_null() if missing and not coded else column):
@@ -164,25 +184,6 @@ def categories(column: pa.Array | pa.ChunkedArray) -> tuple[dict[str, int], int]
         else:
             counted[text] = counted.get(text, 0) + count
     return counted, missing
-
-
-def spell(value: object) -> str | None:
-    """A category as text: whole floats like whole numbers, NaN as none; otherwise as Python spells it.
-
-    >>> spell(3.0), spell(True), spell("a"), spell(float("nan"))
-    ('3', 'True', 'a', None)
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float):
-        if value != value:
-            return None
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return str(value)
 
 
 def _value_counts(column: Any) -> list[tuple[Any, int]]:
@@ -200,14 +201,14 @@ def _value_counts(column: Any) -> list[tuple[Any, int]]:
             if len(gaps):
                 counts[0] -= len(gaps)
             used = np.flatnonzero(counts)
-            pairs += zip(chunk.dictionary.take(_places(used)).to_pylist(), counts[used].tolist(), strict=True)
+            pairs += zip(chunk.dictionary.take(indexes(used)).to_pylist(), counts[used].tolist(), strict=True)
         return pairs
     counted = pc.value_counts(column)
     return list(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
 
-def _places(used: Any) -> Any:
-    """Places as Arrow's; `pa.array` would load pandas too."""
+def indexes(used: Any) -> Any:
+    """Return positions as an Arrow array; `pa.array` would load pandas too."""
     return pa.Array.from_buffers(pa.int64(), len(used), [None, pa.py_buffer(np.ascontiguousarray(used, np.int64))])
 
 

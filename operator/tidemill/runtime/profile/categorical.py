@@ -10,6 +10,7 @@ import numpy as np
 
 from tidemill.runtime.profile.grid import Integers
 from tidemill.runtime.profile.numerical import frozen
+from tidemill.runtime.tables.spelling import spellings
 
 CATEGORIES = 1000
 EXAMPLES = 8
@@ -69,6 +70,10 @@ class CategoricalCounter:
     def __init__(self, like: CategoricalProfile) -> None:
         self._like = like
         self._place = {category: index for index, category in enumerate(like.categories)}
+        for index, category in enumerate(like.categories):
+            # Truth values are spelled in many ways; each is the one that the reference has, unless it has several.
+            for other in spellings(category):
+                self._place.setdefault(other, index)
         self._counts = np.zeros(len(like.categories), np.int64)
         self._rows = self._missing = self._others = 0
         self._examples: tuple[str, ...] = ()

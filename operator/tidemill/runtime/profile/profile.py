@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 from types import MappingProxyType
 from typing import Literal
@@ -35,12 +35,25 @@ class ProfiledColumn:
     type: Literal["Numerical", "Categorical"]
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A column that is not compared."""
+
+    name: str
+    reason: str
+    """A phrase that follows the column's name."""
+    identifier: bool = False
+    """Whether the reason is that its values tell rows apart; such a column is counted nevertheless."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """Counts of every column on the bins of one reference."""
 
     rows: int
     columns: tuple[ColumnProfile, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    """Columns of the file that are not compared, and why."""
 
     def column(self, name: str) -> ColumnProfile | None:
         """The column of this name, or None."""
@@ -52,10 +65,10 @@ class Profile:
 
     def to_json(self) -> bytes:
         """This profile as canonical JSON: equal profiles are equal bytes."""
-        return orjson.dumps(
-            {"format": FORMAT, "rows": self.rows, "columns": [_to_wire(column) for column in self.columns]},
-            option=orjson.OPT_SERIALIZE_NUMPY,
-        )
+        wire = {"format": FORMAT, "rows": self.rows, "columns": [_to_wire(column) for column in self.columns]}
+        if self.left_out:
+            wire["leftOut"] = [asdict(column) for column in self.left_out]
+        return orjson.dumps(wire, option=orjson.OPT_SERIALIZE_NUMPY)
 
     @classmethod
     def from_json(cls, text: bytes) -> Profile:
@@ -64,7 +77,11 @@ class Profile:
             wire = orjson.loads(text)
             if not isinstance(wire, dict) or wire.get("format") not in _READABLE:
                 raise ProfileError(f"not a profile of format {FORMAT}; make one with `tidemill profile`")
-            return cls(int(wire["rows"]), tuple(_from_wire(column) for column in wire["columns"]))
+            left_out = tuple(
+                LeftOut(str(column["name"]), str(column["reason"]), bool(column.get("identifier")))
+                for column in wire.get("leftOut", ())
+            )
+            return cls(int(wire["rows"]), tuple(_from_wire(column) for column in wire["columns"]), left_out)
         except (KeyError, TypeError, AttributeError, OverflowError, orjson.JSONDecodeError) as error:
             raise ProfileError(f"a damaged profile ({error!r}); make it again with `tidemill profile`") from error
 

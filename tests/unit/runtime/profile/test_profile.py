@@ -106,7 +106,7 @@ def test_missing_infinite_and_unreadable_entries_are_counted_apart() -> None:
 
 
 def test_a_column_of_numbers_that_turned_into_text_is_read_where_it_can_be() -> None:
-    current = numbers(["1.5", "n/a", " 2 ", "", None], like=[0.0, 1.0, 2.0])
+    current = numbers(["1.5", "many", " 2 ", "n/a", None], like=[0.0, 1.0, 2.0])
 
     assert (5, 2, 1, 2) == (current.rows, current.missing, current.invalid, current.present)
 

@@ -11,7 +11,7 @@ from tidemill.runtime.profile.numerical import NumericalProfile
 from tidemill.runtime.profile.profile import ColumnProfile
 from tidemill.runtime.scoring.verdicts import Threshold, worst
 
-LOSS: Final = Threshold(warning=0.1, failing=0.2)
+LOSS: Final = Threshold(warning=0.2, failing=0.5)
 """By how much the share of rows without a usable value may change."""
 MIN_ROWS: Final = 10
 """Fewer rows than this show nothing about a share."""

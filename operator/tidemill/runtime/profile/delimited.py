@@ -1,0 +1,305 @@
+"""Profiles of CSV files: a pass that finds types and draws rows, and one that counts, each block by block."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tidemill.runtime.profile import arrow
+from tidemill.runtime.profile.columns import (
+    may_be_identifier,
+    may_be_running,
+    running_number,
+    text_identifier,
+)
+from tidemill.runtime.profile.numerical import NumericalProfile
+from tidemill.runtime.profile.parquet import Tally
+from tidemill.runtime.profile.profile import (
+    ColumnProfile,
+    Counter,
+    LeftOut,
+    Profile,
+    ProfiledColumn,
+    ProfileError,
+    empty_profile,
+)
+from tidemill.runtime.profile.sampling import DistinctSketch, Reservoir
+from tidemill.runtime.tables import delimited
+from tidemill.runtime.tables.delimited import TableError
+from tidemill.runtime.tables.spelling import FALSE, TRUE
+
+SAMPLE_CELLS: Final = 1 << 22
+"""Bins are fitted to rows with about so many values, drawn from all over the file."""
+_MIN_SAMPLE_ROWS: Final = 1 << 14
+_MAX_SAMPLE_ROWS: Final = 1 << 17
+_TEXT: Final = pa.dictionary(pa.int32(), pa.string())
+_CLOCK: Final = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
+_STRAYS: Final = 1e-3
+"""Numbers among which no larger share of texts stands are a column of numbers, with entries that are invalid."""
+_MIN_NUMBERS: Final = 1000
+
+Kind = Literal["null", "bit", "whole", "number", "truth", "time", "text"]
+"""What all entries of a column so far are; `bit` are 0 and 1, which are numbers or truth values."""
+_WIDER: Final[dict[frozenset[Kind], Kind]] = {
+    frozenset(("bit", "whole")): "whole",
+    frozenset(("bit", "number")): "number",
+    frozenset(("whole", "number")): "number",
+    frozenset(("bit", "truth")): "truth",
+}
+
+
+def joined(first: Kind, second: Kind) -> Kind:
+    """Return the narrowest kind that holds both, whichever comes first.
+
+    >>> joined("null", "bit"), joined("bit", "truth"), joined("whole", "truth")
+    ('bit', 'truth', 'text')
+    """
+    if first == second or second == "null":
+        return first
+    return second if first == "null" else _WIDER.get(frozenset((first, second)), "text")
+
+
+class CsvTable:
+    """A CSV file, read twice where its bins are its own and once where they are given."""
+
+    def __init__(self, path: Path, head: bytes) -> None:
+        self._path = path
+        self._packed = head.startswith(b"\x1f\x8b")
+        if self._packed:
+            with gzip.open(path) as file:
+                head = file.read(delimited.HEAD)
+        self._dialect = delimited.sniff(head, str(path), whole=len(head) < delimited.HEAD)
+        self.names: Sequence[str] = self._dialect.names
+
+    def fitted(self, threads: int) -> Profile:
+        """Return the profile on bins that are fitted to the file, with the columns that are left out."""
+        kinds, sample = self._surveyed()
+        left_out = [LeftOut(name, _why_left_out(kind)) for name, kind in kinds.items() if kind in ("null", "time")]
+        columns = [
+            ProfiledColumn(name, "Categorical" if kind in ("text", "truth") else "Numerical")
+            for name, kind in kinds.items()
+            if kind not in ("null", "time")
+        ]
+        if not columns and sample is not None:
+            raise ProfileError("it has no column of numbers, texts or truth values to profile")
+        if sample is None:
+            empty = pa.table({name: pa.nulls(0) for name in self.names})
+            return Profile(0, empty_profile(empty, [ProfiledColumn(name, "Numerical") for name in self.names]).columns)
+        bins = empty_profile(sample, columns)
+        watches = [_Watch(column, sample.column(column.name), kinds[column.name]) for column in columns]
+        counted = self._counted(bins, threads, watches)
+        found = [watch.judged(column) for watch, column in zip(watches, counted.columns, strict=True)]
+        identifiers = [identifier for _, identifier in found if identifier is not None]
+        return Profile(counted.rows, tuple(column for column, _ in found), (*left_out, *identifiers))
+
+    def counted(self, like: Profile, threads: int) -> Profile:
+        """Return the profile on the bins of `like`, each column read as the type that it has there."""
+        return self._counted(like, threads, ())
+
+    def _surveyed(self) -> tuple[dict[str, Kind], pa.Table | None]:
+        """The kind of each column, from all of its entries, and rows drawn from all over the file as texts."""
+        kinds: dict[str, Kind] = dict.fromkeys(self.names, "null")
+        wanted = SAMPLE_CELLS // len(self.names)
+        reservoir = Reservoir(min(max(wanted, _MIN_SAMPLE_ROWS), _MAX_SAMPLE_ROWS))
+        for batch in self._blocks(dict.fromkeys(self.names, pa.string())):
+            for name in self.names:
+                if kinds[name] != "text":
+                    kinds[name] = _kind(batch.column(name), kinds[name])
+            reservoir.add(batch)
+        drawn = reservoir.rows()
+        if not drawn:
+            return kinds, None
+        table = pa.Table.from_batches(drawn)
+        for index, name in enumerate(self.names):
+            if kinds[name] == "truth":
+                table = table.set_column(index, name, _truths(table.column(index)))
+            elif kinds[name] == "whole":
+                table = table.set_column(index, name, _whole_numbers(table.column(index)))
+            elif kinds[name] == "text" and _are_numbers(table.column(index)):
+                kinds[name] = "number"
+        return kinds, table
+
+    def _counted(self, like: Profile, threads: int, watches: Sequence[_Watch]) -> Profile:
+        types = {column.name: _type(column) for column in like.columns if column.name in self.names}
+        try:
+            return self._count(like, threads, types, watches)
+        except pa.ArrowInvalid:
+            # Somewhere text stands among numbers: what can be read as numbers is, and the rest is counted as invalid.
+            if pa.float64() not in types.values():
+                raise
+            for watch in watches:
+                watch.reset()
+            return self._count(like, threads, dict.fromkeys(types, _TEXT), watches)
+
+    def _count(self, like: Profile, threads: int, types: dict[str, Any], watches: Sequence[_Watch]) -> Profile:
+        shares = [share for start in range(threads) if (share := like.columns[start::threads])]
+        counters = [Counter(Profile(0, share)) for share in shares]
+        watched = [watches[start::threads] for start in range(len(counters))]
+
+        def count(counter: Counter, watching: Sequence[_Watch], batch: pa.RecordBatch) -> None:
+            counter.add(without_missing_words(batch))
+            for watch in watching:
+                watch.add(batch)
+
+        with ThreadPoolExecutor(len(counters)) as pool:
+            for batch in self._blocks(types):
+                for done in [pool.submit(count, *pair, batch) for pair in zip(counters, watched, strict=True)]:
+                    done.result()
+        profiles = [counter.profile() for counter in counters]
+        found = {column.name: column for profile in profiles for column in profile.columns}
+        return Profile(profiles[0].rows, tuple(found[column.name] for column in like.columns))
+
+    def _blocks(self, types: dict[str, Any]) -> Any:
+        """Record batches; raises TableError where the bytes are not UTF-8 or a row has too few or too many values."""
+        try:
+            with self._open() as source:
+                yield from delimited.open_blocks(source, self._dialect, types)
+        except pa.ArrowInvalid as error:
+            if delimited.is_without_rows(error):
+                return
+            if "UTF8" in str(error) or "conversion error" in str(error):
+                with self._open() as source:
+                    complaint = delimited.find_invalid_utf8(source, str(self._path))
+                if complaint is not None:
+                    raise TableError(complaint) from error
+            raise
+
+    def _open(self) -> Any:
+        return pa.input_stream(self._path, compression="gzip" if self._packed else None)
+
+
+class _Watch:
+    """What a column's rows tell beyond its bins: exact categories, and whether it is an identifier."""
+
+    def __init__(self, column: ProfiledColumn, sample: Any, kind: Kind) -> None:
+        self.name = column.name
+        self._truth = kind == "truth"
+        if column.type == "Numerical":
+            numbers = arrow.numbers(sample).present()
+            self._suspect = kind in ("bit", "whole") and may_be_running(numbers, 1 << 62 if len(sample) else 0)
+        else:
+            distinct, _ = arrow.categories(sample)
+            self._suspect = may_be_identifier(len(distinct), sum(distinct.values()))
+        self._texts = column.type == "Categorical"
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin from the first row."""
+        self._sketch, self._tally = DistinctSketch(), Tally()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Look at the rows of `batch`."""
+        if self._texts and (self._suspect or not self._tally.overflows):
+            counted, missing = arrow.categories(batch.column(self.name))
+            if self._truth:
+                counted, missing = _truth_counts(counted, missing)
+            self._tally.add(counted, missing)
+            if self._suspect:
+                self._sketch.add_texts(counted)
+        elif self._suspect:
+            self._sketch.add_numbers(arrow.numbers(batch.column(self.name)).present())
+
+    def judged(self, profile: ColumnProfile) -> tuple[ColumnProfile, LeftOut | None]:
+        """Return the profile, exact where it can be, and the column as an identifier where it is one."""
+        if isinstance(profile, NumericalProfile):
+            if not self._suspect or profile.minimum is None or profile.maximum is None:
+                return profile, None
+            distinct = self._sketch.estimate()
+            return profile, running_number(self.name, distinct, profile.present, profile.minimum, profile.maximum)
+        exact = not self._tally.overflows
+        if exact:
+            profile = self._tally.profile(self.name)
+        if not self._suspect:
+            return profile, None
+        distinct = len(self._tally.counts) if exact else self._sketch.estimate()
+        return profile, text_identifier(self.name, distinct, profile.present)
+
+
+def _type(column: ColumnProfile) -> Any:
+    """The Arrow type that a column is read as; truth values are texts, since windows spell them in many ways."""
+    if isinstance(column, NumericalProfile):
+        # Floats do not tell whole numbers beyond 2^53 apart; such a column is read as text and parsed exactly.
+        return pa.string() if column.offset else pa.float64()
+    return pa.string() if column.categories and {TRUE, FALSE}.issuperset(column.categories) else _TEXT
+
+
+def without_missing_words(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with the words for a missing value taken from its columns of truth values, which are plain texts."""
+    for index, field in enumerate(batch.schema):
+        if pa.types.is_string(field.type):
+            column = batch.column(index)
+            missing = pc.is_in(column, value_set=arrow.MISSING)
+            batch = batch.set_column(index, field.name, pc.if_else(missing, pa.scalar(None, pa.string()), column))
+    return batch
+
+
+def _kind(texts: Any, known: Kind) -> Kind:
+    """The narrowest kind that holds the entries and `known`."""
+    present = texts.filter(pc.invert(pc.is_in(texts, value_set=arrow.MISSING)))
+    if not len(present):
+        return known
+    if known != "number" or not _is(present, pa.float64()):
+        if _is(present, pa.int64()):
+            numbers = pc.min_max(pc.cast(present, pa.int64())).as_py()
+            return joined(known, "bit" if numbers["min"] >= 0 and numbers["max"] <= 1 else "whole")
+        if _is(present, pa.bool_()):
+            return joined(known, "truth")
+        if _is_time(present):
+            return joined(known, "time")
+        if not _is(present, pa.float64()):
+            return "text"
+    return joined(known, "number")
+
+
+def _are_numbers(drawn: Any) -> bool:
+    """Whether texts that were drawn from a column are numbers but for a few strays."""
+    numbers = arrow.numbers(drawn)
+    return len(numbers.values) >= _MIN_NUMBERS and numbers.invalid <= _STRAYS * len(numbers.values)
+
+
+def _is(texts: Any, kind: Any) -> bool:
+    try:
+        pc.cast(texts, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_time(texts: Any) -> bool:
+    if any(_is(texts, kind) for kind in (pa.date32(), pa.timestamp("ns"), pa.timestamp("ns", "UTC"))):
+        return True
+    return bool(pc.all(pc.match_substring_regex(texts, _CLOCK)).as_py())
+
+
+def _why_left_out(kind: Kind) -> str:
+    return "has no values at all" if kind == "null" else "holds dates or times, which are not compared"
+
+
+def _truths(column: Any) -> Any:
+    """Entries of a column of truth values in one spelling, as a text; what is missing stays so."""
+    present = pc.is_in(column, value_set=arrow.MISSING)
+    truths = pc.cast(pc.if_else(present, pa.scalar(None, pa.string()), column), pa.bool_())
+    return pc.cast(truths, pa.string())
+
+
+def _whole_numbers(column: Any) -> Any:
+    missing = pc.is_in(column, value_set=arrow.MISSING)
+    return pc.cast(pc.if_else(missing, pa.scalar(None, pa.string()), column), pa.int64())
+
+
+def _truth_counts(counted: dict[str, int], missing: int) -> tuple[dict[str, int], int]:
+    found: dict[str, int] = {}
+    for text, count in counted.items():
+        if text.lower() in (TRUE, "1"):
+            found[TRUE] = found.get(TRUE, 0) + count
+        elif text.lower() in (FALSE, "0"):
+            found[FALSE] = found.get(FALSE, 0) + count
+        else:
+            missing += count
+    return found, missing
