@@ -16,8 +16,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from fuzz import mutations, poison, schemas, specimens
-from fuzz.poison import without_nulls
+from fuzz import mutations, schemas, specimens, tampering
+from fuzz.tampering import without_nulls
 from fuzz.verdicts import verdict
 from stories import script
 from stories.fake_cluster import INSTALLATION, OURS, FakeCluster
@@ -202,7 +202,7 @@ def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None
             if key.kind in OURS and chance.random() < 0.6:
                 manifest = world.get(*key)
                 assert manifest is not None
-                forged = poison.forged(key.kind, manifest.get("status") or {}, chance, chance.randint(1, 3))
+                forged = tampering.forged(key.kind, manifest.get("status") or {}, chance, chance.randint(1, 3))
                 world.put({**manifest, "status": forged})
         for key in list(world):
             if key.kind in OURS:
