@@ -1,4 +1,4 @@
-"""What is remembered of a column of categories: exact counts of the known ones, and how many others there were."""
+"""The profile of a column of categories: exact counts of the known ones, and how many others there were."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ class CategoricalCounter:
 
     def __init__(self, like: CategoricalProfile) -> None:
         self._like = like
-        self._place = {category: index for index, category in enumerate(like.categories)}
+        self._index = {category: index for index, category in enumerate(like.categories)}
         for index, category in enumerate(like.categories):
             # Truth values are spelled in many ways; each is the one that the reference has, unless it has several.
             for other in spellings(category):
-                self._place.setdefault(other, index)
+                self._index.setdefault(other, index)
         self._counts = np.zeros(len(like.categories), np.int64)
         self._rows = self._missing = self._others = 0
         self._examples: tuple[str, ...] = ()
@@ -83,12 +83,12 @@ class CategoricalCounter:
         others: list[str] = []
         for category, count in counted.items():
             self._rows += count
-            place = self._place.get(category)
-            if place is None:
+            index = self._index.get(category)
+            if index is None:
                 self._others += count
                 others.append(category)
             else:
-                self._counts[place] += count
+                self._counts[index] += count
         self._rows += missing
         self._missing += missing
         if others:

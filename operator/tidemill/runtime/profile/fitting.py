@@ -80,18 +80,18 @@ def fit(sample: Sample, heavy: Floats, low: float, high: float) -> Grid:
     values, counts = sample.values[rest], sample.counts[rest]
     mode = int(np.argmax(sample.counts))
     centre = float(sample.values[mode])
-    beside = floating(centre, _reach(centre, low, high))
+    around = floating(centre, _reach(centre, low, high))
     dominant = sample.counts[mode] >= _DOMINANT * sample.total
     if counts.sum() < _MIN_VALUES:
         if sample.counts[mode] > sample.total / 2:
-            return beside
+            return around
         grid = linear(low, high)
         return grid if _told_apart(grid, sample.values) else _in_pieces(sample.values, low, high)
     inner_low, median, inner_high = (float(value) for value in _quantiles(values, counts, (0.001, 0.5, 0.999)))
     margin = inner_high - inner_low
     left, right = max(low, inner_low - margin), min(high, inner_high + margin)
     candidates = [
-        *([beside] if dominant else []),
+        *([around] if dominant else []),
         linear(low, high),
         linear(left, right),
         floating(median, max(median - left, right - median)),

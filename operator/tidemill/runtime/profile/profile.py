@@ -167,11 +167,11 @@ def _empty_numbers(name: str, column: pa.ChunkedArray) -> NumericalProfile:
 
 
 def _narrow(profile: Profile, columns: Sequence[ProfiledColumn]) -> Profile:
-    found = {column.name: column for column in profile.columns}
+    by_name = {column.name: column for column in profile.columns}
     for column in columns:
-        if column.name not in found:
-            raise ProfileError(f"the profile has no column {column.name!r}; it has {', '.join(found)}")
-    return Profile(profile.rows, tuple(found[column.name] for column in columns))
+        if column.name not in by_name:
+            raise ProfileError(f"the profile has no column {column.name!r}; it has {', '.join(by_name)}")
+    return Profile(profile.rows, tuple(by_name[column.name] for column in columns))
 
 
 def _merge(first: Profile, second: Profile) -> Profile:

@@ -41,7 +41,7 @@ def tell_apart(reference: Floats, window: Floats, *, z: float = 1.959964, seed: 
     from sklearn.model_selection import StratifiedKFold
     from threadpoolctl import threadpool_limits
 
-    # The same row twice would be fitted to and then tested on: whoever repeats requests would be told by that alone.
+    # The same row twice would be fitted to and then tested on: a client that repeats requests would be recognised by that alone.
     reference, window = np.unique(reference, axis=0), np.unique(window, axis=0)
     if min(len(reference), len(window)) < MIN_ROWS:
         raise ValueError(f"telling apart needs {MIN_ROWS} different rows on both sides")
@@ -107,5 +107,5 @@ def delong(scores: Floats, positive: Mask) -> tuple[float, float]:
 
 def midranks(values: Floats) -> Floats:
     """Ranks from 1 on, equal values sharing their average."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place], np.float64)
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[index], np.float64)

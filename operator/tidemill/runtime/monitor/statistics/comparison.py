@@ -53,16 +53,16 @@ class Comparison:
 
 def compare(reference: Profile, current: Profile) -> tuple[Comparison, ...]:
     """Every column of `reference` against the same column of `current`, which was counted on the same bins."""
-    found = {column.name: column for column in current.columns}
+    by_name = {column.name: column for column in current.columns}
     return adjusted(
-        [compare_columns(column, found[column.name]) for column in reference.columns if column.name in found]
+        [compare_columns(column, by_name[column.name]) for column in reference.columns if column.name in by_name]
     )
 
 
 def adjusted(columns: Sequence[Comparison]) -> tuple[Comparison, ...]:
     """The columns with their p-values adjusted for how many are looked at."""
-    told = [column.statistics["PValue"] for column in columns if column.comparable]
-    left = iter(significance.benjamini_hochberg(told).tolist())
+    p_values = [column.statistics["PValue"] for column in columns if column.comparable]
+    left = iter(significance.benjamini_hochberg(p_values).tolist())
     return tuple(
         replace(column, statistics=MappingProxyType({**column.statistics, "AdjustedPValue": next(left)}))
         if column.comparable
@@ -118,16 +118,17 @@ def distance(comparison: Comparison, method: Method) -> float | None:
     """How far the column has moved by `method`, larger being farther; None where the method does not apply.
 
     Auto is the stability index less what chance alone makes of it on average, or 4 KS² less that where it is larger. Where
-    either side is small it is nothing unless significant at 5 %, and worth a warning at most unless significant at 1 %. ChiSquare is told as the statistic per row (Pearson's φ²), Wasserstein and MeanShift in units
-    of the reference's spread, VarianceShift as the logarithm of the variances' ratio, and Significance as one less the
+    either side is small it is nothing unless significant at 5 %, and worth a warning at most unless significant at 1 %.
+    ChiSquare is told as the statistic per row (Pearson's φ²), Wasserstein and MeanShift in units of the reference's
+    standard deviation, VarianceShift as the logarithm of the variances' ratio, and Significance as one less the
     adjusted p-value, so that one threshold serves all columns and sizes of samples. Orders of categories mean nothing: on
     them KolmogorovSmirnov and Wasserstein are the total variation. What has moved without bound, as the variance of a column
     that became constant has, is told as a number beyond all thresholds: statuses and metrics know no infinity.
     """
     if not comparison.comparable:
         return None
-    found = _distance(comparison, method)
-    return None if found is None else finite(found)
+    value = _distance(comparison, method)
+    return None if value is None else finite(value)
 
 
 def _distance(comparison: Comparison, method: Method) -> float | None:
@@ -157,18 +158,18 @@ def _auto(comparison: Comparison) -> float:
     """The stability index less what chance makes of it, and no less than the distance of the distribution functions warrants."""
     statistics = comparison.statistics
     rows = comparison.reference.present, comparison.current.present
-    found = statistics["PSI"] - statistics["PSIByChance"]
+    moved = statistics["PSI"] - statistics["PSIByChance"]
     if "KolmogorovSmirnov" in statistics:
         # Cut where the functions are farthest apart, two groups alone have a stability index of 4 KS² or more (Pinsker);
         # chance makes KS² ¾ (1/n + 1/m) on average.
-        found = max(found, 4 * statistics["KolmogorovSmirnov"] ** 2 - 3 * (1 / rows[0] + 1 / rows[1]))
+        moved = max(moved, 4 * statistics["KolmogorovSmirnov"] ** 2 - 3 * (1 / rows[0] + 1 / rows[1]))
     if min(rows) <= significance.SMALL:
         p_value = statistics.get("AdjustedPValue", 0.0)
         if p_value > significance.LEVEL:
             return 0.0
         if p_value > significance.STRICT_LEVEL:
-            found = min(found, significance.DOUBTFUL)
-    return max(0.0, found)
+            moved = min(moved, significance.DOUBTFUL)
+    return max(0.0, moved)
 
 
 def _of_numbers(reference: NumericalProfile, current: NumericalProfile) -> dict[str, float]:

@@ -35,8 +35,8 @@ class OutlierModel:
         mixed = min(1.0, width / len(fitted) + 0.01)
         covariance = (1 - mixed) * covariance + mixed * np.eye(width) * max(float(np.trace(covariance)) / width, 1e-9)
         values, vectors = np.linalg.eigh(covariance)
-        found = cls(centre, vectors / np.sqrt(np.maximum(values, 1e-12)), 0.0)
-        return cls(centre, found.whitening, float(np.quantile(found.distances(measured), 1 - EXPECTED)))
+        model = cls(centre, vectors / np.sqrt(np.maximum(values, 1e-12)), 0.0)
+        return cls(centre, model.whitening, float(np.quantile(model.distances(measured), 1 - EXPECTED)))
 
     def distances(self, points: Floats) -> Floats:
         """Of each row from the middle."""
