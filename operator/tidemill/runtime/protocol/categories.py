@@ -124,20 +124,20 @@ class Spellings:
     @cached_property
     def _integers(self) -> dict[int, list[str]]:
         """Categories that are whole numbers, by their exact value."""
-        found: dict[int, list[str]] = defaultdict(list)
+        by_value: dict[int, list[str]] = defaultdict(list)
         for category, number in self._numbers:
             if number == number.to_integral_value():
-                found[int(number)].append(category)
-        return dict(found)
+                by_value[int(number)].append(category)
+        return dict(by_value)
 
     @cached_property
     def _fractions(self) -> dict[float, list[str]]:
         """Categories that are other numbers, by the nearest float."""
-        found: dict[float, list[str]] = defaultdict(list)
+        by_value: dict[float, list[str]] = defaultdict(list)
         for category, number in self._numbers:
             if number != number.to_integral_value():
-                found[float(number)].append(category)
-        return dict(found)
+                by_value[float(number)].append(category)
+        return dict(by_value)
 
     @cached_property
     def _numbers(self) -> list[tuple[str, Decimal]]:

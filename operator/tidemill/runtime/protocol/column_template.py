@@ -35,12 +35,12 @@ class ColumnTemplate(NamedTuple):
             return None
         constants, slices = [parts[0]], []
         for part in parts[1:]:
-            found = NUMBER.match(part)
-            if found is None:
+            match = NUMBER.match(part)
+            if match is None:
                 return None
-            constants[-1] += DATA + found[1]
-            constants.append(part[found.end() :])
-            slices.append(slice(found.end(1), found.end() - len(part)))
+            constants[-1] += DATA + match[1]
+            constants.append(part[match.end() :])
+            slices.append(slice(match.end(1), match.end() - len(part)))
         return cls(tuple(constants), tuple(slices))
 
     def numbers(self, body: bytes) -> list[object] | None:

@@ -44,9 +44,9 @@ class Features:
     def __init__(self, signature: Signature) -> None:
         self.names = tuple(feature.name for feature in signature.features)
         self.count = len(self.names)
-        self.index = {name: place for place, name in enumerate(self.names)}
+        self.index = {name: index for index, name in enumerate(self.names)}
         self.indexes: tuple[dict[str, float] | None, ...] = tuple(
-            {category: float(place) for place, category in enumerate(feature.categories)}
+            {category: float(index) for index, category in enumerate(feature.categories)}
             if feature.type == "Categorical"
             else None
             for feature in signature.features
@@ -72,39 +72,39 @@ class Features:
             except (struct.error, OverflowError, TypeError, KeyError):
                 pass
             else:
-                said = self._beside(rows) if self.protected else NO_CATEGORIES
-                return Rows(np.frombuffer(packed).reshape(len(rows), self.count), said, True)
-        for place, row in enumerate(rows):
+                protected = self._protected_of(rows) if self.protected else NO_CATEGORIES
+                return Rows(np.frombuffer(packed).reshape(len(rows), self.count), protected, True)
+        for index, row in enumerate(rows):
             if not isinstance(row, dict):
-                raise bad(f"rows[{place}]: must be an object that names each feature, not {shown(row)}")
+                raise bad(f"rows[{index}]: must be an object that names each feature, not {shown(row)}")
             if len(row.keys() & self.index.keys()) < self.count:
                 missing = next(name for name in self.names if name not in row)
-                raise bad(f"rows[{place}].{missing}: is not there; send null for a value that is missing")
+                raise bad(f"rows[{index}].{missing}: is not there; send null for a value that is missing")
         columns = [[row[name] for row in rows] for name in self.names]
-        found = self.from_columns(columns, lambda column, row: f"rows[{row}].{self.names[column]}")
-        return Rows(found.matrix, found.categories | self._beside(rows))
+        encoded = self.from_columns(columns, lambda column, row: f"rows[{row}].{self.names[column]}")
+        return Rows(encoded.matrix, encoded.categories | self._protected_of(rows))
 
-    def _beside(self, rows: Sequence[Any]) -> dict[int, list[str | None]]:
+    def _protected_of(self, rows: Sequence[Any]) -> dict[int, list[str | None]]:
         names = [column.name for column in self.protected]
-        return self.beside(
+        return self.protected_categories(
             {name: [row.get(name) for row in rows] for name in names if any(name in row for row in rows)}
         )
 
-    def beside(self, sent: Mapping[str, Sequence[Any]]) -> dict[int, list[str | None]]:
+    def protected_categories(self, sent: Mapping[str, Sequence[Any]]) -> dict[int, list[str | None]]:
         """Protected columns as the log keeps them, by their place behind the features.
 
         A value that is neither a number nor a text is missing: what no model needs must not cost an answer.
         """
         return {
-            self.count + place: [_group(value, column, spellings) for value in sent[column.name]]
-            for place, (column, spellings) in enumerate(zip(self.protected, self._protected_spellings, strict=True))
+            self.count + index: [_group(value, column, spellings) for value in sent[column.name]]
+            for index, (column, spellings) in enumerate(zip(self.protected, self._protected_spellings, strict=True))
             if column.name in sent
         }
 
     def from_columns(self, columns: Sequence[Sequence[Any]], where: Any) -> Rows:
         """Rows from one sequence of JSON values per feature; `where(column, row)` names a place for an error."""
         matrix = np.empty((len(columns[0]), self.count))
-        said: dict[int, list[str | None]] = {}
+        categories: dict[int, list[str | None]] = {}
         for column, (values, lookup) in enumerate(zip(columns, self.indexes, strict=True)):
             if lookup is None:
                 matrix[:, column] = [self._number(value, column, row, where) for row, value in enumerate(values)]
@@ -112,8 +112,8 @@ class Features:
                 precision = values.precision if isinstance(values, Elements) else FP64
                 words = [self._category(value, column, row, where, precision) for row, value in enumerate(values)]
                 matrix[:, column] = [math.nan if word is None else lookup.get(word, UNSEEN) for word in words]
-                said[column] = words
-        return Rows(matrix, said)
+                categories[column] = words
+        return Rows(matrix, categories)
 
     def _number(self, value: Any, column: int, row: int, where: Any) -> float:
         if value is None:

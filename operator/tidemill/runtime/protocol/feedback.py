@@ -37,11 +37,11 @@ def read(body: bytes, *, classifies: bool, now: float) -> list[Label]:
         raise bad(f'data: must be a list such as [{{"id": "<request id>", "label": 1}}], not {shown(data)}')
     if len(data) > MAX_LABELS:
         raise bad(f"data: holds {len(data)} labels; send at most {MAX_LABELS} at once")
-    return [_label(item, place, classifies=classifies, now=now) for place, item in enumerate(data)]
+    return [_label(item, index, classifies=classifies, now=now) for index, item in enumerate(data)]
 
 
-def _label(item: Any, place: int, *, classifies: bool, now: float) -> Label:
-    where = f"data[{place}]"
+def _label(item: Any, index: int, *, classifies: bool, now: float) -> Label:
+    where = f"data[{index}]"
     if not isinstance(item, dict):
         raise bad(f"{where}: must be an object, not {shown(item)}")
     request = item.get("id")

@@ -91,10 +91,10 @@ def row_keys(given: Any, rows: int, where: str) -> tuple[str, ...]:
         return ()
     if not isinstance(given, list) or len(given) != rows:
         raise bad(f"{where}: must be a list of {rows} keys, one for each row, not {shown(given)}")
-    for place, key in enumerate(given):
+    for index, key in enumerate(given):
         if not isinstance(key, str) or not key:
-            raise bad(f"{where}[{place}]: must be a string, not {shown(key)}")
-    return tuple(checked_id(key, f"{where}[{place}]") for place, key in enumerate(given))
+            raise bad(f"{where}[{index}]: must be a string, not {shown(key)}")
+    return tuple(checked_id(key, f"{where}[{index}]") for index, key in enumerate(given))
 
 
 def routing_key(given: Any, where: str) -> str:
@@ -270,22 +270,22 @@ class Codec:
         return self._row(*values)
 
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
-        found: Tensors = {}
+        parsed: Tensors = {}
         at = 0
-        for place, tensor in enumerate(inputs):
-            where = f"inputs[{place}]"
+        for index, tensor in enumerate(inputs):
+            where = f"inputs[{index}]"
             if type(tensor) is not dict:
                 raise bad(f"{where}: must be an object")
             name = tensor.get("name")
             if not isinstance(name, str):
                 raise bad(f"{where}.name: must be a string, not {shown(name)}")
-            if name in found:
+            if name in parsed:
                 raise bad(f"{where}.name: duplicate name {shown(name)}")
             parameters = tensor.get("parameters")
             size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
             typed = name in self.features.typed and (len(inputs) > 1 or not self.features.numeric)
             if size is None:
-                found[name] = (tensors.elements_from_json if typed else tensors.from_json)(tensor, where)
+                parsed[name] = (tensors.elements_from_json if typed else tensors.from_json)(tensor, where)
                 continue
             if type(size) is not int or size < 0 or at + size > len(raw):
                 raise bad(
@@ -294,49 +294,49 @@ class Codec:
             shape, given = tensors.from_bytes(tensor, raw[at : at + size], where)
             if not isinstance(given, Elements):
                 given = tensors.elements_of(given, tensor["datatype"]) if typed else tensors.as_floats(given)
-            found[name] = shape, given
+            parsed[name] = shape, given
             at += size
         if at != len(raw):
             raise bad(f"body: {len(raw) - at} bytes belong to no tensor")
-        beside = self._beside(found)
-        whole = self._whole(found)
-        rows = self._columns(found) if whole is None else self._matrix(*found[whole])
+        protected = self._protected(parsed)
+        whole = self._whole(parsed)
+        rows = self._columns(parsed) if whole is None else self._matrix(*parsed[whole])
         if raw:
             must_be_finite(rows.matrix, self.features.names)
-        if beside:
-            for column, values in beside.items():
+        if protected:
+            for column, values in protected.items():
                 if len(values) != len(rows.matrix):
                     raise bad(f"inputs.{column}.shape: has {len(values)} rows, where there are {len(rows.matrix)}")
-            rows = Rows(rows.matrix, rows.categories | self.features.beside(beside))
+            rows = Rows(rows.matrix, rows.categories | self.features.protected_categories(protected))
         return rows, whole is not None
 
-    def _whole(self, found: Tensors) -> str | None:
+    def _whole(self, parsed: Tensors) -> str | None:
         """The name of the tensor that holds all features in the model's order; None where each has one of its own.
 
         It is the only one, or the only one as wide as that beside others that this version does not know: columns that are sent
         ahead, or that another version protects.
         """
         count, index = self.features.count, self.features.index
-        if len(found) == 1:
-            (name,) = found
+        if len(parsed) == 1:
+            (name,) = parsed
             return name if count > 1 or name not in index else None
-        if not self.features.numeric or not found.keys().isdisjoint(index):
+        if not self.features.numeric or not parsed.keys().isdisjoint(index):
             return None
         wide = [
             name
-            for name, (shape, values) in found.items()
+            for name, (shape, values) in parsed.items()
             if len(shape) == 2 and shape[1] == count and not isinstance(values, list)
         ]
         return wide[0] if len(wide) == 1 else None
 
-    def _beside(self, found: Tensors) -> dict[str, list[Any]]:
+    def _protected(self, parsed: Tensors) -> dict[str, list[Any]]:
         """Protected columns, taken from the tensors; one tensor alone is the model's, whatever its name."""
-        names = [column.name for column in self.features.protected if column.name in found]
-        if not names or len(found) == 1:
+        names = [column.name for column in self.features.protected if column.name in parsed]
+        if not names or len(parsed) == 1:
             return {}
         return {
             name: values if isinstance(values, list) else _as_listed(values)
-            for name, (_, values) in ((name, found.pop(name)) for name in names)
+            for name, (_, values) in ((name, parsed.pop(name)) for name in names)
         }
 
     def _matrix(self, shape: tuple[int, ...], values: tensors.Numbers | Elements) -> Rows:
@@ -353,15 +353,15 @@ class Codec:
             raise bad("inputs[0].shape: at least one row is required")
         return Rows(values.reshape(shape), NO_CATEGORIES)
 
-    def _columns(self, found: Tensors) -> Rows:
+    def _columns(self, parsed: Tensors) -> Rows:
         features = self.features
-        missing = [name for name in features.names if name not in found]
+        missing = [name for name in features.names if name not in parsed]
         if missing:
             raise bad(f"inputs: no tensor for {', '.join(missing[:5])}; this model takes {self._wanted()}")
         columns: list[Any] = []
         rows = -1
         for name in features.names:
-            shape, values = found[name]
+            shape, values = parsed[name]
             if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
                 raise bad(f"inputs.{name}.shape: must be [rows] or [rows, 1], not {list(shape)}")
             if rows not in (-1, len(values)):
@@ -390,14 +390,14 @@ class Codec:
         if not outputs:
             return tuple((name, True) for name in self.names) if as_bytes else ()
         chosen: dict[str, bool] = {}
-        for place, output in enumerate(outputs):
+        for index, output in enumerate(outputs):
             name = output.get("name") if isinstance(output, dict) else None
             if not isinstance(name, str) or name not in self.names:
-                raise bad(f"outputs[{place}].name: must be one of {', '.join(self.names)}, not {shown(name)}")
+                raise bad(f"outputs[{index}].name: must be one of {', '.join(self.names)}, not {shown(name)}")
             own = output.get("parameters")
             if isinstance(own, dict) and own.get("classification"):
                 raise bad(
-                    f"outputs[{place}].parameters.classification: this extension is not supported; leave it out and read {PROBABILITIES}"
+                    f"outputs[{index}].parameters.classification: this extension is not supported; leave it out and read {PROBABILITIES}"
                 )
             chosen[name] = bool(own["binary_data"]) if isinstance(own, dict) and "binary_data" in own else as_bytes
         return tuple(chosen.items())

@@ -57,10 +57,10 @@ def from_json(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], Numb
     shape, datatype, data = _described(tensor, where)
     if datatype == "BYTES":
         return shape, _texts(data, shape, where)
-    found = numbers(data, shape, where)
+    values = numbers(data, shape, where)
     if datatype not in FLOATS:
-        _check_datatype(found, datatype, where)
-    return shape, found
+        _check_datatype(values, datatype, where)
+    return shape, values
 
 
 def elements_from_json(tensor: dict[str, Any], where: str) -> tuple[tuple[int, ...], Elements]:
@@ -132,8 +132,8 @@ def _check_datatype(values: Numbers, datatype: str, where: str) -> None:
         wanted = f"a whole number from {bounds.min} to {bounds.max}"
     wrong &= ~np.isnan(values)
     if wrong.any():
-        place = int(wrong.argmax())
-        raise bad(f"{where}.data[{place}]: must be {wanted} in a tensor of {datatype}, not {values[place]:g}")
+        index = int(wrong.argmax())
+        raise bad(f"{where}.data[{index}]: must be {wanted} in a tensor of {datatype}, not {values[index]:g}")
 
 
 def numbers(data: list[Any], shape: tuple[int, ...], where: str) -> Numbers:
@@ -159,9 +159,9 @@ def _carefully(data: list[Any], shape: tuple[int, ...], where: str) -> Numbers:
     if data and isinstance(data[0], list):
         data = _flat(data, shape, where)
     _check_count(len(data), shape, where)
-    for place, value in enumerate(data):
+    for index, value in enumerate(data):
         if value is not None and not isinstance(value, (int, float)):
-            raise bad(f"{where}.data[{place}]: must be a number or null, not {shown(value)}")
+            raise bad(f"{where}.data[{index}]: must be a number or null, not {shown(value)}")
     try:
         return np.array([math.nan if value is None else float(value) for value in data])
     except OverflowError:
@@ -219,9 +219,9 @@ def from_bytes(tensor: dict[str, Any], raw: memoryview, where: str) -> tuple[tup
     return shape, np.frombuffer(raw, dtype)
 
 
-def _check_bytes(found: int, wanted: int, where: str) -> None:
-    if found != wanted:
-        raise bad(f"{where}.parameters.binary_data_size: is {found}, but the shape and datatype ask for {wanted} bytes")
+def _check_bytes(given: int, wanted: int, where: str) -> None:
+    if given != wanted:
+        raise bad(f"{where}.parameters.binary_data_size: is {given}, but the shape and datatype ask for {wanted} bytes")
 
 
 def _length_prefixed(raw: memoryview, where: str) -> Elements:

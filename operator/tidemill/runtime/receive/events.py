@@ -34,16 +34,16 @@ class PayloadReceiver:
     """Takes events, joins them, and writes the log."""
 
     def __init__(
-        self, order: ReceiveOrder, said: PayloadOrder, *, credentials: Path, clock: Callable[[], float]
+        self, order: ReceiveOrder, payloads: PayloadOrder, *, credentials: Path, clock: Callable[[], float]
     ) -> None:
         self.refused = 0
         self._order = order
-        self._said = said
+        self._payloads = payloads
         self._token = credentials / PAYLOADS / "token"
         self._clock = clock
         self._joining = Joining()
         self._log = Log(
-            prediction_folder(order.namespace, said.log),
+            prediction_folder(order.namespace, payloads.log),
             f"receiver-{boot_id()}",
             ExchangeFile(),
             every=WRITE_INTERVAL_SECONDS,
@@ -53,18 +53,18 @@ class PayloadReceiver:
 
     def take(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         """What is answered to an event whose headers have names in lower case, as HTTP status and words."""
-        if self._said.secured and not self._is_right(headers.get("authorization", "")):
+        if self._payloads.secured and not self._is_right(headers.get("authorization", "")):
             return 401, "the token is not right, or the Secret is not there yet"
         kind, request = headers.get("ce-type", ""), headers.get("ce-id", "")
         if not headers.get("ce-specversion", "").startswith("1.") or not request or not kind:
             return 400, "this is no CloudEvent in binary mode: ce-specversion, ce-id and ce-type are needed"
         service = headers.get("ce-inferenceservicename", "")
-        if kind not in (REQUEST, RESPONSE) or (self._said.service and service != self._said.service):
+        if kind not in (REQUEST, RESPONSE) or (self._payloads.service and service != self._payloads.service):
             return 200, "it is not of the service that is watched"
         version, now = headers.get("ce-modelversion", "")[:253], self._clock()
         try:
             if kind == REQUEST:
-                columns = inference.asked(body, self._said.columns)
+                columns = inference.asked(body, self._payloads.columns)
                 complete = self._joining.asked(request[:128], columns, version, len(body), now)
             else:
                 answers = inference.answered(body)
@@ -100,8 +100,8 @@ class PayloadReceiver:
                 await asyncio.sleep(WRITE_INTERVAL_SECONDS)
         self._log.use(store)
         retention = Retention(
-            (prediction_folder(self._order.namespace, self._said.log),),
-            self._said.retention_seconds,
+            (prediction_folder(self._order.namespace, self._payloads.log),),
+            self._payloads.retention_seconds,
             clock=self._clock,
             chance=lambda: int.from_bytes(os.urandom(2), "big") / 65536,
         )

@@ -162,7 +162,7 @@ def _predictions(listed: list[Any]) -> Answers:
     if listed and all(isinstance(entry, list) and entry for entry in listed):
         matrix = [[_number(value) for value in entry] for entry in listed]
         best = [max(range(len(row)), key=row.__getitem__) for row in matrix]
-        return Answers([str(place) for place in best], [row[place] for row, place in zip(matrix, best, strict=True)])
+        return Answers([str(index) for index in best], [row[index] for row, index in zip(matrix, best, strict=True)])
     return Answers([_value(entry) for entry in listed], [None] * len(listed))
 
 
@@ -175,11 +175,11 @@ def _outputs(outputs: Tensors) -> Answers:
     ]
     scores = wide[0].max(axis=1).tolist() if wide and wide[0].size else None
     if plain:
-        said = plain.get("predict") or next(iter(plain.values()))
-        return Answers(said, scores if scores is not None and len(scores) == len(said) else [None] * len(said))
+        answers = plain.get("predict") or next(iter(plain.values()))
+        return Answers(answers, scores if scores is not None and len(scores) == len(answers) else [None] * len(answers))
     if scores is None:
         raise UnreadablePayloadError("no output says one thing for each row")
-    return Answers([str(place) for place in wide[0].argmax(axis=1).tolist()], scores)
+    return Answers([str(index) for index in wide[0].argmax(axis=1).tolist()], scores)
 
 
 def _listed(values: Any) -> list[Value]:

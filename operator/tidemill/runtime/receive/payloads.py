@@ -106,11 +106,11 @@ def _verdict(state: str, severity: str) -> CheckVerdict:
     if state in _ENDED:
         return "Passing"
     known = _WORDS.get(severity) if _WORDS.get(state, "Failing") == "Failing" else None
-    found = known or _WORDS.get(state)
-    if found is None:
+    verdict = known or _WORDS.get(state)
+    if verdict is None:
         words = ", ".join(sorted(_WORDS))
         raise PayloadError(f"the body does not say how bad it is: one of {', '.join(_STATE)} must be one of {words}")
-    return found
+    return verdict
 
 
 def _text(payload: Mapping[str, Any], names: tuple[str, ...]) -> str:
@@ -120,5 +120,5 @@ def _text(payload: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _of(alert: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = alert.get(name)
-    return found if isinstance(found, Mapping) else {}
+    value = alert.get(name)
+    return value if isinstance(value, Mapping) else {}

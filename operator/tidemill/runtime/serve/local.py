@@ -12,7 +12,7 @@ from tidemill.runtime.serve.handlers import bentoml_service
 from tidemill.runtime.serve.server import ServerSettings, Worker, serve
 from tidemill.runtime.serve.version.loading import Loaded
 from tidemill.runtime.serve.version.model import Identity
-from tidemill.runtime.serve.version.sources import open_store, place
+from tidemill.runtime.serve.version.sources import open_store, source_at
 
 DRAIN_SECONDS: Final = 1.0
 """How long a process that was told to stop answers on for clients that are connected."""
@@ -28,7 +28,7 @@ def serve_model(where: str, *, name: str, version: str, host: str, port: int, wo
     Raises FileNotFoundError where there is no such folder; RunFailed, or ChildProcessError with several workers, where
     there is no such model.
     """
-    source = place(where)
+    source = source_at(where)
     settings = ServerSettings.from_environment(
         host=host, port=port, drain_seconds=DRAIN_SECONDS, drains_connections=True, retries=False
     )

@@ -23,12 +23,12 @@ def sockets(host: str, port: int, count: int) -> list[socket.socket]:
     opened: list[socket.socket] = []
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(count):
-        one = socket.socket(family, socket.SOCK_STREAM)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        one.bind((host, opened[0].getsockname()[1] if opened else port))
-        one.listen(2048)
-        opened.append(one)
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, opened[0].getsockname()[1] if opened else port))
+        listener.listen(2048)
+        opened.append(listener)
     return opened
 
 
@@ -36,7 +36,7 @@ def apart(work: Callable[[], bytes]) -> bytes:
     """What `work` answers in a process of its own, with which the threads end that it needed.
 
     Forked before anything else has threads, so that this process can be forked again. Raises ChildProcessError, with what
-    `work` said, where it comes to nothing.
+    the message of `work`, where it fails.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -45,19 +45,19 @@ def apart(work: Callable[[], bytes]) -> bytes:
         code = 1
         try:
             try:
-                said, code = work(), 0
+                result, code = work(), 0
             except Exception as error:
-                said = str(error).encode()
+                result = str(error).encode()
             with os.fdopen(writing, "wb") as pipe:
-                pipe.write(said)
+                pipe.write(result)
         finally:
             os._exit(code)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
+        result = pipe.read()
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        raise ChildProcessError(said.decode(errors="replace") or "a process ended before it could say why")
-    return said
+        raise ChildProcessError(result.decode(errors="replace") or "a process ended before it could say why")
+    return result
 
 
 def share() -> None:

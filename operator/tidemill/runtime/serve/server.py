@@ -124,12 +124,12 @@ class ServerSettings:
             "bentoml": _yes_or_no,
             "fast_path": _yes_or_no,
         }
-        found = {
+        values = {
             name: kind(os.environ[variable])
             for name, kind in read.items()
             if (variable := f"TIDEMILL_{name.upper()}") in os.environ
         }
-        return cls(**{**found, **others})
+        return cls(**{**values, **others})
 
 
 def _yes_or_no(text: str) -> bool:
@@ -362,22 +362,22 @@ def _start_logs(
 
 async def _follow(gate: ServingApp, newer: Newer) -> None:
     """Swap the model whenever there is a newer one; one that cannot be served changes nothing and is logged once."""
-    said = ""
+    last_error = ""
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
         try:
-            found = await asyncio.to_thread(newer, gate.serving.identity.digest)
-            if found is not None:
-                digest, loaded = found
+            replacement = await asyncio.to_thread(newer, gate.serving.identity.digest)
+            if replacement is not None:
+                digest, loaded = replacement
                 identity = replace(gate.serving.identity, digest=digest)
                 gate.swap(ServedModel(identity, loaded.predictor, loaded.files, fast=gate.serving.fast_path))
                 logger.info("%s answers now", digest)
                 settle()
-            said = ""
+            last_error = ""
         except (RunFailed, OSError, ValueError) as error:
-            if str(error) != said:
+            if str(error) != last_error:
                 logger.error("the newer version is not served: %s", error)
-            said = str(error)
+            last_error = str(error)
 
 
 def settle() -> None:

@@ -63,28 +63,28 @@ class Lifespan:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-        self._said: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._received: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        self._sent: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Raises RuntimeError where the application says it cannot start."""
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
         self._task = asyncio.create_task(self._run(scope))
-        await self._told.put({"type": "lifespan.startup"})
-        said = await self._said.get()
-        if said["type"] != "lifespan.startup.complete":
-            raise RuntimeError(f"the BentoML service does not start: {said.get('message', said['type'])}")
+        await self._received.put({"type": "lifespan.startup"})
+        reply = await self._sent.get()
+        if reply["type"] != "lifespan.startup.complete":
+            raise RuntimeError(f"the BentoML service does not start: {reply.get('message', reply['type'])}")
 
     async def _run(self, scope: dict[str, Any]) -> None:
         try:
-            await self._app(scope, self._told.get, self._said.put)
+            await self._app(scope, self._received.get, self._sent.put)
         except Exception as error:  # whatever it raises is the answer to whoever waits
-            await self._said.put({"type": "failed", "message": f"{type(error).__name__}: {error}"})
+            await self._sent.put({"type": "failed", "message": f"{type(error).__name__}: {error}"})
 
     async def stop(self) -> None:
         """Let it end."""
         if self._task is not None and not self._task.done():
-            await self._told.put({"type": "lifespan.shutdown"})
+            await self._received.put({"type": "lifespan.shutdown"})
             await asyncio.wait([self._task], timeout=1.0)
             self._task.cancel()

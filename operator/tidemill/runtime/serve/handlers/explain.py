@@ -69,8 +69,8 @@ class Explaining:
                 raise HTTPError(501, "this version was made without the rows that explanations need; train it again")
             rows = np.asarray(asked.rows.matrix, np.float64)
             try:
-                found = await (await self._explainer_of(model, model.files)).explain(rows)
-                content = await self._aside.ask(self._written, model, asked, rows, found, typical)
+                explained = await (await self._explainer_of(model, model.files)).explain(rows)
+                content = await self._aside.ask(self._written, model, asked, rows, explained, typical)
             except Unanswerable as error:
                 raise bad(str(error)) from None
         except HTTPError as refusal:
@@ -92,18 +92,20 @@ class Explaining:
         if self._explainer is not None:
             await self._explainer[1].close()
 
-    def _written(self, model: ServedModel, asked: Asked, rows: Matrix, found: Explained, typical: Background) -> bytes:
+    def _written(
+        self, model: ServedModel, asked: Asked, rows: Matrix, explained: Explained, typical: Background
+    ) -> bytes:
         answered, _ = model.codec.write(Asked("", asked.rows), model.predictor.predict(rows), asked.id)
         document = orjson.loads(answered)
         document["parameters"] = {
-            "method": found.method,
-            "orders": found.orders,
+            "method": explained.method,
+            "orders": explained.orders,
             "features": list(model.codec.features.names),
             "outputs": list(model.signature.classes),
         }
         for name, values in (
-            ("expected", found.expected),
-            ("attributions", found.attributions),
+            ("expected", explained.expected),
+            ("attributions", explained.attributions),
             ("outlier_score", typical.rank(rows, model.signature)),
         ):
             document["outputs"].append(

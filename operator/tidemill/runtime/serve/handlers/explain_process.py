@@ -65,7 +65,7 @@ class Explainer:
             begun = True
             process.stdin.write(messages.framed(messages.rows_to_bytes(rows)))
             await process.stdin.drain()
-            found = messages.from_bytes(await _message(process))
+            explained = messages.from_bytes(await _message(process))
         except (asyncio.IncompleteReadError, OSError):
             raise HTTPError(503, await self._why()) from None
         except asyncio.CancelledError:
@@ -74,7 +74,7 @@ class Explainer:
                 await self.close()
             raise
         self._end_when_idle()
-        return found
+        return explained
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._last is not None:

@@ -239,8 +239,8 @@ class Predicting:
         content, _ = model.row_codec.write(asked, answer, request)
         self._own.answered(200, time.perf_counter() - started, len(answer.values))
         self._log(request, asked, answer, model.author)
-        found: dict[str, Any] = orjson.loads(content)
-        return found
+        document: dict[str, Any] = orjson.loads(content)
+        return document
 
     def _request_id(self, headers: dict[bytes, bytes]) -> str:
         """Return the id in `x-request-id`, or one of our own where there is none that can be kept: gateways set that header."""

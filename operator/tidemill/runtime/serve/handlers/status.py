@@ -58,15 +58,15 @@ def gauges(serving: ServingContext) -> list[Gauge]:
     """What is measured when it is asked for, and not counted with each request."""
     identity = serving.identity
     who = {"model": identity.model, "model_version": identity.version, "role": identity.role}
-    found: list[Gauge] = [
+    measured: list[Gauge] = [
         ("tidemill_model_info", {**who, "digest": identity.digest}, 1),
         ("tidemill_model_ready", who, int(serving.state.readiness()[0])),
     ]
     if serving.loaded_at:
-        found.append(("tidemill_model_age_seconds", who, max(0.0, serving.clock() - serving.loaded_at)))
+        measured.append(("tidemill_model_age_seconds", who, max(0.0, serving.clock() - serving.loaded_at)))
     for name, log in serving.logs().items():
         mark = {"log": name}
-        found += [
+        measured += [
             ("tidemill_log_backlog_rows", mark, log.backlog),
             ("tidemill_log_backlog_bytes", mark, log.backlog_bytes),
             ("tidemill_log_written_rows_total", mark, log.state.written),
@@ -74,23 +74,23 @@ def gauges(serving: ServingContext) -> list[Gauge]:
             ("tidemill_log_failures_total", mark, log.state.failures),
         ]
     if serving.retention is not None:
-        found.append(("tidemill_log_expired_parts_total", {}, serving.retention.removed))
-        found.append(("tidemill_log_expiry_failures_total", {}, serving.retention.failures))
+        measured.append(("tidemill_log_expired_parts_total", {}, serving.retention.removed))
+        measured.append(("tidemill_log_expiry_failures_total", {}, serving.retention.failures))
     if serving.events is not None:
         events = {"sent": serving.events.sent, "failed": serving.events.failed, "dropped": serving.events.dropped}
-        found += [("tidemill_events_total", {"result": result}, count) for result, count in events.items()]
+        measured += [("tidemill_events_total", {"result": result}, count) for result, count in events.items()]
     trial = serving.rollout.trial if serving.rollout else None
     if trial is not None and serving.rollout is not None:
         copies = serving.rollout.copies
-        found += [
+        measured += [
             ("tidemill_shadow_requests_total", {"result": "sent"}, copies.sent),
             ("tidemill_shadow_requests_total", {"result": "dropped"}, copies.dropped),
         ]
         pair = {"model_version": trial.candidate.version}
-        found.append(("tidemill_compared_rows_total", pair, trial.compared))
+        measured.append(("tidemill_compared_rows_total", pair, trial.compared))
         if trial.compared:
-            found.append(("tidemill_prediction_agreement_ratio", pair, trial.agreed / trial.compared))
-    return found
+            measured.append(("tidemill_prediction_agreement_ratio", pair, trial.agreed / trial.compared))
+    return measured
 
 
 def measurements(serving: ServingContext) -> bytes:
@@ -99,5 +99,5 @@ def measurements(serving: ServingContext) -> bytes:
 
     trial = serving.rollout.trial if serving.rollout else None
     direct = serving.direct.to_arm() if serving.direct is not None else None
-    found = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod, candidate=direct)
-    return orjson.dumps(found.to_wire())
+    result = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod, candidate=direct)
+    return orjson.dumps(result.to_wire())

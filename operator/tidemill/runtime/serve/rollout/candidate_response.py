@@ -87,30 +87,30 @@ def _from_outputs(document: dict[str, Any], raw: memoryview) -> tuple[list[Any],
     outputs = document["outputs"]
     if not isinstance(outputs, list):
         raise Malformed("outputs is not a list")
-    found: dict[str, tuple[tuple[int, ...], Any]] = {}
+    parsed: dict[str, tuple[tuple[int, ...], Any]] = {}
     at = 0
     try:
         for output in outputs:
             size = output.get("parameters", {}).get("binary_data_size")
             if size is not None:
-                found[output["name"]] = tensors.from_bytes(output, raw[at : at + size], "output")
+                parsed[output["name"]] = tensors.from_bytes(output, raw[at : at + size], "output")
                 at += size
             elif output["datatype"] == "BYTES" or output["name"] != PROBABILITIES:
-                found[output["name"]] = (tensors.shape_of(output, "output"), output["data"])
+                parsed[output["name"]] = (tensors.shape_of(output, "output"), output["data"])
             else:
-                found[output["name"]] = tensors.from_json(output, "output")
+                parsed[output["name"]] = tensors.from_json(output, "output")
     except (HTTPError, AttributeError, KeyError, TypeError) as error:
         raise Malformed(f"an output is not a valid tensor: {error}") from None
-    if PREDICT not in found:
+    if PREDICT not in parsed:
         raise Malformed(f"no output {PREDICT}")
-    predicted = found[PREDICT][1]
+    predicted = parsed[PREDICT][1]
     if isinstance(predicted, np.ndarray):
         predicted = predicted.tolist()
     if not isinstance(predicted, list) or any(isinstance(value, (list, dict)) or value is None for value in predicted):
         raise Malformed(f"{PREDICT} is not a list of predictions")
-    if PROBABILITIES not in found:
+    if PROBABILITIES not in parsed:
         return predicted, None
-    shape, values = found[PROBABILITIES]
+    shape, values = parsed[PROBABILITIES]
     if len(shape) != 2 or not isinstance(values, np.ndarray):
         raise Malformed(f"{PROBABILITIES} is not a matrix")
     return predicted, values.reshape(shape)

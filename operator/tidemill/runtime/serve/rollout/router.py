@@ -96,8 +96,8 @@ class RolloutRouter:
     async def look(self) -> None:
         """Read the table if its file changed."""
         try:
-            found = self._path.stat()
-            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+            stat = self._path.stat()
+            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
             if seen == self._seen:
                 return
             text = self._path.read_text().strip()
@@ -147,7 +147,7 @@ class RolloutRouter:
                     Tally(identity.version, identity.digest),
                     Tally(wanted.name, wanted.digest),
                     labels=self._model.labels,
-                    spread=self._model.signature.target_spread,
+                    target_std=self._model.signature.target_spread,
                     most_rows=MAX_PAIRED_ROWS,
                 )
             self._part_with_candidate()

@@ -20,19 +20,23 @@ Counts = dict[str, int]
 
 
 def binned(
-    stable: Answer, candidate: Answer, labels: ClassLabels | None, candidate_labels: ClassLabels | None, spread: float
+    stable: Answer,
+    candidate: Answer,
+    labels: ClassLabels | None,
+    candidate_labels: ClassLabels | None,
+    target_std: float,
 ) -> tuple[Counts, Counts]:
     """Rows of both answers per bin: for two classes tenths of the second one's probability, for more the class, for regression
-    halves of `spread`, the spread of the target.
+    halves of `target_std`, the standard deviation of the target.
 
-    >>> one, other = Answer(np.array([0, 1]), np.array([[0.9, 0.1], [0.25, 0.75]])), Answer(np.array([0, 0]), None)
-    >>> binned(one, one, Labels((0, 1)), Labels((0, 1)), 0.0)
+    >>> first, second = Answer(np.array([0, 1]), np.array([[0.9, 0.1], [0.25, 0.75]])), Answer(np.array([0, 0]), None)
+    >>> binned(first, first, Labels((0, 1)), Labels((0, 1)), 0.0)
     ({'1': 1, '7': 1}, {'1': 1, '7': 1})
-    >>> binned(one, other, Labels((0, 1)), Labels((0, 1)), 0.0)
+    >>> binned(first, second, Labels((0, 1)), Labels((0, 1)), 0.0)
     ({'0': 1, '1': 1}, {'0': 2})
     """
     if labels is None or candidate_labels is None:
-        return _numbers(stable, spread), _numbers(candidate, spread)
+        return _numbers(stable, target_std), _numbers(candidate, target_std)
     if _binary(stable, labels) and _binary(candidate, candidate_labels):
         return _tenths(stable), _tenths(candidate)
     return _classes(stable, labels), _classes(candidate, candidate_labels)
@@ -44,8 +48,8 @@ def _binary(answer: Answer, labels: ClassLabels) -> bool:
 
 def _tenths(answer: Answer) -> Counts:
     assert answer.probabilities is not None, "asked before"
-    places = np.clip(np.floor(answer.probabilities[:, 1] * TENTHS + 1e-9), 0, TENTHS - 1)
-    return {str(int(place)): count for place, count in sorted(Counter(places.tolist()).items())}
+    bins = np.clip(np.floor(answer.probabilities[:, 1] * TENTHS + 1e-9), 0, TENTHS - 1)
+    return {str(int(index)): count for index, count in sorted(Counter(bins.tolist()).items())}
 
 
 def _classes(answer: Answer, labels: ClassLabels) -> Counts:
@@ -55,7 +59,7 @@ def _classes(answer: Answer, labels: ClassLabels) -> Counts:
     return dict(sorted(counts.items()))
 
 
-def _numbers(answer: Answer, spread: float) -> Counts:
-    width = spread / 2 if spread > 0 else 1.0
-    places = np.clip(np.floor(answer.values.astype(np.float64) / width), -FARTHEST, FARTHEST)
-    return {str(int(place)): count for place, count in sorted(Counter(places.tolist()).items())}
+def _numbers(answer: Answer, target_std: float) -> Counts:
+    width = target_std / 2 if target_std > 0 else 1.0
+    bins = np.clip(np.floor(answer.values.astype(np.float64) / width), -FARTHEST, FARTHEST)
+    return {str(int(index)): count for index, count in sorted(Counter(bins.tolist()).items())}

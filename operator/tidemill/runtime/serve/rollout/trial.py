@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds of the latency buckets, in seconds."""
 AGREEMENT: Final = 0.01
-"""How far two numbers may lie apart and still agree, as a share of the spread of the target."""
+"""How far two numbers may lie apart and still agree, as a share of the standard deviation of the target."""
 MAX_LABELS: Final = 200
 """Distinct labels that are told apart; what comes after is counted together."""
 OTHER: Final = "(other)"
@@ -73,8 +73,8 @@ class Tally:
 
     def scored(self, counts: dict[str, int]) -> None:
         """So many rows of it fell into each bin of scores."""
-        for place, count in counts.items():
-            self.scores[place] = self.scores.get(place, 0) + count
+        for bin_name, count in counts.items():
+            self.scores[bin_name] = self.scores.get(bin_name, 0) + count
 
     def to_arm(self) -> Arm:
         """This tally as it crosses the pod boundary."""
@@ -114,16 +114,16 @@ class RolloutTrial:
     """A candidate's trial against the stable version."""
 
     def __init__(
-        self, stable: Tally, candidate: Tally, *, labels: ClassLabels | None, spread: float, most_rows: int
+        self, stable: Tally, candidate: Tally, *, labels: ClassLabels | None, target_std: float, most_rows: int
     ) -> None:
-        """`labels` are the stable version's classes (None for regression), `spread` that of the target; pairs are kept
+        """`labels` are the stable version's classes (None for regression), `target_std` the standard deviation of the target; pairs are kept
         for the last `most_rows` rows."""
         self.stable = stable
         self.candidate = candidate
         self.compared = 0
         self.agreed = 0
         self._labels = labels
-        self._tolerance = AGREEMENT * spread
+        self._tolerance = AGREEMENT * target_std
         self._most_rows = most_rows
         self._rows = 0
         self._pairs: OrderedDict[str, PairedAnswers] = OrderedDict()
@@ -160,10 +160,10 @@ class RolloutTrial:
             self._judge(pair, row, label)
         pair.waiting.clear()
 
-    def _agree(self, one: str | float, other: str | float) -> bool:
-        if isinstance(one, str) or isinstance(other, str):
-            return one == other
-        return abs(one - other) <= self._tolerance
+    def _agree(self, first: str | float, second: str | float) -> bool:
+        if isinstance(first, str) or isinstance(second, str):
+            return first == second
+        return abs(first - second) <= self._tolerance
 
     def label(self, request: str, row: int, label: Scalar) -> bool:
         """The right answer to a row; False where this pod does not know that both versions answered it."""

@@ -155,16 +155,16 @@ class CloudEventSender:
                 request.header(b"inference-header-content-length"),
             )
         inputs: list[dict[str, Any]] = []
-        for place, name in enumerate(self._features.names):
+        for index, name in enumerate(self._features.names):
             if name in self._redact:
                 continue
-            words = request.rows.categories.get(place)
+            words = request.rows.categories.get(index)
             inputs.append(
                 {
                     "name": name,
                     "shape": [len(request.rows.matrix)],
                     "datatype": "FP64" if words is None else "BYTES",
-                    "data": request.rows.matrix[:, place].astype(float).tolist() if words is None else words,
+                    "data": request.rows.matrix[:, index].astype(float).tolist() if words is None else words,
                 }
             )
         return orjson.dumps({"id": request.id, "inputs": inputs}), "application/json", ""

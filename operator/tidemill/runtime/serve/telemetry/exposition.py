@@ -46,21 +46,21 @@ def merged(processes: Sequence[Iterable[ExposedSample]]) -> list[ExposedSample]:
     >>> [sample.value for sample in merged([[Sample("a_total", {"x": "1"}, 2)], [Sample("a_total", {"x": "1"}, 3)]])]
     [5]
     """
-    found: dict[tuple[str, str, tuple[tuple[str, str], ...]], ExposedSample] = {}
+    by_key: dict[tuple[str, str, tuple[tuple[str, str], ...]], ExposedSample] = {}
     for samples in processes:
         for sample in samples:
             key = (sample.metric, sample.suffix, tuple(sorted(sample.labels.items())))
-            before = found.get(key)
-            found[key] = sample if before is None else sample._replace(value=_together(before, sample))
-    return list(found.values())
+            before = by_key.get(key)
+            by_key[key] = sample if before is None else sample._replace(value=_combined(before, sample))
+    return list(by_key.values())
 
 
-def _together(one: ExposedSample, other: ExposedSample) -> float:
-    if one.metric in LARGEST:
-        return max(one.value, other.value)
-    if one.metric in SMALLEST:
-        return min(one.value, other.value)
-    return one.value + other.value
+def _combined(first: ExposedSample, second: ExposedSample) -> float:
+    if first.metric in LARGEST:
+        return max(first.value, second.value)
+    if first.metric in SMALLEST:
+        return min(first.value, second.value)
+    return first.value + second.value
 
 
 class SampleCollector:

@@ -94,16 +94,16 @@ class Lags:
         self._unknown = [label for label in arrived if not self._match(label)]
 
     def _draw(self, name: str, row: int, time: float, version: str, passed_over: int) -> None:
-        place = _hash(name, row)
-        if place & ((1 << self.level) - 1):
+        key = _hash(name, row)
+        if key & ((1 << self.level) - 1):
             return
-        self._rows[place] = Drawn(time, version, self.level, passed_over)
+        self._rows[key] = Drawn(time, version, self.level, passed_over)
         while len(self._rows) > self._most_rows:
             self.level += 1
             self._rows = {
-                place: drawn
-                for place, drawn in self._rows.items()
-                if drawn.level >= self.level or not place & ((1 << self.level) - 1)
+                key: drawn
+                for key, drawn in self._rows.items()
+                if drawn.level >= self.level or not key & ((1 << self.level) - 1)
             }
             for drawn in self._rows.values():
                 drawn.level = max(drawn.level, self.level)
@@ -135,8 +135,8 @@ def _looked_at(records: Sequence[Logged]) -> Iterator[tuple[str, int, float, str
             for part in range(1, PARTS + 1):
                 end = rows * part // PARTS
                 if end > row:
-                    name, place = (record.keys[row], 0) if record.keys else (record.request, row)
-                    yield name, place, record.time, author, step * (end - row)
+                    name, index = (record.keys[row], 0) if record.keys else (record.request, row)
+                    yield name, index, record.time, author, step * (end - row)
                 row = end
 
 

@@ -172,16 +172,16 @@ class Metrics:
     def _worked(self, now: float) -> dict[tuple[str, str], float]:
         """Seconds that requests have taken until now, by version and role."""
         worked = {key: series.seconds for key, series in self._series.items()}
-        for one in self.under_way:
-            worked[one.series.version, one.series.role] += now - one.since
+        for timer in self.under_way:
+            worked[timer.series.version, timer.series.role] += now - timer.since
         return worked
 
     def samples(self, gauges: Iterable[Gauge]) -> list[ExposedSample]:
         """Return all counts; `gauges` are what others know: (name, labels, value)."""
-        found: list[ExposedSample] = []
+        samples: list[ExposedSample] = []
 
         def add(name: str, labels: dict[str, str], value: float, suffix: str = "") -> None:
-            found.append(ExposedSample(name, {"service": self.service, **labels}, value, suffix))
+            samples.append(ExposedSample(name, {"service": self.service, **labels}, value, suffix))
 
         def add_histogram(
             name: str, labels: dict[str, str], bounds: Sequence[float], buckets: Sequence[int], seconds: float
@@ -214,7 +214,7 @@ class Metrics:
             add_histogram("tidemill_label_lag_seconds", pair, LAG_BOUNDS, lag.buckets, lag.seconds)
         for name, labels, value in gauges:
             add(name, labels, value)
-        return found
+        return samples
 
     def text(self, gauges: Iterable[Gauge]) -> str:
         """Return everything in Prometheus's text format."""

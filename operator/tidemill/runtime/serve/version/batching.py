@@ -52,8 +52,8 @@ class RequestBatcher:
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._answer)
-        batch = [one for one in batch if not one[1].done()]
-        if len(batch) > 1 and self._together(batch):
+        batch = [waiting for waiting in batch if not waiting[1].done()]
+        if len(batch) > 1 and self._answer_together(batch):
             return
         for matrix, answer in batch:
             self.calls += 1
@@ -62,17 +62,17 @@ class RequestBatcher:
             except Exception as error:  # whatever a model raises is for the one who asked
                 answer.set_exception(error)
 
-    def _together(self, batch: Sequence[tuple[Matrix, asyncio.Future[Answer]]]) -> bool:
+    def _answer_together(self, batch: Sequence[tuple[Matrix, asyncio.Future[Answer]]]) -> bool:
         """Answer all of them; False where the model refuses, which is then the matter of only some."""
         self.calls += 1
         try:
-            found = self._predictor.predict(np.concatenate([matrix for matrix, _ in batch]))
+            answers = self._predictor.predict(np.concatenate([matrix for matrix, _ in batch]))
         except Exception:  # asked again one by one, and told to the one whose rows they are
             return False
         start = 0
         for matrix, answer in batch:
             end = start + len(matrix)
-            shares = None if found.probabilities is None else found.probabilities[start:end]
-            answer.set_result(Answer(found.values[start:end], shares))
+            shares = None if answers.probabilities is None else answers.probabilities[start:end]
+            answer.set_result(Answer(answers.values[start:end], shares))
             start = end
         return True

@@ -31,5 +31,5 @@ class OpenFiles:
         return self._look() == self._as_it_was
 
     def _look(self) -> list[tuple[int, int]]:
-        found = [os.fstat(descriptor) for descriptor in self.descriptors.values()]
-        return [(one.st_size, one.st_mtime_ns) for one in found]
+        stats = [os.fstat(descriptor) for descriptor in self.descriptors.values()]
+        return [(stat.st_size, stat.st_mtime_ns) for stat in stats]

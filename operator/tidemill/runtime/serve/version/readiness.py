@@ -24,14 +24,14 @@ class State:
 
     def readiness(self, model: str = "") -> tuple[bool, bytes]:
         """Whether to send requests, and a body that says why not; it names the `model` if one is given."""
-        said: dict[str, Any] = {"name": model} if model else {}
+        body: dict[str, Any] = {"name": model} if model else {}
         if self.draining:
             return False, orjson.dumps(
-                {**said, "ready": False, "reason": "Draining", "error": "this process was told to stop"}
+                {**body, "ready": False, "reason": "Draining", "error": "this process was told to stop"}
             )
         if not self.loaded:
-            return False, orjson.dumps({**said, "ready": False, "reason": self.reason, "error": self.message})
-        return True, orjson.dumps({**said, "ready": True})
+            return False, orjson.dumps({**body, "ready": False, "reason": self.reason, "error": self.message})
+        return True, orjson.dumps({**body, "ready": True})
 
     def refusal(self) -> HTTPError:
         """What a request is told that needs the model before it is there."""

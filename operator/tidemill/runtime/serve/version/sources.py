@@ -102,7 +102,7 @@ class Uri:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def place(where: str) -> Place:
+def source_at(where: str) -> Place:
     """A folder by its path or as `file://`, anything else as the URI of a store; raises FileNotFoundError where there is no such folder."""
     parts = urlsplit(where)
     if parts.scheme in ("", "file"):

@@ -6,8 +6,10 @@ from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.serve.rollout.trial import MAX_LABELS, OTHER, RolloutTrial, Tally
 
 
-def trial(*, labels: ClassLabels | None = None, spread: float = 0.0, most_rows: int = 100) -> RolloutTrial:
-    return RolloutTrial(Tally("house-1", "a"), Tally("house-2", "b"), labels=labels, spread=spread, most_rows=most_rows)
+def trial(*, labels: ClassLabels | None = None, target_std: float = 0.0, most_rows: int = 100) -> RolloutTrial:
+    return RolloutTrial(
+        Tally("house-1", "a"), Tally("house-2", "b"), labels=labels, target_std=target_std, most_rows=most_rows
+    )
 
 
 def classes() -> RolloutTrial:
@@ -23,7 +25,7 @@ def test_rows_that_both_answered_are_compared() -> None:
 
 
 def test_numbers_agree_within_a_hundredth_of_the_spread() -> None:
-    score = trial(spread=10.0)
+    score = trial(target_std=10.0)
     score.remember("r", [1.0, 1.0])
     score.compare("r", [1.09, 1.11])
 
@@ -70,7 +72,7 @@ def test_a_label_for_a_request_or_row_that_is_not_known_is_handed_back() -> None
 
 
 def test_errors_of_a_regression_are_summed_for_both() -> None:
-    score = trial(spread=1.0)
+    score = trial(target_std=1.0)
     score.remember("r", [3.0])
     score.compare("r", [1.0])
     score.label("r", 0, 2.5)
