@@ -62,6 +62,8 @@ class Bins(NamedTuple):
     maximum: float = math.inf
     offset: float = 0.0
     """What edges, means, minimum and maximum are counted from."""
+    beside_heavy: Floats | float = 0.0
+    """Per edge: the largest share of values that may lie between a heavy value near it and that value in single precision."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +177,28 @@ class NumericalProfile:
         rounded = self.rounded / max(self.present, 1)
         blur = 1.5 * (1.0 - on_edges) * grid.step if self.lattice else 0.0
         blur += rounded * float(np.max(np.abs(self.heavy - _single(self.heavy)), initial=0.0))
-        return Bins(edges, self.counts, means, sharp, room, blur, rounded, low, high, float(self.offset))
+        beside = _beside_heavy(edges, self.counts, layout, self.heavy)
+        return Bins(edges, self.counts, means, sharp, room, blur, rounded, low, high, float(self.offset), beside)
+
+
+def _beside_heavy(edges: Floats, counts: Integers, layout: _Layout, heavy: Floats) -> Floats | float:
+    """Return per edge the share of values that may lie strictly between a heavy value and its form in single precision.
+
+    Between the two, values that were counted as the heavy one are out of order by no more than what lies there.
+    """
+    own = heavy[layout.heavy_of_mark] if len(heavy) else heavy
+    single = np.flatnonzero(layout.marks != own)
+    if len(single) == 0:
+        return 0.0
+    low, high = (side(layout.marks[single], own[single]) for side in (np.minimum, np.maximum))
+    below = np.concatenate(([0], np.cumsum(counts)))
+    within = below[np.searchsorted(edges, high)] - below[np.searchsorted(edges, low, "right") - 1]
+    shares = np.zeros(len(edges))
+    first, last = np.searchsorted(edges, low), np.searchsorted(edges, high, "right")
+    for index in np.flatnonzero(within > 0):
+        near = shares[first[index] : last[index]]
+        np.maximum(near, within[index] / max(int(below[-1]), 1), out=near)
+    return shares
 
 
 class _Layout(NamedTuple):

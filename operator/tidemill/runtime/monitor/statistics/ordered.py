@@ -37,7 +37,8 @@ def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
     At the edges of bins the difference is exact, so the true one is never smaller. Within a bin it can be larger by no
     more than what the bin holds, unless all its values are known to lie on its left edge. On 1,024 equi-depth bins that is
     about 0.001, and nothing beside heavy values, which are bins of their own. Values that equal a heavy one only in single
-    precision count as it, and `upper` grows by their share. (Smirnov, 1939)
+    precision count as it: `upper` grows by their share, and differences next to it are less by what may lie between both
+    forms. (Smirnov, 1939)
 
     >>> from tidemill.runtime.profile.numerical import Bins
     >>> edges, means = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0])
@@ -46,7 +47,10 @@ def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
     """
     f, g = _cumulated(reference), _cumulated(current)
     # Rounded, because 0.8 - 0.5 is not 0.3 in binary and a bound must not be missed by that.
-    lower = round(float(np.abs(f - g).max()), 12)
+    differences = np.abs(f - g)
+    if reference.rounded or current.rounded:
+        differences = np.maximum(differences - np.maximum(reference.beside_heavy, current.beside_heavy), 0.0)
+    lower = round(float(differences.max()), 12)
     # Within a bin F rises from f[i] to f[i+1] and G from g[i] to g[i+1], in any order.
     inside = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])
     loose = ~(reference.sharp & current.sharp)
