@@ -96,4 +96,4 @@ def _address(text: str) -> str:
 
 controller = _run
 controller.__signature__ = _signature()  # type: ignore[attr-defined]
-controller.__annotations__ = {name: found.annotation for name, found in _signature().parameters.items()}
+controller.__annotations__ = {name: parameter.annotation for name, parameter in _signature().parameters.items()}

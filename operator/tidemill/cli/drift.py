@@ -49,17 +49,17 @@ def drift(
         before = profile_file(reference)
         now = profile_file(current, before.profile)
         limits = tables.Limits(method, warning, failing, share)  # type: ignore[arg-type]
-        found = tables.drift(before.profile, now.profile, limits, now.unknown)
+        result = tables.drift(before.profile, now.profile, limits, now.unknown)
         if json is not None:
-            json.write_bytes(tables.to_json(found))
+            json.write_bytes(tables.to_json(result))
         if csv is not None:
-            csv.write_bytes(tables.to_csv(found).encode())
+            csv.write_bytes(tables.to_csv(result).encode())
         if html is not None:
-            html.write_bytes(tables.to_html(found, reference.name, current.name).encode(errors="backslashreplace"))
+            html.write_bytes(tables.to_html(result, reference.name, current.name).encode(errors="backslashreplace"))
     except (Unreadable, OSError) as error:
         typer.echo(f"tidemill drift: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from error
     typer.echo(
-        tables.to_text(found, most=None) + "\n\n" + tables.every_statistic(found) if all_ else tables.to_text(found)
+        tables.to_text(result, most=None) + "\n\n" + tables.every_statistic(result) if all_ else tables.to_text(result)
     )
-    raise typer.Exit(EXIT_CODES[found.verdict])
+    raise typer.Exit(EXIT_CODES[result.verdict])

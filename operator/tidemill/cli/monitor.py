@@ -94,8 +94,8 @@ def _is_circuit_open(monitor: DriftMonitor) -> bool:
 
 def _current(monitor: DriftMonitor, condition: str) -> Condition | None:
     """Return the condition where it speaks of the spec as it is now."""
-    found = monitor.status.condition(condition)
-    return found if found is not None and found.observed_generation == monitor.metadata.generation else None
+    current = monitor.status.condition(condition)
+    return current if current is not None and current.observed_generation == monitor.metadata.generation else None
 
 
 def _request(kubectl: Kubectl, monitor: str, annotation: str) -> str:

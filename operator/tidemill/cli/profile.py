@@ -33,9 +33,9 @@ def profile(
     except (Unreadable, OSError) as error:
         typer.echo(f"tidemill profile: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from error
-    found = profiled.profile
-    typer.echo(f"{output}: {found.rows:,} rows, {len(found.columns)} columns")
-    for column in found.left_out:
+    result = profiled.profile
+    typer.echo(f"{output}: {result.rows:,} rows, {len(result.columns)} columns")
+    for column in result.left_out:
         note = "identifier" if column.identifier else "left out"
         typer.echo(f"{note}: {printable(column.name)} {column.reason}", err=True)
     if profiled.unknown:

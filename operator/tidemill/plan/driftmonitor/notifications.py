@@ -129,11 +129,11 @@ def deliver(
         _carry_on(monitor, delivery, entries.get(delivery.notification), world, installation, now)
         for delivery in (*reversed(fresh), *monitor.status.deliveries)
     ]
-    wakes = [one.wake for one in results if one.wake is not None]
+    wakes = [result.wake for result in results if result.wake is not None]
     return Deliveries(
-        tuple(delivery for one in results for delivery in one.deliveries)[:KEPT],
-        tuple(manifest for one in results for manifest in one.ensure),
-        tuple(notice for one in results for notice in one.notices),
+        tuple(delivery for result in results for delivery in result.deliveries)[:KEPT],
+        tuple(manifest for result in results for manifest in result.ensure),
+        tuple(notice for result in results for notice in result.notices),
         min(wakes, default=None),
     )
 

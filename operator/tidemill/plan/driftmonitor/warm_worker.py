@@ -58,7 +58,7 @@ def carry_on(monitor: DriftMonitor, run: str, world: World, answers: Answers, no
     if not ready:
         return _given_up(status, "is no longer ready")
     waited = (now - status.at).total_seconds()
-    response = next((one for one in answers if isinstance(one, CheckResponse) and one.run == run), None)
+    response = next((answer for answer in answers if isinstance(answer, CheckResponse) and answer.run == run), None)
     if response is not None and response.report is not None:
         return WarmRun(status, response.report)
     if response is not None and (

@@ -150,10 +150,10 @@ def _regression_value(metric: str, arm: Arm) -> float | None:
         case "mean_absolute_error":
             return arm.absolute_error / arm.labelled
         case "r2":
-            spread = arm.label_square_sum - arm.label_sum**2 / arm.labelled
-            # The rounding of two sums that are nearly equal is no spread: labels that are all the same leave some.
+            square_sum = arm.label_square_sum - arm.label_sum**2 / arm.labelled
+            # The rounding of two sums that are nearly equal is no variation: labels that are all the same leave some.
             rounding = arm.labelled * sys.float_info.epsilon * arm.label_square_sum
-            return 1.0 - arm.squared_error / spread if spread > rounding else None
+            return 1.0 - arm.squared_error / square_sum if square_sum > rounding else None
         case _:
             return math.sqrt(arm.squared_error / arm.labelled)
 

@@ -23,7 +23,7 @@ def kinds_of(signature: Signature) -> dict[str, Kind]:
     """How the log's columns of a version's features and answers are to be taken."""
     answers: Kind = "Categorical" if signature.task == "Classification" else "Numerical"
     sent = (*signature.features, *signature.protected)
-    features: dict[str, Kind] = {LogColumn.FEATURE + one.name: one.type for one in sent}
+    features: dict[str, Kind] = {LogColumn.FEATURE + column.name: column.type for column in sent}
     return {LogColumn.PREDICTION: answers, **features}
 
 
@@ -33,12 +33,12 @@ def conformed(table: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
     >>> conformed(pa.table({"x": ["1.5", "many"], "c": [2.0, None]}), {"x": "Numerical", "c": "Categorical"}).to_pydict()
     {'x': [1.5, None], 'c': ['2', None]}
     """
-    for place, field in enumerate(table.schema):
+    for index, field in enumerate(table.schema):
         kind = kinds.get(field.name)
         if kind == "Numerical" and not pa.types.is_float64(field.type):
-            table = table.set_column(place, field.name, _numbers(table.column(place)))
+            table = table.set_column(index, field.name, _numbers(table.column(index)))
         elif kind == "Categorical" and not pa.types.is_string(field.type):
-            table = table.set_column(place, field.name, _texts(table.column(place)))
+            table = table.set_column(index, field.name, _texts(table.column(index)))
     return table
 
 

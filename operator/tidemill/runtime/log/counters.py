@@ -67,11 +67,11 @@ class Counters:
         """Take the bins from the version's profile; parts that are sealed earlier are not counted."""
         from tidemill.runtime.log.counts import as_logged
 
-        found = read_profile(store, uri, self._version)
-        if found is None:
+        stored = read_profile(store, uri, self._version)
+        if stored is None:
             logger.info("the version carries no profile: monitors read its rows")
             return
-        profile, signature = found
+        profile, signature = stored
         if len(profile.columns) > MAX_COLUMNS:
             logger.info("%d columns are too many to count here: monitors read rows", len(profile.columns))
             return

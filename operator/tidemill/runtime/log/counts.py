@@ -78,14 +78,14 @@ def parse(key: str) -> Named | None:
     >>> parse("ns/counts/fraud/date=1970-01-01/hour=01/0600-0010-0000000000000000-pod-1.counts")
     Named(start=4200, span=10, version='0000000000000000', writer='pod-1')
     """
-    found = _NAME.search(key)
-    if found is None or int(found[4]) not in SPANS:
+    match = _NAME.search(key)
+    if match is None or int(match[4]) not in SPANS:
         return None
     try:
-        hour = datetime.fromisoformat(f"{found[1]}T{found[2]}:00:00+00:00")
+        hour = datetime.fromisoformat(f"{match[1]}T{match[2]}:00:00+00:00")
     except ValueError:
         return None
-    return Named(int(hour.timestamp()) + int(found[3]), int(found[4]), found[5], found[6])
+    return Named(int(hour.timestamp()) + int(match[3]), int(match[4]), match[5], match[6])
 
 
 def short(digest: str) -> str:
@@ -151,15 +151,15 @@ class Counts:
 
 def as_logged(profile: Profile, features: Sequence[str]) -> tuple[Profile, Profile]:
     """A version's profile in two, named as in the log: its features, whose columns may lack the prefix, and its answers."""
-    found = []
+    inputs = []
     for feature in features:
         logged = LogColumn.FEATURE + feature
         column = profile.column(logged) or profile.column(feature)
         if column is not None:
-            found.append(replace(column, name=logged))
-    taken = {column.name for column in found}
+            inputs.append(replace(column, name=logged))
+    taken = {column.name for column in inputs}
     outputs = tuple(column for column in profile.columns if column.name in OUTPUTS and column.name not in taken)
-    return Profile(profile.rows, tuple(found)), Profile(profile.rows, outputs)
+    return Profile(profile.rows, tuple(inputs)), Profile(profile.rows, outputs)
 
 
 def _merge(first: Counts, second: Counts) -> Counts:
@@ -181,26 +181,26 @@ def _profile(profile: Profile) -> dict[str, Any]:
 
 def _column(column: ColumnProfile) -> dict[str, Any]:
     held = np.flatnonzero(column.counts)
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": column.name,
         "rows": column.rows,
         "bins": np.diff(held, prepend=0),
         "counts": column.counts[held],
     }
     if isinstance(column, CategoricalProfile):
-        return {**said, "missing": column.missing, "others": column.others, "examples": column.examples}
+        return {**fields, "missing": column.missing, "others": column.others, "examples": column.examples}
     others = {field: getattr(column, field) for field in _COUNTED}
     far = {str(index): hex(total) for index, total in column.far.items()}
     ends = {"minimum": column.minimum, "maximum": column.maximum}
-    return {**said, **others, **ends, "sums": column.sums[held], "far": far}
+    return {**fields, **others, **ends, "sums": column.sums[held], "far": far}
 
 
 def _counted(like: Profile, wire: Mapping[str, Any]) -> Profile:
     columns = wire["columns"]
     if [column["name"] for column in columns] != [column.name for column in like.columns]:
         raise ProfileError("counts of other columns")
-    found = tuple(_counted_column(one, column) for one, column in zip(like.columns, columns, strict=True))
-    return Profile(_whole(wire["rows"]), found)
+    counted = tuple(_counted_column(own, column) for own, column in zip(like.columns, columns, strict=True))
+    return Profile(_whole(wire["rows"]), counted)
 
 
 def _counted_column(like: ColumnProfile, wire: Mapping[str, Any]) -> ColumnProfile:
@@ -208,7 +208,7 @@ def _counted_column(like: ColumnProfile, wire: Mapping[str, Any]) -> ColumnProfi
     if len(held) and (held.min() < 0 or held.max() >= len(like.counts)):
         raise ProfileError(f"column {like.name!r}: counts of other bins")
 
-    def spread(field: str) -> Integers:
+    def dense(field: str) -> Integers:
         values = np.array(wire[field], np.int64)
         if len(values) != len(held) or (len(values) and values.min() < 0):
             raise ProfileError(f"column {like.name!r}: damaged {field}")
@@ -219,7 +219,7 @@ def _counted_column(like: ColumnProfile, wire: Mapping[str, Any]) -> ColumnProfi
     if isinstance(like, CategoricalProfile):
         return replace(
             like,
-            counts=spread("counts"),
+            counts=dense("counts"),
             rows=_whole(wire["rows"]),
             missing=_whole(wire["missing"]),
             others=_whole(wire["others"]),
@@ -230,7 +230,7 @@ def _counted_column(like: ColumnProfile, wire: Mapping[str, Any]) -> ColumnProfi
     others["far"] = MappingProxyType({int(index): int(total, 16) for index, total in wire["far"].items()})
     if any(not 0 <= index < len(like.counts) for index in others["far"]):
         raise ProfileError(f"column {like.name!r}: sums of other bins")
-    return replace(like, counts=spread("counts"), sums=spread("sums"), rows=_whole(wire["rows"]), **others)
+    return replace(like, counts=dense("counts"), sums=dense("sums"), rows=_whole(wire["rows"]), **others)
 
 
 def _whole(value: object) -> int:

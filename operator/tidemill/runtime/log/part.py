@@ -54,8 +54,8 @@ def decoded(content: bytes, columns: Callable[[list[str]], list[str]]) -> pa.Tab
         for name in _NEEDED:
             if name not in table.schema.names:
                 raise UnusableError(f"it has no column {name!r}")
-        for place, name in enumerate(table.schema.names):
-            table = table.set_column(place, name, _typed(name, table.column(place)))
+        for index, name in enumerate(table.schema.names):
+            table = table.set_column(index, name, _typed(name, table.column(index)))
         table.validate(full=True)  # text may be none
     except UnusableError:
         raise

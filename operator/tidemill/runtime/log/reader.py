@@ -63,26 +63,26 @@ class Skipped:
         )
 
 
-def partition(moment: datetime) -> str:
-    """The folder of a moment's hour.
+def partition(timestamp: datetime) -> str:
+    """Return the folder of a timestamp's hour.
 
     >>> partition(datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
     'date=2026-01-02/hour=03'
     """
-    return moment.astimezone(UTC).strftime("date=%Y-%m-%d/hour=%H")
+    return timestamp.astimezone(UTC).strftime("date=%Y-%m-%d/hour=%H")
 
 
 def keys(store: PartSource, folder: str, start: datetime, end: datetime | None) -> list[str]:
     """The parts of the log whose hour reaches into the window; with no `end`, all since its start."""
     first = f"{folder}/{partition(start)}/"
     last = None if end is None else f"{folder}/{partition(end)}0"  # "0" is the character behind "/"
-    found = []
+    chosen = []
     for entry in store.list(folder, after=first):
         if last is not None and entry.key >= last:
             break
         if entry.key.endswith(".parquet") and _reaches_into(entry.key, start, end):
-            found.append(entry.key)
-    return found
+            chosen.append(entry.key)
+    return chosen
 
 
 def _reaches_into(key: str, start: datetime, end: datetime | None) -> bool:
@@ -176,20 +176,20 @@ class LabelIndex:
         >>> replace(NO_LABELS, left_out=5_000).warnings()
         ('there are 5,000 labels more than can be looked at; the newest count',)
         """
-        found: tuple[str, ...] = ()
+        warnings: tuple[str, ...] = ()
         if self.contradicted:
             whose = "row has" if self.contradicted == 1 else "rows have"
-            found += (f"{self.contradicted} {whose} contradictory labels; the newest counts",)
+            warnings += (f"{self.contradicted} {whose} contradictory labels; the newest counts",)
         if self.left_out:
-            found += (f"there are {self.left_out:,} labels more than can be looked at; the newest count",)
-        return found
+            warnings += (f"there are {self.left_out:,} labels more than can be looked at; the newest count",)
+        return warnings
 
     def match(self, table: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], pa.Array, Any]:
         """Which rows of `table` have labels, these labels in the order of the rows, and when they came."""
-        place = pc.index_in(_row_keys(table), value_set=self.keys)
-        found = place.is_valid().to_numpy(zero_copy_only=False)
-        known = place.drop_null()
-        return found, self.values.take(known), self.times[known.to_numpy(zero_copy_only=False)]
+        indexes = pc.index_in(_row_keys(table), value_set=self.keys)
+        labelled = indexes.is_valid().to_numpy(zero_copy_only=False)
+        known = indexes.drop_null()
+        return labelled, self.values.take(known), self.times[known.to_numpy(zero_copy_only=False)]
 
 
 NO_LABELS = LabelIndex(pa.array([], pa.string()), pa.array([], pa.string()), np.zeros(0, np.int64), 0)

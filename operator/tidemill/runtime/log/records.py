@@ -140,20 +140,20 @@ class PredictionFile:
         if self._classifies:
             columns[LogColumn.PROBABILITIES] = _probabilities(records)
         matrix = np.concatenate([record.asked.matrix for record in records], dtype=np.float64)
-        for place, (name, lookup) in enumerate(zip(self._features.names, self._features.indexes, strict=True)):
+        for index, (name, lookup) in enumerate(zip(self._features.names, self._features.indexes, strict=True)):
             if name in self._redact:
                 kind = pa.float64() if lookup is None else pa.string()
                 columns[LogColumn.FEATURE + name] = pa.nulls(len(whose), kind)
             elif lookup is None:
-                columns[LogColumn.FEATURE + name] = pa.array(np.ascontiguousarray(matrix[:, place]), from_pandas=True)
+                columns[LogColumn.FEATURE + name] = pa.array(np.ascontiguousarray(matrix[:, index]), from_pandas=True)
             else:
-                said = [word for record in records for word in record.asked.categories[place]]
-                columns[LogColumn.FEATURE + name] = pa.array(said, pa.string())
-        for place, column in enumerate(self._features.protected, self._features.count):
-            columns[LogColumn.FEATURE + column.name] = self._protected(records, place, column)
+                words = [word for record in records for word in record.asked.categories[index]]
+                columns[LogColumn.FEATURE + name] = pa.array(words, pa.string())
+        for index, column in enumerate(self._features.protected, self._features.count):
+            columns[LogColumn.FEATURE + column.name] = self._protected(records, index, column)
         return pa.table(columns)
 
-    def _protected(self, records: Sequence[Logged], place: int, column: Feature) -> Any:
+    def _protected(self, records: Sequence[Logged], index: int, column: Feature) -> Any:
         """What was sent beside the features; null where it was not."""
         import pyarrow as pa
 
@@ -161,7 +161,7 @@ class PredictionFile:
         kind = pa.float64() if numeric else pa.string()
         if column.name in self._redact:
             return pa.nulls(sum(record.rows for record in records), kind)
-        words = [word for record in records for word in record.asked.categories.get(place) or [None] * record.rows]
+        words = [word for record in records for word in record.asked.categories.get(index) or [None] * record.rows]
         return pa.array([None if word is None else float(word) for word in words] if numeric else words, kind)
 
     def _predictions(self, records: Sequence[Logged]) -> Any:
@@ -193,19 +193,19 @@ def _probabilities(records: Sequence[Logged]) -> Any:
 
     from tidemill.contract.layout import LogColumn
 
-    widths, told = [], []
+    widths, flat = [], []
     for record in records:
-        said = record.answer.probabilities
-        if said is None or not 2 < said.shape[1] <= LogColumn.MAX_CLASSES:
+        probabilities = record.answer.probabilities
+        if probabilities is None or not 2 < probabilities.shape[1] <= LogColumn.MAX_CLASSES:
             widths.append(0)
         else:
-            widths.append(said.shape[1])
-            told.append(said.astype(np.float32).ravel())
+            widths.append(probabilities.shape[1])
+            flat.append(probabilities.astype(np.float32).ravel())
     lengths = np.repeat(widths, [record.rows for record in records])
-    if not told:
+    if not flat:
         return pa.nulls(len(lengths), pa.list_(pa.float32()))
     ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.concatenate(told)), mask=pa.array(lengths == 0))
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(np.concatenate(flat)), mask=pa.array(lengths == 0))
 
 
 def _requests(records: Sequence[Logged], whose: Any) -> Any:

@@ -1,6 +1,6 @@
 """The end of what is kept: whole days of the log and its labels that are older than the service's retention.
 
-Every stable pod looks once in a while, each at a moment of its own; that two of them find the same day does no harm.
+Every stable pod looks once in a while, each at a time of its own; that two of them find the same day does no harm.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ class Retention:
         seconds: float,
         *,
         clock: Callable[[], float],
-        chance: Callable[[], float],
+        uniform: Callable[[], float],
         first: float = FIRST,
         every: float = SWEEP_INTERVAL_SECONDS,
     ) -> None:
-        """What is older than `seconds` goes, by whole days; `chance` spreads the looks of many pods around `first` and `every`."""
+        """What is older than `seconds` goes, by whole days; `uniform` spreads the looks of many pods around `first` and `every`."""
         self.removed = 0
         self.failures = 0
         self._folders = folders
         self._seconds = seconds
         self._clock = clock
-        self._chance = chance
+        self._uniform = uniform
         self._first = first
         self._every = every
 
     async def run(self, store: ObjectStore) -> None:
         """Look again and again, until cancelled."""
-        await asyncio.sleep(self._first * (1 + self._chance()))
+        await asyncio.sleep(self._first * (1 + self._uniform()))
         while True:
             more = await asyncio.to_thread(self.sweep, store)
-            await asyncio.sleep(self._first if more else self._every * (0.75 + 0.5 * self._chance()))
+            await asyncio.sleep(self._first if more else self._every * (0.75 + 0.5 * self._uniform()))
 
     def sweep(self, store: ObjectStore) -> bool:
         """Remove what is too old; whether there is more of it. A store that does not let us is tried again later."""
@@ -63,10 +63,10 @@ class Retention:
         try:
             for folder in self._folders:
                 for entry in store.list(folder):
-                    found = _DATE.search(entry.key)
-                    if found is None or not entry.key.endswith(_KEPT):
+                    match = _DATE.search(entry.key)
+                    if match is None or not entry.key.endswith(_KEPT):
                         continue
-                    if found[1] >= first_kept:
+                    if match[1] >= first_kept:
                         break  # the keys come in order of their dates
                     if left == 0:
                         return True

@@ -35,8 +35,10 @@ class SingleRowBatch:
         self._end = self._begin + SLOT
         self._matrix = np.empty((self._most, matrix.shape[1]))
         self._values = np.empty(self._most, answer.values.dtype)
-        said = answer.probabilities
-        self._probabilities = None if said is None else np.empty((self._most, said.shape[1]), said.dtype)
+        probabilities = answer.probabilities
+        self._probabilities = (
+            None if probabilities is None else np.empty((self._most, probabilities.shape[1]), probabilities.dtype)
+        )
         self.author = author
         self.keys: list[str] = []
         """The requests' ids: a row with a key is logged as a request of its own."""
@@ -48,11 +50,11 @@ class SingleRowBatch:
 
     def add(self, request: str, now: float, matrix: Matrix, answer: Answer) -> None:
         """Keep one row."""
-        place = len(self.keys)
-        self._matrix[place] = matrix
-        self._values[place] = answer.values[0]
+        index = len(self.keys)
+        self._matrix[index] = matrix
+        self._values[index] = answer.values[0]
         if self._probabilities is not None and answer.probabilities is not None:
-            self._probabilities[place] = answer.probabilities
+            self._probabilities[index] = answer.probabilities
         self.keys.append(request)
         self.times.append(now)
 
@@ -80,8 +82,8 @@ class SingleRowBatch:
 
     @property
     def answer(self) -> Answer:
-        said = self._probabilities
-        return Answer(self._values[: self.rows], None if said is None else said[: self.rows])
+        probabilities = self._probabilities
+        return Answer(self._values[: self.rows], None if probabilities is None else probabilities[: self.rows])
 
 
 class SinglesLog:

@@ -49,9 +49,9 @@ def read(
     table = _once(pa.concat_tables([schema.empty_table(), *conformed]).combine_chunks())
     label_parts = reader.keys(store, label_folder(namespace, service), start, None)
     labels = reader.labels(store, label_parts, skipped)
-    found, values, _ = labels.match(table)
+    labelled, values, _ = labels.match(table)
     texts = np.full(table.num_rows, None, dtype=object)
-    texts[found] = np.array(values.to_pylist(), dtype=object)
+    texts[labelled] = np.array(values.to_pylist(), dtype=object)
     table = table.append_column(LogColumn.LABEL, pa.array(texts, pa.string()))
     warnings = skipped.warnings()
     if labels.contradicted:
@@ -82,8 +82,8 @@ def _schema(features: Sequence[Column]) -> pa.Schema:
 def _conformed(batch: pa.Table, schema: pa.Schema, skipped: reader.Skipped) -> pa.Table:
     """A part's rows with the columns of `schema`: parts of other versions may lack some, or hold them as another type."""
     columns = []
-    for place, field in enumerate(schema):
-        name = field.name if place < len(_KEYS) else LogColumn.FEATURE + field.name
+    for index, field in enumerate(schema):
+        name = field.name if index < len(_KEYS) else LogColumn.FEATURE + field.name
         columns.append(_cast(batch, name, field.type, skipped))
     return pa.table(columns, schema=schema)
 

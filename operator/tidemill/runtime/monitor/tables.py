@@ -111,9 +111,9 @@ def drift(reference: Profile, current: Profile, limits: Limits, unknown: Sequenc
     identifiers = {column.name for column in reference.left_out}
     gone = {column.name for column in current.left_out if not column.identifier}
     compared = Profile(reference.rows, tuple(column for column in reference.columns if column.name not in identifiers))
-    found = {column.name: column for column in current.columns}
-    gone |= {column.name for column in compared.columns if column.name not in found}
-    present = [found.get(column.name) or _absent(column, current.rows) for column in compared.columns]
+    by_name = {column.name: column for column in current.columns}
+    gone |= {column.name for column in compared.columns if column.name not in by_name}
+    present = [by_name.get(column.name) or _absent(column, current.rows) for column in compared.columns]
     threshold = Threshold(limits.warning, limits.failing)
     judged = [
         _judged(comparison, comparison.name in gone and current.rows > 0, limits.method, threshold)
@@ -126,12 +126,12 @@ def drift(reference: Profile, current: Profile, limits: Limits, unknown: Sequenc
             column.comparison.name,
         )
     )
-    told = [column for column in judged if column.verdict != "NoData"]
-    share = sum(column.verdict == "Failing" for column in told) / len(told) if told else 0.0
-    verdict: CheckVerdict = "Passing" if told else "NoData"
+    with_verdict = [column for column in judged if column.verdict != "NoData"]
+    share = sum(column.verdict == "Failing" for column in with_verdict) / len(with_verdict) if with_verdict else 0.0
+    verdict: CheckVerdict = "Passing" if with_verdict else "NoData"
     if share > 0 and round(share, 9) >= limits.share:
         verdict = "Failing"
-    elif any(column.verdict != "Passing" for column in told):
+    elif any(column.verdict != "Passing" for column in with_verdict):
         verdict = "Warning"
     rows = (reference.rows, current.rows)
     return Drift(rows, tuple(judged), verdict, share, reference.left_out, tuple(unknown), limits)
@@ -154,19 +154,19 @@ def _absent(column: ColumnProfile, rows: int) -> ColumnProfile:
     return counter.profile().columns[0]
 
 
-def to_csv(found: Drift) -> str:
+def to_csv(result: Drift) -> str:
     """Every statistic as `column,metric,value`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("column", "metric", "value"))
-    for column in found.columns:
+    for column in result.columns:
         writer.writerows(
             (column.comparison.name, name, repr(value)) for name, value in column.comparison.statistics.items()
         )
     return text.getvalue()
 
 
-def to_json(found: Drift) -> bytes:
+def to_json(result: Drift) -> bytes:
     """Everything that was found; an infinite value is null."""
 
     def finite(value: float) -> float | None:
@@ -181,45 +181,45 @@ def to_json(found: Drift) -> bytes:
             "reason": column.reason,
             "statistics": {name: finite(value) for name, value in column.comparison.statistics.items()},
         }
-        for column in found.columns
+        for column in result.columns
     ]
     return orjson.dumps(
         {
             "format": "tidemill.dev/drift/v1",
-            "verdict": found.verdict,
-            "rows": {"reference": found.rows[0], "current": found.rows[1]},
-            "share": found.share,
+            "verdict": result.verdict,
+            "rows": {"reference": result.rows[0], "current": result.rows[1]},
+            "share": result.share,
             "limits": {
-                "method": found.limits.method,
-                "warning": found.limits.warning,
-                "failing": found.limits.failing,
-                "share": found.limits.share,
+                "method": result.limits.method,
+                "warning": result.limits.warning,
+                "failing": result.limits.failing,
+                "share": result.limits.share,
             },
             "columns": columns,
-            "identifiers": found.identifiers,
-            "leftOut": [{"name": column.name, "reason": column.reason} for column in found.left_out],
-            "notInReference": found.unknown,
+            "identifiers": result.identifiers,
+            "leftOut": [{"name": column.name, "reason": column.reason} for column in result.left_out],
+            "notInReference": result.unknown,
         },
         option=orjson.OPT_INDENT_2,
     )
 
 
-def to_html(found: Drift, before: str, now: str) -> str:
+def to_html(result: Drift, before: str, now: str) -> str:
     """The report as one page; `before` and `now` name the tables."""
     from tidemill.runtime.html.page import Section, Verdict, page
     from tidemill.runtime.monitor.report import report
 
-    comparisons = [_renamed(column.comparison) for column in found.columns]
-    left_out = [f"{printable(column.name)} {column.reason}." for column in found.left_out]
-    left_out += [f"{printable(name)} is not in the reference." for name in found.unknown]
+    comparisons = [_renamed(column.comparison) for column in result.columns]
+    left_out = [f"{printable(column.name)} {column.reason}." for column in result.left_out]
+    left_out += [f"{printable(name)} is not in the reference." for name in result.unknown]
     return page(
         f"From {before} to {now}",
-        Verdict(report.TONES[found.verdict], found.sentence),
+        Verdict(report.TONES[result.verdict], result.sentence),
         (
             ("Before", before),
             ("Now", now),
-            ("Rows before", f"{found.rows[0]:,}"),
-            ("Rows now", f"{found.rows[1]:,}"),
+            ("Rows before", f"{result.rows[0]:,}"),
+            ("Rows now", f"{result.rows[1]:,}"),
             ("Columns compared", str(len(comparisons))),
         ),
         (
@@ -239,37 +239,37 @@ def _renamed(comparison: Comparison) -> Comparison:
     return replace(comparison, reference=replace(comparison.reference, name=name))
 
 
-def to_text(found: Drift, most: int | None = 25) -> str:
+def to_text(result: Drift, most: int | None = 25) -> str:
     """The verdict and the columns, the farthest first and no more than `most`, for a terminal."""
-    lines = [found.sentence, ""]
-    names = [printable(column.comparison.name) for column in found.columns[:most]]
+    lines = [result.sentence, ""]
+    names = [printable(column.comparison.name) for column in result.columns[:most]]
     width = max([len("column"), *(min(len(name), 40) for name in names)])
     lines.append(
         f"{'column':{width}}  {'verdict':8} {'PSI':>8} {'JS':>7} {'KS':>7} {'W1/spread':>9} {'mean':>7} {'missing':>15}"
     )
-    lines += [_line(column, width) for column in found.columns[:most]]
-    if most is not None and len(found.columns) > most:
-        lines.append(f"… and {len(found.columns) - most} more; --all prints them")
-    lost = [column for column in found.columns if column.reason]
+    lines += [_line(column, width) for column in result.columns[:most]]
+    if most is not None and len(result.columns) > most:
+        lines.append(f"… and {len(result.columns) - most} more; --all prints them")
+    lost = [column for column in result.columns if column.reason]
     if lost:
         lines += ["", *(f"{printable(column.comparison.name)} {column.reason}" for column in lost)]
-    if found.identifiers:
-        lines.append(f"left out as identifiers: {', '.join(map(printable, found.identifiers))}")
+    if result.identifiers:
+        lines.append(f"left out as identifiers: {', '.join(map(printable, result.identifiers))}")
     lines += [
-        f"left out: {printable(column.name)} {column.reason}" for column in found.left_out if not column.identifier
+        f"left out: {printable(column.name)} {column.reason}" for column in result.left_out if not column.identifier
     ]
-    if found.unknown:
-        lines.append(f"not in the reference: {', '.join(map(printable, found.unknown))}")
+    if result.unknown:
+        lines.append(f"not in the reference: {', '.join(map(printable, result.unknown))}")
     return "\n".join(lines)
 
 
-def every_statistic(found: Drift) -> str:
+def every_statistic(result: Drift) -> str:
     """All that is known of each column, in the order of the table, for a terminal."""
-    width = max((len(name) for column in found.columns for name in column.comparison.statistics), default=0)
+    width = max((len(name) for column in result.columns for name in column.comparison.statistics), default=0)
     blocks = []
-    for column in found.columns:
+    for column in result.columns:
         before, now = column.comparison.reference, column.comparison.current
-        moved = "nothing to compare" if column.distance is None else f"{found.limits.method} {column.distance:.4g}"
+        moved = "nothing to compare" if column.distance is None else f"{result.limits.method} {column.distance:.4g}"
         lines = [
             f"{printable(column.comparison.name)} ({before.type}): {column.verdict}, {moved}"
             + (f"; {column.reason}" if column.reason else "")

@@ -99,8 +99,8 @@ def _less(column: Any, offset: int) -> Numbers:
     if is_text(kind):
         return _parse(column, offset)
     if not pa.types.is_integer(kind):
-        found = numbers(column)
-        return found._replace(values=found.values - float(offset), filler=found.filler - float(offset))
+        parsed = numbers(column)
+        return parsed._replace(values=parsed.values - float(offset), filler=parsed.filler - float(offset))
     missing = column.null_count
     column = _cast(column.drop_null(), pa.uint64() if kind == pa.uint64() else pa.int64())
     if isinstance(column, pa.ChunkedArray):

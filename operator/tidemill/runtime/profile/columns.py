@@ -27,18 +27,18 @@ _PANDAS_INDEX: Final = re.compile(r"__index_level_\d+__")
 
 def columns_of(schema: pa.Schema) -> tuple[tuple[ProfiledColumn, ...], tuple[LeftOut, ...]]:
     """Return how to profile each column, by its type, and which are left out and why."""
-    found, left_out = [], []
+    profiled, left_out = [], []
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if _PANDAS_INDEX.fullmatch(field.name) and field.name in _index_columns(schema.metadata):
             left_out.append(LeftOut(field.name, "is the index of a pandas table"))
         elif pa.types.is_boolean(kind) or is_text(kind):
-            found.append(ProfiledColumn(field.name, "Categorical"))
+            profiled.append(ProfiledColumn(field.name, "Categorical"))
         elif pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-            found.append(ProfiledColumn(field.name, "Numerical"))
+            profiled.append(ProfiledColumn(field.name, "Numerical"))
         else:
             left_out.append(LeftOut(field.name, why_left_out(kind)))
-    return tuple(found), tuple(left_out)
+    return tuple(profiled), tuple(left_out)
 
 
 def _index_columns(metadata: Mapping[bytes, bytes] | None) -> frozenset[str]:

@@ -19,7 +19,7 @@ from tidemill.runtime.profile.columns import (
     text_identifier,
 )
 from tidemill.runtime.profile.numerical import NumericalProfile
-from tidemill.runtime.profile.parquet import Tally
+from tidemill.runtime.profile.parquet import CategoryCounts
 from tidemill.runtime.profile.profile import (
     ColumnProfile,
     Counter,
@@ -94,9 +94,9 @@ class CsvTable:
         bins = empty_profile(sample, columns)
         watches = [_Watch(column, sample.column(column.name), kinds[column.name]) for column in columns]
         counted = self._counted(bins, threads, watches)
-        found = [watch.judged(column) for watch, column in zip(watches, counted.columns, strict=True)]
-        identifiers = [identifier for _, identifier in found if identifier is not None]
-        return Profile(counted.rows, tuple(column for column, _ in found), (*left_out, *identifiers))
+        judged = [watch.judged(column) for watch, column in zip(watches, counted.columns, strict=True)]
+        identifiers = [identifier for _, identifier in judged if identifier is not None]
+        return Profile(counted.rows, tuple(column for column, _ in judged), (*left_out, *identifiers))
 
     def counted(self, like: Profile, threads: int) -> Profile:
         """Return the profile on the bins of `like`, each column read as the type that it has there."""
@@ -152,8 +152,8 @@ class CsvTable:
                 for done in [pool.submit(count, *pair, batch) for pair in zip(counters, watched, strict=True)]:
                     done.result()
         profiles = [counter.profile() for counter in counters]
-        found = {column.name: column for profile in profiles for column in profile.columns}
-        return Profile(profiles[0].rows, tuple(found[column.name] for column in like.columns))
+        by_name = {column.name: column for profile in profiles for column in profile.columns}
+        return Profile(profiles[0].rows, tuple(by_name[column.name] for column in like.columns))
 
     def _blocks(self, types: dict[str, Any]) -> Any:
         """Record batches; raises TableError where the bytes are not UTF-8 or a row has too few or too many values."""
@@ -191,15 +191,15 @@ class _Watch:
 
     def reset(self) -> None:
         """Begin from the first row."""
-        self._sketch, self._tally = DistinctSketch(), Tally()
+        self._sketch, self._categories = DistinctSketch(), CategoryCounts()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Look at the rows of `batch`."""
-        if self._texts and (self._suspect or not self._tally.overflows):
+        if self._texts and (self._suspect or not self._categories.overflows):
             counted, missing = arrow.categories(batch.column(self.name))
             if self._truth:
                 counted, missing = _truth_counts(counted, missing)
-            self._tally.add(counted, missing)
+            self._categories.add(counted, missing)
             if self._suspect:
                 self._sketch.add_texts(counted)
         elif self._suspect:
@@ -212,12 +212,12 @@ class _Watch:
                 return profile, None
             distinct = self._sketch.estimate()
             return profile, running_number(self.name, distinct, profile.present, profile.minimum, profile.maximum)
-        exact = not self._tally.overflows
+        exact = not self._categories.overflows
         if exact:
-            profile = self._tally.profile(self.name)
+            profile = self._categories.profile(self.name)
         if not self._suspect:
             return profile, None
-        distinct = len(self._tally.counts) if exact else self._sketch.estimate()
+        distinct = len(self._categories.counts) if exact else self._sketch.estimate()
         return profile, text_identifier(self.name, distinct, profile.present)
 
 
@@ -294,12 +294,12 @@ def _whole_numbers(column: Any) -> Any:
 
 
 def _truth_counts(counted: dict[str, int], missing: int) -> tuple[dict[str, int], int]:
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for text, count in counted.items():
         if text.lower() in (TRUE, "1"):
-            found[TRUE] = found.get(TRUE, 0) + count
+            counts[TRUE] = counts.get(TRUE, 0) + count
         elif text.lower() in (FALSE, "0"):
-            found[FALSE] = found.get(FALSE, 0) + count
+            counts[FALSE] = counts.get(FALSE, 0) + count
         else:
             missing += count
-    return found, missing
+    return counts, missing

@@ -66,7 +66,7 @@ class ParquetTable:
             raise ProfileError("it has no column of numbers, texts or truth values to profile")
         chosen = chosen_rows(self._rows, SAMPLE_ROWS)
         counted = self._by_column(columns, lambda column: self._fitted(column, chosen), threads)
-        identifiers = tuple(found for _, found in counted if found is not None)
+        identifiers = tuple(identifier for _, identifier in counted if identifier is not None)
         return Profile(self._rows, tuple(profile for profile, _ in counted), (*left_out, *identifiers))
 
     def counted(self, like: Profile, threads: int) -> Profile:
@@ -103,14 +103,14 @@ class ParquetTable:
         return profile, running_number(column.name, sketch.estimate(), profile.present, low, high)
 
     def _of_texts(self, column: ProfiledColumn, chosen: Any) -> tuple[ColumnProfile, LeftOut | None]:
-        tally = Tally()
+        categories = CategoryCounts()
         for batch in self._batches(column.name):
-            tally.add(*arrow.categories(batch.column(0)))
-            if tally.overflows:
+            categories.add(*arrow.categories(batch.column(0)))
+            if categories.overflows:
                 break
         else:
-            profile = tally.profile(column.name)
-            return profile, text_identifier(column.name, len(tally.counts), profile.present)
+            profile = categories.profile(column.name)
+            return profile, text_identifier(column.name, len(categories.counts), profile.present)
         sample = _table(at_rows(self._batches(column.name), chosen), self.schema, column.name)
         empty = empty_profile(sample, [column]).columns[0]
         distinct, _ = arrow.categories(sample.column(0))
@@ -150,7 +150,7 @@ class ParquetTable:
         )
 
 
-class Tally:
+class CategoryCounts:
     """Exact counts of all categories of a column, as long as there are not too many."""
 
     def __init__(self) -> None:

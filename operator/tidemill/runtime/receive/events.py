@@ -103,7 +103,7 @@ class PayloadReceiver:
             (prediction_folder(self._order.namespace, self._payloads.log),),
             self._payloads.retention_seconds,
             clock=self._clock,
-            chance=lambda: int.from_bytes(os.urandom(2), "big") / 65536,
+            uniform=lambda: int.from_bytes(os.urandom(2), "big") / 65536,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._log.run())

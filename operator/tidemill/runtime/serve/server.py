@@ -353,7 +353,7 @@ def _start_logs(
             ),
             settings.retention_seconds,
             clock=serving.clock,
-            chance=random.random,
+            uniform=random.random,
             first=settings.retention_first_seconds,
             every=settings.retention_every_seconds,
         )

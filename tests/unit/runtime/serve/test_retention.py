@@ -26,7 +26,7 @@ def left(store: ObjectStore) -> list[str]:
 
 
 def keeping(seconds: float) -> Retention:
-    return Retention(FOLDERS, seconds, clock=lambda: NOW, chance=lambda: 0.0)
+    return Retention(FOLDERS, seconds, clock=lambda: NOW, uniform=lambda: 0.0)
 
 
 def test_whole_days_that_are_older_go_and_the_day_that_reaches_in_stays(store: ObjectStore) -> None:

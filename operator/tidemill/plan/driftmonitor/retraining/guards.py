@@ -35,7 +35,7 @@ class Hold:
 
 def pacing(policy: Retraining, history: Sequence[RetrainingOutcome]) -> tuple[RetrainingOutcome, ...]:
     """Return the retrainings that pace the next one: those that were ordered, or in Observe mode would have been."""
-    return tuple(one for one in history if (one.outcome == "Observed") == (policy.mode == "Observe"))
+    return tuple(outcome for outcome in history if (outcome.outcome == "Observed") == (policy.mode == "Observe"))
 
 
 def in_budget(policy: Retraining, history: Sequence[RetrainingOutcome], now: datetime) -> int:

@@ -152,7 +152,10 @@ def gain(version: ModelVersion) -> dict[str, float]:
 
     An error that fell is a gain above zero. Empty where there were no such rows.
     """
-    measured = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
+    measured = next(
+        (evaluation for evaluation in version.spec.evaluation if evaluation.on == "RecentLabelled" and evaluation.rows),
+        None,
+    )
     if measured is None:
         return {}
     shared = {name for name in measured.metrics if name in measured.stable}
@@ -162,13 +165,16 @@ def gain(version: ModelVersion) -> dict[str, float]:
 
 def counterfactual(version: ModelVersion) -> Counterfactual | None:
     """Return what the drift cost and the retraining gained: both versions on recent labelled rows that neither was trained on."""
-    recent = next((one for one in version.spec.evaluation if one.on == "RecentLabelled" and one.rows), None)
+    recent = next(
+        (evaluation for evaluation in version.spec.evaluation if evaluation.on == "RecentLabelled" and evaluation.rows),
+        None,
+    )
     if recent is None:
         return None
     metric = first_metric(set(recent.metrics) & set(recent.stable), metric_order(version))
     if metric is None:
         return None
-    holdout = next((one for one in version.spec.evaluation if one.on == "Holdout"), None)
+    holdout = next((evaluation for evaluation in version.spec.evaluation if evaluation.on == "Holdout"), None)
     return Counterfactual(
         metric=metric,
         rows=recent.rows,

@@ -95,7 +95,7 @@ def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, Confiden
             except (NotMeasurable, ValueError):
                 continue
     sign = sign_of(check.metric)
-    return sorted(slices, key=lambda one: (sign * one[1], one[0]))
+    return sorted(slices, key=lambda result: (sign * result[1], result[0]))
 
 
 def _surely_beyond(sign: float, between: ConfidenceInterval | None, threshold: float) -> bool:

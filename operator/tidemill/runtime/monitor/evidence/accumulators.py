@@ -45,7 +45,7 @@ class JointAccumulator:
         if self._components is not None:
             self._errors = self._errors.merge(self._components.add(points))
 
-    def found(self, sample: pa.Table | None) -> Joint:
+    def measured(self, sample: pa.Table | None) -> Joint:
         """Return the measurements of the window, with some of its rows as points."""
         discrepancy = shift = None
         if self._mmd is not None and self._embedded is not None and self._embedded.rows > 1:

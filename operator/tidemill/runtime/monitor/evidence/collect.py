@@ -284,7 +284,7 @@ class _Gathering:
 
     def _joints(self) -> dict[str, Joint]:
         drawn = None if self.sample is None else self.sample.table()
-        return {name: joint.found(drawn) for name, joint in self.together.items()}
+        return {name: joint.measured(drawn) for name, joint in self.together.items()}
 
     def _warnings(self, labels: reader.LabelIndex, labelled: LabelledAnswers | None) -> tuple[str, ...]:
         warnings = self.skipped.warnings() + self.label_skipped.warnings() + labels.warnings()

@@ -48,7 +48,8 @@ def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, 
     """
     keys = {(named.writer, named.start, named.span): key for key, named in _listed(order, store)}
     chosen = [
-        keys[one.writer, one.start, one.span] for one in fitting(map(_named, keys.values()), order.start, order.end)
+        keys[named.writer, named.start, named.span]
+        for named in fitting(map(_named, keys.values()), order.start, order.end)
     ]
     if not chosen:
         return None
@@ -71,15 +72,15 @@ def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, 
 def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Named]:
     """Of each writer the longest spans that lie within the window, none of them within another."""
     first, last = start.timestamp(), end.timestamp()
-    within = [one for one in listed if one.start >= first and one.end <= last]
-    within.sort(key=lambda one: (one.writer, -one.span, one.start))
+    within = [named for named in listed if named.start >= first and named.end <= last]
+    within.sort(key=lambda named: (named.writer, -named.span, named.start))
     taken: set[tuple[str, int]] = set()
     chosen = []
-    for one in within:
-        slots = {(one.writer, slot) for slot in range(one.start, one.end, SLOT)}
+    for named in within:
+        slots = {(named.writer, slot) for slot in range(named.start, named.end, SLOT)}
         if taken.isdisjoint(slots):
             taken |= slots
-            chosen.append(one)
+            chosen.append(named)
     return chosen
 
 

@@ -113,11 +113,11 @@ def counted(groups: Mapping[str, Mapping[str, int]], favorable: str) -> list[Gro
     >>> group.rates["SelectionRate"].value
     0.75
     """
-    found = []
+    result = []
     for name, answers in sorted(groups.items()):
         rows = sum(answers.values())
-        found.append(Group(name, rows, {"SelectionRate": Rate(answers.get(favorable, 0), rows)}))
-    return found
+        result.append(Group(name, rows, {"SelectionRate": Rate(answers.get(favorable, 0), rows)}))
+    return result
 
 
 def unfairness(metric: str, groups: Sequence[Group]) -> Unfairness:
@@ -128,14 +128,14 @@ def unfairness(metric: str, groups: Sequence[Group]) -> Unfairness:
     >>> def group(name, true_positives, false_positives):
     ...     rates = {"TruePositiveRate": Rate(true_positives, 50), "FalsePositiveRate": Rate(false_positives, 50)}
     ...     return Group(name, 100, rates)
-    >>> found = unfairness("EqualizedOddsDifference", [group("a", 40, 5), group("b", 35, 20)])
-    >>> round(found.value, 3), found.rate
+    >>> result = unfairness("EqualizedOddsDifference", [group("a", 40, 5), group("b", 35, 20)])
+    >>> round(result.value, 3), result.rate
     (0.3, 'FalsePositiveRate')
     """
     if metric not in _RATES_OF:
         raise ValueError(f"unknown metric of fairness {metric!r}")
     candidates = [_between(metric, rate, groups) for rate in _RATES_OF[metric]]
-    return (min if metric.endswith("Ratio") else max)(candidates, key=lambda one: one.value)
+    return (min if metric.endswith("Ratio") else max)(candidates, key=lambda candidate: candidate.value)
 
 
 def _between(metric: str, rate: RateName, groups: Sequence[Group]) -> Unfairness:
@@ -154,9 +154,9 @@ def _between(metric: str, rate: RateName, groups: Sequence[Group]) -> Unfairness
     return Unfairness(value, rate, low, high)
 
 
-def interval(metric: str, found: Unfairness, z: float) -> intervals.ConfidenceInterval:
+def interval(metric: str, result: Unfairness, z: float) -> intervals.ConfidenceInterval:
     """Return the interval around the difference or the ratio of the two groups' rates, by the rows that these are of."""
-    low, high = (intervals.share(rate.selected, rate.rows, z) for _, rate in (found.lowest, found.highest))
+    low, high = (intervals.share(rate.selected, rate.rows, z) for _, rate in (result.lowest, result.highest))
     if metric.endswith("Difference"):
         return intervals.difference(high, low)
     return intervals.ratio(low, high) if high.value else intervals.ConfidenceInterval(0.0, math.inf)

@@ -74,8 +74,8 @@ class Classified:
     def unknown_labels(self) -> dict[str, int]:
         """Labels that are no class of the model, with how many rows have them, the most frequent first."""
         counts = np.bincount(self.labels, minlength=len(self.classes))[self.known_classes :].tolist()
-        found = zip(self.classes[self.known_classes :], counts, strict=True)
-        return dict(sorted(((name, count) for name, count in found if count), key=lambda pair: -pair[1]))
+        unknown = zip(self.classes[self.known_classes :], counts, strict=True)
+        return dict(sorted(((name, count) for name, count in unknown if count), key=lambda pair: -pair[1]))
 
     def of_known_labels(self) -> Classified:
         """The rows whose label is a class of the model; raises NotMeasurable where too many have another one.

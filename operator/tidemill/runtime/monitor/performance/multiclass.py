@@ -98,7 +98,7 @@ def _estimated(
         drawn.append(
             expected(metric, answers, probabilities, (labels[:, None] == np.arange(classes)).astype(np.float64))
         )
-    finite = np.array([one for one in drawn if np.isfinite(one)] or [value])
+    finite = np.array([draw for draw in drawn if np.isfinite(draw)] or [value])
     low, high = np.quantile(finite, ((1 - confidence) / 2, (1 + confidence) / 2))
     return Estimate(value, min(value, float(low)), max(value, float(high)))
 
@@ -174,7 +174,7 @@ def expected(metric: str, answers: Integers, probabilities: Floats, likely: Floa
     if metric == "neg_brier_score":
         return -float((np.square(probabilities) - 2 * likely * probabilities).sum() / rows) - 1.0
     if metric in ("roc_auc_ovr", "roc_auc_ovr_weighted"):
-        values = [ordered_pairs(probabilities[:, one], likely[:, one]) for one in range(probabilities.shape[1])]
+        values = [ordered_pairs(probabilities[:, index], likely[:, index]) for index in range(probabilities.shape[1])]
         return float(np.average(values, weights=labelled if metric == "roc_auc_ovr_weighted" else None))
     right = np.bincount(answers, likely[np.arange(rows), answers], minlength=probabilities.shape[1]).astype(np.float64)
     answered = np.bincount(answers, minlength=probabilities.shape[1]).astype(np.float64)

@@ -63,9 +63,9 @@ def completeness(reference: ColumnProfile, current: ColumnProfile | None, thresh
 def _part(before: int, rows_before: int, now: int, rows_now: int, what: str, threshold: Threshold) -> Completeness:
     share_before, share_now = before / rows_before, now / rows_now
     pooled = (before + now) / (rows_before + rows_now)
-    chance = _STANDARD_ERRORS * math.sqrt(pooled * (1 - pooled) * (1 / rows_before + 1 / rows_now))
+    margin = _STANDARD_ERRORS * math.sqrt(pooled * (1 - pooled) * (1 / rows_before + 1 / rows_now))
     change = share_now - share_before
-    if abs(change) <= chance and change < 1:
+    if abs(change) <= margin and change < 1:
         return Completeness("Passing")
     # Shares are quotients: what was written as a bound must be reached by what is printed like it.
     verdict = threshold.judge(round(abs(change), 9))

@@ -60,8 +60,8 @@ class Components:
         _, lengths, directions = np.linalg.svd((fitted - centre) / scale, full_matrices=False)
         share = np.cumsum(np.square(lengths)) / max(float(np.square(lengths).sum()), np.finfo(float).tiny)
         count = min(len(lengths), int(np.searchsorted(share, EXPLAINED)) + 1)
-        found = cls(centre, scale, directions[:count], 0, 0.0, 0.0)
-        errors = found.errors(measured)
+        components = cls(centre, scale, directions[:count], 0, 0.0, 0.0)
+        errors = components.errors(measured)
         return cls(centre, scale, directions[:count], len(errors), float(errors.mean()), float(errors.std(ddof=1)))
 
     def errors(self, points: Floats) -> Floats:

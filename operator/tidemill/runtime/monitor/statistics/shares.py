@@ -233,8 +233,8 @@ def new_share(before: tuple[int, int], now: tuple[int, int]) -> float:
     """
     usual = before[0] / before[1] if before[1] else 0.0
     share = now[0] / now[1] if now[1] else 0.0
-    chance = 3 * math.sqrt(usual * (1 - usual) * (1 / before[1] + 1 / now[1])) if before[1] and now[1] else 0.0
-    return share - usual if share - usual > chance else 0.0
+    margin = 3 * math.sqrt(usual * (1 - usual) * (1 / before[1] + 1 / now[1])) if before[1] and now[1] else 0.0
+    return share - usual if share - usual > margin else 0.0
 
 
 def category_changes(

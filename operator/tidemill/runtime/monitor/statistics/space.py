@@ -57,14 +57,14 @@ class Space:
 
     def points(self, table: pa.Table) -> Floats:
         """Float64 [rows, width]; a missing value lies at the centre, and so does a column that `table` lacks."""
-        found = np.zeros((table.num_rows, self.width))
+        points = np.zeros((table.num_rows, self.width))
         present = set(table.column_names)
         start = 0
         for axis in self.axes:
             if axis.name in present:
-                _locate(axis, table.column(axis.name), found[:, start : start + axis.width])
+                _locate(axis, table.column(axis.name), points[:, start : start + axis.width])
             start += axis.width
-        return found
+        return points
 
 
 def _axis(name: str, column: Any) -> Axis:
