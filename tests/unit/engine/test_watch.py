@@ -187,7 +187,9 @@ async def test_a_watch_that_fails_goes_on_from_the_newest_version(case: str) -> 
 
 
 @pytest.mark.parametrize(
-    "script", [403, 404, sends(event("ERROR", code=500, message="etcd")), sends({"type": "ERROR"})], ids=str
+    "script",
+    [403, 404, sends(event("ERROR", code=500, message="etcd")), sends({"type": "ERROR"})],
+    ids=["forbidden", "not found", "an error", "an error without a status"],
 )
 async def test_after_any_other_refusal_everything_is_listed_again(script: Any) -> None:
     server = Server()
