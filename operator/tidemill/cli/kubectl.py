@@ -1,6 +1,6 @@
 """The kubectl at hand: read one object, and annotate it.
 
-The verbs of the plugin ask kubectl rather than the API server, so that whoever is logged in with kubectl needs nothing else.
+The verbs of the plugin ask kubectl rather than the API server, so that a user who is logged in with kubectl needs nothing else.
 """
 
 from __future__ import annotations

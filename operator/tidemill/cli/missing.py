@@ -1,4 +1,4 @@
-"""What to install where a library is absent that a command on this machine needs."""
+"""Say what to install where a command on this machine needs a library that is absent."""
 
 from __future__ import annotations
 

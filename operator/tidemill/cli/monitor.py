@@ -22,7 +22,7 @@ Monitor = Annotated[str, typer.Argument(help="Name of the DriftMonitor.")]
 NEEDS_AN_EDIT: Final = frozenset(
     {Reason.CIRCUIT_OPEN, Reason.RETRAINING_OFF, Reason.INVALID_SPEC, Reason.UNSUPPORTED, Reason.DEPENDENCY_NOT_READY}
 )
-"""What holds a retraining back until a person does something about it; other reasons pass by themselves."""
+"""Reasons that hold a retraining back until a person acts; other reasons pass by themselves."""
 
 
 def check(monitor: Monitor, namespace: Namespace = "", context: Context = "") -> None:

@@ -24,7 +24,7 @@ a Secret with the address and the credentials of that store. It runs on Kubernet
 Security Standard `restricted`.
 
 * **Where models live.** List the namespaces of your models in `workloadNamespaces`; each gets the Secret. The release's own namespace
-  holds no models: a person who may create pods there can act as the operator, so give nobody else `edit` there. For a bucket of your
+  holds no models: a person who may create pods there can act as the operator, so give no one else `edit` there. For a bucket of your
   own: `--set store.embedded.enabled=false,store.uri=s3://bucket/prefix,store.accessKeyId=…,store.secretAccessKey=…`.
 * **The kubectl plugin** is part of the Python package. Run `pipx install .` (or `pip install .`) in the repository of Tidemill; it puts
   `kubectl-tidemill` on the PATH, and kubectl finds it there: `kubectl tidemill --help`. It calls your own kubectl, so it can do what

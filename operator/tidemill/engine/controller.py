@@ -56,7 +56,7 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the controller knows from outside the cluster's objects."""
+    """The controller's knowledge from outside the cluster's objects."""
 
     now: Callable[[], datetime]
     pods: Pods

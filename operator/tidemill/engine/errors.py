@@ -68,7 +68,7 @@ _BY_STATUS: Mapping[int, type[OperatorError]] = {
 }
 
 UNREACHABLE = (aiohttp.ClientError, asyncio.TimeoutError, ConnectionError)
-"""What the HTTP client raises when no response arrives."""
+"""Exceptions that the HTTP client raises when no response arrives."""
 
 
 def from_answer(status: int, body: bytes, what: str, *, retry_after: str | None = None) -> OperatorError:

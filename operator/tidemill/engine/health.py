@@ -14,10 +14,10 @@ RESYNC_PERIODS = 3
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What health is judged by; times in seconds."""
+    """The facts that health is judged by; times in seconds."""
 
     synced: bool
-    """Whether all objects have been listed once."""
+    """True once all objects have been listed once."""
     stale_watches: tuple[str, ...]
     """Kinds whose watch has not delivered a known change for too long."""
     oldest_waiting: float
@@ -26,7 +26,7 @@ class Signs:
     """Time since the newest resync; None before the first one."""
     resync_period: float
     waiting_for: str = ""
-    """What the process waits for before it can begin."""
+    """The thing that the process waits for before it can begin."""
     is_standby: bool = False
     """Whether another process is the leader; standing by counts as ready."""
 

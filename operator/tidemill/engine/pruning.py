@@ -63,7 +63,7 @@ class Packed(MutableMapping[Key, Manifest]):
     """Objects by key, each kept as JSON text and parsed at every access.
 
     That takes half the memory of dictionaries, leaves nothing for the garbage collector to walk through, and costs
-    microseconds for each look. Whoever changes what it answers with changes nothing here.
+    microseconds for each look. A caller that changes the answer changes nothing here.
     """
 
     def __init__(self) -> None:

@@ -112,7 +112,7 @@ class Setting(NamedTuple):
     help: str
     panel: str
     value: str
-    """Its path in the values of the chart; empty where the chart computes it."""
+    """The path in the values of the chart; empty where the chart computes it."""
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]

@@ -52,12 +52,12 @@ class WorkQueue(Generic[K]):
 
     @property
     def busy(self) -> int:
-        """How many keys are being visited."""
+        """Return how many keys are being visited."""
         return len(self._busy)
 
     @property
     def delayed(self) -> int:
-        """How many keys wait for their time."""
+        """Return how many keys wait for their time."""
         return len(self._due)
 
     def add(self, key: K, *, urgent: bool = True) -> None:

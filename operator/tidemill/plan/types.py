@@ -43,7 +43,7 @@ class Retirement:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a visit decided, carried out in the order ensure, marks, status, retire.
+    """The decisions of a visit, carried out in the order ensure, marks, status, retire.
 
     An object that is left out of `ensure` is not deleted; only `retire` deletes.
     """
@@ -81,7 +81,7 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to ask before planning."""
+    """The questions to ask before planning."""
 
     urls: tuple[str, ...] = ()
     """Where to get the measurements of serving pods."""
@@ -109,7 +109,7 @@ class CheckResponse:
     report: RunReport | None = None
     """The report, if the outcome is Reported."""
     message: str = ""
-    """What the worker does if it is Unheard or Refused, such as `does not answer: TimeoutError`."""
+    """The predicate of the message if the worker is Unheard or Refused, such as `does not answer: TimeoutError`."""
 
 
 Answers = tuple[Measurements | Queried | CheckResponse, ...]

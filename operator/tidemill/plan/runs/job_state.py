@@ -32,7 +32,7 @@ class JobState:
     report: RunReport | None = None
     failure: Failure | None = None
     message: str = ""
-    """What the run waits for."""
+    """The thing that the run waits for."""
     blocked: bool = False
     """Whether a known problem keeps the pod from starting."""
     queued: bool = False

@@ -1,7 +1,7 @@
 """pyarrow, loaded when it is first needed, and without pandas.
 
 The first array that pyarrow makes lets it look whether pandas can be imported, which where it is installed takes 66 MB and
-half a second of every process that logs, for objects that nobody hands over here.
+half a second of every process that logs, for objects that are never handed over here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _WithoutPandas:
 
 @cache
 def arrow() -> Any:
-    """The module; whoever else wants pandas gets it."""
+    """Return the module; other callers that want pandas get it."""
     import pyarrow as pa
 
     finder: Any = _WithoutPandas

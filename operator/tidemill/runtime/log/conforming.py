@@ -20,7 +20,7 @@ Kind = Literal["Numerical", "Categorical"]
 
 
 def kinds_of(signature: Signature) -> dict[str, Kind]:
-    """How the log's columns of a version's features and answers are to be taken."""
+    """Return how the log's columns of a version's features and answers are to be taken."""
     answers: Kind = "Categorical" if signature.task == "Classification" else "Numerical"
     sent = (*signature.features, *signature.protected)
     features: dict[str, Kind] = {LogColumn.FEATURE + column.name: column.type for column in sent}
@@ -28,7 +28,7 @@ def kinds_of(signature: Signature) -> dict[str, Kind]:
 
 
 def conformed(table: pa.Table, kinds: Mapping[str, Kind]) -> pa.Table:
-    """`table` with the columns of these names as float64 or text; what is no number, or no text, is missing.
+    """Return `table` with the columns of these names as float64 or text; other values are missing.
 
     >>> conformed(pa.table({"x": ["1.5", "many"], "c": [2.0, None]}), {"x": "Numerical", "c": "Categorical"}).to_pydict()
     {'x': [1.5, None], 'c': ['2', None]}

@@ -40,7 +40,7 @@ MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 
 
 class Counters:
-    """What the log of one process holds, counted by slots of time."""
+    """Counts of the log of one process, by slots of time."""
 
     def __init__(
         self, folder: str, writer: str, version: str, file: PredictionFile, *, clock: Callable[[], float]
@@ -199,7 +199,7 @@ class _Slot:
         self.changed = True
 
     def counts(self) -> Counts:
-        """What was counted so far."""
+        """Return the counts so far."""
         from tidemill.runtime.log.counts import Counts
 
         rows = {self.start: self._rows}

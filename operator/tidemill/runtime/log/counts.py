@@ -1,6 +1,6 @@
-"""Counts of a stretch of time on the bins of a version's profile: what a serving pod writes beside its log for monitors.
+"""Counts of a stretch of time on the bins of a version's profile: what a serving pod writes next to its log for monitors.
 
-A file holds no bins, since whoever adds it up has the version's profile; of a column only the bins that hold something
+A file holds no bins, since the reader that adds it up has the version's profile; of a column only the bins that hold something
 are written. Spans nest: what a long span holds is the sum of the short ones within it, so a window is the sum of the
 longest spans that fit into it.
 
@@ -48,7 +48,7 @@ _COUNTED: Final = ("missing", "negative_infinities", "positive_infinities", "inv
 
 
 class Named(NamedTuple):
-    """What the name of a file says: whose counts of which moments on which version's bins."""
+    """The parts of a file's name: the writer, the span of time, and the version whose bins are used."""
 
     start: int
     """In seconds since 1970."""
@@ -63,7 +63,7 @@ class Named(NamedTuple):
 
 
 def name(named: Named) -> str:
-    """The name of a file, below the folder of a service's counts.
+    """Return the name of a file, below the folder of a service's counts.
 
     >>> name(Named(600, 10, "0" * 16, "pod-1"))
     'date=1970-01-01/hour=00/0600-0010-0000000000000000-pod-1.counts'
@@ -73,7 +73,7 @@ def name(named: Named) -> str:
 
 
 def parse(key: str) -> Named | None:
-    """What the name of a file says; None where it is not one of counts.
+    """Return the parts of a file's name; None where it is not one of counts.
 
     >>> parse("ns/counts/fraud/date=1970-01-01/hour=01/0600-0010-0000000000000000-pod-1.counts")
     Named(start=4200, span=10, version='0000000000000000', writer='pod-1')
@@ -89,13 +89,13 @@ def parse(key: str) -> Named | None:
 
 
 def short(digest: str) -> str:
-    """A version's digest as names of files have it."""
+    """Return a version's digest as names of files have it."""
     return digest.removeprefix("sha256:")[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was counted in one stretch of time."""
+    """Counts of one stretch of time."""
 
     features: Profile
     """Inputs of all rows, whichever version answered."""
@@ -130,7 +130,7 @@ class Counts:
 
     @classmethod
     def from_bytes(cls, content: bytes, features: Profile, outputs: Profile) -> Counts:
-        """What `to_bytes` wrote, on the bins of these profiles; raises ProfileError where it does not fit them."""
+        """Read what `to_bytes` wrote, on the bins of these profiles; raises ProfileError where it does not fit them."""
         size = int.from_bytes(content[:_SIZE], "big")
         if not 0 < size <= MAX_BYTES:
             raise ProfileError("damaged counts: they are empty, or too large")
@@ -150,7 +150,7 @@ class Counts:
 
 
 def as_logged(profile: Profile, features: Sequence[str]) -> tuple[Profile, Profile]:
-    """A version's profile in two, named as in the log: its features, whose columns may lack the prefix, and its answers."""
+    """Return a version's profile in two, named as in the log: its features, whose columns may lack the prefix, and its answers."""
     inputs = []
     for feature in features:
         logged = LogColumn.FEATURE + feature

@@ -1,4 +1,4 @@
-"""How many rows were logged more than once, in bounded memory."""
+"""Count the rows that were logged more than once, in bounded memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Duplicates:
 
     @property
     def share(self) -> float:
-        """Of rows that repeat another one; exact up to a million rows, from then on an estimate from every second, fourth … of them."""
+        """Return the share of rows that repeat another one: exact up to a million rows, then an estimate from every second, fourth … of them."""
         if not len(self._hashes):
             return 0.0
         return 1.0 - len(np.unique(self._hashes)) / len(self._hashes)

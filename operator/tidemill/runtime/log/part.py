@@ -1,4 +1,4 @@
-"""One part of a log as rows: whoever can write to the store can forge one, so that its size and types are checked before anything else looks at it."""
+"""One part of a log as rows: anyone who can write to the store can forge one, so that its size and types are checked before anything else looks at it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidemill.contract.layout import LogColumn
 MAX_ROWS: Final = 1_000_000
 """Pods seal a part at some ten thousand rows; what claims to have far more was not written by one."""
 MAX_BYTES: Final = 256 * 1024 * 1024
-"""Of a part's columns in memory. Values that repeat take next to nothing in the file, and all their room here."""
+"""The size of a part's columns in memory. Values that repeat take next to nothing in the file, and all their room here."""
 TIME: Final = pa.timestamp("us", tz="UTC")
 _AT_ONCE: Final = 1 << 15
 """Rows that are decoded before their size is looked at."""

@@ -19,7 +19,7 @@ from tidemill.runtime.log.newest import NewestRows
 from tidemill.runtime.store.objects import TooLargeError
 
 MAX_LABELS: Final = 1_000_000
-"""Labels that are held at a time, some hundred bytes each; whoever may send labels could send any number."""
+"""Labels that are held at a time, some hundred bytes each; a client that may send labels could send any number."""
 _AT_ONCE = 16
 """Parts fetched ahead; each is some thousand rows."""
 _BATCH_ROWS = 1 << 16
@@ -36,7 +36,7 @@ class Listed(Protocol):
 
 
 class PartSource(Protocol):
-    """What is asked of the object store."""
+    """The part of the object store that is used here."""
 
     def list(self, folder: str = "", *, after: str = "") -> Iterator[Listed]: ...
     def get(self, key: str, *, most: int | None = None) -> bytes: ...
@@ -49,7 +49,7 @@ class Skipped:
     parts: list[str]
 
     def warnings(self) -> tuple[str, ...]:
-        """In words, the first few by name.
+        """Return the warnings in words, with the first few parts by name.
 
         >>> Skipped(["a.parquet: not a Parquet file"]).warnings()
         ('1 part of the log could not be read and was left out: a.parquet: not a Parquet file',)
@@ -73,7 +73,7 @@ def partition(timestamp: datetime) -> str:
 
 
 def keys(store: PartSource, folder: str, start: datetime, end: datetime | None) -> list[str]:
-    """The parts of the log whose hour reaches into the window; with no `end`, all since its start."""
+    """Return the parts of the log whose hour reaches into the window; with no `end`, all since its start."""
     first = f"{folder}/{partition(start)}/"
     last = None if end is None else f"{folder}/{partition(end)}0"  # "0" is the character behind "/"
     chosen = []
@@ -86,7 +86,7 @@ def keys(store: PartSource, folder: str, start: datetime, end: datetime | None) 
 
 
 def _reaches_into(key: str, start: datetime, end: datetime | None) -> bool:
-    """Whether a part may hold rows of the window; where its name tells its slot of time, that decides."""
+    """Return whether a part may hold rows of the window; where its name tells its slot of time, that decides."""
     named = _SLOT_NAME.search(key)
     if named is None:
         return True
@@ -170,7 +170,7 @@ class LabelIndex:
     """The oldest ones, where there were too many."""
 
     def warnings(self) -> tuple[str, ...]:
-        """What there is to say of them.
+        """Return the warnings about the labels.
 
         >>> from dataclasses import replace
         >>> replace(NO_LABELS, left_out=5_000).warnings()
@@ -185,7 +185,7 @@ class LabelIndex:
         return warnings
 
     def match(self, table: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], pa.Array, Any]:
-        """Which rows of `table` have labels, these labels in the order of the rows, and when they came."""
+        """Return which rows of `table` have labels, these labels in the order of the rows, and when they came."""
         indexes = pc.index_in(_row_keys(table), value_set=self.keys)
         labelled = indexes.is_valid().to_numpy(zero_copy_only=False)
         known = indexes.drop_null()

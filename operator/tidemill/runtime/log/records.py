@@ -20,7 +20,7 @@ from tidemill.runtime.protocol.features import Features, Rows
 from tidemill.runtime.protocol.feedback import Label
 
 OVERHEAD: Final = 400
-"""About how many bytes a record takes beside its matrix."""
+"""About how many bytes a record takes in addition to its matrix."""
 COMPRESSION: Final = "zstd"
 
 
@@ -32,7 +32,7 @@ class Author:
     digest: str
     role: str
     labels: ClassLabels | None
-    """Its classes; None for regression."""
+    """Classes of the version; None for regression."""
 
 
 class Prediction(NamedTuple):
@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
     answer: Answer
     author: Author
     keys: tuple[str, ...] = ()
-    """What the client calls each row; a row with a key is logged as a request of its own by that name."""
+    """The client's name of each row; a row with a key is logged as a request of its own by that name."""
 
     @property
     def rows(self) -> int:
@@ -57,12 +57,12 @@ class Prediction(NamedTuple):
 
     @property
     def requests(self) -> int:
-        """How many it holds."""
+        """Return how many it holds."""
         return 1
 
 
 class Logged(Protocol):
-    """What the log keeps of answers: one request, or several of one row each."""
+    """A record of answers in the log: one request, or several of one row each."""
 
     @property
     def request(self) -> str: ...
@@ -154,7 +154,7 @@ class PredictionFile:
         return pa.table(columns)
 
     def _protected(self, records: Sequence[Logged], index: int, column: Feature) -> Any:
-        """What was sent beside the features; null where it was not."""
+        """Return the values of a protected column; null where it was not sent."""
         import pyarrow as pa
 
         numeric = column.type == "Numerical"
@@ -188,7 +188,7 @@ class PredictionFile:
 
 
 def _probabilities(records: Sequence[Logged]) -> Any:
-    """Of all classes, where there are more than two: one list for each row, made of one array for all rows."""
+    """Return the probabilities of all classes, where there are more than two: one list per row, made of one array for all rows."""
     import pyarrow as pa
 
     from tidemill.contract.layout import LogColumn

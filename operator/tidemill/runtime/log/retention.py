@@ -39,7 +39,7 @@ class Retention:
         first: float = FIRST,
         every: float = SWEEP_INTERVAL_SECONDS,
     ) -> None:
-        """What is older than `seconds` goes, by whole days; `uniform` spreads the looks of many pods around `first` and `every`."""
+        """Keep rows for `seconds`, by whole days; `uniform` spreads the looks of many pods around `first` and `every`."""
         self.removed = 0
         self.failures = 0
         self._folders = folders
@@ -57,7 +57,7 @@ class Retention:
             await asyncio.sleep(self._first if more else self._every * (0.75 + 0.5 * self._uniform()))
 
     def sweep(self, store: ObjectStore) -> bool:
-        """Remove what is too old; whether there is more of it. A store that does not let us is tried again later."""
+        """Remove what is too old and return whether there is more of it; a store that refuses is tried again later."""
         first_kept = datetime.fromtimestamp(self._clock() - self._seconds, UTC).strftime("%Y-%m-%d")
         left = MAX_DELETED
         try:

@@ -29,7 +29,7 @@ class SingleRowBatch:
     __slots__ = ("_begin", "_end", "_matrix", "_most", "_probabilities", "_values", "author", "keys", "times")
 
     def __init__(self, author: Author, matrix: Matrix, answer: Answer, now: float) -> None:
-        """Room for rows and answers like these."""
+        """Make room for rows and answers like these."""
         self._most = max(1, min(MAX_ROWS, MAX_BYTES // (8 * matrix.shape[1])))
         self._begin = now // SLOT * SLOT
         self._end = self._begin + SLOT
@@ -45,7 +45,7 @@ class SingleRowBatch:
         self.times: list[float] = []
 
     def takes(self, author: Author, now: float) -> bool:
-        """Whether there is room for an answer that `author` gives now."""
+        """Return whether there is room for an answer that `author` gives now."""
         return author is self.author and len(self.keys) < self._most and self._begin <= now < self._end
 
     def add(self, request: str, now: float, matrix: Matrix, answer: Answer) -> None:
@@ -68,12 +68,12 @@ class SingleRowBatch:
 
     @property
     def time(self) -> float:
-        """Of the first one."""
+        """Return the time of the first row."""
         return self.times[0]
 
     @property
     def request(self) -> str:
-        """Of the first one."""
+        """Return the id of the first request."""
         return self.keys[0]
 
     @property

@@ -36,7 +36,7 @@ class Served:
 def read(
     store: ObjectStore, namespace: str, service: str, start: datetime, end: datetime, features: Sequence[Column]
 ) -> Served:
-    """What `service` was asked from `start` up to `end`, with all labels that are there by now, however late they came.
+    """Return the rows that `service` was asked for from `start` up to `end`, with all labels so far, however late they came.
 
     A row logged twice counts once. Of several labels for one row the newest counts; contradictions are warned of.
     """

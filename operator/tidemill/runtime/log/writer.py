@@ -36,13 +36,13 @@ Encode = Callable[[Sequence[Any]], bytes]
 
 
 class PartObserver(Protocol):
-    """What goes on beside a log, in its thread: rows of one slot of time share a part, and every part is told of."""
+    """An observer of a log, called in its thread: rows of one slot of time share a part, and every part is reported."""
 
     def slot(self, timestamp: float) -> int:
         """When the slot of a timestamp begins, in seconds since 1970; no slot reaches over a full hour."""
 
     def sealed(self, number: int, slot: int) -> None:
-        """What was encoded last is the part of this number."""
+        """Take note that the rows encoded last are the part of this number."""
 
     def put(self, store: ObjectStore) -> None:
         """All parts so far are in the store."""
@@ -59,7 +59,7 @@ class Part:
 
 @dataclass(slots=True)
 class LogState:
-    """What happened to a log's rows so far."""
+    """Counts of a log's rows by their fate so far."""
 
     written: int = 0
     dropped: int = 0
@@ -69,7 +69,7 @@ class LogState:
 
 
 def partition(timestamp: float) -> str:
-    """Where records of a timestamp go, in seconds since 1970.
+    """Return where records of a timestamp go, in seconds since 1970.
 
     >>> partition(0.0)
     'date=1970-01-01/hour=00'
@@ -154,7 +154,7 @@ class Log:
         return self._bytes + self._parts_bytes
 
     def report(self) -> dict[str, Any]:
-        """How the log stands."""
+        """Return how the log stands."""
         return {**asdict(self.state), "backlogRows": self.backlog, "backlogBytes": self.backlog_bytes}
 
     def use(self, store: ObjectStore) -> None:
@@ -182,7 +182,7 @@ class Log:
     async def flush(self) -> bool:
         """Write what waits; False where the store did not take it and it goes on waiting.
 
-        Who gives up waiting for this does not end it: its thread cannot be stopped, and no second one may write beside it.
+        A caller that gives up waiting does not end it: its thread cannot be stopped, and no second one may write at the same time.
         """
         flushing = asyncio.get_running_loop().create_task(self._flush())
         self._flushing.add(flushing)

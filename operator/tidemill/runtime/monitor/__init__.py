@@ -1,1 +1,1 @@
-"""Monitoring: how far a window has moved from what a version learnt, and whether its answers are still right."""
+"""Monitoring: how far a window has moved from the version's training rows, and whether its answers are still right."""

@@ -44,7 +44,7 @@ _OF_RUN: Final = re.compile(r"/(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)/(?:result\.json
 
 
 def folder_of(order: CheckOrder) -> str:
-    """Where a monitor's runs lie below the store's URI."""
+    """Return where a monitor's runs lie below the store's URI."""
     return f"{order.namespace}/monitors/{order.monitor}"
 
 

@@ -21,13 +21,13 @@ from tidemill.runtime.scoring.verdicts import Threshold, worst
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What counts as drift."""
+    """The thresholds above which a change counts as drift."""
 
     method: Method = "Auto"
     warning: float = 0.1
     failing: float = 0.2
     share: float = 0.3
-    """How large a share of the columns must have moved for the verdict Failing."""
+    """The share of the columns that must have moved for the verdict Failing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +38,17 @@ class Judged:
     distance: float | None
     verdict: CheckVerdict
     reason: str = ""
-    """What the column lost: values, its type or itself."""
+    """The column's loss: values, its type or itself."""
 
     @property
     def moved(self) -> bool:
-        """Whether the verdict is Failing because of the distance."""
+        """Return whether the verdict is Failing because of the distance."""
         return self.verdict == "Failing" and self.distance is not None and not self.reason
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What became of a table."""
+    """The changes of a table and the verdict on them."""
 
     rows: tuple[int, int]
     """Before and now."""
@@ -167,7 +167,7 @@ def to_csv(result: Drift) -> str:
 
 
 def to_json(result: Drift) -> bytes:
-    """Everything that was found; an infinite value is null."""
+    """Return the whole result; an infinite value is null."""
 
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None

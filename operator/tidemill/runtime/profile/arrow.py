@@ -130,7 +130,7 @@ def _raw(array: Any, kind: Any) -> Any:
 
 
 def _gaps(array: Any) -> Any:
-    """Where values are missing, from the bits that say so."""
+    """Return where values are missing, from the bits that say so."""
     bits = np.frombuffer(array.buffers()[0], np.uint8)
     first = array.offset // 8
     there = np.unpackbits(bits[first : (array.offset + len(array) + 7) // 8], bitorder="little")

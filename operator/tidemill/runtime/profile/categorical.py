@@ -34,8 +34,8 @@ class CategoricalProfile:
     examples: tuple[str, ...]
     """Some of these: the first in alphabetical order, so that merging in any order finds the same."""
     unnamed: tuple[int, int] | None = None
-    """Of how many rows that the categories were taken from (second) how many (first) have one that the other rows would not
-    have named: as large a share of others is to be expected of rows in which nothing moved (Good, 1953). None in old profiles."""
+    """The number of rows that the categories were taken from (second), and how many of them (first) have one that the
+    other rows would not have named: as large a share of others is to be expected of rows in which nothing moved (Good, 1953). None in old profiles."""
 
     type: ClassVar[Literal["Categorical"]] = "Categorical"
 
@@ -46,7 +46,7 @@ class CategoricalProfile:
 
     @property
     def expected_others(self) -> tuple[int, int]:
-        """Of how many rows (second) how many (first) are others where nothing has moved, as far as this reference tells.
+        """Return how many rows (first) of how many (second) are others where nothing has moved, as far as this reference tells.
 
         >>> empty("x", {"a": 98, "b": 1, "c": 1}).expected_others
         (2, 100)
@@ -95,7 +95,7 @@ class CategoricalCounter:
             self._examples = _examples((*self._examples, *others))
 
     def profile(self) -> CategoricalProfile:
-        """What was counted so far."""
+        """Return the profile of the rows so far."""
         return replace(
             self._like,
             counts=frozen(self._counts.copy()),

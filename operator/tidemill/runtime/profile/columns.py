@@ -1,4 +1,4 @@
-"""Which columns of a file are profiled, which are left out and why, and which are identifiers."""
+"""Choose which columns of a file are profiled, which are left out and why, and which are identifiers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def running_number(name: str, distinct: float, present: int, low: float, high: f
 
 
 def may_be_running(sample: Floats, rows: int) -> bool:
-    """Whether numbers drawn from a column of `rows` rows can be a running number: whole, distinct and close enough."""
+    """Return whether numbers drawn from a column of `rows` rows can be a running number: whole, distinct and close enough."""
     if len(sample) < min(MIN_ROWS, rows) or not len(sample) or not np.isfinite(sample).all():
         return False
     low, high = float(sample.min()), float(sample.max())
@@ -92,5 +92,5 @@ def may_be_running(sample: Floats, rows: int) -> bool:
 
 
 def may_be_identifier(distinct: int, present: int) -> bool:
-    """Whether so many distinct texts among rows drawn from a column leave it open that the column is an identifier."""
+    """Return whether so many distinct texts among rows drawn from a column leave it open that the column is an identifier."""
     return distinct > _DISTINCT * present

@@ -45,7 +45,7 @@ _STRAYS: Final = 1e-3
 _MIN_NUMBERS: Final = 1000
 
 Kind = Literal["null", "bit", "whole", "number", "truth", "time", "text"]
-"""What all entries of a column so far are; `bit` are 0 and 1, which are numbers or truth values."""
+"""The kind of all entries of a column so far; `bit` are 0 and 1, which are numbers or truth values."""
 _WIDER: Final[dict[frozenset[Kind], Kind]] = {
     frozenset(("bit", "whole")): "whole",
     frozenset(("bit", "number")): "number",
@@ -175,7 +175,7 @@ class CsvTable:
 
 
 class _Watch:
-    """What a column's rows tell beyond its bins: exact categories, and whether it is an identifier."""
+    """The facts of a column's rows beyond its bins: exact categories, and whether it is an identifier."""
 
     def __init__(self, column: ProfiledColumn, sample: Any, kind: Kind) -> None:
         self.name = column.name
@@ -258,7 +258,7 @@ def _kind(texts: Any, known: Kind) -> Kind:
 
 
 def _are_numbers(drawn: Any) -> bool:
-    """Whether texts that were drawn from a column are numbers but for a few strays."""
+    """Return whether texts that were drawn from a column are numbers but for a few strays."""
     numbers = arrow.numbers(drawn)
     return len(numbers.values) >= _MIN_NUMBERS and numbers.invalid <= _STRAYS * len(numbers.values)
 

@@ -15,7 +15,7 @@ from tidemill.runtime.profile.profile import LeftOut, Profile, ProfileError
 from tidemill.runtime.tables.delimited import HEAD, TableError
 
 _JSON: Final = re.compile(rb'\s*\{\s*("|\})')
-"""How a profile begins, and no header of a CSV file with a quoted name does."""
+"""The first bytes of a profile; no header of a CSV file with a quoted name begins like this."""
 
 
 class Unreadable(ValueError):

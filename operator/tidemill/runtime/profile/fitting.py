@@ -21,12 +21,12 @@ from tidemill.runtime.profile.grid import (
 
 BINS: Final = 1024
 SAMPLE: Final = 1 << 17
-"""Of longer columns so many values, drawn at random, decide."""
+"""The number of values, drawn at random, that decide for longer columns."""
 _MIN_VALUES: Final = 64
-"""Of fewer values it cannot be said how crowded cells are; then the distances between values decide."""
+"""The fewest values that tell how crowded cells are; of fewer, the distances between values decide."""
 _MAX_CROWDED: Final = 0.002
 _DOMINANT: Final = 0.2
-"""A value with this share of the rows is where values that the reference lacks are expected: cells are finest beside it."""
+"""A value with this share of the rows is where values that the reference lacks are expected: cells are finest next to it."""
 _QUANTILES: Final = 256
 _CELLS_PER_PART: Final = 16
 _CELLS_PER_GAP: Final = 4
@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many rows were looked at."""
+        """Return how many rows were looked at."""
         return int(self.counts.sum())
 
 
@@ -69,7 +69,7 @@ def heavy_values(sample: Sample, bins: int = BINS) -> Floats:
 def fit(sample: Sample, heavy: Floats, low: float, high: float) -> Grid:
     """Return the grid from `low` to `high` on which the values that are not `heavy` are best told apart.
 
-    Tried are cells that are finest beside a dominant value, the whole range, its middle without the outermost thousandths, ever
+    Tried are cells that are finest next to a dominant value, the whole range, its middle without the outermost thousandths, ever
     wider cells around the median or the smallest value, and pieces with a step each; the first one that is fine enough wins.
     """
     if low == high:
@@ -110,12 +110,12 @@ def fit(sample: Sample, heavy: Floats, low: float, high: float) -> Grid:
 
 
 def _reach(centre: float, low: float, high: float) -> float:
-    """How far values lie from `centre` at most, as far as a float can say."""
+    """Return how far values lie from `centre` at most, as far as a float can say."""
     return max(min(centre - low, MAX_MAGNITUDE), min(high - centre, MAX_MAGNITUDE))
 
 
 def _told_apart(grid: Grid, values: Floats) -> bool:
-    """Whether at least eight cells lie between any two of the values."""
+    """Return whether at least eight cells lie between any two of the values."""
     cells = np.empty(len(values), np.int64)
     grid.locate(values, cells)
     return bool((np.diff(cells) >= 8).all())
@@ -128,7 +128,7 @@ def _quantiles(values: Floats, counts: Integers, shares: tuple[float, ...]) -> F
 
 
 def _crowded(grid: Grid, values: Floats, counts: Integers, enough: float) -> float:
-    """How many rows lie in cells that hold more than `enough` of them."""
+    """Return how many rows lie in cells that hold more than `enough` of them."""
     cells = np.empty(len(values), np.int64)
     grid.locate(values, cells)
     held = np.bincount(cells, counts, minlength=grid.cells + 2)

@@ -28,7 +28,7 @@ OCTAVES = 24
 OUTSIDE = OCTAVES + 1
 """Bins on either side of the grid: the octaves, and what is far."""
 POSITIONS = 1 << 16
-"""How finely a value's position within an octave is noted."""
+"""The resolution with which a value's position within an octave is noted."""
 
 MAX_MAGNITUDE = 2.0**900
 MIN_MAGNITUDE = 2.0**-900

@@ -61,7 +61,7 @@ class Bins(NamedTuple):
     minimum: float = -math.inf
     maximum: float = math.inf
     offset: float = 0.0
-    """What edges, means, minimum and maximum are counted from."""
+    """The value that edges, means, minimum and maximum are counted from."""
     beside_heavy: Floats | float = 0.0
     """Per edge: the largest share of values that may lie between a heavy value near it and that value in single precision."""
 
@@ -97,7 +97,7 @@ class NumericalProfile:
     far: Mapping[int, int] = field(default_factory=lambda: _NOTHING)
     """By bin beyond all octaves: the exact sum of its values (see `exact_sum`)."""
     offset: int = 0
-    """What is taken off all values before they become floats, so that whole numbers beyond 2^53 keep their differences."""
+    """Return the number that is taken off all values before they become floats, so that whole numbers beyond 2^53 keep their differences."""
 
     type: ClassVar[Literal["Numerical"]] = "Numerical"
 
@@ -108,7 +108,7 @@ class NumericalProfile:
 
     @property
     def exact(self) -> bool:
-        """Whether every value within the grid is known to lie on the left edge of its cell."""
+        """Return whether every value within the grid is known to lie on the left edge of its cell."""
         return self.lattice and self.between == 0
 
     @property
@@ -117,7 +117,7 @@ class NumericalProfile:
         return self.negative_infinities + self.positive_infinities
 
     def same_bins(self, other: object) -> bool:
-        """Whether `other` is a column of the same name that was counted on the same bins."""
+        """Return whether `other` is a column of the same name that was counted on the same bins."""
         return (
             isinstance(other, NumericalProfile)
             and self.name == other.name
@@ -292,7 +292,7 @@ class NumericalCounter:
 
     @property
     def offset(self) -> int:
-        """What is taken off all values before they are counted."""
+        """Return the number that is taken off all values before they are counted."""
         return self._like.offset
 
     def add(

@@ -130,7 +130,7 @@ class Counter:
                 counter.add(counted, missing=missing)
 
     def profile(self) -> Profile:
-        """What was counted so far."""
+        """Return the profile of the rows so far."""
         return Profile(self._rows, tuple(counter.profile() for _, counter in self._columns))
 
 

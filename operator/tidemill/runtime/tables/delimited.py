@@ -49,11 +49,11 @@ class EmptyTableError(TableError):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a CSV file is written."""
+    """The dialect of a CSV file."""
 
     delimiter: str
     names: tuple[str, ...]
-    """Of the columns; one that has no name is called by its position."""
+    """Names of the columns; one that has no name is called by its position."""
     nameless: frozenset[str]
     header_lines: int
     """Lines before the first row."""
@@ -81,7 +81,7 @@ def decoded(head: bytes, name: str, *, whole: bool, format: str = "CSV") -> str:
 
 
 def _alternates(head: bytes) -> bool:
-    """Whether every other byte is 0, as in UTF-16 of Latin letters without a byte order mark."""
+    """Return whether every other byte is 0, as in UTF-16 of Latin letters without a byte order mark."""
     return len(head) >= 4 and any(
         not any(head[start : len(head) & ~1 : 2]) and all(head[1 - start : len(head) & ~1 : 2]) for start in (0, 1)
     )
@@ -148,7 +148,7 @@ def sniff(head: bytes, name: str, *, whole: bool) -> Dialect:
 
 
 def _fitness(text: str, delimiter: str, *, whole: bool) -> tuple[bool, int, bool]:
-    """How well a delimiter fits: whether it cuts rows into equally many fields, and how many, outside of quotes."""
+    """Return how well a delimiter fits: whether it cuts rows into equally many fields, and how many, outside of quotes."""
     try:
         rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _ROWS_LOOKED_AT))
     except csv.Error:
@@ -162,7 +162,7 @@ def _fitness(text: str, delimiter: str, *, whole: bool) -> tuple[bool, int, bool
 
 
 def _are_values(names: list[str]) -> bool:
-    """Whether a header is a row of numbers; libraries that have no names for columns count them from 0, and those are names."""
+    """Return whether a header is a row of numbers; libraries that have no names for columns count them from 0, and those are names."""
     cells = [cell for cell in names if cell]
     if not cells or [str(number) for number in range(len(cells))] == cells:
         return False
@@ -249,7 +249,7 @@ def read(content: bytes, name: str, texts: Iterable[str] = ()) -> pa.Table:
 
 
 def is_without_rows(error: Exception) -> bool:
-    """Whether Arrow says by `error` that nothing stands behind the header."""
+    """Return whether Arrow says by `error` that nothing stands behind the header."""
     return "Empty CSV" in str(error) or "Could not skip initial" in str(error)
 
 

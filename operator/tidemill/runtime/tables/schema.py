@@ -1,4 +1,4 @@
-"""What the columns of a revision are: name, role and type of each, and the rule that holds rows out."""
+"""Describe the columns of a revision: name, role and type of each, and the rule that holds rows out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Column(WireModel):
 
 
 class SplitRule(WireModel):
-    """How rows are held out: a row whose hash lies below the threshold of its class is, in this and every later revision."""
+    """The rule that holds rows out: a row whose hash lies below the threshold of its class is, in this and every later revision."""
 
     strategy: Literal["Random", "Stratified", "Group"]
     test: float

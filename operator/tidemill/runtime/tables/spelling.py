@@ -67,7 +67,7 @@ def spellings(text: str) -> tuple[str, ...]:
 
 
 def is_missing(text: str) -> bool:
-    """Whether an entry of a column of numbers means a missing value.
+    """Return whether an entry of a column of numbers means a missing value.
 
     >>> is_missing(" NA "), is_missing("0")
     (True, False)

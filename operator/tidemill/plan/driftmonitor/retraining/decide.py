@@ -30,7 +30,7 @@ NAME_COLLISION_WAIT: Final = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class RetrainingDecision:
-    """What is decided about retraining in this visit."""
+    """The decision about retraining in this visit."""
 
     status: RetrainingStatus
     history: tuple[RetrainingOutcome, ...]

@@ -13,7 +13,7 @@ from tidemill.children import names
 
 @dataclass(frozen=True, slots=True)
 class RetrainingInput:
-    """What triggers and guards read."""
+    """The facts that triggers and guards read."""
 
     monitor: DriftMonitor
     policy: Retraining

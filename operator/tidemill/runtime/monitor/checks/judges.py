@@ -1,4 +1,4 @@
-"""Which function judges which type of check, from evidence to verdict, without effects."""
+"""Judge each type of check by its function, from evidence to verdict, without effects."""
 
 from __future__ import annotations
 

@@ -346,7 +346,7 @@ def sign_of(metric: str) -> float:
 
 
 def beyond(sign: float, value: float, threshold: float) -> bool:
-    """Whether `value` is worse than `threshold`; rounded, because 0.97 - 0.05 is not 0.92 in binary."""
+    """Return whether `value` is worse than `threshold`; rounded, because 0.97 - 0.05 is not 0.92 in binary."""
     return round(sign * (value - threshold), 12) < 0
 
 

@@ -141,7 +141,7 @@ class _Gathering:
         return reader.labels(self.store, parts, self.label_skipped)
 
     def _add_counts(self, counts: Counts) -> None:
-        """What pods have counted, where `_add` and `_look_at_types` have not seen the rows."""
+        """Return what pods have counted, where `_add` and `_look_at_types` have not seen the rows."""
         self.samples += counts.features.rows
         self.answered += counts.outputs.rows
         self.newest = max(counts.newest, self.newest or 0)

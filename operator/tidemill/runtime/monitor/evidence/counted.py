@@ -70,7 +70,7 @@ def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, 
 
 
 def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Named]:
-    """Of each writer the longest spans that lie within the window, none of them within another."""
+    """Return the longest spans of each writer that lie within the window, none of them within another."""
     first, last = start.timestamp(), end.timestamp()
     within = [named for named in listed if named.start >= first and named.end <= last]
     within.sort(key=lambda named: (named.writer, -named.span, named.start))

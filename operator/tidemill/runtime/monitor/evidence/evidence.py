@@ -28,9 +28,9 @@ class ReferenceData:
 
     signature: Signature
     features: Profile
-    """Its columns are named as in the log."""
+    """The profile of the features, named as in the log."""
     outputs: Profile
-    """Of predictions and scores on the hold-out; without columns where the version carries none."""
+    """The profile of predictions and scores on the hold-out; without columns where the version carries none."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """On the hold-out."""
     sample: pa.Table | None = None
@@ -38,7 +38,7 @@ class ReferenceData:
     answers: pa.Table | None = None
     """Rows that the version was not trained on, with `label`, `prediction` and `score`."""
     protected: Profile = field(default_factory=lambda: Profile(0, ()))
-    """Its columns, named as in the log, are the protected ones that are numbers."""
+    """The profile of the protected columns that are numbers, named as in the log."""
 
     @classmethod
     def of(

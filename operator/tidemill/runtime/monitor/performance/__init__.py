@@ -1,1 +1,1 @@
-"""How right the answers are: measured on labelled rows, estimated without labels, by group, and over time."""
+"""Measure how right the answers are: measured on labelled rows, estimated without labels, by group, and over time."""

@@ -65,7 +65,7 @@ _OF_POSITIVE: Final = frozenset({"precision", "recall", "f1", "jaccard"})
 
 
 def _of_positive(metric: str, rows: Classified, z: float) -> ConfidenceInterval | None:
-    """Of a metric of the positive class, which is a share of the rows that it is about, or grows with one.
+    """Return the interval of a metric of the positive class, which is a share of the rows that it is about, or grows with one.
 
     Given how many rows are true positives, false positives or false negatives, the true positives among them are binomial
     with the Jaccard index J as their probability, and F1 is 2 J / (1 + J). A bootstrap of few rows without a single true

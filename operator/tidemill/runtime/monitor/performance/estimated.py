@@ -36,7 +36,7 @@ ROUNDS: Final = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """How often answers of a score were right: constant on steps that ascend."""
+    """The rate at which answers of a score were right: constant on steps that ascend."""
 
     edges: Floats
     shares: Floats
@@ -71,7 +71,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Sigmoid:
-    """How often answers of a score were right: a logistic curve over the score's logit."""
+    """The rate at which answers of a score were right: a logistic curve over the score's logit."""
 
     slope: float
     offset: float

@@ -1,4 +1,4 @@
-"""Whether groups of people are treated alike: differences and ratios of rates between the groups of one column.
+"""Measure whether groups of people are treated alike: differences and ratios of rates between the groups of one column.
 
 The metrics are Fairlearn's. A rate is a share of certain rows of a group, and everything about it is of those rows: how
 many a group must have, and how sure the rate is.

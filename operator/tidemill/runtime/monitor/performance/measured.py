@@ -27,7 +27,7 @@ __all__ = ["AVERAGES", "Classified", "NotMeasurable", "Predicted", "averaged", "
 
 
 MAX_UNKNOWN_SHARE: Final = 0.01
-"""Where more of the labels are no class of the model, metrics of its probabilities are not measured."""
+"""The largest share of labels outside the model's classes with which metrics of its probabilities are measured."""
 OF_SCORES: Final = frozenset(
     {
         "roc_auc",
@@ -56,18 +56,18 @@ class Classified:
     scores: Floats | None = None
     """Probability of the class that was answered."""
     unknown_classes: int = 0
-    """How many of the last `classes` only labels have, not the model."""
+    """The number of last `classes` that only labels have, not the model."""
     probabilities: Floats | None = None
     """[rows, classes] for more than two classes of the model, NaN where they were not logged."""
 
     @property
     def known_classes(self) -> int:
-        """How many classes the model has; they come first."""
+        """Return how many classes the model has; they come first."""
         return len(self.classes) - self.unknown_classes
 
     @property
     def binary(self) -> bool:
-        """Whether the model tells two classes apart; the second one is the positive one."""
+        """Return whether the model tells two classes apart; the second one is the positive one."""
         return self.known_classes == 2
 
     @property
@@ -101,7 +101,7 @@ class Classified:
 
     @property
     def probability(self) -> Floats:
-        """Of the positive one of two classes."""
+        """Return the probability of the positive one of two classes."""
         if not self.binary:
             raise NotMeasurable("there is a probability of the positive class only where there are two classes")
         if self.scores is None or np.isnan(self.scores).any():
@@ -272,7 +272,7 @@ def _ordered_pairs(scores: Floats, positive: Any) -> float:
 
 
 def _roc_auc_ovr(average: str) -> Callable[[Classified], float]:
-    """Of each class against all others."""
+    """Return the ROC AUC of each class against all others, averaged."""
 
     def score(rows: Classified) -> float:
         if rows.binary:

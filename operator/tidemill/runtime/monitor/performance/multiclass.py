@@ -113,7 +113,7 @@ class Scaled:
 
     @classmethod
     def of(cls, probabilities: Floats, labels: Integers, near: Scaled | None = None) -> Scaled:
-        """What makes `labels` most likely, held a little to the probabilities as they are; `near` is where not to look far from."""
+        """Return the scaling that makes `labels` most likely, held a little to the probabilities as they are; `near` is where not to look far from."""
         from scipy.optimize import minimize
 
         logs, one_hot = _logs(probabilities), labels[:, None] == np.arange(probabilities.shape[1])
@@ -147,13 +147,13 @@ def _softmax(values: Floats) -> Floats:
 
 
 def scaling(held_out: Classified, near: Scaled | None = None) -> Scaled:
-    """Of probabilities, from the version's answers on rows it was not trained on."""
+    """Return the calibration of probabilities, from the version's answers on rows it was not trained on."""
     assert held_out.probabilities is not None
     return Scaled.of(held_out.probabilities, held_out.labels, near)
 
 
 def likely(held_out: Classified, answers: Integers, probabilities: Floats, scaled: Scaled) -> Floats:
-    """How probable each class is of rows that were answered so, [rows, classes]; each row adds up to one."""
+    """Return how probable each class is of rows that were answered so, [rows, classes]; each row adds up to one."""
     assert held_out.probabilities is not None
     own = np.take_along_axis(held_out.probabilities, held_out.answers[:, None], axis=1)[:, 0]
     calibration = calibrate(own, (held_out.labels == held_out.answers).astype(np.float64))

@@ -18,7 +18,7 @@ from tidemill.runtime.profile.numerical import Bins, NumericalProfile
 _BARS: Final = 20
 _CATEGORIES: Final = 12
 _MAX_BEYOND: Final = 0.02
-"""Where more of a side lies outside of the picture, a sentence says so."""
+"""The largest share of a side outside of the picture that no sentence mentions."""
 
 
 def distribution(comparison: Comparison) -> Distribution:

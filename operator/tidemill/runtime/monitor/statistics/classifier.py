@@ -1,4 +1,4 @@
-"""Whether rows can be told from the reference's: the ROC-AUC of a classifier that tries, on rows it was not fitted to.
+"""Test whether rows can be told from the reference's: the ROC-AUC of a classifier that tries, on rows it was not fitted to.
 
 0.5 is a coin. The classifier is scikit-learn's histogram gradient boosting, cross-validated; the interval is DeLong's, widened for what folds share.
 (Lopez-Paz and Oquab, Revisiting classifier two-sample tests, 2017; DeLong et al., 1988)
@@ -16,7 +16,7 @@ from tidemill.runtime.profile.grid import Floats
 
 Mask = NDArray[np.bool_]
 MAX_ROWS: Final = 5_000
-"""Of each side; more would tell no more than thousandths."""
+"""Rows of each side; more would change the area by thousandths."""
 MIN_ROWS: Final = 50
 _FOLDS: Final = 5
 _SHARED: Final = 1 + _FOLDS / (_FOLDS - 1)
@@ -25,7 +25,7 @@ four times of five. (Nadeau and Bengio, Inference for the generalization error, 
 
 
 class TwoSampleResult(NamedTuple):
-    """How well two tables are told apart."""
+    """The quality with which two tables are told apart."""
 
     auc: float
     low: float
@@ -74,7 +74,7 @@ def tell_apart(reference: Floats, window: Floats, *, z: float = 1.959964, seed: 
 
 
 def _losses(model: Any, rows: Floats, positive: Mask, value: float, random: np.random.Generator) -> Floats:
-    """What shuffling each column costs (permutation importance)."""
+    """Return the loss from shuffling each column (permutation importance)."""
     losses = np.zeros(rows.shape[1])
     if rows.shape[1] > 200:
         return losses

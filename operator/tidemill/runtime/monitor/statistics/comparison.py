@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def comparable(self) -> bool:
-        """Whether both sides have values; a column without any says nothing about drift."""
+        """Return whether both sides have values; a column without any says nothing about drift."""
         return self.reference.present > 0 and self.current.present > 0
 
 
@@ -115,7 +115,7 @@ def compare_columns(reference: ColumnProfile, current: ColumnProfile) -> Compari
 
 
 def distance(comparison: Comparison, method: Method) -> float | None:
-    """How far the column has moved by `method`, larger being farther; None where the method does not apply.
+    """Return how far the column has moved by `method`, larger being farther; None where the method does not apply.
 
     Auto is the stability index less what chance alone makes of it on average, or 4 KS² less that where it is larger. Where
     either side is small it is nothing unless significant at 5 %, and worth a warning at most unless significant at 1 %.
@@ -196,7 +196,7 @@ def _of_numbers(reference: NumericalProfile, current: NumericalProfile) -> dict[
 
 
 def _log_ratio(std: float, std_now: float) -> float:
-    """How far the variance has moved, up or down; a column that was or became constant has moved without bound."""
+    """Return how far the variance has moved, up or down; a column that was or became constant has moved without bound."""
     if std == std_now:
         return 0.0
     return 2 * abs(math.log(std_now) - math.log(std)) if std and std_now else math.inf

@@ -20,7 +20,7 @@ _STANDARD_ERRORS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """Whether a column still has its values."""
+    """The verdict on whether a column still has its values."""
 
     verdict: CheckVerdict
     reason: str = ""
@@ -55,7 +55,7 @@ def completeness(reference: ColumnProfile, current: ColumnProfile | None, thresh
     verdict = worst(part.verdict for part in parts)
     reasons = [part.reason for part in parts if part.reason]
     if not current.present and verdict == "Passing":
-        # The few that were left in the reference are gone as well, and nobody can say whether that is chance.
+        # The few that were left in the reference are gone as well, and it cannot be said whether that is chance.
         return Completeness("NoData", "has no values")
     return Completeness(verdict, "; ".join(reasons))
 

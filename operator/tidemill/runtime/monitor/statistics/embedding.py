@@ -1,4 +1,4 @@
-"""Whether two tables are drawn from one joint distribution: maximum mean discrepancy by random Fourier features.
+"""Test whether two tables are drawn from one joint distribution: maximum mean discrepancy by random Fourier features.
 
 A row becomes cosines and sines along random directions; the average of many rows is where their distribution lies, and the
 distance of two such averages is zero only where the distributions agree. Averages are kept as whole-number sums: they add
@@ -27,14 +27,14 @@ _MEDIAN_ROWS: Final = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """Where rows lie on average."""
+    """The average position of rows."""
 
     rows: int
     sums: Integers
     """Per cosine, then per sine, the sum over all rows in units of 2^-30."""
 
     def merge(self, other: Embedding) -> Embedding:
-        """Of both tables' rows together; exact, so the order does not matter."""
+        """Return the embedding of both tables' rows together; exact, so the order does not matter."""
         return Embedding(self.rows + other.rows, self.sums + other.sums)
 
     @property
@@ -43,7 +43,7 @@ class Embedding:
 
 
 class Discrepancy(NamedTuple):
-    """How far apart two distributions are, and how often chance alone puts samples so far apart."""
+    """The distance of two distributions, and how often chance alone puts samples so far apart."""
 
     value: float
     """The root of the unbiased estimate of the squared discrepancy, at least 0; at most √2."""
@@ -111,7 +111,7 @@ class EmbeddedReference:
         return cls(directions, directions.embed(points), moments)
 
     def discrepancy(self, window: Embedding) -> Discrepancy:
-        """How far the window's rows are from the reference's; raises ValueError with fewer than two rows."""
+        """Return how far the window's rows are from the reference's; raises ValueError with fewer than two rows."""
         n, m = self.embedding.rows, window.rows
         if min(n, m) < 2:
             raise ValueError("a discrepancy needs at least two rows on both sides")

@@ -10,7 +10,7 @@ from tidemill.runtime.profile.profile import ColumnProfile
 
 FEWEST, MOST = 3, 20
 NOISE = 0.03
-"""How large the stability index may be on average where nothing has moved."""
+"""The largest average of the stability index where nothing has moved."""
 
 
 def group_count(reference: int, current: int) -> int:
@@ -56,7 +56,7 @@ def groups(reference: ColumnProfile, current: ColumnProfile) -> tuple[Integers, 
 def equal_depth(counts: Integers, groups: int) -> Integers:
     """Return the first bin of each of about `groups` runs of neighbouring bins with about equal counts.
 
-    A bin that holds more than a group's share stands alone, so that values beside a constant are told from it.
+    A bin that holds more than a group's share stands alone, so that values next to a constant are told from it.
 
     >>> equal_depth(np.array([1, 1, 1, 1, 1, 1, 1, 1]), 2).tolist()
     [0, 4]

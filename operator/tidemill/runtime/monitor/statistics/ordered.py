@@ -1,4 +1,4 @@
-"""How far apart two distributions of numbers are, from counts and means per bin, with certain bounds on the error."""
+"""Measure how far apart two distributions of numbers are, from counts and means per bin, with certain bounds on the error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
 
     At the edges of bins the difference is exact, so the true one is never smaller. Within a bin it can be larger by no
     more than what the bin holds, unless all its values are known to lie on its left edge. On 1,024 equi-depth bins that is
-    about 0.001, and nothing beside heavy values, which are bins of their own. Values that equal a heavy one only in single
+    about 0.001, and nothing next to heavy values, which are bins of their own. Values that equal a heavy one only in single
     precision count as it: `upper` grows by their share, and differences next to it are less by what may lie between both
     forms. (Smirnov, 1939)
 

@@ -1,4 +1,4 @@
-"""Rows unlike any that the version learnt from: farther from the middle, along what columns usually do together, than all but
+"""Find rows unlike any that the version was trained on: farther from the middle, along what columns usually do together, than all but
 a hundredth of the reference's."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EXPECTED: Final = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutlierModel:
-    """How far ordinary rows lie from the middle (Mahalanobis, with a shrunken covariance)."""
+    """The distances of ordinary rows from the middle (Mahalanobis, with a shrunken covariance)."""
 
     centre: Floats
     whitening: Floats
@@ -39,9 +39,9 @@ class OutlierModel:
         return cls(centre, model.whitening, float(np.quantile(model.distances(measured), 1 - EXPECTED)))
 
     def distances(self, points: Floats) -> Floats:
-        """Of each row from the middle."""
+        """Return the distance of each row from the middle."""
         return np.asarray(np.sqrt(np.square((points - self.centre) @ self.whitening).sum(axis=1)))
 
     def outliers(self, points: Floats) -> int:
-        """How many of the rows lie beyond the limit."""
+        """Return how many of the rows lie beyond the limit."""
         return int((self.distances(points) > self.limit).sum())

@@ -1,4 +1,4 @@
-"""Whether rows still lie where the reference's main directions can follow them: error of a reconstruction by principal components.
+"""Test whether rows still lie where the reference's main directions can follow them: error of a reconstruction by principal components.
 
 Finds broken relations among columns whose own distributions stay as they were. Errors are summed as whole numbers, so that
 windows add up exactly.
@@ -30,7 +30,7 @@ class Errors(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """How far errors have moved."""
+    """The distance that errors have moved."""
 
     value: float
     """Difference of the mean errors in standard deviations of the reference's."""
@@ -75,7 +75,7 @@ class Components:
         return Errors(len(points), int(np.rint(self.errors(points) * _UNIT).astype(np.int64).sum()))
 
     def shift(self, window: Errors) -> Shift:
-        """How far the window's errors have moved from the reference's."""
+        """Return how far the window's errors have moved from the reference's."""
         if not window.rows:
             raise ValueError("nothing was counted: a shift needs at least one row")
         moved = window.total / _UNIT / window.rows - self.mean

@@ -1,4 +1,4 @@
-"""How far apart two distributions are that are given as counts per bin or per category.
+"""Measure how far apart two distributions are that are given as counts per bin or per category.
 
 All take counts and compare shares, so that the sizes of the samples do not matter. Empty counts raise ValueError.
 """
@@ -245,7 +245,7 @@ def category_changes(
     others: tuple[int, int],
     expected: tuple[int, int] | None = None,
 ) -> Categories:
-    """Which of the reference's categories are gone, and how many of the current rows have new ones.
+    """Return which of the reference's categories are gone, and how many of the current rows have new ones.
 
     `others` are rows, before and now, that have none of these names; `expected` tells of how many rows how many have none where
     nothing moved, if that is not what the reference has itself.

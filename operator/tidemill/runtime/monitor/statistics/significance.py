@@ -18,7 +18,7 @@ SMALL: Final = 1000
 LEVEL: Final = 0.05
 STRICT_LEVEL: Final = 0.01
 DOUBTFUL: Final = 0.15
-"""What is significant at `LEVEL` but not at `STRICT_LEVEL` is told as no farther: between the usual 0.1 for Warning and 0.2 for Failing."""
+"""The largest distance of what is significant at `LEVEL` but not at `STRICT_LEVEL`: between the usual 0.1 for Warning and 0.2 for Failing."""
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> Floats:

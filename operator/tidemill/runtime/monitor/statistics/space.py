@@ -41,7 +41,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """How the columns of a reference become coordinates."""
+    """The map from the columns of a reference to coordinates."""
 
     axes: tuple[Axis, ...]
 
