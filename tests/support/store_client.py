@@ -22,7 +22,7 @@ class StoreClient:
         files = {"store-client": {"store_client.py": PROGRAM.read_text()}}
         command = ("python", f"{FOLDER}/store-client/store_client.py")
         return cls(
-            PodRunner.start(api, namespace, Recipe("store_client", workload_image, command, files, PORT, store=True))
+            PodRunner.start(api, namespace, Recipe("store-client", workload_image, command, files, PORT, store=True))
         )
 
     def put(self, key: str, content: bytes) -> None:
