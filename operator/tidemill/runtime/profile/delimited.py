@@ -39,6 +39,8 @@ SAMPLE_CELLS: Final = 1 << 22
 _MIN_SAMPLE_ROWS: Final = 1 << 14
 _MAX_SAMPLE_ROWS: Final = 1 << 17
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
+_NO_TEXT: Final = pa.nulls(1, pa.string())[0]
+"""A missing text; `pa.scalar` would import pandas."""
 _CLOCK: Final = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
 _STRAYS: Final = 1e-3
 """Numbers among which no larger share of texts stands are a column of numbers, with entries that are invalid."""
@@ -235,7 +237,7 @@ def without_missing_words(batch: pa.RecordBatch) -> pa.RecordBatch:
         if pa.types.is_string(field.type):
             column = batch.column(index)
             missing = pc.is_in(column, value_set=arrow.MISSING)
-            batch = batch.set_column(index, field.name, pc.if_else(missing, pa.scalar(None, pa.string()), column))
+            batch = batch.set_column(index, field.name, pc.if_else(missing, _NO_TEXT, column))
     return batch
 
 
@@ -284,13 +286,13 @@ def _why_left_out(kind: Kind) -> str:
 def _truths(column: Any) -> Any:
     """Entries of a column of truth values in one spelling, as a text; what is missing stays so."""
     present = pc.is_in(column, value_set=arrow.MISSING)
-    truths = pc.cast(pc.if_else(present, pa.scalar(None, pa.string()), column), pa.bool_())
+    truths = pc.cast(pc.if_else(present, _NO_TEXT, column), pa.bool_())
     return pc.cast(truths, pa.string())
 
 
 def _whole_numbers(column: Any) -> Any:
     missing = pc.is_in(column, value_set=arrow.MISSING)
-    return pc.cast(pc.if_else(missing, pa.scalar(None, pa.string()), column), pa.int64())
+    return pc.cast(pc.if_else(missing, _NO_TEXT, column), pa.int64())
 
 
 def _truth_counts(counted: dict[str, int], missing: int) -> tuple[dict[str, int], int]:
