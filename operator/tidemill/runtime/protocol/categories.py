@@ -29,7 +29,7 @@ class Precision(NamedTuple):
     """A floating-point datatype."""
 
     exact: float
-    """Whole numbers below this are told apart."""
+    """Whole numbers below this are distinct."""
     rounded: Callable[[float], float]
     """Return the number of this datatype that is nearest."""
     spelled: Callable[[float], str]
@@ -63,7 +63,7 @@ class Elements(list[Any]):
     """A tensor's elements in their own types: integers, truth values, floats, texts; None where a value is missing."""
 
     precision: Precision = FP64
-    """Of those that are floats."""
+    """The precision of those that are floats."""
 
 
 class Ambiguous(Exception):

@@ -15,7 +15,7 @@ import orjson
 
 DATA: Final = b'"data"'
 NUMBER: Final = re.compile(rb"(\s*:\s*(?:\[\s*){1,2})(-?[0-9][0-9.eE+-]*)")
-"""What follows the key of a column's data: brackets, and its number."""
+"""Matches what follows the key of a column's data: brackets, and its number."""
 MAX_BYTES: Final = 64 * 1024
 
 
@@ -25,7 +25,7 @@ class ColumnTemplate(NamedTuple):
     constants: tuple[bytes, ...]
     """One more than there are numbers."""
     slices: tuple[slice, ...]
-    """Where the number is in the part behind each key."""
+    """The number's slice of the part behind each key."""
 
     @classmethod
     def of(cls, body: bytes, columns: int) -> ColumnTemplate | None:

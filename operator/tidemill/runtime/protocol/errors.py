@@ -1,4 +1,4 @@
-"""What a client is told when a request cannot be answered."""
+"""Errors that a client gets when a request cannot be answered."""
 
 from __future__ import annotations
 

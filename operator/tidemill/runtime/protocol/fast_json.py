@@ -26,7 +26,7 @@ BRACKETS: Final = 3
 
 
 class Found(NamedTuple):
-    """What such a body holds."""
+    """The content of such a body."""
 
     document: dict[str, Any]
     """All of it but its inputs."""

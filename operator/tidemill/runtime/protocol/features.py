@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     matrix: Matrix
     """[rows, features], in the order of the signature."""
     categories: dict[int, list[str | None]]
-    """By index of the feature: what the client said, row by row. Protected columns that were sent stand behind the features."""
+    """By index of the feature: the client's words, row by row. Protected columns that were sent stand behind the features."""
     whole: bool = False
     """Whether it is known that no value is missing."""
 
@@ -91,7 +91,7 @@ class Features:
         )
 
     def protected_categories(self, sent: Mapping[str, Sequence[Any]]) -> dict[int, list[str | None]]:
-        """Protected columns as the log keeps them, by their place behind the features.
+        """Protected columns as the log keeps them, by their index behind the features.
 
         A value that is neither a number nor a text is missing: what no model needs must not cost an answer.
         """
@@ -102,7 +102,7 @@ class Features:
         }
 
     def from_columns(self, columns: Sequence[Sequence[Any]], where: Any) -> Rows:
-        """Rows from one sequence of JSON values per feature; `where(column, row)` names a place for an error."""
+        """Rows from one sequence of JSON values per feature; `where(column, row)` names the value in an error."""
         matrix = np.empty((len(columns[0]), self.count))
         categories: dict[int, list[str | None]] = {}
         for column, (values, lookup) in enumerate(zip(columns, self.indexes, strict=True)):

@@ -98,7 +98,7 @@ def row_keys(given: Any, rows: int, where: str) -> tuple[str, ...]:
 
 
 def routing_key(given: Any, where: str) -> str:
-    """What a client wants its requests to be kept together by, or nothing."""
+    """Return the key by which a client keeps its requests together; empty where there is none."""
     if given is None:
         return ""
     if not isinstance(given, str):
@@ -117,11 +117,11 @@ class KnownColumns(NamedTuple):
     order: Callable[[Any], tuple[Any, ...]] | None
     """From the order of the tensors to that of the features, where they differ."""
     asked: Asked
-    """What the body asks; other bodies of the template ask the same of other rows."""
+    """The body's request; other bodies of the template ask the same of other rows."""
 
 
 class Codec:
-    """How one version of a model reads requests and writes responses."""
+    """Reads requests and writes responses for one version of a model."""
 
     def __init__(self, model: str, version: str, signature: Signature, *, fast: bool = True) -> None:
         """Without `fast` every body is read in the one way that reads all of them."""
@@ -311,9 +311,9 @@ class Codec:
         return rows, whole is not None
 
     def _whole(self, parsed: Tensors) -> str | None:
-        """The name of the tensor that holds all features in the model's order; None where each has one of its own.
+        """Return the name of the tensor that holds all features in the model's order; None where each has one of its own.
 
-        It is the only one, or the only one as wide as that beside others that this version does not know: columns that are sent
+        It is the only one, or the only one as wide as that among others that this version does not know: columns that are sent
         ahead, or that another version protects.
         """
         count, index = self.features.count, self.features.index
@@ -403,7 +403,7 @@ class Codec:
         return tuple(chosen.items())
 
     def completed(self, asked: Asked) -> Asked:
-        """What a stable pod asks that must know the whole answer: outputs that its client does not want come last, as JSON."""
+        """Return what a stable pod asks to know the whole answer: outputs that its client does not want come last, as JSON."""
         if not asked.outputs:
             return asked
         wanted = {name for name, _ in asked.outputs}

@@ -15,7 +15,7 @@ EXAMPLE: Final = '{"rows": [{"mean_radius": 14.2}]}'
 
 
 class RowCodec:
-    """How one version of a model reads rows and writes predictions."""
+    """Reads rows and writes predictions for one version of a model."""
 
     def __init__(self, codec: Codec, model: str, version: str) -> None:
         self._codec = codec

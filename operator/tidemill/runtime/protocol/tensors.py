@@ -155,7 +155,7 @@ def numbers(data: list[Any], shape: tuple[int, ...], where: str) -> Numbers:
 
 
 def _carefully(data: list[Any], shape: tuple[int, ...], where: str) -> Numbers:
-    """As `numbers`, with missing values, deeper nesting, and the place of the first element that is wrong."""
+    """Return the same as `numbers`, also for missing values and deeper nesting; name the first element that is wrong."""
     if data and isinstance(data[0], list):
         data = _flat(data, shape, where)
     _check_count(len(data), shape, where)

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 REQUEST: Final = "org.kubeflow.serving.inference.request"
 RESPONSE: Final = "org.kubeflow.serving.inference.response"
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""Of one event's body."""
+"""Bytes of one event's body."""
 LOG_BYTES: Final = 48 * 1024 * 1024
 WRITE_INTERVAL_SECONDS: Final = 2.0
 
@@ -52,7 +52,7 @@ class PayloadReceiver:
         )
 
     def take(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-        """What is answered to an event whose headers have names in lower case, as HTTP status and words."""
+        """Take an event, whose headers have names in lower case; return the HTTP status and a sentence."""
         if self._payloads.secured and not self._is_right(headers.get("authorization", "")):
             return 401, "the token is not right, or the Secret is not there yet"
         kind, request = headers.get("ce-type", ""), headers.get("ce-id", "")
@@ -71,7 +71,7 @@ class PayloadReceiver:
                 complete = self._joining.answered(request[:128], answers, version, len(body), now)
         except inference.UnreadablePayloadError as error:
             self.refused += 1
-            if self.refused.bit_count() == 1:  # the first, and then ever more seldom
+            if self.refused.bit_count() == 1:  # the first, and then ever more rarely
                 logger.warning("an event is not understood (%d so far): %s", self.refused, error)
             return 400, str(error)
         return (200, "taken") if self._keep(complete) else (503, "the store does not take the log; send it again later")

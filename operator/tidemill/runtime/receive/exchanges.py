@@ -52,7 +52,7 @@ class _Half:
 
 @dataclass(slots=True)
 class Joining:
-    """What waits for its other half."""
+    """Halves of exchanges that wait for their other half."""
 
     dropped: int = 0
     """Responses without a request, and pairs that do not fit together."""
@@ -71,7 +71,7 @@ class Joining:
         return self._take(request, _Half(now, size, answers=answers, version=version), now)
 
     def lapsed(self, now: float, *, all_of_it: bool = False) -> list[Exchange]:
-        """What has waited long enough, or is too much."""
+        """Return what is taken without its other half: it waited long enough, or too many wait."""
         exchanges: list[Exchange] = []
         while self._waiting:
             request, half = next(iter(self._waiting.items()))

@@ -1,6 +1,6 @@
 """Bodies of inference requests and responses as columns: KServe's V1 protocol and the Open Inference Protocol (V2).
 
-Whoever sends them is not ours, so everything is checked: nothing here is larger than the body was, except for bounded names.
+Their senders are not trusted, so everything is checked: nothing here is larger than the body was, except for bounded names.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class UnreadablePayloadError(ValueError):
 
 
 class Answers(NamedTuple):
-    """What a response says, row by row."""
+    """The answers of a response, row by row."""
 
     predictions: list[Value]
     scores: list[float | None]
@@ -37,7 +37,7 @@ class Answers(NamedTuple):
 
 
 def asked(body: bytes, columns: Sequence[str]) -> dict[str, list[Value]]:
-    """The values of a request's rows by column; `columns` are names for values that have none. Raises UnreadableError."""
+    """Return the values of a request's rows by column; `columns` name values that have no names. Raises UnreadablePayloadError."""
     document, raw = _document(body)
     if isinstance(document.get("instances"), list):
         _must_end(raw)
@@ -53,7 +53,7 @@ def asked(body: bytes, columns: Sequence[str]) -> dict[str, list[Value]]:
 
 
 def answered(body: bytes) -> Answers:
-    """What a response says; raises UnreadableError."""
+    """Return the answers of a response; raises UnreadablePayloadError."""
     document, raw = _document(body)
     if isinstance(document.get("predictions"), list):
         _must_end(raw)
@@ -83,15 +83,15 @@ def _document(body: bytes) -> tuple[dict[str, Any], memoryview]:
 
 
 def _end(body: bytes) -> int:
-    """Where the JSON value at the beginning ends; raises ValueError and RecursionError where there is none."""
-    # What follows it is no text, and must come through the decoder as it is.
+    """Return where the JSON value at the beginning ends; raises ValueError and RecursionError where there is none."""
+    # The bytes behind it are not text, and must come through the decoder as it is.
     text = body.decode("utf-8", "surrogateescape")
     _, end = _JSON.raw_decode(text)
     return len(text[:end].encode("utf-8", "surrogateescape"))
 
 
 def _must_end(rest: memoryview) -> None:
-    """Refuse a body that goes on after what it said it holds."""
+    """Refuse a body that goes on after its declared content."""
     if rest:
         raise UnreadablePayloadError(f"the body is not JSON alone: {len(rest)} bytes of it belong to no tensor")
 

@@ -1,7 +1,7 @@
-"""What a call says, in one form for all who call: about what, how bad, and in which words.
+"""Verdicts of other systems in one form, whatever the sender: the subject, the severity and the message.
 
 Alertmanager's body is its version 4. The others' bodies are written by their users, so several names are known for each
-thing; what says nothing about how bad it is, is refused.
+thing; a body without a severity or state is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Signal(WireModel):
     """The verdict of another system about one subject."""
 
     subject: str
-    """What it is about: a newer signal about the same takes the place of an older one."""
+    """The subject; a newer signal about the same subject replaces an older one."""
     verdict: CheckVerdict
     message: str = ""
     value: float | None = None
@@ -53,7 +53,7 @@ _VALUE: Final = ("value", "metric_value", "current_value")
 
 
 def understand(source: str, body: bytes, received_at: Timestamp) -> Signal:
-    """What a body of `source` says; raises PayloadError."""
+    """Return the signal in a body of `source`; raises PayloadError."""
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -97,7 +97,7 @@ def _alertmanager(payload: Mapping[str, Any], received_at: Timestamp) -> Signal:
 
 
 def _verdict(state: str, severity: str) -> CheckVerdict:
-    """What ended has ended, however bad it was; otherwise the severity decides, where one is given.
+    """Return Passing for what has ended, however bad it was; otherwise the severity decides, where one is given.
 
     >>> _verdict("resolved", "critical"), _verdict("firing", "warning"), _verdict("triggered", "")
     ('Passing', 'Warning', 'Failing')

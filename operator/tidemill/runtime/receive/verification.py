@@ -20,7 +20,7 @@ Standing = Literal["Bearer", "Signed", "Refused", "Stale", "NoSecret"]
 
 
 def standing(headers: Mapping[str, str], body: bytes, secret: Path, now: float) -> Standing:
-    """How a call stands; `headers` have names in lower case, `secret` is the folder of the mounted Secret."""
+    """Return how a call is authorized, or why it is not; `headers` have names in lower case, `secret` is the folder of the mounted Secret."""
     token, key = _read(secret / "token").strip(), _read(secret / "hmac-key").rstrip(b"\r\n")
     if not token and not key:
         return "NoSecret"

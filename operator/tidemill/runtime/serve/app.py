@@ -1,7 +1,7 @@
 """The ASGI application that clients meet: everything is answered here but what BentoML's own clients ask for.
 
     request ─ headers, body ─ codec.read ─┬─ candidate's share ─ Rollout.ask ─ its answer ─┐
-              (Refused: 4xx)              └─ Predictor.predict ─ codec.write ──────────────┴─ response, then log and counts
+              (HTTPError: 4xx)            └─ Predictor.predict ─ codec.write ──────────────┴─ response, then log and counts
 
 No framework code runs for a request: orjson reads it, and prebuilt bytes go out. `predicting` answers predictions,
 `labelling` takes labels, `reports` says how things stand.

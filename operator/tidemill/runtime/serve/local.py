@@ -15,7 +15,7 @@ from tidemill.runtime.serve.version.model import Identity
 from tidemill.runtime.serve.version.sources import open_store, source_at
 
 DRAIN_SECONDS: Final = 1.0
-"""How long a process that was told to stop answers on for clients that are connected."""
+"""Seconds for which a process that was told to stop still answers connected clients."""
 
 
 def serve_model(where: str, *, name: str, version: str, host: str, port: int, workers: int, log: str) -> None:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
-"""Of prctl(2): which signal a process gets when the one that forked it ends."""
+"""The option of prctl(2) that sets the signal which a process gets when its parent ends."""
 RESTART_WAIT_SECONDS: Final = 1.0
 """Seconds before a process that died is started again."""
 
@@ -33,10 +33,10 @@ def sockets(host: str, port: int, count: int) -> list[socket.socket]:
 
 
 def apart(work: Callable[[], bytes]) -> bytes:
-    """What `work` answers in a process of its own, with which the threads end that it needed.
+    """Return the result of `work` in a process of its own, with which the threads end that it needed.
 
-    Forked before anything else has threads, so that this process can be forked again. Raises ChildProcessError, with what
-    the message of `work`, where it fails.
+    Forked before anything else has threads, so that this process can be forked again. Raises ChildProcessError with
+    the message of the error where `work` fails.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -61,13 +61,13 @@ def apart(work: Callable[[], bytes]) -> bytes:
 
 
 def share() -> None:
-    """What is loaded by now stays as it is, so that processes forked from this one need no copy of it."""
+    """Keep loaded objects as they are, so that processes forked from this one need no copy of them."""
     gc.collect()
     gc.freeze()
 
 
 def _end_with(parent: int) -> None:
-    """Have this process told to stop when `parent` is killed, however that was done; elsewhere than on Linux nobody tells."""
+    """Have the kernel stop this process when `parent` ends, whatever ended it; only Linux can do so."""
     if sys.platform == "linux":
         import ctypes
 

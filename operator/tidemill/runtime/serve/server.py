@@ -70,7 +70,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """How a serving process behaves."""
+    """Settings of a serving process."""
 
     host: str = "0.0.0.0"
     port: int = 8080
@@ -89,9 +89,9 @@ class ServerSettings:
     redact: tuple[str, ...] = ()
     """Features whose values are not logged."""
     version_uri: str = ""
-    """Where the version lies in the log's store; what is logged is counted on the bins of its profile. Nothing is counted where left out."""
+    """The version's URI in the log's store; logged rows are counted on the bins of its profile. Empty: nothing is counted."""
     events_url: str = ""
-    """Where logged requests are sent as CloudEvents."""
+    """The URL that logged requests are sent to as CloudEvents."""
     batch_rows: int = MAX_ROWS
     """Rows of waiting requests that are asked of the model together at most; 1 for each by itself."""
     bentoml: bool = True
@@ -102,7 +102,7 @@ class ServerSettings:
     listen: socket.socket | None = None
     """An open socket to listen on instead of host and port."""
     worker: Worker | None = None
-    """Which of several processes on one address this is; None where it is the only one."""
+    """This process among several on one address; None where it is the only one."""
     drains_connections: bool = False
     """Whether the drain ends new connections at once, and itself with the last connection: for processes that no endpoint forgets."""
     retries: bool = True
@@ -234,7 +234,7 @@ async def _last_flush(name: str, log: Log) -> None:
 
 
 class Work:
-    """What goes on beside the requests."""
+    """Tasks that run in the background."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -305,7 +305,7 @@ async def _bring_up(
         serving.identity.version,
         "compiled" if loaded.predictor.compiled else "estimator",
     )
-    # Whoever waits for the first answer gets it before the rest is loaded, which takes the processor for seconds.
+    # Clients that wait for the first answer get it before the rest is loaded, which takes the processor for seconds.
     await asyncio.sleep(SHUTDOWN_WAIT_SECONDS)
     settle()
     if settings.bentoml:

@@ -1,4 +1,4 @@
-"""How a serving process comes to its end: it answers on while the endpoints forget it, and is gone in time whatever hangs."""
+"""The end of a serving process: it answers on while the endpoints forget it, and ends in time whatever hangs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GracefulServer(uvicorn.Server):  # type: ignore[misc]
         is accepted from then on, and the drain ends with the last one."""
         super().__init__(config)
         self.failure: Exception | None = None
-        """Why the process cannot go on."""
+        """The error because of which the process cannot go on."""
         self._drains_connections = drains_connections
         self._state = state
         self._drain_seconds = drain_seconds

@@ -19,7 +19,7 @@ Ask = Callable[[list[dict[str, Any]]], Awaitable[dict[str, Any]]]
 
 def prepare() -> Any:
     """BentoML, imported, which takes seconds; processes that are forked afterwards share what it takes."""
-    # Its root is read-only in a pod, and nobody is told what runs here.
+    # Its root is read-only in a pod, and nothing is reported about what runs here.
     os.environ.setdefault("BENTOML_HOME", str(Path(tempfile.gettempdir()) / "bentoml"))
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     prepare_metrics()
@@ -79,7 +79,7 @@ class Lifespan:
     async def _run(self, scope: dict[str, Any]) -> None:
         try:
             await self._app(scope, self._received.get, self._sent.put)
-        except Exception as error:  # whatever it raises is the answer to whoever waits
+        except Exception as error:  # `start` waits for an answer, whatever is raised
             await self._sent.put({"type": "failed", "message": f"{type(error).__name__}: {error}"})
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What one serving process has at hand; what is loaded later is None until then."""
+"""The state of one serving process; parts that are loaded later are None until then."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ServingContext:
     predictions: Log | None = None
     labels: Log | None = None
     events: CloudEventSender | None = None
-    """Where logged requests are sent too."""
+    """Sends logged requests as CloudEvents too."""
     retention: Retention | None = None
     watched: list[Any] = field(default_factory=list)
     """Rows that were answered lately and not yet looked at for outliers, MAX_WATCHED_REQUESTS requests at most."""

@@ -1,6 +1,6 @@
-"""Why the model answers so, and how unusual a row is: `explain`, and a look at served rows once a second.
+"""Explanations of answers (`explain`), and outlier scores of served rows, counted once a second.
 
-Explanations come from a process of their own, outlier scores from a thread of the lowest priority; predictions go on beside both.
+Explanations come from a process of their own, outlier scores from a thread of the lowest priority; predictions go on during both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The process that explains a version's answers, from this side: started when it is first asked, ended when nobody asks any more.
+"""The process that explains a version's answers, from this side: started when it is first asked, ended when no more requests come.
 
 asked ─ others wait? ─ lock ─ running? ─ no ─ start, and wait for `ready` ─┬─ rows ──▶ its standard input
   │                                                                       └─ values ◀── its standard output
@@ -41,11 +41,11 @@ class Explainer:
         self._waiting = 0
         self._process: asyncio.subprocess.Process | None = None
         self._loading: asyncio.Task[bytes] | None = None
-        """What it says once it has loaded everything."""
+        """Reads the message that the process sends once it has loaded everything."""
         self._last: asyncio.TimerHandle | None = None
 
     async def explain(self, rows: Matrix) -> Explained:
-        """Why the model answers `rows` so; raises Unanswerable, or Refused where that cannot be said now."""
+        """Return the explanation of the answers to `rows`; raises Unanswerable, or HTTPError where there is none now."""
         if self._waiting >= MAX_WAITING:
             raise HTTPError(503, f"explain: too many queued requests ({self._waiting}); retry later")
         self._waiting += 1
@@ -70,7 +70,7 @@ class Explainer:
             raise HTTPError(503, await self._why()) from None
         except asyncio.CancelledError:
             if begun:
-                # Its answer would be taken for the next one's. What is only being loaded goes on, and serves whoever asks next.
+                # Its answer would be taken for the next one's. What is only being loaded goes on, and serves the next request.
                 await self.close()
             raise
         self._end_when_idle()
@@ -107,10 +107,10 @@ class Explainer:
         return self._process
 
     async def _why(self) -> str:
-        """Why there is no process any more."""
+        """Return why the process ended."""
         process, self._process = self._process, None
         code = None if process is None else await process.wait()
-        needs = f"it needs {NEEDED >> 20} MiB of memory beside the server's"
+        needs = f"it needs {NEEDED >> 20} MiB of memory in addition to the server's"
         return f"explain: its process ended with {code}; {needs if code == -signal.SIGKILL else 'the output of this server says why'}"
 
     def _end_when_idle(self) -> None:

@@ -45,7 +45,7 @@ INLINE_ROWS: Final = 2_000
 INLINE_ROWS_ESTIMATED: Final = 50
 """The same for a scikit-learn estimator."""
 FAILED: Final = 500
-"""Where the model itself fails, and nothing else does."""
+"""The status where the model itself fails, and nothing else does."""
 MAX_WAITING: Final = 64
 """Requests that may wait for a thread; more are told to come again."""
 SLOW_PATH_HEADERS: Final = frozenset({b"content-encoding", b"transfer-encoding", FORWARDED.encode()})
@@ -71,7 +71,7 @@ class Predicting:
         serving = self._serving
         model, metrics = serving.model, serving.metrics
         headers = joined(scope["headers"])
-        # Only a candidate is sent requests by others of us; whoever else says so is a client like any other.
+        # Only a candidate is sent requests by others of us; the header of any other client means nothing.
         forwarded = FORWARDED.encode() in headers and serving.identity.role == "Candidate"
         rollout = None if forwarded else serving.rollout
         started = time.perf_counter()
@@ -207,7 +207,7 @@ class Predicting:
         return response
 
     async def ask(self, model: ServedModel, rows: Rows) -> Answer:
-        """What this process's own version says; raises Refused."""
+        """Return the answer of this process's own version; raises HTTPError."""
         predictor = model.predictor
         try:
             if len(rows.matrix) <= (INLINE_ROWS if predictor.compiled else INLINE_ROWS_ESTIMATED):

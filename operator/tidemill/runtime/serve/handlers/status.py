@@ -1,4 +1,4 @@
-"""What a serving process says of itself: its state for people, its gauges for Prometheus, its score of a rollout."""
+"""The reports of a serving process about itself: its state for people, its gauges for Prometheus, its score of a rollout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tidemill.runtime.serve.telemetry.metrics import HELP, Gauge
 
 
 def state(serving: ServingContext) -> dict[str, Any]:
-    """What `/tidemill/v1/state` answers."""
+    """Return the body of `/tidemill/v1/state`."""
     identity, model, rollout = serving.identity, serving.model, serving.rollout
     routes = rollout.routes if rollout else None
     return {
@@ -55,7 +55,7 @@ def samples_of(serving: ServingContext) -> list[ExposedSample]:
 
 
 def gauges(serving: ServingContext) -> list[Gauge]:
-    """What is measured when it is asked for, and not counted with each request."""
+    """Return what is measured when it is asked for, and not counted with each request."""
     identity = serving.identity
     who = {"model": identity.model, "model_version": identity.version, "role": identity.role}
     measured: list[Gauge] = [
@@ -94,7 +94,7 @@ def gauges(serving: ServingContext) -> list[Gauge]:
 
 
 def measurements(serving: ServingContext) -> bytes:
-    """What `/tidemill/v1/measurements` answers."""
+    """Return the body of `/tidemill/v1/measurements`."""
     from tidemill.contract.serving import Measurements
 
     trial = serving.rollout.trial if serving.rollout else None

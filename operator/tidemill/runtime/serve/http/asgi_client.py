@@ -17,7 +17,7 @@ App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
 async def body_of(app: App, path: str) -> bytes:
-    """What an ASGI application answers to a GET; nothing where it fails."""
+    """Return the body with which an ASGI application answers a GET; empty where it fails."""
     parts: list[bytes] = []
     status = 500
 

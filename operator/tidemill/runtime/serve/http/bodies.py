@@ -23,12 +23,12 @@ BODY_SECONDS: Final = 30.0
 JSON_TYPES: Final = frozenset({b"application/json", b"application/octet-stream"})
 FORM_TYPE: Final = b"application/x-www-form-urlencoded"
 MAX_CONCURRENT: Final = 4
-"""As many of the longest bodies may be under way at once; beside them there is room for many short ones, which come whole."""
+"""The longest bodies that may be under way at once; there is room for many short ones too, which come whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a request may take."""
+    """Limits of a request."""
 
     body_bytes: int = 10 * 1024 * 1024
     timeout: float = 5.0
@@ -50,7 +50,7 @@ class Bodies:
         """Bytes of bodies that have come in part."""
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body, decompressed; raises Refused with 408, 413 or 415."""
+        """The whole body, decompressed; raises HTTPError: 408, 413 or 415."""
         most = self._most_bytes
         length = headers.get(b"content-length")
         if length is not None and int(length) > most:

@@ -77,13 +77,13 @@ class HTTPConnection(HttpToolsProtocol):  # type: ignore[misc]
         self._watched = True
         """Whether `guard` waits for the rest of a head."""
         self._bytes = 0
-        """How many came since the piece with which the message began."""
+        """Bytes that came since the piece with which the message began."""
         self._body = 0
-        """How many of them are its body."""
+        """Those of them that are its body."""
         self._upgrade_offered = False
         """Whether the head that was parsed last is to be parsed again without its offer."""
         self._problem = ""
-        """Why the request is refused."""
+        """The reason why the request is refused."""
 
     def connection_made(self, transport: Any) -> None:
         """Accept a client; it is waited for no longer than for a head that has begun."""

@@ -36,7 +36,7 @@ ONCE_ONLY: Final = frozenset({b"x-request-id", b"traceparent", b"x-b3-traceid", 
 
 
 class KnownHead(NamedTuple):
-    """What a head says."""
+    """The content of a request head."""
 
     handler: AtOnce
     headers: dict[bytes, bytes]
@@ -62,7 +62,7 @@ class FastConnection(HTTPConnection):
         self._between = True
         """Whether the parser has come to the end of a message, and of no other one's beginning."""
         self._read = b""
-        """What is being parsed, where it began between two messages."""
+        """The bytes that are being parsed, where they began between two messages."""
         self._used = False
         """Whether a request came by a known head since uvicorn's timer of idle connections was set."""
 

@@ -14,7 +14,7 @@ class Request:
     path: str
     body: bytes
     headers: dict[bytes, bytes]
-    """As the client sent them."""
+    """The headers as the client sent them."""
     id: str
     """The client's own, or one that was made for it."""
     rows: Rows

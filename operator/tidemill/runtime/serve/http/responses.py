@@ -1,4 +1,4 @@
-"""What goes back to clients: bodies with their lengths, and on each the version that this process serves."""
+"""Responses to clients: bodies with their lengths, and on each the version that this process serves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def takes_gzip(accepted: bytes) -> bool:
-    """Whether an `accept-encoding` header lets an answer be gzip.
+    """Return whether an `accept-encoding` header lets an answer be gzip.
 
     >>> takes_gzip(b"deflate, gzip;q=0.5"), takes_gzip(b"gzip;q=0, *"), takes_gzip(b"br")
     (True, False, False)

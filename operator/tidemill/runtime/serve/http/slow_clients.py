@@ -22,7 +22,7 @@ PER_BYTE: Final = 8
 
 
 class ClientConnection(Protocol):
-    """What is asked of a connection."""
+    """The part of a connection that the guard uses."""
 
     def give_up(self, status: bytes, message: str) -> None: ...
 
@@ -41,7 +41,7 @@ class SlowClientGuard:
         return len(self._waiting)
 
     def exceeded(self, message: int, body: int) -> bool:
-        """Whether more has come than any message has that is taken: what is not its body lies around chunks, or never ends."""
+        """Return whether more bytes came than any accepted message has: the rest lies around chunks, or never ends."""
         return message > self._most_message or message > MAX_FRAMING_BYTES + PER_BYTE * body
 
     def begin(self, connection: ClientConnection) -> None:
@@ -49,7 +49,7 @@ class SlowClientGuard:
         self._waiting.setdefault(connection, self._clock())
 
     def end(self, connection: ClientConnection) -> None:
-        """It has come, or it never will."""
+        """Stop waiting for the head: it has come, or it never will."""
         self._waiting.pop(connection, None)
 
     def look(self) -> None:

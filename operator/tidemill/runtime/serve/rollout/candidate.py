@@ -21,7 +21,7 @@ with those of clients; the sender does that."""
 FEATURES: Final = "x-tidemill-features"
 """Names the features and their order that a forwarded request without names was meant for."""
 SECONDS: Final = "x-tidemill-seconds"
-"""How long a forwarded request took the version that answered it, without the way to it and back."""
+"""The header with the seconds that the version took to answer a forwarded request, without the way to it and back."""
 ROWS_REFUSED: Final = "x-tidemill-rows-refused"
 """Marks a refusal of rows that the version has no answer to: a stable pod must not take it for a failure."""
 MAX_TIMEOUT_SECONDS: Final = 2.0
@@ -48,7 +48,7 @@ class Reply(NamedTuple):
     answer: Answer
     labels: ClassLabels | None
     seconds: float
-    """As long as the version took."""
+    """Seconds that the version took."""
 
 
 class CandidateClient:
@@ -66,7 +66,7 @@ class CandidateClient:
 
     @property
     def busy(self) -> bool:
-        """Whether as many requests wait for it as may be risked."""
+        """Return whether as many requests wait for it as may be risked."""
         return self.at_once >= MAX_CONCURRENT
 
     async def ask(self, path: str, body: bytes, headers: dict[str, str], rows: int) -> Reply:

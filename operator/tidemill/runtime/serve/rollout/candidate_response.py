@@ -1,4 +1,4 @@
-"""What a candidate answered, read from its response: only a whole and sensible answer counts as one."""
+"""Read a candidate's answer from its response: only a whole and sensible answer counts."""
 
 from __future__ import annotations
 

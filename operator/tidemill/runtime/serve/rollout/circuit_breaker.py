@@ -17,7 +17,7 @@ class Breaker:
         self._next = 0.0
 
     def lets_through(self, now: float) -> bool:
-        """Whether to ask, at `now` in seconds of a clock that only goes forward."""
+        """Return whether to ask, at `now` in seconds of a clock that only goes forward."""
         if self._failures < self._after:
             return True
         if now < self._next:

@@ -11,7 +11,7 @@ from tidemill.runtime.serve.version.model import ServedModel
 
 
 def routing_key(asked: Asked, headers: dict[bytes, bytes]) -> str:
-    """What decides which version answers; the header comes first, since whoever sets it may not read bodies."""
+    """Return the key that decides which version answers; the header comes first, since a gateway that sets it may not read bodies."""
     key = headers.get(b"x-routing-key")
     return key.decode("latin-1") if key else asked.routing_key
 

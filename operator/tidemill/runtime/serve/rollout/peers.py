@@ -20,7 +20,7 @@ MAX_LABELS: Final = 10_000
 
 
 class Peers:
-    """The way to the other pods. Labels are in the log already; one that is lost here is missing in a score, nowhere else."""
+    """The way to the other pods. Labels are in the log already; one that is lost here is missing only in a score."""
 
     def __init__(self, path: str) -> None:
         """`path` is where pods take labels."""

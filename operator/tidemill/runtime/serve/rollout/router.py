@@ -40,14 +40,14 @@ Predict = Callable[[Rows], Awaitable[Answer]]
 
 
 class RolloutRouter:
-    """What a stable pod does for the version on trial."""
+    """Sends a stable pod's requests to the version on trial, and compares the answers."""
 
     def __init__(self, path: Path, model: ServedModel, metrics: Metrics, *, timeout: float, predict: Predict) -> None:
         """`path` is the routing table's file; `predict` asks the stable version off the requests' way."""
         self.trial: RolloutTrial | None = None
         self.peers: tuple[str, ...] = ()
         self.problem = ""
-        """Why the routing table cannot be followed; the last good one stays in force."""
+        """The reason why the routing table cannot be followed; the last good one stays in force."""
         self.split = Split()
         self.copies = Copies()
         """Answered requests that the candidate is to answer too."""
@@ -72,7 +72,7 @@ class RolloutRouter:
 
     @property
     def breaker_open(self) -> bool:
-        """Whether the candidate is hardly asked because it does not answer."""
+        """Return whether the candidate is hardly asked because it does not answer."""
         return self._breaker.open
 
     @property

@@ -28,11 +28,11 @@ class Copy(NamedTuple):
 
 
 class Copies:
-    """What waits to be asked of the candidate too."""
+    """Requests that wait to be sent to the candidate too."""
 
     def __init__(self) -> None:
         self.split = Split()
-        """Which answered requests are copied."""
+        """Decides which answered requests are copied."""
         self.sent = 0
         self.dropped = 0
         self._bytes = 0

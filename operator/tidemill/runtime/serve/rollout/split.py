@@ -1,4 +1,4 @@
-"""Which requests go to the candidate."""
+"""Decide which requests go to the candidate."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Split:
         self._owed = 0
 
     def takes(self, key: str = "") -> bool:
-        """Whether the candidate gets this request.
+        """Return whether the candidate gets this request.
 
-        Without a key, exactly `percent` of every hundred. With one the key decides, and who is taken at a small share
-        stays so at a larger one.
+        Without a key, exactly `percent` of every hundred. With a key, the key decides; keys that are taken at a small
+        share are taken at a larger one too.
         """
         if self.percent <= 0:
             return False

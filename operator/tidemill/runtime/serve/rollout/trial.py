@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Upper bounds of the latency buckets, in seconds."""
 AGREEMENT: Final = 0.01
-"""How far two numbers may lie apart and still agree, as a share of the standard deviation of the target."""
+"""The largest distance at which two numbers still agree, as a share of the standard deviation of the target."""
 MAX_LABELS: Final = 200
 """Distinct labels that are told apart; what comes after is counted together."""
 OTHER: Final = "(other)"
@@ -32,7 +32,7 @@ Answered = Sequence[str] | Sequence[float]
 
 @dataclass(slots=True)
 class Tally:
-    """What one version did so far."""
+    """The counts of one version so far."""
 
     version: str
     digest: str
@@ -48,23 +48,23 @@ class Tally:
     scores: dict[str, int] = field(default_factory=dict)
 
     def answered(self, seconds: float) -> None:
-        """It answered a request within `seconds`."""
+        """Count a request that was answered within `seconds`."""
         self.requests += 1
         self.latencies[bisect_left(BOUNDS, seconds)] += 1
 
     def failed(self) -> None:
-        """It gave a request no answer, a late one or a wrong one."""
+        """Count a request that got no answer, a late one or a malformed one."""
         self.requests += 1
         self.errors += 1
 
     def judge_class(self, answer: str, label: str) -> None:
-        """It said `answer` where `label` was right."""
+        """Count an `answer` with the `label` that was right."""
         self.labelled += 1
         row = self.confusion.setdefault(label, {})
         row[answer] = row.get(answer, 0) + 1
 
     def judge_value(self, answer: float, label: float) -> None:
-        """It said `answer` where `label` was right."""
+        """Count an `answer` with the `label` that was right."""
         self.labelled += 1
         self.absolute_error += abs(answer - label)
         self.squared_error += (answer - label) ** 2
@@ -72,7 +72,7 @@ class Tally:
         self.label_square_sum += label * label
 
     def scored(self, counts: dict[str, int]) -> None:
-        """So many rows of it fell into each bin of scores."""
+        """Add the numbers of rows in each bin of scores."""
         for bin_name, count in counts.items():
             self.scores[bin_name] = self.scores.get(bin_name, 0) + count
 
@@ -98,7 +98,7 @@ class Tally:
 
 @dataclass(slots=True)
 class PairedAnswers:
-    """What both versions said to one request's rows; the stable one is asked later."""
+    """The answers of both versions to one request's rows; the stable one is asked later."""
 
     candidate: Answered
     stable: Answered | None = None
@@ -107,7 +107,7 @@ class PairedAnswers:
     judged: set[int] = field(default_factory=set)
     """Rows whose label is counted; a label sent again changes nothing."""
     keys: tuple[str, ...] = ()
-    """What the client calls the rows."""
+    """The client's keys of the rows."""
 
 
 class RolloutTrial:
@@ -116,8 +116,8 @@ class RolloutTrial:
     def __init__(
         self, stable: Tally, candidate: Tally, *, labels: ClassLabels | None, target_std: float, most_rows: int
     ) -> None:
-        """`labels` are the stable version's classes (None for regression), `target_std` the standard deviation of the target; pairs are kept
-        for the last `most_rows` rows."""
+        """`labels` are the stable version's classes (None for regression), `target_std` is the standard deviation of the
+        target; pairs are kept for the last `most_rows` rows."""
         self.stable = stable
         self.candidate = candidate
         self.compared = 0

@@ -1,1 +1,1 @@
-"""What a serving pod tells about itself: metrics, load, label lag and CloudEvents."""
+"""Telemetry of a serving pod: metrics, load, label lag and CloudEvents."""

@@ -45,7 +45,7 @@ class AnsweredRequest(NamedTuple):
 
 
 class CloudEventSender:
-    """What waits to be sent to one sink."""
+    """Sends requests and answers to one sink, from a bounded queue."""
 
     def __init__(self, url: str, identity: Identity, features: Features, *, redact: Collection[str] = ()) -> None:
         """`redact` names features whose values are left out; where there are any, requests are written again without them."""
@@ -141,7 +141,7 @@ class CloudEventSender:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             problem = type(error).__name__
         self.failed += 1
-        if self.failed.bit_count() == 1:  # the first, and then ever more seldom
+        if self.failed.bit_count() == 1:  # the first, and then ever more rarely
             logger.warning("the sink of events does not take them (%d so far): %s", self.failed, problem)
         return False
 

@@ -1,6 +1,6 @@
 """The text that Prometheus scrapes, made of samples by its own library, and the samples of several processes added up.
 
-`prometheus_client` is imported with the first scrape: a process that nobody scrapes does not pay for it.
+`prometheus_client` is imported with the first scrape: a process that is never scraped does not pay for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ExposedSample(NamedTuple):
     """`_bucket`, `_sum` or `_count` of a histogram."""
 
     def to_wire(self) -> list[Any]:
-        """As JSON types."""
+        """Return the sample as JSON types."""
         return [self.metric, dict(self.labels), self.value, self.suffix]
 
 

@@ -1,6 +1,6 @@
-"""How busy a process is: requests under way, averaged over the last seconds.
+"""The load of a process: requests under way, averaged over the last seconds.
 
-Whoever looks now and then hardly ever meets a request that takes a millisecond. How long all of them took is summed anyway,
+A look now and then hardly ever meets a request that takes a millisecond. How long all of them took is summed anyway,
 and what that sum grows by within a second is how many were under way on average: nothing is counted for it with a request.
 """
 
@@ -33,7 +33,7 @@ class Load:
     def __init__(
         self, worked: Callable[[float], Mapping[Key, float]], *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        """`worked` says how many seconds all requests of a version have taken until a moment, together and since the start."""
+        """`worked` says how many seconds all requests of a version have taken until a given time, together and since the start."""
         self._worked = worked
         self._clock = clock
         self._samples: deque[tuple[float, Mapping[Key, float]]] = deque(maxlen=WINDOW + 1)
@@ -45,7 +45,7 @@ class Load:
         self._samples.append((now, self._worked(now)))
 
     def averages(self) -> dict[Key, float]:
-        """How many were under way on average since the oldest sample."""
+        """Return how many were under way on average since the oldest sample."""
         now = self._clock()
         since, before = self._samples[0]
         seconds = max(now - since, 1e-9)

@@ -1,12 +1,12 @@
-"""How long labels take: from an answer that this process gave to the label that came back for it.
+"""The lag of labels: the time from an answer that this process gave to the label that came back for it.
 
 Labels take minutes or weeks, and a pod cannot remember every row until then. It remembers a fair sample: rows whose hash
 ends in `level` zero bits. When there are too many, the level rises and about half of them go, whatever their age; a row
 that stayed counts for all those it was drawn from, so that the histogram estimates that of all rows. A label whose row
-another pod answered, or that was not drawn, is known by nobody here: as requests and labels come to pods by chance, what
-is left is fair too.
+another pod answered, or that was not drawn, is not known here: as requests and labels come to pods at random, what is
+left is fair too.
 
-Nothing of this happens on the way of a request: rows are learnt of when the log writes them, in the thread that writes.
+Nothing of this happens on the way of a request: rows are taken when the log writes them, in the thread that writes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Lag:
     seconds: float = 0.0
 
     def add(self, seconds: float, rows: int) -> None:
-        """So many rows had their label after `seconds`."""
+        """Count rows whose label came after `seconds`."""
         self.buckets[bisect_left(BOUNDS, seconds)] += rows
         self.seconds += seconds * rows
 
@@ -54,13 +54,13 @@ class Drawn:
     version: str
     level: int
     passed_over: int = 1
-    """It stands for so many rows, times 2 ** level."""
+    """Rows that it stands for, divided by 2 ** level."""
     labelled: bool = False
     """A label that is sent again changes nothing."""
 
 
 class Lags:
-    """What this process knows of its labels' lag."""
+    """The lag of this process's labels, by version."""
 
     def __init__(self, most_rows: int = MAX_ROWS) -> None:
         self.of: dict[str, Lag] = {}
@@ -141,5 +141,5 @@ def _looked_at(records: Sequence[Logged]) -> Iterator[tuple[str, int, float, str
 
 
 def _hash(name: str, row: int) -> int:
-    """Which row it is, as 32 bits: enough to draw by, and to mistake one row for another too seldom to matter."""
+    """Return a hash of the row in 32 bits: enough to draw by, with too few collisions to matter."""
     return crc32(f"{name}/{row}".encode())

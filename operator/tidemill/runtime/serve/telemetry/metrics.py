@@ -20,7 +20,7 @@ from tidemill.runtime.serve.telemetry.label_lag import Lags
 
 BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MAX_VERSIONS: Final = 20
-"""Versions that are told apart; a pod meets one candidate after the other, seldom more."""
+"""Versions that are counted separately; a pod meets one candidate after the other, rarely more."""
 
 Gauge = tuple[str, dict[str, str], float]
 """A metric's name, its labels and its value."""
@@ -139,7 +139,7 @@ class UnderWay:
     """A request of a client that is being answered."""
 
     series: Series
-    """Of the version that is asked."""
+    """The counts of the version that is asked."""
     since: float
 
 

@@ -27,7 +27,7 @@ class RequestBatcher:
     def __init__(self, predictor: Predictor, most_rows: int) -> None:
         """At most `most_rows` rows are asked at once."""
         self.calls = 0
-        """How often the model was asked."""
+        """Calls of the model."""
         self._predictor = predictor
         self._most_rows = most_rows
         self._waiting: list[tuple[Matrix, asyncio.Future[Answer]]] = []
@@ -59,7 +59,7 @@ class RequestBatcher:
             self.calls += 1
             try:
                 answer.set_result(self._predictor.predict(matrix))
-            except Exception as error:  # whatever a model raises is for the one who asked
+            except Exception as error:  # whatever a model raises goes to the request that asked
                 answer.set_exception(error)
 
     def _answer_together(self, batch: Sequence[tuple[Matrix, asyncio.Future[Answer]]]) -> bool:
@@ -67,7 +67,7 @@ class RequestBatcher:
         self.calls += 1
         try:
             answers = self._predictor.predict(np.concatenate([matrix for matrix, _ in batch]))
-        except Exception:  # asked again one by one, and told to the one whose rows they are
+        except Exception:  # each request is asked again alone, and gets its own error
             return False
         start = 0
         for matrix, answer in batch:

@@ -61,7 +61,7 @@ def from_folder(folder: Path) -> Loaded:
 
 
 async def until_loaded(attempt: Callable[[], Loaded], state: State) -> Loaded:
-    """What `attempt` gives, repeated with growing pauses for as long as it fails; `state` says why meanwhile."""
+    """Return the result of `attempt`, repeated with growing pauses for as long as it fails; `state` says why meanwhile."""
     pause = MIN_RETRY_SECONDS
     while True:
         try:

@@ -23,7 +23,7 @@ EXTENSIONS: Final = ("binary_tensor_data", "tidemill_predict", "tidemill_feedbac
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What this process serves and as what."""
+    """The identity of the version that this process serves, and its role."""
 
     namespace: str
     service: str
@@ -53,7 +53,7 @@ class ServedModel:
         self.features_digest = hashlib.sha256("\n".join(self.codec.features.names).encode()).hexdigest()[:16]
         """Names the features and their order, for values that come without names."""
         self.batcher: RequestBatcher | None = None
-        """Where requests that wait are asked together."""
+        """Answers requests that wait together; None where each is answered alone."""
         self.metadata = orjson.dumps(self._metadata())
 
     def batch(self, most_rows: int) -> None:
@@ -93,5 +93,5 @@ class ServedModel:
 
 
 def server_metadata() -> bytes:
-    """What `GET /v2` answers."""
+    """Return the body of `GET /v2`."""
     return orjson.dumps({"name": "tidemill", "version": tidemill.__version__, "extensions": EXTENSIONS})

@@ -12,7 +12,7 @@ NAMES: Final = (MODEL_FILE, COMPILED_FILE, SIGNATURE_FILE, GOLDEN_FILE, TYPICAL_
 
 
 class OpenFiles:
-    """What of a folder another process needs to answer as this one does."""
+    """The files of a folder that another process needs to answer as this one does."""
 
     def __init__(self, folder: Path) -> None:
         self.descriptors = {
@@ -27,7 +27,7 @@ class OpenFiles:
 
     @property
     def unchanged(self) -> bool:
-        """Whether nobody wrote into the files since; who moves another file to their place does not."""
+        """Return whether the files were not written into since; another file that takes their name changes nothing."""
         return self._look() == self._as_it_was
 
     def _look(self) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Whether this process may be sent requests, and if not, why."""
+"""The readiness of this process for requests, with the reason where it is not ready."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class State:
     reason: str = "Loading"
     """A stable word."""
     message: str = "the model is being loaded"
-    """What is missing and what to do, for a person."""
+    """A sentence for a person: what is missing and what to do."""
     attempts: int = 0
 
     def readiness(self, model: str = "") -> tuple[bool, bytes]:
-        """Whether to send requests, and a body that says why not; it names the `model` if one is given."""
+        """Return whether to send requests, and a body that says why not; it names the `model` if one is given."""
         body: dict[str, Any] = {"name": model} if model else {}
         if self.draining:
             return False, orjson.dumps(
@@ -34,7 +34,7 @@ class State:
         return True, orjson.dumps({**body, "ready": True})
 
     def refusal(self) -> HTTPError:
-        """What a request is told that needs the model before it is there."""
+        """Return the error for a request that needs the model before it is there."""
         return HTTPError(503, f"the model is not ready: {self.message}")
 
     def waits(self, reason: str, message: str) -> None:

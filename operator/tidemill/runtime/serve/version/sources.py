@@ -1,4 +1,4 @@
-"""Where a model lies that is served without a cluster: a folder, or the URI of a store."""
+"""Sources of a model that is served without a cluster: a folder, or the URI of a store."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from tidemill.runtime.store.objects import ObjectStore
 
 NO_DIGEST: Final = "sha256:" + "0" * 64
-"""Stands for a folder without a manifest, whose content nobody named."""
+"""The digest of a folder without a manifest."""
 
 NEEDED: Final = f"the folder that holds {SIGNATURE_FILE} and {COMPILED_FILE} or {MODEL_FILE}"
 
 
 class Place(Protocol):
-    """Where a model lies."""
+    """A folder or a URI that holds a model."""
 
     path: Path
-    """Its last part is the version's name, the one above it the model's."""
+    """The path; its last part is the version's name, the one above it the model's."""
 
     def digest(self) -> str:
-        """What lies there now; of several processes, only those that serve may ask. Raises RunFailed."""
+        """Return the digest of what is there now; of several processes, only those that serve may ask. Raises RunFailed."""
 
     def load(self, digest: str) -> Loaded:
         """The version of this digest. Raises RunFailed."""
 
     def load_shared(self) -> tuple[str, Loaded]:
-        """What lies there now with its digest, loaded so that this process can be forked; raises RunFailed or ChildProcessError."""
+        """Return the digest and the model, loaded so that this process can be forked; raises RunFailed or ChildProcessError."""
 
 
 class Folder:
@@ -52,12 +52,12 @@ class Folder:
             raise FileNotFoundError(f"there is no model in {self.path}; give {NEEDED}")
 
     def digest(self) -> str:
-        """That of the manifest, NO_DIGEST where there is none."""
+        """Return the digest of the manifest, NO_DIGEST where there is none."""
         file = self.path / manifests.FILE
         return manifests.digest_of(file.read_bytes()) if file.is_file() else NO_DIGEST
 
     def load(self, digest: str) -> Loaded:
-        """What lies there now, whatever its digest."""
+        """Return what is there now, whatever its digest."""
         return from_folder(self.path)
 
     def load_shared(self) -> tuple[str, Loaded]:
@@ -103,7 +103,7 @@ class Uri:
 
 
 def source_at(where: str) -> Place:
-    """A folder by its path or as `file://`, anything else as the URI of a store; raises FileNotFoundError where there is no such folder."""
+    """Return a folder by its path or as `file://`, anything else as the URI of a store; raises FileNotFoundError where there is no such folder."""
     parts = urlsplit(where)
     if parts.scheme in ("", "file"):
         return Folder(Path(unquote(parts.path) if parts.scheme else where))

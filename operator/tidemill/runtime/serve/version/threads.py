@@ -34,7 +34,7 @@ class BoundedExecutor:
         self._seconds = seconds
 
     async def ask(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What `work` gives; raises Refused with 503 where too much waits already, with 504 where it takes too long."""
+        """Return the result of `work`; raises HTTPError: 503 where too much waits already, 504 where it takes too long."""
         if self.under_way >= self._most_waiting:
             raise HTTPError(503, f"{self._name}: too many queued requests ({self.under_way}); retry later")
         loop = asyncio.get_running_loop()
