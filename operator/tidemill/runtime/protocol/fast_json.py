@@ -25,7 +25,7 @@ BRACKETS: Final = 3
 """Those of `inputs`, `shape` and `data`, which is not nested."""
 
 
-class Found(NamedTuple):
+class NumericBody(NamedTuple):
     """The content of such a body."""
 
     document: dict[str, Any]
@@ -45,8 +45,8 @@ class FastJsonReader:
 
         return Parser(max_capacity=MAX_BYTES)
 
-    def read(self, body: bytes) -> Found | None:
-        """The rows of a plain body; None where it is another one, or wrong."""
+    def read(self, body: bytes) -> NumericBody | None:
+        """Return the rows of a plain body; None where it is another kind of body, or wrong."""
         # Escapes, a byte order mark and white space in front are things that parsers see differently.
         if len(body) > MAX_BYTES or body[:1] != b"{" or b"\\" in body:
             return None
@@ -54,11 +54,11 @@ class FastJsonReader:
         if body.find(SHAPE, body.find(SHAPE) + 1) >= 0:
             return None
         try:
-            return self._found(body)
+            return self._parsed(body)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError):
             return None
 
-    def _found(self, body: bytes) -> Found | None:
+    def _parsed(self, body: bytes) -> NumericBody | None:
         root = self._parser.parse(body)
         names = list(root.keys())
         inputs = root["inputs"]
@@ -82,7 +82,7 @@ class FastJsonReader:
         if np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")) != brackets:
             return None
         values = np.frombuffer(data.as_buffer(of_type="d"))
-        return Found(rest, values.reshape(rows, columns))
+        return NumericBody(rest, values.reshape(rows, columns))
 
 
 def _plain(value: Any) -> Any:

@@ -271,7 +271,7 @@ class Codec:
 
     def _rows(self, inputs: list[Any], raw: memoryview) -> tuple[Rows, bool]:
         parsed: Tensors = {}
-        at = 0
+        offset = 0
         for index, tensor in enumerate(inputs):
             where = f"inputs[{index}]"
             if type(tensor) is not dict:
@@ -287,17 +287,17 @@ class Codec:
             if size is None:
                 parsed[name] = (tensors.elements_from_json if typed else tensors.from_json)(tensor, where)
                 continue
-            if type(size) is not int or size < 0 or at + size > len(raw):
+            if type(size) is not int or size < 0 or offset + size > len(raw):
                 raise bad(
-                    f"{where}.parameters.binary_data_size: must be at most the {len(raw) - at} bytes that follow, not {shown(size)}"
+                    f"{where}.parameters.binary_data_size: must be at most the {len(raw) - offset} bytes that follow, not {shown(size)}"
                 )
-            shape, given = tensors.from_bytes(tensor, raw[at : at + size], where)
+            shape, given = tensors.from_bytes(tensor, raw[offset : offset + size], where)
             if not isinstance(given, Elements):
                 given = tensors.elements_of(given, tensor["datatype"]) if typed else tensors.as_floats(given)
             parsed[name] = shape, given
-            at += size
-        if at != len(raw):
-            raise bad(f"body: {len(raw) - at} bytes belong to no tensor")
+            offset += size
+        if offset != len(raw):
+            raise bad(f"body: {len(raw) - offset} bytes belong to no tensor")
         protected = self._protected(parsed)
         whole = self._whole(parsed)
         rows = self._columns(parsed) if whole is None else self._matrix(*parsed[whole])

@@ -226,16 +226,16 @@ def _check_bytes(given: int, wanted: int, where: str) -> None:
 
 def _length_prefixed(raw: memoryview, where: str) -> Elements:
     texts = Elements()
-    at = 0
-    while at < len(raw):
-        end = at + 4 + int.from_bytes(raw[at : at + 4], "little")
-        if at + 4 > len(raw) or end > len(raw):
+    offset = 0
+    while offset < len(raw):
+        end = offset + 4 + int.from_bytes(raw[offset : offset + 4], "little")
+        if offset + 4 > len(raw) or end > len(raw):
             raise bad(f"{where}: the length of element {len(texts)} reaches past the tensor's end")
         try:
-            texts.append(str(raw[at + 4 : end], "utf-8"))
+            texts.append(str(raw[offset + 4 : end], "utf-8"))
         except UnicodeDecodeError:
             raise bad(f"{where}: element {len(texts)} is not UTF-8") from None
-        at = end
+        offset = end
     return texts
 
 

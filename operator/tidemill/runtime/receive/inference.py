@@ -126,21 +126,21 @@ Tensors = Mapping[str, tuple[tuple[int, ...], Any]]
 
 def _tensors(listed: list[Any], raw: memoryview, where: str) -> Tensors:
     parsed: dict[str, tuple[tuple[int, ...], Any]] = {}
-    at = 0
+    offset = 0
     if len(listed) > MAX_COLUMNS:
         raise UnreadablePayloadError(f"more than {MAX_COLUMNS} {where}")
     try:
         for tensor in listed:
             size = (tensor.get("parameters") or {}).get("binary_data_size")
             if size is not None:
-                shape, values = tensors.from_bytes(tensor, raw[at : at + size], where)
+                shape, values = tensors.from_bytes(tensor, raw[offset : offset + size], where)
                 parsed[tensor["name"]] = shape, values if isinstance(values, list) else tensors.as_floats(values)
-                at += size
+                offset += size
             else:
                 parsed[tensor["name"]] = tensors.from_json(tensor, where)
     except (HTTPError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadablePayloadError(f"{where} has an invalid tensor: {error}") from None
-    _must_end(raw[at:])
+    _must_end(raw[offset:])
     return parsed
 
 

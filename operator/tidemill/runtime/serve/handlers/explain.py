@@ -45,7 +45,7 @@ class Explaining:
         self._explainer: tuple[ServedModel, Explainer] | None = None
 
     @cached_property
-    def _aside(self) -> BoundedExecutor:
+    def _executor(self) -> BoundedExecutor:
         return BoundedExecutor("outliers", threads=1, most_waiting=MAX_WAITING, seconds=SECONDS, gives_way=True)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,13 +64,13 @@ class Explaining:
             asked = model.row_codec.read(body) if "rows" in parse(body) else model.codec.read(body)
             if len(asked.rows.matrix) > MAX_ROWS:
                 raise bad(f"inputs: holds {len(asked.rows.matrix)} rows; {MAX_ROWS} are explained at once")
-            typical = self._typical(model)
-            if typical is None or model.files is None:
+            background = self._background_of(model)
+            if background is None or model.files is None:
                 raise HTTPError(501, "this version was made without the rows that explanations need; train it again")
             rows = np.asarray(asked.rows.matrix, np.float64)
             try:
                 explained = await (await self._explainer_of(model, model.files)).explain(rows)
-                content = await self._aside.ask(self._written, model, asked, rows, explained, typical)
+                content = await self._executor.ask(self._written, model, asked, rows, explained, background)
             except Unanswerable as error:
                 raise bad(str(error)) from None
         except HTTPError as refusal:
@@ -93,7 +93,7 @@ class Explaining:
             await self._explainer[1].close()
 
     def _written(
-        self, model: ServedModel, asked: Asked, rows: Matrix, explained: Explained, typical: Background
+        self, model: ServedModel, asked: Asked, rows: Matrix, explained: Explained, background: Background
     ) -> bytes:
         answered, _ = model.codec.write(Asked("", asked.rows), model.predictor.predict(rows), asked.id)
         document = orjson.loads(answered)
@@ -106,7 +106,7 @@ class Explaining:
         for name, values in (
             ("expected", explained.expected),
             ("attributions", explained.attributions),
-            ("outlier_score", typical.rank(rows, model.signature)),
+            ("outlier_score", background.rank(rows, model.signature)),
         ):
             document["outputs"].append(
                 {
@@ -118,7 +118,7 @@ class Explaining:
             )
         return orjson.dumps(document, option=NUMPY)
 
-    def _typical(self, model: ServedModel) -> Background | None:
+    def _background_of(self, model: ServedModel) -> Background | None:
         if not model.predictor.typical:
             return None
         if self._looked_at is None or self._looked_at[0] is not model:
@@ -134,15 +134,15 @@ class Explaining:
                 continue
             self._serving.watched = []
             try:
-                await self._aside.ask(self._count, model, watched)
+                await self._executor.ask(self._count, model, watched)
             except HTTPError:
                 continue  # explanations are asked for; these rows are passed over
 
     def _count(self, model: ServedModel, watched: list[Matrix]) -> None:
-        typical = self._typical(model)
-        if typical is None:
+        background = self._background_of(model)
+        if background is None:
             return
         rows = np.concatenate(watched, dtype=np.float64)
         metrics = self._serving.metrics
-        metrics.outliers += int((typical.rank(rows, model.signature) > FAR_OUT).sum())
+        metrics.outliers += int((background.rank(rows, model.signature) > FAR_OUT).sum())
         metrics.scored += len(rows)

@@ -57,13 +57,13 @@ def samples_of(serving: ServingContext) -> list[ExposedSample]:
 def gauges(serving: ServingContext) -> list[Gauge]:
     """Return what is measured when it is asked for, and not counted with each request."""
     identity = serving.identity
-    who = {"model": identity.model, "model_version": identity.version, "role": identity.role}
+    version_labels = {"model": identity.model, "model_version": identity.version, "role": identity.role}
     measured: list[Gauge] = [
-        ("tidemill_model_info", {**who, "digest": identity.digest}, 1),
-        ("tidemill_model_ready", who, int(serving.state.readiness()[0])),
+        ("tidemill_model_info", {**version_labels, "digest": identity.digest}, 1),
+        ("tidemill_model_ready", version_labels, int(serving.state.readiness()[0])),
     ]
     if serving.loaded_at:
-        measured.append(("tidemill_model_age_seconds", who, max(0.0, serving.clock() - serving.loaded_at)))
+        measured.append(("tidemill_model_age_seconds", version_labels, max(0.0, serving.clock() - serving.loaded_at)))
     for name, log in serving.logs().items():
         mark = {"log": name}
         measured += [

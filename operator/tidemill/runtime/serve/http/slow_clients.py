@@ -55,7 +55,7 @@ class SlowClientGuard:
     def look(self) -> None:
         """Give up those that take too long."""
         late = self._clock() - self._seconds
-        for connection in [one for one, since in self._waiting.items() if since < late]:
+        for connection in [waiting for waiting, since in self._waiting.items() if since < late]:
             self.end(connection)
             connection.give_up(b"408 Request Timeout", f"headers: did not come within {self._seconds:g} s")
 

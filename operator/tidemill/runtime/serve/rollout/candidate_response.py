@@ -88,13 +88,13 @@ def _from_outputs(document: dict[str, Any], raw: memoryview) -> tuple[list[Any],
     if not isinstance(outputs, list):
         raise Malformed("outputs is not a list")
     parsed: dict[str, tuple[tuple[int, ...], Any]] = {}
-    at = 0
+    offset = 0
     try:
         for output in outputs:
             size = output.get("parameters", {}).get("binary_data_size")
             if size is not None:
-                parsed[output["name"]] = tensors.from_bytes(output, raw[at : at + size], "output")
-                at += size
+                parsed[output["name"]] = tensors.from_bytes(output, raw[offset : offset + size], "output")
+                offset += size
             elif output["datatype"] == "BYTES" or output["name"] != PROBABILITIES:
                 parsed[output["name"]] = (tensors.shape_of(output, "output"), output["data"])
             else:

@@ -202,13 +202,13 @@ class Metrics:
         add("tidemill_outlier_rows_total", {}, self.outliers)
         add("tidemill_outlier_scored_rows_total", {}, self.scored)
         for series in self._series.values():
-            who = {"model_version": series.version, "role": series.role}
+            series_labels = {"model_version": series.version, "role": series.role}
             for code, count in series.codes.items():
-                add("tidemill_predictions_total", {**who, "code": str(code)}, count)
+                add("tidemill_predictions_total", {**series_labels, "code": str(code)}, count)
             for code, count in series.forwarded.items():
-                add("tidemill_forwarded_predictions_total", {**who, "code": str(code)}, count)
-            add("tidemill_predicted_rows_total", who, series.rows)
-            add_histogram("tidemill_prediction_duration_seconds", who, BOUNDS, series.buckets, series.seconds)
+                add("tidemill_forwarded_predictions_total", {**series_labels, "code": str(code)}, count)
+            add("tidemill_predicted_rows_total", series_labels, series.rows)
+            add_histogram("tidemill_prediction_duration_seconds", series_labels, BOUNDS, series.buckets, series.seconds)
         for version, lag in tuple(self.lags.of.items()):
             pair = {"model_version": version}
             add_histogram("tidemill_label_lag_seconds", pair, LAG_BOUNDS, lag.buckets, lag.seconds)

@@ -25,7 +25,7 @@ NO_DIGEST: Final = "sha256:" + "0" * 64
 NEEDED: Final = f"the folder that holds {SIGNATURE_FILE} and {COMPILED_FILE} or {MODEL_FILE}"
 
 
-class Place(Protocol):
+class ModelSource(Protocol):
     """A folder or a URI that holds a model."""
 
     path: Path
@@ -102,7 +102,7 @@ class Uri:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def source_at(where: str) -> Place:
+def source_at(where: str) -> ModelSource:
     """Return a folder by its path or as `file://`, anything else as the URI of a store; raises FileNotFoundError where there is no such folder."""
     parts = urlsplit(where)
     if parts.scheme in ("", "file"):
