@@ -160,7 +160,7 @@ def outcome(known: KnownEstimator, parameters: dict[str, Any], table: Table, fol
         except ArtifactCorrupt as error:
             return Outcome("cannot be loaded", error.message)
         right = answered(ask, table.asked)
-        wrong = difference(right, answered(served.predict, table.asked), golden.spread)
+        wrong = difference(right, answered(served.predict, table.asked), golden.std)
         form = "scikit-learn"
         if served.compiled:
             form = "compiled (double)" if served.largest > 1e300 else "compiled"

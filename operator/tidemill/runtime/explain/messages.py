@@ -1,4 +1,4 @@
-"""What a serving process and the one that explains say to each other: messages with their length in front.
+"""Messages between a serving process and the one that explains, with their length in front.
 
 rows    as numpy writes an array       ──▶
         ◀──  {"expected", "attributions", "method", "orders"}, or {"refused"} where the model cannot answer such rows
@@ -18,7 +18,7 @@ from tidemill.runtime.model.answer import Matrix, Unanswerable
 
 LENGTH: Final = struct.Struct("<Q")
 READY: Final = b"ready"
-"""What the explaining process says first."""
+"""The first message of the explaining process."""
 
 
 def framed(message: bytes) -> bytes:
@@ -34,29 +34,29 @@ def rows_to_bytes(rows: Matrix) -> bytes:
 
 
 def rows_from_bytes(message: bytes) -> Matrix:
-    """What `rows_to_bytes` wrote."""
+    """Return what `rows_to_bytes` wrote."""
     rows: Matrix = np.load(io.BytesIO(message), allow_pickle=False)
     return rows
 
 
-def to_bytes(said: Explained | Unanswerable) -> bytes:
+def to_bytes(outcome: Explained | Unanswerable) -> bytes:
     """An explanation, or why there is none."""
-    if isinstance(said, Unanswerable):
-        return orjson.dumps({"refused": str(said)})
-    found = {**said._asdict(), "shape": said.attributions.shape, "attributions": said.attributions.ravel()}
+    if isinstance(outcome, Unanswerable):
+        return orjson.dumps({"refused": str(outcome)})
+    fields = {**outcome._asdict(), "shape": outcome.attributions.shape, "attributions": outcome.attributions.ravel()}
     return orjson.dumps(
         {
             name: np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
-            for name, value in found.items()
+            for name, value in fields.items()
         },
         option=orjson.OPT_SERIALIZE_NUMPY,
     )
 
 
 def from_bytes(message: bytes) -> Explained:
-    """What `to_bytes` wrote; raises Unanswerable where it says why there is no explanation."""
-    said: dict[str, Any] = orjson.loads(message)
-    if "refused" in said:
-        raise Unanswerable(said["refused"])
-    attributions = np.array(said["attributions"], np.float64).reshape(said["shape"])
-    return Explained(np.array(said["expected"], np.float64), attributions, said["method"], said["orders"])
+    """Return what `to_bytes` wrote; raises Unanswerable where it says why there is no explanation."""
+    parsed: dict[str, Any] = orjson.loads(message)
+    if "refused" in parsed:
+        raise Unanswerable(parsed["refused"])
+    attributions = np.array(parsed["attributions"], np.float64).reshape(parsed["shape"])
+    return Explained(np.array(parsed["expected"], np.float64), attributions, parsed["method"], parsed["orders"])

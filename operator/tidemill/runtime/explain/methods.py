@@ -1,4 +1,4 @@
-"""Which of shap's explainers a model gets: the one for trees, the one for linear models, or one that only asks the model.
+"""Chooses the explainer of shap for a model: the one for trees, the one for linear models, or one that only asks the model.
 
 A feature that is not there takes the values it has in real rows, all others staying as they are (interventional values:
 Lundberg and Lee, 2017; Janzing et al., 2020). What is explained is what answers, in the units of the answer. The explainers for
@@ -26,30 +26,30 @@ MAX_EVALUATIONS: Final = 100_000
 MAX_PERMUTATIONS: Final = 8
 """Orders and their reverses: what one overrates the other underrates."""
 TOLERANCE: Final = 2e-3
-"""How far an explainer that reads the estimator may lie off the model's answers, as a share of how far these lie apart."""
+"""Largest error of an explainer that reads the estimator, as a share of the standard deviation of the model's answers."""
 ADDING_UP: Final = frozenset({"probability", "raw_value"})
-"""What trees may give for their attributions to be those of the answer."""
+"""Outputs of trees whose attributions are those of the answer."""
 SEED: Final = 0
 
 Explain = Callable[[Matrix], Explained]
 
 
 def explainer(ask: AskOutput, estimator: Any, signature: Signature, background: Matrix) -> Explain:
-    """What explains the answers of `ask`, those of a fitted scikit-learn `estimator` (None where it is not there) with
+    """Return a function that explains the answers of `ask`, those of a fitted scikit-learn `estimator` (None where it is not there) with
     this signature, by the rows of the background."""
     asking = _by_asking(ask, background)
     reading = _by_reading(estimator, signature, background)
     if reading is None:
         return asking
-    spread = float(np.std(ask(background), axis=0).max())
+    std = float(np.std(ask(background), axis=0).max())
 
     def explain(rows: Matrix) -> Explained:
         try:
-            found = reading(rows)
+            explanation = reading(rows)
         except Exception:  # whatever shap cannot do with an estimator, the model can still be asked
             return asking(rows)
-        gap = np.abs(found.expected + found.attributions.sum(axis=1) - ask(rows)).max()
-        return found if gap <= TOLERANCE * spread else asking(rows)
+        gap = np.abs(explanation.expected + explanation.attributions.sum(axis=1) - ask(rows)).max()
+        return explanation if gap <= TOLERANCE * std else asking(rows)
 
     return explain
 
@@ -81,25 +81,27 @@ def _by_asking(ask: AskOutput, background: Matrix) -> Explain:
         exact = shap.ExactExplainer(ask, masker)
 
         def explain_exactly(rows: Matrix) -> Explained:
-            found = exact(rows, max_evals=1 << features, silent=True)
-            return _said(found, rows, "shap-exact")
+            explanation = exact(rows, max_evals=1 << features, silent=True)
+            return _from_shap(explanation, rows, "shap-exact")
 
         return explain_exactly
-    once = 2 * features + 1
-    pairs = max(1, min(MAX_PERMUTATIONS, MAX_EVALUATIONS // (once * len(background))))
+    evaluations = 2 * features + 1
+    pairs = max(1, min(MAX_PERMUTATIONS, MAX_EVALUATIONS // (evaluations * len(background))))
 
-    def explain_by_chance(rows: Matrix) -> Explained:
+    def explain_by_sampling(rows: Matrix) -> Explained:
         # A new one for each request, so that its random numbers are the same ones: the same rows get the same values.
-        found = shap.PermutationExplainer(ask, masker, seed=SEED)(rows, max_evals=pairs * once, silent=True)
-        return _said(found, rows, "shap-permutation", 2 * pairs)
+        explanation = shap.PermutationExplainer(ask, masker, seed=SEED)(
+            rows, max_evals=pairs * evaluations, silent=True
+        )
+        return _from_shap(explanation, rows, "shap-permutation", 2 * pairs)
 
-    return explain_by_chance
+    return explain_by_sampling
 
 
-def _said(found: Any, rows: Matrix, method: str, orders: int = 0) -> Explained:
+def _from_shap(explanation: Any, rows: Matrix, method: str, orders: int = 0) -> Explained:
     """shap says the average answer again for each row, and leaves the last axis out where there is one output."""
-    expected = np.asarray(found.base_values, np.float64).reshape(len(rows), -1)[0]
-    return Explained(expected, np.asarray(found.values, np.float64).reshape(*rows.shape, -1), method, orders)
+    expected = np.asarray(explanation.base_values, np.float64).reshape(len(rows), -1)[0]
+    return Explained(expected, np.asarray(explanation.values, np.float64).reshape(*rows.shape, -1), method, orders)
 
 
 def _by_reading(estimator: Any, signature: Signature, background: Matrix) -> Explain | None:
@@ -138,9 +140,12 @@ def _by_reading(estimator: Any, signature: Signature, background: Matrix) -> Exp
     )
 
 
-def _as_explained(found: Any, values: Any, method: str, *, classifies: bool) -> Explained:
+def _as_explained(shap_explainer: Any, values: Any, method: str, *, classifies: bool) -> Explained:
     """[rows, features], or [rows, features, outputs], with one output for each class."""
-    expected, given = np.atleast_1d(np.asarray(found.expected_value, np.float64)), np.asarray(values, np.float64)
+    expected, given = (
+        np.atleast_1d(np.asarray(shap_explainer.expected_value, np.float64)),
+        np.asarray(values, np.float64),
+    )
     if given.ndim == 2:
         given = given[:, :, None]
     if classifies and given.shape[2] == 1:

@@ -1,4 +1,4 @@
-"""What is explained of a model, and what an explanation says."""
+"""The output of a model that is explained, and the values of an explanation."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Explained(NamedTuple):
     attributions: Values
     """[rows, features, outputs]."""
     method: str
-    """How they were found: `shap-tree`, `shap-linear` and `shap-exact` are exact, `shap-permutation` is sampled."""
+    """The method of computation: `shap-tree`, `shap-linear` and `shap-exact` are exact, `shap-permutation` is sampled."""
     orders: int = 0
     """In how many orders features were added; 0 where values are exact."""
 
 
 def output_of(predict: Callable[[Matrix], Answer], signature: Signature) -> Ask:
-    """What is explained of a model: its numbers, its probabilities, or 1 for the class it names and 0 for the others."""
+    """Return the output of a model that is explained: its numbers, its probabilities, or 1 for the class it names and 0 for the others."""
 
     def ask(matrix: Matrix) -> Values:
         answer = predict(matrix)

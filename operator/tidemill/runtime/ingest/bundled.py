@@ -60,17 +60,17 @@ def read(uri: str) -> pa.Table:
 
 
 def revision() -> str:
-    """Which files these are."""
+    """Return the release of scikit-learn that the files come from."""
     return f"scikit-learn {version('scikit-learn')}"
 
 
 def _folder() -> Path:
-    found = find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
+    spec = find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
         raise SourceNotFound(
             "scikit-learn is not installed here, so its data sets are not either; run this in the workload image"
         )
-    return Path(found.submodule_search_locations[0]) / "datasets" / "data"
+    return Path(spec.submodule_search_locations[0]) / "datasets" / "data"
 
 
 def _labelled(file: str, features: tuple[str, ...]) -> pa.Table:
@@ -85,7 +85,7 @@ def _labelled(file: str, features: tuple[str, ...]) -> pa.Table:
 def _table(
     matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]], features: tuple[str, ...], target: object
 ) -> pa.Table:
-    columns = {name: pa.array(matrix[:, place].copy()) for place, name in enumerate(features)}
+    columns = {name: pa.array(matrix[:, index].copy()) for index, name in enumerate(features)}
     return pa.table({**columns, TARGET: pa.array(target)})
 
 

@@ -63,9 +63,9 @@ def _check_presence(table: pa.Table, declared: Sequence[ColumnSpec]) -> None:
     for spec in declared:
         if spec.name not in there:
             near = difflib.get_close_matches(spec.name, there, 1)
-            said = f"column {spec.name!r} is declared as {spec.role} but not among {_some(there)}"
+            problem = f"column {spec.name!r} is declared as {spec.role} but not among {_some(there)}"
             remedy = f"; did you mean {near[0]!r}?" if near else "; correct spec.columns or the source"
-            raise (TargetMissing if spec.role == "Target" else SchemaMismatch)(said + remedy)
+            raise (TargetMissing if spec.role == "Target" else SchemaMismatch)(problem + remedy)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the rows must hold to become a revision, and what of it they do not."""
+"""Checks the rows of a revision against the expectations of the Dataset and its columns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def broken(table: pa.Table, rules: Sequence[Expectation], declared: Sequence[Col
     """
     return [
         *filter(None, (_judge(table, rule) for rule in rules)),
-        *(said for spec in declared for said in _declared(table, spec)),
+        *(sentence for spec in declared for sentence in _declared(table, spec)),
     ]
 
 
@@ -61,23 +61,23 @@ def _measure(table: pa.Table, rule: Expectation) -> float | None:
         raise SchemaMismatch(
             f"spec.expectations has {rule.metric} for column {rule.column!r}, which is not numeric; correct the column or the metric"
         )
-    found = _OF_COLUMNS[rule.metric](column)
-    return None if found is None else float(found)
+    value = _OF_COLUMNS[rule.metric](column)
+    return None if value is None else float(value)
 
 
 def _declared(table: pa.Table, spec: ColumnSpec) -> list[str]:
     if spec.name not in table.column_names:
         return []
     column = table.column(spec.name)
-    said = []
+    sentences = []
     if not spec.nullable and column.null_count:
-        said.append(
+        sentences.append(
             f"column {spec.name!r} is not nullable but misses {column.null_count} values, the first in row {_first(pc.is_null(column))}"
         )
     if spec.max_categories is not None:
         distinct = pc.count_distinct(column, mode="only_valid").as_py()
         if distinct > spec.max_categories:
-            said.append(f"column {spec.name!r} holds {distinct} different values, more than {spec.max_categories}")
+            sentences.append(f"column {spec.name!r} holds {distinct} different values, more than {spec.max_categories}")
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         for bound, outside, word in (
             (spec.minimum, pc.less, "below its minimum"),
@@ -89,10 +89,10 @@ def _declared(table: pa.Table, spec: ColumnSpec) -> list[str]:
             count = pc.sum(wrong).as_py()
             if count:
                 row = _first(wrong)
-                said.append(
+                sentences.append(
                     f"column {spec.name!r} holds {count} values {word} {bound:.6g}, the first ({column[row - 1].as_py():.6g}) in row {row}"
                 )
-    return said
+    return sentences
 
 
 def _first(wrong: Any) -> int:

@@ -1,6 +1,6 @@
 """Ingest: read a source, understand and check it, hold rows out, and publish it all as a revision that never changes.
 
-A revision's digest is that of its rows, its columns and its split; the profile and the report beside them are made from
+A revision's digest is that of its rows, its columns and its split; the profile and the report next to them are made from
 these. The same content is the same digest, however often it is read.
 """
 
@@ -39,7 +39,7 @@ def ingest(
 ) -> tuple[Ingested, tuple[str, ...]]:
     """Publish the rows of `order.source`, and say what was found wanting without blocking them.
 
-    Raises a RunFailed that is worth another try wherever the source itself may be mended.
+    Raises a RunFailed that is worth another try wherever the source itself may be repaired.
     """
     try:
         return _ingest(order, store, scratch, credentials)
@@ -52,10 +52,10 @@ def ingest(
 def _ingest(
     order: IngestOrder, store: ObjectStore, scratch: Path, credentials: str | Path | None
 ) -> tuple[Ingested, tuple[str, ...]]:
-    read, declared, found = _read(order, store, credentials)
+    read, declared, source_warnings = _read(order, store, credentials)
     rows = columns.understand(read.table, declared)
     before, warnings = _previous(order, store)
-    warnings = (*found, *warnings)
+    warnings = (*source_warnings, *warnings)
     if before:
         schema.compare(before.columns, rows.columns, order.evolution)
     broken = expectations.broken(rows.table, order.expectations.rules_, order.columns)
@@ -63,18 +63,18 @@ def _ingest(
         raise QualityFailed(
             f"{read.name} does not meet spec.expectations: {'; '.join(broken)}; fix the source or change the expectations"
         )
-    held_out, rule, drawn_anew = splits.hold_out(rows, order.splits, before)
-    warnings = (*rows.warnings, *warnings, *drawn_anew, *broken)
+    held_out, rule, split_warnings = splits.hold_out(rows, order.splits, before)
+    warnings = (*rows.warnings, *warnings, *split_warnings, *broken)
     kept = Schema(columns=rows.columns, target=rows.target, split=rule)
     table = rows.table.append_column(HOLDOUT, pa.array(held_out))
     files: dict[str, bytes | Path] = {**_write(table, scratch), schema.FILE: _spell(kept)}
     digest = Manifest.of(files).digest
     profile = profile_table(table, _profiled(rows.table, rows.columns))
-    beside: dict[str, bytes | Path] = {PROFILE: profile.to_json()}
+    derived: dict[str, bytes | Path] = {PROFILE: profile.to_json()}
     if order.report is not False:
-        beside[REPORT] = report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode()
+        derived[REPORT] = report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode()
     published = store.publish(
-        f"{order.namespace}/datasets/{order.dataset}/{digest.removeprefix('sha256:')}", files, beside
+        f"{order.namespace}/datasets/{order.dataset}/{digest.removeprefix('sha256:')}", files, derived
     )
     logger.info("published %d rows of %s as %s", table.num_rows, read.name, published.uri)
     ingested = Ingested(
@@ -87,7 +87,7 @@ def _ingest(
         target=rows.target,
         source_revision=read.revision[:256],
         profile_uri=f"{published.uri}/{PROFILE}",
-        report_uri=f"{published.uri}/{REPORT}" if REPORT in beside else "",
+        report_uri=f"{published.uri}/{REPORT}" if REPORT in derived else "",
     )
     return ingested, warnings
 
@@ -139,7 +139,7 @@ def _spell(kept: Schema) -> bytes:
 
 def _profiled(table: pa.Table, kept: tuple[Column, ...]) -> list[ProfiledColumn]:
     """The columns whose distribution says something; a target with few values is profiled by value."""
-    found = []
+    profiled = []
     for column in kept:
         if column.type == "Other" or column.role in ("Id", "Entity"):
             continue
@@ -148,8 +148,10 @@ def _profiled(table: pa.Table, kept: tuple[Column, ...]) -> list[ProfiledColumn]
             and not pa.types.is_floating(table.column(column.name).type)
             and _distinct(table.column(column.name)) <= _MAX_CLASSES
         )
-        found.append(ProfiledColumn(column.name, "Categorical" if few or column.type == "Categorical" else "Numerical"))
-    return found
+        profiled.append(
+            ProfiledColumn(column.name, "Categorical" if few or column.type == "Categorical" else "Numerical")
+        )
+    return profiled
 
 
 def _distinct(column: Any) -> int:

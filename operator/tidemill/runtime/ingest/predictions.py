@@ -1,6 +1,6 @@
 """Reading a Dataset's source: rows that a service answered, joined with their labels as a retraining joins them.
 
-The rows have the columns that the version in service learnt from, its features and its target, under the same names and
+The rows have the columns that the version in service was trained on, its features and its target, under the same names and
 with the same types of labels: what comes out can take the place of the Dataset that the version was made from.
 """
 
@@ -42,19 +42,19 @@ def read(
     service, window = source.inference_service_ref.name, order.window
     signature = _signature(order, store)
     features = tuple(
-        Column(name=one.name, role=role, type=one.type)
+        Column(name=column.name, role=role, type=column.type)
         for role, columns in (("Feature", signature.features), ("Protected", signature.protected))
-        for one in columns
+        for column in columns
     )
-    found = training_rows.read(store, namespace, service, window.start, window.end, features)
-    said = f"from {window.start.isoformat()} to {window.end.isoformat()}"
-    rows = found.labelled if source.labels == "Required" else found.table
+    served = training_rows.read(store, namespace, service, window.start, window.end, features)
+    period = f"from {window.start.isoformat()} to {window.end.isoformat()}"
+    rows = served.labelled if source.labels == "Required" else served.table
     if source.count is not None:
         rows = rows.slice(max(rows.num_rows - source.count, 0))
     if not rows.num_rows:
-        raise SourceEmpty(_why_empty(found.table.num_rows, service, said))
+        raise SourceEmpty(_why_empty(served.table.num_rows, service, period))
     labels, strange = _labels(rows.column(LogColumn.LABEL), signature)
-    warnings = found.warnings
+    warnings = served.warnings
     if strange:
         warnings += (f"{strange} labels are none of the kind that {signature.target!r} has, and are left out",)
     table = rows.select([column.name for column in features])
@@ -64,11 +64,11 @@ def read(
         warnings += (f"no row has a label yet, and {signature.target!r} is left out",)
     else:
         raise SchemaMismatch(
-            f"none of {strange} labels that came in for {service} {said} has the type of {signature.target!r}; fix the client that sends them"
+            f"none of {strange} labels that came in for {service} {period} has the type of {signature.target!r}; fix the client that sends them"
         )
     if source.labels == "Required":
         table = table.filter(pc.is_valid(labels))
-    known = [ColumnSpec(name=one.name, role=one.role, type=one.type) for one in features]
+    known = [ColumnSpec(name=column.name, role=column.role, type=column.type) for column in features]
     if signature.target in table.column_names and not any(spec.role == "Target" for spec in declared):
         known.append(ColumnSpec(name=signature.target, role="Target"))
     given = {spec.name for spec in declared}
@@ -86,32 +86,32 @@ def _signature(order: AnsweredOrder, store: ObjectStore) -> Signature:
         ) from error
 
 
-def _why_empty(answered: int, service: str, said: str) -> str:
+def _why_empty(answered: int, service: str, period: str) -> str:
     if not answered:
-        return f"{service} logged no rows {said}; wait for requests, or make spec.source.predictions.window longer"
+        return f"{service} logged no rows {period}; wait for requests, or make spec.source.predictions.window longer"
     return (
-        f"none of the {answered} rows that {service} answered {said} has a label yet; send labels to its feedback "
+        f"none of the {answered} rows that {service} answered {period} has a label yet; send labels to its feedback "
         "endpoint, or set spec.source.predictions.labels to Optional"
     )
 
 
 def _labels(texts: Any, signature: Signature) -> tuple[Any, int]:
     """Labels as the target's own type, and how many are none; a class that the version never saw is one nevertheless."""
-    told = texts.to_pylist()
+    given = texts.to_pylist()
     kind, parse = _of_type(signature)
-    values = [None if text is None else parse(text) for text in told]
-    strange = sum(text is not None and value is None for text, value in zip(told, values, strict=True))
+    values = [None if text is None else parse(text) for text in given]
+    strange = sum(text is not None and value is None for text, value in zip(given, values, strict=True))
     return pa.array(values, kind), strange
 
 
 def _of_type(signature: Signature) -> tuple[Any, Any]:
     """The Arrow type of the target, and what makes a value of it from a text, or None."""
     classes = signature.classes
-    if signature.task == "Regression" or (classes and all(isinstance(one, float) for one in classes)):
+    if signature.task == "Regression" or (classes and all(isinstance(label, float) for label in classes)):
         return pa.float64(), _number
-    if classes and all(isinstance(one, bool) for one in classes):
+    if classes and all(isinstance(label, bool) for label in classes):
         return pa.bool_(), lambda text: _TRUTHS.get(text.lower().removesuffix(".0"))
-    if classes and all(isinstance(one, int) for one in classes):
+    if classes and all(isinstance(label, int) for label in classes):
         return pa.int64(), _whole
     return pa.string(), lambda text: text or None
 

@@ -36,7 +36,7 @@ class Read(NamedTuple):
 
 
 def is_outside(source: Source) -> bool:
-    """Whether the source may be mended without a change of the order."""
+    """Return whether the source may be repaired without a change of the order."""
     return source.predictions is not None or (source.uri is not None and not source.uri.startswith(bundled.SCHEME))
 
 
@@ -88,8 +88,8 @@ def _bucket(uri: str, store: ObjectStore, credentials: str | Path | None) -> Obj
 
 def _from_bucket(uri: str, format: str, texts: Collection[str], bucket: ObjectStore) -> Read:
     try:
-        found = _matching(uri, bucket)
-        contents = [(entry, bucket.get(entry.key)) for entry in found]
+        entries = _matching(uri, bucket)
+        contents = [(entry, bucket.get(entry.key)) for entry in entries]
     except StoreUnreachable as error:
         raise SourceUnreachable(error.message.replace("the store", "the source", 1)) from error
     except FileNotFoundError as error:
@@ -102,7 +102,7 @@ def _from_bucket(uri: str, format: str, texts: Collection[str], bucket: ObjectSt
             empty.append(error)
     if not tables:
         raise SourceEmpty(f"{uri}: {empty[0].message}") if empty else SourceEmpty(f"{uri} has no rows")
-    return Read(_together(tables, uri), _revision(found), uri)
+    return Read(_together(tables, uri), _revision(entries), uri)
 
 
 def _matching(uri: str, bucket: ObjectStore) -> list[ObjectEntry]:
@@ -119,14 +119,14 @@ def _matching(uri: str, bucket: ObjectStore) -> list[ObjectEntry]:
         raise SourceNotFound(f"{uri} does not exist; upload it, or correct spec.source.uri")
     folder = re.split(r"[*?]", key, maxsplit=1)[0].rpartition("/")[0]
     wanted = pattern(key)
-    found = [entry for entry in bucket.list(folder) if wanted.fullmatch(entry.key)]
-    if not found:
+    entries = [entry for entry in bucket.list(folder) if wanted.fullmatch(entry.key)]
+    if not entries:
         raise SourceNotFound(f"no object matches {uri}; upload one, or correct spec.source.uri")
-    if len(found) > _MAX_FILES:
+    if len(entries) > _MAX_FILES:
         raise SourceUnreadable(
-            f"{uri} matches {len(found)} objects, more than {_MAX_FILES}; put the rows into fewer files"
+            f"{uri} matches {len(entries)} objects, more than {_MAX_FILES}; put the rows into fewer files"
         )
-    return found
+    return entries
 
 
 def pattern(glob: str) -> re.Pattern[str]:

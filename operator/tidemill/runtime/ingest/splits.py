@@ -1,4 +1,4 @@
-"""Which rows are held out, for ever.
+"""Decides which rows are held out, permanently.
 
 A row is held out where the hash of its content lies below a threshold, so it is on the same side whatever rows come or
 go around it, and copies of a row are never on both sides. `Random` has one threshold, the share itself.
@@ -6,7 +6,7 @@ go around it, and copies of a row are never on both sides. `Random` has one thre
 A rule that looks at one row at a time can only hit the share on average. `Stratified` therefore sets a threshold for each
 class in the first revision that has it, at the rank where exactly the wanted share of the class lies below, writes it into
 the schema, and every later revision takes it over: exact at first, close to it ever after, and no row changes sides. The
-price is a little memory: a Dataset that is made anew from grown content may draw the line elsewhere.
+price is a little memory: a Dataset that is created again from grown content may draw the line elsewhere.
 
 `Group` draws by one column alone, so that all rows about one customer or one device are on the same side.
 
@@ -36,7 +36,7 @@ _MAX_CLASSES: Final = 50
 def hold_out(
     rows: Understood, wanted: Splits, before: Schema | None
 ) -> tuple[NDArray[np.bool_], SplitRule, tuple[str, ...]]:
-    """Which rows are held out, by which rule, and warnings; the rule of the revision `before` is taken over where it still applies."""
+    """Return which rows are held out, by which rule, and warnings; the rule of the revision `before` is taken over where it still applies."""
     earlier = before.split if before else None
     warnings: tuple[str, ...] = ()
     if earlier and (earlier.strategy, earlier.test, earlier.seed) != (wanted.strategy, wanted.test, wanted.seed):
@@ -50,7 +50,7 @@ def hold_out(
         ]
         if moved:
             warnings = (
-                f"the hold-out is drawn anew: column {moved[0]!r}, by which rows were told apart, is gone or of another type",
+                f"the hold-out is drawn again: column {moved[0]!r}, by which rows were distinguished, is gone or of another type",
             )
             earlier = None
     keys = earlier.keys if earlier else _keys(rows)
@@ -79,7 +79,7 @@ def hold_out(
 
 
 def threshold(drawn: NDArray[np.float64], test: float) -> float:
-    """Where the line lies that has the share `test` of `drawn` below it, between two rows.
+    """Return the threshold that has the share `test` of `drawn` below it, between two rows.
 
     A handful of rows must not draw a line far from the share for the thousands that may follow.
 
@@ -90,9 +90,9 @@ def threshold(drawn: NDArray[np.float64], test: float) -> float:
     """
     values, counts = np.unique(drawn, return_counts=True)
     below = np.concatenate([[0], np.cumsum(counts)])
-    place = int(np.abs(below - math.floor(test * len(drawn) + 0.5)).argmin())
-    low = values[place - 1] if place > 0 else 0.0
-    high = values[place] if place < len(values) else 1.0
+    index = int(np.abs(below - math.floor(test * len(drawn) + 0.5)).argmin())
+    low = values[index - 1] if index > 0 else 0.0
+    high = values[index] if index < len(values) else 1.0
     middle = float(test if low < test <= high else (low + high) / 2)
     return min(max(middle, test / 2), min(1.5 * test, 1.0))
 
@@ -113,16 +113,16 @@ def _keys(rows: Understood) -> tuple[str, ...]:
 
 def _classes(rows: Understood, keys: tuple[str, ...]) -> NDArray[Any]:
     """The class of each row as text; the empty one where there is none to stratify by."""
-    nobody = np.full(rows.table.num_rows, "", dtype=object)
+    unstratified = np.full(rows.table.num_rows, "", dtype=object)
     if not rows.target:
-        return nobody
+        return unstratified
     column = rows.table.column(rows.target)
     if pa.types.is_floating(column.type):
-        return nobody
+        return unstratified
     distinct = pc.count_distinct(column, mode="only_valid").as_py()
     if pa.types.is_integer(column.type) and distinct > _MAX_CLASSES:
-        return nobody
+        return unstratified
     if rows.target not in keys and len(np.unique(shares(rows.table, keys, 0))) < rows.table.num_rows:
         # Rows that share an Id belong together, even where their classes differ.
-        return nobody
+        return unstratified
     return np.asarray(column.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False), dtype=object)

@@ -1,8 +1,8 @@
-"""Whether two forms of a model give the same answers: labels equal, probabilities within 1e-5, numbers within 1e-5 of their spread.
+"""Compares the answers of two forms of a model: labels equal, probabilities within 1e-5, numbers within 1e-5 of their robust standard deviation.
 
 Where two classes are as probable to within 1e-6, rounding alone decides which of them scikit-learn names, and either may be named.
 
-The error that a number may have is relative to what answers are told apart by: the robust spread of ordinary answers, or for an
+The error that a number may have is relative to what distinguishes answers: the robust standard deviation of ordinary answers, or for an
 answer far away from these its own distance. Neither an offset that all answers share nor one huge answer makes it larger.
 """
 
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from tidemill.runtime.model.answer import Answer, finite_rows
 
 PROBABILITY_TOLERANCE: Final = 1e-5
-"""How far a compiled model's probabilities may lie from the estimator's."""
+"""Largest difference between a compiled model's probabilities and the estimator's."""
 TIE: Final = 1e-6
-"""Classes whose probabilities differ by no more than this are as probable."""
+"""Classes whose probabilities differ by at most this are as probable."""
 VALUE_TOLERANCE: Final = 1e-5
-"""How far a compiled regression's answers may lie from the estimator's, as a share of their spread."""
+"""Largest difference between a compiled regression's answers and the estimator's, as a share of their robust standard deviation."""
 ROUNDING: Final = 4 * np.finfo(np.float64).eps
 """Error of an answer in double precision, as a share of its size, that any other order of additions makes."""
 MIN_APART: Final = 3
-"""Where most answers are the same, their spread is that of the others if there are at least so many."""
+"""Where most answers are the same, their standard deviation is that of the others if there are at least so many."""
 _MAD_TO_STD: Final = 1.4826
 
 
-def spread_of(values: NDArray[Any]) -> float:
+def robust_std(values: NDArray[Any]) -> float:
     """Return how far apart ordinary answers lie: 1.4826 times the median distance from their median, which is the standard deviation of a normal distribution.
 
     Where at least half of them are the same, it is the median distance of the others; 0 where these are too few to tell.
@@ -45,10 +45,10 @@ def spread_of(values: NDArray[Any]) -> float:
     return _MAD_TO_STD * typical if np.isfinite(typical) else 0.0
 
 
-def difference(expected: Answer, given: Answer, spread: float | None = None) -> str:
+def difference(expected: Answer, given: Answer, std: float | None = None) -> str:
     """Return the first difference between two answers to the same rows in a sentence; empty where they agree within the tolerances.
 
-    `spread` is that of the answers to ordinary rows, of regressions; it is taken from the expected ones where it is not
+    `std` is the robust standard deviation of a regression's answers to ordinary rows; it is taken from the expected ones where it is not
     given. An answer that is not finite stands for a row that is refused: both must refuse it.
     """
     if expected.values.shape != given.values.shape:
@@ -66,7 +66,7 @@ def difference(expected: Answer, given: Answer, spread: float | None = None) -> 
             pair = [expected.probabilities[rows, answer.values[rows]] for answer in (expected, given)]
             differs[rows] = np.abs(pair[0] - pair[1]) > TIE
     else:
-        differs = answered & ~_close(expected.values, given.values, answered, spread)
+        differs = answered & ~_close(expected.values, given.values, answered, std)
     if differs.any():
         row = int(differs.argmax())
         return f"row {row} is answered with {given.values[row]} instead of {expected.values[row]}"
@@ -81,12 +81,12 @@ def difference(expected: Answer, given: Answer, spread: float | None = None) -> 
 
 
 def _close(
-    expected: NDArray[Any], given: NDArray[Any], answered: NDArray[np.bool_], spread: float | None
+    expected: NDArray[Any], given: NDArray[Any], answered: NDArray[np.bool_], std: float | None
 ) -> NDArray[np.bool_]:
     center = float(np.median(expected[answered])) if answered.any() else 0.0
-    spread = spread_of(expected[answered]) if spread is None else spread
+    std = robust_std(expected[answered]) if std is None else std
     with np.errstate(all="ignore"):
-        told_apart = np.maximum(np.abs(expected - center), spread)
-        allowed = np.maximum(VALUE_TOLERANCE * told_apart, ROUNDING * np.abs(expected))
+        distance = np.maximum(np.abs(expected - center), std)
+        allowed = np.maximum(VALUE_TOLERANCE * distance, ROUNDING * np.abs(expected))
         close: NDArray[np.bool_] = np.abs(expected - given) <= allowed
     return close

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 REFUSALS: Final = (ValueError, ArithmeticError)
-"""What scikit-learn's estimators raise for rows that they do not accept."""
+"""Errors that scikit-learn's estimators raise for rows that they do not accept."""
 MAX_REASON_LENGTH: Final = 200
 
 
@@ -28,7 +28,7 @@ class RowRefused(Unanswerable):
         self.row = row
         """Index of the first such row, from 0."""
         self.reason = reason
-        """What is wrong with the row, for the client; without the index."""
+        """The problem with the row, for the client; without the index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Answer:
 
     @property
     def numbers(self) -> NDArray[Any]:
-        """What must be finite for the answer to be one: probabilities where there are any, else the values."""
+        """The numbers that must be finite: probabilities where there are any, else the values."""
         return self.values if self.probabilities is None else self.probabilities
 
 

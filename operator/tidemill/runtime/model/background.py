@@ -30,7 +30,7 @@ class Background:
     rows: Matrix
     """Some of the rows, [at most ROWS, features]."""
     count: int
-    """How many rows there were."""
+    """Number of training rows."""
     quantiles: tuple[Numbers, ...]
     """For each feature its values at evenly spaced shares from 0 to 1; for a category the share of each, by index."""
     gaps: Numbers
@@ -39,7 +39,7 @@ class Background:
     """Outlier scores of training rows at evenly spaced shares from 0 to 1."""
 
     def score(self, matrix: Matrix, signature: Signature) -> Numbers:
-        """How far out each row lies: the sum over features of -log of the share of training rows that lie as far out.
+        """Return the outlier score of each row: the sum over features of -log of the share of training rows that lie as far out.
 
         Left tails, right tails, and the nearer of the two are summed apart, and the largest sum counts; a category's share
         is its tail. A missing value is as rare as it was in training. (ECOD: Li et al., 2022)
@@ -86,7 +86,7 @@ class Background:
 
     @classmethod
     def from_json(cls, text: bytes) -> Background:
-        """What `to_json` wrote."""
+        """Return what `to_json` wrote."""
         wire: dict[str, Any] = orjson.loads(text)
         return cls(
             np.array(wire["rows"], np.float64),

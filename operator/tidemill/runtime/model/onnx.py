@@ -42,9 +42,9 @@ def compiled(file: Path, signature: Signature) -> CompiledModel:
         raise ArtifactCorrupt(
             f"{file.name} cannot be loaded as an ONNX model: {error}; train the model again"
         ) from error
-    many = _many(session, signature)
-    one = _one(session, signature, many)
-    return CompiledModel(many if one is None else one, float(np.finfo(_kind(session)).max))
+    batch = _batch(session, signature)
+    single = _single_row(session, signature, batch)
+    return CompiledModel(batch if single is None else single, float(np.finfo(_kind(session)).max))
 
 
 def _session(file: Path, **more: Any) -> Any:
@@ -71,7 +71,7 @@ def _slim(file: Path) -> Any:
             own = Path(scratch) / "model.ort"  # by its ending it is written, and read, in that form
             _session(file, optimized_model_filepath=str(own))
             return _session(own)
-    except Exception:  # a full disk, or a model that cannot be written so, is no reason not to answer
+    except Exception:  # a full disk, or a model that cannot be written so, does not keep it from answering
         return _session(file)
 
 
@@ -84,7 +84,7 @@ def _kind(session: Any) -> type[np.floating[Any]]:
     return np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
 
 
-def _many(session: Any, signature: Signature) -> Ask:
+def _batch(session: Any, signature: Signature) -> Ask:
     name, kind, outputs = session.get_inputs()[0].name, _kind(session), _outputs(session, signature)
     run = session.run
     if signature.task == "Regression":
@@ -94,8 +94,8 @@ def _many(session: Any, signature: Signature) -> Ask:
     return lambda matrix: Answer(*run(outputs, {name: matrix.astype(kind, copy=False)}))
 
 
-def _one(session: Any, signature: Signature, many: Ask) -> Ask | None:
-    """`many`, but quicker for a single row; None where the model's outputs are no plain arrays of numbers."""
+def _single_row(session: Any, signature: Signature, batch: Ask) -> Ask | None:
+    """Return `batch`, but quicker for a single row; None where the model's outputs are no plain arrays of numbers."""
     from onnxruntime import OrtValue
 
     outputs = _outputs(session, signature)
@@ -112,11 +112,11 @@ def _one(session: Any, signature: Signature, many: Ask) -> Ask | None:
         return None
     regression = signature.task == "Regression"
     run = session.run_with_iobinding
-    mine = threading.Lock()
+    lock = threading.Lock()
 
     def ask(matrix: Matrix) -> Answer:
-        if len(matrix) != 1 or not mine.acquire(blocking=False):
-            return many(matrix)
+        if len(matrix) != 1 or not lock.acquire(blocking=False):
+            return batch(matrix)
         try:
             row[...] = matrix
             run(binding)
@@ -124,6 +124,6 @@ def _one(session: Any, signature: Signature, many: Ask) -> Ask | None:
                 return Answer(buffers[0].reshape(-1).astype(np.float64))
             return Answer(*[buffer.copy() for buffer in buffers])
         finally:
-            mine.release()
+            lock.release()
 
     return ask

@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.model.agreement import difference, spread_of
+from tidemill.runtime.model.agreement import difference, robust_std
 from tidemill.runtime.model.answer import (
     REFUSALS,
     Answer,
@@ -62,7 +62,7 @@ GOLDEN_FILE: Final = "golden.json"
 TYPICAL_FILE: Final = "typical.json"
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _TRIED: Final = (2, 3, 4, 7, 8, 15, 16, 24)
-"""How many rows are tried together: sums are made otherwise for some numbers of rows than for others."""
+"""Numbers of rows that are tried together: sums are made otherwise for some numbers of rows than for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class Golden:
 
     matrix: Matrix
     answer: Answer
-    spread: float | None = None
-    """Spread of the answers to ordinary rows, for regression; unknown for versions of older releases."""
+    std: float | None = None
+    """Robust standard deviation of the answers to ordinary rows, for regression; unknown for versions of older releases."""
 
     @classmethod
     def of(cls, ask: Ask, matrix: Matrix, ordinary: Answer) -> Golden:
@@ -80,7 +80,7 @@ class Golden:
         answer = answered(ask, matrix)
         finite = finite_rows(answer)
         kept = Answer(answer.values[finite], None if answer.probabilities is None else answer.probabilities[finite])
-        return cls(matrix[finite], kept, spread_of(ordinary.values) if ordinary.values.dtype.kind == "f" else None)
+        return cls(matrix[finite], kept, robust_std(ordinary.values) if ordinary.values.dtype.kind == "f" else None)
 
     def to_json(self) -> bytes:
         """Return the rows and answers as JSON; a missing value is null."""
@@ -90,7 +90,7 @@ class Golden:
                 "rows": np.ascontiguousarray(self.matrix),
                 "values": np.ascontiguousarray(self.answer.values),
                 "probabilities": None if probabilities is None else np.ascontiguousarray(probabilities, np.float64),
-                "spread": self.spread,
+                "spread": self.std,
             },
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
@@ -112,7 +112,7 @@ class Golden:
     def difference(self, predict: Ask) -> str:
         """Return the first difference between the right answers and those of `predict`, in a sentence."""
         try:
-            return difference(self.answer, predict(self.matrix), self.spread)
+            return difference(self.answer, predict(self.matrix), self.std)
         except Unanswerable as error:
             return str(error)
 
@@ -125,20 +125,20 @@ class Predictor:
     ) -> None:
         self.signature = signature
         self.compiled = compiled
-        """Whether ONNX Runtime answers."""
+        """True where ONNX Runtime answers."""
         self.note = note
         """Why the estimator answers although a compiled form is there; empty otherwise."""
         self.typical = b""
         """Summary of the rows that it was trained on (`background.Background`), as JSON; empty in versions without one."""
         self.batchable = False
-        """Whether it pays to ask for rows of several requests together, and gives each the answer it would get alone."""
+        """True where it pays to ask for rows of several requests together, and gives each the answer it would get alone."""
         self._ask = ask
         self._width = len(signature.features)
         self._takes_missing = signature.takes_missing
         self.largest = largest
         """The largest number that the form which answers can hold."""
         self._safe_squares = math.nextafter(largest * largest, 0)
-        """Where the squares of all values add up to no more than this, none of them is missing, infinite or too large."""
+        """If the squares of all values add up to at most this, none of them is missing, infinite or too large."""
 
     def predict(self, matrix: Matrix, *, whole: bool = False) -> Answer:
         """Return the answers to `matrix`, floats [rows, features] in the order of `signature.features`, all of them finite.
@@ -225,7 +225,7 @@ def load(folder: Path) -> Predictor:
 
 
 def _one_thread(file: Path, signature: Signature) -> Ask:
-    """What asks the estimator in a file, with one thread for each request: as with ONNX Runtime, a few rows are no work to share out.
+    """Return a function that asks the estimator in a file, with one thread for each request: as with ONNX Runtime, a few rows are no work to share out.
 
     This holds for the process from here on: libraries that come with the estimator read the environment, which counts for
     every thread that asks; those that are loaded already are told.
@@ -250,7 +250,7 @@ def _with_typical(predictor: Predictor, folder: Path) -> Predictor:
 
 
 def answers_alike(predictor: Predictor, matrix: Matrix) -> bool:
-    """Whether rows are answered in company as they are alone, to the last bit.
+    """Return whether rows are answered together as they are alone, to the last bit.
 
     Sums of many products may come out differently in the last bits when rows are put together; such a model is left alone.
     """
@@ -286,7 +286,7 @@ def _read(folder: Path) -> tuple[Signature, Golden]:
 
 
 def estimated(estimator: Any, signature: Signature) -> Ask:
-    """What asks a fitted scikit-learn estimator, which predicts indices into `signature.classes`, or numbers."""
+    """Return a function that asks a fitted scikit-learn estimator, which predicts indices into `signature.classes`, or numbers."""
     gives_probabilities = signature.task == "Classification" and signature.gives_probabilities
     kind = np.float64 if signature.task == "Regression" else np.int64
 

@@ -1,4 +1,4 @@
-"""What a model takes and gives: features in order, their categories, and the classes it answers with.
+"""The inputs and outputs of a model: features in order, their categories, and the classes it answers with.
 
 A model works on one matrix of floats. Numbers stand for themselves; a category stands for its index in `categories`;
 a missing value is NaN, a category that training never saw is -1.
@@ -39,7 +39,7 @@ class Feature:
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON types, without what is not known."""
-        said = {
+        fields = {
             "name": self.name,
             "type": self.type,
             "categories": list(self.categories),
@@ -47,11 +47,11 @@ class Feature:
             "maximum": self.maximum,
             "importance": self.importance,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
     def from_wire(cls, wire: Any) -> Feature:
-        """What `to_wire` gave; raises ValueError where it is anything else."""
+        """Return what `to_wire` gave; raises ValueError where it is anything else."""
         categories = _of(list, wire, "categories", [])
         if not all(isinstance(category, str) for category in categories):
             raise ValueError("categories: must be strings")
@@ -79,9 +79,9 @@ class Signature:
     gives_probabilities: bool = True
     """For classification: whether an answer carries a probability for each class."""
     takes_missing: bool = True
-    """Whether a row with a missing value is answered; otherwise it is refused."""
+    """True where a row with a missing value is answered; otherwise it is refused."""
     protected: tuple[Feature, ...] = ()
-    """Columns that the model never takes. Clients may send them beside the features, and they are logged to tell groups apart."""
+    """Columns that the model never takes. Clients may send them next to the features, and they are logged to tell groups apart."""
 
     def model_copy(self, *, update: Mapping[str, Any]) -> Signature:
         """This signature with other values."""
@@ -103,7 +103,7 @@ class Signature:
 
     @classmethod
     def from_wire(cls, wire: Any) -> Signature:
-        """What `to_wire` gave; raises ValueError where it is anything else."""
+        """Return what `to_wire` gave; raises ValueError where it is anything else."""
         classes = _of(list, wire, "classes", [])
         if not all(isinstance(label, (str, int, float)) for label in classes):
             raise ValueError("classes: must be strings, numbers or booleans")

@@ -42,7 +42,7 @@ class ManifestEntry:
 
     @classmethod
     def from_wire(cls, wire: Any) -> ManifestEntry:
-        """What a manifest says of a file; raises ValueError where it says anything else."""
+        """Return what a manifest says of a file; raises ValueError where it says anything else."""
         if not isinstance(wire, dict):
             raise ValueError("a file must be an object")  # noqa: TRY004 - one error for all that a file may be
         digest, size = wire.get("digest"), wire.get("size")
@@ -66,7 +66,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: bytes) -> Manifest:
-        """What `to_json` wrote; raises ValueError where it is anything else."""
+        """Return what `to_json` wrote; raises ValueError where it is anything else."""
         wire = json.loads(text)
         if (
             not isinstance(wire, dict)
@@ -89,10 +89,10 @@ class Manifest:
     @classmethod
     def verified(cls, text: bytes, digest: str, where: str) -> Manifest:
         """The manifest in `text`, if it is the one that `digest` names; raises ArtifactCorrupt otherwise."""
-        found = digest_of(text)
-        if found != digest:
+        actual = digest_of(text)
+        if actual != digest:
             raise ArtifactCorrupt(
-                f"{where}/{FILE} has the digest {found}, not {digest}: somebody changed or replaced it; nothing of it was used"
+                f"{where}/{FILE} has the digest {actual}, not {digest}: somebody changed or replaced it; nothing of it was used"
             )
         try:
             return cls.from_json(text)

@@ -157,10 +157,10 @@ class ObjectStore:
     def get(self, key: str, *, most: int | None = None) -> bytes:
         """The bytes of one object; raises FileNotFoundError, and TooLargeError, without reading it, beyond `most` bytes."""
         with self._answering(key):
-            found = obstore.get(self.objects, key)
-            size = found.meta["size"]
+            response = obstore.get(self.objects, key)
+            size = response.meta["size"]
             if most is None or size <= most:
-                return bytes(found.bytes())
+                return bytes(response.bytes())
         raise TooLargeError(f"it has {size:,} bytes, and {most:,} at most are read")
 
     def head(self, key: str) -> ObjectEntry | None:
@@ -174,13 +174,13 @@ class ObjectStore:
     def list(self, folder: str = "", *, after: str = "") -> Iterator[ObjectEntry]:
         """The objects below a folder, in the order of their keys, from the first one behind the key `after`."""
         with self._answering(folder):
-            found = [
+            entries = [
                 _entry(meta)
                 for page in obstore.list(self.objects, folder or None, offset=after or None, chunk_size=1000)
                 for meta in page
             ]
         # S3 answers in this order anyway; a folder on disk does not.
-        yield from sorted(found)
+        yield from sorted(entries)
 
     def put(self, key: str, content: bytes | Path) -> None:
         """Write one object; it appears whole or not at all."""
@@ -219,11 +219,11 @@ class ObjectStore:
         return manifests.ManifestEntry(digest=f"sha256:{digest.hexdigest()}", size=size)
 
     def publish(
-        self, folder: str, files: Mapping[str, bytes | Path], beside: Mapping[str, bytes | Path] | None = None
+        self, folder: str, files: Mapping[str, bytes | Path], derived: Mapping[str, bytes | Path] | None = None
     ) -> Published:
-        """Put `files` into the folder for ever, `manifest.json` last; the same content again is no second copy.
+        """Put `files` into the folder permanently, `manifest.json` last; the same content again makes no second copy.
 
-        Files `beside` them are derived from the others and no part of the digest, such as reports. Raises ArtifactCorrupt where the folder holds
+        Files that are `derived` from these, such as reports, are not part of the digest. Raises ArtifactCorrupt where the folder holds
         something else already.
         """
         manifest = Manifest.of(files)
@@ -231,7 +231,7 @@ class ObjectStore:
         published = Published(self.uri_of(folder), manifest.digest)
         if self._is_there(key, text):
             return published
-        for name, content in {**files, **(beside or {})}.items():
+        for name, content in {**files, **(derived or {})}.items():
             self.put(f"{folder}/{name}", content)
         if not self.create(key, text):
             # Somebody else was quicker; the same content is welcome, and put the same bytes.
@@ -240,10 +240,10 @@ class ObjectStore:
 
     def _is_there(self, key: str, text: bytes) -> bool:
         try:
-            found = self.get(key)
+            existing = self.get(key)
         except FileNotFoundError:
             return False
-        if found != text:
+        if existing != text:
             raise ArtifactCorrupt(
                 f"{self.uri_of(key)} names other content already; delete that folder, or publish under another name"
             )
@@ -260,20 +260,20 @@ class ObjectStore:
             ) from None
         for name, expected in manifest.files.items():
             try:
-                found = self.download(f"{folder}/{name}", into / name)
+                actual = self.download(f"{folder}/{name}", into / name)
             except FileNotFoundError:
                 raise ArtifactCorrupt(f"{uri}/{name} is gone; make it again") from None
-            if found != expected:
+            if actual != expected:
                 (into / name).unlink()
                 raise ArtifactCorrupt(
-                    f"{uri}/{name} holds {found.size} bytes of digest {found.digest}, not the {expected.size} bytes of {expected.digest} that were"
+                    f"{uri}/{name} holds {actual.size} bytes of digest {actual.digest}, not the {expected.size} bytes of {expected.digest} that were"
                     " published; nothing of it was used; make it again"
                 )
         return into
 
     @contextmanager
     def _answering(self, key: str) -> Iterator[None]:
-        """What the store may answer, in the words of a run: absence and existence as Python's own errors."""
+        """Translate the errors of the store into those of a run: absence and existence become Python's own errors."""
         try:
             yield
         except FileNotFoundError as error:
@@ -305,15 +305,15 @@ def read_secret(folder: Path) -> dict[str, str]:
     return {name: text for name, text in read.items() if text}
 
 
-def explain(said: str) -> str:
-    """What an S3 server or the way to it said, in short and without signatures or keys.
+def explain(message: str) -> str:
+    """Return the error of an S3 server or of the way to it, in short and without signatures or keys.
 
     >>> explain("Server returned non-2xx status code: 404 Not Found: <Error><Code>NoSuchBucket</Code>…")
     'there is no such bucket (NoSuchBucket); create it'
     >>> explain("Generic S3 error: … HTTP error: error sending request  Debug source: … ConnectionRefused …")
     'nothing answers there; check the endpoint, and that the store runs'
     """
-    code = re.search(r"<Code>(\w+)</Code>", said)
+    code = re.search(r"<Code>(\w+)</Code>", message)
     if code:
         remedies = {
             "NoSuchBucket": "there is no such bucket (NoSuchBucket); create it",
@@ -322,12 +322,12 @@ def explain(said: str) -> str:
             "AccessDenied": "it denies access (AccessDenied); give the credentials' owner the right to read and write there",
         }
         return remedies.get(code[1], f"it answers {code[1]}")
-    if "kind: Timeout" in said:
+    if "kind: Timeout" in message:
         return "it does not answer in time; check the endpoint, the network and the store's load"
-    if "error sending request" in said:
+    if "error sending request" in message:
         return "nothing answers there; check the endpoint, and that the store runs"
-    status = re.search(r"status code: (\d{3}[^:]*)", said)
-    return f"it answers {status[1].strip()}" if status else said.split("\n")[0][:200]
+    status = re.search(r"status code: (\d{3}[^:]*)", message)
+    return f"it answers {status[1].strip()}" if status else message.split("\n")[0][:200]
 
 
 def _entry(meta: Any) -> ObjectEntry:

@@ -24,7 +24,7 @@ MAX_ROWS: Final = 512
 """Rows that are sent through the trees to see which way they go."""
 MISSING: Final = "nodes_missing_value_tracks_true"
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
@@ -34,13 +34,13 @@ def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
     """
     from onnx import helper
 
-    said = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    modes = np.array(said.get("nodes_modes", ()))
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    modes = np.array(attributes.get("nodes_modes", ()))
     if node.op_type not in ENSEMBLES or len(modes) < MIN_NODES or not np.isin(modes, (BRANCH, LEAF)).all():
         return None
-    if "nodes_values" not in said or any(said.get(MISSING, ())):
+    if "nodes_values" not in attributes or any(attributes.get(MISSING, ())):
         return None
-    trees = _Trees(said)
+    trees = _Trees(attributes)
     features, values = trees.features.copy(), trees.values.copy()
     with np.errstate(over="ignore"):  # above the largest number there is infinity
         above = np.nextafter(values, np.float32(np.inf))
@@ -49,39 +49,39 @@ def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
         return None
     features[swapped] += rows.shape[1]
     values[swapped] = -above[swapped]
-    to_true, to_false = np.array(said["nodes_truenodeids"]), np.array(said["nodes_falsenodeids"])
-    said["nodes_truenodeids"] = np.where(swapped, to_false, to_true).tolist()
-    said["nodes_falsenodeids"] = np.where(swapped, to_true, to_false).tolist()
-    said["nodes_featureids"], said["nodes_values"] = features.tolist(), values.tolist()
-    return helper.make_node(node.op_type, list(node.input), list(node.output), domain=node.domain, **said)
+    to_true, to_false = np.array(attributes["nodes_truenodeids"]), np.array(attributes["nodes_falsenodeids"])
+    attributes["nodes_truenodeids"] = np.where(swapped, to_false, to_true).tolist()
+    attributes["nodes_falsenodeids"] = np.where(swapped, to_true, to_false).tolist()
+    attributes["nodes_featureids"], attributes["nodes_values"] = features.tolist(), values.tolist()
+    return helper.make_node(node.op_type, list(node.input), list(node.output), domain=node.domain, **attributes)
 
 
 class _Trees:
     """All nodes of an ensemble, one after the other."""
 
-    def __init__(self, said: dict[str, Any]) -> None:
-        self.features = np.array(said["nodes_featureids"], np.int64)
-        self.values = np.array(said["nodes_values"], np.float32)
-        self.inner = np.array(said["nodes_modes"]) == BRANCH
-        tree, name = np.array(said["nodes_treeids"], np.int64), np.array(said["nodes_nodeids"], np.int64)
+    def __init__(self, attributes: dict[str, Any]) -> None:
+        self.features = np.array(attributes["nodes_featureids"], np.int64)
+        self.values = np.array(attributes["nodes_values"], np.float32)
+        self.inner = np.array(attributes["nodes_modes"]) == BRANCH
+        tree, name = np.array(attributes["nodes_treeids"], np.int64), np.array(attributes["nodes_nodeids"], np.int64)
         self._width = int(name.max()) + 1
         self._keys = tree * self._width + name
         self._order = np.argsort(self._keys)
-        self.true = self._places(tree, said["nodes_truenodeids"])
-        self.false = self._places(tree, said["nodes_falsenodeids"])
+        self.true = self._indices(tree, attributes["nodes_truenodeids"])
+        self.false = self._indices(tree, attributes["nodes_falsenodeids"])
         below = np.zeros(len(tree), np.bool_)
         below[self.true[self.inner]] = below[self.false[self.inner]] = True
         self._roots = np.flatnonzero(~below)
 
-    def _places(self, tree: Places, names: Any) -> Places:
+    def _indices(self, tree: Indices, names: Any) -> Indices:
         keys = tree * self._width + np.array(names, np.int64)
-        found = self._order[np.searchsorted(self._keys, keys, sorter=self._order).clip(max=len(keys) - 1)]
-        if (self._keys[found] != keys)[self.inner].any():
+        index = self._order[np.searchsorted(self._keys, keys, sorter=self._order).clip(max=len(keys) - 1)]
+        if (self._keys[index] != keys)[self.inner].any():
             raise ValueError("a tree names a node that it does not have")
-        return np.where(self.inner, found, 0)
+        return np.where(self.inner, index, 0)
 
     def mostly_true(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Whether more of the rows that come to a node go to its true side than to its false one."""
+        """Return whether more of the rows that come to a node go to its true side than to its false one."""
         balance = np.zeros(len(self.inner), np.int64)
         row, at = (each.ravel() for each in np.meshgrid(np.arange(len(rows)), self._roots, indexing="ij"))
         # A walk is no longer than there are nodes; what has come to a leaf is not looked at again.

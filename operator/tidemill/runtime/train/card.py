@@ -1,4 +1,4 @@
-"""What a version says of itself to people (a model card) and to other tools (MLflow's `MLmodel`)."""
+"""Writes the description of a version for people (a model card) and for other tools (MLflow's `MLmodel`)."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def readme(
         for name, value in measured.metrics.items():
             stable = f"{measured.stable[name]:.4f}" if name in measured.stable else ""
             lines.append(f"| {measured.on} ({measured.rows}) | {name} | {value:.4f} | {stable} |")
-    lines += ["\n## What it takes\n", "| feature | type | learnt from | importance |\n|---|---|---|---:|"]
+    lines += ["\n## What it takes\n", "| feature | type | trained on | importance |\n|---|---|---|---:|"]
     for feature in signature.features:
-        learnt = (
+        values = (
             f"{len(feature.categories)} categories"
             if feature.type == "Categorical"
             else f"{feature.minimum:.6g} to {feature.maximum:.6g}"
             if feature.minimum is not None and feature.maximum is not None
             else "no values"
         )
-        lines.append(f"| `{feature.name}` | {feature.type} | {learnt} | {feature.importance:.3f} |")
+        lines.append(f"| `{feature.name}` | {feature.type} | {values} | {feature.importance:.3f} |")
     if signature.classes:
         lines.append(
             f"\nIt answers with one of {', '.join(f'`{label}`' for label in signature.classes)}; the estimator itself predicts the index in this list."
@@ -85,15 +85,15 @@ def readme(
 
 def _searched(search: Search) -> list[str]:
     """The best trials of a search."""
-    found, folds = search.searched(), search.objective.validation.folds
+    result, folds = search.searched(), search.objective.validation.folds
     lines = [
         "\n## How the parameters were found\n",
-        f"By {len(search.trials)} trials, each judged by its {found.metric} in cross-validation over {folds} folds of the rows learnt from; the hold-out had no say. All trials are in `{TRIALS_FILE}`.\n",
-        f"| trial | parameters | {found.metric} |\n|---:|---|---:|",
+        f"By {len(search.trials)} trials, each judged by its {result.metric} in cross-validation over {folds} folds of the training rows; the hold-out had no say. All trials are in `{TRIALS_FILE}`.\n",
+        f"| trial | parameters | {result.metric} |\n|---:|---|---:|",
     ]
     for trial in search.ranked()[:_MAX_TRIALS]:
-        told = ", ".join(f"`{name}` {value}" for name, value in trial.parameters.items())
-        lines.append(f"| {trial.number} | {told} | {'' if trial.score is None else f'{trial.score:.4f}'} |")
+        parameters = ", ".join(f"`{name}` {value}" for name, value in trial.parameters.items())
+        lines.append(f"| {trial.number} | {parameters} | {'' if trial.score is None else f'{trial.score:.4f}'} |")
     return lines
 
 
@@ -115,7 +115,7 @@ def mlmodel(order: TrainOrder, signature: Signature, *, compiled: bool) -> str:
         for feature in signature.features
     ]
     output = "long" if signature.task == "Classification" else "double"
-    said = {
+    document = {
         "model_id": order.version,
         "flavors": flavors,
         "signature": {
@@ -129,7 +129,7 @@ def mlmodel(order: TrainOrder, signature: Signature, *, compiled: bool) -> str:
             "trainingJob": order.training_job,
         },
     }
-    return str(yaml.safe_dump(said, sort_keys=False, width=1000))
+    return str(yaml.safe_dump(document, sort_keys=False, width=1000))
 
 
 def yaml_json(value: Any) -> str:

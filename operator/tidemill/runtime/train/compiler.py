@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.model.agreement import difference, spread_of
+from tidemill.runtime.model.agreement import difference, robust_std
 from tidemill.runtime.model.answer import Answer, Ask, Matrix, answered, reason_of
 from tidemill.runtime.model.onnx import CompiledModel, compiled
 from tidemill.runtime.model.signature import Signature
@@ -76,14 +76,12 @@ def _compile(estimator: Any, signature: Signature, rows: Matrix, ask: Ask, scrat
     return Compiled(b"", reasons[0] if reasons else "no form of it can be written as ONNX")
 
 
-def _difference(
-    content: bytes, signature: Signature, scratch: Path, matrix: Matrix, answer: Answer, spread: float
-) -> str:
+def _difference(content: bytes, signature: Signature, scratch: Path, matrix: Matrix, answer: Answer, std: float) -> str:
     """The first difference between the answers of an ONNX model and the right ones; empty where there is none."""
     file = scratch / "candidate.onnx"
     file.write_bytes(content)
     try:
-        wrong = difference(answer, _given(compiled(file, signature), matrix), spread)
+        wrong = difference(answer, _given(compiled(file, signature), matrix), std)
     except ArtifactCorrupt as error:
         return error.message
     return wrong and f"its answers differ: {wrong}"
@@ -92,10 +90,10 @@ def _difference(
 def _verified(
     signature: Signature, rows: Matrix, ask: Ask, thresholds: list[Threshold]
 ) -> tuple[Matrix, Answer, float]:
-    """The rows to compare on, the estimator's answers, and the spread of those to real rows."""
+    """The rows to compare on, the estimator's answers, and the robust standard deviation of those to real rows."""
     matrix = np.vstack([rows, probe_rows(rows, signature, thresholds)])
     answer = answered(ask, matrix)
-    return matrix, answer, spread_of(answer.values[: len(rows)])
+    return matrix, answer, robust_std(answer.values[: len(rows)])
 
 
 def _given(model: CompiledModel, matrix: Matrix) -> Answer:
@@ -143,13 +141,13 @@ _FORMS: Final[tuple[Callable[[Any, Signature], Any], ...]] = (_exact, _single, _
 
 
 def _thresholds(model: Any, estimator: Any, signature: Signature) -> list[Threshold]:
-    """What the trees of a graph compare the features with, those near the roots first."""
+    """Return the thresholds of the trees of a graph, those near the roots first."""
     from onnx import helper
 
     # Behind a preparation numbers come first, in their order; categories are compared with 0 and 1.
     numbers = [index for index, feature in enumerate(signature.features) if feature.type == "Numerical"]
     features = numbers if hasattr(estimator, "steps") else list(range(len(signature.features)))
-    found: dict[Threshold, int] = {}
+    first_node: dict[Threshold, int] = {}
     for node in model.graph.node:
         if node.op_type not in ENSEMBLES:
             continue
@@ -168,8 +166,8 @@ def _thresholds(model: Any, estimator: Any, signature: Signature) -> list[Thresh
         ):
             if mode == b"BRANCH_LEQ" and feature < len(features):
                 threshold = (features[feature], float(value))
-                found[threshold] = min(found.get(threshold, number), number)
-    return sorted(found, key=lambda threshold: (found[threshold], threshold))
+                first_node[threshold] = min(first_node.get(threshold, number), number)
+    return sorted(first_node, key=lambda threshold: (first_node[threshold], threshold))
 
 
 def _convert(estimator: Any, signature: Signature, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which estimators can be trained, and how a parameter is refused: by name, before anything is fitted.
+"""Lists the estimators that can be trained, and refuses a wrong parameter by name before anything is fitted.
 
 The list is written down, so that nothing a user names is imported before it is known to be harmless. What is missing
 from scikit-learn's own list takes other estimators as parameters, predicts several columns at once, or cannot be saved
@@ -152,7 +152,7 @@ def make(known: KnownEstimator, parameters: Mapping[str, Any], seed: int, classe
 def _by_index(weights: Mapping[str, Any], classes: Sequence[Scalar]) -> dict[int, float]:
     """Weights by the index of the class that each label means."""
     labels = ClassLabels(classes)
-    found: dict[int, float] = {}
+    by_index: dict[int, float] = {}
     for label, weight in weights.items():
         index = labels.index(label)
         if index is None:
@@ -163,12 +163,12 @@ def _by_index(weights: Mapping[str, Any], classes: Sequence[Scalar]) -> dict[int
             raise InvalidParameters(
                 f"class_weight of {label!r} is {weight!r}, and must be a number of at least 0; correct spec.estimator.parameters.class_weight"
             )
-        found[index] = float(weight)
-    return found
+        by_index[index] = float(weight)
+    return by_index
 
 
 def accepting(known: KnownEstimator, names: Iterable[str]) -> tuple[str, ...]:
-    """What the estimator can be given; raises InvalidParameters where one of the `names` is not among it."""
+    """Return the names of the parameters that the estimator takes; raises InvalidParameters where one of the `names` is not among it."""
     kind = getattr(importlib.import_module(known.module), known.name)
     accepted = tuple(inspect.signature(kind).parameters)
     for name in names:
@@ -180,7 +180,7 @@ def accepting(known: KnownEstimator, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _readings(value: Any) -> tuple[Any, ...]:
-    """What a parameter may mean: a whole number written as 300.0 is 300, and a list may be a tuple."""
+    """Return the meanings that a parameter may have: a whole number written as 300.0 is 300, and a list may be a tuple."""
     if isinstance(value, float) and value.is_integer():
         return value, int(value)
     if isinstance(value, (list, tuple)):

@@ -69,7 +69,7 @@ def filled_in_double(model: Any, estimator: Any) -> Any:
 
 
 def _fillings(estimator: Any) -> list[NDArray[np.float64]]:
-    """What the estimator's preparation fills gaps with."""
+    """Return the values that the estimator's preparation fills gaps with."""
     preparation = getattr(estimator, "named_steps", {}).get("prepare")
     parts = preparation.named_transformers_.values() if preparation is not None else ()
     return [
@@ -185,7 +185,7 @@ def _numbered(attributes: dict[str, Any], kind: str) -> list[tuple[int, int]]:
 
 
 def _rounds_to(exact: NDArray[np.float64], rounded: Any) -> bool:
-    """Whether `rounded` are the same numbers in single precision, so that they are of the same trees in the same order."""
+    """Return whether `rounded` are the same numbers in single precision, so that they are of the same trees in the same order."""
     single = np.asarray(rounded, np.float32)
     return exact.shape == single.shape and bool(np.allclose(exact, single, rtol=1e-6, atol=1e-37))
 

@@ -1,8 +1,8 @@
-"""What a version expects to meet and to answer: the reference that a monitor compares each window with.
+"""The rows that a version expects to meet and to answer: the reference that a monitor compares each window with.
 
 Features are those of the recent served rows where there are enough of them, so that a monitor goes quiet once a version
-made for the new world is in service; else those of the rows learnt from. Answers are the version's own, on rows it has
-not learnt from: on the others it is surer of itself than it will ever be again.
+made for the new world is in service; else those of the training rows. Answers are the version's own, on rows it has
+not been trained on: on the others it is surer of itself than it will ever be again.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def profile(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer
     kinds = [ProfiledColumn(LogColumn.PREDICTION, "Categorical" if classification else "Numerical")]
     if LogColumn.SCORE in outputs.column_names:
         kinds.append(ProfiledColumn(LogColumn.SCORE, "Numerical"))
-    beside = protected.profiles(rows.beside, signature.protected)
-    return Profile(of_inputs.rows, (*of_inputs.columns, *profile_table(outputs, kinds).columns, *beside))
+    of_protected = protected.profiles(rows.protected_table, signature.protected)
+    return Profile(of_inputs.rows, (*of_inputs.columns, *profile_table(outputs, kinds).columns, *of_protected))
 
 
 def expected(rows: Material) -> pa.Table:
     """The features that the version should meet."""
-    return rows.learnt.table if rows.met is None or rows.unseen is None else rows.met
+    return rows.training.table if rows.met is None or rows.unseen is None else rows.met
 
 
 def sample(rows: Material, signature: Signature) -> bytes:
@@ -59,9 +59,9 @@ def sample(rows: Material, signature: Signature) -> bytes:
 
 
 def answers(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer]) -> bytes:
-    """Rows the version had not learnt from, the recent ones where there are some, with label and answer, as Parquet.
+    """Return rows that the version was not trained on, the recent ones where there are some, with label and answer, as Parquet.
 
-    Their confidence is calibrated by these, and errors of regressions are learnt from them.
+    Their confidence is calibrated by these, and errors of regressions are estimated from them.
     """
     names = [feature.name for feature in signature.features]
     measured = rows.recent if rows.recent is not None and len(rows.recent) >= MIN_SERVED_ROWS else rows.held_out
@@ -71,10 +71,10 @@ def answers(rows: Material, signature: Signature, ask: Callable[[Matrix], Answer
         texts = np.array([str(label) for label in signature.classes], dtype=object)
         label = pa.array(texts[measured.truth], pa.string())
     table = _some(measured.table.select(names).append_column(LogColumn.LABEL, label))
-    said = as_logged(ask(encode(table, signature.features)), signature)
+    answered = as_logged(ask(encode(table, signature.features)), signature)
     table = table.rename_columns([*(LogColumn.FEATURE + name for name in names), LogColumn.LABEL])
-    for name in said.column_names:
-        table = table.append_column(name, said.column(name))
+    for name in answered.column_names:
+        table = table.append_column(name, answered.column(name))
     return _parquet(table)
 
 

@@ -1,4 +1,4 @@
-"""What a run answered, kept with its version: a second run of the same order answers it again instead of training again."""
+"""The result of a run, kept with its version: a second run of the same order returns it instead of training again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Finished(WireModel):
-    """What a run answered, kept with the version so that a second run of the same order can answer it again."""
+    """The result of a run, kept with the version so that a second run of the same order can return it."""
 
     order: str
     """Digest of the order."""

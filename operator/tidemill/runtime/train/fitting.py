@@ -28,8 +28,8 @@ def fit(known: KnownEstimator, model: Any, matrix: Matrix, rows: LabelledTable) 
     try:
         model.fit(matrix, rows.truth, **weighted)
     except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError) as error:
-        said = str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__
-        raise TrainingFailed(f"{known.name} gave up: {said}; change its parameters, or the rows") from error
+        reason = str(error).strip().splitlines()[0][:400] if str(error).strip() else type(error).__name__
+        raise TrainingFailed(f"{known.name} gave up: {reason}; change its parameters, or the rows") from error
 
 
 def signature(
@@ -38,22 +38,22 @@ def signature(
     target: TrainingTarget,
     features: tuple[Feature, ...],
     model: Any,
-    spread: float = 0.0,
+    target_std: float = 0.0,
 ) -> Signature:
-    """What the fitted `model` takes and gives; `spread` is that of a number to predict."""
+    """Return what the fitted `model` takes and gives; `target_std` is the standard deviation of a number to predict."""
     return Signature(
         task=known.task,
         features=features,
         target=target.name,
         classes=target.classes,
-        target_spread=spread,
+        target_spread=target_std,
         gives_probabilities=known.task == "Classification" and hasattr(model, "predict_proba"),
         takes_missing=order.estimator.preprocessing == "Auto" or takes_missing(model),
     )
 
 
 def takes_missing(model: Any) -> bool:
-    """Whether scikit-learn says that the estimator takes NaN."""
+    """Return whether scikit-learn says that the estimator takes NaN."""
     from sklearn.utils import get_tags
 
     return bool(get_tags(model).input_tags.allow_nan)

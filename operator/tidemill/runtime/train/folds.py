@@ -1,4 +1,4 @@
-"""Which rows judge a trial: parts of the rows that are learnt from, and never the hold-out."""
+"""Cross-validation folds of the training rows; the hold-out is never among them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from tidemill.runtime.failures import NotEnoughRows
 from tidemill.runtime.model.signature import Task
 from tidemill.runtime.tables.rowhash import mix
 
-ALWAYS_LEARNT = -1
-"""The fold of rows that judge nobody, because without them nobody would know their class."""
+ALWAYS_TRAINED = -1
+"""The fold of rows that no trial is judged by: without them the model would not know their class."""
 
 
-def folds(kin: NDArray[np.uint64], truth: NDArray[np.int64], task: Task, count: int, seed: int) -> NDArray[np.int64]:
-    """The fold of each row, from 0; rows of one `kin` are in one fold, and classes are spread evenly where kin allow it.
+def folds(
+    group_ids: NDArray[np.uint64], truth: NDArray[np.int64], task: Task, count: int, seed: int
+) -> NDArray[np.int64]:
+    """Return the fold of each row, from 0; rows of one group are in one fold, and classes are spread evenly where groups allow it.
 
-    Folds hang on what rows are and not on their order. Raises NotEnoughRows.
+    Folds depend on what rows are and not on their order. Raises NotEnoughRows.
     """
-    families, family = np.unique(kin, return_inverse=True)
-    if len(families) < count:
+    groups, group = np.unique(group_ids, return_inverse=True)
+    if len(groups) < count:
         raise NotEnoughRows(
-            f"the training rows form {len(families)} groups, which cannot be divided into {count} folds; lower spec.tuning.objective.validation.folds, or give the Dataset more rows"
+            f"the training rows form {len(groups)} groups, which cannot be divided into {count} folds; lower spec.tuning.objective.validation.folds, or give the Dataset more rows"
         )
-    sizes = np.bincount(family)
-    drawn = mix(families ^ np.uint64(seed))
-    classes = np.zeros(len(families), np.int64)
+    sizes = np.bincount(group)
+    drawn = mix(groups ^ np.uint64(seed))
+    classes = np.zeros(len(groups), np.int64)
     if task == "Classification":
-        classes[family] = truth
-        if (classes[family] != truth).any():
+        classes[group] = truth
+        if (classes[group] != truth).any():
             classes[:] = 0
-    # Within a class the largest families first, so that the last ones even the folds out.
+    # Within a class the largest groups first, so that the last ones even the folds out.
     order = np.lexsort((drawn, -sizes, classes))
-    of_family = np.empty(len(families), np.int64)
-    of_family[order] = np.arange(len(families)) % count
-    found: NDArray[np.int64] = of_family[family]
+    of_group = np.empty(len(groups), np.int64)
+    of_group[order] = np.arange(len(groups)) % count
+    fold: NDArray[np.int64] = of_group[group]
     if task == "Classification":
         for label in np.unique(truth):
-            of_class = found[truth == label]
+            of_class = fold[truth == label]
             if (of_class == of_class[0]).all():
-                found[np.isin(family, family[truth == label])] = ALWAYS_LEARNT
-    return found
+                fold[np.isin(group, group[truth == label])] = ALWAYS_TRAINED
+    return fold

@@ -63,20 +63,20 @@ def _turned(node: Any, values: NDArray[np.float32]) -> list[Any]:
     """An ensemble of trees that is asked for the features and their negatives, where that pays."""
     from onnx import helper
 
-    found = turned(node, values)
-    if found is None:
+    ensemble = turned(node, values)
+    if ensemble is None:
         return [node]
     given, out = node.input[0], node.output[0]
-    found.input[0] = f"{out}_both"
+    ensemble.input[0] = f"{out}_both"
     return [
         helper.make_node("Neg", [given], [f"{out}_negative"]),
         helper.make_node("Concat", [given, f"{out}_negative"], [f"{out}_both"], axis=1),
-        found,
+        ensemble,
     ]
 
 
 def _values(model: Any, tensor: str, rows: Matrix) -> NDArray[np.float32]:
-    """What a tensor of the graph holds when the model is asked for `rows`."""
+    """Return the values of a tensor of the graph when the model is asked for `rows`."""
     import onnxruntime
     from onnx import ModelProto, TensorProto, helper
 
@@ -96,31 +96,31 @@ def _floats(model: Any) -> set[str]:
     from onnx import shape_inference
 
     graph = shape_inference.infer_shapes(model).graph
-    found = {value.name for value in [*graph.input, *graph.value_info] if value.type.tensor_type.elem_type == FLOAT}
+    names = {value.name for value in [*graph.input, *graph.value_info] if value.type.tensor_type.elem_type == FLOAT}
     for node in model.graph.node:
         # Of these onnx infers nothing: some have the type of what they are given, a Scaler's output is always float32.
-        if node.op_type == "Scaler" or (node.op_type in CARRYING | {"Imputer"} and node.input[0] in found):
-            found.add(node.output[0])
-    return found
+        if node.op_type == "Scaler" or (node.op_type in CARRYING | {"Imputer"} and node.input[0] in names):
+            names.add(node.output[0])
+    return names
 
 
 def _whole(model: Any, *, takes_missing: bool) -> set[str]:
     """The names of tensors in which no value is NaN."""
     constants = {constant.name for constant in model.graph.initializer}
-    found = set() if takes_missing else {model.graph.input[0].name}
+    names = set() if takes_missing else {model.graph.input[0].name}
     for node in model.graph.node:
-        carries = node.op_type in CARRYING and found | constants >= set(node.input)
+        carries = node.op_type in CARRYING and names | constants >= set(node.input)
         if carries or node.op_type == "OneHotEncoder" or _fills(node):
-            found.add(node.output[0])
-    return found
+            names.add(node.output[0])
+    return names
 
 
 def _fills(node: Any) -> bool:
-    """Whether it puts a number in the place of each NaN."""
+    """Return whether the node replaces each NaN by a number."""
     from onnx import helper
 
     if node.op_type != "Imputer":
         return False
-    said = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    filling = said.get("imputed_value_floats", ())
-    return bool(np.isnan(said.get("replaced_value_float", 0.0)) and len(filling) and np.isfinite(filling).all())
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    filling = attributes.get("imputed_value_floats", ())
+    return bool(np.isnan(attributes.get("replaced_value_float", 0.0)) and len(filling) and np.isfinite(filling).all())

@@ -1,4 +1,4 @@
-"""What a model's answers hang on, and features that know too much."""
+"""Measures which features a model's answers depend on, and warns of features that know too much."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENOUGH_ROWS: Final = 50
 def permutation_importance(
     ask: Callable[[Matrix], Answer], matrix: Matrix, truth: NDArray[Any], seed: int
 ) -> NDArray[np.float64]:
-    """How much worse the answers get when one feature's values change places among the rows, scaled to a sum of 1.
+    """Return how much worse the answers get when one feature's values are permuted among the rows, scaled to a sum of 1.
 
     Worse means log loss where there are probabilities, else the share of wrong answers; squared error for regression. All
     zero where no feature matters. (Breiman, 2001)
@@ -32,18 +32,18 @@ def permutation_importance(
         matrix, truth = matrix[chosen], truth[chosen]
     before = _loss(ask(matrix), truth)
     repeats = _REPEATS if matrix.shape[1] <= _MANY_FEATURES else 1
-    found = np.zeros(matrix.shape[1])
+    increases = np.zeros(matrix.shape[1])
     shuffled = matrix.copy()
     for index in range(matrix.shape[1]):
         if (matrix[:, index] == matrix[0, index]).all():
             continue
         for _ in range(repeats):
             shuffled[:, index] = rng.permutation(matrix[:, index])
-            found[index] += _loss(ask(shuffled), truth) - before
+            increases[index] += _loss(ask(shuffled), truth) - before
         shuffled[:, index] = matrix[:, index]
-    found = np.maximum(found, 0.0)
-    total = float(found.sum())
-    return found / total if total > 0 else found
+    increases = np.maximum(increases, 0.0)
+    total = float(increases.sum())
+    return increases / total if total > 0 else increases
 
 
 def _loss(answer: Answer, truth: NDArray[Any]) -> float:
@@ -60,7 +60,7 @@ def know_too_much(matrix: Matrix, truth: NDArray[Any], features: Sequence[Featur
     if len(truth) < _ENOUGH_ROWS:
         return ()
     classification = np.issubdtype(truth.dtype, np.integer)
-    said = []
+    sentences = []
     for index, feature in enumerate(features):
         values = matrix[:, index]
         there = ~np.isnan(values)
@@ -70,10 +70,10 @@ def know_too_much(matrix: Matrix, truth: NDArray[Any], features: Sequence[Featur
             _separation(values[there], truth[there]) if classification else _correlation(values[there], truth[there])
         )
         if feature.type == "Numerical" and worth >= _TOO_GOOD:
-            said.append(
+            sentences.append(
                 f"feature {feature.name!r} alone tells the answer ({worth:.3f} of 1): make sure that it is known before the answer is"
             )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def _separation(values: NDArray[np.float64], truth: NDArray[Any]) -> float:

@@ -88,23 +88,23 @@ class _Run:
 
     def publish(self, estimator: Any, folder: str) -> tuple[Trained, tuple[str, ...]]:
         """Fit, measure, compile and publish."""
-        features, said = features_of(self.rows.learnt.table, self.rows.schema.features)
-        self.warnings += said
+        features, column_warnings = features_of(self.rows.training.table, self.rows.schema.features)
+        self.warnings += column_warnings
         if not features:
             raise TrainingFailed(
                 "the Dataset has no column that a model can take; give a column of numbers or categories the role Feature"
             )
-        matrix = encode(self.rows.learnt.table, features)
-        self.warnings += importance.know_too_much(matrix, self.rows.learnt.truth, features)
+        matrix = encode(self.rows.training.table, features)
+        self.warnings += importance.know_too_much(matrix, self.rows.training.truth, features)
         self._must_take_gaps(estimator, features, matrix)
-        found = self._search(features, matrix)
+        search = self._search(features, matrix)
         parameters = dict(self.order.estimator.parameters)
-        if found is not None:
-            parameters |= found.best.parameters
+        if search is not None:
+            parameters |= search.best.parameters
         estimator = estimators.make(self.known, parameters, self.order.seed, self.rows.target.classes)
         model = self._fit(estimator, features, matrix)
-        spread = float(np.std(self.rows.held_out.truth)) if self.known.task == "Regression" else 0.0
-        signature = fitting.signature(self.order, self.known, self.rows.target, features, model, spread)
+        std = float(np.std(self.rows.held_out.truth)) if self.known.task == "Regression" else 0.0
+        signature = fitting.signature(self.order, self.known, self.rows.target, features, model, std)
         held_out = encode(self.rows.held_out.table, features)
         ask = predictor.estimated(model, signature)
         ordinary = self._answers_to_held_out(ask, held_out)
@@ -133,10 +133,10 @@ class _Run:
             compiled=bool(compiled.content),
             learned=self.known.task,
             evaluation=evaluation,
-            rows=len(self.rows.learnt),
+            rows=len(self.rows.training),
             served_rows=self.rows.served,
             parameters=parameters,
-            search=found.searched() if found else None,
+            search=search.searched() if search else None,
         )
         kept = finished.Finished(
             order=digest_of(self.order), trained=trained, warnings=tuple(self.warnings[:_MAX_WARNINGS])
@@ -150,17 +150,17 @@ class _Run:
                 [measured.to_wire() for measured in evaluation], option=orjson.OPT_INDENT_2
             ),
             artifact.TRAINED_FILE: _json(kept),
-            artifact.CARD_FILE: card.readme(self.order, self.known, signature, kept, compiled.reason, found).encode(),
+            artifact.CARD_FILE: card.readme(self.order, self.known, signature, kept, compiled.reason, search).encode(),
             artifact.MLMODEL_FILE: card.mlmodel(self.order, signature, compiled=bool(compiled.content)).encode(),
         }
-        if found is not None:
-            files[artifact.TRIALS_FILE] = _json(found)
+        if search is not None:
+            files[artifact.TRIALS_FILE] = _json(search)
         answer = served.predict(held_out)
         page = report.page(
-            self.order, self.known, signature, kept, self.rows.held_out.truth, answer, compiled.reason, found
+            self.order, self.known, signature, kept, self.rows.held_out.truth, answer, compiled.reason, search
         )
         published = self.store.publish(folder, files, {artifact.REPORT_FILE: page.encode()})
-        logger.info("published %s, learnt from %d rows, as %s", self.order.version, trained.rows, published.uri)
+        logger.info("published %s, trained on %d rows, as %s", self.order.version, trained.rows, published.uri)
         return finished.located(trained, published.uri, published.digest), kept.warnings
 
     def _answers_to_held_out(self, ask: Ask, held_out: Matrix) -> Answer:
@@ -225,19 +225,19 @@ class _Run:
         return served
 
     def _search(self, features: tuple[Feature, ...], matrix: Matrix) -> Search | None:
-        """The best parameters, where the order asks to look for them; only rows that are learnt from have a say."""
+        """The best parameters, where the order asks to look for them; only training rows have a say."""
         wanted = self.order.tuning
         if wanted is None:
             return None
-        judge = Judging(self.order, wanted, self.known, self.rows.target, features, matrix, self.rows.learnt)
-        found = tuning.search(wanted, self.order.seed, judge, time.monotonic)
-        self.warnings += found.warnings
-        return found
+        judge = Judging(self.order, wanted, self.known, self.rows.target, features, matrix, self.rows.training)
+        search = tuning.search(wanted, self.order.seed, judge, time.monotonic)
+        self.warnings += search.warnings
+        return search
 
     def _fit(self, estimator: Any, features: tuple[Feature, ...], matrix: Matrix) -> Any:
         model = fitting.prepared(self.order, self.known, estimator, features)
         with self._noting():
-            fitting.fit(self.known, model, matrix, self.rows.learnt)
+            fitting.fit(self.known, model, matrix, self.rows.training)
         return model
 
     def _must_take_gaps(self, estimator: Any, features: tuple[Feature, ...], matrix: Matrix) -> None:
@@ -262,7 +262,7 @@ class _Run:
         self.rows = replace(self.rows, recent=recent, met=met, unseen=unseen)
 
     def _accepted(self, served: Predictor, table: pa.Table) -> NDArray[np.bool_]:
-        """Which rows the version answers; a warning for those that it refuses for anything but a gap."""
+        """Return which rows the version answers; warns of those that it refuses for anything but a gap."""
         matrix = encode(table, served.signature.features)
         accepted = np.ones(len(matrix), np.bool_)
         if not served.signature.takes_missing:
@@ -278,7 +278,7 @@ class _Run:
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
-        """What scikit-learn warns of becomes a warning of the run, each once."""
+        """Add each warning of scikit-learn to the warnings of the run, once."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
@@ -304,13 +304,13 @@ class _Run:
     def _evaluate(self, model: Predictor, held_out: Matrix) -> tuple[Measured, ...]:
         """The metrics on the hold-out and on recent rows, of this version and of the one in service."""
         stable = self._stable()
-        found = [self._measured("Holdout", self.rows.held_out, held_out, model, stable)]
+        measurements = [self._measured("Holdout", self.rows.held_out, held_out, model, stable)]
         if self.rows.recent is not None and len(self.rows.recent):
             recent = encode(self.rows.recent.table, model.signature.features)
-            found.append(self._measured("RecentLabelled", self.rows.recent, recent, model, stable))
+            measurements.append(self._measured("RecentLabelled", self.rows.recent, recent, model, stable))
         elif self.rows.recent is not None:
             self.warnings.append("no recent served rows have labels, so RecentLabelled gates cannot be judged")
-        return tuple(found)
+        return tuple(measurements)
 
     def _measured(
         self, on: Any, rows: LabelledTable, matrix: Matrix, model: Predictor, stable: Predictor | None
@@ -333,16 +333,16 @@ class _Run:
         if version is None:
             return None
         try:
-            found = predictor.load(self.store.fetch(version.uri, version.digest, self.scratch / "stable"))
+            stable = predictor.load(self.store.fetch(version.uri, version.digest, self.scratch / "stable"))
         except ArtifactCorrupt as error:
             self.warnings.append(f"the version in service, {version.name}, could not be measured: {error.message}")
             return None
-        if found.signature.task != self.known.task:
+        if stable.signature.task != self.known.task:
             self.warnings.append(
-                f"the version in service, {version.name}, is for {found.signature.task} and was not compared with"
+                f"the version in service, {version.name}, is for {stable.signature.task} and was not compared with"
             )
             return None
-        return found
+        return stable
 
 
 @contextmanager
@@ -350,7 +350,7 @@ def _threads(rows: Material) -> Iterator[None]:
     """One thread for little work: several would wait for each other most of the time."""
     from threadpoolctl import threadpool_limits
 
-    small = len(rows.learnt) * len(rows.schema.features) < _SMALL
+    small = len(rows.training) * len(rows.schema.features) < _SMALL
     with threadpool_limits(limits=1 if small else None):
         yield
 

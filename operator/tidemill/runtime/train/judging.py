@@ -1,4 +1,4 @@
-"""How good parameters are, by cross-validation on the rows that are learnt from; the hold-out has no say."""
+"""Judges parameters by cross-validation on the training rows; the hold-out has no say."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Judging:
         self.features, self.matrix, self.rows = features, matrix, rows
         self.metric = tuning.objective.metric
         count = tuning.objective.validation.folds
-        self.folds = folds(rows.kin, rows.truth, known.task, count, order.seed)
+        self.folds = folds(rows.group_ids, rows.truth, known.task, count, order.seed)
 
     def __call__(self, parameters: dict[str, Parameter]) -> Iterator[float]:
         """The metric on one fold after another; raises InvalidParameters or TrainingFailed."""
         unknown: tuple[str, ...] = ()
         measured = False
         for number in np.unique(self.folds[self.folds >= 0]):
-            score, said = self._score(parameters, self.folds == number)
-            unknown += said
+            score, problems = self._score(parameters, self.folds == number)
+            unknown += problems
             if score is not None:
                 measured = True
                 yield score
@@ -70,5 +70,5 @@ class Judging:
                 answer = predictor.estimated(model, signature)(self.matrix[judged])
             except ValueError as error:
                 raise TrainingFailed(f"{self.known.name} cannot answer: {str(error).splitlines()[0][:200]}") from error
-        found, unknown = scorers.measure((self.metric,), self.rows.truth[judged], answer, signature)
-        return found.get(self.metric), unknown
+        metrics, unknown = scorers.measure((self.metric,), self.rows.truth[judged], answer, signature)
+        return metrics.get(self.metric), unknown

@@ -1,4 +1,4 @@
-"""What an estimator needs done to the matrix before it can learn from it.
+"""Prepares the matrix as an estimator needs it before it can learn from it.
 
     HistGradientBoosting   nothing: it takes gaps and categories as they are
     trees, Bayes, dummies  gaps filled, categories as one column each
@@ -22,7 +22,7 @@ _COUNTING: Final = frozenset({"ComplementNB", "MultinomialNB"})
 
 
 def takes_gaps(known: KnownEstimator) -> bool:
-    """Whether the estimator itself learns from missing values and categories."""
+    """Return whether the estimator itself learns from missing values and categories."""
     return known.name.startswith("HistGradientBoosting")
 
 

@@ -97,7 +97,7 @@ def _at_thresholds(rows: Matrix, thresholds: Sequence[Threshold]) -> Matrix:
     Between two numbers of single precision lie numbers that are rounded to one of them. A quarter and half of a step to either side,
     at least one is rounded across the threshold, wherever between the two the threshold itself is.
     """
-    found: list[Matrix] = []
+    probes: list[Matrix] = []
     for number, (feature, threshold) in enumerate(thresholds[:MAX_THRESHOLDS]):
         single = np.float32(threshold)
         above, below = (
@@ -109,46 +109,46 @@ def _at_thresholds(rows: Matrix, thresholds: Sequence[Threshold]) -> Matrix:
             np.nextafter(threshold, -np.inf),
             *(float(single) + share * step for step in (above, below) for share in (0, 0.25, 0.5, 0.75, 1)),
         ):
-            row = rows[(number * 7 + len(found)) % len(rows)].copy()
+            row = rows[(number * 7 + len(probes)) % len(rows)].copy()
             row[feature] = value
-            found.append(row)
-    made = np.array(found, np.float64).reshape(-1, rows.shape[1])
+            probes.append(row)
+    made = np.array(probes, np.float64).reshape(-1, rows.shape[1])
     return made[~np.isinf(made).any(axis=1)]
 
 
 def _unheld(rows: Matrix, signature: Signature, rng: np.random.Generator) -> Matrix:
     """Real rows in which one number is one that single precision does not hold, or a fill value."""
-    found = []
+    probes = []
     for index, feature in enumerate(signature.features):
         if feature.type != "Numerical":
             continue
         for value in UNHELD:
             some = rows[rng.integers(0, len(rows), ROWS_PER_VALUE)].copy()
             some[:, index] = value
-            found.append(some)
-    return np.vstack(found) if found else rows[:0]
+            probes.append(some)
+    return np.vstack(probes) if probes else rows[:0]
 
 
 def _unseen(rows: Matrix, signature: Signature, rng: np.random.Generator) -> Matrix:
     """Real rows with one category that training never saw, for each feature."""
     categorical = [index for index, feature in enumerate(signature.features) if feature.type == "Categorical"]
-    found = []
+    probes = []
     for index in categorical:
         some = rows[rng.integers(0, len(rows), max(MAX_UNSEEN_ROWS // len(categorical), 1))].copy()
         some[:, index] = -1.0
-        found.append(some)
-    return np.vstack(found) if found else rows[:0]
+        probes.append(some)
+    return np.vstack(probes) if probes else rows[:0]
 
 
 def _gaps(rows: Matrix, rng: np.random.Generator) -> Matrix:
     """Real rows without one of the values, for each feature, and without any of several."""
     features = rows.shape[1]
     count = min(len(rows), max(MAX_GAP_ROWS // features, MIN_GAP_ROWS_PER_FEATURE))
-    found = []
+    probes = []
     for index in range(features):
         some = rows[rng.choice(len(rows), count, replace=False)].copy()
         some[:, index] = np.nan
-        found.append(some)
+        probes.append(some)
     several = rows[rng.choice(len(rows), count, replace=False)].copy()
     several[rng.random(several.shape) < 0.4] = np.nan
-    return np.vstack([*found, several])
+    return np.vstack([*probes, several])

@@ -1,4 +1,4 @@
-"""Protected columns: never learnt from, and known to the version so that a service can log them and a monitor compare their groups."""
+"""Protected columns: never trained on, and known to the version so that a service can log them and a monitor compare their groups."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FEW: Final = 20
 
 def columns_of(table: pa.Table, columns: Sequence[Column]) -> tuple[tuple[Feature, ...], tuple[str, ...]]:
     """The protected columns of a version, and warnings about those that are neither numbers nor categories."""
-    found, warnings = features_of(table, columns)
-    return tuple(_as_groups(feature, table.column(feature.name)) for feature in found), warnings
+    features, warnings = features_of(table, columns)
+    return tuple(_as_groups(feature, table.column(feature.name)) for feature in features), warnings
 
 
 def _as_groups(column: Feature, values: Any) -> Feature:
     distinct = sorted(pc.unique(values.drop_null()).to_pylist()) if column.type == "Numerical" else ()
     if not 0 < len(distinct) <= FEW:
         return column
-    words = tuple(str(int(one) if one.is_integer() and abs(one) < EXACT else one) for one in distinct)
+    words = tuple(str(int(value) if value.is_integer() and abs(value) < EXACT else value) for value in distinct)
     return Feature(column.name, "Categorical", words)
 
 
 def profiles(table: pa.Table, columns: Sequence[Feature]) -> tuple[ColumnProfile, ...]:
-    """Of those that are numbers, named as in the log: groups are their quarters."""
+    """Return the profiles of those that are numbers, named as in the log: groups are their quarters."""
     names = [column.name for column in columns if column.type == "Numerical"]
     logged = [LogColumn.FEATURE + name for name in names]
     if not names:

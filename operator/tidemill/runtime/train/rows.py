@@ -1,12 +1,12 @@
-"""Which rows a run learns from, which it is measured on, and which it expects to meet.
+"""Selects the rows that a run is trained on, those that it is measured on, and those that it expects to meet.
 
                          Dataset                      served, with labels         served, without
-    learnt from          all but the hold-out         70 % by hash of the row     –
+    trained on           all but the hold-out         70 % by hash of the row     –
     Holdout              the frozen hold-out          –                           –
     RecentLabelled       –                            the other 30 %, if recent   –
-    expected to be met   what is learnt from …        … or, with served rows, all recent ones
+    expected to be met   what is trained on …         … or, with served rows, all recent ones
 
-A served row that the frozen hold-out has too is never learnt from: the hold-out would vouch for what was learnt by heart.
+A served row that the frozen hold-out has too is never trained on: the hold-out would vouch for what was memorized.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MIN_TRAINING_ROWS: Final = 10
 MIN_HOLDOUT_ROWS: Final = 2
 RECENT_SHARE: Final = 0.3
 MIN_SERVED_ROWS: Final = 50
-"""With fewer recent rows than this, what a version expects to meet is what it learnt from."""
+"""With fewer recent rows than this, what a version expects to meet is what it was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class LabelledTable:
     truth: NDArray[Any]
     """Indices of classes, or numbers."""
     weight: NDArray[np.float64]
-    kin: NDArray[np.uint64]
+    group_ids: NDArray[np.uint64]
     """Rows with the same number belong together: copies, and those of one Id or one group."""
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class LabelledTable:
 
     def take(self, chosen: NDArray[np.bool_]) -> LabelledTable:
         return LabelledTable(
-            self.table.filter(pa.array(chosen)), self.truth[chosen], self.weight[chosen], self.kin[chosen]
+            self.table.filter(pa.array(chosen)), self.truth[chosen], self.weight[chosen], self.group_ids[chosen]
         )
 
     def append(self, other: LabelledTable) -> LabelledTable:
@@ -66,7 +66,7 @@ class LabelledTable:
             together,
             np.concatenate([self.truth, other.truth]),
             np.concatenate([self.weight, other.weight]),
-            np.concatenate([self.kin, other.kin]),
+            np.concatenate([self.group_ids, other.group_ids]),
         )
 
 
@@ -76,21 +76,21 @@ class Material:
 
     schema: Schema
     target: TrainingTarget
-    learnt: LabelledTable
+    training: LabelledTable
     held_out: LabelledTable
     recent: LabelledTable | None
-    """Served rows with labels that are not learnt from; None where the order asks for none."""
+    """Served rows with labels that are not trained on; None where the order asks for none."""
     met: pa.Table | None
     """Features of the recent served rows; None where there are too few to say what will be met."""
     unseen: NDArray[np.bool_] | None
-    """Which rows of `met` are not learnt from."""
+    """For each row of `met`, True where it is not trained on."""
     served: int
-    """How many of the rows learnt from were served."""
+    """Number of training rows that were served."""
     warnings: tuple[str, ...]
-    beside: pa.Table
+    protected_table: pa.Table
     """The protected columns of the Dataset's rows."""
     protected: tuple[Feature, ...]
-    """What these are."""
+    """The features of `protected_table`."""
 
 
 def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
@@ -122,32 +122,32 @@ def gather(
     held_out = table.column(HOLDOUT).to_numpy()
     target = understand(kept.target, table.column(kept.target), task)
     base = _labelled(table, target, kept)
-    beside = table.select([column.name for column in kept.protected])
-    guarded, said = columns_of(beside, kept.protected)
-    warnings += said
-    learnt, measured = base.take(~held_out), base.take(held_out)
+    protected_table = table.select([column.name for column in kept.protected])
+    protected, column_warnings = columns_of(protected_table, kept.protected)
+    warnings += column_warnings
+    training, measured = base.take(~held_out), base.take(held_out)
     if len(measured) < MIN_HOLDOUT_ROWS:
         raise NotEnoughRows(
             f"{len(measured)} rows are held out, and at least {MIN_HOLDOUT_ROWS} are needed to measure on; raise spec.splits.test of the Dataset, or give it more rows"
         )
     recent, met, unseen, added = None, None, None, 0
     if wanted is not None:
-        found = served.read(store, namespace, wanted.inference_service, wanted.start, wanted.end, kept.features)
-        newer, recent, met, unseen, said = _newer(found, wanted, target, kept, measured, seed)
-        warnings += (*found.warnings, *said)
+        served_rows = served.read(store, namespace, wanted.inference_service, wanted.start, wanted.end, kept.features)
+        newer, recent, met, unseen, served_warnings = _newer(served_rows, wanted, target, kept, measured, seed)
+        warnings += (*served_rows.warnings, *served_warnings)
         added = len(newer)
         if wanted.balance == "Sources":
-            newer = _as_heavy_as(learnt, newer)
-        learnt = learnt.append(newer) if wanted.combine == "Append" else newer
+            newer = _as_heavy_as(training, newer)
+        training = training.append(newer) if wanted.combine == "Append" else newer
         if wanted.balance == "Classes" and target.task == "Classification":
-            learnt = _classes_alike(learnt)
-    if len(learnt) < MIN_TRAINING_ROWS:
+            training = _classes_alike(training)
+    if len(training) < MIN_TRAINING_ROWS:
         origin = "served rows with labels" if wanted is not None and wanted.combine == "Replace" else "rows"
         raise NotEnoughRows(
-            f"{len(learnt)} {origin} can be used for training, at least {MIN_TRAINING_ROWS} are needed; wait for more labels, or give the Dataset more rows",
+            f"{len(training)} {origin} can be used for training, at least {MIN_TRAINING_ROWS} are needed; wait for more labels, or give the Dataset more rows",
             retryable=wanted is not None,
         )
-    return Material(kept, target, learnt, measured, recent, met, unseen, added, warnings, beside, guarded)
+    return Material(kept, target, training, measured, recent, met, unseen, added, warnings, protected_table, protected)
 
 
 def _as_heavy_as(base: LabelledTable, newer: LabelledTable) -> LabelledTable:
@@ -172,31 +172,34 @@ def _labelled(table: pa.Table, target: TrainingTarget, kept: Schema) -> Labelled
     if weights:
         weight = np.nan_to_num(table.column(weights).to_numpy(), nan=0.0).clip(min=0.0)
     features = [column.name for column in kept.features]
-    kin = rowhash.hashes(table, _kin_keys(kept, table.column_names), 0)
-    return LabelledTable(table.select(features), target.encode(table.column(target.name)), weight, kin)
+    group_ids = rowhash.hashes(table, _group_keys(kept, table.column_names), 0)
+    return LabelledTable(table.select(features), target.encode(table.column(target.name)), weight, group_ids)
 
 
-def _kin_keys(kept: Schema, there: Sequence[str]) -> tuple[str, ...]:
+def _group_keys(kept: Schema, there: Sequence[str]) -> tuple[str, ...]:
     """The columns by which rows belong together, of those that are `there`: the group's or the Id's, else all features."""
     features = tuple(column.name for column in kept.features)
     keys = kept.split.keys
-    told_apart_by_content = not set(keys) <= set(there) or (
-        kept.split.strategy != "Group" and set(features) <= set(keys)
-    )
-    return features if told_apart_by_content else keys
+    by_content = not set(keys) <= set(there) or (kept.split.strategy != "Group" and set(features) <= set(keys))
+    return features if by_content else keys
 
 
 def _newer(
-    found: served.Served, wanted: ServedRows, target: TrainingTarget, kept: Schema, held_out: LabelledTable, seed: int
+    served_rows: served.Served,
+    wanted: ServedRows,
+    target: TrainingTarget,
+    kept: Schema,
+    held_out: LabelledTable,
+    seed: int,
 ) -> tuple[LabelledTable, LabelledTable, pa.Table | None, NDArray[np.bool_] | None, tuple[str, ...]]:
     """Served rows to learn from, to be measured on, and to expect, with warnings."""
     names = [column.name for column in kept.features]
-    table = found.table.select(names)
+    table = served_rows.table.select(names)
     since = wanted.recent_start or wanted.start
     is_recent = pc.greater_equal(
-        found.table.column(LogColumn.TIME), pa.scalar(since, pa.timestamp("us", tz="UTC"))
+        served_rows.table.column(LogColumn.TIME), pa.scalar(since, pa.timestamp("us", tz="UTC"))
     ).to_numpy()
-    texts = found.table.column(LogColumn.LABEL)
+    texts = served_rows.table.column(LogColumn.LABEL)
     has_label = pc.is_valid(texts).to_numpy()
     truth = target.from_texts(texts.fill_null("")) if table.num_rows else np.empty(0, np.int64)
     means_something = truth >= 0 if target.task == "Classification" else np.isfinite(truth)
@@ -209,15 +212,15 @@ def _newer(
     known = np.isin(content, rowhash.hashes(held_out.table, names, seed))
     drawn = (content >> np.uint64(11)).astype(np.float64) * 2.0**-53 < RECENT_SHARE
     measured = usable & is_recent & (drawn | known)
-    # An older copy of a row that is measured on must not be learnt from either.
-    learnt = usable & ~known & ~np.isin(content, content[measured])
+    # An older copy of a row that is measured on must not be trained on either.
+    training = usable & ~known & ~np.isin(content, content[measured])
     if known.any():
         warnings += (
             f"{int(known.sum())} served rows are also in the Dataset's hold-out and are not used for training",
         )
-    kin = rowhash.hashes(table, _kin_keys(kept, names), 0)
-    labelled = LabelledTable(table, truth, np.ones(table.num_rows), kin)
+    group_ids = rowhash.hashes(table, _group_keys(kept, names), 0)
+    labelled = LabelledTable(table, truth, np.ones(table.num_rows), group_ids)
     met, unseen = None, None
     if int(is_recent.sum()) >= MIN_SERVED_ROWS:
-        met, unseen = table.filter(pa.array(is_recent)), ~learnt[is_recent]
-    return labelled.take(learnt), labelled.take(measured), met, unseen, warnings
+        met, unseen = table.filter(pa.array(is_recent)), ~training[is_recent]
+    return labelled.take(training), labelled.take(measured), met, unseen, warnings

@@ -1,6 +1,6 @@
-"""How the next trial is chosen: at random, by a grid, or by the results of earlier trials.
+"""Samplers choose the next trial: at random, by a grid, or by the results of earlier trials.
 
-Every choice hangs on the seed, the trial's number and the trials before it, and on nothing else.
+Every choice depends on the seed, the trial's number and the trials before it, and on nothing else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Tried(NamedTuple):
 Sampler = Callable[[int, Sequence[Tried]], Point | None]
 """The point of a trial, by its number from 1 and the trials before it; None where there is none left."""
 
-_FIRST_BY_CHANCE: Final = 10
+_FIRST_RANDOM: Final = 10
 """As many trials are drawn before anything is concluded from them."""
 _GOOD_SHARE: Final = 0.1
 _MAX_GOOD_TRIALS: Final = 25
@@ -36,7 +36,7 @@ _CANDIDATES: Final = 24
 
 
 def sampler(tuning: Tuning, space: Sequence[Axis], seed: int) -> Sampler:
-    """What `spec.tuning.algorithm` names."""
+    """Return the sampler that `spec.tuning.algorithm` names."""
     match tuning.algorithm:
         case "Grid":
             points = grid(space, tuning.num_trials, seed)
@@ -49,11 +49,11 @@ def sampler(tuning: Tuning, space: Sequence[Axis], seed: int) -> Sampler:
 
 def grid(space: Sequence[Axis], most: int, seed: int) -> tuple[Point, ...]:
     """The points of a grid: as fine along every way as `most` allows, and a seeded draw of it where even the coarsest has more."""
-    choices = math.prod(len(axis.places(0)) for axis in space if isinstance(axis, Choice))
+    choices = math.prod(len(axis.positions(0)) for axis in space if isinstance(axis, Choice))
     ways = sum(isinstance(axis, Way) for axis in space)
     fine = max(2, _root(most // choices, ways)) if ways else 0
-    along = [axis.places(fine) for axis in space]
-    count = math.prod(len(places) for places in along)
+    along = [axis.positions(fine) for axis in space]
+    count = math.prod(len(positions) for positions in along)
     if count <= most:
         return tuple(itertools.product(*along))
     rng = random.Random(seed)
@@ -64,7 +64,7 @@ def grid(space: Sequence[Axis], most: int, seed: int) -> tuple[Point, ...]:
 
 
 def _root(value: int, degree: int) -> int:
-    """The largest whole number whose power of `degree` is no more than `value`."""
+    """The largest whole number whose power of `degree` is at most `value`."""
     root: int = round(max(value, 0) ** (1 / degree))
     return root if root**degree <= value else root - 1
 
@@ -72,9 +72,9 @@ def _root(value: int, degree: int) -> int:
 def _numbered(along: Sequence[Sequence[float]], number: int) -> Point:
     """The point of a grid by its number, without making those before it."""
     point = []
-    for places in along:
-        number, place = divmod(number, len(places))
-        point.append(places[place])
+    for positions in along:
+        number, index = divmod(number, len(positions))
+        point.append(positions[index])
     return tuple(point)
 
 
@@ -101,16 +101,16 @@ def _estimated(space: Sequence[Axis], past: Sequence[Tried], rng: np.random.Gene
     """The tree-structured Parzen estimator of Bergstra et al. (2011): where good trials are dense and others are not.
 
     Along each parameter by itself, the best tenth of the trials and the rest are spread out into two densities; of a few
-    values drawn from the first, the one is taken whose first density is largest beside the second.
+    values drawn from the first, the one is taken whose first density is largest relative to the second.
     """
-    if len(past) < _FIRST_BY_CHANCE:
+    if len(past) < _FIRST_RANDOM:
         return _drawn(space, rng)
     ranked = sorted(past, key=lambda tried: math.inf if tried.worth is None else -tried.worth)
     good = min(math.ceil(_GOOD_SHARE * len(past)), _MAX_GOOD_TRIALS)
     point = []
-    for place, axis in enumerate(space):
+    for index, axis in enumerate(space):
         better, worse = (
-            np.array([tried.point[place] for tried in some], np.float64) for some in (ranked[:good], ranked[good:])
+            np.array([tried.point[index] for tried in some], np.float64) for some in (ranked[:good], ranked[good:])
         )
         choices = len(axis.values) if isinstance(axis, Choice) else 0
         point.append(axis.snapped(_chosen(better, worse, choices, rng)))
@@ -119,7 +119,9 @@ def _estimated(space: Sequence[Axis], past: Sequence[Tried], rng: np.random.Gene
 
 def _chosen(better: NDArray[np.float64], worse: NDArray[np.float64], choices: int, rng: np.random.Generator) -> float:
     if choices:
-        likely, unlikely = (np.bincount(places.astype(int), minlength=choices) + 1.0 for places in (better, worse))
+        likely, unlikely = (
+            np.bincount(positions.astype(int), minlength=choices) + 1.0 for positions in (better, worse)
+        )
         candidates = rng.choice(choices, _CANDIDATES, p=likely / likely.sum())
         ratio = (likely / likely.sum() / (unlikely / unlikely.sum()))[candidates]
         return float(candidates[ratio.argmax()])
@@ -129,12 +131,12 @@ def _chosen(better: NDArray[np.float64], worse: NDArray[np.float64], choices: in
 
 
 class _Parzen:
-    """A bell around each of some places between 0 and 1, as wide as its neighbours are far, and one over everything."""
+    """A bell around each of some positions between 0 and 1, as wide as its neighbours are far, and one over everything."""
 
-    def __init__(self, places: NDArray[np.float64]) -> None:
+    def __init__(self, positions: NDArray[np.float64]) -> None:
         from scipy.special import ndtr
 
-        centres = np.sort(np.append(places, 0.5))
+        centres = np.sort(np.append(positions, 0.5))
         fenced = np.concatenate([[0.0], centres, [1.0]])
         widths = np.maximum(fenced[1:-1] - fenced[:-2], fenced[2:] - fenced[1:-1])
         widths = widths.clip(1.0 / min(100.0, 1.0 + len(centres)), 1.0)
@@ -150,8 +152,8 @@ class _Parzen:
         drawn: NDArray[np.float64] = (self.centres[bell] + self.widths[bell] * ndtri(share)).clip(0.0, 1.0)
         return drawn
 
-    def log_density(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        away = (places[:, None] - self.centres) / self.widths
+    def log_density(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        away = (positions[:, None] - self.centres) / self.widths
         bells = np.exp(-0.5 * away**2) / (self.widths * (self.above - self.below))
         density: NDArray[np.float64] = np.log(bells.mean(axis=1) + 1e-300)
         return density

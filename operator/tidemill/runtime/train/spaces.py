@@ -1,7 +1,7 @@
-"""Where a search looks: along each parameter a way from 0 to 1, or a handful of values.
+"""The search space: for each parameter an interval from 0 to 1, or a handful of values.
 
-A point of a space has one number for each parameter: how far along its way it lies, or the place of its choice. Samplers
-think in points; what becomes of them in an estimator is said here alone.
+A point of a space has one number for each parameter: its position in the interval, or the index of its choice. Samplers
+work with points; only this module knows what they mean to an estimator.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Way:
 
     >>> Way("C", 0.01, 100.0, logarithmic=True).at(0.5)
     1.0
-    >>> [Way("depth", 1, 3, whole=True).at(place) for place in (0.0, 0.3, 0.5, 1.0)]
+    >>> [Way("depth", 1, 3, whole=True).at(position) for position in (0.0, 0.3, 0.5, 1.0)]
     [1, 1, 2, 3]
     """
 
@@ -33,34 +33,34 @@ class Way:
     logarithmic: bool = False
     whole: bool = False
 
-    def at(self, place: float) -> float:
-        """The value at `place`, from 0 to 1; fractions have six digits, which is as many as anybody tunes."""
+    def at(self, position: float) -> float:
+        """Return the value at `position`, from 0 to 1; fractions have six digits, which is as many as anybody tunes."""
         low, high = self._edges
-        value = low * (high / low) ** place if self.logarithmic else low + place * (high - low)
+        value = low * (high / low) ** position if self.logarithmic else low + position * (high - low)
         if self.whole:
             return int(min(max(math.floor(value + 0.5), self.low), self.high))
         return min(max(float(f"{value:.6g}"), self.low), self.high)
 
-    def snapped(self, place: float) -> float:
-        """The same place for every place with the same whole number."""
-        return self._place_of(self.at(place)) if self.whole else place
+    def snapped(self, position: float) -> float:
+        """Return the same position for every position with the same whole number."""
+        return self._position_of(self.at(position)) if self.whole else position
 
-    def places(self, count: int) -> tuple[float, ...]:
-        """At most `count` places, evenly from one end to the other, each with another value."""
+    def positions(self, count: int) -> tuple[float, ...]:
+        """Return at most `count` positions, evenly from one end to the other, each with another value."""
         if not self.whole:
-            return tuple(place / (count - 1) for place in range(count)) if count > 1 else (0.5,)
+            return tuple(position / (count - 1) for position in range(count)) if count > 1 else (0.5,)
         numbers = self.high - self.low + 1
         if numbers <= count:
-            return tuple(self._place_of(self.low + step) for step in range(int(numbers)))
-        found = {self.at(place / (count - 1) if count > 1 else 0.5): None for place in range(count)}
-        return tuple(self._place_of(value) for value in found)
+            return tuple(self._position_of(self.low + step) for step in range(int(numbers)))
+        distinct = {self.at(position / (count - 1) if count > 1 else 0.5): None for position in range(count)}
+        return tuple(self._position_of(value) for value in distinct)
 
     @property
     def _edges(self) -> tuple[float, float]:
         """Whole numbers reach half a step beyond their bounds, so that the bounds are as likely as any other."""
         return (self.low - 0.5, self.high + 0.5) if self.whole else (self.low, self.high)
 
-    def _place_of(self, value: float) -> float:
+    def _position_of(self, value: float) -> float:
         low, high = self._edges
         if self.logarithmic:
             return math.log(value / low) / math.log(high / low)
@@ -74,30 +74,30 @@ class Choice:
     name: str
     values: tuple[Parameter, ...]
 
-    def at(self, place: float) -> Parameter:
-        """The value at `place`, counted from 0."""
-        return self.values[int(place)]
+    def at(self, index: float) -> Parameter:
+        """Return the value at `index`, counted from 0."""
+        return self.values[int(index)]
 
-    def snapped(self, place: float) -> float:
-        """The place itself: no two choices are the same."""
-        return place
+    def snapped(self, index: float) -> float:
+        """Return the index itself: no two choices are the same."""
+        return index
 
-    def places(self, count: int) -> tuple[float, ...]:
-        """All places: values without order cannot be thinned out, whatever the `count`."""
-        return tuple(float(place) for place in range(len(self.values)))
+    def positions(self, count: int) -> tuple[float, ...]:
+        """Return all indices: values without order cannot be thinned out, whatever the `count`."""
+        return tuple(float(index) for index in range(len(self.values)))
 
 
 Axis = Way | Choice
 
 
 def axes(parameters: Sequence[TunedParameter]) -> tuple[Axis, ...]:
-    """What the parameters may be; raises InvalidParameters for whole numbers where there are none."""
+    """Return the axes of the search space; raises InvalidParameters for an interval without a whole number."""
     return tuple(_axis(parameter) for parameter in parameters)
 
 
 def values(space: Sequence[Axis], point: Point) -> dict[str, Parameter]:
     """The parameters at a point."""
-    return {axis.name: axis.at(place) for axis, place in zip(space, point, strict=True)}
+    return {axis.name: axis.at(position) for axis, position in zip(space, point, strict=True)}
 
 
 def _axis(parameter: TunedParameter) -> Axis:

@@ -1,4 +1,4 @@
-"""What is to be predicted: classes as indices, or numbers."""
+"""The target to be predicted: classes as indices, or numbers."""
 
 from __future__ import annotations
 

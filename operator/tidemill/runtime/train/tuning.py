@@ -59,7 +59,7 @@ class Search(WireModel):
         return tuple(sorted(self.trials, key=lambda trial: (trial.score is None, -_worth(self.objective, trial))))
 
     def searched(self) -> Searched:
-        """What a run reports of it."""
+        """Return the summary that a run reports."""
         states = [trial.state for trial in self.trials]
         return Searched(
             metric=self.objective.metric,

@@ -97,7 +97,7 @@ def test_rows_are_told_apart_anew_where_a_column_they_were_told_apart_by_is_gone
 
     _, _, warnings = sides(understand(CANCER.drop_columns(["mean_area"]), []), STRATIFIED, schema)
 
-    assert "drawn anew: column 'mean_area'" in warnings[0]
+    assert "drawn again: column 'mean_area'" in warnings[0]
 
 
 def test_with_an_id_a_corrected_row_stays_on_its_side() -> None:

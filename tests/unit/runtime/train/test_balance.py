@@ -59,12 +59,12 @@ def gathered(store: ObjectStore, rows: Ingested, into: Path, **selection: Any) -
 
 def shares(material: Material) -> list[float]:
     """The share of all weight that each answer has."""
-    weights = np.bincount(material.learnt.truth, weights=material.learnt.weight)
+    weights = np.bincount(material.training.truth, weights=material.training.weight)
     return [round(float(share), 9) for share in weights / weights.sum()]
 
 
 def weight_of_sources(material: Material) -> tuple[float, float]:
-    weight = material.learnt.weight
+    weight = material.training.weight
     return float(weight[: -material.served].sum()), float(weight[-material.served :].sum())
 
 
@@ -77,8 +77,8 @@ def test_balance_classes_gives_every_answer_the_same_weight_and_all_rows_as_much
 
     assert [0.5, 0.5] == shares(balanced)
     assert abs(shares(plain)[0] - 0.5) > 0.1
-    assert plain.learnt.weight.sum() == pytest.approx(balanced.learnt.weight.sum())
-    assert plain.learnt.truth.tolist() == balanced.learnt.truth.tolist()
+    assert plain.training.weight.sum() == pytest.approx(balanced.training.weight.sum())
+    assert plain.training.truth.tolist() == balanced.training.truth.tolist()
 
 
 def test_balance_sources_weighs_the_served_rows_as_much_as_the_datasets(
@@ -92,7 +92,7 @@ def test_balance_sources_weighs_the_served_rows_as_much_as_the_datasets(
 
 
 def test_without_balance_every_row_counts_once(store: ObjectStore, rows: Ingested, tmp_path: Path) -> None:
-    assert {1.0} == set(gathered(store, rows, tmp_path).learnt.weight.tolist())
+    assert {1.0} == set(gathered(store, rows, tmp_path).training.weight.tolist())
 
 
 def test_replace_learns_from_the_served_rows_of_the_window_alone(
@@ -103,8 +103,8 @@ def test_replace_learns_from_the_served_rows_of_the_window_alone(
     whole = gathered(store, rows, tmp_path / "whole", combine="Replace")
     shorter = gathered(store, rows, tmp_path / "shorter", combine="Replace", end=minute)
 
-    assert (whole.served, shorter.served) == (len(whole.learnt), len(shorter.learnt))
-    assert 0 < len(shorter.learnt) <= 100 < len(whole.learnt)
+    assert (whole.served, shorter.served) == (len(whole.training), len(shorter.training))
+    assert 0 < len(shorter.training) <= 100 < len(whole.training)
 
 
 def test_a_model_learns_by_these_weights(store: ObjectStore, rows: Ingested, tmp_path: Path) -> None:

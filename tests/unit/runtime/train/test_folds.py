@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tidemill.runtime.failures import NotEnoughRows
-from tidemill.runtime.train.folds import ALWAYS_LEARNT, folds
+from tidemill.runtime.train.folds import ALWAYS_TRAINED, folds
 
 ALONE = np.arange(100, dtype=np.uint64)
 RARE = np.array([0] * 90 + [1] * 10)
@@ -23,12 +23,12 @@ def test_a_rare_class_is_in_every_fold() -> None:
 
 
 def test_rows_that_belong_together_are_in_one_fold() -> None:
-    kin = np.repeat(np.arange(20, dtype=np.uint64), 5)
+    group_ids = np.repeat(np.arange(20, dtype=np.uint64), 5)
     truth = np.tile([0, 1, 0, 1, 0], 20)
 
-    found = folds(kin, truth, "Classification", 4, 7)
+    found = folds(group_ids, truth, "Classification", 4, 7)
 
-    assert all(1 == len(set(found[kin == family].tolist())) for family in range(20))
+    assert all(1 == len(set(found[group_ids == family].tolist())) for family in range(20))
     assert [25] * 4 == np.bincount(found).tolist()
 
 
@@ -45,7 +45,7 @@ def test_a_class_with_a_single_row_is_always_learnt_and_never_asked_for() -> Non
 
     found = folds(ALONE, truth, "Classification", 5, 7)
 
-    assert [ALWAYS_LEARNT] == found[truth == 2].tolist()
+    assert [ALWAYS_TRAINED] == found[truth == 2].tolist()
     assert set(range(5)) == set(found[truth != 2].tolist())
 
 

@@ -73,7 +73,7 @@ def test_a_search_finds_a_tree_that_is_deep_enough(store: ObjectStore, irises: I
     assert found.evaluation[0].metrics["accuracy"] > shallow.evaluation[0].metrics["accuracy"] + 0.15
 
 
-def test_what_was_found_is_reported_beside_what_was_given(found: Trained) -> None:
+def test_found_parameters_are_reported_next_to_given_ones(found: Trained) -> None:
     assert found.search is not None
     assert found.search.parameters.keys() == {"max_depth"}
     assert {"min_samples_leaf": 2, **found.search.parameters} == found.parameters
@@ -261,10 +261,10 @@ def test_rows_of_one_group_judge_together_where_the_dataset_is_split_by_group(
 
     learnt = gather(
         store.fetch(grouped.uri, grouped.digest, tmp_path / "rows"), "Regression", None, "team", store, 7
-    ).learnt
-    cut = folds(learnt.kin, learnt.truth.astype(np.int64), "Regression", 3, 7)
+    ).training
+    cut = folds(learnt.group_ids, learnt.truth.astype(np.int64), "Regression", 3, 7)
 
-    families = {int(kin): set(cut[learnt.kin == kin].tolist()) for kin in learnt.kin}
+    families = {int(group_id): set(cut[learnt.group_ids == group_id].tolist()) for group_id in learnt.group_ids}
     assert len(learnt) == 5 * len(families)
     assert all(1 == len(of_family) for of_family in families.values())
 
