@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from tidemill.runtime.log.layout import SLOT, SPANS, CountsName
 from tidemill.runtime.log.records import to_parquet
 from tidemill.runtime.model.predictor import SIGNATURE_FILE
 from tidemill.runtime.model.signature import Signature
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SLOT: Final = 10
 WRITE_INTERVAL_SECONDS: Final = 15.0
 """Seconds between attempts to get the version's profile."""
 MAX_COLUMNS: Final = 1_000
@@ -131,7 +131,6 @@ class Counters:
 
     def _close(self) -> None:
         """The slot is over: write it for the last time, and add it to the longer spans."""
-        from tidemill.runtime.log.counts import SPANS
 
         slot, self._slot = self._slot, None
         if slot is None:
@@ -164,10 +163,10 @@ class Counters:
             self.dropped += 1
 
     def _named(self, start: int, span: int, counts: Counts) -> tuple[str, bytes]:
-        from tidemill.runtime.log.counts import Named, name, short
+        from tidemill.runtime.log.counts import short
 
-        named = Named(start, span, short(self._version), self._writer)
-        return f"{self._folder}/{name(named)}", counts.to_bytes()
+        name = CountsName(start, span, short(self._version), self._writer)
+        return f"{self._folder}/{name}", counts.to_bytes()
 
 
 class _Slot:

@@ -11,13 +11,11 @@ longest spans that fit into it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -30,62 +28,13 @@ from tidemill.runtime.profile.grid import Integers
 from tidemill.runtime.profile.profile import ColumnProfile, Profile, ProfileError
 
 FORMAT: Final = "tidemill.dev/counts/v2"
-SUFFIX: Final = ".counts"
-SLOT: Final = 10
-"""Seconds of the shortest span; windows that begin and end at multiples of it need no row."""
-SPANS: Final = (SLOT, 300, 3600)
-"""Seconds, each a multiple of the one before; the last divides a day."""
 MAX_BYTES: Final = 256 * 1024 * 1024
 """Bytes that a file may unpack to."""
 OUTPUTS: Final = (LogColumn.PREDICTION, LogColumn.SCORE)
-_NAME: Final = re.compile(
-    r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/(\d{4})-(\d{4})-([0-9a-f]{16})-([^/]+)" + re.escape(SUFFIX) + "$"
-)
 _CODEC: Final = pa.Codec("zstd", compression_level=1)
 _SIZE: Final = 8
 """Bytes in front that tell how large the text behind is."""
 _COUNTED: Final = ("missing", "negative_infinities", "positive_infinities", "invalid", "between", "rounded")
-
-
-class Named(NamedTuple):
-    """The parts of a file's name: the writer, the span of time, and the version whose bins are used."""
-
-    start: int
-    """In seconds since 1970."""
-    span: int
-    version: str
-    """The first digits of the version's digest."""
-    writer: str
-
-    @property
-    def end(self) -> int:
-        return self.start + self.span
-
-
-def name(named: Named) -> str:
-    """Return the name of a file, below the folder of a service's counts.
-
-    >>> name(Named(600, 10, "0" * 16, "pod-1"))
-    'date=1970-01-01/hour=00/0600-0010-0000000000000000-pod-1.counts'
-    """
-    hour = datetime.fromtimestamp(named.start, UTC).strftime("date=%Y-%m-%d/hour=%H")
-    return f"{hour}/{named.start % 3600:04d}-{named.span:04d}-{named.version}-{named.writer}{SUFFIX}"
-
-
-def parse(key: str) -> Named | None:
-    """Return the parts of a file's name; None where it is not one of counts.
-
-    >>> parse("ns/counts/fraud/date=1970-01-01/hour=01/0600-0010-0000000000000000-pod-1.counts")
-    Named(start=4200, span=10, version='0000000000000000', writer='pod-1')
-    """
-    match = _NAME.search(key)
-    if match is None or int(match[4]) not in SPANS:
-        return None
-    try:
-        hour = datetime.fromisoformat(f"{match[1]}T{match[2]}:00:00+00:00")
-    except ValueError:
-        return None
-    return Named(int(hour.timestamp()) + int(match[3]), int(match[4]), match[5], match[6])
 
 
 def short(digest: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.contract.layout import LogColumn
-from tidemill.runtime.log import counts, part
+from tidemill.runtime.log import part
+from tidemill.runtime.log.layout import SLOT, hours_between, is_part, slot_of
 from tidemill.runtime.log.newest import NewestRows
 from tidemill.runtime.store.objects import TooLargeError
 
@@ -24,8 +24,7 @@ _AT_ONCE = 16
 """Parts fetched ahead; each is some thousand rows."""
 _BATCH_ROWS = 1 << 16
 """Parts are small; so many rows are counted in one go."""
-_SLOT = timedelta(seconds=counts.SLOT)
-_SLOT_NAME = re.compile(r"/date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/(\d{4})_[^/_]*-\d+\.parquet$")
+_SLOT = timedelta(seconds=SLOT)
 
 
 class Listed(Protocol):
@@ -63,37 +62,24 @@ class Skipped:
         )
 
 
-def partition(timestamp: datetime) -> str:
-    """Return the folder of a timestamp's hour.
-
-    >>> partition(datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
-    'date=2026-01-02/hour=03'
-    """
-    return timestamp.astimezone(UTC).strftime("date=%Y-%m-%d/hour=%H")
-
-
 def keys(store: PartSource, folder: str, start: datetime, end: datetime | None) -> list[str]:
     """Return the parts of the log whose hour reaches into the window; with no `end`, all since its start."""
-    first = f"{folder}/{partition(start)}/"
-    last = None if end is None else f"{folder}/{partition(end)}0"  # "0" is the character behind "/"
+    first, last = hours_between(folder, start, end)
     chosen = []
     for entry in store.list(folder, after=first):
         if last is not None and entry.key >= last:
             break
-        if entry.key.endswith(".parquet") and _reaches_into(entry.key, start, end):
+        if is_part(entry.key) and _reaches_into(entry.key, start, end):
             chosen.append(entry.key)
     return chosen
 
 
 def _reaches_into(key: str, start: datetime, end: datetime | None) -> bool:
     """Return whether a part may hold rows of the window; where its name tells its slot of time, that decides."""
-    named = _SLOT_NAME.search(key)
-    if named is None:
+    seconds = slot_of(key)
+    if seconds is None:
         return True
-    try:
-        slot = datetime.fromisoformat(f"{named[1]}T{named[2]}:00:00+00:00") + timedelta(seconds=int(named[3]))
-    except ValueError:
-        return True
+    slot = datetime.fromtimestamp(seconds, UTC)
     return slot + _SLOT > start and (end is None or slot < end)
 
 

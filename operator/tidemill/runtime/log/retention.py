@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from tidemill.runtime.log.layout import date_of
 
 if TYPE_CHECKING:
     from tidemill.runtime.store.objects import ObjectStore
@@ -22,8 +23,6 @@ FIRST: Final = 60.0
 """Seconds after the start of the first look: a pod that has just started has better things to do."""
 MAX_DELETED: Final = 5_000
 """Parts removed at a time; what is left over waits for the next look."""
-_KEPT: Final = (".parquet", ".counts")
-_DATE: Final = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 
 
 class Retention:
@@ -63,10 +62,10 @@ class Retention:
         try:
             for folder in self._folders:
                 for entry in store.list(folder):
-                    match = _DATE.search(entry.key)
-                    if match is None or not entry.key.endswith(_KEPT):
+                    date = date_of(entry.key)
+                    if date is None:
                         continue
-                    if match[1] >= first_kept:
+                    if date >= first_kept:
                         break  # the keys come in order of their dates
                     if left == 0:
                         return True

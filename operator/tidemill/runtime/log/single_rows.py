@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.runtime.log.counters import SLOT
+from tidemill.runtime.log.layout import SLOT
 from tidemill.runtime.log.records import OVERHEAD, Author
 from tidemill.runtime.log.writer import Log
 from tidemill.runtime.model.answer import Answer

@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tidemill.runtime.log.layout import hour_folder, part_name, part_of_hour, part_of_slot
 from tidemill.runtime.process.priority import LOW_PRIORITY, lower_priority
 
 if TYPE_CHECKING:
@@ -66,15 +66,6 @@ class LogState:
     failures: int = 0
     error: str = ""
     """Why the last attempt failed; empty while all is well."""
-
-
-def partition(timestamp: float) -> str:
-    """Return where records of a timestamp go, in seconds since 1970.
-
-    >>> partition(0.0)
-    'date=1970-01-01/hour=00'
-    """
-    return datetime.fromtimestamp(timestamp, UTC).strftime("date=%Y-%m-%d/hour=%H")
 
 
 class Log:
@@ -212,16 +203,16 @@ class Log:
     def _seal_hours(self, records: list[Any]) -> None:
         hours: dict[str, list[Any]] = {}
         for record in records:
-            hours.setdefault(partition(record.time), []).append(record)
+            hours.setdefault(hour_folder(record.time), []).append(record)
         for hour, together in hours.items():
-            self._seal(f"{hour}/", together)
+            self._seal(together, partial(part_of_hour, hour))
 
     def _seal_slots(self, records: list[Any], observer: PartObserver) -> None:
         slots: dict[int, list[Any]] = {}
         for record in records:
             slots.setdefault(observer.slot(record.time), []).append(record)
         for slot, together in slots.items():
-            number = self._seal(f"{partition(slot)}/{slot % 3600:04d}_", together)
+            number = self._seal(together, partial(part_of_slot, slot))
             if number:
                 observer.sealed(number, slot)
 
@@ -237,8 +228,8 @@ class Log:
             self._observer.put(self._store)
         return True
 
-    def _seal(self, where: str, records: list[Any]) -> int:
-        """Make a part whose name begins with `where`; its number, or 0 where there is none."""
+    def _seal(self, records: list[Any], path: Callable[[str], str]) -> int:
+        """Make a part; `path` places its name below the log. Return its number, or 0 where there is none."""
         rows = sum(record.rows for record in records)
         try:
             data = self._encode(records)
@@ -247,7 +238,7 @@ class Log:
             self.state.dropped += rows
             return 0
         self._number += 1
-        self._parts.append(Part(f"{self._folder}/{where}{self._writer}-{self._number:06d}.parquet", data, rows))
+        self._parts.append(Part(f"{self._folder}/{path(part_name(self._writer, self._number))}", data, rows))
         self._parts_bytes += len(data)
         return self._number
 

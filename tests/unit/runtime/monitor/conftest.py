@@ -27,8 +27,8 @@ from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, RunReport
 from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.log.layout import hour_folder
 from tidemill.runtime.log.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile
-from tidemill.runtime.log.writer import partition
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
@@ -209,7 +209,7 @@ class Life:
 
     def _put(self, folder: str, at: datetime, content: bytes) -> str:
         self._parts += 1
-        key = f"{folder}/{partition(at.timestamp())}/pod-{self._parts:06d}.parquet"
+        key = f"{folder}/{hour_folder(at.timestamp())}/pod-{self._parts:06d}.parquet"
         self.store.put(key, content)
         return key
 

@@ -21,8 +21,8 @@ from tidemill.contract.layout import label_folder, prediction_folder
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import CheckOutcome
 from tidemill.contract.serving import VersionOrder
+from tidemill.runtime.log.layout import hour_folder
 from tidemill.runtime.log.records import Author, LabelBatch, LabelFile, Prediction, PredictionFile
-from tidemill.runtime.log.writer import partition
 from tidemill.runtime.model import predictor
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.monitor import job
@@ -82,7 +82,7 @@ class Service:
         return answer
 
     def _put(self, folder: str, at: float, name: str, content: bytes) -> None:
-        self.store.put(f"{folder}/{partition(at)}/{name}.parquet", content)
+        self.store.put(f"{folder}/{hour_folder(at)}/{name}.parquet", content)
 
     def check(self, kind: str, metric: str, **others: Any) -> CheckOutcome:
         bounds = {} if kind == "EstimatedPerformance" or "maximum" in others else {"maximum_regression": 1.0}

@@ -19,8 +19,8 @@ from tidemill.api.checks import Check
 from tidemill.contract.layout import LogColumn, counts_folder, prediction_folder
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.serving import VersionOrder
-from tidemill.runtime.log.counters import SLOT, Counters
-from tidemill.runtime.log.counts import parse
+from tidemill.runtime.log.counters import Counters
+from tidemill.runtime.log.layout import SLOT, CountsName
 from tidemill.runtime.log.records import Author, Prediction, PredictionFile
 from tidemill.runtime.log.writer import Log
 from tidemill.runtime.model import background
@@ -222,7 +222,9 @@ async def test_long_windows_add_up_long_spans(store: ObjectStore, version: Versi
         await pod.log.flush()
 
     counted, read, parts = both_ways(store, version, NOON + 3010, NOON + 3000 + 3 * 3600)
-    spans = [named.span for entry in store.list(counts_folder("ns", "houses")) if (named := parse(entry.key))]
+    spans = [
+        named.span for entry in store.list(counts_folder("ns", "houses")) if (named := CountsName.parse(entry.key))
+    ]
 
     assert read == counted
     assert (3 * 120 - 1) * 2 == counted["samples"]
@@ -414,7 +416,7 @@ def test_a_real_pod_counts_on_a_real_s3_server_what_its_rows_tell(tmp_path: Path
                 rows = [{"size": float(size), "age": None} for size in np.random.default_rng(5).normal(0.5, 1, 40)]
                 pod.client.post("/v2/models/house/predict", json={"rows": rows})
                 time.sleep(0.05)
-                starts = {named.start for entry in store.list(folder) if (named := parse(entry.key))}
+                starts = {named.start for entry in store.list(folder) if (named := CountsName.parse(entry.key))}
                 return sorted(starts) if len(starts) >= 4 else []
 
             slots = until(counted_slots, "four slots have been counted")

@@ -17,8 +17,9 @@ from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
 from tidemill.contract.orders import CheckOrder, TimeRange
 from tidemill.runtime.log import reader
 from tidemill.runtime.log.conforming import conformed, kinds_of
-from tidemill.runtime.log.counts import SLOT, Counts
+from tidemill.runtime.log.counts import Counts
 from tidemill.runtime.log.duplicates import Duplicates
+from tidemill.runtime.log.layout import SLOT
 from tidemill.runtime.log.newest import NewestRows
 from tidemill.runtime.log.sampling import RowSample
 from tidemill.runtime.monitor.evidence import counted

@@ -11,8 +11,9 @@ from typing import Final
 from tidemill.api.checks import types_where
 from tidemill.contract.layout import counts_folder
 from tidemill.contract.orders import CheckOrder
-from tidemill.runtime.log import reader
-from tidemill.runtime.log.counts import MAX_BYTES, SLOT, SUFFIX, Counts, Named, parse, short
+from tidemill.runtime.log import layout, reader
+from tidemill.runtime.log.counts import MAX_BYTES, Counts, short
+from tidemill.runtime.log.layout import SLOT, CountsName
 from tidemill.runtime.monitor.evidence.evidence import ReferenceData
 from tidemill.runtime.profile import ProfileError
 from tidemill.runtime.store.objects import TooLargeError
@@ -53,7 +54,7 @@ def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, 
     ]
     if not chosen:
         return None
-    by_name = {part.rpartition("/")[2][5:]: part for part in parts}
+    by_name = layout.by_name(parts)
     readable: list[Counts] = []
     held: list[str] = []
     with ThreadPoolExecutor(8) as pool:
@@ -62,14 +63,14 @@ def read(order: CheckOrder, reference: ReferenceData, store: reader.PartSource, 
                 counts = Counts.from_bytes(content, reference.features, reference.outputs)
             except ProfileError:
                 continue
-            names = [f"{_named(key).writer}-{number:06d}.parquet" for number in counts.parts]
+            names = [layout.part_name(_named(key).writer, number) for number in counts.parts]
             if all(name in by_name for name in names):
                 readable.append(counts)
                 held += [by_name[name] for name in names]
     return Counted(readable[0].merge(*readable[1:]), tuple(held)) if readable else None
 
 
-def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Named]:
+def fitting(listed: Iterable[CountsName], start: datetime, end: datetime) -> list[CountsName]:
     """Return the longest spans of each writer that lie within the window, none of them within another."""
     first, last = start.timestamp(), end.timestamp()
     within = [named for named in listed if named.start >= first and named.end <= last]
@@ -84,21 +85,21 @@ def fitting(listed: Iterable[Named], start: datetime, end: datetime) -> list[Nam
     return chosen
 
 
-def _listed(order: CheckOrder, store: reader.PartSource) -> list[tuple[str, Named]]:
+def _listed(order: CheckOrder, store: reader.PartSource) -> list[tuple[str, CountsName]]:
     folder = counts_folder(order.namespace, order.service)
-    first, last = f"{folder}/{reader.partition(order.start)}/", f"{folder}/{reader.partition(order.end)}0"
+    first, last = layout.hours_between(folder, order.start, order.end)
     listed = []
     for entry in store.list(folder, after=first):
-        if entry.key >= last:
+        if last is not None and entry.key >= last:
             break
-        named = parse(entry.key) if entry.key.endswith(SUFFIX) else None
+        named = CountsName.parse(entry.key)
         if named is not None and named.version == short(order.version.digest):
             listed.append((entry.key, named))
     return listed
 
 
-def _named(key: str) -> Named:
-    named = parse(key)
+def _named(key: str) -> CountsName:
+    named = CountsName.parse(key)
     assert named is not None, "only keys that parse are listed"
     return named
 
