@@ -15,7 +15,7 @@ def population_stability(reference: Mapping[str, int], current: Mapping[str, int
     >>> population_stability({"1": 10, "2": 90}, {"1": 10, "2": 90})
     0.0
     >>> round(population_stability({"1": 10, "2": 20, "3": 70}, {"1": 300, "2": 300, "3": 400}), 2)
-    0.38
+    0.41
     """
     bins = sorted({*reference, *current})
     return metrics.population_stability(_shares(reference, bins), _shares(current, bins)) if bins else 0.0

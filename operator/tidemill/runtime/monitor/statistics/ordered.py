@@ -83,7 +83,8 @@ def wasserstein(reference: Bins, current: Bins) -> Bounded:
     >>> from tidemill.runtime.profile.numerical import Bins
     >>> edges, sharp = np.array([0.0, 1.0, 2.0]), np.array([False, False])
     >>> here, there = np.array([0.5, 1.5]), np.array([0.75, 1.75])
-    >>> wasserstein(Bins(edges, np.array([5, 5]), here, sharp), Bins(edges, np.array([5, 5]), there, sharp)).lower
+    >>> before, now = (Bins(edges, np.array([5, 5]), means, sharp) for means in (here, there))
+    >>> round(wasserstein(before, now).lower, 9)
     0.25
     """
     f, g = _cumulated(reference), _cumulated(current)

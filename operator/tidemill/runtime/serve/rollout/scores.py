@@ -30,9 +30,9 @@ def binned(
     halves of `target_std`, the standard deviation of the target.
 
     >>> first, second = Answer(np.array([0, 1]), np.array([[0.9, 0.1], [0.25, 0.75]])), Answer(np.array([0, 0]), None)
-    >>> binned(first, first, Labels((0, 1)), Labels((0, 1)), 0.0)
+    >>> binned(first, first, ClassLabels((0, 1)), ClassLabels((0, 1)), 0.0)
     ({'1': 1, '7': 1}, {'1': 1, '7': 1})
-    >>> binned(first, second, Labels((0, 1)), Labels((0, 1)), 0.0)
+    >>> binned(first, second, ClassLabels((0, 1)), ClassLabels((0, 1)), 0.0)
     ({'0': 1, '1': 1}, {'0': 2})
     """
     if labels is None or candidate_labels is None:

@@ -43,7 +43,8 @@ SMALLEST: Final = frozenset({"tidemill_model_ready"})
 def merged(processes: Sequence[Iterable[ExposedSample]]) -> list[ExposedSample]:
     """Return the samples of several processes as those of one.
 
-    >>> [sample.value for sample in merged([[Sample("a_total", {"x": "1"}, 2)], [Sample("a_total", {"x": "1"}, 3)]])]
+    >>> one, other = ExposedSample("a_total", {"x": "1"}, 2), ExposedSample("a_total", {"x": "1"}, 3)
+    >>> [sample.value for sample in merged([[one], [other]])]
     [5]
     """
     by_key: dict[tuple[str, str, tuple[tuple[str, str], ...]], ExposedSample] = {}

@@ -6,13 +6,14 @@ import pkgutil
 
 import pytest
 
-from tidemill.runtime import monitor, profile, receive
+import tidemill
 
-MODULES = [
-    f"{package.__name__}.{module.name}"
-    for package in (monitor, profile, receive)
-    for module in pkgutil.iter_modules(package.__path__)
-]
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(tidemill.__path__, "tidemill.")
+    # These do something when they are imported.
+    if not module.name.endswith((".__main__", ".warm"))
+)
 
 
 @pytest.mark.parametrize("name", MODULES)
