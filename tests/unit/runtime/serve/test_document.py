@@ -283,5 +283,5 @@ def test_a_fault_of_our_own_is_told_in_json_and_counted(monkeypatch: pytest.Monk
     status, head, content = server.post(f"{BASE}/infer", b"{}", {b"content-type": b"application/json"})
 
     assert (500, b"application/json") == (status, head[b"content-type"])
-    assert {"error": "this server failed at it; its log says how"} == orjson.loads(content)
+    assert {"error": "internal server error; see the server log"} == orjson.loads(content)
     assert {500: 1} == server.gate.serving.metrics.of("house-1", "Stable").codes

@@ -29,7 +29,8 @@ def groups(reference: ColumnProfile, current: ColumnProfile) -> tuple[Integers, 
     """Return both columns' counts on groups: neighbouring bins that hold about equally much of the reference, or categories.
 
     Of categories the most frequent ones of the reference stand alone, the rest are one group, and categories that are not
-    counted by name are a group of their own, of which the reference has as many rows as are to be expected where nothing moves.
+    counted by name are a group of their own. Of these the reference has as many as `current` has, up to what is to be expected
+    where nothing moves.
     """
     count = group_count(reference.present, current.present)
     if isinstance(reference, NumericalProfile):
@@ -44,9 +45,11 @@ def groups(reference: ColumnProfile, current: ColumnProfile) -> tuple[Integers, 
         np.concatenate((counts[frequent], [counts[rare].sum()] if len(rare) else [], counts[-1:])).astype(np.int64)
         for counts in (before, now)
     ]
-    # Of a long tail some categories are always new. The reference has none by construction, but what is rare in it tells how many.
+    # Of a long tail some categories are always new. The reference has none by construction, but what is rare in it tells how
+    # many. Fewer than that are nothing to report: a reference that is compared with itself has none.
     others, rows = reference.expected_others
-    expected = others * reference.present // max(rows, 1) - reference.others
+    seen = -(-current.others * reference.present // max(current.present, 1))
+    expected = min(others * reference.present // max(rows, 1), seen) - reference.others
     if len(rare) and expected > 0:
         moved = min(expected, int(sides[0][-2]))
         sides[0][-2:] += (-moved, moved)
