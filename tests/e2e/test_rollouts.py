@@ -182,7 +182,7 @@ def test_unpinned_it_is_rolled_out_again_and_a_person_may_end_the_waiting(cells:
     cells.pin(None)
     cells.until("the switch", lambda: cells.phase() == "Switched", seconds=240)
 
-    assert f"{second} is promoted" in cells.say("promote", "--full")
+    assert f"requested the promotion of {second} to all requests" in cells.say("promote", "--full")
     cells.until("the promotion", lambda: cells.phase() == "" and cells.only_answered_by(second), seconds=240)
 
     outcomes = [outcome.outcome for outcome in cells.service.status.history]
@@ -196,11 +196,11 @@ def test_a_person_holds_a_candidate_and_ends_its_trial(cells: Cells, second: str
     cells.pin(cells.first)
     cells.until("the old version on trial", lambda: cells.phase() == "Shadowing", seconds=180)
 
-    assert "is held" in cells.say("pause")
+    assert f"requested a pause of {cells.first}" in cells.say("pause")
     cells.until("the trial being held", lambda: cells.phase() == "Paused")
-    assert "go on" in cells.say("resume")
+    assert f"requested that the rollout of {cells.first} continue" in cells.say("resume")
     cells.until("the trial going on", lambda: cells.phase() == "Shadowing")
-    assert f"{cells.first} is rolled back" in cells.say("abort")
+    assert f"requested the rollback of {cells.first}" in cells.say("abort")
     cells.until("the trial being over", lambda: cells.phase() == "", seconds=60)
 
     outcome = cells.service.status.history[0]
