@@ -49,7 +49,7 @@ def ending(objects: Sequence[Manifest], deeds: Iterable[tuple[str, str, str]], n
     counted = Counter(
         f"{verb} {resource} {plain(name, namespace)}"
         for verb, resource, name in deeds
-        if not (resource == "jobs" and _SHORT.sub("", name).removesuffix("--1") in checks)
+        if not (resource == "jobs" and _SHORT.sub("", name).removesuffix("--1").removesuffix("-check") in checks)
     )
     left = {f"{resource_of(one['kind']).plural} {plain(one['metadata']['name'], namespace)}" for one in objects}
     return Ending(tuple(normal), counted, frozenset(left))
