@@ -148,13 +148,11 @@ def bars(title: str, description: str, shown: Distribution, *, percent: bool = F
 
 
 def named(names: Sequence[str]) -> tuple[Position, ...]:
-    """Return the names of categories under the middle of their bars, where there is room for them."""
+    """Return the names of categories under the middle of their bars; where there are too many, those of the first and the last bar."""
+    short = [name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…" for name in names]
     if len(names) > _MAX_NAMES:
-        return ()
-    return tuple(
-        Position((index + 0.5) / len(names), name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…")
-        for index, name in enumerate(names)
-    )
+        return (Position(0, short[0]), Position(1, short[-1]))
+    return tuple(Position((index + 0.5) / len(names), name) for index, name in enumerate(short))
 
 
 def axis(values: Sequence[float]) -> tuple[Position, ...]:
@@ -242,7 +240,9 @@ def _levels(low: float, high: float) -> list[float]:
 
 
 def _margin(texts: Sequence[str]) -> float:
-    return round(max(28.0, max(map(len, texts)) * _CHARACTER + 8), 1)
+    # A percent sign is nearly two digits wide.
+    characters = max(len(text) + 0.7 * text.count("%") for text in texts)
+    return round(max(28.0, characters * _CHARACTER + 8), 1)
 
 
 def _fitting(positions: Sequence[Position], width: float) -> Sequence[Position]:
