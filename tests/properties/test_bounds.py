@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tidemill.runtime.monitor.statistics import ordered
 from tidemill.runtime.profile import numerical
 from tidemill.runtime.profile.numerical import Bins
+from tidemill.runtime.profile.numerical_counter import NumericalCounter
 
 PAIRS: Final = int(os.environ.get("TIDEMILL_BOUNDS", "0")) or 300
 OFFSETS: Final = (0.0, 0.0, 1.0, 1e3, 1e6, 1e9, 1e12, -1e9)
@@ -59,7 +60,7 @@ def sides(before: Any, now: Any) -> tuple[Bins, Bins]:
     bins = numerical.empty("x", before)
     found = []
     for values in (before, now):
-        counter = numerical.NumericalCounter(bins)
+        counter = NumericalCounter(bins)
         counter.add(values)
         found.append(counter.profile().bins())
     return found[0], found[1]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -20,7 +19,6 @@ import numpy as np
 from tidemill.runtime.profile import fitting
 from tidemill.runtime.profile.fitting import BINS
 from tidemill.runtime.profile.grid import (
-    OCTAVES,
     OUTSIDE,
     POSITIONS,
     Floats,
@@ -28,15 +26,12 @@ from tidemill.runtime.profile.grid import (
     Integers,
     Truths,
     exact_mean,
-    exact_sum,
 )
+from tidemill.runtime.profile.numerical_layout import Layout, in_single_precision, layout_of
 
-_FEW = 8192
-"""Up to this many values a search per value is quicker than a count of all cells."""
 _HALF = 0.5 * (1 + 2.0**-30)
 """By how much of a cell a value may lie off its middle; rounding moves a value by at most 2^-36 cells across an edge."""
 _MIN_REST_BINS = 64
-_MAX_SINGLE = 2.0**24
 _Array = TypeVar("_Array", bound=np.ndarray[Any, Any])
 _NOTHING: Mapping[int, int] = MappingProxyType({})
 
@@ -129,7 +124,7 @@ class NumericalProfile:
 
     def bins(self) -> Bins:
         """Return the distribution of the finite numbers, from the leftmost to the rightmost."""
-        layout, grid = _layout(self), self.grid
+        layout, grid = layout_of(self.grid, self.starts, self.heavy), self.grid
         on_edges = 1.0 - self.between / max(self.present, 1) if self.lattice else 0.0
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
@@ -176,12 +171,12 @@ class NumericalProfile:
         sharp |= self.counts == 0
         rounded = self.rounded / max(self.present, 1)
         blur = 1.5 * (1.0 - on_edges) * grid.step if self.lattice else 0.0
-        blur += rounded * float(np.max(np.abs(self.heavy - _single(self.heavy)), initial=0.0))
+        blur += rounded * float(np.max(np.abs(self.heavy - in_single_precision(self.heavy)), initial=0.0))
         beside = _beside_heavy(edges, self.counts, layout, self.heavy)
         return Bins(edges, self.counts, means, sharp, room, blur, rounded, low, high, float(self.offset), beside)
 
 
-def _beside_heavy(edges: Floats, counts: Integers, layout: _Layout, heavy: Floats) -> Floats | float:
+def _beside_heavy(edges: Floats, counts: Integers, layout: Layout, heavy: Floats) -> Floats | float:
     """Return per edge the share of values that may lie strictly between a heavy value and its form in single precision.
 
     Between the two, values that were counted as the heavy one are out of order by no more than what lies there.
@@ -199,250 +194,6 @@ def _beside_heavy(edges: Floats, counts: Integers, layout: _Layout, heavy: Float
         near = shares[first[index] : last[index]]
         np.maximum(near, within[index] / max(int(below[-1]), 1), out=near)
     return shares
-
-
-class _Layout(NamedTuple):
-    """Where heavy values lie among the bins."""
-
-    base: Integers
-    """Per bin, which one it is, or is part of, where heavy values are not told apart."""
-    heavy: Integers
-    """The bin of each heavy value."""
-    base_of_heavy: Integers
-    marks: Floats
-    """Heavy values, and what single precision makes of them where that is nothing else, in ascending order."""
-    heavy_of_mark: Integers
-    below: Integers
-    """How many heavy values there are among the first marks."""
-    cells: Integers
-    """Cells plus one in which marks lie, some of them maybe outside the grid."""
-
-
-def _layout(profile: NumericalProfile) -> _Layout:
-    return _laid_out(profile.grid, profile.starts.tobytes(), profile.heavy.tobytes())
-
-
-@lru_cache(maxsize=1024)
-def _laid_out(grid: Grid, starts_bytes: bytes, heavy_bytes: bytes) -> _Layout:
-    starts, heavy = np.frombuffer(starts_bytes, np.int64), np.frombuffer(heavy_bytes, np.float64)
-    base_of_heavy = _base_bins(grid, starts, heavy)[0]
-    number = np.arange(len(heavy))
-    single = _single(heavy)
-    # What a value becomes in single precision stands for it unless another heavy value is as near: features are trained in
-    # double and served in single precision. Of large values this would merge whole numbers, which single precision holds
-    # exactly up to 2^24.
-    between = np.searchsorted(heavy, np.maximum(heavy, single), "right") - np.searchsorted(
-        heavy, np.minimum(heavy, single)
-    )
-    alias = (single != heavy) & (between == 1)
-    marks = np.concatenate((heavy, single[alias]))
-    heavy_of_mark = np.concatenate((number, number[alias]))
-    marks, first = np.unique(marks, return_index=True)
-    heavy_of_mark = heavy_of_mark[first]
-    cells = np.empty(len(marks), np.int64)
-    grid.locate(marks, cells)
-    base = np.repeat(
-        np.arange(len(starts) + 2 * OUTSIDE), 1 + 2 * np.bincount(base_of_heavy, minlength=len(starts) + 2 * OUTSIDE)
-    )
-    below = np.append(0, np.cumsum(marks == heavy[heavy_of_mark])) if len(heavy) else np.zeros(1, np.int64)
-    return _Layout(base, base_of_heavy + 2 * number + 1, base_of_heavy, marks, heavy_of_mark, below, cells)
-
-
-def _single(values: Floats) -> Floats:
-    """Values as single precision holds them, and large ones themselves."""
-    small = np.abs(values) < _MAX_SINGLE
-    return np.where(small, np.where(small, values, 0.0).astype(np.float32).astype(np.float64), values)
-
-
-def _base_bins(grid: Grid, starts: Integers, values: Floats) -> tuple[Integers, Integers]:
-    """The bin of each finite value where heavy values are not told apart, and its position within."""
-    cells = np.empty(len(values), np.int64)
-    grid.locate(values, cells)
-    bins = np.searchsorted(starts, cells - 1, side="right") - 1
-    positions = cells - 1 - starts[bins]
-    bins += OUTSIDE
-    outside = np.flatnonzero((cells == 0) | (cells > grid.cells))
-    if len(outside):
-        right = cells[outside] > 0
-        octave, position = grid.octaves(values[outside], right)
-        bins[outside] = np.where(right, OUTSIDE + len(starts) + octave, OCTAVES - octave)
-        positions[outside] = position
-    return bins, positions
-
-
-@lru_cache(maxsize=64)
-def _numbering(cells: int) -> Integers:
-    """The cells' numbers; columns with equally many share one array."""
-    return frozen(np.arange(cells))
-
-
-class NumericalCounter:
-    """Adds batches of numbers to the bins of a profile."""
-
-    def __init__(self, like: NumericalProfile) -> None:
-        self._like = like
-        self._layout = _layout(like)
-        self._runs: tuple[Integers, Integers, Integers] | None = None
-        self._low, self._high = like.grid.low, like.grid.high
-        size = len(self._layout.base)
-        self._counts, self._sums = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        self._rows = self._missing = self._below = self._above = self._invalid = self._between = self._rounded = 0
-        self._far: dict[int, int] = {}
-        self._minimum, self._maximum = math.inf, -math.inf
-
-    @property
-    def offset(self) -> int:
-        """Return the number that is taken off all values before they are counted."""
-        return self._like.offset
-
-    def add(
-        self, values: Floats, *, missing: int = 0, invalid: int = 0, padding: int = 0, filler: float = math.nan
-    ) -> None:
-        """Count `values`, among which NaN is missing, and entries that are missing or not numbers anyway.
-
-        Of the values, `padding` entries that equal the finite number `filler` do not count: they only fill gaps, which is
-        quicker than closing them.
-        """
-        self._rows += len(values) - padding + missing + invalid
-        self._missing += missing
-        self._invalid += invalid
-        if len(values):
-            self._count(values, 1)
-        if padding:
-            self._count(np.array([filler]), -padding)
-
-    def _count(self, values: Floats, times: int) -> None:
-        """Add the values to the bins `times` times."""
-        grid = self._like.grid
-        low, high = float(np.min(values)), float(np.max(values))
-        # NaN compares as false, so that any of it leads to the careful way.
-        inside = self._low <= low and high < self._high
-        if not (math.isfinite(low) and math.isfinite(high)):
-            finite = np.isfinite(values)
-            strays = values[~finite]
-            below, above = int(np.count_nonzero(strays == -math.inf)), int(np.count_nonzero(strays == math.inf))
-            self._below += times * below
-            self._above += times * above
-            self._missing += times * (len(strays) - below - above)
-            values = values[finite]
-            if not len(values):
-                return
-            low, high = float(values.min()), float(values.max())
-        if len(values) <= _FEW:
-            self._count_each(values, times)
-        else:
-            cells = np.empty(len(values), np.int64)
-            grid.locate(values, cells, inside=inside)
-            self._count_cells(values, cells, times)
-        # Adding zero makes -0.0 a 0.0: the two are equal, and which of them came first must not show.
-        self._minimum, self._maximum = min(self._minimum, low) + 0.0, max(self._maximum, high) + 0.0
-
-    def _count_each(self, values: Floats, times: int) -> None:
-        """Count finite values, each looked for among the bins and the heavy values."""
-        layout, size = self._layout, len(self._counts)
-        bins, positions = _base_bins(self._like.grid, self._like.starts, values)
-        if len(layout.marks):
-            mark = np.searchsorted(layout.marks, values)
-            bins += 2 * layout.below[mark]
-            nearest = np.minimum(mark, len(layout.marks) - 1)
-            marked = layout.marks[nearest] == values
-            heavy = layout.heavy_of_mark[nearest[marked]]
-            bins[marked] = layout.heavy[heavy]
-            positions[marked] = 0
-            self._rounded += times * int(np.count_nonzero(self._like.heavy[heavy] != values[marked]))
-            loose = values[~marked]
-        else:
-            loose = values
-        self._counts += times * np.bincount(bins, minlength=size)
-        # Sums of whole numbers below 2^53: exact in floating point.
-        self._sums += times * np.bincount(bins, positions, minlength=size).astype(np.int64)
-        self._count_far(values, bins, times)
-        if self._like.lattice:
-            self._between += times * self._like.grid.off_edges(loose)
-
-    def _count_cells(self, values: Floats, cells: Integers, times: int) -> None:
-        """Count finite values by their cells, and one by one those that share a cell with a heavy value or lie outside."""
-        layout, grid = self._layout, self._like.grid
-        per_cell = np.bincount(cells, minlength=grid.cells + 2)
-        apart = None
-        if len(layout.marks):
-            # Most values of such a cell are the heavy value itself: each is compared with one of its cell.
-            heavy_cells = layout.cells[np.searchsorted(layout.marks, self._like.heavy)]
-            primary = np.full(grid.cells + 2, math.nan)
-            primary[heavy_cells] = self._like.heavy
-            bin_of = np.zeros(grid.cells + 2, np.int64)
-            bin_of[heavy_cells] = layout.heavy
-            marked = np.unique(np.append(layout.cells, (0, grid.cells + 1)))
-            equal = primary[cells] == values
-            number = int(np.count_nonzero(equal))
-            if number == int(per_cell[marked].sum()):
-                with_heavy = marked[per_cell[marked] > 0]
-                np.add.at(self._counts, bin_of[with_heavy], times * per_cell[with_heavy])
-            else:
-                is_marked = np.zeros(grid.cells + 2, bool)
-                is_marked[marked] = True
-                apart = values[is_marked[cells] & ~equal]
-                held = np.bincount(cells[equal], minlength=grid.cells + 2)[marked]
-                np.add.at(self._counts, bin_of[marked[held > 0]], times * held[held > 0])
-            per_cell[marked] = 0
-            all_heavy = number == len(values)
-        else:
-            all_heavy = False
-            if per_cell[0] or per_cell[-1]:
-                apart = values[(cells == 0) | (cells > grid.cells)]
-        if self._like.lattice and not all_heavy:
-            # Those that are counted one by one are looked at there.
-            self._between += times * (grid.off_edges(values) - (0 if apart is None else grid.off_edges(apart)))
-        segments, bins, firsts = self._runs = self._runs or self._segments()
-        inner = per_cell[1:-1]
-        counts = np.add.reduceat(inner, segments)
-        sums = np.add.reduceat(inner * _numbering(grid.cells), segments) - counts * firsts
-        np.add.at(self._counts, bins, times * counts)
-        np.add.at(self._sums, bins, times * sums)
-        if apart is not None:
-            for start in range(0, len(apart), _FEW):
-                self._count_each(apart[start : start + _FEW], times)
-
-    def _segments(self) -> tuple[Integers, Integers, Integers]:
-        """Runs of cells without heavy values: their first cell, the bin they belong to, and that bin's first whole cell."""
-        layout, starts = self._layout, self._like.starts
-        held = layout.cells[(layout.cells > 0) & (layout.cells <= self._like.grid.cells)] - 1
-        segments = np.unique(np.concatenate((starts, held, held + 1)))
-        segments = segments[segments < self._like.grid.cells]
-        base = np.searchsorted(starts, segments, side="right") - 1
-        # As many heavy values lie left of a run as lie in lower cells, or outside on the left.
-        heavy_cells = layout.cells[np.searchsorted(layout.marks, self._like.heavy)] - 1
-        below = np.searchsorted(heavy_cells, segments)
-        return segments, OUTSIDE + base + 2 * below, starts[base]
-
-    def _count_far(self, values: Floats, bins: Integers, times: int) -> None:
-        """Add up exactly what lies beyond all octaves and is not a heavy value."""
-        base = self._layout.base[bins]
-        far = np.flatnonzero((base == 0) | (base == self._layout.base[-1]))
-        if not len(far):
-            return
-        heavy = set(self._layout.heavy.tolist())
-        for index in np.unique(bins[far]).tolist():
-            if index not in heavy:
-                self._far[index] = self._far.get(index, 0) + times * exact_sum(values[far][bins[far] == index])
-
-    def profile(self) -> NumericalProfile:
-        """Return what was counted so far."""
-        return replace(
-            self._like,
-            counts=frozen(self._counts.copy()),
-            sums=frozen(self._sums.copy()),
-            rows=self._rows,
-            missing=self._missing,
-            negative_infinities=self._below,
-            positive_infinities=self._above,
-            invalid=self._invalid,
-            between=self._between,
-            minimum=self._minimum if self._minimum <= self._maximum else None,
-            maximum=self._maximum if self._minimum <= self._maximum else None,
-            rounded=self._rounded,
-            far=MappingProxyType({index: self._far[index] for index in sorted(self._far) if self._counts[index]}),
-        )
 
 
 def frozen(array: _Array) -> _Array:

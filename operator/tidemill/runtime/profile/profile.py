@@ -15,7 +15,8 @@ import pyarrow as pa
 from tidemill.runtime.profile import arrow, categorical, numerical
 from tidemill.runtime.profile.categorical import CategoricalCounter, CategoricalProfile
 from tidemill.runtime.profile.grid import OUTSIDE, Grid
-from tidemill.runtime.profile.numerical import NumericalCounter, NumericalProfile
+from tidemill.runtime.profile.numerical import NumericalProfile
+from tidemill.runtime.profile.numerical_counter import NumericalCounter
 
 FORMAT = "tidemill.dev/profile/v2"
 _READABLE = (FORMAT, "tidemill.dev/profile/v1")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidemill.runtime.protocol.errors import bad, shown
-from tidemill.runtime.protocol.infer import checked_id, parse
+from tidemill.runtime.protocol.request import checked_id, parse
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar

@@ -9,7 +9,9 @@ import orjson
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol.errors import bad, shown
 from tidemill.runtime.protocol.features import Rows
-from tidemill.runtime.protocol.infer import NUMPY, Asked, Codec, client_id, parse, routing_key, row_keys
+from tidemill.runtime.protocol.infer import Codec
+from tidemill.runtime.protocol.infer_response import NUMPY
+from tidemill.runtime.protocol.request import Asked, client_id, parse, routing_key, row_keys
 
 EXAMPLE: Final = '{"rows": [{"mean_radius": 14.2}]}'
 

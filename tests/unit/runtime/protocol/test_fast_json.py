@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.fast_json import MAX_BYTES, MIN_BYTES, FastJsonReader
-from tidemill.runtime.protocol.infer import Asked, Codec
+from tidemill.runtime.protocol.infer import Codec
+from tidemill.runtime.protocol.request import Asked
 
 COLUMNS = 4
 ROWS = 600

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.errors import HTTPError
-from tidemill.runtime.protocol.infer import Asked, Codec
+from tidemill.runtime.protocol.infer import Codec
 from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.protocol.request import Asked
 
 NUMBERS = Signature(
     task="Classification",

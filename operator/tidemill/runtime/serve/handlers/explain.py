@@ -16,7 +16,8 @@ from tidemill.runtime.explain.values import Explained
 from tidemill.runtime.model.answer import Matrix, Unanswerable
 from tidemill.runtime.model.background import Background
 from tidemill.runtime.protocol.errors import HTTPError, bad, wrong_method
-from tidemill.runtime.protocol.infer import NUMPY, Asked, parse
+from tidemill.runtime.protocol.infer_response import NUMPY
+from tidemill.runtime.protocol.request import Asked, parse
 from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.handlers.explain_process import Explainer
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined

@@ -14,8 +14,9 @@ from tidemill.runtime.log.single_rows import SinglesLog
 from tidemill.runtime.model.predictor import Answer, Unanswerable
 from tidemill.runtime.protocol.errors import HTTPError, RowsRefusedError, wrong_method
 from tidemill.runtime.protocol.features import Rows
-from tidemill.runtime.protocol.infer import Asked, Codec, is_valid_id
+from tidemill.runtime.protocol.infer import Codec
 from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.protocol.request import Asked, is_valid_id
 from tidemill.runtime.serve.handlers.context import MAX_WATCHED_REQUESTS, ServingContext
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined
 from tidemill.runtime.serve.http.request import Request

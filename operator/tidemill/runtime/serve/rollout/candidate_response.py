@@ -14,7 +14,7 @@ from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.protocol import tensors
 from tidemill.runtime.protocol.errors import HTTPError
-from tidemill.runtime.protocol.infer import PREDICT, PROBABILITIES
+from tidemill.runtime.protocol.infer_response import PREDICT, PROBABILITIES
 
 
 class Malformed(Exception):

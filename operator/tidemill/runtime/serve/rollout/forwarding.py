@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidemill.runtime.protocol.errors import HTTPError
-from tidemill.runtime.protocol.infer import Asked
+from tidemill.runtime.protocol.request import Asked
 from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.rollout.candidate import FEATURES, FORWARDED, Reply
 from tidemill.runtime.serve.rollout.candidate_response import trimmed

@@ -13,7 +13,8 @@ import tidemill
 from tidemill.runtime.log.records import Author
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Predictor
-from tidemill.runtime.protocol.infer import PREDICT, PROBABILITIES, Codec
+from tidemill.runtime.protocol.infer import Codec
+from tidemill.runtime.protocol.infer_response import PREDICT, PROBABILITIES
 from tidemill.runtime.protocol.predict import RowCodec
 from tidemill.runtime.serve.version.batching import RequestBatcher
 from tidemill.runtime.serve.version.open_files import OpenFiles

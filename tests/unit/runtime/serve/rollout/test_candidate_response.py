@@ -10,8 +10,9 @@ from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
-from tidemill.runtime.protocol.infer import Asked, Codec
+from tidemill.runtime.protocol.infer import Codec
 from tidemill.runtime.protocol.predict import RowCodec
+from tidemill.runtime.protocol.request import Asked
 from tidemill.runtime.serve.rollout.candidate_response import Malformed, read, trimmed
 
 LABELS = ClassLabels(("no", "yes"))
