@@ -19,6 +19,7 @@ from tidemill.children.installation import Installation
 from tidemill.engine import errors, health, kopf_watch, logs, metrics
 from tidemill.engine.apply import Applier
 from tidemill.engine.cache import ClusterCache, compact_world
+from tidemill.engine.child_events import EventReader
 from tidemill.engine.client import Client
 from tidemill.engine.connection import Connection, connect
 from tidemill.engine.controller import Controller, Inputs, Planner
@@ -110,7 +111,11 @@ class Engine:
             Applier(client, self.cache, self._enqueue),
             self.queue,
             Recorder(client, now, settings.identity),
-            Inputs(now, Pods(sessions.outside, Prometheus(sessions.outside, settings.prometheus))),
+            Inputs(
+                now,
+                Pods(sessions.outside, Prometheus(sessions.outside, settings.prometheus)),
+                EventReader(client, clock),
+            ),
         )
         self.resync = Resync(
             client,

@@ -22,7 +22,7 @@ from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.contract.reports import RunReport
 from tidemill.plan import Key, Manifest, World, key_of
-from tidemill.plan.types import CheckRequest, CheckResponse
+from tidemill.plan.types import CheckRequest, CheckResponse, ObservedEvents
 
 START = datetime(2026, 1, 5, 9, 0, 0, tzinfo=UTC)
 INSTALLATION = Installation(workload_image="tidemill/workload:1", server_image="tidemill/server:1")
@@ -58,6 +58,7 @@ class FakeCluster:
     def __post_init__(self) -> None:
         self.objects: dict[Key, Manifest] = {}
         self.world = World()
+        self.events: dict[str, tuple[Manifest, ...]] = {}
         self.numbers = itertools.count(1)
         self.wakes: dict[Key, datetime] = {}
         self.checks_begun: dict[str, datetime] = {}
@@ -163,7 +164,7 @@ class FakeCluster:
         world = self.world
         if world.get(*key) is None:
             return
-        answers = self._answer(plan.questions(key, world))
+        answers = self._answer(plan.questions(key, world, self.now))
         decided = plan.visit(key, world, self.installation, self.now, answers)
         again = plan.visit(key, world, self.installation, self.now, answers)
         assert decided == again, "the same world makes the same plan"
@@ -190,7 +191,8 @@ class FakeCluster:
         if question is None:
             return ()
         measured = self.measurements() if question.urls or question.queries else ()
-        return (*measured, *map(self._check, question.checks))
+        events = (ObservedEvents(query.uid, self.events.get(query.uid, ())) for query in question.events)
+        return (*measured, *map(self._check, question.checks), *events)
 
     def _check(self, request: CheckRequest) -> CheckResponse:
         """What a warm worker does: a run begins when it is asked for first, and is remembered while its pod lives."""
@@ -349,11 +351,12 @@ class FakeCluster:
 
     def _report_pods(self, deployment: Manifest, ready: int, updated: int) -> None:
         """Report the pods of a Deployment, whose others may not be created."""
+        quota = f"requested: pods=1, used: pods={self.pods_allowed}, limited: pods={self.pods_allowed}"
         refused = {
             "type": "ReplicaFailure",
             "status": "True",
             "reason": "FailedCreate",
-            "message": f"pods are forbidden: exceeded quota: pods, limited: pods={self.pods_allowed}",
+            "message": f'pods "fraud-" is forbidden: exceeded quota: pods, {quota}',
         }
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],

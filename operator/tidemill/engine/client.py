@@ -167,9 +167,9 @@ class Client:
         """Replace an object of a kind that we do not watch; Conflict unless its resourceVersion is still the same."""
         return await self._ask("PUT", path, what, verb="update", body=manifest, content=_JSON)
 
-    async def get(self, path: str, what: str) -> dict[str, Any]:
+    async def get(self, path: str, what: str, *, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON at `path`."""
-        return await self._ask("GET", path, what, verb="get")
+        return await self._ask("GET", path, what, verb="get", params=params)
 
     async def _ask(
         self,

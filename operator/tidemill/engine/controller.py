@@ -21,6 +21,7 @@ from tidemill.children.installation import Installation
 from tidemill.engine import errors, metrics
 from tidemill.engine.apply import Applier
 from tidemill.engine.cache import ClusterCache
+from tidemill.engine.child_events import EventReader
 from tidemill.engine.events import Recorder
 from tidemill.engine.measurements import Pods
 from tidemill.engine.statuses import invalid, with_failure
@@ -45,7 +46,7 @@ class Planner(Protocol):
         """Return what to do about the object; None if it is gone."""
         ...
 
-    def questions(self, key: Key, world: World) -> Question | None:
+    def questions(self, key: Key, world: World, now: datetime) -> Question | None:
         """Return what to ask the pods before."""
         ...
 
@@ -60,6 +61,7 @@ class Inputs:
 
     now: Callable[[], datetime]
     pods: Pods
+    events: EventReader
 
 
 class Controller:
@@ -143,8 +145,8 @@ class Controller:
         metrics.RECONCILE_SECONDS.labels(key.kind, result).observe(time.perf_counter() - began)
 
     async def _plan_and_apply(self, key: Key) -> str:
-        question = self._planner.questions(key, self._cache.world)
-        answers = await self._inputs.pods.answer(question) if question else ()
+        question = self._planner.questions(key, self._cache.world, self._inputs.now())
+        answers = await self._answer(question) if question else ()
         live = self._cache.world.get(*key)
         now = self._inputs.now()
         plan = self._planner.visit(key, self._cache.world, self._installation, now, answers)
@@ -173,6 +175,11 @@ class Controller:
             self._queue.add_after(key, plan.wake)
             self._work.set()
         return "changed" if changed else "unchanged"
+
+    async def _answer(self, question: Question) -> Answers:
+        """Ask the pods, and read the Events about those that do not start."""
+        answers = await self._inputs.pods.answer(question)
+        return (*answers, *await self._inputs.events.read(question.events)) if question.events else answers
 
     async def _report(self, key: Key, status: Status) -> bool:
         live = self._cache.world.get(*key)

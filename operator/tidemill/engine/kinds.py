@@ -99,7 +99,13 @@ def access_rules() -> tuple[PolicyRule, ...]:
     statuses = tuple(
         PolicyRule(watched.group, f"{watched.plural}/status", ("patch",)) for watched in WATCHED if watched.ours
     )
-    return (*objects, *statuses, PolicyRule("events.k8s.io", "events", ("create",)))
+    # Events are recorded by the newer interface, and read by the older one, which selects them by object.
+    return (
+        *objects,
+        *statuses,
+        PolicyRule("events.k8s.io", "events", ("create",)),
+        PolicyRule("", "events", ("list",)),
+    )
 
 
 def gateway_rules() -> tuple[PolicyRule, ...]:

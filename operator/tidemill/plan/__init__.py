@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.children.installation import Installation
-from tidemill.plan import dataset, modelversion, trainingjob
+from tidemill.plan import dataset, diagnosis, modelversion, trainingjob
 from tidemill.plan.dependents import dependents
 from tidemill.plan.driftmonitor import planner as driftmonitor
 from tidemill.plan.inferenceservice import planner as inferenceservice
@@ -24,6 +25,15 @@ def visit(key: Key, world: World, installation: Installation, now: datetime, ans
     if manifest is None or is_being_deleted(manifest):
         # The garbage collector deletes what the object owns; what outlives it stays.
         return None
+    plan = _plan(key, diagnosis.with_answers(world, answers), installation, now, answers)
+    # No event tells that nothing happens: whatever is stuck is looked at again.
+    until_events = diagnosis.seconds_until_query(key, world, now)
+    if until_events is None or (plan.wake is not None and plan.wake <= until_events):
+        return plan
+    return replace(plan, wake=until_events)
+
+
+def _plan(key: Key, world: World, installation: Installation, now: datetime, answers: Answers) -> Plan:
     match key.kind:
         case "Dataset":
             return dataset.plan(_known(Dataset, world, key), world, installation, now)
@@ -44,11 +54,17 @@ def _known(kind: type[Kind], world: World, key: Key) -> Kind:
     return value
 
 
-def questions(key: Key, world: World) -> Question | None:
+def questions(key: Key, world: World, now: datetime) -> Question | None:
     """Return what must be asked before the object under `key` can be planned."""
     manifest = world.get(*key)
     if manifest is None or is_being_deleted(manifest):
         return None
+    question = _questions(key, world)
+    events = diagnosis.queries(key, world, now)
+    return replace(question or Question(), events=events) if events else question
+
+
+def _questions(key: Key, world: World) -> Question | None:
     match key.kind:
         case "InferenceService":
             return inferenceservice.questions(_known(InferenceService, world, key), world)

@@ -18,7 +18,7 @@ from tidemill.contract.orders import IngestOrder, digest_of
 from tidemill.contract.reports import Ingested
 from tidemill.plan import answered, unsupported
 from tidemill.plan.conditions import with_conditions
-from tidemill.plan.runs.attempts import Progress, advance, outdated
+from tidemill.plan.runs.attempts import Progress, advance, notices_of, outdated
 from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
@@ -57,8 +57,8 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     notices: tuple[Notice, ...] = ()
     if progress.just_ended and progress.report and progress.report.ingested:
         status, notices = _publish(dataset, status, progress.report.ingested, progress.report.warnings, now)
-    elif progress.just_ended and progress.failure:
-        notices = (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
+    else:
+        notices = notices_of(progress)
     job = jobs.run(
         dataset,
         order,
@@ -145,14 +145,15 @@ def _conditions(dataset: Dataset, status: DatasetStatus, progress: Progress) -> 
     failed_before = dataset.status.condition("Fetched") if progress.attempt.number > 1 else None
     if failure is None and failed_before is not None and not progress.run.over:
         # During a retry the failure stays reported: only the end of the run can tell whether it is gone.
-        message = f"attempt {progress.attempt.number} is running"
+        message = progress.run.message if progress.run.blocked else f"attempt {progress.attempt.number} is running"
         return [
             *_repeated(dataset, {"Ready", "Fetched", "SchemaValid", "QualityPassed"}),
             true("Reconciling", Reason.RETRYING, message),
         ]
     if failure is None:
         message = progress.run.message or "reading the source"
-        return [*_about_revision(status, Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
+        reason = progress.run.reason
+        return [*_about_revision(status, reason, message), true("Reconciling", reason, message)]
     kept = f"; revision {revision.digest[:19]} stays in use" if revision else ""
     message = failure.message + kept
     conditions = [false("Fetched", failure.reason, message)]
@@ -214,6 +215,6 @@ def _about_revision(
     summary = f"revision {status.revision.digest[:19]}: {status.revision.rows} rows, {status.revision.columns} columns"
     if reason == Reason.SUSPENDED:
         return [true("Ready", reason, f"{summary}; the source is not read: {message}")]
-    if reason == Reason.PROGRESSING:
+    if reason != Reason.SUCCEEDED:
         return [unknown("Ready", reason, message)]
     return [true("Ready", Reason.SUCCEEDED, summary)]

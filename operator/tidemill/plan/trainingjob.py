@@ -23,7 +23,7 @@ from tidemill.plan import gates, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.driftmonitor.retraining.history import cause_of
 from tidemill.plan.lookup import all_of, get_by_name, is_ours
-from tidemill.plan.runs.attempts import Progress, advance, outdated
+from tidemill.plan.runs.attempts import Progress, advance, notices_of, outdated
 from tidemill.plan.types import Notice, Plan, Retirement
 from tidemill.plan.world import Key, World
 
@@ -67,16 +67,13 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     )
     if progress.run.phase == "Running":
         status = status.model_copy(update={"progress": RunProgress()})
-    notices: tuple[Notice, ...] = ()
-    if progress.just_ended and progress.failure:
-        notices = (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
     if progress.run.phase == "Failed" and progress.wake is None:
         status = status.model_copy(update={"completed_at": status.completed_at or now.replace(microsecond=0)})
     return Plan(
         with_conditions(job, status, _conditions(job, progress), now),
         ensure=(run,) if progress.order_job else (),
         retire=outdated(run, progress),
-        notices=notices,
+        notices=notices_of(progress),
         wake=progress.wake,
     )
 
@@ -223,7 +220,7 @@ def _conditions(job: TrainingJob, progress: Progress) -> list[PendingCondition]:
         return [false("Ready", Reason.QUEUED, run.message), true("Suspended", Reason.QUEUED, run.message)]
     if failure is None:
         message = run.message or f"attempt {progress.attempt.number} is running"
-        conditions = [unknown("Ready", Reason.PROGRESSING, message), true("Reconciling", Reason.PROGRESSING, message)]
+        conditions = [unknown("Ready", run.reason, message), true("Reconciling", run.reason, message)]
         return [*conditions, true("Running", Reason.PROGRESSING)] if run.phase == "Running" else conditions
     if progress.wake is not None:
         message = f"{failure.message} (attempt {progress.attempt.number} failed; retrying)"

@@ -80,6 +80,14 @@ class CheckRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsQuery:
+    """A request for the Events about one object."""
+
+    namespace: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """The questions to ask before planning."""
 
@@ -87,6 +95,7 @@ class Question:
     """Where to get the measurements of serving pods."""
     queries: tuple[Query, ...] = ()
     checks: tuple[CheckRequest, ...] = ()
+    events: tuple[EventsQuery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +121,12 @@ class CheckResponse:
     """The predicate of the message if the worker is Unheard or Refused, such as `does not answer: TimeoutError`."""
 
 
-Answers = tuple[Measurements | Queried | CheckResponse, ...]
+@dataclass(frozen=True, slots=True)
+class ObservedEvents:
+    """The Events about one object, the newest first; empty if there are none."""
+
+    uid: str
+    events: tuple[Manifest, ...]
+
+
+Answers = tuple[Measurements | Queried | CheckResponse | ObservedEvents, ...]

@@ -5,6 +5,7 @@ The world is a data structure without effects. The engine fills it from watches 
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
@@ -66,8 +67,16 @@ class World:
         self._referring: defaultdict[tuple[str, str, tuple[str, ...], str], dict[Key, None]] = defaultdict(dict)
         self.values: MutableMapping[Key, Any] = {} if values is None else values
         """Objects that are parsed already; removed when the object changes."""
+        self.events: Mapping[str, tuple[Manifest, ...]] = {}
+        """Events of Kubernetes about objects that do not start, by uid, the newest first."""
         for manifest in manifests:
             self.put(manifest)
+
+    def with_events(self, events: Mapping[str, tuple[Manifest, ...]]) -> World:
+        """Return a view of the same objects with these Events."""
+        view = copy.copy(self)
+        view.events = events
+        return view
 
     def __len__(self) -> int:
         return len(self.objects)

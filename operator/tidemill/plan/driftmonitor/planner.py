@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -25,7 +26,7 @@ from tidemill.plan.driftmonitor.references import MissingReferenceError
 from tidemill.plan.driftmonitor.retraining import decide
 from tidemill.plan.driftmonitor.windows import Due, NeverFiresError, UnusableScheduleError
 from tidemill.plan.lookup import get_by_name
-from tidemill.plan.runs.attempts import Progress, advance, ended, outdated
+from tidemill.plan.runs.attempts import Progress, advance, ended, notices_of, outdated
 from tidemill.plan.runs.job_state import JobState
 from tidemill.plan.types import Answers, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Manifest, World
@@ -150,8 +151,10 @@ def _watch_or_explain(
         return _watch(monitor, service, version, world, installation, now, answers)
     except MissingReferenceError as missing:
         # Payloads that are not received are lost: their receiver does not wait for the reference.
-        receiver = pods.receiver(monitor, world, installation).ensure if monitor.spec.target.cloud_events else ()
-        return replace(_waiting(monitor, str(missing), world, installation, now), ensure=receiver)
+        if not monitor.spec.target.cloud_events:
+            return _waiting(monitor, str(missing), world, installation, now)
+        waiting = _waiting(monitor, str(missing), world, installation, now, pods.conditions_of(monitor, world))
+        return replace(waiting, ensure=pods.receiver(monitor, world, installation).ensure)
     except NeverFiresError as never:
         return _stalled(monitor, Reason.SCHEDULE_NEVER_FIRES, str(never), now)
     except UnusableScheduleError as unusable:
@@ -205,6 +208,7 @@ def _watch(
         *_about_checks(status, progress),
         *verdicts.conditions_of(status, monitor.spec.window.minimum_samples),
         *warm_worker.conditions_of(monitor, world),
+        *pods.conditions_of(monitor, world),
         *decide.conditions_of(monitor, decision),
     ]
     wakes = [
@@ -264,9 +268,8 @@ def _check(watch: CheckInputs, status: DriftMonitorStatus) -> Checking:
         status, notices = verdicts.record(status, order, watch.version, progress.report.checked, on_demand=on_demand)
         return Checking(status, progress, notices=notices)
     if progress.just_ended and progress.failure:
-        notice = Notice(str(progress.failure.reason), progress.failure.message, "Warning")
-        return Checking(status, progress, notices=(notice,))
-    return Checking(status, progress, retire=outdated(job, progress))
+        return Checking(status, progress, notices=notices_of(progress))
+    return Checking(status, progress, retire=outdated(job, progress), notices=notices_of(progress))
 
 
 def _order(
@@ -304,10 +307,18 @@ def needs_labels(monitor: DriftMonitor) -> bool:
     )
 
 
-def _waiting(monitor: DriftMonitor, message: str, world: World, installation: Installation, now: datetime) -> Plan:
+def _waiting(
+    monitor: DriftMonitor,
+    message: str,
+    world: World,
+    installation: Installation,
+    now: datetime,
+    further: Sequence[PendingCondition] = (),
+) -> Plan:
     conditions = [
         false("Ready", Reason.DEPENDENCY_NOT_READY, message),
         true("Reconciling", Reason.DEPENDENCY_NOT_READY, message),
+        *further,
     ]
     return Plan(
         with_conditions(monitor, monitor.status, conditions, now), retire=pods.unwanted(monitor, world, installation)
@@ -326,6 +337,11 @@ def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list
         return [
             false("Ready", progress.failure.reason, progress.failure.message),
             true("Reconciling", Reason.RETRYING, progress.failure.message),
+        ]
+    if progress is not None and progress.run.blocked:
+        return [
+            unknown("Ready", progress.run.reason, progress.run.message),
+            true("Reconciling", progress.run.reason, progress.run.message),
         ]
     if status.last_run is None:
         return [unknown("Ready", Reason.PROGRESSING, "the first window is not checked yet")]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidemill.api import DriftMonitor
+from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.children import names, receiving, worker
 from tidemill.children.installation import Installation
+from tidemill.plan.diagnosis import deployment_problem
 from tidemill.plan.driftmonitor import windows
-from tidemill.plan.lookup import is_being_deleted, is_ours
+from tidemill.plan.lookup import is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, World, key_of
 
@@ -44,6 +46,23 @@ def warm(monitor: DriftMonitor, world: World, installation: Installation) -> Mon
         names.worker(monitor.name),
         "spec.execution is not WarmWorker, or the monitor is suspended",
     )
+
+
+def conditions_of(monitor: DriftMonitor, world: World) -> list[PendingCondition]:
+    """Return ReceiverReady, if the monitor has a receiver: without it, signals and payloads are lost."""
+    if not receiving.is_needed(monitor):
+        return []
+    running = [
+        pod
+        for pod in world.labelled("Pod", monitor.namespace, names.OWNER_UID, monitor.metadata.uid)
+        if label(pod, names.COMPONENT) == receiving.COMPONENT and not is_being_deleted(pod)
+    ]
+    if any(map(is_ready, running)):
+        return [true("ReceiverReady", Reason.REPLICAS_READY)]
+    deployment = world.get("Deployment", monitor.namespace, names.receiver(monitor.name))
+    problem = deployment_problem(deployment, running, world.events) or "the pod is starting"
+    message = f"{problem}; until the receiver is ready, signals and payloads are refused"
+    return [false("ReceiverReady", Reason.REPLICAS_NOT_READY, message)]
 
 
 def unwanted(monitor: DriftMonitor, world: World, installation: Installation) -> tuple[Retirement, ...]:

@@ -90,7 +90,7 @@ def conditions_of(monitor: DriftMonitor, world: World) -> list[PendingCondition]
     if address(monitor, world):
         return [true("WorkerReady", Reason.REPLICAS_READY)]
     deployment = world.get("Deployment", monitor.namespace, names.worker(monitor.name))
-    problem = deployment_problem(deployment, _pods(monitor, world)) or "the pod is starting"
+    problem = deployment_problem(deployment, _pods(monitor, world), world.events) or "the pod is starting"
     return [
         false(
             "WorkerReady", Reason.REPLICAS_NOT_READY, f"{problem}; until the worker is ready, each check runs as a Job"

@@ -12,7 +12,7 @@ from tidemill.contract.defined import why_undefined
 from tidemill.contract.metrics import regression
 from tidemill.contract.serving import Arm, Latencies
 from tidemill.plan.inferenceservice.psi import population_stability
-from tidemill.plan.types import Answers, CheckResponse, Queried
+from tidemill.plan.types import Answers, CheckResponse, ObservedEvents, Queried
 
 NOISE_SECONDS = 0.01
 """Seconds by which the latency of small models varies on busy cores: so much more never fails a candidate."""
@@ -48,7 +48,7 @@ def add_up(
     compared = agreed = 0
     external_verdicts = dict(external or {})
     for answer in answers:
-        if isinstance(answer, CheckResponse):
+        if isinstance(answer, CheckResponse | ObservedEvents):
             continue
         if isinstance(answer, Queried):
             external_verdicts[answer.metric] = ExternalVerdict(answer.value, message=answer.problem)

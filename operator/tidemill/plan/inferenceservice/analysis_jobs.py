@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.inferenceservice import RolloutStatus
-from tidemill.children import judge
+from tidemill.children import judge, names
 from tidemill.children.installation import Installation
+from tidemill.plan.diagnosis import job_problem
 from tidemill.plan.inferenceservice.analysis import ExternalVerdict
 from tidemill.plan.inferenceservice.observed import ServiceState
-from tidemill.plan.lookup import get_path, is_being_deleted
+from tidemill.plan.lookup import get_path, is_being_deleted, label
 from tidemill.plan.types import Retirement
 from tidemill.plan.world import Manifest, key_of
 
@@ -22,7 +23,7 @@ def verdicts_of(service: InferenceService, state: ServiceState, candidate: Model
     """Return the verdicts of the Jobs on a candidate, by metric."""
     jobs = {job["metadata"]["name"]: job for job in state.judges}
     return {
-        metric.name: _verdict(jobs.get(judge.name(service, candidate, metric)))
+        metric.name: _verdict(jobs.get(judge.name(service, candidate, metric)), state)
         for metric in service.spec.rollout.analysis.metrics
         if metric.job is not None
     }
@@ -54,7 +55,7 @@ def retired(service: InferenceService, state: ServiceState, rollout: RolloutStat
             yield Retirement(key_of(job), job["metadata"]["uid"], "its candidate is no longer analysed")
 
 
-def _verdict(job: Manifest | None) -> ExternalVerdict:
+def _verdict(job: Manifest | None, state: ServiceState) -> ExternalVerdict:
     if job is None:
         return ExternalVerdict(message="the Job is starting")
     for condition in get_path(job, "status", "conditions") or ():
@@ -65,4 +66,12 @@ def _verdict(job: Manifest | None) -> ExternalVerdict:
         if condition.get("type") == "Failed":
             why = ": ".join(filter(None, (condition.get("reason"), condition.get("message") or "see its logs")))
             return ExternalVerdict(verdict="Failed", message=f"Job {job['metadata']['name']} failed: {why}"[:1000])
+    pods = [pod for pod in state.pods if label(pod, names.COMPONENT) == judge.COMPONENT and _is_of(pod, job)]
+    if problem := job_problem(job, pods, None, state.events):
+        return ExternalVerdict(message=f"Job {job['metadata']['name']} does not start: {problem.message}"[:1000])
     return ExternalVerdict(message=f"Job {job['metadata']['name']} is running")
+
+
+def _is_of(pod: Manifest, job: Manifest) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == job["metadata"]["uid"] for owner in owners)

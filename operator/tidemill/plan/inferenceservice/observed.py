@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.children import judge, names
-from tidemill.plan.diagnosis import deployment_problem, lacks_room
+from tidemill.plan.diagnosis import Events, deployment_problem, lacks_room
 from tidemill.plan.inferenceservice import canary as rollouts
 from tidemill.plan.lookup import all_of, get_path, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.world import Manifest, World
@@ -24,6 +24,8 @@ class ServiceState:
     versions: tuple[ModelVersion, ...]
     judges: tuple[Manifest, ...] = ()
     """The user's Jobs that judge candidates."""
+    events: Events = field(default_factory=dict)
+    """Events about pods that do not start, by uid."""
 
     @property
     def stable_version(self) -> str:
@@ -75,6 +77,7 @@ def observe(service: InferenceService, world: World) -> ServiceState:
             for job in world.labelled("Job", service.namespace, names.OWNER_UID, service.metadata.uid)
             if label(job, names.COMPONENT) == judge.COMPONENT and is_ours(job, service.metadata.uid)
         ),
+        events=world.events,
     )
 
 
@@ -95,7 +98,7 @@ def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
     )
     available = get_path(state.candidate, "status", "availableReplicas") or 0
     wanted = get_path(state.candidate, "spec", "replicas") or 1
-    problem = deployment_problem(state.candidate, pods)
+    problem = deployment_problem(state.candidate, pods, state.events)
     ready = min(sum(map(is_ready, pods)), available)
     return rollouts.CandidateState(ready, restarts, problem[:500], wanted, lacks_room(state.candidate, pods))
 
@@ -115,7 +118,8 @@ def previous_version(state: ServiceState, version: str) -> ModelVersion | None:
 
 def stable_problem(state: ServiceState) -> str:
     """Return why stable pods are missing or not ready; empty if no problem is known."""
-    return deployment_problem(state.stable, (pod for pod in state.of_role("stable") if not is_ready(pod)))
+    pods = (pod for pod in state.of_role("stable") if not is_ready(pod))
+    return deployment_problem(state.stable, pods, state.events)
 
 
 @dataclass(frozen=True, slots=True)

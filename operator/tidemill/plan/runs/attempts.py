@@ -19,7 +19,7 @@ from tidemill.contract.reports import Failure, RunReport
 from tidemill.plan.diagnosis import seconds_until_pod_is_late
 from tidemill.plan.lookup import annotation, get_path, is_being_deleted, is_ours
 from tidemill.plan.runs.job_state import POD_MISSING_SECONDS, JobState, diagnose
-from tidemill.plan.types import Retirement
+from tidemill.plan.types import Notice, Retirement
 from tidemill.plan.world import Manifest, World, key_of
 
 MIN_BACKOFF_SECONDS = 5.0
@@ -49,6 +49,8 @@ class Progress:
     """Whether this visit is the first to see the attempt's end."""
     job: Manifest | None = None
     """The attempt's Job, where it exists."""
+    just_blocked: bool = False
+    """Whether this visit is the first to see what keeps the attempt's pod from starting."""
 
     @property
     def report(self) -> RunReport | None:
@@ -57,6 +59,15 @@ class Progress:
     @property
     def failure(self) -> Failure | None:
         return self.run.failure
+
+
+def notices_of(progress: Progress) -> tuple[Notice, ...]:
+    """Return the Event about a run that just failed, or whose pod just turned out not to start."""
+    if progress.just_ended and progress.failure:
+        return (Notice(str(progress.failure.reason), progress.failure.message, "Warning"),)
+    if progress.just_blocked:
+        return (Notice(str(progress.run.reason), progress.run.message, "Warning"),)
+    return ()
 
 
 def outdated(job: Manifest, progress: Progress) -> tuple[Retirement, ...]:
@@ -117,7 +128,7 @@ def advance(
         recorded = Attempt(order=digest, number=recorded.number + 1, outcome="Running", at=recorded.at, terms=terms)
     job = _job(owner, task, digest, recorded.number, world)
     pods = world.owned("Pod", job["metadata"]["uid"]) if job else []
-    run = diagnose(job, pods, now, recorded.message)
+    run = diagnose(job, pods, now, recorded.message, world.events)
     job_terms = annotation(job, names.TERMS) if job else terms
     if recorded.terms != job_terms:
         # A run ends on the terms on which it began, whatever the spec has said since.
@@ -127,9 +138,11 @@ def advance(
     if not run.over:
         # Kept until the pod runs: the pod is gone when the deadline of its Job ends it.
         problem = run.message[:4096] if run.blocked else ""
+        just_blocked = run.blocked and recorded.message != problem
         if recorded.message != problem and (run.blocked or run.phase == "Running"):
             recorded = recorded.model_copy(update={"message": problem})
-        return Progress(recorded, run, wake=_until_pod_is_given_up(job, pods, now) if job else None, job=job)
+        wake = _until_pod_is_given_up(job, pods, now) if job else None
+        return Progress(recorded, run, wake=wake, job=job, just_blocked=just_blocked)
     return ended(recorded, run, now, limit=limit)
 
 

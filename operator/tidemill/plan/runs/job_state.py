@@ -19,7 +19,15 @@ from pydantic import ValidationError
 from tidemill.api.conditions import Reason
 from tidemill.children.jobs import WORKLOAD
 from tidemill.contract.reports import Failure, RunReport
-from tidemill.plan.diagnosis import has_started, job_problem, memory_limit, pods_problem
+from tidemill.plan.diagnosis import (
+    NO_EVENTS,
+    Events,
+    failed_pods_problem,
+    has_started,
+    job_problem,
+    memory_limit,
+    pods_problem,
+)
 from tidemill.plan.lookup import get_path, is_being_deleted
 from tidemill.plan.world import Manifest
 
@@ -35,6 +43,8 @@ class JobState:
     """The thing that the run waits for."""
     blocked: bool = False
     """Whether a known problem keeps the pod from starting."""
+    reason: Reason = Reason.PROGRESSING
+    """The kind of that problem."""
     queued: bool = False
     """Whether a queue holds the run back."""
 
@@ -49,11 +59,15 @@ POD_MISSING_SECONDS = 60.0
 
 
 def diagnose(
-    job: Manifest | None, pods: Sequence[Manifest], now: datetime | None = None, problem_before: str = ""
+    job: Manifest | None,
+    pods: Sequence[Manifest],
+    now: datetime | None = None,
+    problem_before: str = "",
+    events: Events = NO_EVENTS,
 ) -> JobState:
     """Return the state of `job` with its `pods`; without `now`, a missing pod counts as removed.
 
-    `problem_before` is what kept the pod from starting when it was seen last.
+    `problem_before` is what kept the pod from starting when it was seen last; `events` are those of the Job and the pods.
     """
     if job is None:
         return ABSENT
@@ -81,8 +95,11 @@ def diagnose(
             )
     if get_path(job, "spec", "suspend"):
         return JobState("Waiting", message="waiting for admission by the queue", queued=True)
-    if problem := job_problem(job, pods, now):
-        return JobState("Waiting", message=problem, blocked=True)
+    if problem := job_problem(job, pods, now, events):
+        unread = not pods and job["metadata"].get("uid") not in events
+        # What the Events said before says more than that there is no pod.
+        message = problem_before if unread and problem_before else problem.message
+        return JobState("Waiting", message=message, blocked=True, reason=problem.reason)
     if any(get_path(pod, "status", "phase") == "Running" for pod in pods):
         return JobState("Running")
     return JobState("Waiting", message="the pod is starting")
@@ -107,10 +124,8 @@ def _ended(pod: Manifest, ended: Manifest) -> JobState:
             Reason.OUT_OF_MEMORY,
             f"the run exceeded its memory limit; raise spec.resources.limits.memory (now {limit})",
         )
-    if get_path(pod, "status", "reason") == "Evicted":
-        return _failed(
-            Reason.INTERNAL_ERROR, f"the pod was evicted: {get_path(pod, 'status', 'message')}", retryable=True
-        )
+    if removed := failed_pods_problem([pod]):
+        return _failed(Reason.UNSCHEDULABLE, removed, retryable=True)
     if report is not None and report.failure is not None:
         return JobState("Failed", report=report, failure=report.failure)
     if report is not None and ended.get("exitCode") == 0:
@@ -135,9 +150,11 @@ def _failed_without_pod(condition: Manifest, pods: Sequence[Manifest], problem_b
         return _failed(
             Reason.DEADLINE_EXCEEDED, "the run exceeded its deadline; raise spec.activeDeadline, or reduce the work"
         )
-    return _failed(
-        Reason.INTERNAL_ERROR, condition.get("message") or "the Job failed and its pod is gone", retryable=True
-    )
+    if removed := failed_pods_problem(pods):
+        return _failed(Reason.UNSCHEDULABLE, removed, retryable=True)
+    message = condition.get("message") or "the Job failed and its pod is gone"
+    # What was seen of the pod says more than the Job, which only counts its failures.
+    return _failed(Reason.INTERNAL_ERROR, f"{message}: {problem_before}" if problem_before else message, retryable=True)
 
 
 def _failed(reason: Reason, message: str, *, retryable: bool = False) -> JobState:

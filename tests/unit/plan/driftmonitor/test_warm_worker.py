@@ -137,7 +137,7 @@ def test_what_is_asked_is_what_the_job_would_be_told() -> None:
     cold.run(minutes=1, seconds=5)
     warm.run(seconds=35)
 
-    question = plan.questions(key, warm.world)
+    question = plan.questions(key, warm.world, warm.now)
 
     assert question is not None
     [asked] = question.checks

@@ -17,7 +17,7 @@ from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.inferenceservice.selection import Selection
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-NO_ROOM = "0/1 nodes are available: 1 Insufficient cpu."
+NO_ROOM = "0/1 nodes are available: 1 Insufficient cpu"
 QUOTA = "exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2"
 
 
@@ -80,7 +80,7 @@ def visit(
     return decide(service, state, Selection(version(selected)), NOW, ())
 
 
-@pytest.mark.parametrize(("quota", "told"), [(True, QUOTA), (False, NO_ROOM)], ids=["quota", "full node"])
+@pytest.mark.parametrize(("quota", "told"), [(True, "ResourceQuota 'pods' is used up"), (False, NO_ROOM)], ids=["quota", "full node"])
 def test_a_promotion_without_room_says_so_and_gives_the_candidates_pod_up_for_it(quota: bool, told: str) -> None:
     state = stuck(quota=quota)
 

@@ -83,7 +83,7 @@ def test_one_pod_is_told_in_the_singular() -> None:
     assert "fraud-1 is served by 1 pod" == condition(status(stable, [pod()]), "Ready").message
 
 
-NO_ROOM = "0/1 nodes are available: 1 Insufficient cpu."
+NO_ROOM = "0/1 nodes are available: 1 Insufficient cpu"
 EDITED = {"replicas": 3, "updatedReplicas": 1}
 
 

@@ -17,7 +17,8 @@ from tidemill.plan.runs.job_state import diagnose
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 STARTED = {"metadata": {"name": "t1"}, "spec": {}, "status": {"startTime": "2026-01-05T11:59:00Z"}}
 QUOTA = 'pods "iris-x" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2'
-NO_ROOM = "0/1 nodes are available: 1 Insufficient cpu."
+NO_ROOM = "0/1 nodes are available: 1 Insufficient cpu"
+REMEDY = "lower spec.resources.requests, free a node, or add one"
 
 
 def pod(**status: Any) -> dict[str, Any]:
@@ -31,12 +32,13 @@ def container(state: dict[str, Any], last: dict[str, Any] | None = None, restart
 
 
 def unschedulable(message: str = NO_ROOM) -> dict[str, Any]:
-    return pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}])
+    told = f"{message}. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    return pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": told}])
 
 
 BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container=server"}}
 PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
-    "no node has room": (unschedulable(), f"the pod cannot be scheduled: {NO_ROOM}"),
+    "no node has room": (unschedulable(), f"the pod cannot be scheduled: {NO_ROOM}; {REMEDY}"),
     "the image cannot be pulled": (
         container({"waiting": {"reason": "ImagePullBackOff", "message": "x"}}),
         "cannot pull image s:1 (ImagePullBackOff); check the image values of the chart",
@@ -55,9 +57,32 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a missing key of a Secret": (
         container({"waiting": {"reason": "CreateContainerConfigError", "message": "secret not found"}}),
-        "the container cannot start: secret not found",
+        "the container cannot start: secret not found; create what is missing",
     ),
-    "evicted": (pod(reason="Evicted", message="low on memory"), "the pod was evicted: low on memory"),
+    "evicted": (
+        pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory. "),
+        "the pod was evicted: The node was low on resource: memory; "
+        "free memory or disk space of the node, or raise spec.resources.requests",
+    ),
+    "refused by its node": (
+        pod(phase="Failed", reason="OutOfcpu", message="Pod was rejected: Node didn't have enough resource: cpu"),
+        "the node refused the pod (OutOfcpu): Pod was rejected: Node didn't have enough resource: cpu; free a node, or add one",
+    ),
+    "disrupted": (
+        pod(
+            phase="Failed",
+            conditions=[{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}],
+        ),
+        "the pod was disrupted (PreemptionByScheduler): the pod was removed from its node",
+    ),
+    "an image name that cannot be": (
+        container({"waiting": {"reason": "InvalidImageName", "message": "x"}}),
+        "cannot pull image s:1 (InvalidImageName); check the image values of the chart",
+    ),
+    "held back by a gate": (
+        pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]),
+        "a scheduling gate holds the pod back; remove it, or wait for its controller",
+    ),
     "starting": (container({"waiting": {"reason": "ContainerCreating"}}), ""),
     "running again": (
         container({"running": {}}, {"terminated": {"reason": "OOMKilled", "exitCode": 137}}, 1),
@@ -78,9 +103,10 @@ def condition(type_: str, status: str, message: str) -> dict[str, Any]:
 
 def test_a_deployment_tells_of_pods_that_may_not_be_created() -> None:
     limit = "maximum memory usage per Container is 600Mi, but limit is 1Gi"
-    late = 'ReplicaSet "x" has timed out progressing.'
+    late = 'ReplicaSet "x" has timed out progressing'
 
-    assert f"no pod can be created: {limit}" == deployment_problem(condition("ReplicaFailure", "True", limit), [])
+    refused = f"no pod can be created: a LimitRange refuses the pod: {limit}; change spec.resources, or the LimitRange"
+    assert refused == deployment_problem(condition("ReplicaFailure", "True", limit), [])
     assert f"the pods do not become ready: {late}" == deployment_problem(condition("Progressing", "False", late), [])
     assert "cannot be scheduled" in deployment_problem(condition("Progressing", "False", late), [unschedulable()])
     assert "" == deployment_problem(condition("Progressing", "True", ""), [pod()])
@@ -127,7 +153,7 @@ def test_a_run_without_a_pod_is_told_within_half_a_minute_and_tried_again_after_
     cluster.run(seconds=POD_CREATION_SECONDS + 5)
     ready = ready_of(cluster)
 
-    assert ("Unknown", "Progressing") == (ready["status"], ready["reason"])
+    assert ("Unknown", "Refused") == (ready["status"], ready["reason"])
     assert (
         f"no pod was created; a quota, a LimitRange or an admission rule may refuse it: see the Events of kubectl describe job {first}"
         == ready["message"]
