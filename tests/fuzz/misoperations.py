@@ -52,7 +52,7 @@ def _trained(**estimator: Any) -> dict[str, Any]:
     }
 
 
-WAITS = ("Unknown Progressing",)
+WAITS = ("Unknown Progressing", "Unknown Unschedulable")
 DEPENDS = _about(Reason.DEPENDENCY_NOT_READY)
 CASES = (
     Misoperation(

@@ -80,7 +80,9 @@ def visit(
     return decide(service, state, Selection(version(selected)), NOW, ())
 
 
-@pytest.mark.parametrize(("quota", "told"), [(True, "ResourceQuota 'pods' is used up"), (False, NO_ROOM)], ids=["quota", "full node"])
+@pytest.mark.parametrize(
+    ("quota", "told"), [(True, "ResourceQuota 'pods' is used up"), (False, NO_ROOM)], ids=["quota", "full node"]
+)
 def test_a_promotion_without_room_says_so_and_gives_the_candidates_pod_up_for_it(quota: bool, told: str) -> None:
     state = stuck(quota=quota)
 
