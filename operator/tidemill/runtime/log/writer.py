@@ -186,10 +186,12 @@ class Log:
             # Only the event loop touches what waits as records; the thread has its own list.
             records, rows, size = self._records, self._rows, self._bytes
             self._records = []
-            if records or self._written is not None:
-                await loop.run_in_executor(self._thread, self._seal_all, records)
-            self._rows -= rows
-            self._bytes -= size
+            try:
+                if records or self._written is not None:
+                    await loop.run_in_executor(self._thread, self._seal_all, records)
+            finally:  # an error must not leave room taken that nothing fills
+                self._rows -= rows
+                self._bytes -= size
             return await loop.run_in_executor(self._thread, self._put_all)
 
     def _seal_all(self, records: list[Any]) -> None:
@@ -198,7 +200,12 @@ class Log:
         else:
             self._seal_slots(records, self._observer)
         if self._written is not None:
-            self._written(records)
+            try:
+                self._written(records)
+            except (
+                Exception
+            ):  # the rows are sealed, and are to be written whatever becomes of what is derived from them
+                logger.exception("what is derived from %d logged rows is lost", sum(record.rows for record in records))
 
     def _seal_hours(self, records: list[Any]) -> None:
         hours: dict[str, list[Any]] = {}

@@ -76,6 +76,8 @@ class Signature:
     """For classification: the labels, in the order of the probabilities."""
     target_spread: float = 0.0
     """For regression: standard deviation of the hold-out's target."""
+    target_mean: float | None = None
+    """For regression: mean of the hold-out's target; None in versions of earlier releases."""
     gives_probabilities: bool = True
     """For classification: whether an answer carries a probability for each class."""
     takes_missing: bool = True
@@ -89,7 +91,9 @@ class Signature:
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON types."""
-        protected = {"protected": [column.to_wire() for column in self.protected]} if self.protected else {}
+        optional: dict[str, Any] = {} if self.target_mean is None else {"targetMean": self.target_mean}
+        if self.protected:
+            optional["protected"] = [column.to_wire() for column in self.protected]
         return {
             "task": self.task,
             "features": [feature.to_wire() for feature in self.features],
@@ -98,7 +102,7 @@ class Signature:
             "targetSpread": self.target_spread,
             "givesProbabilities": self.gives_probabilities,
             "takesMissing": self.takes_missing,
-            **protected,
+            **optional,
         }
 
     @classmethod
@@ -113,6 +117,7 @@ class Signature:
             target=_of(str, wire, "target"),
             classes=tuple(classes),
             target_spread=_number(wire, "targetSpread", 0.0) or 0.0,
+            target_mean=_number(wire, "targetMean", None),
             gives_probabilities=_of(bool, wire, "givesProbabilities", True),
             takes_missing=_of(bool, wire, "takesMissing", True),
             protected=tuple(Feature.from_wire(column) for column in _of(list, wire, "protected", [])),

@@ -17,6 +17,7 @@ import random
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ from tidemill.runtime.log.counters import Counters
 from tidemill.runtime.log.records import LabelFile, PredictionFile
 from tidemill.runtime.log.retention import FIRST, SWEEP_INTERVAL_SECONDS, Retention
 from tidemill.runtime.log.writer import Log, boot_id
+from tidemill.runtime.process.loops import Loop
 from tidemill.runtime.serve.app import ServingApp
 from tidemill.runtime.serve.handlers import status
 from tidemill.runtime.serve.handlers.context import ServingContext
@@ -198,14 +200,17 @@ async def _run(
     newer: Newer | None,
 ) -> None:
     work = Work()
-    work.start(gate.bodies.sweep())
-    work.start(gate.slow_clients.sweep())
-    work.start(gate.serving.metrics.load.watch())
+    loops = gate.serving.loops
+    loops.start("late bodies", lambda _: gate.bodies.sweep())
+    loops.start("late heads", lambda _: gate.slow_clients.sweep())
+    loops.start("load", lambda _: gate.serving.metrics.load.watch())
     if settings.worker is not None:
         serving, worker = gate.serving, settings.worker
-        serving.workers = WorkerSamples(worker.folder, worker.index, worker.count, lambda: status.samples_of(serving))
-        work.start(serving.workers.run())
-    bringing_up = work.start(_bring_up(gate, attempt, settings, routes, log_to, newer, work))
+        serving.workers = samples = WorkerSamples(
+            worker.folder, worker.index, worker.count, lambda: status.samples_of(serving)
+        )
+        loops.start("counts of processes", lambda _: samples.run())
+    bringing_up = work.start(_bring_up(gate, attempt, settings, routes, log_to, newer))
     if not settings.retries:
         bringing_up.add_done_callback(lambda task: _stop_if_failed(task, server))
     try:
@@ -214,6 +219,7 @@ async def _run(
             raise server.failure
     finally:
         await work.stop()
+        await loops.stop(WORK_SECONDS)
         await gate.explaining.close()
         await asyncio.gather(*(_last_flush(name, log) for name, log in gate.serving.logs().items()))
         if gate.serving.rollout is not None:
@@ -267,7 +273,6 @@ async def _bring_up(
     routes: Path | None,
     log_to: Callable[[Loaded], ObjectStore | None],
     newer: Newer | None,
-    work: Work,
 ) -> None:
     serving = gate.serving
     if settings.retries:
@@ -277,12 +282,12 @@ async def _bring_up(
     model = ServedModel(serving.identity, loaded.predictor, loaded.files, fast=settings.fast_path)
     store = log_to(loaded)
     if store is not None:
-        _start_logs(serving, model, store, settings, work)
+        _start_logs(serving, model, store, settings)
     if settings.events_url:
-        serving.events = CloudEventSender(
+        serving.events = events = CloudEventSender(
             settings.events_url, serving.identity, model.codec.features, redact=settings.redact
         )
-        work.start(serving.events.run())
+        serving.loops.start("events", lambda _: events.run())
     if routes is not None and serving.identity.role == "Stable":
         serving.rollout = RolloutRouter(
             routes,
@@ -292,12 +297,12 @@ async def _bring_up(
             predict=lambda rows: gate.predicting.ask(model, rows),
         )
         await serving.rollout.look()
-        work.start(serving.rollout.run())
-        work.start(gate.peers.run())
+        serving.rollout.start(serving.loops)
+        serving.loops.start("labels to other pods", lambda _: gate.peers.run())
     gate.swap(model)
     if newer is not None:
-        work.start(_follow(gate, newer))
-    work.start(gate.explaining.watch())
+        serving.loops.start("newer versions", lambda _: _follow(gate, newer))
+    serving.loops.start("outliers", lambda _: gate.explaining.watch())
     serving.state.loaded = True
     logger.info(
         "%s %s answers (%s)",
@@ -312,9 +317,7 @@ async def _bring_up(
         await _load_bentoml(gate)
 
 
-def _start_logs(
-    serving: ServingContext, model: ServedModel, store: ObjectStore, settings: ServerSettings, work: Work
-) -> None:
+def _start_logs(serving: ServingContext, model: ServedModel, store: ObjectStore, settings: ServerSettings) -> None:
     from tidemill.contract.layout import counts_folder, label_folder, prediction_folder
 
     identity = serving.identity
@@ -324,7 +327,8 @@ def _start_logs(
     if settings.version_uri:
         folder = counts_folder(identity.namespace, identity.service)
         counters = Counters(folder, writer, identity.digest, file, clock=serving.clock)
-        work.start(counters.bring_up(store, settings.version_uri))
+        bring_up = partial(counters.bring_up, store, settings.version_uri)
+        serving.loops.start("profile of the version", lambda _: bring_up())
     serving.predictions = Log(
         prediction_folder(identity.namespace, identity.service),
         writer,
@@ -341,11 +345,11 @@ def _start_logs(
         every=settings.log_seconds,
         most_bytes=settings.log_bytes,
     )
-    for log in serving.logs().values():
+    for name, log in serving.logs().items():
         log.use(store)
-        work.start(log.run())
+        serving.loops.start(f"log of {name}", _writing(log))
     if settings.retention_seconds and identity.role == "Stable":
-        serving.retention = Retention(
+        serving.retention = retention = Retention(
             (
                 prediction_folder(identity.namespace, identity.service),
                 label_folder(identity.namespace, identity.service),
@@ -357,7 +361,11 @@ def _start_logs(
             first=settings.retention_first_seconds,
             every=settings.retention_every_seconds,
         )
-        work.start(serving.retention.run(store))
+        serving.loops.start("retention", lambda _: retention.run(store))
+
+
+def _writing(log: Log) -> Callable[[Loop], Coroutine[Any, Any, None]]:
+    return lambda _: log.run()
 
 
 async def _follow(gate: ServingApp, newer: Newer) -> None:

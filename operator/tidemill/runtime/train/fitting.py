@@ -38,15 +38,17 @@ def signature(
     target: TrainingTarget,
     features: tuple[Feature, ...],
     model: Any,
-    target_std: float = 0.0,
+    held_out: NDArray[Any] | None = None,
 ) -> Signature:
-    """Return what the fitted `model` takes and gives; `target_std` is the standard deviation of a number to predict."""
+    """Return what the fitted `model` takes and gives; `held_out` is the hold-out's target, for a number to predict."""
+    numbers = held_out if known.task == "Regression" else None
     return Signature(
         task=known.task,
         features=features,
         target=target.name,
         classes=target.classes,
-        target_spread=target_std,
+        target_spread=0.0 if numbers is None else float(np.std(numbers)),
+        target_mean=None if numbers is None else float(np.mean(numbers)),
         gives_probabilities=known.task == "Classification" and hasattr(model, "predict_proba"),
         takes_missing=order.estimator.preprocessing == "Auto" or takes_missing(model),
     )

@@ -103,8 +103,9 @@ class _Run:
             parameters |= search.best.parameters
         estimator = estimators.make(self.known, parameters, self.order.seed, self.rows.target.classes)
         model = self._fit(estimator, features, matrix)
-        std = float(np.std(self.rows.held_out.truth)) if self.known.task == "Regression" else 0.0
-        signature = fitting.signature(self.order, self.known, self.rows.target, features, model, std)
+        signature = fitting.signature(
+            self.order, self.known, self.rows.target, features, model, self.rows.held_out.truth
+        )
         held_out = encode(self.rows.held_out.table, features)
         ask = predictor.estimated(model, signature)
         ordinary = self._answers_to_held_out(ask, held_out)

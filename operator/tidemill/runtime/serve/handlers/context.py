@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from tidemill.runtime.log.retention import Retention
 from tidemill.runtime.log.writer import Log
+from tidemill.runtime.process.loops import Loops
 from tidemill.runtime.serve.http.asgi_client import App
 from tidemill.runtime.serve.http.bodies import Bounds
 from tidemill.runtime.serve.rollout.router import RolloutRouter
@@ -36,7 +37,9 @@ class ServingContext:
     fast_path: bool = True
     """Whether requests may be read, answered and logged in the ways that only speed them up."""
     clock: Callable[[], float] = time.time
-    state: State = field(default_factory=State)
+    loops: Loops = field(default_factory=Loops)
+    """The background loops."""
+    state: State = field(init=False)
     model: ServedModel | None = None
     rollout: RolloutRouter | None = None
     """The version on trial, in a stable pod."""
@@ -58,6 +61,7 @@ class ServingContext:
     metrics: Metrics = field(init=False)
 
     def __post_init__(self) -> None:
+        self.state = State(stopped=self.loops.problem)
         self.metrics = Metrics(self.identity.service)
         if self.identity.role == "Candidate":
             self.direct = Tally(self.identity.version, self.identity.digest)

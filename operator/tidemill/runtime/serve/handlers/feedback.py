@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
 from tidemill.runtime.log.records import OVERHEAD, LabelBatch
 from tidemill.runtime.protocol import feedback
 from tidemill.runtime.protocol.errors import HTTPError, bad, wrong_method
+from tidemill.runtime.protocol.feedback import Expected, Label
 from tidemill.runtime.serve.handlers.context import ServingContext
 from tidemill.runtime.serve.http.bodies import Bodies, Receive, Scope, Send, accepted_type, joined
 from tidemill.runtime.serve.http.responses import Responses
 from tidemill.runtime.serve.rollout.candidate import FORWARDED
 from tidemill.runtime.serve.rollout.peers import Peers
+
+if TYPE_CHECKING:
+    from tidemill.api.base import Scalar
+
+MAX_CLASSES: Final = 100
+"""Classes that are named to a client whose labels mean none of them."""
 
 
 class Labelling:
@@ -34,9 +46,11 @@ class Labelling:
             if accepted_type(headers, body) is not None:
                 raise bad("inference-header-content-length: feedback is JSON")
             now = serving.clock()
-            labels = feedback.read(body, classifies=serving.model.codec.classifies, now=now)
+            expected = serving.model.expected_labels
+            labels, strange = feedback.read(body, expected, now=now, answered_at=serving.metrics.lags.answered_at)
             from_peer = FORWARDED.encode() in headers
             if not from_peer:
+                serving.metrics.unknown_labels += len(strange)
                 self._keep(LabelBatch(now, tuple(labels)))
         except HTTPError as refusal:
             await self._responses.refuse(send, refusal)
@@ -49,7 +63,7 @@ class Labelling:
             unknown = [label for label in unknown if not label.request.startswith(serving.boot)]
             if unknown and not from_peer:
                 self._peers.tell(rollout.peers, unknown)
-        await self._responses.send(send, 200, b'{"accepted":%d}' % len(labels))
+        await self._responses.send(send, 200, _accepted(labels, strange, expected))
 
     def _keep(self, batch: LabelBatch) -> None:
         log = self._serving.labels
@@ -61,3 +75,12 @@ class Labelling:
             raise HTTPError(
                 503, "data: the store does not take labels at present and no more can wait here; send them again later"
             )
+
+
+def _accepted(labels: Sequence[Label], strange: Sequence[Scalar], expected: Expected) -> bytes:
+    """Return how many labels were taken, and how many of them are not understood, with what would be."""
+    answer: dict[str, Any] = {"accepted": len(labels), "unknown": len(strange)}
+    if strange and expected.classes is not None:
+        answer["classes"] = expected.classes.classes[:MAX_CLASSES]
+        answer["message"] = expected.note(strange)
+    return orjson.dumps(answer)

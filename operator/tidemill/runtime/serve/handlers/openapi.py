@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import tidemill
 from tidemill.runtime.model.signature import Feature, Signature
+from tidemill.runtime.protocol.feedback import Expected
 from tidemill.runtime.protocol.tensors import DATATYPES, MAX_DIMENSIONS
 from tidemill.runtime.serve.http.bodies import Bounds
 from tidemill.runtime.serve.version.model import ServedModel
@@ -86,7 +87,7 @@ def document(model: ServedModel, bounds: Bounds) -> Schema:
                 f"feedback{mark}",
                 "Take the right answers to earlier requests.",
                 "Feedback",
-                {"type": "object", "properties": {"accepted": {"type": "integer"}}},
+                _ref("Accepted"),
             ),
         }
     return {
@@ -103,6 +104,16 @@ def document(model: ServedModel, bounds: Bounds) -> Schema:
             **of_model,
         },
         "components": {"schemas": _schemas(model.signature)},
+    }
+
+
+def _label(signature: Signature) -> Schema:
+    expected = Expected.of(signature)
+    if expected.classes is not None:
+        return {"description": "The class that was right, as the model spells it; other labels are counted as unknown."}
+    return {
+        "type": "number",
+        "description": f"The number that was right, between {expected.minimum:.6g} and {expected.maximum:.6g}.",
     }
 
 
@@ -239,11 +250,31 @@ def _schemas(signature: Signature) -> Schema:
                         "properties": {
                             "id": _id(least=1),
                             "row": {"type": "integer", "minimum": 0},
-                            "label": {},
-                            "time": {"type": ["string", "number"]},
+                            "label": _label(signature),
+                            "time": {
+                                "type": ["string", "number"],
+                                "description": "When the label became known, in RFC 3339 or in seconds since 1970; now if left out. Not"
+                                " before the request and not in the future; clocks may differ by 5 minutes.",
+                            },
                         },
                     },
                 }
+            },
+        },
+        "Accepted": {
+            "type": "object",
+            "required": ["accepted", "unknown"],
+            "properties": {
+                "accepted": {"type": "integer", "description": "Labels that were taken."},
+                "unknown": {"type": "integer", "description": "Labels among these that are not a class of the model."},
+                "classes": {
+                    "type": "array",
+                    "description": "Classes of the model, if there are unknown labels; the first 100 of them.",
+                },
+                "message": {
+                    "type": "string",
+                    "description": "What is wrong with the unknown labels, and what to send.",
+                },
             },
         },
     }

@@ -35,6 +35,9 @@ def state(serving: ServingContext) -> dict[str, Any]:
         "routes": routes.to_wire() if routes else None,
         "routesProblem": rollout.problem if rollout else "",
         "candidateBreakerOpen": rollout.breaker_open if rollout else False,
+        "loops": {
+            loop.name: {"errors": loop.errors, "problem": loop.problem() or loop.error} for loop in serving.loops
+        },
         "logs": {name: log.report() for name, log in serving.logs().items()},
     }
 
@@ -73,6 +76,9 @@ def gauges(serving: ServingContext) -> list[Gauge]:
             ("tidemill_log_dropped_rows_total", mark, log.state.dropped),
             ("tidemill_log_failures_total", mark, log.state.failures),
         ]
+    for loop in serving.loops:
+        measured.append(("tidemill_loop_errors_total", {"loop": loop.name}, loop.errors))
+        measured.append(("tidemill_loop_running", {"loop": loop.name}, int(not loop.problem())))
     if serving.retention is not None:
         measured.append(("tidemill_log_expired_parts_total", {}, serving.retention.removed))
         measured.append(("tidemill_log_expiry_failures_total", {}, serving.retention.failures))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from tidemill.runtime.log.records import Author, spelled_all
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
+from tidemill.runtime.process.loops import Loop, Loops
+from tidemill.runtime.protocol.errors import HTTPError
 from tidemill.runtime.protocol.features import Rows
 from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.rollout.candidate import CandidateClient, Reply, RowsRefused, Unanswered
@@ -80,17 +82,17 @@ class RolloutRouter:
         """The candidate that is asked."""
         return self._author
 
-    async def run(self) -> None:
-        """Follow the file and compare answers, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            tasks.create_task(self._compare())
-            for _ in range(AT_ONCE):
-                tasks.create_task(self._shadow())
+    def start(self, loops: Loops) -> None:
+        """Follow the file and compare answers; each loop goes on whatever happens to another one."""
+        loops.start("routes", self._follow, period=POLL_INTERVAL_SECONDS, required=True)
+        loops.start("comparisons", self._compare, required=True)
+        for number in range(1, AT_ONCE + 1):
+            loops.start(f"mirroring {number}", self._shadow, required=True)
 
-    async def _follow(self) -> None:
+    async def _follow(self, loop: Loop) -> None:
         while True:
             await self.look()
+            loop.turned()
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
     async def look(self) -> None:
@@ -108,18 +110,19 @@ class RolloutRouter:
             return
         from tidemill.contract.serving import Routes
 
-        self._seen = seen
         try:
             routes = Routes.model_validate_json(text) if text else Routes()
         except ValueError as error:
+            self._seen = seen
             self.problem = f"the routing table is not understood and the last one stays: {str(error)[:300]}"
             logger.warning("%s", self.problem)
             return
-        self.problem = ""
         if routes.candidate is not None:
             # Loaded here and not with the first request, whose client would wait for it.
             await asyncio.to_thread(importlib.import_module, "aiohttp")
         self._adopt(routes)
+        # Only now: a table that fails to be adopted is tried again.
+        self._seen, self.problem = seen, ""
 
     def _adopt(self, routes: Routes) -> None:
         self._routes = routes
@@ -219,7 +222,7 @@ class RolloutRouter:
         if self.trial is not None:
             self.copies.put(Copy(self.trial, request, answer))
 
-    async def _shadow(self) -> None:
+    async def _shadow(self, loop: Loop) -> None:
         while True:
             copy = await self.copies.get()
             if copy.trial is not self.trial:
@@ -230,8 +233,10 @@ class RolloutRouter:
                 if reply is not None:
                     copy.trial.remember(request.id, spelled_all(reply.answer, reply.labels), request.keys)
                     self._settle(copy.trial, request.id, copy.answer, reply)
-            except Exception:  # the comparison is lost, nothing else
-                logger.exception("a copy of a request could not be compared")
+            except Exception as error:  # this comparison is lost, nothing else
+                loop.survived(error)
+            else:
+                loop.turned()
 
     def _settle(self, trial: RolloutTrial, request: str, stable: Answer, reply: Reply) -> None:
         """Count where both versions stand on the same rows."""
@@ -249,15 +254,17 @@ class RolloutRouter:
                 "candidate %s failed a request that the stable version answered: %s", candidate.version, error
             )
 
-    async def _compare(self) -> None:
+    async def _compare(self, loop: Loop) -> None:
         while True:
             trial, request, rows, reply = await self._comparisons.get()
             try:
-                answer = await self._predict(rows)
-            except Exception:  # the comparison is lost, nothing else
-                logger.exception("the stable version could not be asked for a comparison")
-                continue
-            self._settle(trial, request, answer, reply)
+                self._settle(trial, request, await self._predict(rows), reply)
+            except (HTTPError, ValueError) as error:
+                logger.info("the stable version has no answer to compare with: %s", error)
+            except Exception as error:  # this comparison is lost, nothing else
+                loop.survived(error)
+            else:
+                loop.turned()
             await asyncio.sleep(0)
 
     async def close(self) -> None:

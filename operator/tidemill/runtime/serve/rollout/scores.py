@@ -61,5 +61,8 @@ def _classes(answer: Answer, labels: ClassLabels) -> Counts:
 
 def _numbers(answer: Answer, target_std: float) -> Counts:
     width = target_std / 2 if target_std > 0 else 1.0
-    bins = np.clip(np.floor(answer.values.astype(np.float64) / width), -FARTHEST, FARTHEST)
+    # Divided by a small width a large number is infinite, which is far enough out; what is not a number counts as far out too.
+    with np.errstate(over="ignore"):
+        scaled = np.nan_to_num(np.floor(answer.values.astype(np.float64) / width), nan=FARTHEST)
+    bins = np.clip(scaled, -FARTHEST, FARTHEST)
     return {str(int(index)): count for index, count in sorted(Counter(bins.tolist()).items())}

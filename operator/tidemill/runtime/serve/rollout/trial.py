@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tidemill.runtime.model.labels import ClassLabels, spelled
+from tidemill.runtime.protocol.feedback import MAX_NUMBER
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
@@ -66,8 +67,10 @@ class Tally:
     def judge_value(self, answer: float, label: float) -> None:
         """Count an `answer` with the `label` that was right."""
         self.labelled += 1
-        self.absolute_error += abs(answer - label)
-        self.squared_error += (answer - label) ** 2
+        label = _bounded_number(label)
+        error = abs(_bounded_number(answer) - label)
+        self.absolute_error += error
+        self.squared_error += error * error
         self.label_sum += label
         self.label_square_sum += label * label
 
@@ -94,6 +97,15 @@ class Tally:
             label_square_sum=self.label_square_sum,
             scores=dict(self.scores),
         )
+
+
+def _bounded_number(value: float) -> float:
+    """Return `value` within ±MAX_NUMBER: sums of squares stay finite, and a large error is not hidden.
+
+    >>> _bounded_number(-1e200), _bounded_number(float("nan")), _bounded_number(2.5)
+    (-1e+100, 1e+100, 2.5)
+    """
+    return min(max(value, -MAX_NUMBER), MAX_NUMBER) if value == value else MAX_NUMBER
 
 
 @dataclass(slots=True)

@@ -57,6 +57,8 @@ class Drawn:
     """Rows that it stands for, divided by 2 ** level."""
     labelled: bool = False
     """A label that is sent again changes nothing."""
+    identity: int = 0
+    """A longer hash than that which the row is found by: two rows of equal short hashes are told apart."""
 
 
 class Lags:
@@ -80,6 +82,11 @@ class Lags:
         if room > 0:
             self._arrived.extend(list(labels)[:room])
 
+    def answered_at(self, request: str, row: int) -> float | None:
+        """Return when a row was answered, in seconds since 1970; None where it is not known here."""
+        drawn = self._rows.get(_hash(request, row))
+        return None if drawn is None or drawn.identity != hash((request, row)) else drawn.time
+
     def written(self, records: Sequence[Logged]) -> None:
         """The log has taken `records`, perhaps none: remember a sample of them, and match the labels that wait."""
         for name, row, time, version, passed_over in _looked_at(records):
@@ -97,7 +104,7 @@ class Lags:
         key = _hash(name, row)
         if key & ((1 << self.level) - 1):
             return
-        self._rows[key] = Drawn(time, version, self.level, passed_over)
+        self._rows[key] = Drawn(time, version, self.level, passed_over, identity=hash((name, row)))
         while len(self._rows) > self._most_rows:
             self.level += 1
             self._rows = {

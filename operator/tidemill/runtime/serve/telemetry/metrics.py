@@ -52,6 +52,9 @@ HELP: Final = {
         _WHO,
     ),
     "tidemill_feedback_total": Declared("counter", "Labels that clients sent back.", ("service",)),
+    "tidemill_feedback_unknown_total": Declared(
+        "counter", "Labels among these that are not a class of the version.", ("service",)
+    ),
     "tidemill_label_lag_seconds": Declared(
         "histogram",
         "Seconds from an answer to the label that came back for it, estimated from a sample of the rows this process logged.",
@@ -105,6 +108,16 @@ HELP: Final = {
         _MODEL,
     ),
     "tidemill_model_info": Declared("gauge", "The version this process serves.", (*_MODEL, "digest")),
+    "tidemill_loop_errors_total": Declared(
+        "counter",
+        "Errors of background loops, such as routes or the log of predictions; a loop goes on after each.",
+        ("service", "loop"),
+    ),
+    "tidemill_loop_running": Declared(
+        "gauge",
+        "Whether a background loop does its work; 0 after several errors in a row, or when it stands still.",
+        ("service", "loop"),
+    ),
     "tidemill_model_ready": Declared("gauge", "Whether the version is loaded and answers.", _MODEL),
 }
 
@@ -151,6 +164,7 @@ class Metrics:
         self.under_way: set[UnderWay] = set()
         """Without those that are answered at once, which nothing comes between."""
         self.feedback = 0
+        self.unknown_labels = 0
         self.candidate_errors = 0
         self.candidate_skipped = 0
         self.candidate_refusals = 0
@@ -196,6 +210,7 @@ class Metrics:
         for (version, role), average in self.load.averages().items():
             add("tidemill_predictions_in_flight", {"model_version": version, "role": role}, average)
         add("tidemill_feedback_total", {}, self.feedback)
+        add("tidemill_feedback_unknown_total", {}, self.unknown_labels)
         add("tidemill_candidate_errors_total", {}, self.candidate_errors)
         add("tidemill_candidate_skipped_total", {}, self.candidate_skipped)
         add("tidemill_candidate_refusals_total", {}, self.candidate_refusals)

@@ -13,6 +13,7 @@ import tidemill
 from tidemill.runtime.log.records import Author
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Predictor
+from tidemill.runtime.protocol.feedback import Expected
 from tidemill.runtime.protocol.infer import Codec
 from tidemill.runtime.protocol.infer_response import PREDICT, PROBABILITIES
 from tidemill.runtime.protocol.predict import RowCodec
@@ -50,6 +51,7 @@ class ServedModel:
         self.codec = Codec(identity.model, identity.version, signature, fast=fast)
         self.row_codec = RowCodec(self.codec, identity.model, identity.version)
         self.labels: ClassLabels | None = self.codec.labels if signature.task == "Classification" else None
+        self.expected_labels = Expected.of(signature)
         self.author = Author(identity.version, identity.digest, identity.role, self.labels)
         self.features_digest = hashlib.sha256("\n".join(self.codec.features.names).encode()).hexdigest()[:16]
         """Names the features and their order, for values that come without names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from tidemill.runtime.protocol.errors import HTTPError
 
 @dataclass(slots=True)
 class State:
-    """Unready until a version is loaded and has given its golden answers, and again when the process is told to stop."""
+    """Unready until a version is loaded and has given its golden answers, while a loop that it needs stands still, and again when
+    the process is told to stop."""
 
     loaded: bool = False
     draining: bool = False
@@ -21,6 +23,8 @@ class State:
     message: str = "the model is being loaded"
     """A sentence for a person: what is missing and what to do."""
     attempts: int = 0
+    stopped: Callable[[], str] = str
+    """Returns why a background loop stands still; empty while all of them turn."""
 
     def readiness(self, model: str = "") -> tuple[bool, bytes]:
         """Return whether to send requests, and a body that says why not; it names the `model` if one is given."""
@@ -31,6 +35,9 @@ class State:
             )
         if not self.loaded:
             return False, orjson.dumps({**body, "ready": False, "reason": self.reason, "error": self.message})
+        if stopped := self.stopped():
+            message = f"{stopped}; see the log of this pod, and delete the pod if this does not end"
+            return False, orjson.dumps({**body, "ready": False, "reason": "LoopStopped", "error": message})
         return True, orjson.dumps({**body, "ready": True})
 
     def refusal(self) -> HTTPError:
@@ -43,10 +50,11 @@ class State:
         self.reason, self.message = reason, message
 
     def report(self) -> dict[str, Any]:
+        stopped = self.stopped() if self.loaded else ""
         return {
-            "ready": self.loaded and not self.draining,
+            "ready": self.loaded and not self.draining and not stopped,
             "draining": self.draining,
-            "reason": "" if self.loaded else self.reason,
-            "message": "" if self.loaded else self.message,
+            "reason": ("LoopStopped" if stopped else "") if self.loaded else self.reason,
+            "message": stopped if self.loaded else self.message,
             "attempts": self.attempts,
         }

@@ -14,10 +14,12 @@ import pytest
 from aiohttp import web
 
 from tidemill.runtime.model.predictor import Answer, Predictor
+from tidemill.runtime.process.loops import Loops
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
 from tidemill.runtime.serve.http.request import Request
 from tidemill.runtime.serve.rollout.router import Predict, RolloutRouter
 from tidemill.runtime.serve.rollout.shadow import MAX_BYTES, MAX_WAITING
+from tidemill.runtime.serve.rollout.trial import RolloutTrial
 from tidemill.runtime.serve.telemetry.metrics import Metrics
 from tidemill.runtime.serve.version.model import Identity, ServedModel
 
@@ -61,16 +63,28 @@ async def rollout(table: Path) -> AsyncIterator[RolloutRouter]:
     await made.close()
 
 
+@pytest.fixture
+async def loops() -> AsyncIterator[Loops]:
+    """Background loops that end with the test."""
+    made = Loops()
+    yield made
+    await made.stop(1.0)
+
+
 def candidate(version: dict[str, str] = SECOND, **more: Any) -> dict[str, Any]:
     return {"weight": 100, "candidate": version, "candidateUrl": NOWHERE, **more}
 
 
 async def follow(rollout: RolloutRouter, table: Path, routes: dict[str, Any] | str) -> None:
     """Replace the table, as the kubelet does, and look at it."""
+    put(table, routes)
+    await rollout.look()
+
+
+def put(table: Path, routes: dict[str, Any] | str) -> None:
     new = table.with_suffix(".new")
     new.write_text(routes if isinstance(routes, str) else json.dumps(routes))
     new.rename(table)
-    await rollout.look()
 
 
 async def come_true(claim: Callable[[], bool]) -> None:
@@ -264,74 +278,112 @@ async def test_a_candidates_answer_is_passed_on_with_its_name(
 
 
 async def test_where_the_table_says_compare_the_stable_version_is_asked_too(
-    patient: RolloutRouter, table: Path, serve: Serve, asked: asyncio.Event
+    patient: RolloutRouter, table: Path, serve: Serve, asked: asyncio.Event, loops: Loops
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), compare=True))
-    work = asyncio.create_task(patient.run())
+    patient.start(loops)
     await ask(patient)
 
     await asked.wait()
-    work.cancel()
 
     assert patient.trial is not None
     assert (2, 1) == (patient.trial.compared, patient.trial.agreed)
 
 
 async def test_without_compare_the_stable_version_is_left_alone(
-    patient: RolloutRouter, table: Path, serve: Serve, asked: asyncio.Event
+    patient: RolloutRouter, table: Path, serve: Serve, asked: asyncio.Event, loops: Loops
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS)))
-    work = asyncio.create_task(patient.run())
+    patient.start(loops)
     await ask(patient)
     for _ in range(20):
         await asyncio.sleep(0)
-    work.cancel()
 
     assert not asked.is_set()
 
 
 async def test_a_copy_of_an_answered_request_is_compared_and_nobody_waits_for_it(
-    patient: RolloutRouter, table: Path, serve: Serve
+    patient: RolloutRouter, table: Path, serve: Serve, loops: Loops
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
-    work = asyncio.create_task(patient.run())
+    patient.start(loops)
 
     patient.copy(request_of("r-1"), await predict(ROWS))
 
     assert patient.trial is not None
     await come_true(lambda: patient.trial.compared > 0)
-    work.cancel()
     assert (2, 1) == (patient.trial.compared, patient.trial.agreed)
     assert (1, 0) == (patient.trial.candidate.requests, patient.trial.candidate.errors)
     assert {"7": 2} == patient.trial.candidate.scores
     assert 2 == sum(patient.trial.stable.scores.values())
 
 
-async def test_a_candidate_that_fails_a_copy_is_charged_with_it(rollout: RolloutRouter, table: Path) -> None:
+async def test_a_candidate_that_fails_a_copy_is_charged_with_it(
+    rollout: RolloutRouter, table: Path, loops: Loops
+) -> None:
     await follow(rollout, table, candidate(weight=0, shadow=100))
-    work = asyncio.create_task(rollout.run())
+    rollout.start(loops)
 
     rollout.copy(request_of("r-1"), await predict(ROWS))
 
     assert rollout.trial is not None
     await come_true(lambda: rollout.trial.candidate.requests > 0)
-    work.cancel()
     assert (1, 0) == (rollout.trial.candidate.errors, rollout.trial.compared)
 
 
 async def test_a_copy_that_was_meant_for_another_candidate_is_let_go(
-    patient: RolloutRouter, table: Path, serve: Serve
+    patient: RolloutRouter, table: Path, serve: Serve, loops: Loops
 ) -> None:
     await follow(patient, table, candidate(candidateUrl=await serve(MARKS), weight=0, shadow=100))
     patient.copy(request_of("r-1"), await predict(ROWS))
     await follow(patient, table, candidate(THIRD, weight=0, shadow=100))
-    work = asyncio.create_task(patient.run())
+    patient.start(loops)
 
     await come_true(lambda: patient.copies.sent > 0)
-    work.cancel()
 
     assert patient.trial is not None
     assert ("house-3", 0) == (patient.trial.candidate.version, patient.trial.candidate.requests)
+
+
+async def test_whatever_a_comparison_raises_the_table_is_followed_and_the_next_one_is_made(
+    patient: RolloutRouter, table: Path, serve: Serve, loops: Loops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await serve(MARKS)
+    await follow(patient, table, candidate(candidateUrl=url, compare=True))
+    assert patient.trial is not None
+
+    def fails(*_: Any) -> None:
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(RolloutTrial, "compare", fails)
+    patient.start(loops)
+    await ask(patient, "r-1")
+    await come_true(lambda: errors_of(loops)["comparisons"] == 1)
+    monkeypatch.undo()
+    await ask(patient, "r-2")
+    await come_true(lambda: patient.trial.compared == 2)
+    put(table, {})
+    await come_true(lambda: patient.split.percent == 0)
+
+    assert "" == loops.problem()
+    assert 0 == errors_of(loops)["routes"]
+
+
+async def test_a_table_that_cannot_be_followed_is_tried_again(
+    rollout: RolloutRouter, table: Path, loops: Loops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "_adopt", lambda _: 1 / 0)
+    rollout.start(loops)
+    put(table, candidate())
+
+    await come_true(lambda: "routes" in loops.problem())
+    assert "ZeroDivisionError" in loops.problem()
+    monkeypatch.undo()
+    await come_true(lambda: loops.problem() == "" and rollout.split.percent == 100)
+
+
+def errors_of(loops: Loops) -> dict[str, int]:
+    return {loop.name: loop.errors for loop in loops}
 
 
 async def test_copies_that_find_no_room_are_dropped_and_counted(rollout: RolloutRouter, table: Path) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import math
+
+import orjson
 import pytest
 
+from tidemill.contract.serving import Measurements
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.serve.rollout.trial import MAX_LABELS, OTHER, RolloutTrial, Tally
 
@@ -86,6 +90,21 @@ def test_errors_of_a_regression_are_summed_for_both() -> None:
         arm.label_square_sum,
     )
     assert 1.5 == score.stable.to_arm().absolute_error
+
+
+@pytest.mark.parametrize("label", [1e200, -1e308, float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("answer", [0.0, -1e308, float("nan")])
+def test_no_number_makes_the_score_infinite_or_ends_it(answer: float, label: float) -> None:
+    score = trial()
+    for request in ("r-1", "r-2"):
+        score.remember(request, [answer])
+        score.label(request, 0, label)
+        score.compare(request, [1.0])
+
+    arms = (score.stable.to_arm(), score.candidate.to_arm())
+    assert [2, 2] == [arm.labelled for arm in arms]
+    assert all(math.isfinite(value) for arm in arms for value in (arm.absolute_error, arm.squared_error, arm.label_sum))
+    assert score.measurements("p") == Measurements.model_validate_json(orjson.dumps(score.measurements("p").to_wire()))
 
 
 def test_the_oldest_requests_are_forgotten_first() -> None:
