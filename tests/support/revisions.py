@@ -118,3 +118,13 @@ def text_of(count: int, *, seed: int = 0) -> str:
         gap = rng.random() < 0.1
         lines.append(f"{'' if gap else f'{size:.3f}'},{colour},{rng.normal():.3f},{label}")
     return "\n".join(lines) + "\n"
+
+
+def rows_of(store: ObjectStore, revision: Ingested, into: Path) -> pa.Table:
+    """Return the rows of a revision, fetched into a folder."""
+    return parquet.read_table(store.fetch(revision.uri, revision.digest, into) / "data-00000.parquet")
+
+
+def row_set(trained: Trained, name: str) -> Any:
+    """Return what a run measured on a set of rows."""
+    return next(measured for measured in trained.evaluation if measured.on == name)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -267,3 +267,40 @@ def pods(folder: Path, store: ObjectStore) -> Iterator[Callable[..., Pod]]:
     finally:
         for one in made:
             one.end()
+
+
+class Houses(NamedTuple):
+    """Two versions that say the opposite, each in pods of its own, for all tests that leave them running."""
+
+    stable: Pod
+    other: Pod
+    """Another pod of the stable version."""
+    candidate: Pod
+    first: VersionOrder
+    second: VersionOrder
+    store: ObjectStore
+
+    def table(self, weight: int, **more: Any) -> dict[str, Any]:
+        """A routing table with the candidate in it."""
+        return {"weight": weight, "candidate": self.second.to_wire(), "candidateUrl": self.candidate.url, **more}
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
+    folder = tmp_path_factory.mktemp("houses")
+    store = ObjectStore.open(f"file://{folder}/store")
+    put = publisher(store)
+    first, second = put("house-1"), put("house-2", AGAINST_SIZE)
+    with pods(folder, store) as prepare:
+        stable = prepare(first, retentionSeconds=86400.0)
+        other, candidate = prepare(first), prepare(second, "Candidate")
+        all_ready(stable, other, candidate)
+        yield Houses(stable, other, candidate, first, second, store)
+
+
+@pytest.fixture
+def houses(started: Houses) -> Houses:
+    """The pods without a trial: the next one starts at zero."""
+    started.stable.route()
+    started.other.route()
+    return started

@@ -13,7 +13,7 @@ from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.store.objects import ObjectStore
 
 from .conftest import Pod, pods, publisher
-from .test_rollouts import versions
+from .houses import versions
 
 Publish = Callable[..., VersionOrder]
 MakePod = Callable[..., Pod]

@@ -1,16 +1,13 @@
-"""Training runs: what comes of a revision, an estimator and the rows that a service answered."""
+"""Training runs: what comes of a revision and an estimator."""
 
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 from support import revisions
 from tidemill.api.conditions import Reason
@@ -23,43 +20,9 @@ from tidemill.runtime.profile import Profile
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import HOLDOUT
 
-WINDOW = {
-    "inferenceService": "answers",
-    "start": revisions.NOON.isoformat(),
-    "end": (revisions.NOON + timedelta(hours=3)).isoformat(),
-}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ObjectStore:
-    return ObjectStore.open(f"file://{tmp_path_factory.mktemp('store')}")
-
-
-@pytest.fixture(scope="module")
-def biopsies(store: ObjectStore) -> Ingested:
-    return revisions.revision(store)
-
-
-@pytest.fixture(scope="module")
-def first(store: ObjectStore, biopsies: Ingested) -> Trained:
-    return revisions.trained(revisions.training(biopsies), store)[0]
-
-
-@pytest.fixture(scope="module")
-def folder(store: ObjectStore, first: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store.fetch(first.uri, first.digest, tmp_path_factory.mktemp("model"))
-
-
-def rows_of(store: ObjectStore, revision: Ingested, into: Path) -> pa.Table:
-    return parquet.read_table(store.fetch(revision.uri, revision.digest, into) / "data-00000.parquet")
-
-
-def on(trained: Trained, row_set: str) -> Any:
-    return next(measured for measured in trained.evaluation if measured.on == row_set)
-
 
 def test_gradient_boosting_tells_biopsies_apart(first: Trained) -> None:
-    holdout = on(first, "Holdout")
+    holdout = revisions.row_set(first, "Holdout")
 
     assert (456, 113) == (first.rows, holdout.rows)
     assert holdout.metrics["accuracy"] > 0.93
@@ -70,7 +33,7 @@ def test_gradient_boosting_tells_biopsies_apart(first: Trained) -> None:
 def test_the_reported_accuracy_is_that_of_the_published_model(
     store: ObjectStore, biopsies: Ingested, first: Trained, folder: Path, tmp_path: Path
 ) -> None:
-    table = rows_of(store, biopsies, tmp_path)
+    table = revisions.rows_of(store, biopsies, tmp_path)
     held_out = table.filter(table.column(HOLDOUT))
     model = predictor.load(folder)
 
@@ -79,7 +42,7 @@ def test_the_reported_accuracy_is_that_of_the_published_model(
     right = np.mean(
         [answer == truth for answer, truth in zip(answers, held_out.column("target").to_pylist(), strict=True)]
     )
-    assert on(first, "Holdout").metrics["accuracy"] == right
+    assert revisions.row_set(first, "Holdout").metrics["accuracy"] == right
 
 
 def test_a_version_holds_all_that_is_promised_and_no_pickle(folder: Path) -> None:
@@ -144,123 +107,6 @@ def test_two_runs_never_share_a_version(store: ObjectStore, biopsies: Ingested, 
     assert Reason.ARTIFACT_CORRUPT == refused.value.reason
 
 
-@pytest.fixture(scope="module")
-def tide(store: ObjectStore, biopsies: Ingested, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    """Served rows of a re-calibrated scanner, made of rows that are not held out, with their labels."""
-    table = rows_of(store, biopsies, tmp_path_factory.mktemp("rows"))
-    known = table.filter(pa.array(~table.column(HOLDOUT).to_numpy())).drop_columns([HOLDOUT])
-    rows = revisions.shifted(known.drop_columns(["target"]))
-    revisions.served(store, rows, known.column("target").to_pylist())
-    return rows
-
-
-@pytest.fixture(scope="module")
-def second(store: ObjectStore, biopsies: Ingested, first: Trained, tide: pa.Table) -> tuple[Trained, tuple[str, ...]]:
-    stable = {"name": "model-1", "uri": first.uri, "digest": first.digest}
-    return revisions.trained(revisions.training(biopsies, version="model-2", servedRows=WINDOW, stable=stable), store)
-
-
-def test_learning_from_served_rows_wins_the_new_world_and_keeps_the_old(
-    second: tuple[Trained, tuple[str, ...]], first: Trained
-) -> None:
-    recent, holdout = on(second[0], "RecentLabelled"), on(second[0], "Holdout")
-
-    assert recent.stable["accuracy"] < 0.9 < 0.93 < recent.metrics["accuracy"]
-    assert holdout.metrics["accuracy"] > 0.93
-    assert holdout.stable == pytest.approx(on(first, "Holdout").metrics, abs=1e-6)
-
-
-def test_seven_tenths_of_the_served_rows_are_learnt_from_and_the_rest_measured_on(
-    second: tuple[Trained, tuple[str, ...]],
-) -> None:
-    trained, _ = second
-
-    assert 456 == trained.served_rows + on(trained, "RecentLabelled").rows
-    assert 0.63 < trained.served_rows / 456 < 0.77
-    assert trained.rows == 456 + trained.served_rows
-
-
-def test_a_version_made_for_the_new_world_expects_it(
-    store: ObjectStore, second: tuple[Trained, tuple[str, ...]], tide: pa.Table, tmp_path: Path
-) -> None:
-    folder = store.fetch(second[0].uri, second[0].digest, tmp_path)
-
-    expected = Profile.from_json((folder / "profile.json").read_bytes()).column("feature:mean_radius")
-
-    assert expected is not None
-    assert expected.rows == 456
-    assert expected.maximum == pytest.approx(max(tide.column("mean_radius").to_pylist()))
-
-
-def test_only_recent_rows_are_measured_on_and_expected(store: ObjectStore, biopsies: Ingested, tide: pa.Table) -> None:
-    since = (revisions.NOON + timedelta(seconds=300)).isoformat()
-    order = revisions.training(biopsies, version="model-recent", servedRows={**WINDOW, "recentStart": since})
-
-    trained, _ = revisions.trained(order, store)
-
-    recent = on(trained, "RecentLabelled").rows
-    assert 456 == trained.served_rows + recent
-    assert 0.2 < recent / 156 < 0.4
-    profile = Profile.from_json(store.get(f"{store.key_of(trained.uri)}/profile.json"))
-    column = profile.column("feature:mean_radius")
-    assert column is not None
-    assert 156 == column.rows
-
-
-def test_served_rows_can_replace_the_datasets_own(store: ObjectStore, biopsies: Ingested, tide: pa.Table) -> None:
-    order = revisions.training(biopsies, version="model-3", servedRows={**WINDOW, "combine": "Replace"})
-
-    trained, _ = revisions.trained(order, store)
-
-    assert trained.rows == trained.served_rows
-    assert 113 == on(trained, "Holdout").rows
-
-
-def test_the_hold_out_is_not_learnt_by_heart_when_it_is_served(
-    store: ObjectStore, biopsies: Ingested, tmp_path: Path
-) -> None:
-    table = rows_of(store, biopsies, tmp_path).drop_columns([HOLDOUT])
-    revisions.served(store, table.drop_columns(["target"]), table.column("target").to_pylist(), service="mirror")
-
-    trained, warnings = revisions.trained(
-        revisions.training(biopsies, version="model-4", servedRows={**WINDOW, "inferenceService": "mirror"}), store
-    )
-
-    assert any("113 served rows are also in the Dataset's hold-out" in warning for warning in warnings)
-    assert on(trained, "RecentLabelled").rows > 113
-    assert 569 == trained.served_rows + on(trained, "RecentLabelled").rows
-
-
-def test_too_few_labels_are_waited_for(store: ObjectStore, biopsies: Ingested) -> None:
-    window = {**WINDOW, "inferenceService": "silent", "combine": "Replace"}
-
-    with pytest.raises(
-        RunFailed, match="0 served rows with labels can be used for training, at least 10 are needed"
-    ) as refused:
-        revisions.trained(revisions.training(biopsies, version="model-5", servedRows=window), store)
-    assert (Reason.NOT_ENOUGH_ROWS, True) == (refused.value.reason, refused.value.retryable)
-
-
-def test_without_served_labels_the_dataset_is_enough(store: ObjectStore, biopsies: Ingested) -> None:
-    window = {**WINDOW, "inferenceService": "silent"}
-
-    trained, warnings = revisions.trained(revisions.training(biopsies, version="model-6", servedRows=window), store)
-
-    assert 0 == trained.served_rows
-    assert any("RecentLabelled gates cannot be judged" in warning for warning in warnings)
-
-
-def test_a_version_in_service_that_cannot_be_loaded_does_not_stop_the_next(
-    store: ObjectStore, biopsies: Ingested
-) -> None:
-    gone = {"name": "gone", "uri": store.uri_of("team/models/model/gone"), "digest": f"sha256:{'0' * 64}"}
-
-    trained, warnings = revisions.trained(revisions.training(biopsies, version="model-7", stable=gone), store)
-
-    assert {} == on(trained, "Holdout").stable
-    assert any("the version in service, gone, could not be measured" in warning for warning in warnings)
-
-
 MIXED = {
     "HistGradientBoostingClassifier": False,
     "LogisticRegression": True,
@@ -278,7 +124,7 @@ def test_categories_and_gaps_are_learnt_from(name: str, store: ObjectStore, tmp_
     trained, _ = revisions.trained(revisions.training(rows, name, version=f"mixed-{name.lower()}"), store)
     model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path))
 
-    assert on(trained, "Holdout").metrics["accuracy"] > 0.75
+    assert revisions.row_set(trained, "Holdout").metrics["accuracy"] > 0.75
     assert MIXED[name] == trained.compiled == model.compiled
     red = model.signature.features[1].categories.index("red")
     asked = np.array([[1.0, red, 0.0], [np.nan, np.nan, np.nan], [-3.0, -1.0, 0.0]])
@@ -292,8 +138,8 @@ def test_numbers_are_predicted(store: ObjectStore, tmp_path: Path) -> None:
     model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path))
 
     assert ("Regression", True) == (trained.learned, trained.compiled)
-    assert {"r2", "mean_absolute_error", "rmse"} == set(on(trained, "Holdout").metrics)
-    assert on(trained, "Holdout").metrics["r2"] > 0.3
+    assert {"r2", "mean_absolute_error", "rmse"} == set(revisions.row_set(trained, "Holdout").metrics)
+    assert revisions.row_set(trained, "Holdout").metrics["r2"] > 0.3
     assert 50 < model.signature.target_spread < 100
     assert 0 == len(model.signature.classes)
 
@@ -314,15 +160,15 @@ def test_metrics_are_those_of_the_form_that_is_served(store: ObjectStore, tmp_pa
     trained, _ = revisions.trained(revisions.training(rows, "RandomForestRegressor", version="times"), store)
 
     model = predictor.load(store.fetch(trained.uri, trained.digest, tmp_path / "model"))
-    table = rows_of(store, rows, tmp_path / "rows")
+    table = revisions.rows_of(store, rows, tmp_path / "rows")
     held_out = table.filter(table.column(HOLDOUT))
     truth = np.array(held_out.column("target").to_pylist(), np.float64)
     answers = model.predict(encode(held_out, model.signature.features)).values
     assert model.compiled
-    assert on(trained, "Holdout").metrics["r2"] == pytest.approx(
+    assert revisions.row_set(trained, "Holdout").metrics["r2"] == pytest.approx(
         1 - np.square(truth - answers).sum() / np.square(truth - truth.mean()).sum(), abs=1e-12
     )
-    assert on(trained, "Holdout").metrics["r2"] > 0.99
+    assert revisions.row_set(trained, "Holdout").metrics["r2"] > 0.99
 
 
 @pytest.mark.parametrize(
@@ -479,15 +325,6 @@ def test_a_revision_that_was_changed_is_not_learnt_from(store: ObjectStore) -> N
     with pytest.raises(RunFailed, match="nothing of it was used") as refused:
         revisions.trained(revisions.training(rows, version="changed"), store)
     assert Reason.ARTIFACT_CORRUPT == refused.value.reason
-
-
-def test_the_report_says_the_verdict_first(store: ObjectStore, second: tuple[Trained, tuple[str, ...]]) -> None:
-    page = store.get(store.key_of(second[0].report_uri)).decode()
-
-    assert page.index("rows of recent served rows with labels (the version in service:") < page.index(
-        "<h2>Metrics</h2>"
-    )
-    assert "malignant" in page
 
 
 def test_the_card_names_data_estimator_and_evidence(folder: Path, biopsies: Ingested) -> None:
