@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from chart.conftest import CHART
 from cluster import clients, versions
-from tidemill.cli import generate as module
-from tidemill.cli.values import table
+from tidemill.cli.generate import command as module
+from tidemill.cli.generate.values import table
 
 REPOSITORY = CHART.parents[1]
 

@@ -19,8 +19,8 @@ import yaml
 from tidemill.api.crds import crds
 from tidemill.api.structural import nodes
 from tidemill.cli.commands import COMMANDS
+from tidemill.cli.generate.values import table
 from tidemill.cli.group import load
-from tidemill.cli.values import table
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ROOT / "operator" / "tidemill"

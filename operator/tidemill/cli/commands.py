@@ -42,7 +42,10 @@ COMMANDS: Final = {
     "retrain": Entry("tidemill.cli.monitor", "Request a retraining of a DriftMonitor.", CLUSTER, _REQUEST),
     "reset": Entry("tidemill.cli.monitor", "Close the circuit breaker of a DriftMonitor.", CLUSTER, _REQUEST),
     "generate": Entry(
-        "tidemill.cli.generate", "Write CRDs, chart copies, manifests and the reference.", DEVELOPMENT, _GENERATE
+        "tidemill.cli.generate.command",
+        "Write CRDs, chart copies, manifests and the reference.",
+        DEVELOPMENT,
+        _GENERATE,
     ),
     "controller": Entry("tidemill.cli.controller", "Run the operator.", PODS, _OPERATOR),
     "run": Entry("tidemill.cli.run", "Execute the order of a workload pod.", PODS),

@@ -14,8 +14,8 @@ import yaml
 from tidemill.api.crds import crds
 from tidemill.api.reference import page
 from tidemill.children import names
-from tidemill.cli import metrics
-from tidemill.cli.values import readme
+from tidemill.cli.generate import metrics
+from tidemill.cli.generate.values import readme
 from tidemill.engine.kinds import PolicyRule, access_rules, gateway_rules, leader_rules
 
 CHART: Final = Path("charts/tidemill")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.cli.metrics import of_operator, of_server, page
+from tidemill.cli.generate.metrics import of_operator, of_server, page
 from tidemill.engine import metrics
 from tidemill.engine.kinds import OURS
 from tidemill.plan.world import Manifest, World

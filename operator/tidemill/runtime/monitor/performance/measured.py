@@ -357,7 +357,7 @@ def _ask_sklearn(metric: str, rows: Classified | Predicted) -> float:
         ) from None
     mixin: Any = ClassifierMixin if isinstance(rows, Classified) else RegressorMixin
 
-    class Logged(mixin, BaseEstimator):  # type: ignore[misc]
+    class LoggedEstimator(mixin, BaseEstimator):  # type: ignore[misc]
         """Answers what the log says."""
 
         classes_ = np.arange(len(rows.classes)) if isinstance(rows, Classified) else None
@@ -375,7 +375,7 @@ def _ask_sklearn(metric: str, rows: Classified | Predicted) -> float:
 
     try:
         with undefined_is_an_error():
-            return float(scorer(Logged(), np.zeros((len(rows.labels), 1)), rows.labels))
+            return float(scorer(LoggedEstimator(), np.zeros((len(rows.labels), 1)), rows.labels))
     except NotMeasurable:
         raise
     except (ValueError, TypeError, AttributeError, Warning) as error:

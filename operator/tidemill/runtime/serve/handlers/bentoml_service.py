@@ -42,7 +42,7 @@ def build(identity: Identity, ask: Ask) -> App:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
 
-        class Served:
+        class ModelService:
             """One version of a model, behind the Open Inference Protocol at /v2."""
 
             @bentoml.api  # type: ignore[untyped-decorator]
@@ -53,7 +53,7 @@ def build(identity: Identity, ask: Ask) -> App:
                 except HTTPError as refusal:
                     raise bentoml.exceptions.InvalidArgument(refusal.message) from None
 
-        service = bentoml.service(name=identity.service, logging={"access": {"enabled": False}})(Served)
+        service = bentoml.service(name=identity.service, logging={"access": {"enabled": False}})(ModelService)
         app: App = service.to_asgi()
         return app
 

@@ -1,0 +1,1 @@
+"""Write what follows from the types: CRDs, chart copies, manifests, and pages of reference."""
