@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from stories.workloads import Workloads
 from tidemill import plan
 from tidemill.api import API_VERSION, KINDS
-from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.contract.reports import RunReport
 from tidemill.plan import Key, Manifest, World, key_of
@@ -59,6 +59,7 @@ class FakeCluster:
         self.objects: dict[Key, Manifest] = {}
         self.world = World()
         self.events: dict[str, tuple[Manifest, ...]] = {}
+        self.workloads = Workloads(self)
         self.numbers = itertools.count(1)
         self.wakes: dict[Key, datetime] = {}
         self.checks_begun: dict[str, datetime] = {}
@@ -74,22 +75,22 @@ class FakeCluster:
         manifest["metadata"].setdefault("namespace", "shop")
         key = key_of(manifest)
         self.say(f"the user applies {key.kind} {key.name}")
-        self._put(key, manifest)
+        self.put(key, manifest)
 
     def delete(self, kind: str, name: str) -> None:
         self.say(f"the user deletes {kind} {name}")
-        self._remove(Key(kind, "shop", name))
+        self.remove(Key(kind, "shop", name))
 
     def autoscale(self, name: str, replicas: int) -> None:
         """What the autoscaler does: the Deployment's number, and a note in its own status."""
         self.say(f"the autoscaler sets {name} to {replicas} pods")
         deployment = copy.deepcopy(self.get("Deployment", name))
         deployment["spec"]["replicas"] = replicas
-        self._put(Key("Deployment", "shop", name), deployment)
+        self.put(Key("Deployment", "shop", name), deployment)
         autoscaler = self.get("HorizontalPodAutoscaler", name)
         moment = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
         self.objects[key_of(autoscaler)] = {**autoscaler, "status": {"lastScaleTime": moment}}
-        self._nudge(self.objects[key_of(autoscaler)])
+        self.nudge(self.objects[key_of(autoscaler)])
 
     def admit(self) -> None:
         """The queue lets every Job begin that it holds back."""
@@ -97,8 +98,8 @@ class FakeCluster:
             if key.kind == "Job" and job["spec"].get("suspend"):
                 self.say(f"the queue admits {key.name}")
                 job["spec"]["suspend"] = False
-                self._nudge(job)
-                self._start_job(key, job)
+                self.nudge(job)
+                self.workloads.start(key, job)
 
     def get(self, kind: str, name: str) -> Manifest:
         return self.objects[Key(kind, "shop", name)]
@@ -182,7 +183,7 @@ class FakeCluster:
             found = self.objects.get(retirement.key)
             if found and found["metadata"]["uid"] == retirement.uid:
                 self.lines.append(f"         - {retirement.key.kind} {retirement.key.name}")
-                self._remove(retirement.key)
+                self.remove(retirement.key)
         if decided.wake is not None:
             self.wakes[key] = self.now + timedelta(seconds=max(decided.wake, 0.001))
 
@@ -216,7 +217,7 @@ class FakeCluster:
         assert found is None or key.kind != "Job", f"a Job is immutable, and {key.name} was to be changed"
         self.lines.append(f"         {'+' if found is None else '~'} {key.kind} {key.name}")
         merged = _merge(copy.deepcopy(found), manifest) if found else copy.deepcopy(manifest)
-        self._put(key, merged)
+        self.put(key, merged)
 
     def _mark(self, mark: plan.Mark) -> None:
         found = self.objects.get(mark.key)
@@ -226,7 +227,7 @@ class FakeCluster:
         wanted = {name: value for name, value in mark.annotations.items() if value is not None}
         if any(annotations.get(name) != value for name, value in wanted.items()):
             annotations.update(wanted)
-            self._put(mark.key, found)
+            self.put(mark.key, found)
 
     def _write_status(self, key: Key, status: Manifest) -> bool:
         found = self.objects[key]
@@ -236,7 +237,7 @@ class FakeCluster:
         found = {**found, "status": status}
         self.objects[key] = found
         self.writes += 1
-        self._nudge(found)
+        self.nudge(found)
         return True
 
     def _tell(self, key: Key, before: Manifest, after: Manifest) -> None:
@@ -251,9 +252,9 @@ class FakeCluster:
                     f"         = {key.kind} {key.name} {condition['type']}={condition['status']} {condition['reason']}{message}"
                 )
 
-    # what the API server, the controllers and the kubelet do
+    # what the API server does
 
-    def _put(self, key: Key, manifest: Manifest) -> None:
+    def put(self, key: Key, manifest: Manifest) -> None:
         before = self.objects.get(key)
         metadata = manifest["metadata"]
         if before is None:
@@ -271,17 +272,17 @@ class FakeCluster:
             metadata["annotations"] = {**before["metadata"].get("annotations", {}), **metadata.get("annotations", {})}
             manifest["status"] = before.get("status")
         self.objects[key] = manifest
-        self._nudge(manifest)
+        self.nudge(manifest)
         if key.kind == "Job" and before is None:
             # What Kueue's webhook does to a Job that names a queue.
             if "kueue.x-k8s.io/queue-name" in metadata["labels"]:
                 manifest["spec"]["suspend"] = True
                 return
-            self._start_job(key, manifest)
+            self.workloads.start(key, manifest)
         elif key.kind == "Deployment":
-            self._roll(key, manifest, before)
+            self.workloads.roll(key, manifest, before)
 
-    def _nudge(self, manifest: Manifest) -> None:
+    def nudge(self, manifest: Manifest) -> None:
         """The watch shows `manifest`."""
         self.world.put(manifest)
         self._concern(manifest)
@@ -291,7 +292,7 @@ class FakeCluster:
             if key in self.objects:
                 self.dirty[key] = None
 
-    def _remove(self, key: Key) -> None:
+    def remove(self, key: Key) -> None:
         gone = self.objects.pop(key, None)
         if gone is None:
             return
@@ -300,161 +301,7 @@ class FakeCluster:
         for other, manifest in list(self.objects.items()):
             owners = manifest["metadata"].get("ownerReferences") or ()
             if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
-                self._remove(other)
-
-    def _start_job(self, key: Key, job: Manifest) -> None:
-        template = job["spec"]["template"]
-        if names.ORDER not in template["metadata"].get("annotations", {}):
-            self.later(self.run_seconds, lambda: self._end_judge(key, job))
-            return
-        pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": pod_key.name,
-                "namespace": key.namespace,
-                "labels": dict(template["metadata"]["labels"]),
-                "annotations": dict(template["metadata"]["annotations"]),
-                "ownerReferences": [{"kind": "Job", "name": key.name, "uid": job["metadata"]["uid"]}],
-            },
-            "spec": template["spec"],
-        }
-        self._put(pod_key, pod)
-        order = json.loads(pod["metadata"]["annotations"][names.ORDER])
-
-        def end() -> None:
-            if pod_key not in self.objects:
-                return
-            answer = self.reports[order["task"]](order)
-            ended: Manifest = {"exitCode": 0, "reason": "Completed"}
-            if isinstance(answer, str):
-                ended = {"exitCode": 137, "reason": answer}
-            else:
-                ended["message"] = answer.to_message()
-                ended["exitCode"] = 1 if answer.failure else 0
-            self.lines.append(
-                f"{self.now:%H:%M:%S} pod of {key.name} ends: {ended['reason']}, exit code {ended['exitCode']}"
-            )
-            status = {"phase": "Succeeded", "containerStatuses": [{"name": "workload", "state": {"terminated": ended}}]}
-            self.objects[pod_key]["status"] = status
-            self._nudge(self.objects[pod_key])
-
-        self.later(self.run_seconds, end)
-
-    def _has_room(self, deployment: Manifest, old: int) -> bool:
-        """Return whether the quota leaves room for one pod more, which a Deployment needs before it removes an old one."""
-        if self.pods_allowed is None or (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-            return True
-        serving = [k for k in self.objects if k.kind == "Pod" and ("-stable-" in k.name or "-candidate-" in k.name)]
-        return len(serving) + (1 if old else deployment["spec"]["replicas"]) <= self.pods_allowed
-
-    def _report_pods(self, deployment: Manifest, ready: int, updated: int) -> None:
-        """Report the pods of a Deployment, whose others may not be created."""
-        quota = f"requested: pods=1, used: pods={self.pods_allowed}, limited: pods={self.pods_allowed}"
-        refused = {
-            "type": "ReplicaFailure",
-            "status": "True",
-            "reason": "FailedCreate",
-            "message": f'pods "fraud-" is forbidden: exceeded quota: pods, {quota}',
-        }
-        deployment["status"] = {
-            "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": ready,
-            "updatedReplicas": updated,
-            "readyReplicas": ready,
-            "availableReplicas": ready,
-            "conditions": [] if updated else [refused],
-        }
-        self._nudge(deployment)
-
-    def _end_judge(self, key: Key, job: Manifest) -> None:
-        if self.objects.get(key) is not job:
-            return
-        verdict = "Complete" if self.passes(job) else "Failed"
-        self.lines.append(f"{self.now:%H:%M:%S} {key.name} ends: {verdict}")
-        self.objects[key] = {**job, "status": {"conditions": [{"type": verdict, "status": "True"}]}}
-        self._nudge(self.objects[key])
-
-    def _roll(self, key: Key, deployment: Manifest, before: Manifest | None) -> None:
-        wanted = deployment["spec"].setdefault("replicas", 1)
-        if before is not None and before["spec"] == deployment["spec"]:
-            return
-        template = deployment["spec"]["template"]
-        number = next(self.numbers)
-
-        def start() -> None:
-            if self.objects.get(key) is not deployment or deployment["spec"]["template"] is not template:
-                return
-            mine = [k for k, m in self.objects.items() if k.kind == "Pod" and _owned(m, deployment)]
-            if before is not None and mine and all(_is_of(self.objects[k], template) for k in mine):
-                self._report_pods(deployment, len(mine), len(mine))
-                return
-            if not self._has_room(deployment, len(mine)):
-                self._report_pods(deployment, len(mine), 0)
-                self.later(3.0, start)
-                return
-            fresh = []
-            for index in range(wanted):
-                pod_key = Key("Pod", key.namespace, f"{key.name}-{number}-{index}")
-                pod: Manifest = {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "metadata": {
-                        "name": pod_key.name,
-                        "namespace": key.namespace,
-                        "labels": dict(template["metadata"]["labels"]),
-                        "ownerReferences": [
-                            {"kind": "Deployment", "name": key.name, "uid": deployment["metadata"]["uid"]}
-                        ],
-                    },
-                    "spec": template["spec"],
-                }
-                works = self.start_pod(pod)
-                pod["status"] = {
-                    "podIP": f"10.0.0.{next(self.numbers)}",
-                    "conditions": [{"type": "Ready", "status": "True" if works else "False"}],
-                    "containerStatuses": [] if works else [_crashed()],
-                }
-                fresh.append((pod_key, pod, works))
-            works = all(ready for _, _, ready in fresh)
-            recreated = (deployment["spec"].get("strategy") or {}).get("type") == "Recreate"
-            if works or before is None or recreated or "candidate" in key.name:
-                for old in [k for k, m in self.objects.items() if k.kind == "Pod" and _owned(m, deployment)]:
-                    self._remove(old)
-            for pod_key, pod, _ in fresh:
-                status = pod.pop("status")
-                self._put(pod_key, pod)
-                self.objects[pod_key]["status"] = status
-                self._nudge(self.objects[pod_key])
-            ready = wanted if works else 0
-            deployment["status"] = {
-                "observedGeneration": deployment["metadata"]["generation"],
-                "replicas": wanted,
-                "updatedReplicas": wanted,
-                "readyReplicas": ready,
-                "availableReplicas": ready,
-            }
-            self._nudge(deployment)
-
-        self.later(3.0, start)
-
-
-def _is_of(pod: Manifest, template: Manifest) -> bool:
-    return bool(pod["spec"] == template["spec"] and pod["metadata"]["labels"] == template["metadata"]["labels"])
-
-
-def _crashed() -> Manifest:
-    return {
-        "name": "server",
-        "restartCount": 3,
-        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}},
-        "lastState": {"terminated": {"reason": "Error", "exitCode": 1}},
-    }
-
-
-def _owned(manifest: Manifest, owner: Manifest) -> bool:
-    return any(o["uid"] == owner["metadata"]["uid"] for o in manifest["metadata"].get("ownerReferences") or ())
+                self.remove(other)
 
 
 def _holds(wanted: Any, found: Any) -> bool:

@@ -228,7 +228,7 @@ def test_what_the_events_said_is_kept_when_they_cannot_be_read_and_when_the_job_
     cluster.run(seconds=1)
     [job] = [key for key in cluster.objects if key.kind == "Job"]
     for key in [key for key in cluster.objects if key.kind == "Pod"]:
-        cluster._remove(key)
+        cluster.remove(key)
     uid = cluster.objects[job]["metadata"]["uid"]
     cluster.events[uid] = ({"reason": "FailedCreate", "message": f"Error creating: {QUOTA}"},)
     cluster.run(seconds=25)
@@ -239,7 +239,7 @@ def test_what_the_events_said_is_kept_when_they_cannot_be_read_and_when_the_job_
     unread = plan.visit(Key("Dataset", "shop", "payments"), world, INSTALLATION, now, ())
     deadline = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
     cluster.objects[job] = {**cluster.objects[job], "status": {"conditions": [deadline]}}
-    cluster._nudge(cluster.objects[job])
+    cluster.nudge(cluster.objects[job])
     cluster.run(seconds=1)
 
     assert "ResourceQuota 'small' is used up" in before

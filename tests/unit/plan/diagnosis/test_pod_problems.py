@@ -149,7 +149,7 @@ def test_a_run_without_a_pod_is_told_within_half_a_minute_and_tried_again_after_
     cluster.run(seconds=1)
     [first] = cluster.named("Job")
     for key in [key for key in cluster.objects if key.kind == "Pod"]:
-        cluster._remove(key)
+        cluster.remove(key)
     cluster.run(seconds=POD_CREATION_SECONDS + 5)
     ready = ready_of(cluster)
 
@@ -161,7 +161,7 @@ def test_a_run_without_a_pod_is_told_within_half_a_minute_and_tried_again_after_
 
     key = next(key for key in cluster.objects if key.kind == "Job")
     cluster.objects[key] = {**cluster.objects[key], "status": {"conditions": [DEADLINE]}}
-    cluster._nudge(cluster.objects[key])
+    cluster.nudge(cluster.objects[key])
     cluster.run(seconds=1)
     ready = ready_of(cluster)
 

@@ -49,7 +49,7 @@ def test_a_run_that_has_begun_goes_on_with_what_it_has() -> None:
     pod = copy.deepcopy(next(one for key, one in made.objects.items() if key.kind == "Pod"))
     pod["status"] = {"phase": "Running"}
     made.objects[next(key for key in made.objects if key.kind == "Pod")] = pod
-    made._nudge(pod)
+    made.nudge(pod)
 
     made.apply(script.dataset(resources=ROOMY))
     made.run(seconds=1)
@@ -82,7 +82,7 @@ def test_more_memory_that_comes_while_a_run_dies_for_want_of_it_is_tried_too() -
     made.run(seconds=1)
     pod = next(one for key, one in made.objects.items() if key.kind == "Pod")
     pod["status"] = {"phase": "Running"}
-    made._nudge(pod)
+    made.nudge(pod)
     made.apply(script.dataset(resources=ROOMY))
     made.run(seconds=3)
 

@@ -1,0 +1,178 @@
+"""What the controllers of Jobs and Deployments and the kubelet do in a pretend cluster: pods that start, report and crash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemill.children import names
+from tidemill.plan import Key, Manifest
+
+if TYPE_CHECKING:
+    from stories.fake_cluster import FakeCluster
+
+
+@dataclass(frozen=True)
+class Workloads:
+    """Runs the Jobs and Deployments of one cluster."""
+
+    cluster: FakeCluster
+
+    def start(self, key: Key, job: Manifest) -> None:
+        """Run a Job: its pod reports what the story says, after a while."""
+        template = job["spec"]["template"]
+        if names.ORDER not in template["metadata"].get("annotations", {}):
+            self.cluster.later(self.cluster.run_seconds, lambda: self._end_judge(key, job))
+            return
+        pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": pod_key.name,
+                "namespace": key.namespace,
+                "labels": dict(template["metadata"]["labels"]),
+                "annotations": dict(template["metadata"]["annotations"]),
+                "ownerReferences": [{"kind": "Job", "name": key.name, "uid": job["metadata"]["uid"]}],
+            },
+            "spec": template["spec"],
+        }
+        self.cluster.put(pod_key, pod)
+        order = json.loads(pod["metadata"]["annotations"][names.ORDER])
+
+        def end() -> None:
+            if pod_key not in self.cluster.objects:
+                return
+            answer = self.cluster.reports[order["task"]](order)
+            ended: Manifest = {"exitCode": 0, "reason": "Completed"}
+            if isinstance(answer, str):
+                ended = {"exitCode": 137, "reason": answer}
+            else:
+                ended["message"] = answer.to_message()
+                ended["exitCode"] = 1 if answer.failure else 0
+            self.cluster.lines.append(
+                f"{self.cluster.now:%H:%M:%S} pod of {key.name} ends: {ended['reason']}, exit code {ended['exitCode']}"
+            )
+            status = {"phase": "Succeeded", "containerStatuses": [{"name": "workload", "state": {"terminated": ended}}]}
+            self.cluster.objects[pod_key]["status"] = status
+            self.cluster.nudge(self.cluster.objects[pod_key])
+
+        self.cluster.later(self.cluster.run_seconds, end)
+
+    def _has_room(self, deployment: Manifest, old: int) -> bool:
+        """Return whether the quota leaves room for one pod more, which a Deployment needs before it removes an old one."""
+        if self.cluster.pods_allowed is None or (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
+            return True
+        serving = [
+            k for k in self.cluster.objects if k.kind == "Pod" and ("-stable-" in k.name or "-candidate-" in k.name)
+        ]
+        return len(serving) + (1 if old else deployment["spec"]["replicas"]) <= self.cluster.pods_allowed
+
+    def _report_pods(self, deployment: Manifest, ready: int, updated: int) -> None:
+        """Report the pods of a Deployment, whose others may not be created."""
+        quota = f"requested: pods=1, used: pods={self.cluster.pods_allowed}, limited: pods={self.cluster.pods_allowed}"
+        refused = {
+            "type": "ReplicaFailure",
+            "status": "True",
+            "reason": "FailedCreate",
+            "message": f'pods "fraud-" is forbidden: exceeded quota: pods, {quota}',
+        }
+        deployment["status"] = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": ready,
+            "updatedReplicas": updated,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "conditions": [] if updated else [refused],
+        }
+        self.cluster.nudge(deployment)
+
+    def _end_judge(self, key: Key, job: Manifest) -> None:
+        if self.cluster.objects.get(key) is not job:
+            return
+        verdict = "Complete" if self.cluster.passes(job) else "Failed"
+        self.cluster.lines.append(f"{self.cluster.now:%H:%M:%S} {key.name} ends: {verdict}")
+        self.cluster.objects[key] = {**job, "status": {"conditions": [{"type": verdict, "status": "True"}]}}
+        self.cluster.nudge(self.cluster.objects[key])
+
+    def roll(self, key: Key, deployment: Manifest, before: Manifest | None) -> None:
+        """Replace the pods of a Deployment whose template or size has changed."""
+        wanted = deployment["spec"].setdefault("replicas", 1)
+        if before is not None and before["spec"] == deployment["spec"]:
+            return
+        template = deployment["spec"]["template"]
+        number = next(self.cluster.numbers)
+
+        def start() -> None:
+            if self.cluster.objects.get(key) is not deployment or deployment["spec"]["template"] is not template:
+                return
+            mine = [k for k, m in self.cluster.objects.items() if k.kind == "Pod" and _owned(m, deployment)]
+            if before is not None and mine and all(_is_of(self.cluster.objects[k], template) for k in mine):
+                self._report_pods(deployment, len(mine), len(mine))
+                return
+            if not self._has_room(deployment, len(mine)):
+                self._report_pods(deployment, len(mine), 0)
+                self.cluster.later(3.0, start)
+                return
+            fresh = []
+            for index in range(wanted):
+                pod_key = Key("Pod", key.namespace, f"{key.name}-{number}-{index}")
+                pod: Manifest = {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": pod_key.name,
+                        "namespace": key.namespace,
+                        "labels": dict(template["metadata"]["labels"]),
+                        "ownerReferences": [
+                            {"kind": "Deployment", "name": key.name, "uid": deployment["metadata"]["uid"]}
+                        ],
+                    },
+                    "spec": template["spec"],
+                }
+                works = self.cluster.start_pod(pod)
+                pod["status"] = {
+                    "podIP": f"10.0.0.{next(self.cluster.numbers)}",
+                    "conditions": [{"type": "Ready", "status": "True" if works else "False"}],
+                    "containerStatuses": [] if works else [_crashed()],
+                }
+                fresh.append((pod_key, pod, works))
+            works = all(ready for _, _, ready in fresh)
+            recreated = (deployment["spec"].get("strategy") or {}).get("type") == "Recreate"
+            if works or before is None or recreated or "candidate" in key.name:
+                for old in [k for k, m in self.cluster.objects.items() if k.kind == "Pod" and _owned(m, deployment)]:
+                    self.cluster.remove(old)
+            for pod_key, pod, _ in fresh:
+                status = pod.pop("status")
+                self.cluster.put(pod_key, pod)
+                self.cluster.objects[pod_key]["status"] = status
+                self.cluster.nudge(self.cluster.objects[pod_key])
+            ready = wanted if works else 0
+            deployment["status"] = {
+                "observedGeneration": deployment["metadata"]["generation"],
+                "replicas": wanted,
+                "updatedReplicas": wanted,
+                "readyReplicas": ready,
+                "availableReplicas": ready,
+            }
+            self.cluster.nudge(deployment)
+
+        self.cluster.later(3.0, start)
+
+
+def _is_of(pod: Manifest, template: Manifest) -> bool:
+    return bool(pod["spec"] == template["spec"] and pod["metadata"]["labels"] == template["metadata"]["labels"])
+
+
+def _crashed() -> Manifest:
+    return {
+        "name": "server",
+        "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}},
+        "lastState": {"terminated": {"reason": "Error", "exitCode": 1}},
+    }
+
+
+def _owned(manifest: Manifest, owner: Manifest) -> bool:
+    return any(o["uid"] == owner["metadata"]["uid"] for o in manifest["metadata"].get("ownerReferences") or ())
