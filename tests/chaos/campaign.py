@@ -49,7 +49,7 @@ class Counts:
     def count(self, outcome: Outcome) -> None:
         plan = outcome.plan
         self.plans[plan.series] += 1
-        self.unstruck[plan.series] += not outcome.struck and bool(plan.faults)
+        self.unstruck[plan.series] += not outcome.struck and bool(plan.faults or plan.scarcities)
         self.failed[plan.series] += bool(outcome.problems)
         self.healed += outcome.meddled
         self.late += outcome.late
@@ -148,7 +148,13 @@ async def campaign(
             counts.count(outcome)
             if outcome.problems:
                 counts.failures.append(save(plan, failures, [*outcome.problems, *map(str, outcome.writes)]))
-            said = "FAILED" if outcome.problems else "ok" if outcome.struck or not plan.faults else "ok, no fault came"
+            said = (
+                "FAILED"
+                if outcome.problems
+                else "ok"
+                if outcome.struck or not (plan.faults or plan.scarcities)
+                else "ok, no fault came"
+            )
             say(f"{sum(counts.plans.values()):5} {plan}: {said}, {outcome.seconds:.1f} s")
 
     async def all_of(plans: Iterable[FaultPlan], lanes: int = at_once) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,11 @@ from tidemill.plan.world import Key, Manifest, key_of
 RUN_SECONDS = 0.15
 START_SECONDS = 0.15
 ADOPTION_SECONDS = 1.0
+REFUSED_SECONDS = 0.3
+"""How long a pod that may not be created is not tried again."""
+FULL = (
+    "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found."
+)
 LEAVING_SECONDS = 0.1
 """How long an object whose owner is nowhere to be seen is left alone: the owner may only be late."""
 
@@ -37,6 +43,8 @@ class Script:
     address: str = "127.0.0.1"
     held: set[str] = field(default_factory=set)
     """Tasks whose runs do not end yet."""
+    scarce: str = ""
+    """What keeps new pods from running: FullNode or SlowPull."""
 
 
 class Kubelet:
@@ -48,6 +56,10 @@ class Kubelet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tending: set[Key] = set()
         self._again: set[Key] = set()
+        self._told: set[tuple[str, str]] = set()
+        """Events that are recorded: the uid of the object, and the reason."""
+        self.stuck: dict[Key, float] = {}
+        """Jobs and Deployments that have a pod which may not be created or does not start, and since when."""
         mirror.listeners.append(self._happened)
 
     async def stop(self) -> None:
@@ -60,6 +72,15 @@ class Kubelet:
         self.scripts[namespace].held.discard(task)
         for job in self._mirror.all(namespace, "Job"):
             self._nudge(key_of(job))
+
+    async def make_room(self, namespace: str) -> None:
+        """Let pods run that were held up."""
+        self.scripts[namespace].scarce = ""
+        for pod in self._mirror.all(namespace, "Pod"):
+            if _is_held_up(pod):
+                await self._mirror.report(key_of(pod), {"conditions": None, "containerStatuses": None})
+        for owner in (*self._mirror.all(namespace, "Job"), *self._mirror.all(namespace, "Deployment")):
+            self._nudge(key_of(owner))
 
     def _happened(self, happened: str, manifest: Manifest) -> None:
         key, metadata = key_of(manifest), manifest["metadata"]
@@ -123,10 +144,15 @@ class Kubelet:
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
         pod = self._mirror.get(*pod_key)
         if pod is None:
-            await self._mirror.create(pod_of(job, pod_key.name))
+            await self._create(job, pod_key.name)
             return
         if await self._is_anothers(pod, job):
             return
+        if script.scarce and not (pod.get("status") or {}).get("containerStatuses"):
+            await self._hold_up(job, pod, script.scarce)
+        if _is_held_up(self._mirror.get(*pod_key) or pod) or (script.scarce and key in self.stuck):
+            return
+        self.stuck.pop(key, None)
         order = json.loads(pod["metadata"]["annotations"][names.ORDER])
         if order["task"] in script.held:
             return
@@ -143,6 +169,64 @@ class Kubelet:
         status = {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": done}
         if self._is_there(job):
             await self._mirror.report(key, status)
+
+    async def _create(self, owner: Manifest, name: str) -> bool:
+        """Create a pod, or report as the controllers of Kubernetes do that it may not be created."""
+        key = key_of(owner)
+        try:
+            await self._mirror.create(pod_of(owner, name))
+        except Refused as refusal:
+            if refusal.status not in (403, 422):
+                raise
+            self.stuck.setdefault(key, time.monotonic())
+            if key.kind == "Job":
+                await self._record(owner, "Warning", "FailedCreate", f"Error creating: {refusal.message}")
+            else:
+                failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+                told = {**failure, "message": refusal.message, "lastTransitionTime": moment()}
+                before = (owner.get("status") or {}).get("conditions") or [{}]
+                if before[0].get("message") != refusal.message:
+                    generation = owner["metadata"]["generation"]
+                    await self._mirror.report(key, {"observedGeneration": generation, "conditions": [told]})
+            await asyncio.sleep(REFUSED_SECONDS)
+            self._again.add(key)
+            return False
+        self.stuck.pop(key, None)
+        return True
+
+    async def _hold_up(self, owner: Manifest, pod: Manifest, why: str) -> None:
+        """No node has room for the pod, or its image takes its time."""
+        self.stuck.setdefault(key_of(owner), time.monotonic())
+        if _is_held_up(pod):
+            return
+        if why == "FullNode":
+            full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": FULL}
+            await self._mirror.report(key_of(pod), {"conditions": [{**full, "lastTransitionTime": moment()}]})
+            return
+        container = pod["spec"]["containers"][0]
+        status = {"name": container["name"], "image": container["image"], "imageID": "", "ready": False}
+        waiting = {**status, "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}
+        await self._mirror.report(key_of(pod), {"containerStatuses": [waiting]})
+        await self._record(pod, "Normal", "Pulling", f'Pulling image "{container["image"]}"')
+
+    async def _record(self, about: Manifest, type_: str, reason: str, message: str) -> None:
+        """Record an Event, once for each object and reason."""
+        key, uid = key_of(about), about["metadata"]["uid"]
+        if (uid, reason) in self._told:
+            return
+        self._told.add((uid, reason))
+        now = moment()
+        event = {
+            "metadata": {"generateName": f"{key.name}."},
+            "involvedObject": {"kind": key.kind, "namespace": key.namespace, "name": key.name, "uid": uid},
+            "type": type_,
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        await self._mirror.ask("POST", f"/api/v1/namespaces/{key.namespace}/events", event)
 
     def _is_there(self, job: Manifest) -> bool:
         """Whether the Job is still the one of its name."""
@@ -166,10 +250,17 @@ class Kubelet:
         fresh = {f"{key.name}-{template}-{number}" for number in range(wanted)}
         pods = {pod["metadata"]["name"]: pod for pod in self._mirror.all(key.namespace, "Pod") if _is_of(pod, uid)}
         for name in sorted(fresh - pods.keys()):
-            await self._mirror.create(pod_of(deployment, name))
+            if not await self._create(deployment, name):
+                return
         unready = sorted(name for name in fresh & pods.keys() if not _is_ready(pods[name]))
-        if unready:
+        if unready and not script.scarce:
             await asyncio.sleep(START_SECONDS)
+        if script.scarce:
+            for name in unready:
+                await self._hold_up(deployment, pods[name], script.scarce)
+            unready = []
+        else:
+            self.stuck.pop(key, None)
         for name in unready:
             ready = {"type": "Ready", "status": "True", "lastTransitionTime": moment()}
             status = {"phase": "Running", "podIP": script.address, "conditions": [ready]}
@@ -186,6 +277,8 @@ class Kubelet:
             "availableReplicas": sum(map(_is_ready, pods.values())),
         }
         before = deployment.get("status") or {}
+        if before.get("conditions"):
+            counts["conditions"] = []
         if any(before.get(name, 0) != count for name, count in counts.items()):
             await self._mirror.report(key, counts)
 
@@ -203,7 +296,8 @@ def pod_of(owner: Manifest, name: str) -> Manifest:
             "annotations": template["metadata"].get("annotations", {}),
             "ownerReferences": [{**reference, "uid": metadata["uid"], "controller": True}],
         },
-        "spec": template["spec"],
+        # As if a scheduler had found a node for it.
+        "spec": {**template["spec"], "nodeName": "node"},
     }
 
 
@@ -220,6 +314,15 @@ def _ended(report: RunReport, pod: Manifest, now: str) -> Manifest:
 
 def _is_of(pod: Manifest, uid: str) -> bool:
     return any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())
+
+
+def _is_held_up(pod: Manifest) -> bool:
+    """Whether the pod waits for room or for its image."""
+    status = pod.get("status") or {}
+    waiting = any("waiting" in (one.get("state") or {}) for one in status.get("containerStatuses") or ())
+    return waiting or any(
+        one["type"] == "PodScheduled" and one["status"] == "False" for one in status.get("conditions") or ()
+    )
 
 
 def _is_ready(pod: Manifest) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import defaultdict
@@ -26,6 +27,10 @@ class Refused(Exception):
     def __init__(self, status: int, what: str) -> None:
         super().__init__(f"{status}: {what}")
         self.status = status
+        self.message = what
+        """What the API server said, without the request."""
+        with contextlib.suppress(ValueError):
+            self.message = json.loads(what[what.index("{") :])["message"]
 
 
 class Mirror:

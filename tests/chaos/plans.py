@@ -91,6 +91,19 @@ class Interference:
 
 
 @dataclass(frozen=True, slots=True)
+class Scarcity:
+    """Surroundings that let no new pod run, from the n-th write on."""
+
+    write: int
+    cause: Literal["Quota", "LimitRange", "FullNode", "SlowPull"]
+    seconds: float = 0.0
+    """How long it lasts; until the object that has no pod says so, where left out."""
+
+    def __str__(self) -> str:
+        return f"{self.cause} from write {self.write} on" + (f" for {self.seconds:g} s" if self.seconds else "")
+
+
+@dataclass(frozen=True, slots=True)
 class FaultPlan:
     """A workload, and the faults on its way."""
 
@@ -105,6 +118,7 @@ class FaultPlan:
     resync: float = 300.0
     """Seconds between two full lists."""
     interference: tuple[Interference, ...] = ()
+    scarcities: tuple[Scarcity, ...] = ()
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(_lists(asdict(self)), sort_keys=False)
@@ -114,6 +128,7 @@ class FaultPlan:
         said = yaml.safe_load(text)
         said["faults"] = tuple(Fault(**fault) for fault in said["faults"])
         said["interference"] = tuple(Interference(**deed) for deed in said.get("interference", ()))
+        said["scarcities"] = tuple(Scarcity(**scarcity) for scarcity in said.get("scarcities", ()))
         return cls(**said)
 
     def deeds(self, *deeds: Deed) -> bool:
@@ -121,7 +136,7 @@ class FaultPlan:
         return any(fault.deed in deeds for fault in self.faults)
 
     def __str__(self) -> str:
-        what = ", ".join(map(str, (*self.faults, *self.interference))) or "no fault"
+        what = ", ".join(map(str, (*self.faults, *self.interference, *self.scarcities))) or "no fault"
         more = f", {self.operators} operators" if self.operators > 1 else ""
         return f"{self.series} {self.workload}: {what}{more}"
 

@@ -3,7 +3,7 @@
 C1 a crash around each write; C2 two crashes, the second while the first is recovered from; C3 a new life that sees an older
 world; C4 watch events that never come, healed by the next full list; C5 watches that have been forgotten (410); C6 each
 kind of request answered with each error; C7 the API server and its store killed; C8 partitions, a slow way, and pods that
-do not answer; C9 two operators, of which one has lost its Lease, or never needed one; C12 another manager.
+do not answer; C9 two operators, of which one has lost its Lease, or never needed one; C12 another manager; C13 quotas, limits, full nodes and slow pulls that come and go.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from chaos.oracles import Ending
-from chaos.plans import WRITES, Deed, Fault, FaultPlan, Interference
+from chaos.plans import WRITES, Deed, Fault, FaultPlan, Interference, Scarcity
 
 LEADERS = "scaled_after_a_while"
 """The workload that goes on for longer than a Lease lasts; only for two leaders, because it takes long."""
@@ -174,6 +175,26 @@ def interference(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
     return [FaultPlan(lesson.workload, series="C12", interference=(deed,)) for deed in MEDDLING]
 
 
+SCARCE = ("train_and_serve", "canary_promoted", "drift_retrains")
+"""Workloads that start pods of every kind, and would show it if a model were judged for its surroundings."""
+
+
+def surroundings(lesson: Lesson, rng: random.Random) -> list[FaultPlan]:
+    """C13: each kind of scarcity, once until it is told, and twice for a moment."""
+    if lesson.workload not in SCARCE:
+        return []
+    plans = []
+    causes: tuple[Literal["Quota", "LimitRange", "FullNode", "SlowPull"], ...]
+    for cause in (causes := ("Quota", "LimitRange", "FullNode", "SlowPull")):
+        first, second = sorted(rng.sample(range(1, lesson.writes), 2))
+        moments = (Scarcity(first, cause, 1.5), Scarcity(second, rng.choice(causes), 1.5))
+        plans.append(FaultPlan(lesson.workload, series="C13", scarcities=moments))
+        # Early enough for a pod to be started after it.
+        until_told = (Scarcity(rng.randint(1, max(lesson.writes // 2, 1)), cause),)
+        plans.append(FaultPlan(lesson.workload, series="C13", scarcities=until_told))
+    return plans
+
+
 Series = Callable[[Lesson, random.Random], list[FaultPlan]]
 SERIES: Mapping[str, Series] = {
     "C1": crashes,
@@ -186,6 +207,7 @@ SERIES: Mapping[str, Series] = {
     "C8": partitions,
     "C9": leaders,
     "C12": interference,
+    "C13": surroundings,
 }
 EACH = 2
 """How many workloads meet the same error to the same kind of request."""

@@ -25,6 +25,7 @@ from chaos.play import Play, Stuck
 from chaos.process import Manner, Operator
 from chaos.proxy import Powers, Proxy, SeenRequest, Write, listening
 from chaos.serving import Serving
+from chaos.surroundings import Surroundings
 from chaos.truth import Truth
 from chaos.workloads import WORKLOADS
 from cluster import Plane, control_plane
@@ -107,8 +108,12 @@ class Stage:
             guards = [asyncio.create_task(_keep_alive(one, plan, problems)) for one in operators]
             play = Play(self, namespace, script, operators)
             meddler = ConflictingManager(self.mirror, namespace)
+            around = Surroundings(self.mirror, self.kubelet, namespace)
+            scarcities = asyncio.create_task(around.follow(plan.scarcities, lambda: len(proxies[0].writes)))
             try:
                 await play.take(workload.steps)
+                scarcities.cancel()
+                await asyncio.wait([scarcities])
                 await play.come_to_rest()
                 for deed in plan.interference:
                     problems += await meddler.interfere(deed)
@@ -126,11 +131,11 @@ class Stage:
                 if not plan.deeds(*REPLIES_LOST) and plan.operators == 1 and not plan.interference:
                     problems += oracles.nothing_said_twice(proxies[0].seen.idle)
                 problems += await play.ailments()
-                problems += serving.problems
+                problems += [*serving.problems, *around.problems]
             except Stuck as problem:
                 problems.append(f"O1: {problem}\n{_tail(operators[0].log)}")
             finally:
-                for guard in guards:
+                for guard in (*guards, scarcities):
                     guard.cancel()
                 problems += [bug for one in operators for bug in _bugs(one.log)]
                 for one in operators:
@@ -141,7 +146,7 @@ class Stage:
             tuple(proxies[0].writes),
             found,
             time.monotonic() - began,
-            sum(len(proxy.struck) for proxy in proxies) + len(plan.interference),
+            sum(len(proxy.struck) for proxy in proxies) + len(plan.interference) + around.struck,
             proxies[0].seen,
             meddler.healed,
             late,

@@ -18,11 +18,12 @@ RECEIVER = "tidemill-receiver"
 SOAK = "tidemill-soak"
 WARM = "tidemill-warm"
 CHANGED = "tidemill-changed"
+SURROUNDINGS = "tidemill-surroundings"
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM, CHANGED)
+STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM, CHANGED, SURROUNDINGS)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

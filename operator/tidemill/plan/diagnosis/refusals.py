@@ -10,7 +10,8 @@ MAX_CHARACTERS: Final = 300
 
 # The name of the pod that was refused is another one at each try, and would make each message a new one.
 _PREFIX: Final = re.compile(
-    r"^(?:Error creating: )?(?:Internal error occurred: )?(?:pods? (?:\"[^\"]*\" )?is forbidden: )?(?:Internal error occurred: )?"
+    r"^(?:Error creating: )?(?:Internal error occurred: )?(?:pods? (?:\"[^\"]*\" )?is (?:forbidden|invalid): )?(?:Internal error occurred: )?",
+    re.IGNORECASE,
 )
 _REFUSALS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
     (re.compile(pattern, re.DOTALL), message)
@@ -27,6 +28,10 @@ _REFUSALS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (
             r"(?P<limits>.*(?:(?:max|min)imum \S+ usage per \w+ is|max limit to request ratio per \w+ is).*)",
             "a LimitRange refuses the pod: {limits}; change spec.resources, or the LimitRange",
+        ),
+        (
+            r"(?P<limits>must be less than or equal to \S+ limit of \S+)",
+            "a LimitRange refuses the pod: a request {limits}; change spec.resources, or the LimitRange",
         ),
         (
             r"violates PodSecurity \"(?P<level>[^\"]+)\": (?P<fields>.+)",

@@ -42,6 +42,16 @@ REFUSALS = {
         "a LimitRange refuses the pod: memory max limit to request ratio per Container is 2, but provided ratio is 4.000000; "
         "change spec.resources, or the LimitRange",
     ),
+    "a request above the default limit of a LimitRange": (
+        'Error creating: Pod "iris-nkfw6" is invalid: spec.containers[0].resources.requests: Invalid value: "512Mi": '
+        "must be less than or equal to memory limit of 256Mi",
+        "a LimitRange refuses the pod: a request must be less than or equal to memory limit of 256Mi; "
+        "change spec.resources, or the LimitRange",
+    ),
+    "an invalid pod": (
+        'Error creating: Pod "iris-nkfw6" is invalid: spec.nodeSelector: Invalid value',
+        "spec.nodeSelector: Invalid value; correct the cause, or ask the administrator of the cluster",
+    ),
     "PodSecurity": (
         FORBIDDEN + 'violates PodSecurity "restricted:latest": unrestricted capabilities (container "x" must set them)',
         "PodSecurity 'restricted:latest' refuses the pod: unrestricted capabilities (container \"x\" must set them); "
