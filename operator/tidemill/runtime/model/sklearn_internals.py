@@ -78,15 +78,27 @@ def silence_answers() -> None:
     warnings.filterwarnings("ignore", "One or more samples have no neighbors", UserWarning)
 
 
-class Trees(NamedTuple):
-    """The trees of a fitted ensemble, whose answer is the base plus the values of the leaves that a row comes to."""
+class Tree(NamedTuple):
+    """A fitted tree, by the number of the node; of leaves only the value means something."""
 
-    thresholds: tuple[NDArray[np.float64], ...]
-    """For each tree what its nodes compare with, by the node's number."""
-    values: tuple[NDArray[np.float64], ...]
-    """For each tree the values of its nodes; inner nodes have some too, which nothing adds up."""
+    leaf: NDArray[np.bool_]
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    left: NDArray[np.int64]
+    """The node where a row goes whose value is at most the threshold."""
+    right: NDArray[np.int64]
+    missing_left: NDArray[np.bool_]
+    """Whether a row goes left whose value is missing."""
+    value: NDArray[np.float64]
+
+
+class Trees(NamedTuple):
+    """The trees of a fitted ensemble, whose answer is the base plus the values of the leaves that a row comes to, or their mean."""
+
+    trees: tuple[Tree, ...]
     base: NDArray[np.float64]
     """One for each output."""
+    averaged: bool = False
 
 
 def boosted_trees(estimator: Any) -> Trees | None:
@@ -97,8 +109,18 @@ def boosted_trees(estimator: Any) -> Trees | None:
     if any(tree["is_categorical"].any() for tree in nodes):
         return None
     return Trees(
-        tuple(tree["num_threshold"] for tree in nodes),
-        tuple(tree["value"] for tree in nodes),
+        tuple(
+            Tree(
+                tree["is_leaf"].astype(np.bool_),
+                tree["feature_idx"].astype(np.int64),
+                tree["num_threshold"],
+                tree["left"].astype(np.int64),
+                tree["right"].astype(np.int64),
+                tree["missing_go_to_left"].astype(np.bool_),
+                tree["value"],
+            )
+            for tree in nodes
+        ),
         np.asarray(estimator._baseline_prediction, np.float64).ravel(),
     )
 
@@ -106,15 +128,14 @@ def boosted_trees(estimator: Any) -> Trees | None:
 def regression_trees(estimator: Any) -> Trees | None:
     """Return the trees of a fitted regressor that adds up or averages over its trees; None for other estimators."""
     name = type(estimator).__name__
-    base, share = 0.0, 1.0
+    base, rate = 0.0, 1.0
     if name in ("DecisionTreeRegressor", "ExtraTreeRegressor"):
         members = [estimator]
     elif name in ("RandomForestRegressor", "ExtraTreesRegressor"):
         members = list(estimator.estimators_)
-        share = 1 / len(members)
     elif name == "GradientBoostingRegressor":
         members = list(estimator.estimators_.ravel())
-        share = estimator.learning_rate
+        rate = estimator.learning_rate
         if estimator.init_ != "zero":
             constant = getattr(estimator.init_, "constant_", None)
             if constant is None:
@@ -122,10 +143,19 @@ def regression_trees(estimator: Any) -> Trees | None:
             base = float(np.ravel(constant)[0])
     else:
         return None
-    return Trees(
-        tuple(np.asarray(member.tree_.threshold, np.float64) for member in members),
-        tuple(member.tree_.value[:, 0, 0] * share for member in members),
-        np.array([base]),
+    averaged = name in ("RandomForestRegressor", "ExtraTreesRegressor")
+    return Trees(tuple(_tree(member.tree_, rate) for member in members), np.array([base]), averaged)
+
+
+def _tree(tree: Any, rate: float) -> Tree:
+    return Tree(
+        np.asarray(tree.children_left < 0),
+        np.asarray(tree.feature, np.int64),
+        np.asarray(tree.threshold, np.float64),
+        np.asarray(tree.children_left, np.int64),
+        np.asarray(tree.children_right, np.int64),
+        np.asarray(tree.missing_go_to_left, np.bool_),
+        rate * np.asarray(tree.value, np.float64)[:, 0, 0],
     )
 
 

@@ -16,7 +16,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-ENSEMBLES: Final = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
+SUM_OF_TREES: Final = "TreeEnsemble"
+"""Trees that answer in double precision, whose nodes and leaves are counted apart."""
+ENSEMBLES: Final = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor", SUM_OF_TREES})
 BRANCH, LEAF = b"BRANCH_LEQ", b"LEAF"
 MIN_NODES: Final = 500
 """Smaller ensembles are answered in a microsecond or two, which negating the features would take as well."""
@@ -35,6 +37,8 @@ def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
     from onnx import helper
 
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    if node.op_type == SUM_OF_TREES:
+        return _turned_sum(node, attributes, rows)
     modes = np.array(attributes.get("nodes_modes", ()))
     if node.op_type not in ENSEMBLES or len(modes) < MIN_NODES or not np.isin(modes, (BRANCH, LEAF)).all():
         return None
@@ -53,6 +57,39 @@ def turned(node: Any, rows: NDArray[np.float32]) -> Any | None:
     attributes["nodes_truenodeids"] = np.where(swapped, to_false, to_true).tolist()
     attributes["nodes_falsenodeids"] = np.where(swapped, to_true, to_false).tolist()
     attributes["nodes_featureids"], attributes["nodes_values"] = features.tolist(), values.tolist()
+    return helper.make_node(node.op_type, list(node.input), list(node.output), domain=node.domain, **attributes)
+
+
+def _turned_sum(node: Any, attributes: dict[str, Any], rows: NDArray[np.float32]) -> Any | None:
+    """The same for trees that answer in double precision; where they would send missing values is forgotten."""
+    from onnx import helper, numpy_helper
+
+    features = np.array(attributes["nodes_featureids"], np.int64)
+    if 2 * len(features) < MIN_NODES:
+        return None
+    splits = numpy_helper.to_array(attributes["nodes_splits"])
+    sides = [
+        (np.array(attributes[f"nodes_{side}nodeids"], np.int64), np.array(attributes[f"nodes_{side}leafs"], np.bool_))
+        for side in ("true", "false")
+    ]
+    balance = np.zeros(len(features), np.int64)
+    roots = np.array(attributes["tree_roots"], np.int64)
+    row, at = (each.ravel() for each in np.meshgrid(np.arange(len(rows[:MAX_ROWS])), roots, indexing="ij"))
+    while len(at):
+        true = rows[row, features[at]] <= splits[at]
+        balance += np.bincount(at, np.where(true, 1, -1), len(balance)).astype(np.int64)
+        leaf = np.where(true, sides[0][1][at], sides[1][1][at])
+        row, at = row[~leaf], np.where(true, sides[0][0][at], sides[1][0][at])[~leaf]
+    above = np.nextafter(splits, np.inf)
+    swapped = np.isfinite(above) & (balance > 0)
+    if not swapped.any():
+        return None
+    attributes["nodes_featureids"] = np.where(swapped, features + rows.shape[1], features).tolist()
+    attributes[MISSING] = [0] * len(features)
+    attributes["nodes_splits"] = numpy_helper.from_array(np.where(swapped, -above, splits))
+    for side, one, other in (("true", *sides), ("false", *reversed(sides))):
+        attributes[f"nodes_{side}nodeids"] = np.where(swapped, other[0], one[0]).tolist()
+        attributes[f"nodes_{side}leafs"] = np.where(swapped, other[1], one[1]).astype(np.int64).tolist()
     return helper.make_node(node.op_type, list(node.input), list(node.output), domain=node.domain, **attributes)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -54,7 +54,7 @@ def _compile(estimator: Any, signature: Signature, rows: Matrix, ask: Ask, scrat
     reasons = []
     verified: tuple[Matrix, Answer, float] | None = None
     boosted = boosted_trees(estimator) is not None
-    for convert in _FORMS:
+    for convert in _FORMS if signature.task == "Classification" else _FORMS_OF_NUMBERS:
         try:
             model = convert(estimator, signature)
             # The converter writes down where missing values go for HistGradientBoosting alone.
@@ -138,6 +138,8 @@ def _double(estimator: Any, signature: Signature) -> Any:
 
 _FORMS: Final[tuple[Callable[[Any, Signature], Any], ...]] = (_exact, _single, _double)
 """The estimator as ONNX, the quickest first."""
+_FORMS_OF_NUMBERS: Final = (_exact, _double, _single)
+"""The same for regressions, whose answers are double: the one with scikit-learn's digits first, which costs a microsecond at most."""
 
 
 def _thresholds(model: Any, estimator: Any, signature: Signature) -> list[Threshold]:
@@ -152,22 +154,32 @@ def _thresholds(model: Any, estimator: Any, signature: Signature) -> list[Thresh
         if node.op_type not in ENSEMBLES:
             continue
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        values = attributes.get("nodes_values")
-        if values is None:
-            from onnx import numpy_helper
-
-            values = numpy_helper.to_array(attributes["nodes_values_as_tensor"])
-        for number, feature, value, mode in zip(
-            attributes["nodes_nodeids"],
-            attributes["nodes_featureids"],
-            values,
-            attributes["nodes_modes"],
-            strict=True,
-        ):
-            if mode == b"BRANCH_LEQ" and feature < len(features):
+        for number, feature, value in _branches(attributes):
+            if feature < len(features):
                 threshold = (features[feature], float(value))
                 first_node[threshold] = min(first_node.get(threshold, number), number)
     return sorted(first_node, key=lambda threshold: (first_node[threshold], threshold))
+
+
+def _branches(attributes: dict[str, Any]) -> Iterator[tuple[int, int, float]]:
+    """Yield the number within its tree, the feature and the threshold of each branch of an ensemble."""
+    from onnx import numpy_helper
+
+    if "nodes_splits" in attributes:
+        places = np.arange(len(attributes["nodes_featureids"]))
+        roots = np.array(attributes["tree_roots"])
+        numbers = places - roots[np.searchsorted(roots, places, side="right") - 1]
+        splits = numpy_helper.to_array(attributes["nodes_splits"])
+        yield from zip(numbers.tolist(), attributes["nodes_featureids"], splits.tolist(), strict=True)
+        return
+    values = attributes.get("nodes_values")
+    if values is None:
+        values = numpy_helper.to_array(attributes["nodes_values_as_tensor"])
+    for number, feature, value, mode in zip(
+        attributes["nodes_nodeids"], attributes["nodes_featureids"], values, attributes["nodes_modes"], strict=True
+    ):
+        if mode == b"BRANCH_LEQ":
+            yield number, feature, value
 
 
 def _convert(estimator: Any, signature: Signature, kind: Any) -> Any:

@@ -1,11 +1,9 @@
 """The numbers of fitted trees in their ONNX graphs, which the converter rounds to single precision.
 
 * HistGradientBoosting compares in double precision, so its graph does too.
-* Other regression trees compare in single precision, as scikit-learn does, and differ in what they add up: the output of
-  an ensemble is single precision whatever it adds, so the graph adds what is left of the leaves without their mean, and adds
-  the mean in double precision. An answer of 1.7e9 then has an error of its spread, not of its size.
+* Other regression trees compare in single precision, as scikit-learn does, and add in double precision: the graph widens the
+  rows that it has rounded. The trees of a regressor are added in their order, so that answers have scikit-learn's digits.
 * Gaps are filled in double precision, for which ONNX Runtime has no Imputer.
-* A single tree gives the number of a leaf, and the graph looks up its value in double precision: scikit-learn's digits.
 """
 
 from __future__ import annotations
@@ -15,16 +13,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.runtime.model.sklearn_internals import Trees, boosted_trees, regression_trees
+from tidemill.runtime.model.sklearn_internals import Tree, Trees, boosted_trees, regression_trees
+from tidemill.runtime.train.branches import LEAF, SUM_OF_TREES
 
 DOUBLE: Final = 11
 """TensorProto.DOUBLE"""
-FLOAT: Final = 1
-"""TensorProto.FLOAT"""
-ML_OPSET: Final = 3
-"""The first in which trees hold numbers in double precision."""
-MAX_COUNTED: Final = 1 << 24
-"""Single precision counts no further."""
+CLASSES_IN_DOUBLE: Final = 3
+"""The version of ai.onnx.ml from which on classifying trees hold numbers in double precision."""
+SUMS_IN_DOUBLE: Final = 5
+"""The version of ai.onnx.ml from which on trees answer in double precision."""
+IR_VERSION: Final = 10
+"""The version of the file's own form that goes with SUMS_IN_DOUBLE."""
+AVERAGE, SUM = 0, 1
+"""Values of `aggregate_function`."""
 
 
 def exact(model: Any, estimator: Any) -> Any:
@@ -80,92 +81,131 @@ def _fillings(estimator: Any) -> list[NDArray[np.float64]]:
 
 
 def _boosted(model: Any, trees: Trees) -> Any:
-    """`model` in double precision throughout, up to the output of the ensemble."""
+    """`model` in double precision throughout; of a classifier, up to the output of the ensemble."""
+    from onnx import helper
+
     exact, node, attributes = _copied(model)
-    nodes = _numbered(attributes, "nodes")
-    thresholds = np.array([trees.thresholds[tree][number] for tree, number in nodes])
-    branches = np.array(attributes["nodes_modes"]) != b"LEAF"
-    thresholds[~branches] = 0.0
-    kind = "class" if node.op_type == "TreeEnsembleClassifier" else "target"
-    weights = np.array([trees.values[tree][number] for tree, number in _numbered(attributes, kind)])
-    if not (
-        _rounds_to(thresholds, attributes.pop("nodes_values"))
-        and _rounds_to(weights, attributes.pop(f"{kind}_weights"))
-    ):
+    if node is None or not _are_those(trees, attributes):
         return model
-    attributes.pop("nodes_hitrates", None)
-    attributes.pop("base_values", None)
-    attributes["nodes_values_as_tensor"] = _tensor(thresholds)
-    attributes[f"{kind}_weights_as_tensor"] = _tensor(weights)
     exact.graph.input[0].type.tensor_type.elem_type = DOUBLE
-    for domain in exact.opset_import:
-        if domain.domain == "ai.onnx.ml":
-            domain.version = ML_OPSET
-    if kind == "class":
-        attributes["base_values_as_tensor"] = _tensor(trees.base)
-        _replace(exact, node, attributes)
-    else:
-        _centered(exact, node, attributes, trees, weights, f"{kind}_weights_as_tensor")
+    if node.op_type == "TreeEnsembleRegressor":
+        _replace(exact, node, _sum(trees, node.input[0], node.output[0]))
+        _answer_in_double(exact)
+        return exact
+    thresholds = [trees.trees[tree].threshold[number] for tree, number in _numbered(attributes, "nodes")]
+    branches = np.array(attributes["nodes_modes"]) != LEAF
+    for name in ("nodes_values", "class_weights", "nodes_hitrates", "base_values"):
+        attributes.pop(name, None)
+    attributes["nodes_values_as_tensor"] = _tensor(np.where(branches, thresholds, 0.0))
+    weights = [trees.trees[tree].value[number] for tree, number in _numbered(attributes, "class")]
+    attributes["class_weights_as_tensor"] = _tensor(np.array(weights))
+    attributes["base_values_as_tensor"] = _tensor(trees.base)
+    _set_version(exact, CLASSES_IN_DOUBLE)
+    _replace(
+        exact,
+        node,
+        helper.make_node(node.op_type, list(node.input), list(node.output), domain=node.domain, **attributes),
+    )
     return exact
 
 
 def _regression(model: Any, trees: Trees) -> Any:
+    """`model` with trees that compare rows as it has rounded them, and add in double precision."""
+    from onnx import helper
+
     exact, node, attributes = _copied(model)
-    if node is None or node.output[0] != model.graph.output[0].name or attributes.get("n_targets") != 1:
+    if node is None or not _are_those(trees, attributes):
         return model
-    leaves = _numbered(attributes, "target")
-    if max(tree for tree, _ in leaves) + 1 != len(trees.values):
-        return model
-    if any(number >= len(trees.values[tree]) for tree, number in leaves):
-        return model
-    weights = np.array([trees.values[tree][number] for tree, number in leaves])
-    if not _rounds_to(weights, attributes.pop("target_weights")):
-        return model
-    attributes.pop("base_values", None)
-    if len(trees.values) == 1 and len(weights) < MAX_COUNTED:
-        _looked_up(exact, node, attributes, weights + trees.base[0])
-    else:
-        _centered(exact, node, attributes, trees, weights, "target_weights")
+    given, out = node.input[0], node.output[0]
+    _replace(
+        exact,
+        node,
+        helper.make_node("Cast", [given], [f"{out}_wide"], to=DOUBLE),
+        _sum(trees, f"{out}_wide", out),
+    )
+    _answer_in_double(exact)
     return exact
 
 
-def _centered(model: Any, node: Any, attributes: dict[str, Any], trees: Trees, weights: Any, name: str) -> None:
-    """Let the ensemble add what is left of each leaf without the mean of its tree, and add the means in double precision."""
+def _sum(trees: Trees, given: str, out: str) -> Any:
+    """A node that adds up the trees one after the other in double precision, beginning with the base, as scikit-learn does."""
     from onnx import helper
 
-    tree = np.array(attributes["target_treeids"], np.int64)
-    means = np.bincount(tree, weights) / np.maximum(np.bincount(tree), 1)
-    rest = weights - means[tree]
-    attributes[name] = _tensor(rest) if name.endswith("tensor") else rest.astype(np.float32).tolist()
-    out = node.output[0]
-    _output_in_double(model, out)
-    model.graph.initializer.append(_tensor(np.array([means.sum() + trees.base[0]]), f"{out}_center"))
-    _replace(
-        model,
-        node,
-        attributes,
-        helper.make_node("Cast", [f"{out}_rest"], [f"{out}_double"], to=DOUBLE),
-        helper.make_node("Add", [f"{out}_double", f"{out}_center"], [out]),
-        output=f"{out}_rest",
+    whole = [*(() if trees.averaged else (_leaf(trees.base[0]),)), *(_with_a_branch(tree) for tree in trees.trees)]
+    branches = np.cumsum([0, *(np.count_nonzero(~tree.leaf) for tree in whole)])
+    leaves = np.cumsum([0, *(np.count_nonzero(tree.leaf) for tree in whole)])
+    parts: dict[str, list[Any]] = {name: [] for name in ("features", "splits", "true", "true_leaf", "false", "false_leaf", "missing", "weights")}  # fmt: skip
+    for tree, branch, leaf in zip(whole, branches, leaves, strict=False):
+        place = np.where(tree.leaf, leaf + np.cumsum(tree.leaf), branch + np.cumsum(~tree.leaf)) - 1
+        inner = ~tree.leaf
+        parts["features"].append(tree.feature[inner])
+        parts["splits"].append(tree.threshold[inner])
+        for side, below in (("true", tree.left[inner]), ("false", tree.right[inner])):
+            parts[side].append(place[below])
+            parts[f"{side}_leaf"].append(tree.leaf[below])
+        parts["missing"].append(tree.missing_left[inner])
+        parts["weights"].append(tree.value[tree.leaf])
+    made = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    count = len(made["features"])
+    return helper.make_node(
+        SUM_OF_TREES,
+        [given],
+        [out],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function=AVERAGE if trees.averaged else SUM,
+        post_transform=0,
+        tree_roots=branches[:-1].tolist(),
+        nodes_modes=_tensor(np.zeros(count, np.uint8)),
+        nodes_splits=_tensor(made["splits"]),
+        nodes_featureids=made["features"].tolist(),
+        nodes_truenodeids=made["true"].tolist(),
+        nodes_trueleafs=made["true_leaf"].astype(np.int64).tolist(),
+        nodes_falsenodeids=made["false"].tolist(),
+        nodes_falseleafs=made["false_leaf"].astype(np.int64).tolist(),
+        nodes_missing_value_tracks_true=made["missing"].astype(np.int64).tolist(),
+        leaf_targetids=[0] * len(made["weights"]),
+        leaf_weights=_tensor(made["weights"]),
     )
 
 
-def _looked_up(model: Any, node: Any, attributes: dict[str, Any], values: NDArray[np.float64]) -> None:
-    """Let the tree give the number of a leaf, and look up its value."""
-    from onnx import helper
-
-    out = node.output[0]
-    attributes["target_weights"] = np.arange(len(values), dtype=np.float32).tolist()
-    _output_in_double(model, out)
-    model.graph.initializer.append(_tensor(values, f"{out}_leaves"))
-    _replace(
-        model,
-        node,
-        attributes,
-        helper.make_node("Cast", [f"{out}_number"], [f"{out}_index"], to=7),
-        helper.make_node("Gather", [f"{out}_leaves", f"{out}_index"], [out], axis=0),
-        output=f"{out}_number",
+def _leaf(value: float) -> Tree:
+    """A tree that is nothing but a leaf."""
+    nothing = np.zeros(1, np.int64)
+    return _with_a_branch(
+        Tree(np.ones(1, np.bool_), nothing, np.zeros(1), nothing, nothing, np.zeros(1, np.bool_), np.array([value]))
     )
+
+
+def _with_a_branch(tree: Tree) -> Tree:
+    """The tree itself; where it is nothing but a leaf, one that comes to this leaf by either branch, since ONNX has no other."""
+    if not tree.leaf[0]:
+        return tree
+    return Tree(
+        np.array([False, True]),
+        np.zeros(2, np.int64),
+        np.zeros(2),
+        np.ones(2, np.int64),
+        np.ones(2, np.int64),
+        np.zeros(2, np.bool_),
+        np.array([0.0, tree.value[0]]),
+    )
+
+
+def _are_those(trees: Trees, attributes: dict[str, Any]) -> bool:
+    """Return whether an ensemble of the graph has the values of these trees, rounded."""
+    if "nodes_values" not in attributes or attributes.get("n_targets", 1) != 1:
+        return False
+    kind = "class" if "class_weights" in attributes else "target"
+    leaves = _numbered(attributes, kind)
+    if max(tree for tree, _ in leaves) + 1 != len(trees.trees):
+        return False
+    if any(number >= len(trees.trees[tree].value) for tree, number in leaves):
+        return False
+    weights = np.array([trees.trees[tree].value[number] for tree, number in leaves])
+    single = np.asarray(attributes[f"{kind}_weights"], np.float32)
+    share = len(trees.trees) if trees.averaged else 1
+    return weights.shape == single.shape and bool(np.allclose(weights / share, single, rtol=1e-6, atol=1e-37))
 
 
 def _copied(model: Any) -> tuple[Any, Any, dict[str, Any]]:
@@ -184,32 +224,29 @@ def _numbered(attributes: dict[str, Any], kind: str) -> list[tuple[int, int]]:
     return list(zip(attributes[f"{kind}_treeids"], attributes[f"{kind}_nodeids"], strict=True))
 
 
-def _rounds_to(exact: NDArray[np.float64], rounded: Any) -> bool:
-    """Return whether `rounded` are the same numbers in single precision, so that they are of the same trees in the same order."""
-    single = np.asarray(rounded, np.float32)
-    return exact.shape == single.shape and bool(np.allclose(exact, single, rtol=1e-6, atol=1e-37))
-
-
-def _replace(model: Any, old: Any, attributes: dict[str, Any], *behind: Any, output: str = "") -> None:
-    from onnx import helper
-
-    outputs = [output] if output else list(old.output)
-    node = helper.make_node(old.op_type, list(old.input), outputs, domain=old.domain, **attributes)
-    nodes = []
+def _replace(model: Any, old: Any, *new: Any) -> None:
+    nodes: list[Any] = []
     for other in model.graph.node:
-        nodes += [node, *behind] if other is old or other.output[0] == old.output[0] else [other]
-    nodes = list(nodes)
+        nodes += new if other.output[0] == old.output[0] else [other]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
 
-def _output_in_double(model: Any, name: str) -> None:
+def _answer_in_double(model: Any) -> None:
+    """Declare what comes behind a sum in double precision as double, and the version that knows such sums."""
     for output in model.graph.output:
-        if output.name == name:
-            output.type.tensor_type.elem_type = DOUBLE
+        output.type.tensor_type.elem_type = DOUBLE
+    _set_version(model, SUMS_IN_DOUBLE)
+    model.ir_version = max(model.ir_version, IR_VERSION)
 
 
-def _tensor(values: NDArray[np.float64], name: str = "") -> Any:
+def _set_version(model: Any, version: int) -> None:
+    for domain in model.opset_import:
+        if domain.domain == "ai.onnx.ml":
+            domain.version = version
+
+
+def _tensor(values: NDArray[Any], name: str = "") -> Any:
     from onnx import numpy_helper
 
-    return numpy_helper.from_array(np.asarray(values, np.float64), name)
+    return numpy_helper.from_array(np.asarray(values), name)

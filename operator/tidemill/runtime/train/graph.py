@@ -12,6 +12,8 @@ from tidemill.runtime.train.branches import ENSEMBLES, turned
 
 FLOAT: Final = 1
 """TensorProto.FLOAT"""
+DOUBLE: Final = 11
+"""TensorProto.DOUBLE"""
 CARRYING: Final = frozenset({"ArrayFeatureExtractor", "Concat", "Gather", "Identity", "Reshape"})
 """Operators whose output holds values of their inputs."""
 
@@ -26,12 +28,13 @@ def quickened(model: Any, rows: Matrix, *, takes_missing: bool) -> Any:
     quick = ModelProto()
     quick.CopyFrom(model)
     floats, whole = _floats(model), _whole(model, takes_missing=takes_missing)
+    widened = {node.output[0]: node.input[0] for node in model.graph.node if _widens(node)}
     nodes: list[Any] = []
     for node in model.graph.node:
         if node.op_type == "Scaler" and node.input[0] in floats:
             nodes += _scaled(node, quick.graph)
-        elif node.op_type in ENSEMBLES and node.input[0] in floats & whole:
-            nodes += _turned(node, _values(model, node.input[0], rows))
+        elif node.op_type in ENSEMBLES and widened.get(node.input[0], node.input[0]) in floats & whole:
+            nodes += _turned(node, _values(model, widened.get(node.input[0], node.input[0]), rows))
         else:
             nodes.append(node)
     del quick.graph.node[:]
@@ -109,10 +112,15 @@ def _whole(model: Any, *, takes_missing: bool) -> set[str]:
     constants = {constant.name for constant in model.graph.initializer}
     names = set() if takes_missing else {model.graph.input[0].name}
     for node in model.graph.node:
-        carries = node.op_type in CARRYING and names | constants >= set(node.input)
+        carries = (node.op_type in CARRYING or _widens(node)) and names | constants >= set(node.input)
         if carries or node.op_type == "OneHotEncoder" or _fills(node):
             names.add(node.output[0])
     return names
+
+
+def _widens(node: Any) -> bool:
+    """Return whether the node says in double precision what it is given."""
+    return node.op_type == "Cast" and any(item.name == "to" and item.i == DOUBLE for item in node.attribute)
 
 
 def _fills(node: Any) -> bool:

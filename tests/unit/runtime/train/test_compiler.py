@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestRegressor,
 )
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import BayesianRidge, ElasticNet, HuberRegressor, LinearRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier
 
 from tidemill.runtime.model.onnx import CompiledModel, compiled
@@ -87,15 +90,50 @@ def test_times_are_predicted_to_the_millisecond(case: str, tmp_path: Path) -> No
     assert np.abs(form(asked).values - model.predict(asked)).max() < 1e-2
 
 
-def test_a_single_tree_answers_in_scikit_learns_digits(tmp_path: Path) -> None:
-    model = DecisionTreeRegressor(random_state=1).fit(ROWS, np.round(ROWS.sum(axis=1) * 3, 1))
-    asked = RNG.random((2000, 3)) * 0.6
+RATINGS: dict[str, Callable[[], Any]] = {
+    "a tree": lambda: DecisionTreeRegressor(random_state=1),
+    "a tree of one leaf": lambda: DecisionTreeRegressor(random_state=1, min_samples_leaf=10_000),
+    "a forest": lambda: RandomForestRegressor(101, random_state=1),
+    "extra trees": lambda: ExtraTreesRegressor(25, max_depth=4, random_state=1),
+    "boosting": lambda: GradientBoostingRegressor(random_state=1, learning_rate=0.07),
+    "boosting from zero": lambda: GradientBoostingRegressor(init="zero", random_state=1),
+    "histograms": lambda: HistGradientBoostingRegressor(max_iter=40),
+}
+
+
+@pytest.mark.parametrize("case", RATINGS)
+def test_trees_answer_in_scikit_learns_digits(case: str, tmp_path: Path) -> None:
+    ratings = np.round(ROWS.sum(axis=1) * 3, 1)
+    model = RATINGS[case]().fit(ROWS, ratings)
+    asked = np.vstack([RNG.random((2000, 3)) * 0.6, ROWS])
 
     _, form = made(model, tmp_path)
 
     assert form is not None
-    assert model.predict(asked).tolist() == form(asked).values.tolist()
-    assert model.predict(asked[:1]).tolist() == form(asked[:1]).values.tolist()
+    expected = model.predict(asked)
+    assert expected.tolist() == form(asked).values.tolist()
+    assert expected[:1].tolist() == form(asked[:1]).values.tolist()
+
+
+def test_histograms_send_gaps_where_scikit_learn_does(tmp_path: Path) -> None:
+    rows = ROWS.copy()
+    rows[RNG.random(rows.shape) < 0.2] = np.nan
+    model = HistGradientBoostingRegressor(max_iter=40).fit(rows, HOUR)
+
+    _, form = made(model, tmp_path, takes_missing=True)
+
+    assert form is not None
+    assert model.predict(rows).tolist() == form(rows).values.tolist()
+
+
+@pytest.mark.parametrize("kind", [LinearRegression, Ridge, ElasticNet, BayesianRidge, HuberRegressor])
+def test_lines_answer_in_double_precision(kind: Any, tmp_path: Path) -> None:
+    model = make_pipeline(StandardScaler(), kind()).fit(ROWS, ROWS.sum(axis=1) * 3 + RNG.normal(size=len(ROWS)) / 9)
+
+    _, form = made(model, tmp_path)
+
+    assert form is not None
+    np.testing.assert_allclose(form(ROWS).values, model.predict(ROWS), rtol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(6))

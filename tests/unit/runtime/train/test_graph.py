@@ -16,8 +16,10 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -29,6 +31,7 @@ from tidemill.runtime.model import onnx
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.train.branches import MIN_NODES, turned
 from tidemill.runtime.train.estimators import find, make
+from tidemill.runtime.train.exact import exact
 from tidemill.runtime.train.graph import quickened
 from tidemill.runtime.train.preprocessing import prepare
 
@@ -85,6 +88,30 @@ TREES = {
     "boosting": lambda: GradientBoostingClassifier(n_estimators=60, max_depth=5, random_state=7).fit(ROWS, CLASSES),
     "three classes": lambda: RandomForestClassifier(30, random_state=7).fit(ROWS, CLASSES + (NUMBERS > 2)),
 }
+
+
+SUMS = {
+    "forest": lambda: RandomForestRegressor(20, random_state=7).fit(ROWS, NUMBERS),
+    "boosting": lambda: GradientBoostingRegressor(n_estimators=60, max_depth=5, random_state=7).fit(ROWS, NUMBERS),
+}
+
+
+@pytest.mark.parametrize("fit", SUMS.values(), ids=SUMS.keys())
+def test_turned_sums_give_the_same_bits_at_every_edge(fit: Any) -> None:
+    model = fit()
+    single = converted(model)
+    plain = exact(single, model)
+    quick = quickened(plain, ROWS, takes_missing=False)
+    rows = np.concatenate(
+        [ROWS, edges(single), np.zeros((1, COLUMNS), np.float32), -np.zeros((1, COLUMNS), np.float32)]
+    )
+
+    assert {"Neg", "Concat", "TreeEnsemble"} <= set(operators(quick))
+    assert answers(plain, rows) == answers(quick, rows)
+    given = np.frombuffer(answers(quick, rows)[0])
+    np.testing.assert_allclose(
+        given, model.predict(rows), rtol=1e-13, atol=1e-13
+    )  # several threads add in their own order
 
 
 @pytest.mark.parametrize("fit", TREES.values(), ids=TREES.keys())
