@@ -43,9 +43,10 @@ _SCALAR: Final[Schema] = {
     "minProperties": 1,
     "x-kubernetes-preserve-unknown-fields": True,
 }
-# Lists and maps of scalars are let in beside scalars. What is in them cannot be said without a type; whoever reads the object
-# refuses a list within a list.
+# Scalars, and lists and maps of these: what is in a list or a map is bounded as a scalar is, so that nothing is nested in it.
 _PARAMETER: Final[Schema] = {
+    "additionalProperties": _SCALAR,
+    "items": _SCALAR,
     "maxItems": MAX_PARAMETER_ITEMS,
     "maxLength": 1024,
     "maxProperties": MAX_PARAMETER_ITEMS,

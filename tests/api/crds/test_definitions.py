@@ -192,7 +192,9 @@ def test_a_service_is_scaled_by_its_subresource(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [3, 0.5, "saga", True, -1, "", "0.5", [64, 32], ["l1", 1], {"a": 1, "b": 2.5}], ids=str
+    "value",
+    [3, 0.5, "saga", True, -1, "", "0.5", [64, 32], ["l1", 1], [0.5, True], {"a": 1, "b": 2.5}, {"1": "x"}, [1] * 64],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_parameter_is_a_scalar_a_list_or_a_map(server: Server, value: Any) -> None:
     manifest = least("TrainingJob")
@@ -205,7 +207,21 @@ def test_a_parameter_is_a_scalar_a_list_or_a_map(server: Server, value: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "value", [{}, [], [1] * 65, {f"k{number}": 1 for number in range(65)}, "x" * 1025], ids=lambda v: str(v)[:20]
+    "value",
+    [
+        {},
+        [],
+        [1] * 65,
+        {f"k{number}": 1 for number in range(65)},
+        "x" * 1025,
+        ["x" * 1025],
+        [[1]],
+        [1, [2]],
+        [{"a": 1}],
+        {"a": [1]},
+        {"a": {"b": 1}},
+    ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_parameter_is_nothing_else(server: Server, value: Any) -> None:
     manifest = least("TrainingJob")

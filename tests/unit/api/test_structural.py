@@ -150,6 +150,9 @@ def test_a_parameter_is_a_scalar_or_a_bounded_list_or_map_of_these() -> None:
     assert (1, MAX_PARAMETER_ITEMS) == (parameter["minItems"], parameter["maxItems"])
     assert (1, MAX_PARAMETER_ITEMS) == (parameter["minProperties"], parameter["maxProperties"])
     assert 1024 == parameter["maxLength"]
+    for item in (parameter["items"], parameter["additionalProperties"]):
+        assert item["minItems"] > item["maxItems"]
+        assert item["minProperties"] > item["maxProperties"]
     for given in ("a", 1, 0.5, True, [64, 32], {"a": 2}):
         adapter: TypeAdapter[Any] = TypeAdapter(Parameter)
         assert given == adapter.dump_python(adapter.validate_python(given), mode="json")
