@@ -2,8 +2,8 @@
 
 A Dataset keeps categories as texts, and JSON and tensors have types. A value means the category that is spelled as the value is in its own
 type: the integer 1234 means "1234" and never "01234" while both are there. Only where no category is spelled so, the one that
-is the same number is meant: 1 means "1.0" or "01", and true means "True" or "TRUE". Integers are compared as integers, so that identifiers of 19 digits keep their last
-digits. Where a number may be several categories, or has lost the digits that tell them apart, it is refused.
+is the same number is meant: 1 means "1.0" or "01", and true, like the text "true", means "True" or "TRUE". Integers are compared as integers,
+so that identifiers of 19 digits keep their last digits. Where a number may be several categories, or has lost the digits that tell them apart, it is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+
+from tidemill.runtime.tables.spelling import spellings
 
 NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 """Texts that are numbers; `nan`, `inf` and `1_000` are words."""
@@ -85,7 +87,7 @@ class Spellings:
     def of(self, value: str | float, precision: Precision = FP64) -> str:
         """Return the category that a value means, or its own spelling where it means none; raise Ambiguous."""
         if isinstance(value, str):
-            return value
+            return self.truth_words.get(value, value)
         if isinstance(value, bool):
             return self._of_truth(value)
         if isinstance(value, int):
@@ -120,6 +122,19 @@ class Spellings:
         if near:
             raise Ambiguous(value, near)
         return text
+
+    @cached_property
+    def truth_words(self) -> dict[str, str]:
+        """Categories that are truth values, by their other spellings: as in tables, "true" is "True" where only that is known."""
+        meant: dict[str, list[str]] = defaultdict(list)
+        for category in self._categories:
+            for other in spellings(category):
+                meant[other].append(category)
+        return {
+            other: categories[0]
+            for other, categories in meant.items()
+            if len(categories) == 1 and other not in self._known
+        }
 
     @cached_property
     def _integers(self) -> dict[int, list[str]]:

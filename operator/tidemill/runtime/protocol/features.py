@@ -53,6 +53,7 @@ class Features:
         )
         """For each feature that is a category: its index by name."""
         self._spellings = tuple(Spellings(feature.categories) for feature in signature.features)
+        self._truth_words = tuple(spellings.truth_words for spellings in self._spellings)
         self.protected = signature.protected
         """Columns that are logged where they are sent, and that the model never sees."""
         self._protected_spellings = tuple(Spellings(column.categories) for column in signature.protected)
@@ -128,7 +129,7 @@ class Features:
     def _category(self, value: Any, column: int, row: int, where: Any, precision: Precision) -> str | None:
         """Return a category as the Dataset spells it: JSON and tensors have truth values and numbers, of which it keeps texts."""
         if type(value) is str:
-            return value or None
+            return self._truth_words[column].get(value, value) or None
         if value is None or value != value:
             return None
         if not isinstance(value, (str, int, float)):

@@ -181,14 +181,13 @@ def _flat(data: list[Any], shape: tuple[int, ...], where: str) -> list[Any]:
 
 
 def _texts(data: list[Any], shape: tuple[int, ...], where: str) -> Elements:
-    texts = Elements()
-    for row in data:
-        for value in row if isinstance(row, list) else (row,):
-            if value is not None and not isinstance(value, str):
-                raise bad(f"{where}.data[{len(texts)}]: must be a string or null in a BYTES tensor, not {shown(value)}")
-            texts.append(value)
-    _check_count(len(texts), shape, where)
-    return texts
+    if data and isinstance(data[0], list):
+        data = _flat(data, shape, where)
+    _check_count(len(data), shape, where)
+    for index, value in enumerate(data):
+        if value is not None and not isinstance(value, str):
+            raise bad(f"{where}.data[{index}]: must be a string or null in a BYTES tensor, not {shown(value)}")
+    return Elements(data)
 
 
 def _check_count(count: int, shape: tuple[int, ...], where: str) -> None:

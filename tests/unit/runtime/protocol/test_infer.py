@@ -95,6 +95,28 @@ def test_categories_become_their_index_and_keep_their_words_for_the_log() -> Non
     assert {1: ["Ulm", "Rome", "Bonn"]} == asked.rows.categories
 
 
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [
+        pytest.param([["Ulm", "Bonn"]], [2, 1], id="a row for a column"),
+        pytest.param([["Ulm"], "Bonn"], [2, 1], id="nested in part"),
+        pytest.param([["Ulm"], ["Bonn"]], [2], id="nested where the shape is flat"),
+        pytest.param([["Ulm"], ["Bonn", "Ulm"]], [2, 1], id="ragged"),
+    ],
+)
+def test_texts_that_are_nested_otherwise_than_their_shape_are_refused(data: Any, shape: list[int]) -> None:
+    with pytest.raises(HTTPError, match=r"inputs\[1\]\.data"):
+        read(tensor([1, 2], [2], name="size"), tensor(data, shape, "BYTES", name="city"), signature=MIXED)
+
+
+def test_a_column_of_texts_may_be_nested_as_its_shape_says() -> None:
+    asked = read(
+        tensor([1, 2], [2], name="size"), tensor([["Ulm"], [None]], [2, 1], "BYTES", name="city"), signature=MIXED
+    )
+
+    assert {1: ["Ulm", None]} == asked.rows.categories
+
+
 def test_tensors_may_come_as_bytes() -> None:
     head = orjson.dumps(
         {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "parameters": {"binary_data_size": 16}}]}

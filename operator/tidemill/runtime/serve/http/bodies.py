@@ -54,7 +54,9 @@ class Bodies:
         most = self._most_bytes
         length = headers.get(b"content-length")
         if length is not None and int(length) > most:
-            await _discard(receive)
+            # A client that waits to be asked for its body is not asked for one that is too long.
+            if headers.get(b"expect", b"").lower() != b"100-continue":
+                await _discard(receive)
             raise too_long(self._most_bytes)
         task = asyncio.current_task()
         assert task is not None
@@ -158,7 +160,7 @@ def accepted_type(headers: dict[bytes, bytes], body: bytes) -> int | None:
             raise bad(f"inference-header-content-length: must be a whole number, not {shown(length.decode('latin-1'))}")
         return int(length)
     kind = headers.get(b"content-type")
-    if kind is not None and kind != b"application/json":
+    if kind and kind != b"application/json":
         plain = kind.partition(b";")[0].strip().lower()
         if plain not in JSON_TYPES and not (plain == FORM_TYPE and b"origin" not in headers and is_object(body)):
             raise HTTPError(

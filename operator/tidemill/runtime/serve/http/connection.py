@@ -6,7 +6,8 @@
 uvicorn drops the body of a request that offers an upgrade (h2c, TLS, websocket) and parses on behind its head, so that a client which
 may do so loses its request, and bytes of its body may run as a request of their own. An offer may be ignored (RFC 9110, section 7.8),
 and is ignored here: the head is parsed once more without it. uvicorn also takes requests without Host or with several, keeps blanks
-behind header values, and bounds neither a head's time nor its length.
+behind header values, takes transfer codings for chunks that are none, answers HTTP/1.0 clients with 100 Continue, and bounds neither a
+head's time nor its length.
 
 This module holds for uvicorn 0.54 and httptools 0.6 to 0.9, on whose undocumented parts it leans: `check_versions` refuses others.
 """
@@ -41,6 +42,8 @@ USED_METHODS: Final = (
 )
 HOST: Final = re.compile(rb"(\[[0-9A-Za-z:.%_~-]*\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(:[0-9]*)?")
 BLANKS: Final = b" \t"
+BAD_REQUEST: Final = b"400 Bad Request"
+NOT_IMPLEMENTED: Final = b"501 Not Implemented"
 
 
 class MalformedHead(Exception):
@@ -84,6 +87,7 @@ class HTTPConnection(HttpToolsProtocol):  # type: ignore[misc]
         """Whether the head that was parsed last is to be parsed again without its offer."""
         self._problem = ""
         """The reason why the request is refused."""
+        self._problem_status = BAD_REQUEST
 
     def connection_made(self, transport: Any) -> None:
         """Accept a client; it is waited for no longer than for a head that has begun."""
@@ -154,7 +158,7 @@ class HTTPConnection(HttpToolsProtocol):  # type: ignore[misc]
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, as JSON like every other error, and end the connection."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(refusal(b"400 Bad Request", msg))
+            self.transport.write(refusal(self._problem_status, msg))
         self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -173,9 +177,10 @@ class HTTPConnection(HttpToolsProtocol):  # type: ignore[misc]
         self.begin_request()
 
     def _check_head(self) -> None:
-        """Raise MalformedHead unless there is exactly one valid Host; strip blanks that the parser left behind values."""
+        """Raise MalformedHead unless there is one valid Host, and chunks are the only transfer coding; strip blanks behind values."""
         hosts = 0
         headers = self.headers
+        protocol_version = self.parser.get_http_version()
         for index, (name, value) in enumerate(headers):
             if value[-1:] in BLANKS and value:
                 value = value.rstrip(BLANKS)
@@ -186,11 +191,22 @@ class HTTPConnection(HttpToolsProtocol):  # type: ignore[misc]
                 hosts += 1
                 if HOST.fullmatch(value) is None:
                     self._refuse_head("host: must be the server's name, with or without a port")
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            elif name == b"transfer-encoding":
+                self._check_transfer_coding(value, protocol_version)
+        if hosts > 1 or (hosts == 0 and protocol_version == "1.1"):
             self._refuse_head(f"host: must be there exactly once, not {hosts} times")
+        if protocol_version == "1.0":
+            self.expect_100_continue = False  # its clients know no interim answers (RFC 9110, section 10.1.1)
 
-    def _refuse_head(self, problem: str) -> None:
-        self._problem = problem
+    def _check_transfer_coding(self, value: bytes, protocol_version: str) -> None:
+        """Raise MalformedHead for codings below the chunks, which would be taken for the body, and for chunks in HTTP/1.0 (RFC 9112, section 6.1)."""
+        if value.lower() != b"chunked":
+            self._refuse_head("transfer-encoding: must be chunked; compress with content-encoding", NOT_IMPLEMENTED)
+        if protocol_version == "1.0":
+            self._refuse_head("transfer-encoding: is unknown in HTTP/1.0; send content-length or use HTTP/1.1")
+
+    def _refuse_head(self, problem: str, status: bytes = BAD_REQUEST) -> None:
+        self._problem, self._problem_status = problem, status
         raise MalformedHead(problem)
 
     def begin_request(self) -> None:

@@ -209,6 +209,33 @@ def test_http_1_0_needs_no_host_but_takes_not_two(server: Echo, client: Client) 
         assert rest(other).startswith(b"HTTP/1.1 400 ")
 
 
+def test_an_http_1_0_client_is_sent_no_interim_answer(server: Echo, client: Client) -> None:
+    client.send(b"POST /infer HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n1")
+
+    assert rest(client).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("version", "coding", "status"),
+    [
+        pytest.param(b"1.1", b"chunked", b"200", id="chunks"),
+        pytest.param(b"1.1", b"Chunked ", b"200", id="chunks, capital and blank"),
+        pytest.param(b"1.1", b"gzip, chunked", b"501", id="a coding below the chunks"),
+        pytest.param(b"1.0", b"chunked", b"400", id="chunks in HTTP/1.0"),
+    ],
+)
+def test_chunks_are_the_only_transfer_coding(
+    server: Echo, client: Client, version: bytes, coding: bytes, status: bytes
+) -> None:
+    client.send(
+        b"POST /infer HTTP/%b\r\nhost: here\r\nconnection: close\r\ntransfer-encoding: %b\r\n\r\n1\r\n1\r\n0\r\n\r\n"
+        % (version, coding)
+    )
+
+    assert rest(client).startswith(b"HTTP/1.1 " + status)
+    assert (["/infer"] if status == b"200" else []) == server.paths
+
+
 def test_blanks_around_values_are_no_part_of_them(server: Echo, client: Client) -> None:
     answer = json.loads(client.ask(request(b"1", b"x-one:  \t108 \t ", b"x-two: ", b"x-three: a b  ")))
 
