@@ -15,6 +15,7 @@ from api.crds.people import APPROVER, EDITOR, VIEWER
 from api.crds.server import OPERATOR, Manifest, Server, least
 from cluster import clients, versions
 from tidemill.children import names
+from tidemill.cli.commands import CLUSTER, COMMANDS
 
 pytestmark = pytest.mark.usefixtures("people")
 NAME = "fraud"
@@ -29,6 +30,11 @@ VERBS = {
     "retrain": ("DriftMonitor", names.RETRAIN),
     "reset": ("DriftMonitor", names.RESET),
 }
+
+
+def test_every_verb_is_tried() -> None:
+    assert {name for name, entry in COMMANDS.items() if entry.panel == CLUSTER} == {verb.split()[0] for verb in VERBS}
+    assert set(names.PEOPLE) - {names.SCM_REF} == {name for _, name in VERBS.values()}
 
 
 @pytest.fixture
