@@ -41,6 +41,10 @@ def _judged(schema: Schema, value: Any) -> Iterator[Verdict]:
         yield from _int_or_string(schema, value)
     elif schema.get("type") is None:
         yield from _sizes(schema, value)
+        if isinstance(value, dict):
+            yield from _object(schema, value)
+        elif isinstance(value, list) and "items" in schema:
+            yield from _array(schema, value)
     elif "format" in schema and isinstance(value, list) and schema["type"] == "string":
         # Kubernetes does not look at the type of a list where a format is asked for; what reads the object has to.
         yield "Either"

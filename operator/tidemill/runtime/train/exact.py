@@ -136,12 +136,12 @@ def _sum(trees: Trees, given: str, out: str) -> Any:
     leaves = np.cumsum([0, *(np.count_nonzero(tree.leaf) for tree in whole)])
     parts: dict[str, list[Any]] = {name: [] for name in ("features", "splits", "true", "true_leaf", "false", "false_leaf", "missing", "weights")}  # fmt: skip
     for tree, branch, leaf in zip(whole, branches, leaves, strict=False):
-        place = np.where(tree.leaf, leaf + np.cumsum(tree.leaf), branch + np.cumsum(~tree.leaf)) - 1
+        index = np.where(tree.leaf, leaf + np.cumsum(tree.leaf), branch + np.cumsum(~tree.leaf)) - 1
         inner = ~tree.leaf
         parts["features"].append(tree.feature[inner])
         parts["splits"].append(tree.threshold[inner])
         for side, below in (("true", tree.left[inner]), ("false", tree.right[inner])):
-            parts[side].append(place[below])
+            parts[side].append(index[below])
             parts[f"{side}_leaf"].append(tree.leaf[below])
         parts["missing"].append(tree.missing_left[inner])
         parts["weights"].append(tree.value[tree.leaf])
