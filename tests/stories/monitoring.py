@@ -33,6 +33,30 @@ def a_leak_is_not_a_tide(cluster: FakeCluster) -> None:
     cluster.run(minutes=6)
 
 
+def labels_that_are_not_classes_start_no_retraining(cluster: FakeCluster) -> None:
+    """A client sends 0, 1 and 2 where the classes have names: the labels are a defect of the client, not of the model."""
+    in_service(cluster)
+    quality = {"name": "quality", "type": "Performance", "metric": "accuracy", "maximumRegression": 0.05}
+    cluster.apply(script.monitor(checks=[*script.monitor()["spec"]["checks"], quality]))
+    cluster.reports["Check"] = script.checks(quality="Passing")
+    cluster.run(minutes=2)
+    cluster.say("a client begins to send indices instead of classes, while the inputs drift")
+    cluster.reports["Check"] = script.checks("Failing", quality="NoData", unknown_labels=390)
+    cluster.run(minutes=3)
+    cluster.say("the client is corrected")
+    cluster.reports["Check"] = script.checks(quality="Passing")
+    cluster.run(minutes=2)
+
+
+def a_retraining_without_a_new_row_has_failed(cluster: FakeCluster) -> None:
+    in_service(cluster)
+    cluster.apply(script.monitor())
+    cluster.run(minutes=2)
+    cluster.reports["Train"] = script.nothing_new
+    cluster.reports["Check"] = script.checks("Failing")
+    cluster.run(minutes=3)
+
+
 def circuit_opens_after_rejected_versions(cluster: FakeCluster) -> None:
     in_service(cluster)
     cluster.apply(script.monitor())
@@ -319,6 +343,8 @@ def retuned_and_then_kept(cluster: FakeCluster) -> None:
 STORIES = (
     drift_retrains_once,
     a_leak_is_not_a_tide,
+    labels_that_are_not_classes_start_no_retraining,
+    a_retraining_without_a_new_row_has_failed,
     circuit_opens_after_rejected_versions,
     refreshed_by_schedule,
     new_data_retrains,

@@ -191,7 +191,13 @@ def searches(order: dict[str, Any]) -> Searched:
 
 
 def checks(
-    inputs: str = "Passing", integrity: str = "Passing", *, quality: str = "", samples: int = 500, labelled: int = 400
+    inputs: str = "Passing",
+    integrity: str = "Passing",
+    *,
+    quality: str = "",
+    samples: int = 500,
+    labelled: int = 400,
+    unknown_labels: int = 0,
 ) -> Any:
     """What a check run finds; of the quality of answers only where it is named."""
 
@@ -206,6 +212,7 @@ def checks(
             checked=Checked(
                 samples=samples,
                 labelled=labelled,
+                unknown_labels=unknown_labels,
                 verdict=worst,
                 checks=(
                     CheckOutcome(
@@ -221,6 +228,12 @@ def checks(
         )
 
     return report
+
+
+def nothing_new(order: dict[str, Any]) -> RunReport:
+    """A retraining to which the served rows add nothing."""
+    message = "the retraining has no new row to train on: 150 rows were served, and 0 of them have labels"
+    return RunReport(failure=Failure(reason=Reason.NO_NEW_ROWS, message=message))
 
 
 def measures(candidate: str, *, right: int = 95, errors: int = 0, labelled: int = 100) -> Any:

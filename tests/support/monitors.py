@@ -99,7 +99,9 @@ def dataset(revision: str = "a", **spec: Any) -> Dataset:
     )
 
 
-def run(samples: int = 500, labelled: int = 400, verdict: str = "Failing") -> WindowRun:
+def run(
+    samples: int = 500, labelled: int = 400, verdict: str = "Failing", unknown_labels: int | None = None
+) -> WindowRun:
     return WindowRun.model_validate(
         {
             "start": ago(hours=1),
@@ -107,6 +109,7 @@ def run(samples: int = 500, labelled: int = 400, verdict: str = "Failing") -> Wi
             "version": "fraud-1",
             "samples": samples,
             "labelled": labelled,
+            "unknownLabels": unknown_labels,
             "verdict": verdict,
         }
     )

@@ -198,6 +198,19 @@ def types_where(holds: Callable[[CheckKind], bool]) -> tuple[CheckType, ...]:
     return tuple(kind.name for kind in KINDS.values() if holds(kind))
 
 
+UNKNOWN_LABELS_LIMIT: Final = 0.05
+"""The largest share of labels that are not classes of the model with which labels are believed."""
+
+
+def too_many_unknown(unknown: int | None, labelled: int | None) -> bool:
+    """Return whether so many labels are not classes of the model that nothing can be concluded from the others.
+
+    >>> too_many_unknown(5, 100), too_many_unknown(6, 100), too_many_unknown(None, None)
+    (False, True, False)
+    """
+    return bool(unknown) and (unknown or 0) > UNKNOWN_LABELS_LIMIT * (labelled or 0)
+
+
 LABELLED_TYPES: Final = types_where(lambda kind: kind.needs_labels)
 """Checks that may need labels, and look at a window that ends the label delay ago."""
 SOUNDNESS_TYPES: Final = types_where(lambda kind: kind.of_soundness)

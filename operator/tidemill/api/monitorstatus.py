@@ -54,6 +54,9 @@ class WindowRun(WireModel):
     """Number of rows in the window."""
     labelled: int | None = None
     """Number of labelled rows in the window; not counted where no check and no retraining needs labels."""
+    unknown_labels: int | None = None
+    """Number of labelled rows whose label is not a class of the model. Above 5% of the labelled rows, checks that need
+    labels have no data and no retraining is started."""
     verdict: CheckVerdict
     """Worst verdict of the checks that had data."""
     report_uri: str = Field(default="", max_length=1024)

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     TRAINING_FAILED = "TrainingFailed"
     ARTIFACT_CORRUPT = "ArtifactCorrupt"
     NOT_ENOUGH_ROWS = "NotEnoughRows"
+    NO_NEW_ROWS = "NoNewRows"
     OUT_OF_MEMORY = "OOMKilled"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
@@ -61,6 +62,7 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
+    ROUTES_NOT_FOLLOWED = "RoutesNotFollowed"
     PAUSED = "Paused"
     # monitoring
     NO_DRIFT = "NoDrift"
@@ -69,6 +71,7 @@ class Reason(StrEnum):
     DATA_QUALITY = "DataQuality"
     TOO_FEW_SAMPLES = "TooFewSamples"
     TOO_FEW_LABELS = "TooFewLabels"
+    LABELS_UNKNOWN = "LabelsUnknown"
     DATA_LATE = "DataLate"
     FAIRNESS = "FairnessViolated"
     SCHEDULE_NEVER_FIRES = "ScheduleNeverFires"

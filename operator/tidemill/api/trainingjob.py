@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -294,6 +294,11 @@ class PinnedRevision(WireModel):
     """Folder of the revision in the object store."""
 
 
+MAX_WARNINGS: Final = 16
+WARNING_LENGTH: Final = 512
+WarningText = Annotated[str, Field(max_length=WARNING_LENGTH)]
+
+
 class PinnedVersion(WireModel):
     """A ModelVersion, pinned by digest."""
 
@@ -303,6 +308,8 @@ class PinnedVersion(WireModel):
     """Digest of the model artifact."""
     uri: str = ""
     """Folder of the artifact in the object store."""
+    dataset_digest: str = Field(default="", max_length=71)
+    """Digest of the Dataset revision that it was trained on; empty if it is not known."""
 
 
 class RunProgress(WireModel):
@@ -371,6 +378,8 @@ class TrainingJobStatus(Status):
     """Name of the resulting ModelVersion."""
     report_uri: str = Field(default="", max_length=1024)
     """URI of the HTML report."""
+    warnings: tuple[WarningText, ...] = Field(default=(), max_length=MAX_WARNINGS)
+    """Warnings of the run, such as labels that were left out; at most 16, and all of them in the report."""
     started_at: Timestamp | None = None
     """Time when the first attempt was started."""
     completed_at: Timestamp | None = None

@@ -89,6 +89,8 @@ class TrainOrder(WireModel):
     tuning: Tuning | None = None
     """A search for parameters before the estimator is fitted; those of `estimator` are taken where left out."""
     seed: int = 7
+    new_rows: bool | None = None
+    """True where the run fails unless served rows add something to train on: without them it would repeat the version in service."""
 
 
 class ReferenceOrder(WireModel):

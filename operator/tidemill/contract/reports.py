@@ -93,6 +93,8 @@ class Checked(WireModel):
     verdict: CheckVerdict
     labelled: int | None = None
     """None where nobody asked."""
+    unknown_labels: int | None = None
+    """Labels of these rows that are not classes of the model; None for a regression, and where no labels were read."""
     checks: tuple[CheckOutcome, ...] = ()
     report_uri: str = ""
 

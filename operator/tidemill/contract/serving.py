@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from tidemill.api.base import Digest, WireModel
 
@@ -84,10 +84,10 @@ class Arm(WireModel):
     """Rows with a label, counted only where both versions answered the row."""
     confusion: dict[str, dict[str, int]] = Field(default_factory=dict)
     """For classification: label → answer → rows."""
-    absolute_error: float = 0.0
-    squared_error: float = 0.0
-    label_sum: float = 0.0
-    label_square_sum: float = 0.0
+    absolute_error: FiniteFloat = 0.0
+    squared_error: FiniteFloat = 0.0
+    label_sum: FiniteFloat = 0.0
+    label_square_sum: FiniteFloat = 0.0
     scores: dict[str, int] = Field(default_factory=dict)
     """Rows that both versions answered, by the bin of this version's score: for two classes tenths of the second one's
     probability, for more classes the class, for regression halves of the spread of the hold-out's target."""
@@ -101,6 +101,10 @@ class Measurements(WireModel):
     candidate: Arm | None = None
     compared: int = 0
     """Rows that both versions answered."""
+    routes: Routes | None = None
+    """The routing table that this pod follows; None before it has read one, and in a candidate's pod."""
+    routes_problem: str = ""
+    """Why this pod cannot follow a newer table."""
     agreed: int = 0
     """Rows of these with the same answer (regression: within 1 % of the spread of the hold-out's target)."""
 

@@ -172,6 +172,12 @@ TABLE: Final = (
     ),
     Metric("drift_samples", "gauge", "Rows in the newest window.", ("namespace", "monitor")),
     Metric("drift_labelled", "gauge", "Labelled rows in the newest window.", ("namespace", "monitor")),
+    Metric(
+        "drift_unknown_labels",
+        "gauge",
+        "Labelled rows in the newest window whose label is not a class of the model.",
+        ("namespace", "monitor"),
+    ),
     Metric("retraining_active", "gauge", "1 while a retraining is in progress.", ("namespace", "monitor")),
     Metric(
         "retraining_blocked",

@@ -93,6 +93,7 @@ def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> It
             yield MetricSample("drift_verdict", (*where, verdict), float(window.get("verdict") == verdict))
         yield from _number("drift_samples", where, window, "samples")
         yield from _number("drift_labelled", where, window, "labelled")
+        yield from _number("drift_unknown_labels", where, window, "unknownLabels")
         if window.get("verdict") in ("Warning", "Failing") and _text(window, "reportUri"):
             yield MetricSample("drift_report_info", (*where, _text(window, "reportUri")), 1.0)
     health = _dict(status, "health")

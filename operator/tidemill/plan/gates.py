@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from tidemill.api import ModelVersion
@@ -36,7 +37,7 @@ def first_metric(metrics: Iterable[str], order: Sequence[str]) -> str | None:
 def score(evaluation: Sequence[Measured], order: Sequence[str]) -> float | None:
     """Return the first metric on the hold-out, rounded to the four digits of a table column."""
     holdout = next((measured.metrics for measured in evaluation if measured.on == "Holdout"), {})
-    first = first_metric(holdout, order)
+    first = first_metric((name for name, value in holdout.items() if math.isfinite(value)), order)
     return None if first is None else round(holdout[first], 4)
 
 
@@ -67,6 +68,13 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
             verdict="Failed",
             message=f"metric {gate.metric!r} was not measured; add it to spec.evaluation.metrics of the TrainingJob (measured: {known})",
         )
+    if not math.isfinite(value):
+        # Compared with a bound, a value that is not a number would pass every one.
+        return GateResult(
+            name=name,
+            verdict="Failed",
+            message=f"metric {gate.metric!r} is not defined on these {measured.rows} rows; use another metric, or more rows",
+        )
     if gate.minimum is not None and value < gate.minimum:
         return GateResult(
             name=name,
@@ -91,6 +99,13 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
     reference = measured.stable.get(gate.metric)
     if reference is None:
         return GateResult(name=name, verdict="NotJudged", value=value, message="no version in service to compare with")
+    if not math.isfinite(reference):
+        return GateResult(
+            name=name,
+            verdict="Failed",
+            value=value,
+            message=f"metric {gate.metric!r} of the version in service is not defined on these rows; use another metric, or more rows",
+        )
     worse = regression(gate.metric, value, reference)
     verdict = "Passed" if worse <= gate.maximum_regression else "Failed"
     how = f"{abs(worse):.4f} {'worse' if worse > 0 else 'better'} than" if round(abs(worse), 4) else "as good as"

@@ -8,12 +8,21 @@ Pinning is a separate write before the Job is created: later revisions do not ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from tidemill.api import Dataset, InferenceService, ModelVersion, TrainingJob
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.durations import seconds
-from tidemill.api.trainingjob import Best, PinnedRevision, PinnedVersion, RunProgress, TrainingJobStatus
+from tidemill.api.trainingjob import (
+    MAX_WARNINGS,
+    WARNING_LENGTH,
+    Best,
+    PinnedRevision,
+    PinnedVersion,
+    RunProgress,
+    TrainingJobStatus,
+)
 from tidemill.children import jobs, names, versions
 from tidemill.children.installation import Installation
 from tidemill.contract.orders import TrainOrder, digest_of
@@ -55,7 +64,8 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
     )
     trained = progress.report.trained if progress.report else None
     if progress.just_ended and trained:
-        return _complete(job, status, order.version, trained, world, installation, now)
+        warned = status.model_copy(update={"warnings": _bounded(progress.report.warnings if progress.report else ())})
+        return _complete(job, warned, order.version, trained, world, installation, now)
     run = jobs.run(
         job,
         order,
@@ -132,7 +142,13 @@ def _stable(job: TrainingJob, world: World) -> PinnedVersion | None:
             continue
         version = get_by_name(ModelVersion, world, job.namespace, service.status.stable.version)
         if version is not None:
-            return PinnedVersion(name=version.name, digest=version.spec.artifact.digest, uri=version.spec.artifact.uri)
+            lineage = version.spec.lineage
+            return PinnedVersion(
+                name=version.name,
+                digest=version.spec.artifact.digest,
+                uri=version.spec.artifact.uri,
+                dataset_digest=lineage.datasets[0].digest if lineage.datasets else "",
+            )
     return None
 
 
@@ -155,7 +171,15 @@ def _order(job: TrainingJob, status: TrainingJobStatus) -> TrainOrder:
         stable=VersionOrder(name=stable.name, uri=stable.uri, digest=stable.digest) if stable else None,
         tuning=job.spec.tuning,
         seed=job.spec.seed,
+        new_rows=_repeats(job, status) or None,
     )
+
+
+def _repeats(job: TrainingJob, status: TrainingJobStatus) -> bool:
+    """Return whether a retraining would only repeat the version in service, if no served rows were added."""
+    retrains = job.spec.served_rows is not None and status.cause is not None and status.cause.kind == "DriftMonitor"
+    pinned, stable = status.dataset, status.compared_with
+    return retrains and pinned is not None and stable is not None and stable.dataset_digest == pinned.digest
 
 
 def _complete(
@@ -187,6 +211,18 @@ def _complete(
     scores = ", ".join(f"{name} {value:.3f}" for name, value in list(holdout.items())[:3])
     notice = Notice("ModelVersionPublished", f"{version}: {scores}{_search_result(trained)}")
     return Plan(with_conditions(job, status, conditions, now), ensure=ensure, notices=(notice,))
+
+
+def _bounded(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return warnings as a status holds them: the last one says how many more there are.
+
+    >>> _bounded([str(number) for number in range(20)])[-2:]
+    ('14', '5 more warnings; see the report')
+    """
+    texts = tuple(warning[:WARNING_LENGTH] for warning in warnings)
+    if len(texts) <= MAX_WARNINGS:
+        return texts
+    return (*texts[: MAX_WARNINGS - 1], f"{len(texts) - MAX_WARNINGS + 1} more warnings; see the report")
 
 
 def _progress(trained: Trained) -> RunProgress:

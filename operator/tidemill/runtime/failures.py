@@ -17,6 +17,7 @@
     - NotNumeric                text where numbers were declared
     - QualityFailed             an expectation does not hold
     - NotEnoughRows             too few rows to learn from or to measure on
+    - NoNewRows                 a retraining to which served rows add nothing
   - the learning
     - UnknownEstimator          no such estimator
     - InvalidParameters         one the estimator refuses
@@ -136,6 +137,12 @@ class NotEnoughRows(RunFailed):
     """Too few rows to learn from or to measure on."""
 
     reason = Reason.NOT_ENOUGH_ROWS
+
+
+class NoNewRows(RunFailed):
+    """Served rows add nothing to what the version in service was trained on."""
+
+    reason = Reason.NO_NEW_ROWS
 
 
 class UnknownEstimator(RunFailed):

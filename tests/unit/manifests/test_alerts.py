@@ -145,6 +145,18 @@ FIRING: dict[str, Scene] = {
         f'tidemill_retraining_blocked{{{MONITOR},reason="DataQuality"}}',
         reason="DataQuality",
     ),
+    "labels that are not classes": Scene(
+        "TidemillLabelsUnknown",
+        {f"tidemill_drift_unknown_labels{{{MONITOR}}}": "21x60", f"tidemill_drift_labelled{{{MONITOR}}}": "400x60"},
+        {},
+        report="",
+        filled={"{{ $value }}": "21"},
+    ),
+    "a loop that has stopped": Scene(
+        "TidemillServingLoopStopped",
+        {f'tidemill_loop_running{{{SERVICE},loop="routes"}}': "0x60"},
+        {"loop": "routes"},
+    ),
     "answers that come late": latencies(objective=0.25),
     "too many failures": answers(errors=10, objective=0.999),
     "a model too old": aged(objective=600),
@@ -162,6 +174,14 @@ SILENT: dict[str, Scene] = {
     ),
     "a retraining that cools down by itself": watched(
         "TidemillRetrainingBlocked", f'tidemill_retraining_blocked{{{MONITOR},reason="CoolingDown"}}'
+    ),
+    "a few labels that are not classes": Scene(
+        "TidemillLabelsUnknown",
+        {f"tidemill_drift_unknown_labels{{{MONITOR}}}": "20x60", f"tidemill_drift_labelled{{{MONITOR}}}": "400x60"},
+        {},
+    ),
+    "loops that run": Scene(
+        "TidemillServingLoopStopped", {f'tidemill_loop_running{{{SERVICE},loop="routes"}}': "1x60"}, {}
     ),
     "answers in time": latencies(objective=0.5),
     "few failures": answers(errors=10, objective=0.98),

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from tidemill.api import ModelVersion
@@ -51,6 +53,25 @@ def test_without_a_version_in_service_there_is_nothing_to_compare_with() -> None
 
     assert results[0].verdict == "NotJudged"
     assert "Failed" not in {result.verdict for result in results}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "gate",
+    [
+        Gate(metric="accuracy", minimum=0.5),
+        Gate(metric="accuracy", maximum=0.5),
+        Gate(metric="accuracy", against="Stable", maximum_regression=0.1),
+    ],
+    ids=["minimum", "maximum", "against"],
+)
+def test_a_metric_that_is_not_defined_passes_no_gate(gate: Gate, value: float) -> None:
+    undefined = Measured(on="Holdout", rows=100, metrics={"accuracy": value}, stable={"accuracy": 0.9})
+    unserved = Measured(on="Holdout", rows=100, metrics={"accuracy": 0.9}, stable={"accuracy": value})
+
+    assert ["Failed"] == verdicts(gate, evaluation=(undefined,))
+    if gate.against:
+        assert ["Failed"] == verdicts(gate, evaluation=(unserved,))
 
 
 def test_the_same_score_is_called_as_good_and_not_a_little_better() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from tidemill.api.checks import KINDS, Family
+from tidemill.api.checks import KINDS, Family, too_many_unknown
 from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.api.monitorstatus import CheckStatus, DriftMonitorStatus, WindowRun
 from tidemill.contract.orders import CheckOrder
@@ -41,6 +41,7 @@ def record(
         version=version.name,
         samples=checked.samples,
         labelled=checked.labelled,
+        unknown_labels=checked.unknown_labels,
         verdict=checked.verdict,
         report_uri=checked.report_uri,
     )
@@ -50,6 +51,8 @@ def record(
         notices = (
             Notice(Reason.DRIFT_DETECTED, f"checks failed: {failing}; see the report {checked.report_uri}", "Warning"),
         )
+    if labels_unknown(run) and (status.last_run is None or not labels_unknown(status.last_run)):
+        notices = (*notices, Notice(Reason.LABELS_UNKNOWN, describe_unknown_labels(run), "Warning"))
     fired_at = _fired_at(status, run)
     return status.model_copy(update={"checks": checks[:32], "last_run": run, "fired_at": fired_at}), notices
 
@@ -60,6 +63,19 @@ def has_fired(status: DriftMonitorStatus) -> bool:
     Not only by the window before: another version may be in service since, or there were no requests.
     """
     return status.fired_at is not None or (status.last_run is not None and status.last_run.verdict == "Failing")
+
+
+def labels_unknown(run: WindowRun) -> bool:
+    """Return whether so many labels of a window are not classes of the model that none of them is believed."""
+    return too_many_unknown(run.unknown_labels, run.labelled)
+
+
+def describe_unknown_labels(run: WindowRun) -> str:
+    """Return what is wrong with the labels of a window, and what to do."""
+    return (
+        f"{run.unknown_labels} of {run.labelled} labels in the window are not classes of {run.version}; send the names of the classes,"
+        " not their indices (the response of /feedback lists them)"
+    )
 
 
 def _fired_at(before: DriftMonitorStatus, run: WindowRun) -> datetime | None:
@@ -115,7 +131,11 @@ def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[Pend
             conditions.append(
                 true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in matching))
             )
-    if run is not None and run.verdict == "NoData":
+    if run is not None and labels_unknown(run):
+        conditions.append(true("LabelsUnknown", Reason.LABELS_UNKNOWN, describe_unknown_labels(run)))
+    if run is not None and run.verdict == "NoData" and run.samples >= minimum_samples and labels_unknown(run):
+        conditions.append(false("DataAvailable", Reason.LABELS_UNKNOWN, describe_unknown_labels(run)))
+    elif run is not None and run.verdict == "NoData":
         message = f"{run.samples} rows in the window, {minimum_samples} needed; wait for more requests, or lower spec.window.minimumSamples"
         conditions.append(false("DataAvailable", Reason.NO_DATA, message))
     elif run is not None:

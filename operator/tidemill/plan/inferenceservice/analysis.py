@@ -195,7 +195,7 @@ def _judge(metric: AnalysisMetric, comparison: VersionComparison) -> AnalysisRes
     return AnalysisResult(
         name=metric.name,
         verdict=verdict,
-        value=round(value, 6),
+        value=_rounded(value),
         reference=_rounded(reference),
         samples=samples,
         message=message,
@@ -206,10 +206,15 @@ def _judge_external(metric: AnalysisMetric, external: ExternalVerdict) -> Analys
     if external.value is None:
         return AnalysisResult(name=metric.name, verdict=external.verdict, message=external.message)
     verdict, message = _against_bounds(metric, external.value, None)
-    return AnalysisResult(name=metric.name, verdict=verdict, value=round(external.value, 6), message=message)
+    return AnalysisResult(name=metric.name, verdict=verdict, value=_rounded(external.value), message=message)
 
 
 def _against_bounds(metric: AnalysisMetric, value: float, reference: float | None) -> tuple[Verdict, str]:
+    """Return the verdict on a value; one that is not a number is no result, and never a success."""
+    if not math.isfinite(value):
+        return "Inconclusive", "the value is not a finite number; more data is needed"
+    if reference is not None and not math.isfinite(reference):
+        reference = None
     if metric.minimum is not None and value < metric.minimum:
         return "Failed", f"{value:.4g} is below {metric.minimum:g}"
     if metric.maximum is not None and value > metric.maximum:
@@ -224,7 +229,7 @@ def _against_bounds(metric: AnalysisMetric, value: float, reference: float | Non
                 f"{value:.4g} is {worse:.4g} worse than the stable version ({reference:.4g}); a regression of {metric.maximum_regression:g} is allowed",
             )
     if metric.maximum_increase is not None:
-        if reference is None or math.isnan(reference):
+        if reference is None:
             return "Inconclusive", "the stable version has no value to compare with"
         bound = reference * (1.0 + metric.maximum_increase) + NOISE_SECONDS
         if value > bound:
@@ -275,4 +280,4 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else round(value, 6)
+    return None if value is None or not math.isfinite(value) else round(value, 6)

@@ -16,7 +16,7 @@ from tidemill.children import names, serving
 from tidemill.children.installation import Installation
 from tidemill.contract.serving import MEASUREMENTS_ROUTE
 from tidemill.plan import unsupported
-from tidemill.plan.inferenceservice import analysis_jobs, routing
+from tidemill.plan.inferenceservice import analysis_jobs, followed, routing
 from tidemill.plan.inferenceservice.lifecycle import decide
 from tidemill.plan.inferenceservice.observed import ServiceState, observe
 from tidemill.plan.inferenceservice.replicas import scale
@@ -28,15 +28,19 @@ from tidemill.plan.world import Key, Manifest, World
 
 
 def questions(service: InferenceService, world: World) -> Question | None:
-    """Return what to ask about the candidate; None if there is no rollout."""
+    """Return what to ask about the candidate, and about the routing tables that pods follow; None if there is no rollout."""
     rollout = service.status.rollout
-    if rollout is None or rollout.phase not in analysis_jobs.ANALYSED_PHASES:
+    stale = service.status.condition(followed.CONDITION) is not None
+    if not stale and (rollout is None or rollout.phase == "Starting"):
         return None
     state = observe(service, world)
     # With a Gateway, only the candidate's pods know how they answered.
     roles = ("stable", "candidate") if service.spec.traffic.provider == "GatewayAPI" else ("stable",)
     pods = [pod for role in roles for pod in state.of_role(role)]
     urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in pods if (base := base_url(pod)))
+    if rollout is None or rollout.phase not in analysis_jobs.ANALYSED_PHASES:
+        # Only to see whether the pods follow their routing tables.
+        return Question(urls) if urls else None
     variables = {
         "candidate": rollout.version,
         "stable": state.stable_version,
@@ -77,7 +81,8 @@ def plan(
         key = Key(ModelVersion.kind_name, service.namespace, decision.ended.version)
         marks.append(Mark(key, {names.QUARANTINE: decision.quarantine.model_dump_json(by_alias=True)}))
     retire = _retire_candidate(service, state, world) if decision.retire_candidate else ()
-    status = report(service, state, selection, decision, now, refused, pods.problem)
+    routes = followed.compare(service, state, answers, now)
+    status = report(service, state, selection, decision, now, refused, pods.problem, routes.conditions)
     return Plan(
         status,
         ensure=tuple(ensure),
@@ -88,8 +93,8 @@ def plan(
             *routing.retired(service, world),
             *analysis_jobs.retired(service, state, decision.rollout),
         ),
-        notices=(*unsupported.notices(service.status, refused), *decision.notices),
-        wake=decision.wake,
+        notices=(*unsupported.notices(service.status, refused), *decision.notices, *routes.notices),
+        wake=min((wake for wake in (decision.wake, routes.wake) if wake is not None), default=None),
     )
 
 

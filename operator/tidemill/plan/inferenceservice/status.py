@@ -31,7 +31,9 @@ def report(
     now: datetime,
     refused: tuple[PendingCondition, ...] = (),
     scaling_problem: str = "",
+    more: tuple[PendingCondition, ...] = (),
 ) -> InferenceServiceStatus:
+    """Return the status; `more` are conditions that others have found."""
     weight = decision.rollout.weight if decision.rollout else 0
     stable = _serving(state, state.stable, "stable", 100 - weight)
     candidate = (
@@ -41,6 +43,7 @@ def report(
     )
     history = (decision.ended, *service.status.history)[:20] if decision.ended else service.status.history
     conditions = unsupported.with_refusal(refused, _conditions(service, state, selection, decision, stable, history))
+    conditions += more
     if scaling_problem:
         conditions.append(false("Autoscaled", Reason.DEPENDENCY_NOT_READY, scaling_problem))
     status = InferenceServiceStatus(

@@ -41,6 +41,7 @@ def run(order: CheckOrder, store: ObjectStore) -> RunReport:
     checked = Checked(
         samples=evidence.samples,
         labelled=evidence.labels if evidence.labels_counted else None,
+        unknown_labels=evidence.unknown_labels if evidence.labels_counted else None,
         verdict=verdict,
         checks=outcomes,
         report_uri=store.uri_of(f"{folder}/report.html"),
@@ -61,6 +62,7 @@ def to_json(
             "samples": evidence.samples,
             "answered": evidence.answered,
             "labelled": evidence.labels if evidence.labels_counted else None,
+            "unknownLabels": evidence.unknown_labels if evidence.labels_counted else None,
             "verdict": verdict,
             "checks": [outcome.to_wire() for outcome in outcomes],
             "columns": collect.statistics_of(evidence),

@@ -64,7 +64,15 @@ def train(order: TrainOrder, store: ObjectStore, scratch: Path) -> tuple[Trained
     if order.tuning is not None:
         tuning.check(order.tuning, known)
     revision = store.fetch(order.dataset_uri, order.dataset_digest, scratch / "dataset")
-    rows = gather(revision, known.task, order.served_rows, order.namespace, store, order.seed)
+    rows = gather(
+        revision,
+        known.task,
+        order.served_rows,
+        order.namespace,
+        store,
+        order.seed,
+        new_rows=order.new_rows is True,
+    )
     with _threads(rows), warnings.catch_warnings():
         silence_answers()
         return _Run(order, store, scratch, known, names, rows).publish(estimator, folder)

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from tidemill.api.trainingjob import ServedRows
 from tidemill.contract.layout import LogColumn
-from tidemill.runtime.failures import ArtifactCorrupt, NotEnoughRows, TargetMissing
+from tidemill.runtime.failures import ArtifactCorrupt, NoNewRows, NotEnoughRows, TargetMissing
 from tidemill.runtime.log import training_rows as served
 from tidemill.runtime.model.signature import Feature, Task
 from tidemill.runtime.store.objects import ObjectStore
@@ -105,11 +105,18 @@ def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
 
 
 def gather(
-    folder: Path, task: Task, wanted: ServedRows | None, namespace: str, store: ObjectStore, seed: int
+    folder: Path,
+    task: Task,
+    wanted: ServedRows | None,
+    namespace: str,
+    store: ObjectStore,
+    seed: int,
+    *,
+    new_rows: bool = False,
 ) -> Material:
     """The rows of the revision in `folder`, and those that were served where they are wanted.
 
-    Raises TargetMissing, TargetUnusable or NotEnoughRows.
+    Raises TargetMissing, TargetUnusable or NotEnoughRows, and with `new_rows` NoNewRows where served rows add nothing.
     """
     kept, table = read_revision(folder)
     if not kept.target:
@@ -136,6 +143,8 @@ def gather(
         newer, recent, met, unseen, served_warnings = _newer(served_rows, wanted, target, kept, measured, seed)
         warnings += (*served_rows.warnings, *served_warnings)
         added = len(newer)
+        if new_rows and not added:
+            raise NoNewRows(_nothing_new(served_rows, served_warnings))
         if wanted.balance == "Sources":
             newer = _as_heavy_as(training, newer)
         training = training.append(newer) if wanted.combine == "Append" else newer
@@ -148,6 +157,21 @@ def gather(
             retryable=wanted is not None,
         )
     return Material(kept, target, training, measured, recent, met, unseen, added, warnings, protected_table, protected)
+
+
+def _nothing_new(served_rows: served.Served, warnings: Sequence[str]) -> str:
+    """Return why served rows add nothing to train on, and what to do."""
+    rows, labelled = served_rows.table.num_rows, served_rows.labelled.num_rows
+    because = "".join(f"; {warning}" for warning in (*warnings, *served_rows.warnings))
+    remedy = (
+        "send the labels of served rows to /feedback"
+        if not labelled
+        else "correct the labels that are sent to /feedback"
+    )
+    return (
+        f"the retraining has no new row to train on: {rows} rows were served, and {labelled} of them have labels{because}; {remedy},"
+        " then run kubectl tidemill retrain"
+    )
 
 
 def _as_heavy_as(base: LabelledTable, newer: LabelledTable) -> LabelledTable:

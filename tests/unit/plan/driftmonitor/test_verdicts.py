@@ -13,7 +13,7 @@ from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, CheckOutcome
 from tidemill.contract.serving import VersionOrder
-from tidemill.plan.driftmonitor.verdicts import record
+from tidemill.plan.driftmonitor.verdicts import conditions_of, record
 
 VERSION = VersionOrder(name="fraud-1", uri="s3://b/m", digest=make.DIGEST)
 
@@ -93,6 +93,35 @@ def test_drift_is_told_of_once(how: str) -> None:
     _, noticed = told(*verdicts)
 
     assert expected == noticed
+
+
+def with_labels(*unknown: int | None) -> tuple[DriftMonitorStatus, list[list[str]]]:
+    """The status after windows of 100 labels, of which so many are not classes, and the reasons of the notices of each."""
+    status, reasons = DriftMonitorStatus(), []
+    for window, count in enumerate(unknown, 1):
+        checked = Checked(samples=500, labelled=100, unknown_labels=count, verdict="NoData")
+        status, notices = record(status, order(window), VERSION, checked)
+        reasons.append([notice.reason for notice in notices])
+    return status, reasons
+
+
+def test_labels_that_are_not_classes_are_reported_once_until_they_are_right_again() -> None:
+    _, reasons = with_labels(0, 5, 6, 100, 2, 6, None)
+
+    assert [[], [], ["LabelsUnknown"], [], [], ["LabelsUnknown"], []] == reasons
+
+
+def test_labels_that_are_not_classes_are_a_condition_with_the_remedy() -> None:
+    unknown = {condition.type: condition for condition in conditions_of(with_labels(100)[0], 50)}
+    known = {condition.type: condition for condition in conditions_of(with_labels(0)[0], 50)}
+
+    assert ("True", "LabelsUnknown") == (unknown["LabelsUnknown"].status, unknown["LabelsUnknown"].reason)
+    assert unknown["LabelsUnknown"].message.startswith(
+        "100 of 100 labels in the window are not classes of fraud-1; send "
+    )
+    assert ("False", "LabelsUnknown") == (unknown["DataAvailable"].status, unknown["DataAvailable"].reason)
+    assert "LabelsUnknown" not in known
+    assert "NoData" == known["DataAvailable"].reason
 
 
 def test_a_window_that_somebody_asked_for_brings_no_retraining_nearer() -> None:

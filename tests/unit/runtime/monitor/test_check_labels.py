@@ -37,10 +37,8 @@ def test_a_label_is_its_class_in_any_usual_spelling(life: Life, words: tuple[str
     assert "Passing" == only(report.checked).verdict
 
 
-@pytest.mark.parametrize(
-    ("metric", "verdict"), [("accuracy", "Failing"), ("roc_auc", "NoData"), ("log_loss", "NoData")]
-)
-def test_labels_that_are_no_class_are_named_and_never_negative(life: Life, metric: str, verdict: str) -> None:
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "roc_auc", "log_loss"])
+def test_labels_that_are_no_class_are_named_and_never_negative(life: Life, metric: str) -> None:
     rows, labels = life.draw(200)
     life.serve(rows, labels=spelled(labels, "no", "1"))
     bound = {"maximum_regression": 0.1} if metric == "log_loss" else {"minimum": 0.9}
@@ -49,7 +47,38 @@ def test_labels_that_are_no_class_are_named_and_never_negative(life: Life, metri
     unknown = f"{int((labels == 0).sum())} of 200 labels are no class of the model: 'no'"
 
     assert any(unknown in warning and "'0', '1'" in warning for warning in report.warnings)
-    assert (verdict, True) == (only(report.checked).verdict, unknown in only(report.checked).message)
+    assert ("NoData", True) == (only(report.checked).verdict, unknown in only(report.checked).message)
+    assert int((labels == 0).sum()) == report.checked.unknown_labels
+
+
+def test_a_few_labels_that_are_no_class_count_as_wrong(life: Life) -> None:
+    rows, labels = life.draw(200)
+    words = spelled(labels, "0", "1")
+    life.serve(rows, labels=["maybe"] * 8 + words[8:])
+
+    report = life.report(quality("accuracy", minimum=0.9))
+
+    assert 8 == report.checked.unknown_labels
+    assert only(report.checked).value is not None
+    assert "8 of 200 labels are no class of the model: 'maybe' (8), counted as wrong" in only(report.checked).message
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        Check(name="concept", type="ConceptDrift"),
+        Check(name="fair", type="Fairness", metric="EqualOpportunityDifference", column="country", maximum=0.5),
+    ],
+    ids=lambda check: check.type,
+)
+def test_no_check_that_needs_labels_judges_labels_that_are_no_class(shop: Shop, check: Check) -> None:
+    rows, labels = shop.draw(400)
+    shop.serve(rows, labels=[f"class {label}" for label in labels])
+
+    found = only(shop.check(check))
+
+    assert "NoData" == found.verdict
+    assert found.message.startswith("400 of 400 labels are no class of the model: ")
 
 
 @pytest.mark.parametrize("metric", ["recall", "precision", "f1", "average_precision", "matthews_corrcoef", "roc_auc"])

@@ -13,6 +13,7 @@ import pytest
 from support import revisions
 from tidemill.api.trainingjob import ServedRows
 from tidemill.contract.reports import Ingested
+from tidemill.runtime.failures import NoNewRows
 from tidemill.runtime.model import predictor
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.train.rows import Material, gather
@@ -105,6 +106,43 @@ def test_replace_learns_from_the_served_rows_of_the_window_alone(
 
     assert (whole.served, shorter.served) == (len(whole.training), len(shorter.training))
     assert 0 < len(shorter.training) <= 100 < len(whole.training)
+
+
+@pytest.mark.parametrize(
+    ("labels", "because"),
+    [
+        (None, "20 rows were served, and 0 of them have labels; send the labels of served rows to /feedback, then run"),
+        (
+            [0] * 20,
+            "20 of them have labels; 20 labels of served rows are none that the Dataset knows and are left out; correct",
+        ),
+    ],
+    ids=["no labels", "indices for names"],
+)
+def test_a_retraining_to_which_served_rows_add_nothing_has_failed(
+    store: ObjectStore, rows: Ingested, tmp_path: Path, labels: list[int] | None, because: str
+) -> None:
+    service = "unlabelled" if labels is None else "strange"
+    revisions.served(
+        store, pa.table({"a": table(20, 0.5, 3)[0]}), labels and [str(label) for label in labels], service=service
+    )
+    folder = store.fetch(rows.uri, rows.digest, tmp_path / "revision")
+    asked = ServedRows.model_validate(wanted(inferenceService=service))
+
+    with pytest.raises(NoNewRows) as failed:
+        gather(folder, "Classification", asked, "team", store, 7, new_rows=True)
+    without = gather(folder, "Classification", asked, "team", store, 7)
+
+    assert ("NoNewRows", False) == (failed.value.reason, failed.value.retryable)
+    assert because in failed.value.message
+    assert 0 == without.served
+
+
+def test_new_rows_are_no_failure(store: ObjectStore, rows: Ingested, tmp_path: Path) -> None:
+    folder = store.fetch(rows.uri, rows.digest, tmp_path / "revision")
+    material = gather(folder, "Classification", ServedRows.model_validate(wanted()), "team", store, 7, new_rows=True)
+
+    assert material.served > 0
 
 
 def test_a_model_learns_by_these_weights(store: ObjectStore, rows: Ingested, tmp_path: Path) -> None:

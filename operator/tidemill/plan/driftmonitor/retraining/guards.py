@@ -22,6 +22,7 @@ from tidemill.children import names
 from tidemill.plan import unsupported
 from tidemill.plan.driftmonitor.retraining.history import consecutive_rejected, live
 from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
+from tidemill.plan.driftmonitor.verdicts import describe_unknown_labels, labels_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,14 @@ def late_data(inputs: RetrainingInput) -> Hold | None:
         if late
         else None
     )
+
+
+def unknown_labels(inputs: RetrainingInput) -> Hold | None:
+    """Labels that are not classes are a defect of what sends them, and are left out of training."""
+    run = inputs.last_run
+    if run is None or not labels_unknown(run):
+        return None
+    return Hold(Reason.LABELS_UNKNOWN, describe_unknown_labels(run))
 
 
 def too_few_samples(inputs: RetrainingInput) -> Hold | None:
@@ -208,10 +217,10 @@ _PACE: Final[tuple[Guard, ...]] = (cooling_down, budget_spent)
 _MEANS: Final[tuple[Guard, ...]] = (no_template, nothing_to_tune, switched_off)
 
 GUARDS: Final[dict[RetrainingCause, tuple[Guard, ...]]] = {
-    "Drift": (bad_data, late_data, too_few_samples, too_few_labels, *_PROTECTION, *_PACE, *_MEANS),
-    "DataChange": (bad_data, too_few_labels_to_replace, *_PROTECTION, *_PACE, *_MEANS),
-    "Schedule": (bad_data, too_few_labels_to_replace, *_PROTECTION, *_PACE, *_MEANS),
-    "Manual": (bad_data, too_few_labels_to_replace, *_PROTECTION, *_MEANS),
+    "Drift": (bad_data, unknown_labels, late_data, too_few_samples, too_few_labels, *_PROTECTION, *_PACE, *_MEANS),
+    "DataChange": (bad_data, unknown_labels, too_few_labels_to_replace, *_PROTECTION, *_PACE, *_MEANS),
+    "Schedule": (bad_data, unknown_labels, too_few_labels_to_replace, *_PROTECTION, *_PACE, *_MEANS),
+    "Manual": (bad_data, unknown_labels, too_few_labels_to_replace, *_PROTECTION, *_MEANS),
 }
 """The guards of a retraining, by its trigger."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from tidemill.api import DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api.modelversion import Measured
 from tidemill.api.monitorstatus import Counterfactual, RetrainingOutcome
 from tidemill.api.trainingjob import Cause
 from tidemill.children import names
@@ -158,9 +160,15 @@ def gain(version: ModelVersion) -> dict[str, float]:
     )
     if measured is None:
         return {}
-    shared = {name for name in measured.metrics if name in measured.stable}
+    shared = _measured_for_both(measured)
     ordered = dict.fromkeys((*(name for name in metric_order(version) if name in shared), *sorted(shared)))
     return {name: round(-regression(name, measured.metrics[name], measured.stable[name]), 6) for name in [*ordered][:8]}
+
+
+def _measured_for_both(measured: Measured) -> set[str]:
+    """Return the metrics that are defined for this version and for the one in service."""
+    both = set(measured.metrics) & set(measured.stable)
+    return {name for name in both if math.isfinite(measured.metrics[name]) and math.isfinite(measured.stable[name])}
 
 
 def counterfactual(version: ModelVersion) -> Counterfactual | None:
@@ -171,7 +179,7 @@ def counterfactual(version: ModelVersion) -> Counterfactual | None:
     )
     if recent is None:
         return None
-    metric = first_metric(set(recent.metrics) & set(recent.stable), metric_order(version))
+    metric = first_metric(_measured_for_both(recent), metric_order(version))
     if metric is None:
         return None
     holdout = next((evaluation for evaluation in version.spec.evaluation if evaluation.on == "Holdout"), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -10,6 +11,7 @@ from tidemill.api.checks import KINDS, Check, CheckType
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.checks import columns, multivariate, quality
 from tidemill.runtime.monitor.evidence.evidence import Evidence
+from tidemill.runtime.monitor.performance.fairness import NEEDS_LABELS
 from tidemill.runtime.scoring.verdicts import no_data
 
 Judge = Callable[[Check, Evidence], CheckOutcome]
@@ -40,4 +42,19 @@ def evaluate(check: Check, evidence: Evidence) -> CheckOutcome:
         return no_data(check, f"{check.type} checks are evaluated from received signals, not from the log")
     if evidence.samples < evidence.minimum_samples and not KINDS[check.type].judges_silence:
         return no_data(check, f"{evidence.samples} rows were served, {evidence.minimum_samples} are needed")
-    return JUDGES[check.type](check, evidence)
+    if _needs_labels(check) and evidence.labels_unknown:
+        return no_data(check, evidence.unknown_note())
+    return defined(check, JUDGES[check.type](check, evidence))
+
+
+def _needs_labels(check: Check) -> bool:
+    return KINDS[check.type].needs_labels and (check.type != "Fairness" or check.metric in NEEDS_LABELS)
+
+
+def defined(check: Check, outcome: CheckOutcome) -> CheckOutcome:
+    """Return `outcome`; NoData where its value is not a number, because no bound says anything about such a value."""
+    if outcome.value is not None and not math.isfinite(outcome.value):
+        return no_data(check, f"the value is not defined for these rows: {outcome.message}".rstrip(": "))
+    ends = {end: value for end in ("lower", "upper") if (value := getattr(outcome, end)) is not None}
+    undefined: dict[str, None] = {end: None for end, value in ends.items() if not math.isfinite(value)}
+    return outcome.model_copy(update=undefined) if undefined else outcome

@@ -8,10 +8,11 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from tidemill.api.checks import too_many_unknown
 from tidemill.contract.layout import LogColumn
 from tidemill.runtime.log.counts import OUTPUTS, as_logged
 from tidemill.runtime.model.signature import Feature, Signature
-from tidemill.runtime.monitor.performance.measured import Classified, Predicted
+from tidemill.runtime.monitor.performance.measured import Classified, Predicted, describe_unknown
 from tidemill.runtime.monitor.statistics.comparison import Comparison
 from tidemill.runtime.monitor.statistics.embedding import Discrepancy
 from tidemill.runtime.monitor.statistics.reconstruction import Shift
@@ -126,6 +127,26 @@ class Evidence:
     def labels(self) -> int:
         """The number of rows with labels."""
         return 0 if self.labelled is None else len(self.labelled)
+
+    @property
+    def unknown_labels(self) -> int | None:
+        """The number of labels that are not classes of the model; None for a regression."""
+        if self.reference.signature.task != "Classification":
+            return None
+        rows = None if self.labelled is None else self.labelled.rows
+        return sum(rows.unknown_labels.values()) if isinstance(rows, Classified) else 0
+
+    @property
+    def labels_unknown(self) -> bool:
+        """Whether so many labels are not classes of the model that none of them is believed."""
+        return too_many_unknown(self.unknown_labels, self.labels)
+
+    def unknown_note(self) -> str:
+        """Return which labels are not classes of the model, and what to send."""
+        rows = None if self.labelled is None else self.labelled.rows
+        assert isinstance(rows, Classified), "only labels of classes can be unknown"
+        known = ", ".join(repr(name) for name in rows.classes[: min(3, rows.known_classes)])
+        return f"{describe_unknown(rows.unknown_labels, len(rows.labels))}; send labels as the model spells its classes, such as {known}"
 
 
 def plain(logged: str) -> str:

@@ -106,4 +106,7 @@ def measurements(serving: ServingContext) -> bytes:
     trial = serving.rollout.trial if serving.rollout else None
     direct = serving.direct.to_arm() if serving.direct is not None else None
     result = trial.measurements(serving.pod) if trial else Measurements(pod=serving.pod, candidate=direct)
+    if serving.rollout is not None:
+        followed = {"routes": serving.rollout.routes, "routes_problem": serving.rollout.problem}
+        result = result.model_copy(update=followed)
     return orjson.dumps(result.to_wire())

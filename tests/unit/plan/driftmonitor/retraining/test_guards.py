@@ -15,6 +15,7 @@ HELD: dict[str, tuple[str, dict[str, Any]]] = {
     "labels or rows that stay away": ("DataLate", {"checks": (make.check(), make.check("Timeliness"))}),
     "too few rows": ("TooFewSamples", {"last_run": make.run(samples=3)}),
     "too few labels": ("TooFewLabels", {"last_run": make.run(labelled=3)}),
+    "labels that are not classes": ("LabelsUnknown", {"last_run": make.run(labelled=400, unknown_labels=21)}),
     "a rollout in progress": ("RolloutInProgress", {"service": make.service(rollout="fraud-2")}),
     "a version that is about to be rolled out": ("RolloutInProgress", {"newest_version": "fraud-2"}),
     "a retraining that runs": ("RetrainingActive", {"history": (make.past("Running"),)}),
@@ -74,6 +75,10 @@ def test_learning_from_served_rows_alone_needs_labels_whatever_asks(cause: Retra
     replacing = {"template": {"trainingJob": "fraud-first", "data": {"combine": "Replace"}}}
 
     assert ["TooFewLabels"] == reasons(cause, monitor=make.monitor(retraining=replacing), last_run=make.run(labelled=1))
+
+
+def test_a_few_labels_that_are_not_classes_hold_nothing_back() -> None:
+    assert [] == reasons("Drift", last_run=make.run(labelled=400, unknown_labels=20))
 
 
 def test_a_spent_budget_says_when_it_has_room_again() -> None:
