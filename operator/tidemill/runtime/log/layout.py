@@ -27,6 +27,7 @@ _HOUR: Final = "date=%Y-%m-%d/hour=%H"
 _HOUR_PATTERN: Final = r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/"
 _SLOT_PATTERN: Final = r"(\d{4})_"
 _DATE: Final = re.compile(r"/date=(\d{4}-\d\d-\d\d)/")
+_HOUR_OF: Final = re.compile(rf"/{_HOUR_PATTERN}[^/]+{re.escape(PART_SUFFIX)}$")
 _PART_OF_SLOT: Final = re.compile(rf"/{_HOUR_PATTERN}{_SLOT_PATTERN}[^/_]*-\d+{re.escape(PART_SUFFIX)}$")
 _COUNTS: Final = re.compile(rf"{_HOUR_PATTERN}(\d{{4}})-(\d{{4}})-([0-9a-f]{{16}})-([^/]+){re.escape(COUNTS_SUFFIX)}$")
 
@@ -81,6 +82,16 @@ def slot_of(key: str) -> int | None:
     """
     match = _PART_OF_SLOT.search(key)
     return None if match is None else _seconds(match[1], match[2], match[3])
+
+
+def hour_end_of(key: str) -> int | None:
+    """Return the end of the hour whose folder holds a part, in seconds since 1970; None for any other key.
+
+    >>> hour_end_of("ns/labels/fraud/date=1970-01-01/hour=01/fraud-7-000012.parquet")
+    7200
+    """
+    match = _HOUR_OF.search(key)
+    return None if match is None else _seconds(match[1], match[2], "3600")
 
 
 def by_name(keys: Sequence[str]) -> dict[str, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from tidemill.contract.layout import LogColumn
 from tidemill.runtime.log import part
-from tidemill.runtime.log.layout import SLOT, hours_between, is_part, slot_of
+from tidemill.runtime.log.layout import SLOT, hour_end_of, hours_between, is_part, slot_of
 from tidemill.runtime.log.newest import NewestRows
+from tidemill.runtime.protocol.feedback import CLOCK_SKEW_SECONDS
 from tidemill.runtime.store.objects import TooLargeError
 
 MAX_LABELS: Final = 1_000_000
@@ -25,6 +26,7 @@ _AT_ONCE = 16
 _BATCH_ROWS = 1 << 16
 """Parts are small; so many rows are counted in one go."""
 _SLOT = timedelta(seconds=SLOT)
+_CLOCK_SKEW = int(CLOCK_SKEW_SECONDS * 1e6)
 
 
 class Listed(Protocol):
@@ -142,6 +144,19 @@ def within(table: pa.Table, start: datetime, end: datetime) -> pa.Table:
     return table.filter(pc.and_(pc.greater_equal(time, low), pc.less(time, high)))
 
 
+class Matched(NamedTuple):
+    """Rows with their labels."""
+
+    labelled: np.ndarray[Any, np.dtype[np.bool_]]
+    """Which rows have labels."""
+    values: pa.Array
+    """These labels in the order of the rows."""
+    times: Any
+    """When they came, in microseconds since 1970."""
+    early: int
+    """Labels that are left out because they are dated before their row was answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelIndex:
     """Labels by request and row, the newest one where there are several."""
@@ -154,6 +169,8 @@ class LabelIndex:
     """Rows that were given different labels."""
     left_out: int = 0
     """The oldest ones, where there were too many."""
+    ahead: int = 0
+    """Labels dated after they came, which are left out: the newest label counts, and these would outlast every other one."""
 
     def warnings(self) -> tuple[str, ...]:
         """Return the warnings about the labels.
@@ -168,14 +185,25 @@ class LabelIndex:
             warnings += (f"{self.contradicted} {whose} contradictory labels; the newest counts",)
         if self.left_out:
             warnings += (f"there are {self.left_out:,} labels more than can be looked at; the newest count",)
+        if self.ahead:
+            warnings += (
+                f"{self.ahead:,} labels are dated in the future and are left out; correct the clock of the sender",
+            )
         return warnings
 
-    def match(self, table: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], pa.Array, Any]:
-        """Return which rows of `table` have labels, these labels in the order of the rows, and when they came."""
+    def match(self, table: pa.Table) -> Matched:
+        """Return the rows of `table` that have labels; a label from well before its row was answered is not one of its labels."""
         indexes = pc.index_in(_row_keys(table), value_set=self.keys)
         labelled = indexes.is_valid().to_numpy(zero_copy_only=False)
         known = indexes.drop_null()
-        return labelled, self.values.take(known), self.times[known.to_numpy(zero_copy_only=False)]
+        times = self.times[known.to_numpy(zero_copy_only=False)]
+        answered = table.column(LogColumn.TIME).cast(pa.int64()).to_numpy()[labelled]
+        early = times < answered - _CLOCK_SKEW
+        if early.any():
+            labelled = labelled.copy()
+            labelled[np.flatnonzero(labelled)[early]] = False
+            known, times = known.filter(pa.array(~early)), times[~early]
+        return Matched(labelled, self.values.take(known), times, int(early.sum()))
 
 
 NO_LABELS = LabelIndex(pa.array([], pa.string()), pa.array([], pa.string()), np.zeros(0, np.int64), 0)
@@ -189,7 +217,12 @@ def _row_keys(table: pa.Table) -> Any:
 
 
 def labels(store: PartSource, parts: Sequence[str], skipped: Skipped, most: int = MAX_LABELS) -> LabelIndex:
-    """All labels in the parts, or the newest where there are more than `most`; of several for one row the newest counts."""
+    """All labels in the parts, or the newest where there are more than `most`; of several for one row the newest counts.
+
+    Labels dated after the hour of the newest part came by a clock that was wrong, or are forged, and are left out.
+    """
+    latest = max((end for key in parts if (end := hour_end_of(key)) is not None), default=None)
+    ahead = 0
     wanted = (LogColumn.REQUEST, LogColumn.ROW, LogColumn.TIME, LogColumn.LABEL)
     newest_labels = NewestRows(most, "time")
     for batch in rows(store, parts, lambda names: [name for name in wanted if name in names], skipped):
@@ -199,10 +232,14 @@ def labels(store: PartSource, parts: Sequence[str], skipped: Skipped, most: int 
                 "time": batch.column(LogColumn.TIME),
                 "label": batch.column(LogColumn.LABEL),
             }
-            newest_labels.add(pa.table(given).drop_null())
+            table = pa.table(given).drop_null()
+            if latest is not None:
+                sound = pc.less_equal(table.column("time").cast(pa.int64()), latest * 1_000_000 + _CLOCK_SKEW)
+                ahead += table.num_rows - (table := table.filter(sound)).num_rows
+            newest_labels.add(table)
     table = newest_labels.table()
     if table is None:
-        return NO_LABELS
+        return replace(NO_LABELS, ahead=ahead)
     # By time, then by spelling: the same labels in another order of parts must not give another answer.
     table = table.take(pc.sort_indices(table, [("time", "ascending"), ("label", "ascending")]))
     encoded = table.column("key").combine_chunks().dictionary_encode()
@@ -213,4 +250,4 @@ def labels(store: PartSource, parts: Sequence[str], skipped: Skipped, most: int 
     differs = pc.not_equal(table.column("label"), values.take(pa.array(codes.astype(np.int64))))
     contradicted = len(np.unique(codes[differs.to_numpy()]))
     times = table.column("time").cast(pa.int64()).to_numpy()[newest]
-    return LabelIndex(encoded.dictionary, values, times, contradicted, newest_labels.left_out)
+    return LabelIndex(encoded.dictionary, values, times, contradicted, newest_labels.left_out, ahead)

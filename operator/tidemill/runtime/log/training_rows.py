@@ -49,15 +49,19 @@ def read(
     table = _once(pa.concat_tables([schema.empty_table(), *conformed]).combine_chunks())
     label_parts = reader.keys(store, label_folder(namespace, service), start, None)
     labels = reader.labels(store, label_parts, skipped)
-    labelled, values, _ = labels.match(table)
+    matched = labels.match(table)
     texts = np.full(table.num_rows, None, dtype=object)
-    texts[labelled] = np.array(values.to_pylist(), dtype=object)
+    texts[matched.labelled] = np.array(matched.values.to_pylist(), dtype=object)
     table = table.append_column(LogColumn.LABEL, pa.array(texts, pa.string()))
     warnings = skipped.warnings()
     if labels.contradicted:
         warnings += (f"{labels.contradicted} served rows have labels that contradict each other; the newest counts",)
     if labels.left_out:
         warnings += (f"there are {labels.left_out:,} labels more than can be looked at; the newest count",)
+    if labels.ahead or matched.early:
+        warnings += (
+            f"{labels.ahead + matched.early:,} labels are dated in the future or before their rows and are left out",
+        )
     absent = [
         column.name for column in features if table.num_rows and table.column(column.name).null_count == table.num_rows
     ]

@@ -104,3 +104,23 @@ def test_a_damaged_part_is_left_out_and_told(store: ObjectStore) -> None:
 
 def test_a_service_that_was_never_asked_has_no_rows(store: ObjectStore) -> None:
     assert [] == rows(found(store))
+
+
+def test_labels_from_the_future_or_from_before_their_rows_are_not_trained_on(store: ObjectStore) -> None:
+    revisions.served(store, ROWS, ["a", "b", "c"])
+    key = {
+        "request_id": ["r0", "r1"],
+        "row": [0, 0],
+        "time": pa.array(
+            [revisions.NOON + timedelta(days=25_000), revisions.NOON - timedelta(hours=1)],
+            pa.timestamp("us", tz="UTC"),
+        ),
+    }
+    late = revisions.NOON + timedelta(hours=6)
+    folder = late.strftime("team/labels/answers/date=%Y-%m-%d/hour=%H")
+    revisions.put(store, f"{folder}/forged.parquet", pa.table({**key, "label": ["z", "z"]}))
+
+    served = found(store)
+
+    assert ["a", "b", "c"] == [label for *_, label in rows(served)]
+    assert any("1 labels are dated in the future or before their rows" in warning for warning in served.warnings)

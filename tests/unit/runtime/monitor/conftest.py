@@ -202,9 +202,9 @@ class Life:
             self.label(zip(requests, labels, strict=True), at=at + timedelta(minutes=1))
         return requests
 
-    def label(self, pairs: Iterable[tuple[str, Any]], *, at: datetime) -> None:
-        """Send labels back."""
-        given = tuple(Label(request, 0, label, at.timestamp()) for request, label in pairs)
+    def label(self, pairs: Iterable[tuple[str, Any]], *, at: datetime, dated: datetime | None = None) -> None:
+        """Send labels back at a time; they say that they are of that time, or `dated`."""
+        given = tuple(Label(request, 0, label, (dated or at).timestamp()) for request, label in pairs)
         self._put(label_folder("ns", "fraud"), at, LabelFile(self.model.labels)([LabelBatch(at.timestamp(), given)]))
 
     def _put(self, folder: str, at: datetime, content: bytes) -> str:

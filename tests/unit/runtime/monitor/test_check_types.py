@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -316,9 +316,36 @@ def test_labels_that_take_a_day_are_looked_for_a_day_ago(life: Life) -> None:
 def test_labels_from_before_their_rows_tell_of_clocks_that_differ(life: Life) -> None:
     rows, labels = life.draw(100)
     requests = life.serve(rows)
+    life.label(zip(requests, labels, strict=True), at=life.order().start + 12 * MINUTE)
+
+    report = life.report(QUALITY)
+
+    assert any("100 labels are older than the rows" in warning for warning in report.warnings)
+    assert 100 == report.checked.labelled
+
+
+def test_labels_from_long_before_their_rows_are_not_theirs(life: Life) -> None:
+    rows, labels = life.draw(100)
+    requests = life.serve(rows)
     life.label(zip(requests, labels, strict=True), at=life.order().start + MINUTE)
 
-    assert any("100 labels are older than the rows" in warning for warning in life.report(QUALITY).warnings)
+    report = life.report(QUALITY)
+
+    assert any("100 labels are dated long before their rows were answered" in warning for warning in report.warnings)
+    assert 0 == report.checked.labelled
+
+
+def test_labels_from_the_future_do_not_outlast_the_truth(life: Life) -> None:
+    """Parts of earlier releases may hold them: such a label would be the newest one for ever."""
+    rows, labels = life.draw(200)
+    requests = life.serve(rows, labels=labels)
+    came, dated = life.order().start + 17 * MINUTE, datetime(2099, 1, 1, tzinfo=UTC)
+    life.label(zip(requests, 1 - labels, strict=True), at=came, dated=dated)
+
+    report = life.report(QUALITY)
+
+    assert ("Passing", 200) == (only(report.checked).verdict, report.checked.labelled)
+    assert any("200 labels are dated in the future and are left out" in warning for warning in report.warnings)
 
 
 def test_a_long_gap_within_the_window_is_told(life: Life) -> None:

@@ -62,7 +62,7 @@ class _Gathering:
         self.answers = (*OUTPUTS, LogColumn.PROBABILITIES) if measured else OUTPUTS
         self.skipped, self.label_skipped = reader.Skipped([]), reader.Skipped([])
         self.features, self.outputs = Counter(reference.features), Counter(reference.outputs)
-        self.samples = self.answered = self.skewed = self.misplaced = 0
+        self.samples = self.answered = self.skewed = self.early = self.misplaced = 0
         self.newest: int | None = None
         self.slots = np.zeros(_SLOTS, np.int64)
         self.matched = NewestRows(reader.MAX_LABELS, LogColumn.TIME)
@@ -201,7 +201,8 @@ class _Gathering:
         own = _answered_by(self.order.version.digest, table)
         if not len(labels.keys) or LogColumn.PREDICTION not in own.schema.names:
             return
-        found_rows, values, when = labels.match(own)
+        found_rows, values, when, early = labels.match(own)
+        self.early += early
         names = [name for name in (*OUTPUTS, LogColumn.TIME) if name in own.schema.names]
         names += [LogColumn.PROBABILITIES] * probabilities.kept(own)
         names += [LogColumn.FEATURE + name for name in self.told_apart if LogColumn.FEATURE + name in own.schema.names]
@@ -296,6 +297,10 @@ class _Gathering:
         if self.skewed:
             warnings += (
                 f"{self.skewed} labels are older than the rows they belong to; synchronize the clocks of the pods and of the senders of labels",
+            )
+        if self.early:
+            warnings += (
+                f"{self.early} labels are dated long before their rows were answered and are left out; correct the clock of the sender",
             )
         gap = self._gap()
         if gap:
