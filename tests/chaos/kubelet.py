@@ -26,9 +26,11 @@ START_SECONDS = 0.15
 ADOPTION_SECONDS = 1.0
 REFUSED_SECONDS = 0.3
 """How long a pod that may not be created is not tried again."""
-FULL = (
-    "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found."
-)
+PREEMPTION = ". preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+UNSCHEDULABLE = {
+    "FullNode": f"0/1 nodes are available: 1 Insufficient cpu{PREEMPTION}",
+    "Cordon": f"0/1 nodes are available: 1 node(s) were unschedulable{PREEMPTION}",
+}
 LEAVING_SECONDS = 0.1
 """How long an object whose owner is nowhere to be seen is left alone: the owner may only be late."""
 
@@ -44,7 +46,7 @@ class Script:
     held: set[str] = field(default_factory=set)
     """Tasks whose runs do not end yet."""
     scarce: str = ""
-    """What keeps new pods from running: FullNode or SlowPull."""
+    """What keeps new pods from running: FullNode, Cordon, SlowPull or OutOfMemory."""
 
 
 class Kubelet:
@@ -199,13 +201,16 @@ class Kubelet:
         self.stuck.setdefault(key_of(owner), time.monotonic())
         if _is_held_up(pod):
             return
-        if why == "FullNode":
-            full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": FULL}
+        if why in UNSCHEDULABLE:
+            full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNSCHEDULABLE[why]}
             await self._mirror.report(key_of(pod), {"conditions": [{**full, "lastTransitionTime": moment()}]})
             return
         container = pod["spec"]["containers"][0]
         status = {"name": container["name"], "image": container["image"], "imageID": "", "ready": False}
-        waiting = {**status, "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}
+        waiting: Manifest = {**status, "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}
+        if why == "OutOfMemory":
+            ended = {"reason": "OOMKilled", "exitCode": 137, "startedAt": moment(), "finishedAt": moment()}
+            waiting |= {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended}}
         await self._mirror.report(key_of(pod), {"containerStatuses": [waiting]})
         await self._record(pod, "Normal", "Pulling", f'Pulling image "{container["image"]}"')
 

@@ -12,7 +12,7 @@ import aiohttp
 
 from chaos.kubelet import Script
 from chaos.process import Operator
-from chaos.workloads import Apply, Delete, Edit, Gone, Hold, Pause, Release, Step, Until
+from chaos.workloads import Apply, Delete, Edit, Gone, Hold, Pause, Release, Says, Step, Until
 from tidemill.api import API_VERSION, GROUP
 from tidemill.plan.world import Key, Manifest, key_of
 
@@ -57,7 +57,8 @@ class Play:
                 metadata = {**manifest["metadata"], "namespace": namespace}
                 await self._mirror.apply({"apiVersion": API_VERSION, **manifest, "metadata": metadata})
             case Edit(kind, name, patch):
-                versions = [one["metadata"]["name"] for one in self._mirror.all(namespace, "ModelVersion")]
+                made = sorted(self._mirror.all(namespace, "ModelVersion"), key=_created)
+                versions = [one["metadata"]["name"] for one in made]
                 found = next(one for one in self._mirror.all(namespace, kind) if fits(name, one["metadata"]["name"]))
                 await self._mirror.patch(key_of(found), patch(versions))
             case Delete(kind, name):
@@ -68,20 +69,31 @@ class Play:
                 self._stage.kubelet.release(namespace, task)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
-            case Until() | Gone():
+            case Until() | Says() | Gone():
                 for _ in range(int(PATIENCE / TURN)):
                     if self._holds(step):
                         return
                     await asyncio.sleep(TURN)
-                raise Stuck(f"within {PATIENCE:.0f} s there was not: {step}")
+                conditions = [(one.get("status") or {}).get("conditions") for one in self._named(step)]
+                raise Stuck(f"within {PATIENCE:.0f} s there was not: {step}; there is {conditions}")
 
-    def _holds(self, step: Until | Gone) -> bool:
-        named = [
-            one for one in self._mirror.all(self._namespace, step.kind) if fits(step.name, one["metadata"]["name"])
-        ]
+    def _named(self, step: Until | Says | Gone) -> list[Manifest]:
+        return [one for one in self._mirror.all(self._namespace, step.kind) if fits(step.name, one["metadata"]["name"])]
+
+    def _holds(self, step: Until | Says | Gone) -> bool:
+        named = self._named(step)
         if isinstance(step, Gone):
             return not named
+        if isinstance(step, Says):
+            conditions = [one for manifest in named for one in (manifest.get("status") or {}).get("conditions") or ()]
+            told = [one for one in conditions if (one["type"], one["status"]) == (step.condition, step.status)]
+            return any(step.text in one["message"] for one in told)
         return any(not step.path or says(manifest, step.path, step.value) for manifest in named)
+
+    async def report(self, kind: str, name: str, status: Manifest) -> None:
+        """What a controller of Kubernetes writes into the status of an object (the first whose name begins so, with `*`)."""
+        found = next(one for one in self._mirror.all(self._namespace, kind) if fits(name, one["metadata"]["name"]))
+        await self._mirror.report(key_of(found), status)
 
     async def come_to_rest(self) -> None:
         """O3: return when nothing has been written for a while, and no operator has anything left to do."""
@@ -132,6 +144,10 @@ class Play:
     async def left(self) -> list[Manifest]:
         """Everything that is there, asked of the API server itself."""
         return await self._mirror.asked(self._namespace)
+
+
+def _created(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["creationTimestamp"])
 
 
 def says(manifest: Manifest, path: str, value: object) -> bool:

@@ -153,6 +153,24 @@ class Stage:
             operators[0].ended_after(proxies[0].struck_at) if plan.deeds("Unelect") else None,
         )
 
+    @asynccontextmanager
+    async def scene(self, script: Script) -> AsyncIterator[tuple[Play, Surroundings]]:
+        """A namespace with one operator and without faults, for steps that are taken one by one."""
+        plan, problems = FaultPlan("by hand"), list[str]()
+        async with self.place(script) as (namespace, given, serving), AsyncExitStack() as open_:
+            _, operators = await self._staff(plan, namespace, serving, open_)
+            guards = [asyncio.create_task(_keep_alive(one, plan, problems)) for one in operators]
+            try:
+                yield Play(self, namespace, given, operators), Surroundings(self.mirror, self.kubelet, namespace)
+            finally:
+                for guard in guards:
+                    guard.cancel()
+                problems += [bug for one in operators for bug in _bugs(one.log)]
+                for one in operators:
+                    one.remove()
+        if problems:
+            raise Stuck("\n".join(problems))
+
     def _wait_for_a_look(self, operators: Sequence[Operator]) -> float:
         """Seconds until everybody must have listed everything since it started, and since the servers last came back."""
         return FIRST_LOOK - min(time.monotonic() - self.outages.ended, *(one.age for one in operators))

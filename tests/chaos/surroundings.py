@@ -23,6 +23,8 @@ TOLD = {
 }
 """What the status of the owner says while it lasts."""
 POLL = 0.1
+QUOTAS = {"Quota": {"pods": "0"}, "QuotaOfLimits": {"limits.cpu": "4"}}
+"""What a quota leaves."""
 
 
 class Surroundings:
@@ -40,12 +42,12 @@ class Surroundings:
         """Impose one scarcity after the other, each at its write, and lift it again."""
         for scarcity in scarcities:
             await self._until_written(scarcity.write, writes)
-            await self._impose(scarcity.cause)
+            await self.impose(scarcity.cause)
             try:
                 await (asyncio.sleep(scarcity.seconds) if scarcity.seconds else self._until_told(scarcity.cause))
                 self.struck += bool(self._stuck())
             finally:
-                await self._lift(scarcity.cause)
+                await self.lift(scarcity.cause)
 
     async def _until_written(self, write: int, writes: Callable[[], int]) -> None:
         while True:
@@ -83,13 +85,14 @@ class Surroundings:
         conditions = (found.get("status") or {}).get("conditions") or ()
         return json.dumps([f"{one['type']}={one['status']} {one['message']}" for one in conditions], ensure_ascii=False)
 
-    async def _impose(self, cause: str) -> None:
+    async def impose(self, cause: str) -> None:
+        """Let no new pod run, for this cause."""
         root = f"/api/v1/namespaces/{self._namespace}"
-        if cause == "Quota":
-            none: Manifest = {"hard": {"pods": "0"}}
-            await self._mirror.ask("POST", f"{root}/resourcequotas", _named({"spec": none}), forgiven=(409,))
+        if cause in QUOTAS:
+            hard: Manifest = {"hard": QUOTAS[cause]}
+            await self._mirror.ask("POST", f"{root}/resourcequotas", _named({"spec": hard}), forgiven=(409,))
             # Its controller, which does not run here, counts what there is.
-            status = {"status": {**none, "used": {"pods": "0"}}}
+            status = {"status": {**hard, "used": dict.fromkeys(QUOTAS[cause], "0")}}
             path = f"{root}/resourcequotas/scarce/status"
             await self._mirror.ask("PATCH", path, status, content="application/merge-patch+json")
         elif cause == "LimitRange":
@@ -98,9 +101,10 @@ class Surroundings:
         else:
             self._kubelet.scripts[self._namespace].scarce = cause
 
-    async def _lift(self, cause: str) -> None:
+    async def lift(self, cause: str) -> None:
+        """Let pods run again."""
         root = f"/api/v1/namespaces/{self._namespace}"
-        if cause == "Quota":
+        if cause in QUOTAS:
             await self._mirror.ask("DELETE", f"{root}/resourcequotas/scarce", forgiven=(404,))
         elif cause == "LimitRange":
             await self._mirror.ask("DELETE", f"{root}/limitranges/scarce", forgiven=(404,))

@@ -34,7 +34,7 @@ class Edit:
     kind: str
     name: str
     patch: Callable[[list[str]], Manifest]
-    """A merge patch, made of the names of the ModelVersions that there are."""
+    """A merge patch, made of the names of the ModelVersions that there are, the oldest first."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,20 @@ class Until:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} {self.path}={self.value}" if self.path else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Says:
+    """Wait until a condition of an object has this status, and its message this text."""
+
+    kind: str
+    name: str
+    text: str
+    status: str = "Unknown"
+    condition: str = "Ready"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.condition}={self.status}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,7 @@ class Pause:
     seconds: float
 
 
-Step = Apply | Edit | Delete | Until | Gone | Hold | Release | Pause
+Step = Apply | Edit | Delete | Until | Says | Gone | Hold | Release | Pause
 
 
 @dataclass(frozen=True)
