@@ -47,11 +47,15 @@ def distinct(values: Sequence[float]) -> tuple[str, ...]:
     ('1,700,000,000', '1,700,000,022', '1,700,000,043')
     >>> distinct([1e9, 1e9 + 0.005, 1e9 + 0.01])
     ('1,000,000,000', '1,000,000,000.005', '1,000,000,000.01')
+    >>> distinct([2**60, 2**60 + 1])
+    ('1,152,921,504,606,846,976', '1,152,921,504,606,846,977')
     """
     wanted = len(set(values))
     texts: tuple[str, ...] = ()
     for digits in range(_DIGITS, _MAX_DIGITS + 1):
         texts = tuple(number(value, digits) for value in values)
         if len(set(texts)) == wanted:
-            break
+            return texts
+    if all(isinstance(value, int) for value in values):
+        return tuple(f"{value:,}" for value in values)
     return texts

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from tidemill.contract.numbers import distinct, number
@@ -24,9 +25,9 @@ _MAX_LEVELS: Final = 4
 _MAX_NAME: Final = 9
 """Characters of a category's name under its bar."""
 _MAX_NAMES: Final = 8
-_MAX_NUMBER: Final = 16
-"""Characters of a number on the axis."""
-_OFFSET_DIGITS: Final = 12
+_MAX_TICK: Final = 6
+"""Characters of a number under the floor; five of them stand side by side."""
+_MAX_DIGITS: Final = 17
 
 Shape = Literal["dot", "triangle", "cross", "dash"]
 Anchor = Literal["start", "middle", "end"]
@@ -80,6 +81,8 @@ class Chart:
     """The path of the second side."""
     legend: bool = False
     marks: tuple[PlottedMark, ...] = ()
+    note: str = ""
+    """What the texts under the floor are counted in and from, where that is not said by themselves."""
     limit: float | None = None
     """Where the dashed line lies."""
     handovers: tuple[float, ...] = ()
@@ -99,6 +102,14 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Axis:
+    """The texts on an axis, and a sentence on what they are counted in and from; it is empty where they are the values."""
+
+    positions: tuple[Position, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Distribution:
     """Shares or numbers of rows per stretch of values or per category, on one side or on two."""
 
@@ -106,7 +117,7 @@ class Distribution:
     before: tuple[float, ...]
     after: tuple[float, ...] = ()
     """Of the second side; empty where there is one alone."""
-    positions: tuple[Position, ...] = ()
+    axis: Axis = Axis()
     beyond: str = ""
     """What the picture leaves out."""
 
@@ -136,7 +147,7 @@ def bars(title: str, description: str, shown: Distribution, *, percent: bool = F
         tuple(Level(y(level), text) for level, text in zip(scale, texts, strict=True)),
         tuple(
             Tick(round(left + width * at, 1), text, "start" if at == 0 else "end" if at == 1 else "middle")
-            for at, text in _fitting(shown.positions, width)
+            for at, text in _fitting(shown.axis.positions, width)
         ),
         tuple(
             Bar(round(left + slot * index + gap / 2, 1), y(value), round(slot - gap, 1), round(floor - y(value), 1))
@@ -144,30 +155,63 @@ def bars(title: str, description: str, shown: Distribution, *, percent: bool = F
         ),
         outline=f"{path}V{floor:.1f}" if shown.after else "",
         legend=bool(shown.after),
+        note=shown.axis.note,
     )
 
 
-def named(names: Sequence[str]) -> tuple[Position, ...]:
+def named(names: Sequence[str]) -> Axis:
     """Return the names of categories under the middle of their bars; where there are too many, those of the first and the last bar."""
     short = [name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…" for name in names]
     if len(names) > _MAX_NAMES:
-        return (Position(0, short[0]), Position(1, short[-1]))
-    return tuple(Position((index + 0.5) / len(names), name) for index, name in enumerate(short))
+        return Axis((Position(0, short[0]), Position(1, short[-1])))
+    return Axis(tuple(Position((index + 0.5) / len(names), name) for index, name in enumerate(short)))
 
 
-def axis(values: Sequence[float]) -> tuple[Position, ...]:
-    """Return the numbers as texts at even distances; where they are too long, the first is written in full and the others as the difference.
+def axis(values: Sequence[float]) -> Axis:
+    """Return the numbers as texts at even distances, the first and the last at the ends.
 
-    >>> [text for _, text in axis([0.0, 0.5, 1.0])]
-    ['0', '0.5', '1']
-    >>> [text for _, text in axis([1e9, 1e9 + 2e-6, 1e9 + 4e-6])]
-    ['1,000,000,000', '+2.03e-06', '+4.05e-06']
+    >>> axis([0.0, 0.5, 1.0]).positions
+    (Position(at=0.0, text='0'), Position(at=0.5, text='0.5'), Position(at=1.0, text='1'))
+    >>> [text for _, text in axis([1e9, 1e9 + 2e-6, 1e9 + 4e-6]).positions]
+    ['+0', '+2.03', '+4.05']
     """
-    texts = distinct(values)
-    if max(map(len, texts)) > _MAX_NUMBER:
-        texts = (number(values[0], _OFFSET_DIGITS), *(f"+{number(value - values[0])}" for value in values[1:]))
     last = max(1, len(values) - 1)
-    return tuple(Position(index / last, text) for index, text in enumerate(texts))
+    return _axis(values, [index / last for index in range(len(values))])
+
+
+def marked(values: Sequence[float]) -> Axis:
+    """Return the numbers as texts, each under the middle of the bar that is its own.
+
+    >>> marked([10.0, 20.0]).positions
+    (Position(at=0.25, text='10'), Position(at=0.75, text='20'))
+    """
+    return _axis(values, [(index + 0.5) / len(values) for index in range(len(values))])
+
+
+def _axis(values: Sequence[float], places: Sequence[float]) -> Axis:
+    """Return the numbers in full where they are short, else in units of a power of 1,000, else as distances from the first."""
+    texts, note = distinct(values), ""
+    if max(map(len, texts), default=0) > _MAX_TICK:
+        size = max(map(abs, values))
+        unit, scaled = _scaled(values, size)
+        if max(map(len, scaled)) <= _MAX_TICK and len(set(scaled)) == len(set(texts)):
+            texts, note = scaled, f"The axis is in units of {number(unit)}."
+        elif values[0] != values[-1]:
+            spread = values[-1] - values[0]
+            unit, scaled = _scaled([value - values[0] for value in values], spread)
+            texts = tuple(f"+{text}" for text in scaled)
+            digits = math.ceil(math.log10(size) - math.log10(abs(spread))) + 3
+            note = f"The axis shows the distance from {number(values[0], min(max(digits, 3), _MAX_DIGITS))}"
+            note += "." if unit == 1 else f" in units of {number(unit)}."
+    return Axis(tuple(Position(at, text) for at, text in zip(places, texts, strict=True)), note)
+
+
+def _scaled(values: Sequence[float], size: float) -> tuple[float, tuple[str, ...]]:
+    """Return the power of 1,000 in which numbers up to `size` are short, and the numbers in it."""
+    power = 3 * math.floor(math.log10(size) / 3) if 0 < size < math.inf else 0
+    # A power of ten beyond 10^±300 is taken in halves, since neither it nor its inverse need be a float.
+    first, second = 10.0 ** (power // 2), 10.0 ** (power - power // 2)
+    return first * second, distinct([value / first / second for value in values])
 
 
 class PlottedPoint(NamedTuple):
@@ -246,13 +290,21 @@ def _margin(texts: Sequence[str]) -> float:
 
 
 def _fitting(positions: Sequence[Position], width: float) -> Sequence[Position]:
-    """Return as many of the texts as stand side by side without touching, the first and the last among them."""
-    if not positions:
-        return positions
-    # Texts at the very ends stand wholly within, so they come half a text nearer to the next one.
-    room = (max(len(text) for _, text in positions) + 1) * _CHARACTER * (1.5 if positions[0].at == 0 else 1)
-    steps = len(positions) - 1
-    for step in range(1, steps + 1):
-        if steps % step == 0 and (step / steps) * width * (positions[-1].at - positions[0].at) >= room:
+    """Return as many of the texts, at even distances, as stand side by side without touching."""
+    for step in range(1, len(positions)):
+        if (len(positions) - 1) % step == 0 and _apart(positions[::step], width):
             return positions[::step]
     return positions[:1]
+
+
+def _apart(positions: Sequence[Position], width: float) -> bool:
+    """Return whether a character's width lies between any text and the next one."""
+    ends = [_ends(position, width) for position in positions]
+    return all(left + _CHARACTER <= right for (_, left), (right, _) in pairwise(ends))
+
+
+def _ends(position: Position, width: float) -> tuple[float, float]:
+    """Return where a text begins and ends; at the very ends of the axis it stands wholly within."""
+    length = len(position.text) * _CHARACTER
+    left = width * position.at - length * (0 if position.at == 0 else 1 if position.at == 1 else 0.5)
+    return left, left + length

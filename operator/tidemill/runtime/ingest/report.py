@@ -136,7 +136,7 @@ def _distribution(values: Any) -> tuple[str, Distribution]:
     if rest:
         names.append(f"{len(rest):,} rarer ones")
         counts.append(float(sum(count for _, count in rest)))
-    return most, Distribution(tuple(names), tuple(counts), positions=named(names))
+    return most, Distribution(tuple(names), tuple(counts), axis=named(names))
 
 
 def _spelled(value: object) -> str:
@@ -155,5 +155,5 @@ def histogram(numbers: np.ndarray[Any, Any]) -> Distribution:
     return Distribution(
         tuple(f"{low} to {high}" for low, high in pairwise(labels)),
         tuple(counts.astype(float).tolist()),
-        positions=axis(edges[:: max(1, len(counts) // 4)].tolist()),
+        axis=axis(edges[:: max(1, len(counts) // 4)].tolist()),
     )

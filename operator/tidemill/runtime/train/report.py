@@ -148,7 +148,7 @@ def _errors(truth: NDArray[Any], answer: Answer) -> Section:
     shown = Distribution(
         tuple(f"{low} to {high}" for low, high in pairwise(labels)),
         tuple(counts.astype(float).tolist()),
-        positions=axis(edges[::5].tolist()),
+        axis=axis(edges[::5].tolist()),
     )
     title = "Predicted minus actual"
     caption = f"Half of the predictions are within {number(float(np.median(np.abs(errors))))} of the actual value."

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from tidemill.contract.numbers import distinct
-from tidemill.runtime.html.charts import Distribution, Position, axis, named
+from tidemill.runtime.html.charts import Axis, Distribution, Position, axis, marked, named
 from tidemill.runtime.monitor.statistics import ordered
 from tidemill.runtime.monitor.statistics.comparison import Comparison
 from tidemill.runtime.profile.categorical import CategoricalProfile
@@ -27,7 +27,8 @@ def distribution(comparison: Comparison) -> Distribution:
     if isinstance(reference, NumericalProfile):
         assert isinstance(current, NumericalProfile)
         before, now = _clipped(reference), _clipped(current)
-        return _single_values(reference.bins(), current.bins()) or _of_numbers(before, now)
+        offset = reference.offset
+        return _single_values(reference.bins(), current.bins(), offset) or _of_numbers(before, now, offset)
     assert isinstance(current, CategoricalProfile)
     return _of_categories(reference, current)
 
@@ -38,38 +39,42 @@ def _clipped(profile: NumericalProfile) -> Bins:
     return bins._replace(edges=np.clip(bins.edges, profile.minimum, profile.maximum))
 
 
-def _single_values(before: Bins, now: Bins) -> Distribution | None:
+def _single_values(before: Bins, now: Bins, offset: int) -> Distribution | None:
     """A bar per value, where there are few and all are known exactly."""
     few = np.flatnonzero((before.counts > 0) | (now.counts > 0))
     if len(few) > _BARS or not (before.sharp[few].all() and now.sharp[few].all()):
         return None
-    names = distinct((before.edges[few] + before.offset).tolist())
-    positions = tuple(Position((index + 0.5) / len(few), name) for index, name in enumerate(names))
-    return Distribution(names, _shares(before.counts[few], before), _shares(now.counts[few], now), positions)
+    values = _shifted(before.edges[few], offset)
+    return Distribution(
+        distinct(values), _shares(before.counts[few], before), _shares(now.counts[few], now), marked(values)
+    )
 
 
-def _of_numbers(before: Bins, now: Bins) -> Distribution:
+def _shifted(values: Floats, offset: int) -> list[float]:
+    """Values with what was taken off them; whole numbers that floats would not tell apart stay whole numbers."""
+    return [round(value) + offset for value in values.tolist()] if offset else values.tolist()
+
+
+def _of_numbers(before: Bins, now: Bins, offset: int) -> Distribution:
     low = min(ordered.quantile(before, 0.005), ordered.quantile(now, 0.005))
     high = max(ordered.quantile(before, 0.995), ordered.quantile(now, 0.995))
     if not high > low or len(np.unique(np.linspace(low, high, _BARS + 1))) <= _BARS:
-        return _of_constant(before, now, low, high)
+        return _of_constant(before, now, low, high, offset)
     edges = np.linspace(low, high, _BARS + 1)
     sides = [_on(edges, side) for side in (before, now)]
-    shown = edges + before.offset
-    labels = distinct(shown.tolist())
-    names = tuple(f"{left} to {right}" for left, right in pairwise(labels))
-    positions = axis(shown[::5].tolist())
-    return Distribution(names, sides[0], sides[1], positions, _beyond(*(1 - sum(side) for side in sides)))
+    shown = _shifted(edges, offset)
+    names = tuple(f"{left} to {right}" for left, right in pairwise(distinct(shown)))
+    return Distribution(names, sides[0], sides[1], axis(shown[::5]), _beyond(*(1 - sum(side) for side in sides)))
 
 
-def _of_constant(before: Bins, now: Bins, low: float, high: float) -> Distribution:
+def _of_constant(before: Bins, now: Bins, low: float, high: float, offset: int) -> Distribution:
     """One bar, for values that are all the same or as near as doubles tell apart."""
     ends = np.array([low, np.nextafter(high, np.inf)])
-    labels = distinct([low + before.offset, high + before.offset])
+    labels = distinct(_shifted(np.array([low, high]), offset))
     name = labels[0] if low == high else " to ".join(labels)
     sides = [_on(ends, side) for side in (before, now)]
     return Distribution(
-        (name,), sides[0], sides[1], (Position(0.5, name),), _beyond(*(1 - sum(side) for side in sides))
+        (name,), sides[0], sides[1], Axis((Position(0.5, name),)), _beyond(*(1 - sum(side) for side in sides))
     )
 
 

@@ -57,6 +57,9 @@ LARGE = {
     "a billion and nearly nothing": 1e9 + RNG.normal(0, 1e-6, 5000),
     "identifiers": 10.0**12 + RNG.integers(0, 10**6, 5000),
     "tiny": RNG.normal(0, 1e-9, 5000),
+    "huge": RNG.normal(5e20, 1e20, 5000),
+    "nanoseconds since 1970": 1_700_000_000_000_000_000 + RNG.integers(0, 10**12, 5000),
+    "days as whole numbers": 20_240_101.0 + RNG.integers(0, 28, 5000),
 }
 
 
@@ -65,7 +68,7 @@ def test_rows_and_ticks_of_large_numbers_are_told_apart(values: Any) -> None:
     found = shown(values, values + values.std())
 
     assert len(found.names) == len(set(found.names))
-    assert len(found.positions) == len({text for _, text in found.positions})
+    assert len(found.axis.positions) == len({text for _, text in found.axis.positions})
     assert all(low != high for low, high in (name.split(" to ") for name in found.names))
 
 
