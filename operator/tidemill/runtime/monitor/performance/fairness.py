@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -75,6 +76,8 @@ class Unfairness:
     rate: RateName
     lowest: tuple[str, Rate]
     highest: tuple[str, Rate]
+    other: Unfairness | None = None
+    """The same of the rate that did not decide, where the metric is of two."""
 
 
 def groups_of(
@@ -134,8 +137,12 @@ def unfairness(metric: str, groups: Sequence[Group]) -> Unfairness:
     """
     if metric not in _RATES_OF:
         raise ValueError(f"unknown metric of fairness {metric!r}")
-    candidates = [_between(metric, rate, groups) for rate in _RATES_OF[metric]]
-    return (min if metric.endswith("Ratio") else max)(candidates, key=lambda candidate: candidate.value)
+    best, *others = sorted(
+        (_between(metric, rate, groups) for rate in _RATES_OF[metric]),
+        key=lambda candidate: candidate.value,
+        reverse=metric.endswith("Difference"),
+    )
+    return replace(best, other=others[0]) if others else best
 
 
 def _between(metric: str, rate: RateName, groups: Sequence[Group]) -> Unfairness:
@@ -155,7 +162,23 @@ def _between(metric: str, rate: RateName, groups: Sequence[Group]) -> Unfairness
 
 
 def interval(metric: str, result: Unfairness, z: float) -> intervals.ConfidenceInterval:
-    """Return the interval around the difference or the ratio of the two groups' rates, by the rows that these are of."""
+    """Return the interval around the difference or the ratio of the two groups' rates, by the rows that these are of.
+
+    Of equalized odds it is that of the larger difference, or the smaller ratio, of the two rates: either rate alone can show
+    that groups are not treated alike, also one with a smaller difference that is surer. Its end nearer to that finding is the
+    farther one of the two rates' ends, each at half the error (Bonferroni).
+    """
+    if result.other is None:
+        return _interval(metric, result, z)
+    plain = [_interval(metric, each, z) for each in (result, result.other)]
+    wider = NormalDist().inv_cdf(0.5 + NormalDist().cdf(z) / 2)
+    wide = [_interval(metric, each, wider) for each in (result, result.other)]
+    if metric.endswith("Difference"):
+        return intervals.ConfidenceInterval(max(each.low for each in wide), max(each.high for each in plain))
+    return intervals.ConfidenceInterval(min(each.low for each in plain), min(each.high for each in wide))
+
+
+def _interval(metric: str, result: Unfairness, z: float) -> intervals.ConfidenceInterval:
     low, high = (intervals.share(rate.selected, rate.rows, z) for _, rate in (result.lowest, result.highest))
     if metric.endswith("Difference"):
         return intervals.difference(high, low)

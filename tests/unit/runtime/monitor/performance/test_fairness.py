@@ -100,7 +100,68 @@ def test_of_equalized_odds_the_rate_that_decided_is_judged() -> None:
 
     assert ("FalsePositiveRate", 0.4) == (found.rate, pytest.approx(found.value))
     assert ("a", "b") == (found.lowest[0], found.highest[0])
-    assert 0.27 < low < 0.4 < high < 0.51
+    # Newcombe's interval; the lower end is that of 97.5 %, since either of two rates could have given it.
+    assert (0.260, 0.507) == pytest.approx((low, high), abs=0.002)
+
+
+def odds(rates: dict[str, tuple[fairness.Rate, fairness.Rate]]) -> list[fairness.Group]:
+    """Groups with a true and a false positive rate each."""
+    return [
+        fairness.Group(name, 2000, {"TruePositiveRate": true, "FalsePositiveRate": false})
+        for name, (true, false) in rates.items()
+    ]
+
+
+def test_of_equalized_odds_a_smaller_difference_that_is_sure_is_not_hidden_by_a_larger_one_that_is_not() -> None:
+    few = fairness.Rate(6, 12), fairness.Rate(2, 12)
+    groups = odds({"a": (fairness.Rate(800, 1000), few[0]), "b": (fairness.Rate(520, 1000), few[1])})
+
+    found = fairness.unfairness("EqualizedOddsDifference", groups)
+    low, high = fairness.interval("EqualizedOddsDifference", found, 1.96)
+
+    assert ("FalsePositiveRate", "TruePositiveRate") == (found.rate, found.other and found.other.rate)
+    assert 0.22 < low < 0.28 < found.value < high
+
+
+@pytest.mark.parametrize("metric", ["EqualizedOddsDifference", "EqualizedOddsRatio"])
+def test_intervals_of_equalized_odds_cover_the_larger_of_two_differences(metric: str) -> None:
+    rng = np.random.default_rng(8)
+    true = {"a": (0.8, 0.30), "b": (0.7, 0.18)}
+    differences, ratios = (0.8 - 0.7, 0.30 - 0.18), (0.7 / 0.8, 0.18 / 0.30)
+    covered = 0
+    for _ in range(1000):
+        groups = odds(
+            {
+                name: (
+                    fairness.Rate(int(rng.binomial(80, first)), 80),
+                    fairness.Rate(int(rng.binomial(300, other)), 300),
+                )
+                for name, (first, other) in true.items()
+            }
+        )
+        low, high = fairness.interval(metric, fairness.unfairness(metric, groups), 1.959964)
+        covered += low <= (max(differences) if metric.endswith("Difference") else min(ratios)) <= high
+
+    assert 0.93 <= covered / 1000
+
+
+@pytest.mark.parametrize("metric", ["EqualizedOddsDifference", "EqualizedOddsRatio"])
+def test_equalized_odds_are_fairlearns_whichever_rate_decides(metric: str) -> None:
+    rng = np.random.default_rng(5)
+    decided = set()
+    for _ in range(40):
+        groups = rng.choice(["a", "b", "c"], 600)
+        labels = (rng.random(600) < 0.5).astype(int)
+        shift = rng.uniform(-0.3, 0.3, 2)
+        answers = (
+            rng.random(600) < 0.5 + shift[0] * labels * (groups == "a") + shift[1] * (1 - labels) * (groups == "b")
+        ).astype(int)
+
+        found = fairness.unfairness(metric, fairness.groups_of(groups.tolist(), answers, labels, 1))
+
+        assert THEIRS[metric](labels, answers, sensitive_features=groups) == pytest.approx(found.value)
+        decided.add(found.rate)
+    assert {"TruePositiveRate", "FalsePositiveRate"} == decided
 
 
 @pytest.mark.parametrize("metric", ["DemographicParityDifference", "DemographicParityRatio"])
