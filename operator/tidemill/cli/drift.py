@@ -20,8 +20,10 @@ EXIT_CODES: Final[dict[CheckVerdict, int]] = {"Passing": 0, "Warning": 3, "Faili
 
 
 def drift(
-    reference: Annotated[Path, typer.Argument(help="Before: Parquet, CSV, or a profile of it.")],
-    current: Annotated[Path, typer.Argument(help="Now: Parquet, CSV, or a profile counted like the reference.")],
+    reference: Annotated[Path, typer.Argument(help="Before: Parquet, CSV, JSON Lines, or a profile of it.")],
+    current: Annotated[
+        Path, typer.Argument(help="Now: Parquet, CSV, JSON Lines, or a profile counted like the reference.")
+    ],
     json: Annotated[Path | None, typer.Option(help="Write the result as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every statistic as column,metric,value.")] = None,

@@ -18,7 +18,7 @@ BAD_INPUT = 2
 
 
 def profile(
-    data: Annotated[Path, typer.Argument(help="A Parquet or CSV file.")],
+    data: Annotated[Path, typer.Argument(help="A Parquet, CSV or JSON Lines file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write the profile to.")],
     like: Annotated[
         Path | None,

@@ -14,7 +14,7 @@ from tidemill.api.dataset import ColumnSpec
 from tidemill.runtime.failures import NotNumeric, SchemaMismatch, TargetMissing, TargetUnusable
 from tidemill.runtime.ingest.bundled import TARGET
 from tidemill.runtime.tables.schema import HOLDOUT, Column
-from tidemill.runtime.tables.spelling import MISSING_WORDS, spell
+from tidemill.runtime.tables.spelling import EXACT, MISSING_WORDS, spell
 
 _ENOUGH_TO_JUDGE = 50
 
@@ -80,6 +80,13 @@ def _convert(spec: ColumnSpec, values: Any, warnings: list[str], *, inferred: bo
         return Column(name=name, role=role, type="Categorical"), as_text(values)
     if role in ("Timestamp", "Ignored"):
         return Column(name=name, role=role, type="Other"), values
+    if inferred and _beyond_floats(values):
+        return _ignored(
+            name,
+            values,
+            warnings,
+            "holds whole numbers beyond 2^53, which a float does not tell apart; declare its role and type to keep it",
+        )
     if role == "Weight" or spec.type == "Numerical":
         return Column(name=name, role=role, type="Numerical"), as_numbers(name, values, warnings)
     if spec.type == "Categorical":
@@ -101,6 +108,14 @@ def _convert(spec: ColumnSpec, values: Any, warnings: list[str], *, inferred: bo
             "is another text in every row, as names and numbers of things are; declare its role to keep it",
         )
     return Column(name=name, role=role, type="Categorical"), as_text(values)
+
+
+def _beyond_floats(values: Any) -> bool:
+    """Return whether whole numbers among the values would be rounded as floats."""
+    if not (pa.types.is_integer(values.type) or pa.types.is_decimal(values.type)) or values.null_count == len(values):
+        return False
+    ends = pc.min_max(values).as_py()
+    return bool(max(abs(ends["min"]), abs(ends["max"])) > EXACT)
 
 
 def _ignored(name: str, values: Any, warnings: list[str], why: str) -> tuple[Column, Any]:

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from tidemill.runtime.failures import SourceEmpty, SourceUnreadable
-from tidemill.runtime.tables import delimited
+from tidemill.runtime.tables import delimited, json_lines, parquet
 
 _ENDINGS: Final = {
     ".csv": "CSV",
@@ -72,42 +72,20 @@ def _csv(content: bytes, name: str, texts: Collection[str]) -> pa.Table:
 
 
 def _parquet(content: bytes, name: str, texts: Collection[str]) -> pa.Table:
-    from pyarrow import parquet
-
     if content[:4] != b"PAR1":
         raise SourceUnreadable(
             f"{name} is not a Parquet file (it begins with {content[:8]!r}); set spec.format to what it is"
         )
     try:
-        return parquet.ParquetFile(pa.BufferReader(content)).read()
+        return parquet.opened(pa.BufferReader(content), name).read()
+    except delimited.TableError as error:
+        raise SourceUnreadable(str(error)) from error
     except (pa.ArrowException, OSError) as error:
-        raise SourceUnreadable(f"{name} is a damaged Parquet file: {_first_line(error)}; write it again") from error
+        raise SourceUnreadable(str(parquet.damaged(name, error))) from error
 
 
 def _json_lines(content: bytes, name: str, texts: Collection[str]) -> pa.Table:
-    from pyarrow import json
-
     try:
-        head = delimited.decoded(
-            content[: delimited.HEAD], name, whole=len(content) <= delimited.HEAD, format="JSON lines"
-        )
+        return json_lines.read(content, name, texts)
     except delimited.TableError as error:
         raise SourceUnreadable(str(error)) from error
-    if head.lstrip()[:1] == "[":
-        raise SourceUnreadable(f"{name} is one JSON list; write one object per line instead")
-    if head.lstrip()[:1] != "{":
-        raise SourceUnreadable(
-            f"{name} does not begin with a JSON object ({head.strip()[:40]!r}); write one object per line"
-        )
-    try:
-        return json.read_json(
-            pa.BufferReader(content), read_options=json.ReadOptions(block_size=min(len(content) + 1, (1 << 31) - 1))
-        )
-    except pa.ArrowInvalid as error:
-        raise SourceUnreadable(
-            f"{name} is not readable as JSON lines: {_first_line(error)}; correct that line"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0][:300]

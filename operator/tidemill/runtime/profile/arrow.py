@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -48,10 +49,12 @@ class Numbers(NamedTuple):
 
 def offset_of(column: pa.Array | pa.ChunkedArray) -> int:
     """Return what to take off the whole numbers of `column` so that they keep their differences as floats; mostly 0."""
-    if not pa.types.is_integer(column.type) or column.type.bit_width < 64 or len(column) == column.null_count:
+    kind = column.type
+    wide = kind.bit_width >= 64 if pa.types.is_integer(kind) else pa.types.is_decimal(kind)
+    if not wide or len(column) == column.null_count:
         return 0
     ends = pc.min_max(column)
-    low, high = ends["min"].as_py(), ends["max"].as_py()
+    low, high = math.floor(ends["min"].as_py()), math.ceil(ends["max"].as_py())
     return low if max(abs(low), abs(high)) > _MAX_WHOLE else 0
 
 
@@ -98,6 +101,10 @@ def _less(column: Any, offset: int) -> Numbers:
         return _less(_cast(column, kind.value_type), offset)
     if is_text(kind):
         return _parse(column, offset)
+    if pa.types.is_decimal(kind):
+        scale = max(kind.scale, 0)
+        exact = pc.cast(column, pa.decimal256(75 - scale, scale))
+        return numbers(pc.subtract(exact, pa.scalar(Decimal(offset), pa.decimal256(75 - scale, scale))))
     if not pa.types.is_integer(kind):
         parsed = numbers(column)
         return parsed._replace(values=parsed.values - float(offset), filler=parsed.filler - float(offset))

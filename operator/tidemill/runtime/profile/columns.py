@@ -74,11 +74,11 @@ def text_identifier(name: str, distinct: float, present: int) -> LeftOut | None:
     return LeftOut(name, f"has about {distinct:,.0f} distinct values in {present:,} rows, as an identifier has", True)
 
 
-def running_number(name: str, distinct: float, present: int, low: float, high: float) -> LeftOut | None:
+def running_number(name: str, distinct: float, present: int, low: int, high: int) -> LeftOut | None:
     """Return the column of whole numbers as an identifier where they count the rows."""
     if present < MIN_ROWS or distinct < _RUNNING * present or high - low + 1 > _GAPS * present:
         return None
-    return LeftOut(name, f"counts the rows from {low:.0f} to {high:.0f}, as a running number does", True)
+    return LeftOut(name, f"counts the rows from {low} to {high}, as a running number does", True)
 
 
 def may_be_running(sample: Floats, rows: int) -> bool:

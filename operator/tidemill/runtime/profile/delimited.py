@@ -42,6 +42,7 @@ _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 _NO_TEXT: Final = pa.nulls(1, pa.string())[0]
 """A missing text; `pa.scalar` would import pandas."""
 _CLOCK: Final = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$"
+_LONG_WHOLE: Final = r"^[+-]?\d{1,38}$"
 _STRAYS: Final = 1e-3
 """Numbers among which no larger share of texts stands are a column of numbers, with entries that are invalid."""
 _MIN_NUMBERS: Final = 1000
@@ -112,7 +113,7 @@ class CsvTable:
         for batch in self._blocks(dict.fromkeys(self.names, pa.string())):
             for name in self.names:
                 if kinds[name] != "text":
-                    kinds[name] = _kind(batch.column(name), kinds[name])
+                    kinds[name] = _kind(self._with_points(batch.column(name)), kinds[name])
             reservoir.add(batch)
         drawn = reservoir.rows()
         if not drawn:
@@ -123,9 +124,16 @@ class CsvTable:
                 table = table.set_column(index, name, _truths(table.column(index)))
             elif kinds[name] == "whole":
                 table = table.set_column(index, name, _whole_numbers(table.column(index)))
-            elif kinds[name] == "text" and _are_numbers(table.column(index)):
-                kinds[name] = "number"
+            elif kinds[name] in ("text", "number"):
+                plain = self._with_points(table.column(index))
+                if kinds[name] == "number" or _are_numbers(plain):
+                    kinds[name] = "number"
+                    table = table.set_column(index, name, plain)
         return kinds, table
+
+    def _with_points(self, texts: Any) -> Any:
+        """Texts with a point before the fraction of numbers that have a comma there, where it does not end a field."""
+        return delimited.with_points(texts) if self._dialect.decimal_commas else texts
 
     def _counted(self, like: Profile, threads: int, watches: Sequence[_Watch]) -> Profile:
         types = {column.name: _type(column) for column in like.columns if column.name in self.names}
@@ -144,6 +152,9 @@ class CsvTable:
         counters = [Counter(Profile(0, share)) for share in shares]
         watched = [watches[start::threads] for start in range(len(counters))]
 
+        of_numbers = [column.name for column in like.columns if isinstance(column, NumericalProfile)]
+        with_commas = [name for name in of_numbers if types.get(name) == _TEXT and self._dialect.decimal_commas]
+
         def count(counter: Counter, watching: Sequence[_Watch], batch: pa.RecordBatch) -> None:
             counter.add(without_missing_words(batch))
             for watch in watching:
@@ -151,6 +162,9 @@ class CsvTable:
 
         with ThreadPoolExecutor(len(counters)) as pool:
             for batch in self._blocks(types):
+                for name in with_commas:
+                    plain = self._with_points(batch.column(name).cast(pa.string()))
+                    batch = batch.set_column(batch.schema.get_field_index(name), name, plain)
                 for done in [pool.submit(count, *pair, batch) for pair in zip(counters, watched, strict=True)]:
                     done.result()
         profiles = [counter.profile() for counter in counters]
@@ -183,7 +197,8 @@ class _Watch:
         self.name = column.name
         self._truth = kind == "truth"
         if column.type == "Numerical":
-            numbers = arrow.numbers(sample).present()
+            self._offset = arrow.offset_of(sample)
+            numbers = arrow.numbers(sample, self._offset).present()
             self._suspect = kind in ("bit", "whole") and may_be_running(numbers, 1 << 62 if len(sample) else 0)
         else:
             distinct, _ = arrow.categories(sample)
@@ -205,7 +220,7 @@ class _Watch:
             if self._suspect:
                 self._sketch.add_texts(counted)
         elif self._suspect:
-            self._sketch.add_numbers(arrow.numbers(batch.column(self.name)).present())
+            self._sketch.add_numbers(arrow.numbers(batch.column(self.name), self._offset).present())
 
     def judged(self, profile: ColumnProfile) -> tuple[ColumnProfile, LeftOut | None]:
         """Return the profile, exact where it can be, and the column as an identifier where it is one."""
@@ -213,7 +228,8 @@ class _Watch:
             if not self._suspect or profile.minimum is None or profile.maximum is None:
                 return profile, None
             distinct = self._sketch.estimate()
-            return profile, running_number(self.name, distinct, profile.present, profile.minimum, profile.maximum)
+            low, high = (round(end) + profile.offset for end in (profile.minimum, profile.maximum))
+            return profile, running_number(self.name, distinct, profile.present, low, high)
         exact = not self._categories.overflows
         if exact:
             profile = self._categories.profile(self.name)
@@ -250,6 +266,8 @@ def _kind(texts: Any, known: Kind) -> Kind:
         if _is(present, pa.int64()):
             numbers = pc.min_max(pc.cast(present, pa.int64())).as_py()
             return joined(known, "bit" if numbers["min"] >= 0 and numbers["max"] <= 1 else "whole")
+        if pc.all(pc.match_substring_regex(present, _LONG_WHOLE)).as_py():
+            return joined(known, "whole")
         if _is(present, pa.bool_()):
             return joined(known, "truth")
         if _is_time(present):
@@ -292,7 +310,8 @@ def _truths(column: Any) -> Any:
 
 def _whole_numbers(column: Any) -> Any:
     missing = pc.is_in(column, value_set=arrow.MISSING)
-    return pc.cast(pc.if_else(missing, _NO_TEXT, column), pa.int64())
+    texts = pc.if_else(missing, _NO_TEXT, column)
+    return pc.cast(texts, pa.int64() if _is(texts, pa.int64()) else pa.decimal128(38, 0))
 
 
 def _truth_counts(counted: dict[str, int], missing: int) -> tuple[dict[str, int], int]:

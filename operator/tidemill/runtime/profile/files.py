@@ -1,8 +1,10 @@
-"""Profiles of files: Parquet and CSV in constant memory, whatever the order of their rows, or a profile that was made before."""
+"""Profiles of files: Parquet and CSV in constant memory, whatever the order of their rows, JSON Lines, or a profile that was made before."""
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,12 +12,14 @@ from typing import Final
 import pyarrow as pa
 
 from tidemill.runtime.profile.delimited import CsvTable
-from tidemill.runtime.profile.parquet import ParquetTable
+from tidemill.runtime.profile.parquet import HeldTable, ParquetTable
 from tidemill.runtime.profile.profile import LeftOut, Profile, ProfileError
+from tidemill.runtime.tables import json_lines
 from tidemill.runtime.tables.delimited import HEAD, TableError
 
 _JSON: Final = re.compile(rb'\s*\{\s*("|\})')
 """The first bytes of a profile; no header of a CSV file with a quoted name begins like this."""
+_GZIP: Final = b"\x1f\x8b"
 
 
 class Unreadable(ValueError):
@@ -31,13 +35,16 @@ class Profiled:
 
 
 def profile_file(path: Path, like: Profile | None = None, *, threads: int = 2) -> Profiled:
-    """Return the profile of a Parquet or CSV file, on bins fitted to it or on those of `like`; of a profile, itself.
+    """Return the profile of a Parquet, CSV or JSON Lines file, on bins fitted to it or on those of `like`; of a profile, itself.
 
     Raises Unreadable where the file is none of these, has no rows' worth of columns, or was counted on other bins.
     """
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
+        text = _beginning(path) if head.startswith(_GZIP) else head
+        if json_lines.is_json_lines(text, path.name):
+            return _of_json_lines(path, text is not head, like, threads)
         if _JSON.match(head):
             return _read_profile(path, like)
         if head[:4] == b"PAR1":
@@ -47,12 +54,27 @@ def profile_file(path: Path, like: Profile | None = None, *, threads: int = 2) -
         return _profiled(csv, list(csv.names), like, threads)
     except TableError as error:
         raise Unreadable(str(error)) from error
+    except (zlib.error, gzip.BadGzipFile, EOFError) as error:
+        raise Unreadable(f"{path} is damaged gzip ({_first_line(error)}); copy it again") from error
     except OSError as error:
         if error.errno is None:  # Arrow's, of what the file holds
             raise Unreadable(f"{path} cannot be read: {_first_line(error)}") from error
         raise Unreadable(f"{path} cannot be opened: {error.strerror or error}") from error
-    except (pa.ArrowException, ProfileError, EOFError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, ProfileError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path} cannot be read: {_first_line(error)}") from error
+
+
+def _beginning(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        return file.read(HEAD)
+
+
+def _of_json_lines(path: Path, packed: bool, like: Profile | None, threads: int) -> Profiled:
+    """The profile of a file that is read as a whole, text columns of the reference as text."""
+    content = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+    texts = [] if like is None else [column.name for column in like.columns if column.type == "Categorical"]
+    table = HeldTable(json_lines.read(content, str(path), texts))
+    return _profiled(table, table.schema.names, like, threads)
 
 
 def _read_profile(path: Path, like: Profile | None) -> Profiled:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tidemill.runtime.profile import arrow, categorical
 from tidemill.runtime.profile.columns import (
@@ -30,17 +29,14 @@ from tidemill.runtime.profile.profile import (
     empty_profile,
 )
 from tidemill.runtime.profile.sampling import DistinctSketch, at_rows, chosen_rows
+from tidemill.runtime.tables import parquet
 
 SAMPLE_ROWS: Final = 1 << 17
 """Bins are fitted to about so many rows, drawn from all over the file."""
 MAX_DISTINCT: Final = 1 << 16
 """Up to so many distinct texts are counted exactly; of more, those are categories that are frequent among the rows drawn."""
-_BATCH_ROWS: Final = 1 << 17
-"""So much of a column is decoded at a time."""
 _HELD_ROWS: Final = 1 << 21
 """A column of numbers that has no more rows than this is decoded once, for its bins and for its counts."""
-_BUFFER: Final = 1 << 16
-"""Bytes of a column chunk that are read at a time; whole chunks would be hundreds of megabytes."""
 
 
 class ParquetTable:
@@ -48,7 +44,7 @@ class ParquetTable:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
+        self._file = parquet.opened(path, str(path))
         # Text comes as a dictionary per row group: then each distinct text is looked at once.
         self._texts = [field.name for field in self._file.schema_arrow if arrow.is_text(field.type)]
         if self._texts:
@@ -91,15 +87,16 @@ class ParquetTable:
             return self._batches(column.name) if held is None else iter(held)
 
         sample = _table(at_rows(batches(), chosen), self.schema, column.name)
-        values = arrow.numbers(sample.column(0)).present()
+        offset = arrow.offset_of(sample.column(0))
+        values = arrow.numbers(sample.column(0), offset).present()
         profile = self._counted(empty_profile(sample, [column]).columns[0], batches)
         if not may_be_running(values, self._rows):
             return profile, None
         assert isinstance(profile, NumericalProfile)
         sketch = DistinctSketch()
         for batch in batches():
-            sketch.add_numbers(arrow.numbers(batch.column(0)).present())
-        low, high = profile.minimum or 0.0, profile.maximum or 0.0
+            sketch.add_numbers(arrow.numbers(batch.column(0), offset).present())
+        low, high = (round(end or 0.0) + profile.offset for end in (profile.minimum, profile.maximum))
         return profile, running_number(column.name, sketch.estimate(), profile.present, low, high)
 
     def _of_texts(self, column: ProfiledColumn, chosen: Any) -> tuple[ColumnProfile, LeftOut | None]:
@@ -134,7 +131,7 @@ class ParquetTable:
 
     def _batches(self, column: str) -> Iterator[pa.RecordBatch]:
         if column in self._names:
-            yield from self._reader().iter_batches(_BATCH_ROWS, columns=[column], use_threads=False)
+            yield from self._reader().iter_batches(parquet.BATCH_ROWS, columns=[column], use_threads=False)
         else:
             yield pa.record_batch([pa.nulls(self._rows)], [column])
 
@@ -145,9 +142,7 @@ class ParquetTable:
         return self._local.file
 
     def _opened(self) -> Any:
-        return pq.ParquetFile(
-            self._path, metadata=self._file.metadata, pre_buffer=False, buffer_size=_BUFFER, read_dictionary=self._texts
-        )
+        return parquet.opened(self._path, str(self._path), metadata=self._file.metadata, texts=self._texts)
 
 
 class CategoryCounts:
@@ -178,3 +173,17 @@ def _table(batches: list[pa.RecordBatch], schema: pa.Schema, name: str) -> pa.Ta
     if not batches:
         return schema.empty_table().select([name])
     return pa.Table.from_batches(batches).select([name])
+
+
+class HeldTable(ParquetTable):
+    """A table in memory, profiled as a Parquet file is."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.schema = table.schema
+        self._names = frozenset(table.column_names)
+        self._rows = table.num_rows
+
+    def _batches(self, column: str) -> Iterator[pa.RecordBatch]:
+        held = self._table.select([column]) if column in self._names else pa.table({column: pa.nulls(self._rows)})
+        yield from held.to_batches(max_chunksize=parquet.BATCH_ROWS)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from tidemill.runtime.tables.spelling import MISSING_WORDS
@@ -33,10 +36,22 @@ SIGNATURES: Final[Mapping[bytes, str]] = {
     b"\x80\x04\x95": "a Python pickle",
     b"ARROW1": "an Arrow file",
     b"SQLite format 3": "an SQLite database",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x04\x22\x4d\x18": "LZ4",
+    b"FEA1": "a Feather file",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"\x93NUMPY": "a numpy array",
 }
 _DELIMITERS: Final = "\t;|,"
 """In the order of preference where several would do: texts and decimal numbers have commas more often than the others."""
 _ROWS_LOOKED_AT: Final = 64
+_DECIMAL_COMMA: Final = r"^(\s*[+-]?\d*),(\d+(?:[eE][+-]?\d+)?\s*)$"
+_DECIMAL_POINT: Final = r"^\s*[+-]?\d*\.\d+(?:[eE][+-]?\d+)?\s*$"
 
 
 class TableError(ValueError):
@@ -57,6 +72,13 @@ class Dialect:
     nameless: frozenset[str]
     header_lines: int
     """Lines before the first row."""
+    decimal_point: str = "."
+    """A comma where the first numbers with a fraction have one; others may still have a point."""
+
+    @property
+    def decimal_commas(self) -> bool:
+        """Return whether 1,5 is a number: wherever a comma does not end a field."""
+        return self.delimiter != ","
 
 
 def decoded(head: bytes, name: str, *, whole: bool, format: str = "CSV") -> str:
@@ -64,6 +86,8 @@ def decoded(head: bytes, name: str, *, whole: bool, format: str = "CSV") -> str:
     for signature, what in SIGNATURES.items():
         if head.startswith(signature):
             raise TableError(f"{name} is {what}, not {format}; convert it to CSV or Parquet")
+    if head[257:262] == b"ustar":
+        raise TableError(f"{name} is a tar archive, not {format}; convert it to CSV or Parquet")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or _alternates(head):
         raise TableError(f"{name} is UTF-16, not UTF-8; save it as UTF-8")
     if head.lstrip()[:1] == b"<":
@@ -144,7 +168,28 @@ def sniff(head: bytes, name: str, *, whole: bool) -> Dialect:
     if twice is not None:
         raise TableError(f"{name} has more than one column {twice!r}; give each a name of its own")
     nameless = frozenset(spelled for spelled, cell in zip(names, stripped, strict=True) if not cell)
-    return Dialect(delimiter, names, nameless, lines + reader.line_num)
+    return Dialect(delimiter, names, nameless, lines + reader.line_num, _decimal_point(reader, delimiter))
+
+
+def _decimal_point(reader: Iterator[list[str]], delimiter: str) -> str:
+    """Return what the first numbers with a fraction have before it."""
+    with suppress(csv.Error):
+        for row in islice(reader, _ROWS_LOOKED_AT if delimiter != "," else 0):
+            for cell in row:
+                if re.match(_DECIMAL_COMMA, cell):
+                    return ","
+                if re.match(_DECIMAL_POINT, cell):
+                    return "."
+    return "."
+
+
+def with_points(texts: Any) -> Any:
+    """Return texts with a point where a number has a comma before its fraction; every other text stays as it is.
+
+    >>> with_points(pa.array(["1,5", "-,25", "1,2,3", "a,5", "7", None])).to_pylist()
+    ['1.5', '-.25', '1,2,3', 'a,5', '7', None]
+    """
+    return pc.replace_substring_regex(texts, _DECIMAL_COMMA, r"\1.\2")
 
 
 def _fitness(text: str, delimiter: str, *, whole: bool) -> tuple[bool, int, bool]:
@@ -183,8 +228,9 @@ def _parsing(dialect: Dialect, invalid_row_handler: Any = None) -> Any:
     )
 
 
-def _conversion(types: Mapping[str, Any] | None) -> Any:
+def _conversion(dialect: Dialect, types: Mapping[str, Any] | None) -> Any:
     return arrow_csv.ConvertOptions(
+        decimal_point=dialect.decimal_point,
         column_types=dict(types) if types else None,
         null_values=list(MISSING_WORDS),
         strings_can_be_null=False,
@@ -205,7 +251,7 @@ def open_blocks(source: Any, dialect: Dialect, types: Mapping[str, Any], *, thre
         source,
         read_options=_reading(dialect, BLOCK, threads=threads),
         parse_options=_parsing(dialect),
-        convert_options=_conversion(types),
+        convert_options=_conversion(dialect, types),
     )
 
 
@@ -230,11 +276,11 @@ def read(content: bytes, name: str, texts: Iterable[str] = ()) -> pa.Table:
             # One block as large as the file: types are inferred from all rows, not from the first megabyte.
             read_options=_reading(dialect, min(len(content) + 1, (1 << 31) - 1), threads=threads),
             parse_options=_parsing(dialect, refuse),
-            convert_options=_conversion({column: pa.string() for column in texts if column in dialect.names}),
+            convert_options=_conversion(dialect, {column: pa.string() for column in texts if column in dialect.names}),
         )
 
     try:
-        return parse(threads=True)
+        return _with_decimal_commas(parse(threads=True), dialect, frozenset(texts))
     except pa.ArrowInvalid as error:
         if wrong:
             # Only one thread knows in which line it is.
@@ -246,6 +292,21 @@ def read(content: bytes, name: str, texts: Iterable[str] = ()) -> pa.Table:
         if is_without_rows(error):
             return pa.table({column: pa.nulls(0) for column in dialect.names})
         raise TableError(f"{name} is not readable CSV: {_first_line(error)}; correct it") from error
+
+
+def _with_decimal_commas(table: pa.Table, dialect: Dialect, texts: frozenset[str]) -> pa.Table:
+    """Return the table with columns as numbers in which some entries have a point and others a comma before the fraction."""
+    for index, field in enumerate(table.schema if dialect.decimal_commas else ()):
+        if not pa.types.is_string(field.type) or field.name in texts:
+            continue
+        column = table.column(index)
+        missing = pc.is_in(column, value_set=pa.array(MISSING_WORDS, pa.string()))
+        present = with_points(column.filter(pc.invert(missing)))
+        with suppress(pa.ArrowInvalid):
+            pc.cast(present, pa.float64())
+            plain = with_points(pc.if_else(missing, pa.scalar(None, pa.string()), column))
+            table = table.set_column(index, field.name, pc.cast(plain, pa.float64()))
+    return table
 
 
 def is_without_rows(error: Exception) -> bool:

@@ -23,7 +23,7 @@ READ = {
     "the same after a byte order mark": (b"\xef\xbb\xbfsep=;\r\na;b\r\n1;2\r\n", {"a": [1], "b": [2]}),
     "delimiters within quotes": (b'"price, net, EUR";"name"\n1;x\n', {"price, net, EUR": [1], "name": ["x"]}),
     "quoted delimiters in rows": (b'a;b\n"x;y";2\n', {"a": ["x;y"], "b": [2]}),
-    "decimal commas": (b"name;price\nx;1,5\ny;2,5\n", {"name": ["x", "y"], "price": ["1,5", "2,5"]}),
+    "decimal commas": (b"name;price\nx;1,5\ny;2,5\n", {"name": ["x", "y"], "price": [1.5, 2.5]}),
     "one column of sentences": (b"comment\nhello, world\nfoo\n", {"comment": ["hello, world", "foo"]}),
     "a line break in a header": (b'"a\nb",c\n1,2\n', {"a\nb": [1], "c": [2]}),
     "line breaks in values": (b'a,b\n"x\ny",2\n', {"a": ["x\ny"], "b": [2]}),

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from tidemill.api.modelversion import Measured
@@ -27,6 +26,8 @@ from tidemill.runtime.monitor.evidence import external_service
 from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, ReferenceData
 from tidemill.runtime.profile import Counter, Profile, ProfiledColumn, ProfileError, empty_profile
 from tidemill.runtime.store.objects import ObjectStore
+from tidemill.runtime.tables import parquet
+from tidemill.runtime.tables.delimited import TableError
 
 _evaluation: TypeAdapter[tuple[Measured, ...]] = TypeAdapter(tuple[Measured, ...])
 _FITTED_TO = 50_000
@@ -71,13 +72,14 @@ def of_dataset(uri: str, digest: str, version: ReferenceData, store: ObjectStore
 
         def rows() -> Iterator[pa.Table]:
             for file in files:
-                opened = pq.ParquetFile(file)
-                names = [name for name in opened.schema_arrow.names if name in wanted]
-                for group in range(opened.num_row_groups):
-                    table = opened.read_row_group(group, columns=names)
-                    yield table.rename_columns([LogColumn.FEATURE + name for name in names])
+                for batch in parquet.batches(file, wanted):
+                    table = pa.Table.from_batches([batch])
+                    yield table.rename_columns([LogColumn.FEATURE + name for name in table.column_names])
 
-        reference = _fitted(version, rows, (), least=1)
+        try:
+            reference = _fitted(version, rows, (), least=1)
+        except TableError as error:
+            raise ArtifactCorrupt(f"{uri} cannot be compared with: {error}; have the Dataset ingested again") from error
     if reference is None:
         raise ArtifactCorrupt(f"{uri} holds no rows to compare with; have the Dataset ingested again")
     return reference
