@@ -102,7 +102,7 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class AxisTexts:
     """The texts on an axis, and a sentence on what they are counted in and from; it is empty where they are the values."""
 
     positions: tuple[Position, ...] = ()
@@ -117,7 +117,7 @@ class Distribution:
     before: tuple[float, ...]
     after: tuple[float, ...] = ()
     """Of the second side; empty where there is one alone."""
-    axis: Axis = Axis()
+    axis: AxisTexts = AxisTexts()
     beyond: str = ""
     """What the picture leaves out."""
 
@@ -159,15 +159,15 @@ def bars(title: str, description: str, shown: Distribution, *, percent: bool = F
     )
 
 
-def named(names: Sequence[str]) -> Axis:
+def named(names: Sequence[str]) -> AxisTexts:
     """Return the names of categories under the middle of their bars; where there are too many, those of the first and the last bar."""
     short = [name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…" for name in names]
     if len(names) > _MAX_NAMES:
-        return Axis((Position(0, short[0]), Position(1, short[-1])))
-    return Axis(tuple(Position((index + 0.5) / len(names), name) for index, name in enumerate(short)))
+        return AxisTexts((Position(0, short[0]), Position(1, short[-1])))
+    return AxisTexts(tuple(Position((index + 0.5) / len(names), name) for index, name in enumerate(short)))
 
 
-def axis(values: Sequence[float]) -> Axis:
+def axis(values: Sequence[float]) -> AxisTexts:
     """Return the numbers as texts at even distances, the first and the last at the ends.
 
     >>> axis([0.0, 0.5, 1.0]).positions
@@ -179,7 +179,7 @@ def axis(values: Sequence[float]) -> Axis:
     return _axis(values, [index / last for index in range(len(values))])
 
 
-def marked(values: Sequence[float]) -> Axis:
+def marked(values: Sequence[float]) -> AxisTexts:
     """Return the numbers as texts, each under the middle of the bar that is its own.
 
     >>> marked([10.0, 20.0]).positions
@@ -188,7 +188,7 @@ def marked(values: Sequence[float]) -> Axis:
     return _axis(values, [(index + 0.5) / len(values) for index in range(len(values))])
 
 
-def _axis(values: Sequence[float], places: Sequence[float]) -> Axis:
+def _axis(values: Sequence[float], places: Sequence[float]) -> AxisTexts:
     """Return the numbers in full where they are short, else in units of a power of 1,000, else as distances from the first."""
     texts, note = distinct(values), ""
     if max(map(len, texts), default=0) > _MAX_TICK:
@@ -203,7 +203,7 @@ def _axis(values: Sequence[float], places: Sequence[float]) -> Axis:
             digits = math.ceil(math.log10(size) - math.log10(abs(spread))) + 3
             note = f"The axis shows the distance from {number(values[0], min(max(digits, 3), _MAX_DIGITS))}"
             note += "." if unit == 1 else f" in units of {number(unit)}."
-    return Axis(tuple(Position(at, text) for at, text in zip(places, texts, strict=True)), note)
+    return AxisTexts(tuple(Position(at, text) for at, text in zip(places, texts, strict=True)), note)
 
 
 def _scaled(values: Sequence[float], size: float) -> tuple[float, tuple[str, ...]]:

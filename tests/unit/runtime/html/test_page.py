@@ -12,7 +12,7 @@ from markupsafe import escape
 
 import tidemill
 from tidemill.runtime.html import charts, page
-from tidemill.runtime.html.charts import Axis, Distribution, PlottedPoint, Position
+from tidemill.runtime.html.charts import AxisTexts, Distribution, PlottedPoint, Position
 from tidemill.runtime.html.page import Badge, Fact, Figure, Section, Verdict
 
 EVIL = "<script>alert('\"1\"')</script>&amp;"
@@ -22,7 +22,7 @@ def everything(text: str) -> str:
     """A page all of whose texts are `text`."""
     table = page.table(text, (text, text), ((text, Badge("bad", text)),), numbers=(1,))
     chart = charts.bars(
-        text, text, Distribution((text,), (0.5,), (0.25,), Axis((Position(0.5, text),), text), text), percent=True
+        text, text, Distribution((text,), (0.5,), (0.25,), AxisTexts((Position(0.5, text),), text), text), percent=True
     )
     line = charts.timeline(text, text, [PlottedPoint(1.0, "dot", "good")], limit=0.5, ends=[text])
     section = Section(

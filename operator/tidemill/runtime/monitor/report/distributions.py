@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from tidemill.contract.numbers import distinct
-from tidemill.runtime.html.charts import Axis, Distribution, Position, axis, marked, named
+from tidemill.runtime.html.charts import AxisTexts, Distribution, Position, axis, marked, named
 from tidemill.runtime.monitor.statistics import ordered
 from tidemill.runtime.monitor.statistics.comparison import Comparison
 from tidemill.runtime.profile.categorical import CategoricalProfile
@@ -74,7 +74,7 @@ def _of_constant(before: Bins, now: Bins, low: float, high: float, offset: int) 
     name = labels[0] if low == high else " to ".join(labels)
     sides = [_on(ends, side) for side in (before, now)]
     return Distribution(
-        (name,), sides[0], sides[1], Axis((Position(0.5, name),)), _beyond(*(1 - sum(side) for side in sides))
+        (name,), sides[0], sides[1], AxisTexts((Position(0.5, name),)), _beyond(*(1 - sum(side) for side in sides))
     )
 
 
