@@ -110,6 +110,7 @@ keda: .venv/.ready ## Let KEDA itself scale a service by a real Prometheus, on a
 bench-drift: .venv/.ready ## Time drift statistics against Evidently, NannyML, whylogs, polars, DuckDB and an expert's script, then a long stream
 	@$(python) tests/benchmarks/drift --rows 200000 --rounds 3
 	@$(python) tests/benchmarks/drift --rows 1000000 --rounds 3 --stream 2000000 10000000
+	@$(python) tests/benchmarks/drift/command.py --rows 1000000 --rounds 3
 	@$(python) tests/benchmarks/drift --rows 100000 --width 500 --rounds 3
 	@$(python) tests/benchmarks/drift --rows 100000 --width 2000 --rounds 3 --peers "numpy + scipy"
 

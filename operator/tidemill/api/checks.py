@@ -20,8 +20,8 @@ from tidemill.api.base import (
     WireModel,
     at_least_a_second,
 )
+from tidemill.api.methods import Method
 
-CheckVerdict = Literal["Passing", "Warning", "Failing", "NoData"]
 CheckType = Literal[
     "DataQuality",
     "FeatureDrift",
@@ -35,25 +35,6 @@ CheckType = Literal[
     "OutlierShare",
     "ConceptDrift",
     "External",
-]
-Method = Literal[
-    "Auto",
-    "PSI",
-    "JensenShannon",
-    "KullbackLeibler",
-    "Hellinger",
-    "TotalVariation",
-    "ChiSquare",
-    "CramersV",
-    "KolmogorovSmirnov",
-    "Wasserstein",
-    "MeanShift",
-    "VarianceShift",
-    "Significance",
-    "MMD",
-    "PCA",
-    "ADWIN",
-    "PageHinkley",
 ]
 FAIRNESS_METRICS: Final = (
     "DemographicParityDifference",

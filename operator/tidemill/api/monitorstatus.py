@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from tidemill.api.base import Digest, Text, Timestamp, WireModel
-from tidemill.api.checks import CheckType, CheckVerdict, Moved
+from tidemill.api.checks import CheckType, Moved
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
+from tidemill.api.methods import CheckVerdict
 from tidemill.api.notifications import Delivery
 from tidemill.api.retraining import RetrainingCause
 

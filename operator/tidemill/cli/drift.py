@@ -11,7 +11,7 @@ from tidemill.cli.missing import require
 
 require("drift")
 
-from tidemill.api.checks import CheckVerdict, Method  # noqa: E402
+from tidemill.api.methods import CheckVerdict, Method  # noqa: E402
 from tidemill.runtime.monitor import tables  # noqa: E402
 from tidemill.runtime.profile.files import Unreadable, profile_file  # noqa: E402
 

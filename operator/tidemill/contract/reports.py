@@ -8,8 +8,9 @@ from typing import Final, Literal
 from pydantic import Field
 
 from tidemill.api.base import Digest, Parameter, WireModel
-from tidemill.api.checks import CheckVerdict, Moved
+from tidemill.api.checks import Moved
 from tidemill.api.conditions import Reason
+from tidemill.api.methods import CheckVerdict
 from tidemill.api.modelversion import Measured
 
 REPORT_PATH: Final = "/dev/termination-log"

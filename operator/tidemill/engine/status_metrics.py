@@ -7,8 +7,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
-from tidemill.api.checks import CheckVerdict
 from tidemill.api.durations import seconds
+from tidemill.api.methods import CheckVerdict
 from tidemill.engine.kinds import OURS, WATCHED
 from tidemill.plan.world import Key, Manifest, World
 

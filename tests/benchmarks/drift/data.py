@@ -41,6 +41,21 @@ def write(path: Path, rows: int, *, seed: int, moved: bool, width: int = NUMBERS
     return partial.rename(path)
 
 
+def as_csv(path: Path) -> Path:
+    """Return the same table as CSV next to its Parquet file, written in a process of its own and a batch at a time."""
+    target = path.with_suffix(".csv")
+    if not target.exists():
+        program = (
+            "import sys, pyarrow.csv as csv, pyarrow.parquet as pq; file = pq.ParquetFile(sys.argv[1])\n"
+            "with csv.CSVWriter(sys.argv[2], file.schema_arrow) as writer:\n"
+            "    for batch in file.iter_batches(1 << 16): writer.write_batch(batch)"
+        )
+        partial = target.with_suffix(".part")
+        subprocess.run([sys.executable, "-c", program, str(path), str(partial)], check=True)
+        partial.rename(target)
+    return target
+
+
 def _made(rows: int, seed: int, moved: bool, width: int) -> pa.Table:
     random = np.random.default_rng(seed)
     columns: dict[str, pa.Array] = {}

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp, wasserstein_distance
@@ -42,9 +44,16 @@ def count(column: Any) -> dict[str, int]:
     return {pair["values"]: pair["counts"] for pair in column.drop_null().value_counts().to_pylist()}
 
 
+def read(path: str) -> pa.Table:
+    if path.endswith(".parquet"):
+        return pq.read_table(path)
+    texts = csv.ConvertOptions(strings_can_be_null=True)
+    return csv.read_csv(path, convert_options=texts)
+
+
 def main(reference: str, current: str, out: str) -> None:
     start = time.perf_counter()
-    before, now = pq.read_table(reference), pq.read_table(current)
+    before, now = (read(path) for path in (reference, current))
     loaded = time.perf_counter()
 
     def compare(name: str) -> tuple[str, dict[str, float]]:

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import orjson
 
-from tidemill.api.checks import CheckVerdict
+from tidemill.api.methods import CheckVerdict
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.failures import RunFailed

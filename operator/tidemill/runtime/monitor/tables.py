@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from tidemill.api.checks import CheckVerdict, Method
+from tidemill.api.methods import CheckVerdict, Method
 from tidemill.runtime.monitor.statistics.comparison import Comparison, compare, distance, missing_share
 from tidemill.runtime.monitor.statistics.completeness import completeness
 from tidemill.runtime.profile.profile import ColumnProfile, Counter, LeftOut, Profile

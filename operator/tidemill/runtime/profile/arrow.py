@@ -86,9 +86,7 @@ def numbers(column: pa.Array | pa.ChunkedArray, offset: int = 0) -> Numbers:
         if not math.isfinite(filler):
             return Numbers(_to_numpy(column.drop_null()), missing, 0)
         whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        values = _raw(whole, np.float64).copy()
-        values[_gaps(whole)] = filler
-        return Numbers(values, missing, 0, missing, filler)
+        return Numbers(_raw(pc.fill_null(whole, filler), np.float64), missing, 0, missing, filler)
     if is_text(kind):
         return _parse(column)
     return Numbers(np.empty(0), column.null_count, len(column) - column.null_count)

@@ -86,7 +86,7 @@ def may_be_running(sample: Floats, rows: int) -> bool:
     if len(sample) < min(MIN_ROWS, rows) or not len(sample) or not np.isfinite(sample).all():
         return False
     low, high = float(sample.min()), float(sample.max())
-    if high - low + 1 > _GAPS * rows or not bool((sample == np.floor(sample)).all()):
+    if not _RUNNING * len(sample) <= high - low + 1 <= _GAPS * rows or not bool((sample == np.floor(sample)).all()):
         return False
     return len(np.unique(sample)) >= _RUNNING * len(sample)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from tidemill.api.base import Timestamp, WireModel
-from tidemill.api.checks import CheckVerdict
+from tidemill.api.methods import CheckVerdict
 
 
 class Signal(WireModel):

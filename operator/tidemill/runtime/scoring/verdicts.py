@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tidemill.api.checks import Check, CheckVerdict
-from tidemill.contract.reports import CheckOutcome
+from tidemill.api.methods import CheckVerdict
+
+if TYPE_CHECKING:
+    from tidemill.api.checks import Check
+    from tidemill.contract.reports import CheckOutcome
 
 _GRAVITY: Final[dict[CheckVerdict, int]] = {"NoData": 0, "Passing": 1, "Warning": 2, "Failing": 3}
 
@@ -56,4 +59,6 @@ def worst(verdicts: Iterable[CheckVerdict]) -> CheckVerdict:
 
 def no_data(check: Check, why: str) -> CheckOutcome:
     """Return the outcome of a check that had too little data, with the reason."""
+    from tidemill.contract.reports import CheckOutcome
+
     return CheckOutcome(name=check.name, type=check.type, verdict="NoData", message=why)

@@ -8,7 +8,7 @@ import pytest
 
 from support import monitors as make
 from support.monitors import NOW
-from tidemill.api.checks import CheckVerdict
+from tidemill.api.methods import CheckVerdict
 from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, CheckOutcome

@@ -7,7 +7,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from tidemill.api.checks import Check, Method
+from tidemill.api.checks import Check
+from tidemill.api.methods import Method
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.protocol.features import Features
 

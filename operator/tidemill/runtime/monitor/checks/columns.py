@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal
 
-from tidemill.api.checks import Check, CheckVerdict, Moved, QualityRule
+from tidemill.api.checks import Check, Moved, QualityRule
+from tidemill.api.methods import CheckVerdict
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
 from tidemill.runtime.monitor.statistics.comparison import (

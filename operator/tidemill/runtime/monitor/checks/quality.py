@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tidemill.api.checks import Check, CheckVerdict, Moved
+from tidemill.api.checks import Check, Moved
 from tidemill.api.durations import delta
+from tidemill.api.methods import CheckVerdict
 from tidemill.contract.layout import LogColumn
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, ReferenceData

@@ -3,20 +3,26 @@
 Classification (CBPE): a calibrated probability says how often such an answer is right; sums of these over the window are
 the confusion matrix that labels would give on average. Holds while the meaning of inputs stays: of concept drift it knows
 nothing, nor of inputs so odd that the model is wrong and sure of it. Probabilities are calibrated by the version's own
-answers on rows it was not trained on: by Platt's two parameters up to 1,000 rows, by isotonic regression beyond.
+answers on rows it was not trained on: by Platt's two parameters up to 1,000 rows, by isotonic regression beyond, with one more
+row of the other class beyond either end (Venn-Abers), since isotonic regression is too sure of the largest and the smallest scores.
+
+The interval is a prediction interval for what labels will say: the standard deviation of the metric over labels drawn from
+probabilities that were calibrated again on resampled rows, times Student's t of the number of draws; its centre reaches from
+the estimate to the estimate less the bias that resampling shows. It knows chance in the labels and in the calibration, not concept drift.
 
 Regression (direct loss estimation): a second model learns, on the same rows, how large errors are for such inputs and
 answers, and says so for the window's.
 
 More than two classes: see `multiclass`; accuracy needs no more than is here.
 
-(NannyML's documentation of CBPE and DLE; Guillory et al., Predicting with confidence on unseen distributions, 2021)
+(NannyML's documentation of CBPE and DLE; Guillory et al., Predicting with confidence on unseen distributions, 2021; Vovk and
+Petej, Venn-Abers predictors, 2014; Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 10)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -29,6 +35,8 @@ from tidemill.runtime.profile.grid import Floats, Integers
 from tidemill.runtime.scoring.intervals import Estimate
 from tidemill.runtime.scoring.scorers import ERRORS
 
+LARGEST: Final[Mapping[str, float]] = MappingProxyType({"neg_log_loss": 0.0, "neg_brier_score": 0.0})
+"""The best value of scorers that are not shares; shares are at most 1 and at least 0."""
 MIN_HOLDOUT_ROWS: Final = 50
 FEW: Final = 1000
 ROUNDS: Final = 60
@@ -42,26 +50,22 @@ class Calibration:
     shares: Floats
 
     @classmethod
-    def of(cls, scores: Floats, right: Floats) -> Calibration:
-        """Isotonic regression by pooling adjacent violators. (Ayer et al., 1955)
+    def of(cls, scores: Floats, right: Floats, beyond: float = 0.0) -> Calibration:
+        """Isotonic regression by pooling adjacent violators (Ayer et al., 1955), with so many rows more that are right at the lowest score and wrong at the highest.
 
         >>> Calibration.of(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.0, 1.0, 0.0, 1.0])).shares.tolist()
         [0.0, 0.5, 1.0]
         """
+        from scipy.optimize import isotonic_regression
+
         distinct, index, repeats = np.unique(scores, return_inverse=True, return_counts=True)
-        hits = np.bincount(index, right)
-        edges: list[float] = []
-        sums: list[float] = []
-        counts: list[float] = []
-        for score, hit, count in zip(distinct.tolist(), hits.tolist(), repeats.tolist(), strict=True):
-            edges.append(score)
-            sums.append(hit)
-            counts.append(count)
-            while len(edges) > 1 and sums[-2] / counts[-2] >= sums[-1] / counts[-1]:
-                sums[-2:] = [sums[-2] + sums[-1]]
-                counts[-2:] = [counts[-2] + counts[-1]]
-                edges.pop()
-        return cls(np.array(edges), np.array(sums) / np.array(counts))
+        hits, rows = np.bincount(index, right), repeats.astype(np.float64)
+        hits[0] += beyond
+        rows[0] += beyond
+        rows[-1] += beyond
+        fitted = isotonic_regression(hits / rows, weights=rows)
+        first = np.asarray(fitted.blocks[:-1])
+        return cls(distinct[first], np.asarray(fitted.x[first]))
 
     def __call__(self, scores: Floats) -> Floats:
         """The share that was right of answers with such scores."""
@@ -112,9 +116,19 @@ def _logit(scores: Floats) -> Floats:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def calibrate(scores: Floats, right: Floats) -> Calibration | Sigmoid:
-    """Return the calibration curve that the number of rows supports."""
-    return (Calibration if len(scores) > FEW else Sigmoid).of(scores, right)
+def calibrate(scores: Floats, right: Floats, rows: int | None = None) -> Calibration | Sigmoid:
+    """Return the calibration curve that so many rows support, all of these unless told."""
+    return Calibration.of(scores, right, beyond=1.0) if (rows or len(scores)) > FEW else Sigmoid.of(scores, right)
+
+
+def resampled(held_out: Classified, rng: np.random.Generator) -> Classified:
+    """Return rows drawn with replacement: as many as there are, and half as many for isotonic regression.
+
+    The bootstrap of all rows finds too little variance in a curve of steps; with fewer rows it does not. (Sen, Banerjee and
+    Woodroofe, Inconsistency of bootstrap: the Grenander estimator, 2010)
+    """
+    rows = len(held_out.labels)
+    return held_out.take(rng.integers(0, rows, rows // 2 if rows > FEW else rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,17 +149,17 @@ class Probable:
         return np.asarray(np.where(self.answers == 1, self.right, 1 - self.right))
 
 
-def probable(held_out: Classified, answers: Integers, scores: Floats) -> Probable:
-    """The window's answers with calibrated probabilities, from the version's answers on rows it was not trained on."""
+def probable(held_out: Classified, answers: Integers, scores: Floats, rows: int | None = None) -> Probable:
+    """The window's answers with calibrated probabilities, from the version's answers on rows it was not trained on; `rows` were those drawn from."""
     if held_out.scores is None or np.isnan(held_out.scores).any() or np.isnan(scores).any():
         raise NotMeasurable("the model gives no probabilities")
     if len(held_out.labels) < MIN_HOLDOUT_ROWS:
         raise NotMeasurable(f"the version was measured on {len(held_out.labels)} rows, {MIN_HOLDOUT_ROWS} are needed")
     if not held_out.binary:
-        calibration = calibrate(held_out.scores, (held_out.labels == held_out.answers).astype(np.float64))
+        calibration = calibrate(held_out.scores, (held_out.labels == held_out.answers).astype(np.float64), rows)
         return Probable(answers, scores, calibration(scores), binary=False)
     # One curve for the second class: an answer's own score never lies below a half, which would hide half of it.
-    calibration = calibrate(held_out.probability, (held_out.labels == 1).astype(np.float64))
+    calibration = calibrate(held_out.probability, (held_out.labels == 1).astype(np.float64), rows)
     positive = calibration(np.where(answers == 1, scores, 1 - scores))
     return Probable(answers, scores, np.where(answers == 1, positive, 1 - positive), binary=True)
 
@@ -171,13 +185,30 @@ def estimate(
     rng = np.random.default_rng(7)
     drawn = []
     for _ in range(ROUNDS):
-        chosen = held_out.take(rng.integers(0, len(held_out.labels), len(held_out.labels)))
-        likely = probable(chosen, answers, scores)
+        likely = probable(resampled(held_out, rng), answers, scores, len(held_out.labels))
         right = (rng.random(len(answers)) < likely.right).astype(np.float64)
         drawn.append(expected(metric, replace(likely, right=right)))
-    beyond = (1 - (confidence or CONFIDENCE)) / 2
-    low, high = np.nanquantile(drawn, (beyond, 1 - beyond))
-    return Estimate(value, min(value, float(low)), max(value, float(high)))
+    return with_interval(value, drawn, confidence, LARGEST.get(metric, 1.0))
+
+
+def with_interval(value: float, drawn: Sequence[float], confidence: float | None, largest: float) -> Estimate:
+    """Return the estimate with the interval that holds what labels will say, from metrics of drawn labels; at least `largest` - 1 wide where none is defined.
+
+    >>> found = with_interval(0.8, [0.7, 0.9] * 30, None, 1.0)
+    >>> round(found.low, 2), round(found.high, 2)
+    (0.6, 1.0)
+    """
+    from scipy.special import stdtrit
+
+    finite = np.array([draw for draw in drawn if math.isfinite(draw)])
+    if len(finite) < 2:
+        return Estimate(value, min(value, largest - 1), largest)
+    # The draws lie around the estimate as the estimate lies around what it estimates.
+    unbiased = 2 * value - float(finite.mean())
+    spread = math.sqrt(1 + 1 / len(finite)) * float(finite.std(ddof=1))
+    margin = float(stdtrit(len(finite) - 1, 0.5 + (confidence or CONFIDENCE) / 2)) * spread
+    low, high = min(value, unbiased) - margin, max(value, unbiased) + margin
+    return Estimate(value, low if largest <= 0 else max(0.0, low), min(largest, high))
 
 
 def expected(metric: str, rows: Probable) -> float:

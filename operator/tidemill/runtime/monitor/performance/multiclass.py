@@ -21,7 +21,15 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tidemill.runtime.monitor.performance.confidence import CONFIDENCE
-from tidemill.runtime.monitor.performance.estimated import MIN_HOLDOUT_ROWS, ROUNDS, calibrate, ordered_pairs
+from tidemill.runtime.monitor.performance.estimated import (
+    LARGEST,
+    MIN_HOLDOUT_ROWS,
+    ROUNDS,
+    calibrate,
+    ordered_pairs,
+    resampled,
+    with_interval,
+)
 from tidemill.runtime.monitor.performance.measured import AVERAGES, Classified, NotMeasurable, averaged, mean_recall
 from tidemill.runtime.profile.grid import Floats, Integers
 from tidemill.runtime.scoring.intervals import Estimate
@@ -92,15 +100,14 @@ def _estimated(
     classes = probabilities.shape[1]
     drawn = []
     for _ in range(max(_MIN_ROUNDS, min(ROUNDS, _WORK // held_out.probabilities.size))):
-        chosen = held_out.take(rng.integers(0, len(held_out.labels), len(held_out.labels)))
-        sums = np.cumsum(likely(chosen, answers, probabilities, scaling(chosen, scaled)), axis=1)
+        chosen = resampled(held_out, rng)
+        drawn_from = len(held_out.labels)
+        sums = np.cumsum(likely(chosen, answers, probabilities, scaling(chosen, scaled), drawn_from), axis=1)
         labels = np.minimum((sums < rng.random((len(probabilities), 1))).sum(axis=1), classes - 1)
         drawn.append(
             expected(metric, answers, probabilities, (labels[:, None] == np.arange(classes)).astype(np.float64))
         )
-    finite = np.array([draw for draw in drawn if np.isfinite(draw)] or [value])
-    low, high = np.quantile(finite, ((1 - confidence) / 2, (1 + confidence) / 2))
-    return Estimate(value, min(value, float(low)), max(value, float(high)))
+    return with_interval(value, drawn, confidence, LARGEST.get(metric, 1.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,11 +159,13 @@ def scaling(held_out: Classified, near: Scaled | None = None) -> Scaled:
     return Scaled.of(held_out.probabilities, held_out.labels, near)
 
 
-def likely(held_out: Classified, answers: Integers, probabilities: Floats, scaled: Scaled) -> Floats:
+def likely(
+    held_out: Classified, answers: Integers, probabilities: Floats, scaled: Scaled, drawn_from: int | None = None
+) -> Floats:
     """Return how probable each class is of rows that were answered so, [rows, classes]; each row adds up to one."""
     assert held_out.probabilities is not None
     own = np.take_along_axis(held_out.probabilities, held_out.answers[:, None], axis=1)[:, 0]
-    calibration = calibrate(own, (held_out.labels == held_out.answers).astype(np.float64))
+    calibration = calibrate(own, (held_out.labels == held_out.answers).astype(np.float64), drawn_from)
     rows = np.arange(len(answers))
     right = calibration(probabilities[rows, answers])
     likelihood = scaled(probabilities)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tidemill.api.checks import CheckVerdict
+from tidemill.api.methods import CheckVerdict
 from tidemill.api.monitorstatus import CheckStatus, Health, WindowRun
 from tidemill.contract.health import ABOVE_THE_WORST, GOOD, WARNING, health
 from tidemill.contract.numbers import NONE, number

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from tidemill.api.checks import CheckVerdict
+from tidemill.api.methods import CheckVerdict
 from tidemill.contract.numbers import number
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.html import charts

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.api.checks import Method
+from tidemill.api.methods import Method
 from tidemill.runtime.monitor.statistics import ordered, shares, significance
 from tidemill.runtime.monitor.statistics.grouping import groups
 from tidemill.runtime.profile.categorical import CategoricalProfile

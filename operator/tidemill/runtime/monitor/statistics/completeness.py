@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from tidemill.api.checks import CheckVerdict
+from tidemill.api.methods import CheckVerdict
 from tidemill.runtime.profile.numerical import NumericalProfile
 from tidemill.runtime.profile.profile import ColumnProfile
 from tidemill.runtime.scoring.verdicts import Threshold, worst

@@ -292,5 +292,50 @@ def test_a_metric_that_cannot_be_estimated_says_which_can(biopsies: Any, metric:
         estimation.estimate(metric, held, later.answers, later.scores)
 
 
+WORLDS = (
+    # Held-out rows, slope and offset of the score's logit against the truth's, and how far inputs moved.
+    (300, 1.8, 0.0, 0.0),
+    (1500, 2.0, 0.0, 0.8),
+    (1500, 0.5, 0.3, 1.0),
+)
+"""Few rows and a model that is too sure of itself; many rows and moved inputs; one that is too modest as well and biased."""
+
+
+def world(rng: np.random.Generator, known: int, slope: float, offset: float, moved: float) -> tuple[Classified, ...]:
+    sides = []
+    for rows, shift in ((known, 0.0), (500, moved)):
+        logit = 1.6 * rng.normal(shift, 1, rows) - 0.8
+        labels = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(int)
+        positive = 1 / (1 + np.exp(-(slope * logit + offset)))
+        answers = (positive >= 0.5).astype(int)
+        sides.append(Classified(TWO, labels, answers, np.where(answers == 1, positive, 1 - positive)))
+    return tuple(sides)
+
+
+def test_intervals_of_95_percent_hold_what_labels_say_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrate, made = estimation.calibrate, {}  # type: ignore[var-annotated]
+
+    def once(scores: Any, right: Any, rows: int | None = None) -> Any:
+        """All metrics of a world resample the same rows: each calibration is made once."""
+        key = (scores.tobytes(), right.tobytes())
+        if key not in made:
+            made[key] = calibrate(scores, right, rows)
+        return made[key]
+
+    monkeypatch.setattr(estimation, "calibrate", once)
+    covered = dict.fromkeys(("accuracy", "f1", "roc_auc", "log_loss"), 0)
+    for seed in range(60):
+        for number, parameters in enumerate(WORLDS):
+            held, later = world(np.random.default_rng([11, number, seed]), *parameters)
+            for metric in covered:
+                found = estimation.estimate(metric, held, later.answers, later.scores)
+                covered[metric] += found.low <= measure(metric, later) <= found.high
+            made.clear()
+
+    windows = 60 * len(WORLDS)
+    assert 0.93 <= sum(covered.values()) / (windows * len(covered)), covered
+    assert 0.90 <= min(covered.values()) / windows, covered
+
+
 def test_scorers_named_here_are_scikit_learns() -> None:
     assert all(get_scorer(name) for name in ("precision", "recall", "f1", "balanced_accuracy", "roc_auc"))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tidemill.api.checks import Method
+from tidemill.api.methods import Method
 from tidemill.runtime.monitor.statistics import shares
 from tidemill.runtime.monitor.statistics.comparison import Comparison, compare, distance, unknown_share
 from tidemill.runtime.monitor.statistics.grouping import groups
