@@ -1,6 +1,6 @@
 """Whether what is served is what scikit-learn answers: every estimator, on four kinds of tables, with default and other parameters.
 
-    python -m support.served_table          # writes the table as Markdown
+    python -m support.served_table          # prints the table of docs/served-models.md
     python -m support.served_table Ridge    # … of one estimator
 
 Each model is fitted, compiled, written and loaded as a training run does it, and asked for rows that neither the training nor the
@@ -29,6 +29,7 @@ from tidemill.runtime.model.signature import Feature, Signature, Task
 from tidemill.runtime.train import estimators
 from tidemill.runtime.train.compiler import compile_model
 from tidemill.runtime.train.estimators import KNOWN, KnownEstimator
+from tidemill.runtime.train.fitting import gives_probabilities
 from tidemill.runtime.train.preprocessing import prepare
 from tidemill.runtime.train.probes import golden_rows
 
@@ -143,7 +144,7 @@ def outcome(known: KnownEstimator, parameters: dict[str, Any], table: Table, fol
             model = prepare(known, estimator, table.features).fit(table.matrix, truth)
         except (ValueError, ArithmeticError, RunFailed) as error:
             return Outcome(f"not trained: {str(error).splitlines()[0][:70]}", "")
-        gives = task == "Classification" and hasattr(model, "predict_proba")
+        gives = gives_probabilities(known, model)
         signature = Signature(task, table.features, "y", classes, gives_probabilities=gives)
         ask = predictor.estimated(model, signature)
         golden = Golden.of(ask, golden_rows(table.matrix, signature), answered(ask, table.matrix))
@@ -170,11 +171,13 @@ def outcome(known: KnownEstimator, parameters: dict[str, Any], table: Table, fol
 
 
 def cases(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The kinds of tables and the parameters that an estimator is tried with: defaults on each, the others in turn."""
+    """The kinds of tables and the parameters that an estimator is tried with: the defaults and the first others on each, the rest in turn."""
+    others = PARAMETERS[KNOWN[path].name]
     for name in TABLES:
         yield name, {}
+        yield name, others[0]
     kinds = list(TABLES)
-    for number, parameters in enumerate(PARAMETERS.get(KNOWN[path].name, ())):
+    for number, parameters in enumerate(others[1:]):
         yield kinds[number % len(kinds)], parameters
 
 
@@ -184,14 +187,19 @@ def markdown(paths: list[str]) -> Iterator[str]:
     yield "|---|---|" + "---|" * len(TABLES)
     tables = {name: make() for name, make in TABLES.items()}
     for path in paths:
-        for parameters in ({}, *PARAMETERS.get(KNOWN[path].name, ())):
+        for parameters in ({}, *PARAMETERS[KNOWN[path].name]):
             cells = []
             for table in tables.values():
                 with tempfile.TemporaryDirectory(prefix="tidemill-served-") as folder:
                     form, wrong = outcome(KNOWN[path], parameters, table, Path(folder))
                 cells.append(f"**{wrong}**" if wrong else form)
-            shown = f"`{json.dumps(parameters, default=str)}`" if parameters else "default"
-            yield f"| {KNOWN[path].name} | {shown} | " + " | ".join(cells) + " |"
+            yield row_head(path, parameters) + " | ".join(cells) + " |"
+
+
+def row_head(path: str, parameters: dict[str, Any]) -> str:
+    """The first two cells of a row."""
+    shown = f"`{json.dumps(parameters, default=str)}`" if parameters else "default"
+    return f"| {KNOWN[path].name} | {shown} | "
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def _session(file: Path, **more: Any) -> Any:
     # One row is answered in microseconds; handing it to another thread would take longer than the work.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # whatever fails is raised, and told by who asked
     for name, value in more.items():
         setattr(options, name, value)
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

@@ -49,8 +49,19 @@ def signature(
         classes=target.classes,
         target_spread=0.0 if numbers is None else float(np.std(numbers)),
         target_mean=None if numbers is None else float(np.mean(numbers)),
-        gives_probabilities=known.task == "Classification" and hasattr(model, "predict_proba"),
+        gives_probabilities=gives_probabilities(known, model),
         takes_missing=order.estimator.preprocessing == "Auto" or takes_missing(model),
+    )
+
+
+def gives_probabilities(known: KnownEstimator, model: Any) -> bool:
+    """Return whether a fitted model answers with the probability of each class."""
+    if known.task != "Classification" or not hasattr(model, "predict_proba"):
+        return False
+    inner = getattr(model, "steps", [("", model)])[-1][1]
+    # The only estimator that has the method and refuses it: one pair of classes gives it probabilities, several do not.
+    return not (
+        known.name == "GaussianProcessClassifier" and inner.multi_class == "one_vs_one" and len(inner.classes_) > 2
     )
 
 
