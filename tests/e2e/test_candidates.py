@@ -93,7 +93,7 @@ def screening(environment: Environment) -> Iterator[Screening]:
 
 
 def assert_rejected_for_good(screening: Screening, version: str) -> None:
-    """Rolled back once, quarantined, with the first version answering everything and no failed request."""
+    """Rolled back once and rejected by this service alone, with the first version answering everything and no failed request."""
     outcomes = [each.outcome for each in screening.service.status.history if each.version == version]
     found = screening.api.read(ModelVersion, CANDIDATES, version)
     stable, counted = screening.service.status.stable, screening.traffic.counters()
@@ -102,7 +102,8 @@ def assert_rejected_for_good(screening: Screening, version: str) -> None:
     assert ready is not None
 
     assert outcomes == ["RolledBack"]
-    assert (ready.status, ready.reason) == ("False", Reason.QUARANTINED)
+    assert (ready.status, ready.reason) == ("True", Reason.APPROVED)
+    assert [version] == [entry.version for entry in screening.service.status.rejected or () if entry.version == version]
     assert (stable.version, stable.weight) == (screening.first, 100)
     assert (counted.failed, counted.labels_failed, list(counted.failures)) == (0, 0, [])
     assert screening.api.get("Deployment", CANDIDATES, names.candidate(SERVICE)) is None

@@ -81,6 +81,13 @@ class FakeCluster:
         self.say(f"the user deletes {kind} {name}")
         self.remove(Key(kind, "shop", name))
 
+    def annotate(self, kind: str, name: str, annotation: str, value: str) -> None:
+        """What `kubectl annotate` does; an empty value is no annotation to the operator."""
+        self.say(f"the user annotates {kind} {name} with {annotation}={value!r}")
+        manifest = copy.deepcopy(self.get(kind, name))
+        manifest["metadata"].setdefault("annotations", {})[annotation] = value
+        self._put(Key(kind, "shop", name), manifest)
+
     def autoscale(self, name: str, replicas: int) -> None:
         """What the autoscaler does: the Deployment's number, and a note in its own status."""
         self.say(f"the autoscaler sets {name} to {replicas} pods")

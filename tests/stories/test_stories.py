@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from stories import monitoring, rollouts, training
+from stories import monitoring, rollouts, training, verdicts
 from stories.fake_cluster import FakeCluster
 
 GOLDEN = Path(__file__).parent / "golden"
 Story = Callable[[FakeCluster], None]
 STORIES: dict[str, Story] = {
-    story.__name__: story for story in (*training.STORIES, *rollouts.STORIES, *monitoring.STORIES)
+    story.__name__: story for story in (*training.STORIES, *rollouts.STORIES, *verdicts.STORIES, *monitoring.STORIES)
 }
 
 

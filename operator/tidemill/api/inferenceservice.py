@@ -9,7 +9,7 @@ from pydantic import Field
 from tidemill.api.analysis import Analysis, AnalysisMetric, AnalysisResult, Verdict
 from tidemill.api.base import Name, Percent, PrinterColumn, Quantities, Resource, Rule, WireModel
 from tidemill.api.conditions import Status
-from tidemill.api.rollout import Outcome, Rollout, RolloutStatus, Shadow, Step
+from tidemill.api.rollout import Outcome, Rejection, Rollout, RolloutStatus, Shadow, Step
 from tidemill.api.serving import Autoscaling, Objectives, Predictions, Protocol, Traffic
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "InferenceServiceSpec",
     "InferenceServiceStatus",
     "Outcome",
+    "Rejection",
     "Rollout",
     "RolloutStatus",
     "Serving",
@@ -119,6 +120,8 @@ class InferenceServiceStatus(Status):
     """Rollout of the candidate."""
     history: tuple[Outcome, ...] = Field(default=(), max_length=20)
     """Finished rollouts, newest first."""
+    rejected: tuple[Rejection, ...] | None = Field(default=None, max_length=64)
+    """Versions that this service rejected and does not try again by itself, newest first."""
     replicas: int = Field(default=0, ge=0)
     """Number of stable pods, for the scale subresource."""
     selector: str = ""

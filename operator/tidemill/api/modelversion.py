@@ -309,14 +309,16 @@ class ServedBy(WireModel):
 
 
 class Quarantine(WireModel):
-    """Rejection by a rollout; a rejected version is not rolled out again."""
+    """Exclusion of the version from all services by a person, with the annotation tidemill.dev/quarantine."""
 
-    reason: str
+    reason: str = "Quarantined"
     """CamelCase word for the cause."""
+    user: str = Field(default="", max_length=256)
+    """User name of the person who set the quarantine."""
     message: Text = ""
-    """Explanation in one sentence."""
+    """Explanation by this person."""
     since: Timestamp
-    """Time when a rollout rejected the version."""
+    """Time when the operator first saw the quarantine."""
 
 
 class ModelVersionStatus(Status):
@@ -335,7 +337,7 @@ class ModelVersionStatus(Status):
     role: str = ""
     """Role in service: Stable, Candidate, or empty."""
     quarantine: Quarantine | None = None
-    """Rejection by a rollout; empty if there was none."""
+    """Exclusion from all services by a person; empty if there is none."""
 
 
 class ModelVersion(Resource[ModelVersionSpec, ModelVersionStatus]):

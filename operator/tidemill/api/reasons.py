@@ -43,6 +43,8 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     UNSCHEDULABLE = "Unschedulable"
+    FAILED_CREATE = "FailedCreate"
+    POD_NOT_STARTED = "PodNotStarted"
     REPORT_MISSING = "ReportMissing"
     INTERNAL_ERROR = "InternalError"
     # model versions
@@ -53,6 +55,8 @@ class Reason(StrEnum):
     AWAITING_APPROVAL = "AwaitingApproval"
     REJECTED = "Rejected"
     QUARANTINED = "Quarantined"
+    QUARANTINE_LIFTED = "QuarantineLifted"
+    VERSION_DELETED = "VersionDeleted"
     # serving
     NO_VERSION = "NoApprovedVersion"
     REPLICAS_READY = "ReplicasReady"

@@ -97,6 +97,22 @@ class RolloutStatus(WireModel):
     """Explanation in one sentence."""
 
 
+class Rejection(WireModel):
+    """A version that this service rejected: it is not tried again here until a person asks for it
+    (kubectl tidemill retry). Other services of the model are not affected."""
+
+    version: str
+    """Name of the ModelVersion."""
+    digest: str = Field(default="", pattern="^(sha256:[0-9a-f]{64})?$", max_length=71)
+    """Digest of the model artifact; every ModelVersion with this digest is rejected."""
+    reason: str = ""
+    """Metric or event that decided."""
+    message: Text = ""
+    """Explanation in one sentence."""
+    at: Timestamp
+    """Time of the rejection."""
+
+
 class Outcome(WireModel):
     """A finished rollout."""
 
@@ -114,3 +130,5 @@ class Outcome(WireModel):
     """Time when the rollout began."""
     at: Timestamp
     """Time when the rollout ended."""
+    generation: int = Field(default=0, ge=0)
+    """Generation of the spec at the end; a later edit ends the wait for another try."""

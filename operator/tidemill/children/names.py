@@ -37,15 +37,18 @@ CAUSE: Final = "tidemill.dev/cause"
 METRICS: Final = "tidemill.dev/metrics"
 """The metrics of a ModelVersion in the order in which they were asked for; a map loses it in the API server."""
 QUARANTINE: Final = "tidemill.dev/quarantine"
+"""On a ModelVersion: `USER: REASON`. No service rolls the version out until the annotation is removed."""
 PROMOTE: Final = "tidemill.dev/promote"
 ABORT: Final = "tidemill.dev/abort"
 PAUSE: Final = "tidemill.dev/pause"
+RETRY: Final = "tidemill.dev/retry"
+"""On an InferenceService: `VERSION/TIME`. What the service held against the version until that time no longer counts."""
 RESET: Final = "tidemill.dev/reset-circuit"
 RETRAIN: Final = "tidemill.dev/retrain"
 CHECK: Final = "tidemill.dev/check"
 SCM_REF: Final = "tidemill.dev/scm-ref"
 
-PEOPLE: Final = (PROMOTE, ABORT, PAUSE, CHECK, RETRAIN, RESET, SCM_REF)
+PEOPLE: Final = (PROMOTE, ABORT, PAUSE, RETRY, QUARANTINE, CHECK, RETRAIN, RESET, SCM_REF)
 """Annotations that people set; the admission policies keep all others below `tidemill.dev/` for the operator."""
 
 # A queue admits the child Job, so the user's choice of queue travels from the parent to it.

@@ -38,6 +38,11 @@ COMMANDS: Final = {
     "abort": Entry("tidemill.cli.rollout", "Roll a candidate back.", CLUSTER, _REQUEST),
     "pause": Entry("tidemill.cli.rollout", "Hold a candidate at its current share.", CLUSTER, _REQUEST),
     "resume": Entry("tidemill.cli.rollout", "Continue a paused rollout.", CLUSTER, _REQUEST),
+    "retry": Entry("tidemill.cli.rollout", "Try a version again that a service rolled back.", CLUSTER, _REQUEST),
+    "quarantine": Entry(
+        "tidemill.cli.quarantine", "Exclude a ModelVersion from all services, with a reason.", CLUSTER, _REQUEST
+    ),
+    "lift": Entry("tidemill.cli.quarantine", "Lift the quarantine of a ModelVersion.", CLUSTER, _REQUEST),
     "check": Entry("tidemill.cli.monitor", "Check the window of a DriftMonitor that ends now.", CLUSTER, _REQUEST),
     "retrain": Entry("tidemill.cli.monitor", "Request a retraining of a DriftMonitor.", CLUSTER, _REQUEST),
     "reset": Entry("tidemill.cli.monitor", "Close the circuit breaker of a DriftMonitor.", CLUSTER, _REQUEST),

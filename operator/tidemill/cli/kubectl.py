@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from typing import Annotated, Final, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
 
-from tidemill.api import GROUP, DriftMonitor, InferenceService, TrainingJob
+from tidemill.api import GROUP, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace; by default that of kubectl's context.")]
 Context = Annotated[str, typer.Option("--context", help="Context of kubectl; by default the current one.")]
-Kind = TypeVar("Kind", InferenceService, DriftMonitor, TrainingJob)
+Kind = TypeVar("Kind", InferenceService, DriftMonitor, TrainingJob, ModelVersion)
 
 REFUSED: Final = 1
 FIELD_MANAGER: Final = "kubectl-tidemill"
@@ -48,10 +49,20 @@ class Kubectl:
 
     def annotate(self, kind: type[Kind], name: str, annotation: str, value: str | None) -> None:
         """Set an annotation, or remove it where `value` is None."""
-        change = f"{annotation}-" if value is None else f"{annotation}={value}"
+        self.annotate_all(kind, name, {annotation: value})
+
+    def annotate_all(self, kind: type[Kind], name: str, values: Mapping[str, str | None]) -> None:
+        """Set annotations in one request, or remove those whose value is None."""
+        changes = [
+            f"{annotation}-" if value is None else f"{annotation}={value}" for annotation, value in values.items()
+        ]
         self._run(
-            "annotate", f"{kind.plural}.{GROUP}/{name}", change, "--overwrite", f"--field-manager={FIELD_MANAGER}"
+            "annotate", f"{kind.plural}.{GROUP}/{name}", *changes, "--overwrite", f"--field-manager={FIELD_MANAGER}"
         )
+
+    def user(self) -> str:
+        """Return the user name of the person, as the API server reports it."""
+        return self._run("auth", "whoami", "--output=jsonpath={.status.userInfo.username}").strip()
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run([*self._command, *arguments], capture_output=True, text=True, check=False)

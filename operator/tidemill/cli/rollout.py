@@ -1,4 +1,4 @@
-"""`kubectl tidemill promote | abort | pause | resume`: control a rollout by an annotation that names the candidate.
+"""`kubectl tidemill promote | abort | pause | resume | retry`: control a rollout by an annotation that names the version.
 
 The spec is not touched, so what Git says stays true; and a request about one candidate does not apply to the next. Each
 command reads the service first, and writes nothing where the request would have no effect.
@@ -6,16 +6,19 @@ command reads the service first, and writes nothing where the request would have
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from tidemill.api import InferenceService
+from tidemill.api.base import to_rfc3339
 from tidemill.api.rollout import RolloutStatus
 from tidemill.children import names
 from tidemill.cli.kubectl import Context, Kubectl, Namespace, refuse
 
 Service = Annotated[str, typer.Argument(help="Name of the InferenceService.")]
+Version = Annotated[str, typer.Option("--version", help="ModelVersion; by default the one rolled back last.")]
 Full = Annotated[bool, typer.Option("--full", help="Skip every stage that is left.")]
 
 
@@ -33,11 +36,25 @@ def promote(service: Service, full: Full = False, namespace: Namespace = "", con
 
 
 def abort(service: Service, namespace: Namespace = "", context: Context = "") -> None:
-    """Roll the candidate back; it is rejected and not tried again."""
+    """Roll the candidate back; this service does not try it again until kubectl tidemill retry."""
     kubectl = Kubectl(namespace, context)
-    version = _rollout(kubectl.get(InferenceService, service), promoting=True).version
+    version = _rollout(kubectl.get(InferenceService, service), aborting=True).version
     kubectl.annotate(InferenceService, service, names.ABORT, version)
-    typer.echo(f"requested the rollback of {version}")
+    typer.echo(f"requested the rollback of {version}; run kubectl tidemill retry {service} to try it again later")
+
+
+def retry(service: Service, version: Version = "", namespace: Namespace = "", context: Context = "") -> None:
+    """Try a version again that this service rolled back, whether it was aborted, rejected, or found no room."""
+    kubectl = Kubectl(namespace, context)
+    live = kubectl.get(InferenceService, service)
+    chosen, rolled_back_at = _rolled_back(live, version)
+    # The verdict counts until its own time, which may be later than this machine's clock.
+    request = f"{chosen}/{to_rfc3339(max(datetime.now(UTC), rolled_back_at))}"
+    changes: dict[str, str | None] = {names.RETRY: request}
+    if live.metadata.annotations.get(names.ABORT) == chosen:
+        changes[names.ABORT] = None
+    kubectl.annotate_all(InferenceService, service, changes)
+    typer.echo(f"requested another try of {chosen}; it begins if no newer version may be served, or if it is pinned")
 
 
 def pause(service: Service, namespace: Namespace = "", context: Context = "") -> None:
@@ -65,19 +82,37 @@ def resume(service: Service, namespace: Namespace = "", context: Context = "") -
     typer.echo(f"requested that the rollout of {rollout.version} continue")
 
 
-def _rollout(service: InferenceService, *, promoting: bool = False) -> RolloutStatus:
+def _rolled_back(service: InferenceService, version: str) -> tuple[str, datetime]:
+    """Return the version to try again and the time of its rollback, or say why there is none."""
+    stable = service.status.stable.version if service.status.stable else ""
+    ended = [outcome for outcome in service.status.history if outcome.outcome == "RolledBack"]
+    times: dict[str, datetime] = {}
+    for entry in (*ended, *(service.status.rejected or ())):
+        times[entry.version] = max(entry.at, times.get(entry.version, entry.at))
+    times.pop(stable, None)
+    if service.status.rollout is not None and service.status.rollout.phase != "RollingBack":
+        times.pop(service.status.rollout.version, None)
+    if version and version not in times:
+        refuse(f"InferenceService '{service.name}' did not roll '{version}' back; there is nothing to try again")
+    if not times:
+        refuse(f"InferenceService '{service.name}' has rolled no version back; there is nothing to try again")
+    chosen = version or max(times, key=lambda name: times[name])
+    return chosen, times[chosen]
+
+
+def _rollout(service: InferenceService, *, aborting: bool = False) -> RolloutStatus:
     """Return the rollout that a request can still change, or say why there is none.
 
-    `promoting` says that the request still has an effect while the stable pods are being replaced.
+    An abort has an effect while the stable pods are being replaced and while the service is suspended, too.
     """
     rollout = service.status.rollout
     if rollout is None:
         refuse(f"InferenceService '{service.name}' has no rollout in progress; create a new ModelVersion to begin one")
-    if rollout.phase == "Promoting" and not promoting:
+    if rollout.phase == "Promoting" and not aborting:
         refuse(f"{rollout.version} is being promoted already; wait for the rollout to end")
     if rollout.phase == "RollingBack":
         refuse(f"{rollout.version} is being rolled back already; wait for the rollout to end")
-    if service.spec.suspend:
+    if service.spec.suspend and not aborting:
         refuse(f"InferenceService '{service.name}' is suspended; set spec.suspend to false first")
     return rollout
 

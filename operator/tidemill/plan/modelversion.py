@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.modelversion import Approver, GateResult, ModelVersionStatus, Quarantine, ServedBy
@@ -14,8 +12,9 @@ from tidemill.children.installation import Installation
 from tidemill.plan import gates, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.lookup import all_of
-from tidemill.plan.types import Notice, Plan
-from tidemill.plan.world import World
+from tidemill.plan.quarantine import is_rollout_mark, quarantine_of
+from tidemill.plan.types import Mark, Notice, Plan
+from tidemill.plan.world import Key, World
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 """Stands for a creation time that is not known."""
@@ -24,10 +23,10 @@ MAX_SERVED_BY = 32
 
 
 def plan(version: ModelVersion, world: World, installation: Installation, now: datetime) -> Plan:
-    """Judge the version by its evaluation and by its rollouts."""
+    """Judge the version by its evaluation, its approvals, and a quarantine by a person."""
     results = gates.judge(version.spec.gates, version.spec.evaluation)
     served_by = _served_by(version, world)
-    quarantine = quarantine_of(version)
+    quarantine = _quarantine(version, now)
     conditions = unsupported.with_refusal(unsupported.refusal(version), _conditions(version, results, quarantine))
     stable = next((served.role for served in served_by if served.role == "Stable"), "")
     status = ModelVersionStatus(
@@ -44,21 +43,26 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
     before, after = version.status.condition("Ready"), status.condition("Ready")
     if after and (before is None or (before.status, before.reason) != (after.status, after.reason)):
         notices = (Notice(after.reason, after.message, "Normal" if after.status == "True" else "Warning"),)
-    return Plan(status, notices=notices)
+    if not is_rollout_mark(version.metadata.annotations.get(names.QUARANTINE, "")):
+        return Plan(status, notices=notices)
+    # Earlier releases let the rollout of one service reject a version for all. That service keeps its verdict in its history.
+    lifted = Notice(
+        Reason.QUARANTINE_LIFTED,
+        "the quarantine by a rollout of an earlier release is lifted; the service that rejected the version still does not "
+        "roll it out, and others may",
+    )
+    key = Key(version.kind, version.namespace, version.name)
+    return Plan(status, marks=(Mark(key, {names.QUARANTINE: None}),), notices=(lifted, *notices))
 
 
-def quarantine_of(version: ModelVersion) -> Quarantine | None:
-    """Return why the version is quarantined, from its annotation."""
-    text = version.metadata.annotations.get(names.QUARANTINE, "")
-    if not text:
+def _quarantine(version: ModelVersion, now: datetime) -> Quarantine | None:
+    """Return the quarantine by a person; the time when it was first seen stays."""
+    found, known = quarantine_of(version), version.status.quarantine
+    if found is None:
         return None
-    try:
-        return Quarantine.model_validate_json(text)
-    except ValidationError:
-        # An annotation that does not parse still means: do not serve.
-        return Quarantine(
-            reason="Unreadable", message=text[:200], since=version.metadata.creation_timestamp or EARLIEST
-        )
+    user, message = found.user[:256], found.message[:1000]
+    since = known.since if known and (known.user, known.message) == (user, message) else now.replace(microsecond=0)
+    return Quarantine(user=user, message=message, since=since)
 
 
 def _number(version: ModelVersion, world: World) -> int:
@@ -145,7 +149,7 @@ def _conditions(
         )
         conditions.append(false("Approved", Reason.AWAITING_APPROVAL, message))
     if quarantine:
-        message = f"rejected by a rollout ({quarantine.reason}): {quarantine.message}; train another version"
+        message = f"{quarantine_of(version)}; run kubectl tidemill lift {version.name} to lift the quarantine"
         return [false("Ready", Reason.QUARANTINED, message), true("Stalled", Reason.QUARANTINED, message), *conditions]
     unmet = next((statement for statement in conditions if statement.status == "False"), None)
     if unmet is None:

@@ -149,7 +149,7 @@ def test_only_the_operator_writes_status(server: Server, kind: str) -> None:
     assert 200 == answer.status_code, answer.text
 
 
-@pytest.mark.parametrize("annotation", [names.CAUSE, names.QUARANTINE, names.ORDER, names.DIGEST])
+@pytest.mark.parametrize("annotation", [names.CAUSE, names.ORDER, names.DIGEST])
 def test_only_the_operator_leaves_its_marks(server: Server, version: Manifest, annotation: str) -> None:
     patch = {"metadata": {"annotations": {annotation: "x"}}}
     code, message = change(server, version, patch)
@@ -168,22 +168,44 @@ def test_only_the_operator_gives_its_labels(server: Server, version: Manifest, l
     assert (200, "") == change(server.as_user(OPERATOR), version, patch)
 
 
-@pytest.mark.parametrize("annotation", [*names.PEOPLE, "example.com/mine"])
+@pytest.mark.parametrize(
+    "annotation", [*(name for name in names.PEOPLE if name != names.QUARANTINE), "example.com/mine"]
+)
 def test_people_set_the_annotations_that_are_theirs(server: Server, version: Manifest, annotation: str) -> None:
     assert (200, "") == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: "x"}}})
     assert (200, "") == change(server.as_user(EDITOR), version, {"metadata": {"annotations": {annotation: None}}})
 
 
-def test_an_approver_lifts_a_quarantine_and_an_editor_does_not(server: Server, version: Manifest) -> None:
-    assert (200, "") == change(
-        server.as_user(OPERATOR), version, {"metadata": {"annotations": {names.QUARANTINE: "x"}}}
-    )
-    lift = {"metadata": {"annotations": {names.QUARANTINE: None}}}
-    code, message = change(server.as_user(EDITOR), version, lift)
+def test_an_approver_sets_and_lifts_a_quarantine_and_an_editor_does_not(server: Server, version: Manifest) -> None:
+    def quarantine(user: str, text: str | None) -> tuple[int, str]:
+        return change(server.as_user(user), version, {"metadata": {"annotations": {names.QUARANTINE: text}}})
+
+    refused = quarantine(EDITOR, f"{EDITOR}: no reason")
+    assert (200, "") == quarantine(APPROVER, f"{APPROVER}: trained on leaked labels")
+    kept = quarantine(EDITOR, None)
+
+    assert (403, 403) == (refused[0], kept[0])
+    assert "may not set or lift a quarantine" in refused[1]
+    assert "may not set or lift a quarantine" in kept[1]
+    assert (200, "") == quarantine(APPROVER, None)
+
+
+@pytest.mark.parametrize("text", ["trained on leaked labels", "ann: trained on leaked labels", f"{APPROVER}: "])
+def test_a_quarantine_says_who_and_why(server: Server, version: Manifest, text: str) -> None:
+    patch = {"metadata": {"annotations": {names.QUARANTINE: text}}}
+    code, message = change(server.as_user(APPROVER), version, patch)
 
     assert 403 == code
-    assert "may not lift a quarantine" in message
-    assert (200, "") == change(server.as_user(APPROVER), version, lift)
+    assert "must say who and why" in message
+
+
+def test_the_operator_removes_the_quarantine_that_a_rollout_of_an_earlier_release_set(
+    server: Server, version: Manifest
+) -> None:
+    mark = '{"reason": "errors", "message": "0.2 is above 0.01", "since": "2026-01-05T08:00:00Z"}'
+    operator = server.as_user(OPERATOR)
+    assert (200, "") == change(operator, version, {"metadata": {"annotations": {names.QUARANTINE: mark}}})
+    assert (200, "") == change(operator, version, {"metadata": {"annotations": {names.QUARANTINE: None}}})
 
 
 @pytest.mark.parametrize("kind", BY_KIND)

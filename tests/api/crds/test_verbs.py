@@ -29,12 +29,19 @@ VERBS = {
     "check": ("DriftMonitor", names.CHECK),
     "retrain": ("DriftMonitor", names.RETRAIN),
     "reset": ("DriftMonitor", names.RESET),
+    "retry": ("InferenceService", names.RETRY),
 }
 
 
 def test_every_verb_is_tried() -> None:
-    assert {name for name, entry in COMMANDS.items() if entry.panel == CLUSTER} == {verb.split()[0] for verb in VERBS}
-    assert set(names.PEOPLE) - {names.SCM_REF} == {name for _, name in VERBS.values()}
+    tried = {verb.split()[0] for verb in VERBS} | OF_APPROVERS
+    assert {name for name, entry in COMMANDS.items() if entry.panel == CLUSTER} == tried
+    assert set(names.PEOPLE) - {names.SCM_REF, names.QUARANTINE} == {name for _, name in VERBS.values()}
+
+
+OF_APPROVERS = {"quarantine", "lift"}
+"""Verbs that take the right to approve; they have a test of their own."""
+ROLLED_BACK = {"version": "fraud-2", "outcome": "RolledBack", "reason": "Aborted", "startedAt": AT, "at": AT}
 
 
 @pytest.fixture
@@ -59,6 +66,8 @@ def report(server: Server, manifest: Manifest, status: Manifest) -> None:
 
 def prepare(server: Server, objects: dict[str, Manifest], verb: str) -> str | None:
     """Make the request meaningful; returns what the annotation holds before it."""
+    if verb == "retry":
+        report(server, objects["InferenceService"], {"rollout": None, "history": [ROLLED_BACK]})
     if verb == "reset":
         report(server, objects["DriftMonitor"], {"retraining": {"consecutiveRejected": 3}})
     if verb == "resume":
@@ -142,3 +151,22 @@ def test_no_verb_claims_success_where_nothing_would_happen(
         assert (1, "") == (done.returncode, done.stdout), target
         assert done.stderr.strip()
     assert annotation(server, objects[kind], name) is None
+
+
+def test_an_approver_quarantines_a_version_and_lifts_it_and_an_editor_does_not(server: Server, tmp_path: Path) -> None:
+    version = least("ModelVersion", name="leaky")
+    assert 201 == server.as_user(EDITOR).create(version).status_code
+    quarantine = ("quarantine", "leaky", "--reason", "trained on leaked labels", "-n", "default")
+    lift = ("lift", "leaky", "-n", "default")
+
+    refused = run(server, tmp_path, EDITOR, *quarantine)
+    done = run(server, tmp_path, APPROVER, *quarantine)
+    text = annotation(server, version, names.QUARANTINE)
+    kept = run(server, tmp_path, EDITOR, *lift)
+    lifted = run(server, tmp_path, APPROVER, *lift)
+    after = annotation(server, version, names.QUARANTINE)
+    server.delete(version)
+
+    assert (1, 0, 1, 0) == (refused.returncode, done.returncode, kept.returncode, lifted.returncode), done.stderr
+    assert f"{APPROVER}: trained on leaked labels" == text
+    assert after is None

@@ -19,6 +19,8 @@ import json, pathlib, sys
 folder = pathlib.Path({folder!r})
 with (folder / "calls").open("a") as calls:
     print(json.dumps(sys.argv[1:]), file=calls)
+if "whoami" in sys.argv:
+    print("ann", end="")
 if "get" in sys.argv:
     kind, name = sys.argv[sys.argv.index("get") + 1].split("/")
     path = folder / (kind + "-" + name + ".json")

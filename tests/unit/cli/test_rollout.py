@@ -76,7 +76,6 @@ def test_the_namespace_and_the_context_are_kubectls(kubectl: FakeKubectl) -> Non
     [
         ({}, "no rollout in progress"),
         ({"phase": "RollingBack"}, "is being rolled back already"),
-        ({"phase": "Progressing", "suspend": True}, "is suspended"),
     ],
     ids=str,
 )
@@ -90,6 +89,60 @@ def test_a_request_without_effect_is_refused(
     assert (1, []) == (done.returncode, kubectl.annotated)
     assert reason in done.stderr
     assert "" == done.stdout
+
+
+@pytest.mark.parametrize("command", ["promote", "pause", "resume"])
+def test_a_rollout_of_a_suspended_service_can_only_be_aborted(kubectl: FakeKubectl, command: str) -> None:
+    service(kubectl, phase="Progressing", suspend=True)
+
+    done = kubectl.run(command, "fraud")
+
+    assert (1, []) == (done.returncode, kubectl.annotated)
+    assert "is suspended" in done.stderr
+    assert 0 == kubectl.run("abort", "fraud").returncode
+
+
+def rolled_back(kubectl: FakeKubectl, **annotations: str) -> None:
+    """A service that rolled fraud-2 back and fraud-1 before it; the second one when this machine's clock was not there yet."""
+    outcome = {"outcome": "RolledBack", "reason": "Aborted", "startedAt": AT}
+    history = [
+        {**outcome, "version": "fraud-2", "at": "2099-01-05T09:00:00Z"},
+        {**outcome, "version": "fraud-1", "at": AT},
+    ]
+    spec = {"model": {"name": "fraud"}}
+    kubectl.know("InferenceService", "fraud", spec, {"history": history, "rejected": []}, annotations=annotations)
+
+
+def test_retry_names_the_version_rolled_back_last_and_a_time_that_its_verdict_does_not_survive(
+    kubectl: FakeKubectl,
+) -> None:
+    rolled_back(kubectl)
+
+    done = kubectl.run("retry", "fraud")
+
+    assert 0 == done.returncode, done.stderr
+    assert ["tidemill.dev/retry=fraud-2/2099-01-05T09:00:00Z", "--overwrite"] == kubectl.annotated[0][2:4]
+
+
+def test_retry_takes_an_abort_back_in_the_same_request(kubectl: FakeKubectl) -> None:
+    rolled_back(kubectl, **{"tidemill.dev/abort": "fraud-1"})
+
+    done = kubectl.run("retry", "fraud", "--version", "fraud-1")
+
+    assert 0 == done.returncode, done.stderr
+    assert kubectl.annotated[0][2].startswith("tidemill.dev/retry=fraud-1/20")
+    assert "tidemill.dev/abort-" == kubectl.annotated[0][3]
+
+
+@pytest.mark.parametrize("options", [(), ("--version", "fraud-3")], ids=str)
+def test_retry_is_refused_where_nothing_was_rolled_back(kubectl: FakeKubectl, options: tuple[str, ...]) -> None:
+    if options:
+        rolled_back(kubectl)
+
+    done = kubectl.run("retry", "fraud", *options)
+
+    assert (1, []) == (done.returncode, kubectl.annotated)
+    assert "there is nothing to try again" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["promote", "pause", "resume"])

@@ -6,14 +6,13 @@ from typing import Any
 
 from tidemill.api import API_VERSION, InferenceService, ModelVersion
 from tidemill.api.inferenceservice import InferenceServiceStatus
-from tidemill.api.modelversion import Quarantine
 from tidemill.children import names
 from tidemill.plan.inferenceservice.lifecycle import decide
 from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.inferenceservice.selection import select
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
-REJECTED = Quarantine(reason="quality", message="quality: 0.7 is 0.2 worse", since=NOW)
+QUARANTINE = "ann: trained on leaked labels"
 
 
 def version(name: str, hour: int, **annotations: str) -> ModelVersion:
@@ -70,14 +69,14 @@ def seen(*versions: ModelVersion) -> ServiceState:
     return ServiceState(deployment("v1"), deployment("v3"), (), versions)
 
 
-def test_a_rejection_whose_mark_was_written_but_not_its_status_is_still_a_rollback() -> None:
-    marked = version("v3", 3, **{names.QUARANTINE: REJECTED.model_dump_json(by_alias=True)})
+def test_a_candidate_that_a_person_quarantines_is_rolled_back_with_the_name_and_the_reason() -> None:
+    marked = version("v3", 3, **{names.QUARANTINE: QUARANTINE})
     sight = seen(version("v1", 1), marked)
 
-    course = decide(service("v3"), sight, select(service("v3"), sight), NOW, ())
+    course = decide(service("v3"), sight, select(service("v3"), sight, NOW), NOW, ())
 
     assert course.ended is not None
-    assert ("RolledBack", "quality", REJECTED.message) == (
+    assert ("RolledBack", "Quarantined", "quarantined by ann: trained on leaked labels") == (
         course.ended.outcome,
         course.ended.reason,
         course.ended.message,
@@ -85,20 +84,36 @@ def test_a_rejection_whose_mark_was_written_but_not_its_status_is_still_a_rollba
     assert ["RolledBack"] == [notice.reason for notice in course.notices]
 
 
-def test_an_older_version_does_not_supersede_one_that_was_rejected() -> None:
-    marked = version("v3", 3, **{names.QUARANTINE: REJECTED.model_dump_json(by_alias=True)})
+def test_an_older_version_does_not_supersede_one_that_is_quarantined() -> None:
+    marked = version("v3", 3, **{names.QUARANTINE: QUARANTINE})
     sight = seen(version("v1", 1), version("v2", 2), marked)
 
-    course = decide(service("v3"), sight, select(service("v3"), sight), NOW, ())
+    course = decide(service("v3"), sight, select(service("v3"), sight, NOW), NOW, ())
 
     assert course.ended is not None
     assert "RolledBack" == course.ended.outcome
 
 
+def test_an_abort_is_heard_while_the_service_is_suspended() -> None:
+    sight = seen(version("v1", 1), version("v3", 3))
+    live = service("v3")
+    aborted = live.model_copy(
+        update={
+            "metadata": live.metadata.model_copy(update={"annotations": {names.ABORT: "v3"}}),
+            "spec": live.spec.model_copy(update={"suspend": True}),
+        }
+    )
+
+    course = decide(aborted, sight, select(aborted, sight, NOW), NOW, ())
+
+    assert course.ended is not None
+    assert ("RolledBack", "Aborted") == (course.ended.outcome, course.ended.reason)
+
+
 def test_a_candidate_that_is_no_longer_wanted_is_withdrawn() -> None:
     sight = seen(version("v1", 1))
 
-    course = decide(service("v3"), sight, select(service("v3"), sight), NOW, ())
+    course = decide(service("v3"), sight, select(service("v3"), sight, NOW), NOW, ())
 
     assert course.ended is not None
     assert ("Superseded", "Withdrawn") == (course.ended.outcome, course.ended.reason)
@@ -109,7 +124,7 @@ def test_a_promotion_that_was_recorded_is_not_recorded_again_when_its_candidate_
     sight = ServiceState(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
     after = at_rest(history=[promoted])
 
-    course = decide(after, sight, select(after, sight), NOW, ())
+    course = decide(after, sight, select(after, sight, NOW), NOW, ())
 
     assert (None, None, True) == (course.ended, course.rollout, course.retire_candidate)
 
@@ -117,7 +132,7 @@ def test_a_promotion_that_was_recorded_is_not_recorded_again_when_its_candidate_
 def test_a_promotion_whose_status_was_lost_is_carried_on() -> None:
     sight = ServiceState(deployment("v3"), deployment("v3"), (), (version("v1", 1), version("v3", 3)))
 
-    course = decide(at_rest(), sight, select(at_rest(), sight), NOW, ())
+    course = decide(at_rest(), sight, select(at_rest(), sight, NOW), NOW, ())
 
     assert course.rollout is not None
     assert ("Promoting", "v3") == (course.rollout.phase, course.rollout.version)
@@ -126,7 +141,7 @@ def test_a_promotion_whose_status_was_lost_is_carried_on() -> None:
 def test_a_service_of_a_candidate_whose_deployment_is_gone_is_removed_too() -> None:
     sight = ServiceState(deployment("v3"), None, (), (version("v3", 3),))
 
-    assert decide(at_rest(), sight, select(at_rest(), sight), NOW, ()).retire_candidate
+    assert decide(at_rest(), sight, select(at_rest(), sight, NOW), NOW, ()).retire_candidate
 
 
 def deployed_at(of: str, moment: str) -> dict[str, Any]:
@@ -139,8 +154,8 @@ def test_a_candidate_that_no_status_speaks_of_stays_until_everything_must_have_b
     just_made = ServiceState(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
     of_old = replace(just_made, candidate=deployed_at("v3", "2026-01-05T08:59:20Z"))
 
-    first = decide(service, just_made, select(service, just_made), NOW, ())
-    later = decide(service, of_old, select(service, of_old), NOW, ())
+    first = decide(service, just_made, select(service, just_made, NOW), NOW, ())
+    later = decide(service, of_old, select(service, of_old, NOW), NOW, ())
 
     assert (False, 20.0) == (first.retire_candidate, first.wake)
     assert (True, None) == (later.retire_candidate, later.wake)
@@ -156,4 +171,4 @@ def test_a_candidate_whose_end_is_on_record_goes_at_once() -> None:
     service = at_rest(stable={"version": "v1", "digest": "sha256:" + "1" * 64}, history=[ended])
     sight = ServiceState(deployment("v1"), deployed_at("v3", "2026-01-05T08:59:50Z"), (), (version("v1", 1),))
 
-    assert decide(service, sight, select(service, sight), NOW, ()).retire_candidate
+    assert decide(service, sight, select(service, sight, NOW), NOW, ()).retire_candidate

@@ -8,7 +8,6 @@ from datetime import datetime
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
 from tidemill.api.inferenceservice import Outcome, RolloutStatus
-from tidemill.api.modelversion import Quarantine
 from tidemill.children import names
 from tidemill.plan.inferenceservice import analysis_jobs
 from tidemill.plan.inferenceservice import canary as rollouts
@@ -21,9 +20,9 @@ from tidemill.plan.inferenceservice.observed import (
     stable_lacks_room,
     stable_problem,
 )
-from tidemill.plan.inferenceservice.selection import Selection
+from tidemill.plan.inferenceservice.selection import Selection, withdrawal
 from tidemill.plan.lookup import get_path
-from tidemill.plan.modelversion import quarantine_of
+from tidemill.plan.quarantine import quarantine_of
 from tidemill.plan.types import Answers, Notice
 
 ROUTES_SETTLE_SECONDS = 4.0
@@ -44,15 +43,23 @@ class RolloutDecision:
     """The version of the candidate Deployment."""
     rollout: RolloutStatus | None = None
     ended: Outcome | None = None
-    quarantine: Quarantine | None = None
     retire_candidate: bool = False
     wake: float | None = None
     notices: tuple[Notice, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a rollout is undone."""
+
+    reason: str
+    message: str
+
+
 def decide(
     service: InferenceService, state: ServiceState, selection: Selection, now: datetime, answers: Answers
 ) -> RolloutDecision:
+    """Decide about the versions of `service`: begin a rollout, carry it on, or end it."""
     current = state.version(state.stable_version)
     rollout = service.status.rollout
     if state.stable is None:
@@ -80,9 +87,8 @@ def decide(
         return RolloutDecision(current, retire_candidate=True)
     if rollout is not None and rollout.phase == "Promoting":
         return _leave_promotion(service, state, selection, rollout, now) or _promoting(service, state, rollout, now)
-    if rollout is not None and (rejection := _rejection(state, rollout)):
-        # The quarantine was written, but not the status with it: the operator stopped between the two writes.
-        return _roll_back(current, rollout, state, rejection, now)
+    if rollout is not None and (refusal := _refused_by_hand(service, state, rollout)):
+        return _roll_back(service, current, rollout, state, refusal, now)
     wanted = selection.version
     if service.spec.suspend:
         return RolloutDecision(current, rollout=rollout)
@@ -92,15 +98,17 @@ def decide(
                 return RolloutDecision(current, wake=left)
             # Its Service too, in case only its Deployment could be deleted.
             return RolloutDecision(current, retire_candidate=True)
-        return _withdraw(current, rollout, state, now, "the candidate is no longer the selected version")
+        return _withdraw(service, current, rollout, state, now, "the candidate is no longer the selected version")
     if rollout is not None and rollout.version != wanted.name and rollout.weight == 100:
         # It answers every request already: it is promoted first, and then the newer version is rolled out.
         return _promote(current, state.version(rollout.version), rollout, now)
     if rollout is not None and rollout.version != wanted.name:
-        ended = _outcome(rollout, state, "Superseded", "Superseded", f"{wanted.name} is newer", now)
+        ended = _outcome(service, rollout, state, "Superseded", "Superseded", f"{wanted.name} is newer", now)
         return RolloutDecision(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
     if rollout is None:
-        notice = Notice("RolloutStarted", f"{wanted.name} replaces {state.stable_version}")
+        withdrawn = withdrawal(state)
+        because = f": {withdrawn.message}" if withdrawn else ""
+        notice = Notice("RolloutStarted", f"{wanted.name} replaces {state.stable_version}{because}"[:1000])
         if service.spec.rollout.strategy == "Recreate":
             rollout = rollouts.begin(wanted.name, now).model_copy(
                 update={"phase": "Promoting", "weight": 0, "message": "replacing the pods"}
@@ -122,17 +130,15 @@ def _advance(
     answers: Answers,
 ) -> RolloutDecision:
     pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.verdicts_of(service, state, wanted))
-    canary = _manual_decision(service, state, rollout) or rollouts.advance(
+    canary = _released(service, state, rollout) or rollouts.advance(
         service.spec.rollout, rollout, candidate(state, wanted.name), pair, now, _manual_control(service, rollout)
     )
     match canary.verdict:
         case "Promote":
             return _promote(current, wanted, canary.status, now)
         case "RollBack":
-            rejection = Quarantine(
-                reason=canary.reason, message=canary.message[:1000], since=now.replace(microsecond=0)
-            )
-            return _roll_back(current, canary.status, state, rejection, now)
+            refusal = _Refusal(canary.reason, canary.message)
+            return _roll_back(service, current, canary.status, state, refusal, now)
     notices: tuple[Notice, ...] = ()
     if canary.status.weight != rollout.weight:
         notices = (Notice("StepEntered", f"{wanted.name} answers {canary.status.weight}% of requests"),)
@@ -166,12 +172,8 @@ def _manual_control(service: InferenceService, rollout: RolloutStatus) -> rollou
     return rollouts.ManualControl(paused=annotations.get(names.PAUSE) == rollout.version, released=released)
 
 
-def _manual_decision(
-    service: InferenceService, state: ServiceState, rollout: RolloutStatus
-) -> rollouts.CanaryDecision | None:
-    """Read the annotations to abort or promote; one that names another version than the candidate is ignored."""
-    if service.metadata.annotations.get(names.ABORT) == rollout.version:
-        return rollouts.CanaryDecision(rollout, "RollBack", "Aborted", f"aborted by annotation {names.ABORT}")
+def _released(service: InferenceService, state: ServiceState, rollout: RolloutStatus) -> rollouts.CanaryDecision | None:
+    """Read the annotation to promote; one that names another version than the candidate is ignored."""
     if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(state, rollout.version).ready:
         return rollouts.CanaryDecision(rollout, "Promote")
     return None
@@ -183,13 +185,22 @@ def _was_promoted(service: InferenceService, version: str) -> bool:
     return newest is not None and (newest.version, newest.outcome) == (version, "Promoted")
 
 
-def _rejection(state: ServiceState, rollout: RolloutStatus) -> Quarantine | None:
+def _refused_by_hand(service: InferenceService, state: ServiceState, rollout: RolloutStatus) -> _Refusal | None:
+    """Read what a person says against the candidate: an abort here, or a quarantine for all services."""
+    if service.metadata.annotations.get(names.ABORT) == rollout.version:
+        return _Refusal("Aborted", f"aborted by annotation {names.ABORT}")
     version = state.version(rollout.version)
-    return quarantine_of(version) if version else None
+    quarantine = quarantine_of(version) if version else None
+    return _Refusal(Reason.QUARANTINED, str(quarantine)) if quarantine else None
 
 
 def _roll_back(
-    current: ModelVersion | None, rollout: RolloutStatus, state: ServiceState, rejection: Quarantine, now: datetime
+    service: InferenceService,
+    current: ModelVersion | None,
+    rollout: RolloutStatus,
+    state: ServiceState,
+    refusal: _Refusal,
+    now: datetime,
 ) -> RolloutDecision:
     timestamp = now.replace(microsecond=0)
     status = rollout.model_copy(
@@ -198,15 +209,14 @@ def _roll_back(
             "weight": 0,
             "shadow": 0,
             "step_started_at": timestamp,
-            "message": rejection.message,
+            "message": refusal.message[:1000],
         }
     )
     return RolloutDecision(
         current,
         rollout=status,
-        ended=_outcome(rollout, state, "RolledBack", rejection.reason, rejection.message, now),
-        quarantine=rejection,
-        notices=(Notice("RolledBack", f"{rollout.version}: {rejection.message}"[:1000], "Warning"),),
+        ended=_outcome(service, rollout, state, "RolledBack", refusal.reason, refusal.message, now),
+        notices=(Notice("RolledBack", f"{rollout.version}: {refusal.message}"[:1000], "Warning"),),
         wake=ROUTES_SETTLE_SECONDS,
     )
 
@@ -219,21 +229,19 @@ def _leave_promotion(
     if previous is None:
         return None
     problem = stable_problem(state)
-    rejection = _rejection(state, rollout)
-    if rejection is None and service.metadata.annotations.get(names.ABORT) == rollout.version:
-        rejection = _reject("Aborted", f"aborted by annotation {names.ABORT}", now)
-    if rejection is None and rollouts.is_overdue(service.spec.rollout, rollout, now):
+    refusal = _refused_by_hand(service, state, rollout)
+    if refusal is None and rollouts.is_overdue(service.spec.rollout, rollout, now):
         because = f": {problem}" if problem else ""
-        rejection = _reject(
-            "DeadlineExceeded", f"the rollout did not end within {service.spec.rollout.deadline}{because}", now
+        refusal = _Refusal(
+            "DeadlineExceeded", f"the rollout did not end within {service.spec.rollout.deadline}{because}"
         )
-    if rejection is not None:
-        return _roll_back(previous, rollout, state, rejection, now)
+    if refusal is not None:
+        return _roll_back(service, previous, rollout, state, refusal, now)
     wanted = selection.version
     if wanted is None or wanted.name == rollout.version or service.spec.suspend:
         return None
     if service.spec.model.version is not None or problem:
-        return _withdraw(previous, rollout, state, now, f"{wanted.name} is selected instead")
+        return _withdraw(service, previous, rollout, state, now, f"{wanted.name} is selected instead")
     return None
 
 
@@ -266,7 +274,7 @@ def _promoting(
     keep = version if state.candidate is not None else None
     if state.stable_version != rollout.version or not rolled_out(state, rollout.version):
         return RolloutDecision(version, try_out=keep, rollout=rollout, wake=_until_overdue(service, rollout, now))
-    ended = _outcome(rollout, state, "Promoted", Reason.PROMOTED, "all stable pods run it", now)
+    ended = _outcome(service, rollout, state, "Promoted", Reason.PROMOTED, "all stable pods run it", now)
     notice = Notice("Promoted", f"all stable pods run {rollout.version}")
     return RolloutDecision(version, ended=ended, retire_candidate=state.candidate is not None, notices=(notice,))
 
@@ -274,10 +282,6 @@ def _promoting(
 def _until_overdue(service: InferenceService, rollout: RolloutStatus, now: datetime) -> float | None:
     left = (rollouts.allowed(service.spec.rollout, rollout) - (now - rollout.started_at)).total_seconds()
     return left + 1.0 if left >= 0 else None
-
-
-def _reject(reason: str, message: str, now: datetime) -> Quarantine:
-    return Quarantine(reason=reason, message=message[:1000], since=now.replace(microsecond=0))
 
 
 def _grace_seconds(service: InferenceService, state: ServiceState, now: datetime) -> float:
@@ -292,7 +296,12 @@ def _grace_seconds(service: InferenceService, state: ServiceState, now: datetime
 
 
 def _withdraw(
-    current: ModelVersion | None, rollout: RolloutStatus, state: ServiceState, now: datetime, message: str
+    service: InferenceService,
+    current: ModelVersion | None,
+    rollout: RolloutStatus,
+    state: ServiceState,
+    now: datetime,
+    message: str,
 ) -> RolloutDecision:
     timestamp = now.replace(microsecond=0)
     status = rollout.model_copy(
@@ -301,13 +310,19 @@ def _withdraw(
     return RolloutDecision(
         current,
         rollout=status,
-        ended=_outcome(rollout, state, "Superseded", "Withdrawn", message, now),
+        ended=_outcome(service, rollout, state, "Superseded", "Withdrawn", message, now),
         wake=ROUTES_SETTLE_SECONDS,
     )
 
 
 def _outcome(
-    rollout: RolloutStatus, state: ServiceState, outcome: str, reason: str, message: str, now: datetime
+    service: InferenceService,
+    rollout: RolloutStatus,
+    state: ServiceState,
+    outcome: str,
+    reason: str,
+    message: str,
+    now: datetime,
 ) -> Outcome:
     version = state.version(rollout.version)
     return Outcome.model_validate(
@@ -319,5 +334,6 @@ def _outcome(
             "message": message[:1000],
             "started_at": rollout.started_at,
             "at": now.replace(microsecond=0),
+            "generation": service.metadata.generation,
         }
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from string import Template
 
-from tidemill.api import InferenceService, ModelVersion
+from tidemill.api import InferenceService
 from tidemill.api.conditions import Reason
 from tidemill.children import names, serving
 from tidemill.children.installation import Installation
@@ -23,7 +23,7 @@ from tidemill.plan.inferenceservice.replicas import scale
 from tidemill.plan.inferenceservice.selection import Selection, select
 from tidemill.plan.inferenceservice.status import report
 from tidemill.plan.lookup import base_url, is_ours
-from tidemill.plan.types import Answers, Mark, Plan, Query, Question, Retirement
+from tidemill.plan.types import Answers, Plan, Query, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World
 
 
@@ -62,7 +62,9 @@ def plan(
     state = observe(service, world)
     refused = unsupported.refusal(service) or routing.refusal(service, installation)
     selection = (
-        Selection(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True) if refused else select(service, state)
+        Selection(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True)
+        if refused
+        else select(service, state, now)
     )
     # An unsupported spec starts nothing new, as when suspended; a rollout in progress is finished.
     decision = decide(_suspended(service) if refused else service, state, selection, now, answers)
@@ -77,9 +79,6 @@ def plan(
     ensure += analysis_jobs.to_start(service, state, decision.rollout, installation)
     ensure += routing.at_the_gateway(service, state, decision) if not refused else ()
     marks = routing.tables(service, state, decision, installation)
-    if decision.quarantine is not None and decision.ended is not None:
-        key = Key(ModelVersion.kind_name, service.namespace, decision.ended.version)
-        marks.append(Mark(key, {names.QUARANTINE: decision.quarantine.model_dump_json(by_alias=True)}))
     retire = _retire_candidate(service, state, world) if decision.retire_candidate else ()
     routes = followed.compare(service, state, answers, now)
     status = report(service, state, selection, decision, now, refused, pods.problem, routes.conditions)
@@ -94,7 +93,7 @@ def plan(
             *analysis_jobs.retired(service, state, decision.rollout),
         ),
         notices=(*unsupported.notices(service.status, refused), *decision.notices, *routes.notices),
-        wake=min((wake for wake in (decision.wake, routes.wake) if wake is not None), default=None),
+        wake=min((wake for wake in (decision.wake, selection.wake, routes.wake) if wake is not None), default=None),
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
 from tidemill.plan.inferenceservice.observed import ServiceState
-from tidemill.plan.modelversion import EARLIEST, quarantine_of
+from tidemill.plan.inferenceservice.verdicts import Objection, objection
+from tidemill.plan.modelversion import EARLIEST
+from tidemill.plan.quarantine import quarantine_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,52 +22,100 @@ class Selection:
     message: str = ""
     hopeless: bool = False
     """Whether only an edit helps."""
+    passed_over: str = ""
+    """The newer version that this service does not roll out, and why; empty if there is none."""
+    wake: float | None = None
+    """Seconds until a version that was passed over is tried again."""
 
 
-def select(service: InferenceService, state: ServiceState) -> Selection:
-    """Select the pinned version, or the newest one that may be served and was not rejected by this service."""
-    rejected = {outcome.version for outcome in service.status.history if outcome.outcome == "RolledBack"}
-    pinned = service.spec.model.version
-    if pinned is not None:
-        version = state.version(pinned)
-        if version is None:
-            message = (
-                f"ModelVersion {pinned!r} of model {service.spec.model.name!r} not found; correct spec.model.version"
-            )
-            return Selection(None, Reason.DEPENDENCY_NOT_READY, message)
-        if version.name == state.stable_version or (_is_servable(version) and version.name not in rejected):
-            return Selection(version)
-        ready = version.status.condition("Ready")
-        message = f"the pinned version {pinned!r} cannot be served: " + (
-            f"{ready.reason}: {ready.message}" if ready else "it is not judged yet"
-        )
-        return Selection(
-            None,
-            Reason.DEPENDENCY_NOT_READY,
-            message,
-            hopeless=version.status.is_true("Stalled") or version.name in rejected,
-        )
-    servable = [
-        version
-        for version in state.versions
-        if _is_servable(version) and not version.spec.suspend and version.name not in rejected
-    ]
-    if not servable:
-        known = len(state.versions)
-        message = (
-            f"none of the {known} versions of model {service.spec.model.name!r} is ready to be served"
-            if known
-            else (
-                f"model {service.spec.model.name!r} has no version yet; create a TrainingJob with spec.modelName {service.spec.model.name!r}"
-            )
-        )
-        return Selection(None, Reason.NO_VERSION, message)
-    return Selection(max(servable, key=lambda version: (version.metadata.creation_timestamp or EARLIEST, version.name)))
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Why the version in service may no longer be rolled out; it answers until another one replaces it."""
+
+    reason: str
+    message: str
 
 
-def _is_servable(version: ModelVersion) -> bool:
+def select(service: InferenceService, state: ServiceState, now: datetime) -> Selection:
+    """Select the pinned version, or the newest one that may be served and that this service holds nothing against."""
+    if service.spec.model.version is not None:
+        return _pinned(service, service.spec.model.version, state, now)
+    servable = [version for version in state.versions if is_servable(version) and not version.spec.suspend]
+    servable.sort(key=lambda version: (version.metadata.creation_timestamp or EARLIEST, version.name), reverse=True)
+    passed_over: list[tuple[ModelVersion, Objection]] = []
+    for version in servable:
+        found = None if version.name == state.stable_version else objection(service, version, now)
+        if found is None:
+            return Selection(version, passed_over=_told(passed_over), wake=_wake(passed_over, now))
+        passed_over.append((version, found))
+    model, known = service.spec.model.name, len(state.versions)
+    if passed_over:
+        message = f"no version of model {model!r} can be rolled out; {_told(passed_over)}"
+    elif known:
+        message = f"model {model!r} has no version that is ready to be served ({known} known); see their condition Ready"
+    else:
+        message = f"model {model!r} has no version yet; create a TrainingJob with spec.modelName {model!r}"
+    return Selection(None, Reason.NO_VERSION, message, passed_over=_told(passed_over), wake=_wake(passed_over, now))
+
+
+def is_servable(version: ModelVersion) -> bool:
+    """Return whether every service of the model may roll the version out."""
     return (
         version.status.is_true("Ready")
         and quarantine_of(version) is None
         and version.metadata.deletion_timestamp is None
     )
+
+
+def withdrawal(state: ServiceState) -> Withdrawal | None:
+    """Return why the version in service may no longer be rolled out; None if it may, or nothing is known of it yet."""
+    name = state.stable_version
+    if not name:
+        return None
+    version = state.version(name)
+    if version is None or version.metadata.deletion_timestamp is not None:
+        return Withdrawal(
+            Reason.VERSION_DELETED, f"ModelVersion '{name}' in service was deleted; create it again to keep it"
+        )
+    if quarantine := quarantine_of(version):
+        return Withdrawal(Reason.QUARANTINED, f"'{name}' in service is {quarantine}")
+    ready = version.status.condition("Ready")
+    if ready is not None and ready.status == "False":
+        return Withdrawal(ready.reason, f"'{name}' in service may no longer be rolled out: {ready.message}")
+    if version.spec.suspend:
+        return Withdrawal(Reason.SUSPENDED, f"'{name}' in service has spec.suspend set")
+    return None
+
+
+def _pinned(service: InferenceService, name: str, state: ServiceState, now: datetime) -> Selection:
+    version = state.version(name)
+    if version is None:
+        message = f"ModelVersion {name!r} of model {service.spec.model.name!r} not found; correct spec.model.version"
+        return Selection(None, Reason.DEPENDENCY_NOT_READY, message)
+    if version.name == state.stable_version:
+        return Selection(version)
+    if not is_servable(version):
+        ready = version.status.condition("Ready")
+        message = f"the pinned version {name!r} cannot be served: " + (
+            f"{ready.reason}: {ready.message}" if ready else "it is not judged yet"
+        )
+        return Selection(None, Reason.DEPENDENCY_NOT_READY, message, hopeless=version.status.is_true("Stalled"))
+    found = objection(service, version, now)
+    if found is None:
+        return Selection(version)
+    return Selection(
+        None,
+        Reason.DEPENDENCY_NOT_READY,
+        f"the pinned version {name!r} is not rolled out: {found.message}",
+        hopeless=found.until is None,
+        wake=_wake([(version, found)], now),
+    )
+
+
+def _told(passed_over: list[tuple[ModelVersion, Objection]]) -> str:
+    return f"{passed_over[0][0].name} is not rolled out: {passed_over[0][1].message}" if passed_over else ""
+
+
+def _wake(passed_over: list[tuple[ModelVersion, Objection]], now: datetime) -> float | None:
+    waits = [(found.until - now).total_seconds() for _, found in passed_over if found.until is not None]
+    return min(waits) + 1.0 if waits else None

@@ -10,6 +10,7 @@ from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, Rollo
 from tidemill.children import names, serving
 from tidemill.plan import unsupported
 from tidemill.plan.conditions import with_conditions
+from tidemill.plan.inferenceservice import verdicts
 from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
 from tidemill.plan.inferenceservice.observed import (
     Readiness,
@@ -18,7 +19,7 @@ from tidemill.plan.inferenceservice.observed import (
     readiness,
     stable_problem,
 )
-from tidemill.plan.inferenceservice.selection import Selection
+from tidemill.plan.inferenceservice.selection import Selection, withdrawal
 from tidemill.plan.lookup import get_path
 from tidemill.plan.world import Manifest
 
@@ -42,7 +43,11 @@ def report(
         else None
     )
     history = (decision.ended, *service.status.history)[:20] if decision.ended else service.status.history
-    conditions = unsupported.with_refusal(refused, _conditions(service, state, selection, decision, stable, history))
+    rejected = verdicts.after(service, decision.ended, now)
+    ended = service.model_copy(
+        update={"status": service.status.model_copy(update={"history": history, "rejected": rejected})}
+    )
+    conditions = unsupported.with_refusal(refused, _conditions(ended, state, selection, decision, stable, now))
     conditions += more
     if scaling_problem:
         conditions.append(false("Autoscaled", Reason.DEPENDENCY_NOT_READY, scaling_problem))
@@ -52,6 +57,7 @@ def report(
         candidate=candidate,
         rollout=decision.rollout,
         history=history,
+        rejected=rejected,
         replicas=stable.replicas if stable else 0,
         selector=",".join(f"{name}={value}" for name, value in serving.selector(service, "Stable").items()),
     )
@@ -119,7 +125,7 @@ def _conditions(
     selection: Selection,
     decision: RolloutDecision,
     stable: Serving | None,
-    history: tuple[Outcome, ...],
+    now: datetime,
 ) -> list[PendingCondition]:
     if stable is None:
         conditions = [unknown("Ready", Reason.RECONCILING, "the pods are starting")]
@@ -156,6 +162,26 @@ def _conditions(
         conditions.append(true("Suspended", Reason.SUSPENDED, "spec.suspend is set; new versions are not rolled out"))
     if selection.version is None and rollout is None:
         conditions.append(true("VersionUnavailable", selection.reason, selection.message))
+    if left := withdrawal(state):
+        stays = (
+            "" if rollout or (selection.version and selection.version.name != stable.version) else "; it still answers"
+        )
+        conditions.append(true("StableVersionWithdrawn", left.reason, left.message + stays))
+    history = service.status.history
     if history and history[0].outcome == "RolledBack":
-        conditions.append(true("RolledBack", Reason.ROLLED_BACK, f"{history[0].version}: {history[0].message}"))
+        message = f"{history[0].version}: {history[0].message}{_next_try(service, state, history[0], now)}"
+        conditions.append(true("RolledBack", Reason.ROLLED_BACK, message))
+    elif selection.passed_over and rollout is None:
+        conditions.append(true("VersionPassedOver", Reason.ROLLED_BACK, selection.passed_over))
     return conditions
+
+
+def _next_try(service: InferenceService, state: ServiceState, ended: Outcome, now: datetime) -> str:
+    """Return when a version that was rolled back is tried again, or how a person lets it be."""
+    version = state.version(ended.version)
+    if version is None or version.name == state.stable_version:
+        return ""
+    found = verdicts.objection(service, version, now)
+    if found is None:
+        return ""
+    return f"; {found.message}" if found.until else f"; run kubectl tidemill retry {service.name} to try it again"

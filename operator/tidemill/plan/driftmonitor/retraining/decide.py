@@ -109,7 +109,7 @@ def _gather(
     now: datetime,
 ) -> RetrainingInput:
     state = observe(service, world)
-    newest = select(service, state).version
+    newest = select(service, state, now).version
     runs = all_of(
         TrainingJob, world, world.labelled(TrainingJob.kind_name, monitor.namespace, names.MONITOR, monitor.name)
     )

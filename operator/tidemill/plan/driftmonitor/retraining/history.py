@@ -16,6 +16,7 @@ from tidemill.api.trainingjob import Cause
 from tidemill.children import names
 from tidemill.contract.metrics import regression
 from tidemill.plan.gates import first_metric, metric_order
+from tidemill.plan.inferenceservice.verdicts import is_verdict
 
 RUN_MISSING_TIMEOUT: Final = timedelta(seconds=120)
 """How long a retraining that was recorded may not be seen before it is taken to be deleted."""
@@ -137,7 +138,7 @@ def _fate(
         if stable.version == outcome.model_version and service.status.rollout is None:
             return "Promoted"
         for ended in service.status.history:
-            if ended.version == outcome.model_version:
+            if ended.version == outcome.model_version and (ended.outcome != "RolledBack" or is_verdict(ended)):
                 return "Promoted" if ended.outcome == "Promoted" else "Rejected"
         served = versions.get(stable.version)
         if version is not None and served is not None and _created_at(served) > _created_at(version):
