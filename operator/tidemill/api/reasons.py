@@ -43,8 +43,6 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     UNSCHEDULABLE = "Unschedulable"
-    FAILED_CREATE = "FailedCreate"
-    POD_NOT_STARTED = "PodNotStarted"
     REPORT_MISSING = "ReportMissing"
     INTERNAL_ERROR = "InternalError"
     # model versions

@@ -52,7 +52,9 @@ def select(service: InferenceService, state: ServiceState, now: datetime) -> Sel
     if passed_over:
         message = f"no version of model {model!r} can be rolled out; {_told(passed_over)}"
     elif known:
-        message = f"model {model!r} has no version that is ready to be served ({known} known); see their condition Ready"
+        message = (
+            f"model {model!r} has no version that is ready to be served ({known} known); see their condition Ready"
+        )
     else:
         message = f"model {model!r} has no version yet; create a TrainingJob with spec.modelName {model!r}"
     return Selection(None, Reason.NO_VERSION, message, passed_over=_told(passed_over), wake=_wake(passed_over, now))

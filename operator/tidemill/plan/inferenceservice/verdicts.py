@@ -20,13 +20,14 @@ from tidemill.children import names
 
 SURROUNDINGS: Final = frozenset(
     {
-        Reason.FAILED_CREATE,
+        Reason.REFUSED,
         Reason.UNSCHEDULABLE,
         Reason.IMAGE_UNAVAILABLE,
         Reason.OUT_OF_MEMORY,
         Reason.STORE_UNREACHABLE,
         Reason.STORE_CREDENTIALS_MISSING,
-        Reason.POD_NOT_STARTED,
+        Reason.DEPENDENCY_NOT_READY,
+        Reason.PROGRESSING,
     }
 )
 """Reasons for the end of a rollout that are no verdict on the version."""
