@@ -85,10 +85,11 @@ def resume(service: Service, namespace: Namespace = "", context: Context = "") -
 def _rolled_back(service: InferenceService, version: str) -> tuple[str, datetime]:
     """Return the version to try again and the time of its rollback, or say why there is none."""
     stable = service.status.stable.version if service.status.stable else ""
-    ended = [outcome for outcome in service.status.history if outcome.outcome == "RolledBack"]
+    entries = [(entry.version, entry.at) for entry in service.status.rejected or ()]
+    entries += [(ended.version, ended.at) for ended in service.status.history if ended.outcome == "RolledBack"]
     times: dict[str, datetime] = {}
-    for entry in (*ended, *(service.status.rejected or ())):
-        times[entry.version] = max(entry.at, times.get(entry.version, entry.at))
+    for name, at in entries:
+        times[name] = max(at, times.get(name, at))
     times.pop(stable, None)
     if service.status.rollout is not None and service.status.rollout.phase != "RollingBack":
         times.pop(service.status.rollout.version, None)

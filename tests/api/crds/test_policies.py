@@ -190,7 +190,7 @@ def test_an_approver_sets_and_lifts_a_quarantine_and_an_editor_does_not(server: 
     assert (200, "") == quarantine(APPROVER, None)
 
 
-@pytest.mark.parametrize("text", ["trained on leaked labels", "ann: trained on leaked labels", f"{APPROVER}: "])
+@pytest.mark.parametrize("text", ["trained on leaked labels", "bob: trained on leaked labels", f"{APPROVER}: "])
 def test_a_quarantine_says_who_and_why(server: Server, version: Manifest, text: str) -> None:
     patch = {"metadata": {"annotations": {names.QUARANTINE: text}}}
     code, message = change(server.as_user(APPROVER), version, patch)
