@@ -54,7 +54,8 @@ class Rollout(WireModel):
     auto_promote: bool = True
     """Promote a candidate that passed without a person; if false, the rollout waits (kubectl tidemill promote)."""
     deadline: Duration = "4h"
-    """Maximum duration of a rollout; it is rolled back after that. Time in which it waits for a person does not
+    """Maximum duration of a rollout; it is rolled back after that, in every phase. Before the promotion, time in which
+    it waits for a person, or for the surroundings of its pods (room, quota, memory limit, image, store), does not
     count."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -90,9 +91,14 @@ class RolloutStatus(WireModel):
     analysis: tuple[AnalysisResult, ...] = Field(default=(), max_length=32)
     """Results of the newest judgement."""
     waits_since: Timestamp | None = None
-    """Time since when the rollout waits for a person."""
+    """Time since when the rollout waits for a person, or for the surroundings of its pods."""
     waited_seconds: int = Field(default=0, ge=0)
-    """Time in seconds that the rollout waited for people before; the deadline moves by this much."""
+    """Time in seconds that the rollout waited before; the deadline moves by this much."""
+    previous: str = ""
+    """Name of the version that was stable when the rollout began; an abort returns to it."""
+    reason: str = ""
+    """CamelCase word for what the candidate's pods wait for, such as Unschedulable or OOMKilled; empty if nothing is
+    in their way."""
     message: Text = ""
     """Explanation in one sentence."""
 

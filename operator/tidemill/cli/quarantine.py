@@ -25,8 +25,8 @@ def quarantine(version: Version, reason: Why, namespace: Namespace = "", context
     why = " ".join(reason.split())
     if not why:
         refuse("--reason is empty; say in one sentence why no service may use the version")
-    if found := quarantine_of(live):
-        refuse(f"ModelVersion '{version}' is {found}; run kubectl tidemill lift {version} first")
+    if present := quarantine_of(live):
+        refuse(f"ModelVersion '{version}' is {present}; run kubectl tidemill lift {version} first")
     kubectl.annotate(ModelVersion, version, names.QUARANTINE, f"{kubectl.user()}: {why}")
     served = ", ".join(entry.inference_service for entry in live.status.served_by)
     typer.echo(f"requested the quarantine of {version}" + (f"; it is served by {served}" if served else ""))

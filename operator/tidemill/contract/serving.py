@@ -107,6 +107,10 @@ class Measurements(WireModel):
     """Why this pod cannot follow a newer table."""
     agreed: int = 0
     """Rows of these with the same answer (regression: within 1 % of the spread of the hold-out's target)."""
+    waits_for: str = ""
+    """Why the pod has not loaded its version, as a reason such as StoreUnreachable; empty once it has."""
+    waits_message: str = ""
+    """The same in one sentence."""
 
 
 MEASUREMENTS_ROUTE: Final = "/tidemill/v1/measurements"

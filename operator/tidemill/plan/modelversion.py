@@ -57,10 +57,10 @@ def plan(version: ModelVersion, world: World, installation: Installation, now: d
 
 def _quarantine(version: ModelVersion, now: datetime) -> Quarantine | None:
     """Return the quarantine by a person; the time when it was first seen stays."""
-    found, known = quarantine_of(version), version.status.quarantine
-    if found is None:
+    quarantined, known = quarantine_of(version), version.status.quarantine
+    if quarantined is None:
         return None
-    user, message = found.user[:256], found.message[:1000]
+    user, message = quarantined.user[:256], quarantined.message[:1000]
     since = known.since if known and (known.user, known.message) == (user, message) else now.replace(microsecond=0)
     return Quarantine(user=user, message=message, since=since)
 

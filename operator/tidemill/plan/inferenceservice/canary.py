@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from tidemill.api.conditions import Reason
 from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import AnalysisResult, Rollout, RolloutStatus
+from tidemill.plan.diagnosis import Problem
 from tidemill.plan.inferenceservice.analysis import VersionComparison, judge
 from tidemill.plan.inferenceservice.stages import Stage, stages
 
 START_TIMEOUT_SECONDS = 180.0
-"""Seconds for a candidate to become ready."""
+"""Seconds for a process of the candidate to become ready, and for a pod to start one before the status says that it does not."""
+UNREADY_GRACE_SECONDS = 10.0
+"""Seconds for which no candidate pod may be ready before its share is taken back; the stable version answers meanwhile."""
 MAX_RESTARTS = 2
 """Restarts after which a candidate counts as crashing."""
 
@@ -36,8 +40,10 @@ class CandidateState:
     """Why its pods are not ready; empty if no reason is known."""
     wanted: int = 1
     """The wanted number of pods."""
-    lacks_room: bool = False
-    """Whether a quota, a limit or the nodes leave no room for a pod: no verdict on the version."""
+    obstacle: Problem | None = None
+    """What in their surroundings keeps its pods from running: no verdict on the version."""
+    unready_seconds: float | None = None
+    """Seconds for which a process of it has run without being ready; None if no process runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,13 @@ class CanaryDecision:
 NO_CONTROL = ManualControl()
 
 
-def begin(version: str, now: datetime) -> RolloutStatus:
-    """Return a rollout of `version` that starts now."""
+def begin(version: str, now: datetime, previous: str = "") -> RolloutStatus:
+    """Return a rollout of `version` that starts now, from the version `previous`."""
     timestamp = now.replace(microsecond=0)
     return RolloutStatus(
         phase="Starting",
         version=version,
+        previous=previous,
         started_at=timestamp,
         step_started_at=timestamp,
         message="waiting for the candidate to be ready",
@@ -87,10 +94,16 @@ def advance(
     if candidate.restarts >= MAX_RESTARTS:
         message = f"the candidate is crash-looping ({candidate.restarts} restarts)" + _problem_suffix(candidate)
         return CanaryDecision(status, "RollBack", "CandidateCrashed", message)
-    if is_overdue(spec, status, now) and not (status.phase == "Starting" and candidate.lacks_room):
+    if candidate.ready == 0 and (obstacle := _obstacle(status, candidate, now)):
+        return _wait_for(obstacle, status, now)
+    if status.reason:
+        status = _resumed(status, now).model_copy(update={"reason": ""})
+    if is_overdue(spec, status, now):
         return CanaryDecision(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
+    if candidate.ready == 0:
+        return _unready(status, candidate, now)
     if status.phase == "Starting":
-        return _start(spec, status, candidate, now)
+        return _enter(spec, status, 0, candidate, now)
     return _analyse(spec, status, candidate, comparison, now, control)
 
 
@@ -109,19 +122,52 @@ def _problem_suffix(candidate: CandidateState) -> str:
     return f": {candidate.problem}" if candidate.problem else ""
 
 
-def _start(spec: Rollout, status: RolloutStatus, candidate: CandidateState, now: datetime) -> CanaryDecision:
-    waited = (now - status.started_at).total_seconds()
-    if candidate.ready == 0:
-        if candidate.lacks_room:
-            # It has not run, so that nothing is known of it: it waits, until a user aborts it or a newer version comes.
-            message = f"waiting for room for the candidate: {candidate.problem}"
-            return CanaryDecision(status.model_copy(update={"message": message}), wake=START_TIMEOUT_SECONDS)
-        if waited > START_TIMEOUT_SECONDS:
-            message = f"the candidate was not ready within {START_TIMEOUT_SECONDS:.0f} s" + _problem_suffix(candidate)
-            return CanaryDecision(status, "RollBack", "CandidateNotReady", message)
+def _obstacle(status: RolloutStatus, candidate: CandidateState, now: datetime) -> Problem | None:
+    """Return what keeps the candidate's pods from running; a pod that has had long to start a process has an obstacle too."""
+    if candidate.obstacle is not None or candidate.unready_seconds is not None:
+        return candidate.obstacle
+    waited = (now - status.started_at).total_seconds() - status.waited_seconds
+    if status.phase == "Starting" and not status.reason and waited <= START_TIMEOUT_SECONDS:
+        return None
+    message = candidate.problem or "no pod of the candidate has started; see kubectl describe pod"
+    return Problem(Reason.PROGRESSING, message)
+
+
+def _wait_for(obstacle: Problem, status: RolloutStatus, now: datetime) -> CanaryDecision:
+    """Wait for the surroundings of the candidate's pods: nothing is known of the version, and the stable one answers.
+
+    The wait has no end of its own: a user aborts it, or a newer version comes.
+    """
+    waiting = (
+        "waiting for the candidate's pods" if status.phase == "Starting" else "the stable version answers all requests"
+    )
+    update = {
+        "phase": status.phase if status.phase == "Starting" else "Paused",
+        "weight": 0,
+        "shadow": 0,
+        "reason": str(obstacle.reason),
+        "message": f"{waiting}: {obstacle.message}"[:1000],
+        "waits_since": status.waits_since or now.replace(microsecond=0),
+    }
+    return CanaryDecision(status.model_copy(update=update), wake=START_TIMEOUT_SECONDS)
+
+
+def _unready(status: RolloutStatus, candidate: CandidateState, now: datetime) -> CanaryDecision:
+    """Wait for a candidate whose process runs without being ready, and reject it if that takes too long."""
+    unready = candidate.unready_seconds
+    if unready is not None and unready > START_TIMEOUT_SECONDS:
+        message = f"the candidate was not ready within {START_TIMEOUT_SECONDS:.0f} s" + _problem_suffix(candidate)
+        return CanaryDecision(status, "RollBack", "CandidateNotReady", message)
+    waited = unready or max((now - status.started_at).total_seconds() - status.waited_seconds, 0.0)
+    wake = START_TIMEOUT_SECONDS - min(waited, START_TIMEOUT_SECONDS) + 1.0
+    if status.phase == "Starting":
         message = candidate.problem or "waiting for the candidate to be ready"
-        return CanaryDecision(status.model_copy(update={"message": message}), wake=START_TIMEOUT_SECONDS - waited + 1.0)
-    return _enter(spec, status, 0, candidate, now)
+        return CanaryDecision(status.model_copy(update={"message": message}), wake=wake)
+    if waited <= UNREADY_GRACE_SECONDS:
+        return CanaryDecision(status, wake=UNREADY_GRACE_SECONDS - waited + 1.0)
+    message = "the stable version answers all requests: no pod of the candidate is ready" + _problem_suffix(candidate)
+    update = {"phase": "Paused", "weight": 0, "shadow": 0, "message": message}
+    return CanaryDecision(status.model_copy(update=update), wake=wake)
 
 
 def _enter(spec: Rollout, status: RolloutStatus, step: int, candidate: CandidateState, now: datetime) -> CanaryDecision:

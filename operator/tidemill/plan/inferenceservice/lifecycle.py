@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion
@@ -18,9 +18,11 @@ from tidemill.plan.inferenceservice.observed import (
     previous_version,
     rolled_out,
     stable_lacks_room,
+    stable_obstacle,
     stable_problem,
 )
 from tidemill.plan.inferenceservice.selection import Selection, withdrawal
+from tidemill.plan.inferenceservice.surroundings import loading_problem
 from tidemill.plan.lookup import get_path
 from tidemill.plan.quarantine import quarantine_of
 from tidemill.plan.types import Answers, Notice
@@ -104,18 +106,28 @@ def decide(
         return _promote(current, state.version(rollout.version), rollout, now)
     if rollout is not None and rollout.version != wanted.name:
         ended = _outcome(service, rollout, state, "Superseded", "Superseded", f"{wanted.name} is newer", now)
-        return RolloutDecision(current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), ended=ended, wake=1.0)
+        return RolloutDecision(
+            current,
+            try_out=wanted,
+            rollout=rollouts.begin(wanted.name, now, state.stable_version),
+            ended=ended,
+            wake=1.0,
+        )
     if rollout is None:
         withdrawn = withdrawal(state)
         because = f": {withdrawn.message}" if withdrawn else ""
         notice = Notice("RolloutStarted", f"{wanted.name} replaces {state.stable_version}{because}"[:1000])
         if service.spec.rollout.strategy == "Recreate":
-            rollout = rollouts.begin(wanted.name, now).model_copy(
+            rollout = rollouts.begin(wanted.name, now, state.stable_version).model_copy(
                 update={"phase": "Promoting", "weight": 0, "message": "replacing the pods"}
             )
             return RolloutDecision(wanted, rollout=rollout, notices=(notice,))
         return RolloutDecision(
-            current, try_out=wanted, rollout=rollouts.begin(wanted.name, now), notices=(notice,), wake=5.0
+            current,
+            try_out=wanted,
+            rollout=rollouts.begin(wanted.name, now, state.stable_version),
+            notices=(notice,),
+            wake=5.0,
         )
     return _advance(service, state, current, wanted, rollout, now, answers)
 
@@ -130,8 +142,11 @@ def _advance(
     answers: Answers,
 ) -> RolloutDecision:
     pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.verdicts_of(service, state, wanted))
-    canary = _released(service, state, rollout) or rollouts.advance(
-        service.spec.rollout, rollout, candidate(state, wanted.name), pair, now, _manual_control(service, rollout)
+    pods = candidate(state, wanted.name, now)
+    if pods.ready == 0 and pods.obstacle is None:
+        pods = replace(pods, obstacle=loading_problem(answers))
+    canary = _released(service, pods, rollout) or rollouts.advance(
+        service.spec.rollout, rollout, pods, pair, now, _manual_control(service, rollout)
     )
     match canary.verdict:
         case "Promote":
@@ -172,9 +187,11 @@ def _manual_control(service: InferenceService, rollout: RolloutStatus) -> rollou
     return rollouts.ManualControl(paused=annotations.get(names.PAUSE) == rollout.version, released=released)
 
 
-def _released(service: InferenceService, state: ServiceState, rollout: RolloutStatus) -> rollouts.CanaryDecision | None:
+def _released(
+    service: InferenceService, pods: rollouts.CandidateState, rollout: RolloutStatus
+) -> rollouts.CanaryDecision | None:
     """Read the annotation to promote; one that names another version than the candidate is ignored."""
-    if service.metadata.annotations.get(names.PROMOTE) == rollout.version and candidate(state, rollout.version).ready:
+    if service.metadata.annotations.get(names.PROMOTE) == rollout.version and pods.ready:
         return rollouts.CanaryDecision(rollout, "Promote")
     return None
 
@@ -225,15 +242,17 @@ def _leave_promotion(
     service: InferenceService, state: ServiceState, selection: Selection, rollout: RolloutStatus, now: datetime
 ) -> RolloutDecision | None:
     """Return to the previous version, as long as pods of it answer: by abort, deadline, pin, or a newer version if stuck."""
-    previous = previous_version(state, rollout.version)
+    previous = previous_version(state, rollout.version) or state.version(rollout.previous)
     if previous is None:
         return None
     problem = stable_problem(state)
     refusal = _refused_by_hand(service, state, rollout)
     if refusal is None and rollouts.is_overdue(service.spec.rollout, rollout, now):
         because = f": {problem}" if problem else ""
+        obstacle = stable_obstacle(state)
         refusal = _Refusal(
-            "DeadlineExceeded", f"the rollout did not end within {service.spec.rollout.deadline}{because}"
+            obstacle.reason if obstacle else "DeadlineExceeded",
+            f"the rollout did not end within {service.spec.rollout.deadline}{because}",
         )
     if refusal is not None:
         return _roll_back(service, previous, rollout, state, refusal, now)

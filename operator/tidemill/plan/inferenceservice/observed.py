@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion
 from tidemill.children import judge, names
-from tidemill.plan.diagnosis import Events, deployment_problem, lacks_room
+from tidemill.plan.diagnosis import Events, Problem, deployment_problem, lacks_room
 from tidemill.plan.inferenceservice import canary as rollouts
+from tidemill.plan.inferenceservice import surroundings
 from tidemill.plan.lookup import all_of, get_path, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.world import Manifest, World
 
@@ -81,26 +83,35 @@ def observe(service: InferenceService, world: World) -> ServiceState:
     )
 
 
-def candidate(state: ServiceState, version: str) -> rollouts.CandidateState:
-    """Return the state of the candidate's pods of this version; they count as ready once the Deployment calls them available.
+def candidate(state: ServiceState, version: str, now: datetime) -> rollouts.CandidateState:
+    """Return the state of the candidate's pods of this version."""
+    pods = _candidates(state, version)
+    problem = deployment_problem(state.candidate, pods, state.events)
+    return rollouts.CandidateState(
+        ready=ready_candidates(state, version),
+        restarts=surroundings.restarts(pods),
+        problem=problem[:500],
+        wanted=get_path(state.candidate, "spec", "replicas") or 1,
+        obstacle=surroundings.obstacle(state.candidate, [pod for pod in pods if not is_ready(pod)], state.events),
+        unready_seconds=surroundings.unready_seconds(pods, now),
+    )
+
+
+def ready_candidates(state: ServiceState, version: str) -> int:
+    """Count the candidate's pods of this version that answer; they count once the Deployment calls them available.
 
     Until every node knows the address of a new pod, requests to it fail.
     """
-    pods = [
+    available = get_path(state.candidate, "status", "availableReplicas") or 0
+    return min(sum(map(is_ready, _candidates(state, version))), available)
+
+
+def _candidates(state: ServiceState, version: str) -> list[Manifest]:
+    return [
         pod
         for pod in state.of_role("candidate")
         if label(pod, names.MODEL_VERSION) == version and not is_being_deleted(pod)
     ]
-    restarts = sum(
-        int(container.get("restartCount") or 0)
-        for pod in pods
-        for container in get_path(pod, "status", "containerStatuses") or ()
-    )
-    available = get_path(state.candidate, "status", "availableReplicas") or 0
-    wanted = get_path(state.candidate, "spec", "replicas") or 1
-    problem = deployment_problem(state.candidate, pods, state.events)
-    ready = min(sum(map(is_ready, pods)), available)
-    return rollouts.CandidateState(ready, restarts, problem[:500], wanted, lacks_room(state.candidate, pods))
 
 
 def stable_lacks_room(state: ServiceState) -> bool:
@@ -114,6 +125,12 @@ def previous_version(state: ServiceState, version: str) -> ModelVersion | None:
     named = sorted(label(pod, names.MODEL_VERSION) for pod in answering)
     others = (state.version(name) for name in named if name != version)
     return next((other for other in others if other is not None), None)
+
+
+def stable_obstacle(state: ServiceState) -> Problem | None:
+    """Return what in their surroundings keeps stable pods from running; None if nothing is known."""
+    pods = [pod for pod in state.of_role("stable") if not is_ready(pod)]
+    return surroundings.obstacle(state.stable, pods, state.events)
 
 
 def stable_problem(state: ServiceState) -> str:

@@ -16,13 +16,14 @@ from tidemill.children import names, serving
 from tidemill.children.installation import Installation
 from tidemill.contract.serving import MEASUREMENTS_ROUTE
 from tidemill.plan import unsupported
+from tidemill.plan.diagnosis import has_started
 from tidemill.plan.inferenceservice import analysis_jobs, followed, routing
 from tidemill.plan.inferenceservice.lifecycle import decide
 from tidemill.plan.inferenceservice.observed import ServiceState, observe
 from tidemill.plan.inferenceservice.replicas import scale
 from tidemill.plan.inferenceservice.selection import Selection, select
 from tidemill.plan.inferenceservice.status import report
-from tidemill.plan.lookup import base_url, is_ours
+from tidemill.plan.lookup import base_url, is_ours, is_ready
 from tidemill.plan.types import Answers, Plan, Query, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World
 
@@ -31,13 +32,18 @@ def questions(service: InferenceService, world: World) -> Question | None:
     """Return what to ask about the candidate, and about the routing tables that pods follow; None if there is no rollout."""
     rollout = service.status.rollout
     stale = service.status.condition(followed.CONDITION) is not None
-    if not stale and (rollout is None or rollout.phase == "Starting"):
+    if not stale and rollout is None:
         return None
     state = observe(service, world)
+    # A pod that runs and is not ready says itself what it waits for.
+    waiting = [pod for pod in state.of_role("candidate") if has_started(pod) and not is_ready(pod)]
+    asked = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in waiting if (base := base_url(pod)))
+    if rollout is not None and rollout.phase == "Starting" and not stale:
+        return Question(asked) if asked else None
     # With a Gateway, only the candidate's pods know how they answered.
     roles = ("stable", "candidate") if service.spec.traffic.provider == "GatewayAPI" else ("stable",)
     pods = [pod for role in roles for pod in state.of_role(role)]
-    urls = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in pods if (base := base_url(pod)))
+    urls = tuple(dict.fromkeys((*(f"{base}{MEASUREMENTS_ROUTE}" for pod in pods if (base := base_url(pod))), *asked)))
     if rollout is None or rollout.phase not in analysis_jobs.ANALYSED_PHASES:
         # Only to see whether the pods follow their routing tables.
         return Question(urls) if urls else None

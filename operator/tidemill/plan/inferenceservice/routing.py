@@ -8,7 +8,7 @@ from tidemill.children import names, route, serving
 from tidemill.children.installation import Installation
 from tidemill.contract.serving import SERVING_PORT, Routes
 from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
-from tidemill.plan.inferenceservice.observed import ServiceState, candidate
+from tidemill.plan.inferenceservice.observed import ServiceState, ready_candidates
 from tidemill.plan.lookup import annotation, base_url, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.types import Mark, Retirement
 from tidemill.plan.world import Key, Manifest, World
@@ -37,7 +37,7 @@ def tables(
     pods = [pod for pod in state.of_role("stable") if not is_being_deleted(pod)]
     rollout = decision.rollout
     version = state.version(rollout.version) if rollout else None
-    answering = _candidate_is_ready(state, decision)
+    answering = candidate_answers(state, decision)
     marks = []
     # A terminating pod still answers while it drains, and needs its routes.
     for pod in state.of_role("stable"):
@@ -66,7 +66,7 @@ def at_the_gateway(service: InferenceService, state: ServiceState, decision: Rol
     """Return the route of a Gateway; none if the stable pods split."""
     if service.spec.traffic.provider != "GatewayAPI" or (state.stable is None and decision.serve is None):
         return ()
-    answering = _candidate_is_ready(state, decision) and not decision.retire_candidate
+    answering = candidate_answers(state, decision) and not decision.retire_candidate
     weight = decision.rollout.weight if decision.rollout and answering else 0
     return (route.route(service, weight=weight, answering=answering),)
 
@@ -82,5 +82,6 @@ def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
     return (Retirement(key, existing["metadata"]["uid"], "the stable pods split requests"),)
 
 
-def _candidate_is_ready(state: ServiceState, decision: RolloutDecision) -> bool:
-    return decision.rollout is not None and candidate(state, decision.rollout.version).ready > 0
+def candidate_answers(state: ServiceState, decision: RolloutDecision) -> bool:
+    """Return whether a pod of the candidate is ready, so that requests are routed to it."""
+    return decision.rollout is not None and ready_candidates(state, decision.rollout.version) > 0

@@ -44,10 +44,10 @@ def select(service: InferenceService, state: ServiceState, now: datetime) -> Sel
     servable.sort(key=lambda version: (version.metadata.creation_timestamp or EARLIEST, version.name), reverse=True)
     passed_over: list[tuple[ModelVersion, Objection]] = []
     for version in servable:
-        found = None if version.name == state.stable_version else objection(service, version, now)
-        if found is None:
+        against = None if version.name == state.stable_version else objection(service, version, now)
+        if against is None:
             return Selection(version, passed_over=_told(passed_over), wake=_wake(passed_over, now))
-        passed_over.append((version, found))
+        passed_over.append((version, against))
     model, known = service.spec.model.name, len(state.versions)
     if passed_over:
         message = f"no version of model {model!r} can be rolled out; {_told(passed_over)}"
@@ -102,15 +102,15 @@ def _pinned(service: InferenceService, name: str, state: ServiceState, now: date
             f"{ready.reason}: {ready.message}" if ready else "it is not judged yet"
         )
         return Selection(None, Reason.DEPENDENCY_NOT_READY, message, hopeless=version.status.is_true("Stalled"))
-    found = objection(service, version, now)
-    if found is None:
+    against = objection(service, version, now)
+    if against is None:
         return Selection(version)
     return Selection(
         None,
         Reason.DEPENDENCY_NOT_READY,
-        f"the pinned version {name!r} is not rolled out: {found.message}",
-        hopeless=found.until is None,
-        wake=_wake([(version, found)], now),
+        f"the pinned version {name!r} is not rolled out: {against.message}",
+        hopeless=against.until is None,
+        wake=_wake([(version, against)], now),
     )
 
 
@@ -119,5 +119,5 @@ def _told(passed_over: list[tuple[ModelVersion, Objection]]) -> str:
 
 
 def _wake(passed_over: list[tuple[ModelVersion, Objection]], now: datetime) -> float | None:
-    waits = [(found.until - now).total_seconds() for _, found in passed_over if found.until is not None]
+    waits = [(against.until - now).total_seconds() for _, against in passed_over if against.until is not None]
     return min(waits) + 1.0 if waits else None

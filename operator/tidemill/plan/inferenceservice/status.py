@@ -19,6 +19,7 @@ from tidemill.plan.inferenceservice.observed import (
     readiness,
     stable_problem,
 )
+from tidemill.plan.inferenceservice.routing import candidate_answers
 from tidemill.plan.inferenceservice.selection import Selection, withdrawal
 from tidemill.plan.lookup import get_path
 from tidemill.plan.world import Manifest
@@ -35,7 +36,8 @@ def report(
     more: tuple[PendingCondition, ...] = (),
 ) -> InferenceServiceStatus:
     """Return the status; `more` are conditions that others have found."""
-    weight = decision.rollout.weight if decision.rollout else 0
+    # Without a ready pod of the candidate, the stable version answers the candidate's share too.
+    weight = decision.rollout.weight if decision.rollout and candidate_answers(state, decision) else 0
     stable = _serving(state, state.stable, "stable", 100 - weight)
     candidate = (
         _serving(state, state.candidate, "candidate", weight)
@@ -146,7 +148,11 @@ def _conditions(
     if rollout is not None:
         message = f"{rollout.version}: {rollout.message}"
         conditions.append(
-            false("RolloutComplete", Reason.PAUSED if rollout.phase == "Paused" else Reason.ROLLING_OUT, message)
+            false(
+                "RolloutComplete",
+                rollout.reason or (Reason.PAUSED if rollout.phase == "Paused" else Reason.ROLLING_OUT),
+                message,
+            )
         )
         conditions.append(true("Reconciling", Reason.ROLLING_OUT, message))
     elif pods.wanted and pods.runs:
@@ -181,7 +187,7 @@ def _next_try(service: InferenceService, state: ServiceState, ended: Outcome, no
     version = state.version(ended.version)
     if version is None or version.name == state.stable_version:
         return ""
-    found = verdicts.objection(service, version, now)
-    if found is None:
+    against = verdicts.objection(service, version, now)
+    if against is None:
         return ""
-    return f"; {found.message}" if found.until else f"; run kubectl tidemill retry {service.name} to try it again"
+    return f"; {against.message}" if against.until else f"; run kubectl tidemill retry {service.name} to try it again"

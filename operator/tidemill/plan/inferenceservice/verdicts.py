@@ -17,20 +17,8 @@ from tidemill.api.base import to_rfc3339
 from tidemill.api.conditions import Reason
 from tidemill.api.inferenceservice import Outcome, Rejection
 from tidemill.children import names
+from tidemill.plan.inferenceservice.surroundings import SURROUNDINGS
 
-SURROUNDINGS: Final = frozenset(
-    {
-        Reason.REFUSED,
-        Reason.UNSCHEDULABLE,
-        Reason.IMAGE_UNAVAILABLE,
-        Reason.OUT_OF_MEMORY,
-        Reason.STORE_UNREACHABLE,
-        Reason.STORE_CREDENTIALS_MISSING,
-        Reason.DEPENDENCY_NOT_READY,
-        Reason.PROGRESSING,
-    }
-)
-"""Reasons for the end of a rollout that are no verdict on the version."""
 MIN_RETRY: Final = timedelta(minutes=5)
 MAX_RETRY: Final = timedelta(hours=1)
 MAX_REJECTIONS: Final = 64

@@ -2,8 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tidemill.api.conditions import Reason
 from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Shadow, Step
 from tidemill.contract.serving import Arm
+from tidemill.plan.diagnosis import Problem
 from tidemill.plan.inferenceservice.analysis import VersionComparison
 from tidemill.plan.inferenceservice.canary import (
     NO_CONTROL,
@@ -94,7 +96,7 @@ def test_a_crashing_candidate_is_rolled_back_whatever_its_numbers_say() -> None:
 
 
 def test_a_candidate_that_never_gets_ready_is_rolled_back() -> None:
-    turn = advance(SPEC, begin("v2", NOW), CandidateState(), pair(), after(200))
+    turn = advance(SPEC, begin("v2", NOW), CandidateState(unready_seconds=181.0), pair(), after(200))
 
     assert ("RollBack", "CandidateNotReady") == (turn.verdict, turn.reason)
 
@@ -282,16 +284,59 @@ def test_a_shadow_whose_share_is_edited_copies_as_many() -> None:
     assert 20 == advance(spec, status, READY, pair(), after(1)).status.shadow
 
 
+NO_ROOM = Problem(Reason.REFUSED, "ResourceQuota 'pods' is used up")
+
+
 def test_a_candidate_without_room_is_not_judged_for_it() -> None:
     """A full cluster for three minutes, or for an hour, says nothing about a version."""
-    blocked = CandidateState(problem="no pod can be created: exceeded quota: pods", lacks_room=True)
     spec = SPEC.model_copy(update={"deadline": "10m"})
+    status = begin("v2", NOW)
 
     for seconds in (5, 200, 3600):
-        decision = advance(spec, begin("v2", NOW), blocked, pair(), after(seconds))
-        assert ("GoOn", "Starting") == (decision.verdict, decision.status.phase)
-        assert "waiting for room for the candidate: no pod can be created: exceeded quota" in decision.status.message
+        decision = advance(spec, status, CandidateState(obstacle=NO_ROOM), pair(), after(seconds))
+        status = decision.status
+        assert ("GoOn", "Starting", "Refused") == (decision.verdict, status.phase, status.reason)
+        assert "waiting for the candidate's pods: ResourceQuota 'pods' is used up" == status.message
         assert decision.wake is not None
 
-    slow = advance(spec, begin("v2", NOW), CandidateState(), pair(), after(200))
-    assert ("RollBack", "CandidateNotReady") == (slow.verdict, slow.reason)
+    begun = advance(spec, status, READY, pair(), after(3610))
+    assert ("GoOn", 10, "", 3605) == (
+        begun.verdict,
+        begun.status.weight,
+        begun.status.reason,
+        begun.status.waited_seconds,
+    )
+
+
+def test_a_pod_that_has_not_started_a_process_is_not_judged_for_it() -> None:
+    """A slow pull of an image is not the model's."""
+    status = begin("v2", NOW)
+    early = advance(SPEC, status, CandidateState(), pair(), after(100))
+    late = advance(SPEC, early.status, CandidateState(), pair(), after(200))
+
+    assert ("GoOn", "") == (early.verdict, early.status.reason)
+    assert ("GoOn", "Progressing") == (late.verdict, late.status.reason)
+    assert "no pod of the candidate has started" in late.status.message
+
+
+@pytest.mark.parametrize("phase", ["Progressing", "Shadowing", "Switched", "Paused"])
+def test_a_candidate_that_loses_its_pods_to_the_surroundings_gives_its_share_back_and_begins_the_step_again(
+    phase: str,
+) -> None:
+    status = at(10, 0, phase)
+    lost = advance(SPEC, status, CandidateState(obstacle=NO_ROOM), pair(), after(100)).status
+    back = advance(SPEC, lost, READY, pair(), after(160)).status
+
+    assert ("Paused", 0, 0, "Refused") == (lost.phase, lost.weight, lost.shadow, lost.reason)
+    assert ("Progressing", 10, "", after(160)) == (back.phase, back.weight, back.reason, back.step_started_at)
+
+
+def test_a_candidate_whose_process_stops_being_ready_gives_its_share_back_and_is_rejected_in_the_end() -> None:
+    status = at(10, 0)
+    verdicts = []
+    for unready in (5.0, 30.0, 181.0):
+        decision = advance(SPEC, status, CandidateState(unready_seconds=unready), pair(), after(1))
+        status = decision.status
+        verdicts.append((decision.verdict, decision.reason, status.weight))
+
+    assert [("GoOn", "", 10), ("GoOn", "", 0), ("RollBack", "CandidateNotReady", 0)] == verdicts

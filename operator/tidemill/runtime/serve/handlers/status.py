@@ -109,4 +109,7 @@ def measurements(serving: ServingContext) -> bytes:
     if serving.rollout is not None:
         followed = {"routes": serving.rollout.routes, "routes_problem": serving.rollout.problem}
         result = result.model_copy(update=followed)
+    state = serving.state
+    if not state.loaded:
+        result = result.model_copy(update={"waits_for": state.reason, "waits_message": state.message[:500]})
     return orjson.dumps(result.to_wire())
