@@ -86,7 +86,7 @@ class FakeCluster:
         self.say(f"the user annotates {kind} {name} with {annotation}={value!r}")
         manifest = copy.deepcopy(self.get(kind, name))
         manifest["metadata"].setdefault("annotations", {})[annotation] = value
-        self._put(Key(kind, "shop", name), manifest)
+        self.put(Key(kind, "shop", name), manifest)
 
     def autoscale(self, name: str, replicas: int) -> None:
         """What the autoscaler does: the Deployment's number, and a note in its own status."""
