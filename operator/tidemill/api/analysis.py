@@ -59,7 +59,8 @@ class AnalysisMetric(WireModel):
     """Name of the metric in status and messages."""
     type: Literal["ErrorRate", "LatencyP95", "PredictionAgreement", "PredictionDrift", "Labelled", "Prometheus", "Job"]
     """Measured quantity. ErrorRate: share of failed requests. LatencyP95: 95th percentile of the response time in
-    seconds. PredictionAgreement: share of equal predictions on the same rows. PredictionDrift: population
+    seconds. Both fail only if the number of requests proves it (95% confidence), ErrorRate also only if the stable
+    version does not fail alike; otherwise a value beyond its bound is Inconclusive. PredictionAgreement: share of equal predictions on the same rows. PredictionDrift: population
     stability index between the scores of both versions on the same rows (above 0.1 deserves a look, above 0.25 is
     a shift). Labelled: a quality metric on labelled rows. Prometheus: the result of a query. Job: success of your
     own Job."""

@@ -12,6 +12,7 @@ from tidemill.contract.defined import why_undefined
 from tidemill.contract.metrics import regression
 from tidemill.contract.serving import Arm, Latencies
 from tidemill.plan.inferenceservice.psi import population_stability
+from tidemill.plan.inferenceservice.significance import LEVEL, binomial_tail, share_bounds, worse_by_chance
 from tidemill.plan.types import Answers, CheckResponse, ObservedEvents, Queried
 
 NOISE_SECONDS = 0.01
@@ -192,6 +193,8 @@ def _judge(metric: AnalysisMetric, comparison: VersionComparison) -> AnalysisRes
                 message = f"{metric.metric} is not defined for the labels so far: {reason}"
         return AnalysisResult(name=metric.name, verdict="Inconclusive", samples=samples, message=message)
     verdict, message = _against_bounds(metric, value, reference)
+    if verdict == "Failed" and (doubt := _doubt(metric, comparison)):
+        verdict, message = "Inconclusive", f"{message}, but {doubt}"
     return AnalysisResult(
         name=metric.name,
         verdict=verdict,
@@ -200,6 +203,28 @@ def _judge(metric: AnalysisMetric, comparison: VersionComparison) -> AnalysisRes
         samples=samples,
         message=message,
     )
+
+
+def _doubt(metric: AnalysisMetric, comparison: VersionComparison) -> str:
+    """Return why a value beyond its bound proves nothing about the candidate; empty if it does.
+
+    A few failed or slow requests may be chance, and requests that fail on both versions alike are not the candidate's fault.
+    """
+    stable, candidate = comparison.stable, comparison.candidate
+    if metric.type == "ErrorRate" and metric.maximum is not None:
+        if binomial_tail(candidate.errors, candidate.requests, metric.maximum) >= LEVEL:
+            return f"{candidate.errors} of {candidate.requests} requests may be chance"
+        if _ratio(stable.errors, stable.requests) <= metric.maximum:
+            return ""
+        alike = worse_by_chance(candidate.errors, candidate.requests, stable.errors, stable.requests) >= LEVEL
+        return f"the stable version fails alike: {stable.errors} of {stable.requests} requests" if alike else ""
+    if metric.type == "LatencyP95":
+        lowest = quantile(candidate.latencies, share_bounds(0.95, sum(candidate.latencies.counts))[0])
+        known = sum(stable.latencies.counts)
+        reference = quantile(stable.latencies, share_bounds(0.95, known)[1]) if known else None
+        if _against_bounds(metric, lowest, reference)[0] != "Failed":
+            return f"{sum(candidate.latencies.counts)} requests are too few to tell"
+    return ""
 
 
 def _judge_external(metric: AnalysisMetric, external: ExternalVerdict) -> AnalysisResult:

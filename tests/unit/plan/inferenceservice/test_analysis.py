@@ -90,8 +90,41 @@ def test_too_few_requests_are_no_verdict() -> None:
 def test_an_error_rate_above_its_maximum_fails() -> None:
     metric = AnalysisMetric(name="errors", type="ErrorRate", maximum=0.01, minimum_samples=20)
 
-    assert verdict(metric, pair(arm(requests=100, errors=2))) == "Failed"
+    assert verdict(metric, pair(arm(requests=100, errors=4))) == "Failed"
     assert verdict(metric, pair(arm(requests=100, errors=1))) == "Successful"
+    assert verdict(metric.model_copy(update={"maximum": 0.0}), pair(arm(requests=100, errors=1))) == "Failed"
+
+
+def test_a_few_failed_requests_are_no_verdict() -> None:
+    """A good version was once rolled back for 3 errors among 42 requests, on a machine under load."""
+    metric = AnalysisMetric(name="errors", type="ErrorRate", maximum=0.05)
+
+    (result,) = judge([metric], pair(arm(requests=42, errors=3), arm(requests=400)), ())
+
+    assert ("Inconclusive", 0) == (result.verdict, result.failures)
+    assert "0.07143 is above 0.05, but 3 of 42 requests may be chance" == result.message
+
+
+def test_a_candidate_that_fails_as_often_as_the_stable_version_is_not_to_blame() -> None:
+    metric = AnalysisMetric(name="errors", type="ErrorRate", maximum=0.05)
+    candidate = arm(requests=42, errors=10)
+
+    (alike,) = judge([metric], pair(candidate, arm(requests=400, errors=80)), ())
+    assert "Inconclusive" == alike.verdict
+    assert "the stable version fails alike: 80 of 400 requests" in alike.message
+    assert "Failed" == verdict(metric, pair(candidate, arm(requests=400, errors=8)))
+    assert "Failed" == verdict(metric, pair(arm(requests=42, errors=30), arm(requests=400, errors=80)))
+
+
+def test_a_few_slow_requests_are_no_verdict_and_many_are() -> None:
+    metric = AnalysisMetric(name="latency", type="LatencyP95", maximum_increase=1.0)
+    bounds = (0.05, 0.1, 0.3, 1.0)
+    stable = arm(latencies=Latencies(bounds=bounds, counts=(380, 15, 5, 0, 0)))
+
+    def slow(fast: int, late: int) -> str:
+        return verdict(metric, pair(arm(latencies=Latencies(bounds=bounds, counts=(fast, 0, late, 0, 0))), stable))
+
+    assert ("Inconclusive", "Failed") == (slow(39, 3), slow(390, 60))
 
 
 def test_a_worse_candidate_fails_and_a_slightly_worse_one_does_not() -> None:
