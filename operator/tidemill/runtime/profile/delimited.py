@@ -263,7 +263,8 @@ def _kind(texts: Any, known: Kind) -> Kind:
     if not len(present):
         return known
     if known != "number" or not _is(present, pa.float64()):
-        if _is(present, pa.int64()):
+        # Arrow casts 0x1f to a whole number, and reads it as none.
+        if _is(present, pa.int64()) and not pc.any(pc.match_substring(present, "x", ignore_case=True)).as_py():
             numbers = pc.min_max(pc.cast(present, pa.int64())).as_py()
             return joined(known, "bit" if numbers["min"] >= 0 and numbers["max"] <= 1 else "whole")
         if pc.all(pc.match_substring_regex(present, _LONG_WHOLE)).as_py():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Collection
 from pathlib import PurePath
@@ -22,7 +23,10 @@ def is_json_lines(head: bytes, name: str) -> bool:
     >>> is_json_lines(b'{"a": 1}\\n{"a": 2}', "t"), is_json_lines(b'{"a": 1}', "t"), is_json_lines(b'{"a": 1}', "t.jsonl.gz")
     (True, False, True)
     """
-    return PurePath(name.lower().removesuffix(".gz")).suffix in ENDINGS or _TWO_OBJECTS.match(head) is not None
+    return (
+        PurePath(name.lower().removesuffix(".gz")).suffix in ENDINGS
+        or _TWO_OBJECTS.match(head.removeprefix(codecs.BOM_UTF8)) is not None
+    )
 
 
 def read(content: bytes, name: str, texts: Collection[str] = ()) -> pa.Table:

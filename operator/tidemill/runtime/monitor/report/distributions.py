@@ -85,7 +85,9 @@ def _on(edges: Floats, side: Bins) -> tuple[float, ...]:
     points = np.histogram(left[at_left], edges, weights=side.counts[at_left].astype(np.float64))[0]
     smeared = np.where(at_left, 0, side.counts)
     cumulated = np.concatenate(([0.0], np.cumsum(smeared)))
-    rows = points + np.diff(np.interp(edges, side.edges, cumulated))
+    # Between numbers that are hardly above 0 the slope has no float; such bars stay empty.
+    with np.errstate(all="ignore"):
+        rows = points + np.nan_to_num(np.diff(np.interp(edges, side.edges, cumulated)), posinf=0.0, neginf=0.0)
     return tuple(float(share) for share in rows / max(1, total))
 
 
