@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -141,6 +141,25 @@ class ReferenceSource(WireModel):
     )
 
 
+class ReportRetention(WireModel):
+    """Bounds on the reports of past checks. The newest report, and reports that a status or a retraining refers to, are
+    kept beyond them."""
+
+    age: Duration = "30d"
+    """Time for which a report is kept, counted back from the newest window."""
+    bytes: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi|Ti)$", max_length=8)] = "1Gi"
+    """Size of all reports of the monitor, such as `500Mi`; the oldest are deleted first."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (at_least_a_second("age", {"age": "7d"}, {"age": "0s"}),)
+
+
+class Reports(WireModel):
+    """Reports and results of past checks in the object store."""
+
+    retention: ReportRetention = ReportRetention()
+    """Time and size for which they are kept; check runs delete older ones."""
+
+
 _EXAMPLE: Final[dict[str, Any]] = {
     "target": {"inferenceService": "fraud"},
     "checks": [{"name": "inputs", "type": "FeatureDrift", "failing": 0.2}],
@@ -172,6 +191,8 @@ class DriftMonitorSpec(WireModel):
     """Retraining that the monitor triggers; none if empty."""
     notify: tuple[Notification, ...] = Field(default=(), max_length=8)
     """Notifications that are sent."""
+    reports: Reports = Reports()
+    """Reports of past checks."""
     execution: Literal["Job", "WarmWorker"] = "Job"
     """Execution of a check. Job starts a pod for each check, which takes seconds. WarmWorker sends the check to a pod
     that keeps running; a Job runs it while that pod is not ready or does not answer."""

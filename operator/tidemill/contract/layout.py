@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 PAYLOADS: Final = "_payloads"
@@ -15,6 +16,37 @@ def signal_folder(namespace: str, monitor: str, check: str) -> str:
     'shop/monitors/fraud/signals/alerts'
     """
     return f"{namespace}/monitors/{monitor}/signals/{check}"
+
+
+def check_folder(namespace: str, monitor: str) -> str:
+    """Where a monitor's results and reports lie below the store's URI, a folder for each window.
+
+    >>> check_folder("shop", "fraud")
+    'shop/monitors/fraud'
+    """
+    return f"{namespace}/monitors/{monitor}"
+
+
+def window_name(end: datetime) -> str:
+    """Return the name of a window's folder; names sort by time.
+
+    >>> window_name(datetime(2026, 3, 1, 10, 10, tzinfo=UTC))
+    '2026-03-01T10-10-00Z'
+    """
+    return f"{end.astimezone(UTC):%Y-%m-%dT%H-%M-%SZ}"
+
+
+def window_end(name: str) -> datetime | None:
+    """Return the end of the window that a folder is named by; None for any other name.
+
+    >>> window_end("2026-03-01T10-10-00Z")
+    datetime.datetime(2026, 3, 1, 10, 10, tzinfo=datetime.timezone.utc)
+    >>> window_end("signals")
+    """
+    try:
+        return datetime.strptime(name, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 class LogColumn:

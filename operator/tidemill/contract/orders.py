@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter
 from tidemill.api.base import Digest, Timestamp, WireModel
 from tidemill.api.checks import Check
 from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
+from tidemill.api.driftmonitor import ReportRetention
 from tidemill.api.notifications import MonitorEvent, Webhook
 from tidemill.api.trainingjob import Estimator, ServedRows
 from tidemill.api.tuning import Tuning
@@ -125,6 +126,15 @@ class CheckOrder(WireModel):
     """What to compare with; the version's own profile where left out."""
     labels: bool | None = None
     """False where nobody asks how many rows have labels, which only the rows themselves can tell."""
+    retention: ReportRetention | None = None
+    """How long reports are kept, where that is not the default."""
+    kept_reports: tuple[str, ...] | None = None
+    """Folders of windows that are kept beyond that. Not part of the order's identity, since statuses change while it runs."""
+
+    @property
+    def identity(self) -> CheckOrder:
+        """Return what the digest of the order is taken of."""
+        return self.model_copy(update={"kept_reports": None})
 
 
 class WorkerOrder(WireModel):

@@ -10,7 +10,12 @@ import pytest
 from stories import script
 from stories.fake_cluster import FakeCluster
 from stories.openings import in_service
+from tidemill.api import DriftMonitor
+from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.children import names
+from tidemill.contract.orders import CheckOrder, digest_of
+from tidemill.plan.driftmonitor import reports
+from tidemill.plan.world import World
 
 UNSAID: dict[str, Any] = {"minimumSamples": 100, "minimumLabels": 50}
 
@@ -94,3 +99,48 @@ def test_the_version_s_own_profile_needs_no_word() -> None:
 def test_it_is_told_not_to_look_for_labels_that_nothing_rests_on() -> None:
     assert False is told(retraining=None)["labels"]
     assert "labels" not in told()
+
+
+def test_it_is_told_how_long_reports_are_kept_where_that_is_not_the_default() -> None:
+    order = told(reports={"retention": {"age": "7d", "bytes": "500Mi"}})
+
+    assert {"age": "7d", "bytes": "500Mi"} == order["retention"]
+    assert "retention" not in told(reports={"retention": {"age": "30d"}})
+
+
+def test_it_is_told_which_reports_the_status_refers_to() -> None:
+    assert ["2026-01-05T09-04-00Z"] == told()["keptReports"]
+
+
+def test_which_reports_are_kept_makes_no_other_order() -> None:
+    order = CheckOrder.model_validate(told())
+    another = order.model_copy(update={"kept_reports": ("2026-01-05T09-01-00Z",)})
+
+    assert digest_of(order.identity) == digest_of(another.identity)
+
+
+def test_the_windows_that_a_status_and_retrainings_refer_to_are_kept_the_newest_first() -> None:
+    report = "s3://tidemill/shop/monitors/fraud/{}/report.html"
+    monitor = DriftMonitor.model_validate(script.monitor())
+    status = {
+        "lastRun": {
+            "start": at(9), "end": at(10), "version": "fraud-1", "samples": 1, "verdict": "Failing",
+            "reportUri": report.format("2026-01-05T09-10-00Z"),
+        },
+        "firedAt": at(8),
+        "deliveries": [
+            {"notification": "chat", "event": "Fired", "at": at(9), "reportUri": report.format("2026-01-05T09-07-00Z")},
+            {"notification": "chat", "event": "Fired", "at": at(9), "reportUri": "s3://elsewhere/page.html"},
+        ],
+    }  # fmt: skip
+    monitor = monitor.model_copy(update={"status": DriftMonitorStatus.model_validate(status)})
+    run = script.training_job("fraud-retrain-1")
+    run["metadata"] |= {
+        "namespace": monitor.namespace,
+        "labels": {names.MONITOR: monitor.name},
+        "annotations": {names.CAUSE: json.dumps({"kind": "DriftMonitor", "at": at(5)})},
+    }
+
+    order = reports.keeping(CheckOrder.model_validate(told()), monitor, World([run]))
+
+    assert tuple(f"2026-01-05T09-{minute}-00Z" for minute in ("10", "08", "07", "05")) == order.kept_reports

@@ -21,7 +21,7 @@ from tidemill.contract.reports import RunReport
 from tidemill.contract.serving import VersionOrder
 from tidemill.plan import unsupported
 from tidemill.plan.conditions import with_conditions
-from tidemill.plan.driftmonitor import notifications, pods, references, verdicts, warm_worker, windows
+from tidemill.plan.driftmonitor import notifications, pods, references, reports, verdicts, warm_worker, windows
 from tidemill.plan.driftmonitor.references import MissingReferenceError
 from tidemill.plan.driftmonitor.retraining import decide
 from tidemill.plan.driftmonitor.windows import Due, NeverFiresError, UnusableScheduleError
@@ -81,7 +81,7 @@ def questions(monitor: DriftMonitor, world: World) -> Question | None:
         return None
     order = _order(monitor, status.reference.since, pinned, revision, attempt.at)
     run = names.run(monitor.name, order.task, digest_of(order), attempt.number)
-    request = warm_worker.request(monitor, run, to_text(order), world)
+    request = warm_worker.request(monitor, run, to_text(reports.keeping(order, monitor, world)), world)
     return Question(checks=(request,)) if request else None
 
 
@@ -253,7 +253,7 @@ def _check(watch: CheckInputs, status: DriftMonitorStatus) -> Checking:
     status = status.model_copy(update={"attempt": progress.attempt})
     job = jobs.run(
         monitor,
-        order,
+        reports.keeping(order, monitor, watch.world),
         watch.installation,
         attempt=progress.attempt.number,
         digest=digest,
@@ -290,6 +290,7 @@ def _order(
         labelled=windows.labelled(monitor, end, since),
         reference=references.order(monitor, window, revision),
         labels=None if needs_labels(monitor) else False,
+        retention=reports.retention(monitor),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from tidemill.contract.layout import check_folder, window_name
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, CheckOutcome, RunReport
 from tidemill.runtime.monitor import history
@@ -31,13 +32,15 @@ def run(order: CheckOrder, store: ObjectStore) -> RunReport:
         for check in order.checks
     )
     verdict = worst(outcome.verdict for outcome in outcomes)
-    home = history.folder_of(order)
-    folder = f"{home}/{history.name_of(order.end)}"
-    store.put(f"{folder}/result.json", to_json(order, evidence, outcomes, warnings))
+    home = check_folder(order.namespace, order.monitor)
+    folder = f"{home}/{window_name(order.end)}"
+    result = to_json(order, evidence, outcomes, warnings)
+    store.put(f"{folder}/result.json", result)
     past = history.read(store, home)
-    page = report.of_check(order, evidence, outcomes, verdict, warnings, past.before(order.end))
-    store.put(f"{folder}/report.html", page.encode())
-    history.write(store, home, past.with_run(order, outcomes))
+    page = report.of_check(order, evidence, outcomes, verdict, warnings, past.before(order.end)).encode()
+    store.put(f"{folder}/report.html", page)
+    known = past.with_run(order, outcomes, len(result) + len(page))
+    history.write(store, home, known, history.Bounds.of(order))
     checked = Checked(
         samples=evidence.samples,
         labelled=evidence.labels if evidence.labels_counted else None,

@@ -182,6 +182,12 @@ class ObjectStore:
         # S3 answers in this order anyway; a folder on disk does not.
         yield from sorted(entries)
 
+    def stream(self, folder: str = "", *, after: str = "") -> Iterator[ObjectEntry]:
+        """The objects below a folder, a page at a time, as many as there may be; in the order of their keys on S3 alone."""
+        with self._answering(folder):
+            for page in obstore.list(self.objects, folder or None, offset=after or None, chunk_size=1000):
+                yield from map(_entry, page)
+
     def put(self, key: str, content: bytes | Path) -> None:
         """Write one object; it appears whole or not at all."""
         with self._answering(key):

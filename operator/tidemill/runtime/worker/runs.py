@@ -91,7 +91,7 @@ class Runs:
         """The run of this name, begun now where it was not before; raises Busy while another is under way."""
         with self._one_at_a_time:
             newest = self._newest
-            if newest is not None and newest.name == name and newest.order == order:
+            if newest is not None and newest.name == name and newest.order.identity == order.identity:
                 return newest
             if self._stopped or (newest is not None and not newest.is_over):
                 raise Busy(newest.name if newest is not None else "the worker is about to stop")
