@@ -16,6 +16,7 @@ import aiohttp
 import uvloop
 
 from tidemill.children.installation import Installation
+from tidemill.contract.references import References
 from tidemill.engine import errors, health, kopf_watch, logs, metrics
 from tidemill.engine.apply import Applier
 from tidemill.engine.cache import ClusterCache, compact_world
@@ -33,6 +34,7 @@ from tidemill.engine.resync import Resync
 from tidemill.engine.settings import Settings
 from tidemill.engine.watch import Watch
 from tidemill.engine.workqueue import WorkQueue
+from tidemill.plan.references import in_use
 from tidemill.plan.world import Key
 
 log = logging.getLogger(__name__)
@@ -168,7 +170,7 @@ class Operator:
             now=now,
             clock=clock,
         )
-        self._server = health.HealthServer(self._signs, self._page)
+        self._server = health.HealthServer(self._signs, self._page, self._references)
         self._engine: Engine | None = None
         self._stopping = asyncio.Event()
         self._renewing: tuple[asyncio.Task[None], ...] = ()
@@ -328,6 +330,9 @@ class Operator:
             return metrics.page()
         metrics.observe_queue(self._engine.queue)
         return metrics.page([metrics.WorldCollector(self._engine.world)])
+
+    def _references(self) -> References:
+        return in_use(self._built.world)
 
 
 def now() -> datetime:

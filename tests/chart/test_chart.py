@@ -15,6 +15,7 @@ from cluster.commands import CommandFailed
 from tidemill.api.crds import crds
 from tidemill.engine import metrics
 from tidemill.engine.settings import Setting, table
+from tidemill.runtime.retention import exposition as sweeper
 from tidemill.runtime.serve.telemetry import metrics as serving
 
 COMPONENT = "app.kubernetes.io/component"
@@ -142,7 +143,7 @@ def test_the_store_and_its_clients_have_the_same_credentials(render: Render) -> 
     secrets = of_kind(render({"workloadNamespaces": ["science"]}), "Secret")
     root, told = secrets["tidemill-store-root"]["stringData"], secrets["tidemill-store"]["stringData"]
 
-    assert root == {name: told[name] for name in root}
+    assert root | {"endpoint": told["endpoint"]} == told
     assert len(root["secret-access-key"]) == 40
 
 
@@ -160,9 +161,53 @@ def test_given_credentials_are_taken(render: Render) -> None:
 def test_a_bucket_of_one_s_own_needs_no_store(render: Render) -> None:
     objects = render(BUCKET)
 
-    assert {"tidemill"} == of_kind(objects, "Deployment").keys()
+    assert {"tidemill", "tidemill-store-sweeper"} == of_kind(objects, "Deployment").keys()
     assert {} == of_kind(objects, "PersistentVolumeClaim")
     assert "s3://lake/models" == of_kind(objects, "Secret")["tidemill-store"]["stringData"]["uri"]
+
+
+def test_the_embedded_store_is_swept_next_to_it_and_its_volume_is_measured(render: Render) -> None:
+    objects = render({"store.sweeper.deletedObjects": "14d"})
+    pod = pods(objects)["tidemill-store"]
+    sweeper = pod["containers"][1]
+
+    assert {"--grace=14d", "--only-user", "--volume=/data"} <= set(sweeper["args"])
+    assert "--operator=http://tidemill-metrics.tidemill-system.svc.cluster.local:9090" in sweeper["args"]
+    assert "tidemill-metrics" in of_kind(objects, "Service")
+    assert "http://localhost:7070" == of_kind(objects, "Secret")["tidemill-store-root"]["stringData"]["endpoint"]
+    mounts = {mount["mountPath"]: mount for mount in sweeper["volumeMounts"]}
+    assert mounts["/data"]["readOnly"]
+    assert {mount["name"] for mount in mounts.values()} <= {volume["name"] for volume in pod["volumes"]}
+    # A sweeper that fails must not take the store away.
+    assert of_kind(objects, "Service")["tidemill-store"]["spec"]["publishNotReadyAddresses"]
+    assert not {"readinessProbe", "livenessProbe"} & sweeper.keys()
+
+
+def test_a_bucket_of_one_s_own_is_swept_for_what_this_release_has_had_in_it(render: Render) -> None:
+    objects = render(BUCKET)
+    pod = pods(objects)["tidemill-store-sweeper"]
+
+    assert not {"--only-user", "--volume=/data"} & set(pod["containers"][0]["args"])
+    assert "Recreate" == of_kind(objects, "Deployment")["tidemill-store-sweeper"]["spec"]["strategy"]["type"]
+    secret = of_kind(objects, "Secret")["tidemill-store-sweeper"]
+    assert ("s3://lake/models", "a") == (secret["stringData"]["uri"], secret["stringData"]["access-key-id"])
+    mounts = {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in pod["volumes"]}
+
+
+@pytest.mark.parametrize(
+    "values", [{"store.sweeper.enabled": False}, BUCKET | {"store.sweeper.enabled": False}], ids=["embedded", "bucket"]
+)
+def test_the_sweeper_can_be_left_out(render: Render, values: Manifest) -> None:
+    assert "sweep" not in {
+        word for pod in pods(render(values)).values() for one in pod["containers"] for word in one["args"]
+    }
+
+
+def test_secrets_made_by_hand_give_the_sweeper_no_key_and_so_there_is_none(render: Render) -> None:
+    values = BUCKET | {"store.accessKeyId": "", "store.secretAccessKey": "", "store.makeSecrets": False}
+
+    assert {"tidemill"} == of_kind(render(values), "Deployment").keys()
 
 
 def test_the_operator_watches_namespaces_with_roles_there_and_nowhere_else(render: Render) -> None:
@@ -257,6 +302,7 @@ def test_every_value_is_in_the_schema_and_fits_it() -> None:
 
 def test_alerts_and_dashboards_speak_of_series_that_exist(render: Render) -> None:
     known = {f"tidemill_{name}" for name in metrics.BY_NAME} | set(serving.HELP)
+    known |= {f"tidemill_{metric.name}" for metric in sweeper.TABLE}
     texts = [
         (CHART / "files" / "alerts.yaml").read_text(),
         *(path.read_text() for path in (CHART / "files" / "dashboards").glob("*.json")),

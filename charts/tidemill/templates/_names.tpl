@@ -75,3 +75,32 @@ fsGroup: 65532
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
+
+{{/* The container that measures the object store and deletes data of deleted objects. */}}
+{{- define "tidemill.sweeper" -}}
+{{- $sweeper := .root.Values.store.sweeper -}}
+- name: sweeper
+  image: {{ include "tidemill.image" (dict "root" .root "image" .root.Values.images.workload) }}
+  imagePullPolicy: {{ .root.Values.images.pullPolicy }}
+  args:
+    - sweep
+    - --operator=http://{{ include "tidemill.fullname" .root }}-metrics.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}:9090
+    - --release={{ .root.Release.Namespace }}/{{ .root.Release.Name }}
+    - --grace={{ $sweeper.deletedObjects }}
+    {{- if .volume }}
+    # No other release has the key of this store.
+    - --only-user
+    - --volume=/data
+    {{- end }}
+    - --port=7071
+  ports:
+    - {name: sweeper, containerPort: 7071, protocol: TCP}
+  resources: {{- toYaml $sweeper.resources | nindent 4 }}
+  securityContext: {{- include "tidemill.containerSecurity" .root | nindent 4 }}
+  volumeMounts:
+    {{- if .volume }}
+    - {name: data, mountPath: /data, readOnly: true}
+    {{- end }}
+    - {name: credentials, mountPath: /tidemill/store, readOnly: true}
+    - {name: scratch, mountPath: /tmp}
+{{- end -}}

@@ -208,7 +208,8 @@ class DatasetSpec(WireModel):
     resources: Quantities | None = None
     """Compute resources of the ingest pod."""
     revision_history_limit: int = Field(default=10, ge=1, le=100)
-    """Number of revisions that are listed in the status."""
+    """Number of revisions that are listed in the status. Rows of others are deleted some days after the last object
+    that refers to them."""
     suspend: bool = False
     """Stop new ingest runs; the current revision stays in use."""
 

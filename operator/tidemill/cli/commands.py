@@ -55,6 +55,7 @@ COMMANDS: Final = {
     "controller": Entry("tidemill.cli.controller", "Run the operator.", PODS, _OPERATOR),
     "run": Entry("tidemill.cli.run", "Execute the order of a workload pod.", PODS),
     "work": Entry("tidemill.cli.work", "Run the warm worker of a DriftMonitor.", PODS),
+    "sweep": Entry("tidemill.cli.sweep", "Run the sweeper of the object store.", PODS),
     "receive": Entry("tidemill.cli.receive", "Run the webhook receiver for a DriftMonitor's External checks.", PODS),
 }
 EPILOG: Final = (

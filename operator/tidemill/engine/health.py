@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from tidemill.contract.references import REFERENCES_ROUTE, References
+
 WATCH_STALE_SECONDS = 180.0
 QUEUE_STALE_SECONDS = 300.0
 RESYNC_PERIODS = 3
+REFERENCES_SECONDS = 30.0
+"""Seconds for which an answer about what is in use is given again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,24 @@ def unready(signs: Signs) -> list[str]:
     return [] if signs.synced or signs.is_standby else ["the first list of all objects has not ended yet"]
 
 
-class HealthServer:
-    """Serve `/metrics`, `/healthz` and `/readyz`."""
+def incomplete(signs: Signs) -> list[str]:
+    """Return why the view of the cluster is not complete: what is not seen there must not pass for deleted."""
+    if signs.is_standby:
+        return ["another process is the leader; ask that one"]
+    return unready(signs) or failures(signs)
 
-    def __init__(self, signs: Callable[[], Signs], page: Callable[[], bytes]) -> None:
+
+class HealthServer:
+    """Serve `/metrics`, `/healthz`, `/readyz` and `/references`."""
+
+    def __init__(
+        self, signs: Callable[[], Signs], page: Callable[[], bytes], references: Callable[[], References]
+    ) -> None:
         self._signs = signs
         self._page = page
+        self._references = references
+        self._answer: tuple[float, bytes] = (-math.inf, b"")
+        self._answering = asyncio.Lock()
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -65,6 +84,7 @@ class HealthServer:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthy)
         application.router.add_get("/readyz", self._ready)
+        application.router.add_get(REFERENCES_ROUTE, self._used)
         self._runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -83,6 +103,17 @@ class HealthServer:
 
     async def _ready(self, request: web.Request) -> web.Response:
         return _verdict(unready(self._signs()))
+
+    async def _used(self, request: web.Request) -> web.Response:
+        """Answer with what is in use, once in half a minute: it takes a look at every object."""
+        problems = incomplete(self._signs())
+        if problems:
+            return _verdict(problems)
+        async with self._answering:
+            if time.monotonic() - self._answer[0] > REFERENCES_SECONDS:
+                references = await asyncio.to_thread(self._references)
+                self._answer = time.monotonic(), references.model_dump_json().encode()
+        return web.Response(body=self._answer[1], content_type="application/json")
 
 
 def _verdict(messages: list[str]) -> web.Response:

@@ -14,6 +14,7 @@ import yaml
 from cluster.commands import CommandFailed, run
 from support import prometheus
 from tidemill.engine.metrics import PREFIX, TABLE
+from tidemill.runtime.retention import exposition as sweeper
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "charts/tidemill/files/alerts.yaml"
@@ -26,7 +27,9 @@ OF_A_MONITOR = [name for name, rule in RULES.items() if "$labels.monitor" in rul
 @pytest.mark.parametrize("name", RULES)
 def test_an_alert_asks_for_series_that_exist(name: str) -> None:
     served = (ROOT / "operator/tidemill/runtime/serve/telemetry/metrics.py").read_text()
-    known = {PREFIX + metric.name for metric in TABLE} | set(re.findall(r"tidemill_[a-z0-9_]+", served))
+    known = {PREFIX + metric.name for metric in (*TABLE, *sweeper.TABLE)} | set(
+        re.findall(r"tidemill_[a-z0-9_]+", served)
+    )
     asked = set(re.findall(r"tidemill_[a-z0-9_]+", RULES[name]["expr"]))
 
     assert asked
@@ -68,6 +71,8 @@ class Scene:
 
     @property
     def whole(self) -> dict[str, str]:
+        if self.alert.startswith("TidemillStore"):
+            return self.labels
         watched = "monitor" if self.alert in OF_A_MONITOR else "service"
         return {"namespace": "shop", watched: "fraud", **self.labels}
 
@@ -127,7 +132,22 @@ def verdict(alert: str, type_: str, found: str = "Failing") -> Scene:
     return watched(alert, series, check="mine", type=type_, verdict=found)
 
 
+def stored(alert: str, free: str, percentage: str = "") -> Scene:
+    """A volume of 1,000 bytes, so many of which are free."""
+    series = {"tidemill_store_free_bytes": free, "tidemill_store_capacity_bytes": "1000x60"}
+    return Scene(alert, series, {}, filled={"{{ $value | humanizePercentage }}": percentage})
+
+
+def swept(ago: int) -> Scene:
+    """The last sweep was so many seconds before the clock began."""
+    return Scene("TidemillStoreNotSwept", {"tidemill_store_sweep_timestamp_seconds": f"{-ago}x60"}, {})
+
+
 FIRING: dict[str, Scene] = {
+    "a store with little space": stored("TidemillStoreFilling", "100x60", "10%"),
+    "a store that will be full in three days": stored("TidemillStoreFilling", "490-1x60", "44.5%"),
+    "a store that is full": stored("TidemillStoreFull", "20x60", "2%"),
+    "a store that is not swept": swept(30_000),
     "a drift, with a link to its report": watched(
         "TidemillDrift", f'tidemill_drift_verdict{{{MONITOR},verdict="Failing"}}', verdict="Failing"
     ),
@@ -162,6 +182,10 @@ FIRING: dict[str, Scene] = {
     "a model too old": aged(objective=600),
 }
 SILENT: dict[str, Scene] = {
+    "a store half full that does not grow": stored("TidemillStoreFilling", "400x60"),
+    "a store that is nearly empty and grows fast": stored("TidemillStoreFilling", "900-1x60"),
+    "a store that fills": stored("TidemillStoreFull", "50x60"),
+    "a store that was swept an hour ago": swept(3600),
     "a drift that only warns": watched("TidemillDrift", f'tidemill_drift_verdict{{{MONITOR},verdict="Warning"}}'),
     "a drift that is over": watched(
         "TidemillDrift", f'tidemill_drift_verdict{{{MONITOR},verdict="Failing"}}', value="0"

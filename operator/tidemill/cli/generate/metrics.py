@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from tidemill.engine import metrics as operator
+from tidemill.runtime.retention import exposition as sweeper
 from tidemill.runtime.serve.telemetry import metrics as server
 
 _PAGE: Final = """\
 # Metrics
 
-This page is made by `make generate` from the tables in `operator/tidemill/engine/metrics.py` and
-`operator/tidemill/runtime/serve/telemetry/metrics.py`, from which the processes expose them at `/metrics`. Histograms have the usual
-`_bucket`, `_sum` and `_count`. A series with the name of an object disappears with the object.
+This page is made by `make generate` from the tables in `operator/tidemill/engine/metrics.py`,
+`operator/tidemill/runtime/serve/telemetry/metrics.py` and `operator/tidemill/runtime/retention/exposition.py`, from which the
+processes expose them at `/metrics`. Histograms have the usual `_bucket`, `_sum` and `_count`. A series with the name of an object disappears with the object.
 """
 _OPERATOR: Final = """
 ## The operator
@@ -25,6 +26,12 @@ _SERVER: Final = """
 ## Serving pods
 
 Exposed on the port that serves requests. Once BentoML is loaded, its own metrics follow, which begin with `bentoml_`.
+
+"""
+_SWEEPER: Final = """
+## The sweeper of the object store
+
+Exposed on port 7071 of the pod of the embedded store, or of the sweeper where the store is a bucket of your own.
 
 """
 _HEAD: Final = "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n"
@@ -52,7 +59,20 @@ class Row(NamedTuple):
 
 def page() -> str:
     """Return the whole page."""
-    return "".join((_PAGE, _OPERATOR, _HEAD, _lines(of_operator()), _SERVER, _HEAD, _lines(of_server())))
+    return "".join(
+        (
+            _PAGE,
+            _OPERATOR,
+            _HEAD,
+            _lines(of_operator()),
+            _SERVER,
+            _HEAD,
+            _lines(of_server()),
+            _SWEEPER,
+            _HEAD,
+            _lines(of_sweeper()),
+        )
+    )
 
 
 def of_operator() -> Iterator[Row]:
@@ -67,6 +87,12 @@ def of_server() -> Iterator[Row]:
     """Yield what a serving pod exposes."""
     for name, declared in server.HELP.items():
         yield Row(name, declared.type, declared.labels, declared.help)
+
+
+def of_sweeper() -> Iterator[Row]:
+    """Yield what the sweeper of the object store exposes."""
+    for metric in sweeper.TABLE:
+        yield Row(sweeper.PREFIX + metric.name, metric.type, metric.labels, metric.help)
 
 
 def unit(name: str) -> str:

@@ -43,8 +43,8 @@ def _referred(monitor: DriftMonitor, world: World) -> Iterator[datetime]:
     if status.last_run is not None:
         uris.append(status.last_run.report_uri)
     for uri in uris:
-        found = _WINDOW.search(uri)
-        end = window_end(found[1]) if found else None
+        named = _WINDOW.search(uri)
+        end = window_end(named[1]) if named else None
         if end is not None:
             yield end
     runs = world.labelled("TrainingJob", monitor.namespace, names.MONITOR, monitor.name)

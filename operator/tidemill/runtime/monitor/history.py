@@ -138,7 +138,7 @@ def read(store: ObjectStore, folder: str) -> History:
             return History(runs, int(wire["since"]), int(wire["bytes"]), str(wire["oldest"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    found = []
+    past = []
     for key in sorted(entry.key for entry in _listed(store, folder) if entry.key.endswith("/result.json"))[-SHOWN:]:
         try:
             result = orjson.loads(store.get(key))
@@ -147,10 +147,10 @@ def read(store: ObjectStore, folder: str) -> History:
                 for check in result["checks"]
             }
             order = result["order"]
-            found.append(_run({"end": order["end"], "version": order["version"]["name"], "checks": points}))
+            past.append(_run({"end": order["end"], "version": order["version"]["name"], "checks": points}))
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             continue
-    return History(tuple(found))
+    return History(tuple(past))
 
 
 def write(store: ObjectStore, folder: str, history: History, bounds: Bounds) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Final
 from tidemill.runtime.failures import ArtifactCorrupt
 
 FILE: Final = "manifest.json"
+DELETING: Final = "deleting.json"
+"""The mark of a folder that is being deleted; it is there before the first file goes, and until the last one has gone."""
 FORMAT: Final = "tidemill.dev/manifest/v1"
 _DIGEST: Final = re.compile("sha256:[0-9a-f]{64}")
 
@@ -27,7 +29,7 @@ def _plain(name: str) -> str:
         or "\\" in name
         or "\0" in name
         or path.as_posix() != name
-        or name == FILE
+        or name in (FILE, DELETING)
     ):
         raise ValueError(f"invalid file name {name!r} in a manifest")
     return name

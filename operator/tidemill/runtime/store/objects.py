@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -211,6 +211,23 @@ class ObjectStore:
             except FileNotFoundError:
                 continue
 
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove any number of objects with as few requests as the store allows; one that is not there is as good as removed."""
+        for start in range(0, len(keys), 1000):
+            some = list(keys[start : start + 1000])
+            try:
+                with self._answering(some[0]):
+                    obstore.delete(self.objects, some)
+            except (FileNotFoundError, StoreUnreachable):
+                # A folder on disk stops at one that is not there, and not every store removes several at once.
+                self.delete(*some)
+
+    def folders(self, folder: str = "") -> tuple[str, ...]:
+        """The names of the folders directly below a folder."""
+        with self._answering(folder):
+            prefixes = obstore.list_with_delimiter(self.objects, folder or None)["common_prefixes"]
+        return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in prefixes))
+
     def download(self, key: str, path: Path) -> manifests.ManifestEntry:
         """Write one object to a file in constant memory, and say what came."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -234,15 +251,33 @@ class ObjectStore:
         """
         manifest = Manifest.of(files)
         key, text = f"{folder}/{manifests.FILE}", manifest.to_json()
-        published = Published(self.uri_of(folder), manifest.digest)
+        every = {**files, **(derived or {})}
         if self._is_there(key, text):
-            return published
-        for name, content in {**files, **(derived or {})}.items():
+            # Touched first and looked at afterwards: a sweeper marks the folder first and looks for a touch afterwards, so
+            # that one of the two always sees the other.
+            self.put(key, text)
+            if self._is_settled(folder, every):
+                return Published(self.uri_of(folder), manifest.digest)
+        for name, content in every.items():
             self.put(f"{folder}/{name}", content)
         if not self.create(key, text):
             # Somebody else was quicker; the same content is welcome, and put the same bytes.
             self._is_there(key, text)
-        return published
+        if not self._is_settled(folder, every):
+            raise self._being_deleted(folder)
+        return Published(self.uri_of(folder), manifest.digest)
+
+    def _is_settled(self, folder: str, files: Mapping[str, Any]) -> bool:
+        """Whether every file is there and stays; raises StoreUnreachable while the folder is being deleted."""
+        if self.head(f"{folder}/{manifests.DELETING}") is not None:
+            raise self._being_deleted(folder)
+        there = {entry.key for entry in self.stream(folder)}
+        return {f"{folder}/{name}" for name in (*files, manifests.FILE)} <= there
+
+    def _being_deleted(self, folder: str) -> StoreUnreachable:
+        return StoreUnreachable(
+            f"{self.uri_of(folder)} is being deleted, because no object used it; the run is repeated when it is gone"
+        )
 
     def _is_there(self, key: str, text: bytes) -> bool:
         try:
@@ -325,6 +360,9 @@ def explain(message: str) -> str:
             "NoSuchBucket": "there is no such bucket (NoSuchBucket); create it",
             "SignatureDoesNotMatch": "it refuses the secret access key (SignatureDoesNotMatch); correct the Secret",
             "InvalidAccessKeyId": "it does not know the access key (InvalidAccessKeyId); correct the Secret",
+            "InsufficientStorage": "it is full (InsufficientStorage); delete data or enlarge its volume",
+            "QuotaExceeded": "its quota is used up (QuotaExceeded); delete data or raise the quota",
+            "InternalError": "it has an internal error (InternalError); look into its log, and whether its volume is full",
             "AccessDenied": "it denies access (AccessDenied); give the credentials' owner the right to read and write there",
         }
         return remedies.get(code[1], f"it answers {code[1]}")

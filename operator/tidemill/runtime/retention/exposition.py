@@ -1,0 +1,111 @@
+"""The sweeper's metrics in Prometheus' text format; its image has no client library."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tidemill.runtime.retention.sweeper import Size, Turn
+
+PREFIX: Final = "tidemill_"
+
+
+class Metric(NamedTuple):
+    """One metric as the documentation and Prometheus know it."""
+
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_OF_STORE: Final = ("namespace", "kind", "in_use")
+TABLE: Final = (
+    Metric(
+        "store_bytes",
+        "gauge",
+        "Size of the objects in the store, by what they are and whether an object of the cluster uses them.",
+        _OF_STORE,
+    ),
+    Metric("store_objects", "gauge", "Number of objects in the store, likewise.", _OF_STORE),
+    Metric(
+        "store_deleted_bytes_total",
+        "counter",
+        "Size of the objects that the sweeper has deleted, because nothing used them.",
+        ("kind",),
+    ),
+    Metric("store_deleted_objects_total", "counter", "Number of objects that the sweeper has deleted.", ("kind",)),
+    Metric("store_sweep_timestamp_seconds", "gauge", "Time of the last complete sweep."),
+    Metric("store_sweep_failures_total", "counter", "Sweeps that the store or the operator did not answer."),
+    Metric("store_capacity_bytes", "gauge", "Size of the embedded store's volume."),
+    Metric("store_free_bytes", "gauge", "Free space on the embedded store's volume."),
+)
+
+
+class Space(NamedTuple):
+    """The volume of a store, in bytes."""
+
+    capacity: int
+    free: int
+
+
+def space_of(volume: Path) -> Space:
+    """Return the size of a volume, and what of it a process without privileges may still use."""
+    stat = os.statvfs(volume)
+    return Space(stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize)
+
+
+class Measured:
+    """What the sweeper has counted since it started, and what its newest turn found."""
+
+    def __init__(self) -> None:
+        self.newest: Turn | None = None
+        self.swept_at = 0.0
+        self.failures = 0
+        self._deleted: dict[str, Size] = defaultdict(Size)
+
+    def record(self, turn: Turn, timestamp: float) -> None:
+        """Take a turn's findings over."""
+        self.newest, self.swept_at = turn, timestamp
+        for kind, size in turn.deleted.items():
+            self._deleted[kind].objects += size.objects
+            self._deleted[kind].bytes += size.bytes
+
+    def page(self, space: Space | None) -> bytes:
+        """Return all metrics; those of the volume only where the sweeper sees it."""
+        sizes = self.newest.sizes if self.newest else {}
+        of_store = [
+            ({"namespace": namespace, "kind": kind, "in_use": str(used).lower()}, size)
+            for (namespace, kind, used), size in sorted(sizes.items())
+        ]
+        deleted = [({"kind": kind}, size) for kind, size in sorted(self._deleted.items())]
+        samples: dict[str, Iterable[tuple[Mapping[str, str], float]]] = {
+            "store_bytes": [(labels, size.bytes) for labels, size in of_store],
+            "store_objects": [(labels, size.objects) for labels, size in of_store],
+            "store_deleted_bytes_total": [(labels, size.bytes) for labels, size in deleted],
+            "store_deleted_objects_total": [(labels, size.objects) for labels, size in deleted],
+            "store_sweep_timestamp_seconds": [({}, self.swept_at)] if self.newest else [],
+            "store_sweep_failures_total": [({}, self.failures)],
+            "store_capacity_bytes": [({}, space.capacity)] if space else [],
+            "store_free_bytes": [({}, space.free)] if space else [],
+        }
+        lines = []
+        for metric in TABLE:
+            name = PREFIX + metric.name
+            lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.type}"]
+            for labels, value in samples[metric.name]:
+                text = ",".join(f'{label}="{_escaped(labels[label])}"' for label in metric.labels)
+                lines.append(f"{name}{{{text}}} {value:.17g}" if text else f"{name} {value:.17g}")
+        return ("\n".join(lines) + "\n").encode()
+
+
+def _escaped(text: str) -> str:
+    """Return the value of a label as the format asks for it.
+
+    >>> _escaped('a"b')
+    'a\\\\"b'
+    """
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
