@@ -82,7 +82,7 @@ class History:
     runs: tuple[PastRun, ...] = ()
     since: int = SWEEP_INTERVAL_RUNS
     """Runs since all were listed; it is time to list them where nothing is known."""
-    bytes: int = 0
+    stored: int = 0
     """Size of all reports and results, counted since then."""
     oldest: str = ""
     """Name of the oldest run that may be deleted, as of then; empty where there was none."""
@@ -101,13 +101,13 @@ class History:
             self,
             runs=tuple(runs[-SHOWN - 1 :]),
             since=self.since + 1,
-            bytes=self.bytes + size,
+            stored=self.stored + size,
             oldest=self.oldest or window_name(order.end),
         )
 
     def is_beyond(self, bounds: Bounds) -> bool:
         """Return whether all runs must be listed: some are too old or too large together, or it was not done for long."""
-        if self.since >= SWEEP_INTERVAL_RUNS or self.bytes > bounds.bytes:
+        if self.since >= SWEEP_INTERVAL_RUNS or self.stored > bounds.bytes:
             return True
         oldest = window_end(self.oldest)
         return bool(self.runs and oldest and self.runs[-1].end - oldest > bounds.age * (1 + ROOM))
@@ -123,7 +123,7 @@ class History:
             for run in self.runs
         ]
         return orjson.dumps(
-            {"format": FORMAT, "since": self.since, "bytes": self.bytes, "oldest": self.oldest, "runs": runs}
+            {"format": FORMAT, "since": self.since, "bytes": self.stored, "oldest": self.oldest, "runs": runs}
         )
 
 
@@ -163,10 +163,10 @@ def write(store: ObjectStore, folder: str, history: History, bounds: Bounds) -> 
         try:
             swept = sweep(store, folder, bounds, newest)
             since = SWEEP_INTERVAL_RUNS if swept.more else 0
-            history = replace(history, since=since, bytes=swept.bytes, oldest=swept.oldest)
+            history = replace(history, since=since, stored=swept.bytes, oldest=swept.oldest)
         except (RunFailed, OSError) as error:
             logger.warning("old reports of the monitor cannot be deleted: %s", error)
-            history = replace(history, since=0, bytes=0, oldest="")
+            history = replace(history, since=0, stored=0, oldest="")
     store.put(f"{folder}/{FILE}", history.to_json())
 
 
