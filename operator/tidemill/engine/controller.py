@@ -152,7 +152,7 @@ class Controller:
         plan = self._planner.visit(key, self._cache.world, self._installation, now, answers)
         if live is None:
             self._applier.forget(key)
-            metrics.forget(key)
+            metrics.forget(key, was_last=not self._cache.world.has(key.kind, key.namespace))
             self._queue.drop(key)
         if plan is None or live is None:
             return "gone"

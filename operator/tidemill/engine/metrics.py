@@ -319,8 +319,10 @@ def count(transition: Transition) -> None:
     _COUNTERS[transition.name].labels(*transition.labels).inc()
 
 
-def forget(key: Key) -> None:
-    """Remove the counters of an object that is gone."""
+def forget(key: Key, *, was_last: bool = False) -> None:
+    """Remove the counters of an object that is gone; where it was the last of its kind, those of its namespace too."""
+    if was_last and key.kind == "TrainingJob":
+        TRAININGS.remove_by_labels({"namespace": key.namespace})
     if key.kind not in _OF_KIND:
         return
     counters, label = _OF_KIND[key.kind]

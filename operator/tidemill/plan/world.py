@@ -110,6 +110,10 @@ class World:
         """Return every object of `kind` in `namespace`, by name."""
         return self._sorted(self._of_kind.get((kind, namespace), {}))
 
+    def has(self, kind: str, namespace: str) -> bool:
+        """Return whether there is an object of `kind` in `namespace`."""
+        return (kind, namespace) in self._of_kind
+
     def keys(self, kind: str) -> list[Key]:
         """Return the keys of every object of `kind` in every namespace, by namespace and name."""
         return sorted(key for (of, _), keys in self._of_kind.items() if of == kind for key in keys)

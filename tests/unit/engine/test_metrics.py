@@ -26,6 +26,21 @@ def test_the_counters_of_an_object_go_with_it() -> None:
     assert "leaving" not in page()
 
 
+def test_counters_of_a_namespace_disappear_with_its_last_training_job() -> None:
+    for namespace in ("ended", "busy"):
+        metrics.count(Transition("trainings_total", (namespace, "User", "Succeeded")))
+
+    metrics.forget(Key("TrainingJob", "ended", "first"))
+
+    assert 'tidemill_trainings_total{cause="User",namespace="ended"' in page()
+
+    metrics.forget(Key("TrainingJob", "ended", "last"), was_last=True)
+
+    assert 'namespace="ended"' not in page()
+    assert 'tidemill_trainings_total{cause="User",namespace="busy"' in page()
+    metrics.forget(Key("TrainingJob", "busy", "last"), was_last=True)
+
+
 def test_forgetting_an_object_leaves_its_namesakes_alone() -> None:
     for namespace in ("science", "business"):
         metrics.count(Transition("rollouts_total", (namespace, "twin", "Promoted")))

@@ -49,6 +49,11 @@ def write(store: ObjectStore, namespace: str, record: Record) -> None:
     store.put(f"{HOME}/{namespace}.json", record.to_json())
 
 
+def delete(store: ObjectStore, namespace: str) -> None:
+    """Remove the record of a namespace that has no data any more."""
+    store.delete(f"{HOME}/{namespace}.json")
+
+
 def _time(text: str) -> datetime:
     timestamp = datetime.fromisoformat(text)
     return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)

@@ -109,19 +109,24 @@ class Sweeper:
         may_claim = self._is_only_user or namespace in used.namespaces
         if release != self._release or (before is None and not may_claim):
             return  # measured, and left to the release that has objects there
-        now, unused = self._clock(), dict[str, datetime]()
+        now, unused, kept = self._clock(), dict[str, datetime](), 0
         for subject, folder in sorted(folders.items()):
             since = before.unused.get(subject.folder) if before else None
-            if subject in used:
-                if folder.is_being_deleted:
-                    self._store.delete(f"{subject.folder}/{manifest.DELETING}")
-                continue
+            is_used = subject in used
             if since is None or folder.newest > since:
                 since = now
+            if folder.is_being_deleted and (is_used or since == now):
+                # Left by a killed sweep; as long as it is there, the folder cannot be published again.
+                self._store.delete(f"{subject.folder}/{manifest.DELETING}")
+            if is_used:
+                kept += 1
+                continue
             if self._grace is None or now - since < self._grace or not self._delete(subject, since, now, turn):
                 unused[subject.folder] = since
         record = Record(self._release, dict(islice(unused.items(), records.MAX_MARKS)))
-        if record != before:
+        if not kept and not unused and (namespace, OTHER, True) not in turn.sizes:
+            records.delete(self._store, namespace)  # the namespace has left nothing, so it is not visited again
+        elif record != before:
             records.write(self._store, namespace, record)
 
     def _listed(self, namespace: str, used: Used, turn: Turn) -> dict[Subject, Folder]:

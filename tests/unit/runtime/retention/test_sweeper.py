@@ -111,6 +111,15 @@ def test_data_of_deleted_objects_is_kept_for_the_grace_period_and_then_deleted(s
     assert (len(WRITTEN), 4 * len(WRITTEN)) == (turn.deleted_objects, sum(size.bytes for size in turn.deleted.values()))
 
 
+def test_a_namespace_without_data_leaves_no_record(store: ObjectStore) -> None:
+    fill(store, WRITTEN[0], "raw/rows.csv")
+    watch = Watch(store)
+    watch.turn()
+    watch.turn(8)
+
+    assert ["_tidemill/retention/raw.json", "raw/rows.csv"] == [entry.key for entry in store.list()]
+
+
 def test_what_people_put_into_the_store_is_never_deleted(store: ObjectStore) -> None:
     fill(store, *OF_PEOPLE)
     watch = Watch(store)

@@ -10,7 +10,7 @@ import pytest
 
 from support import gateway
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
-from tidemill.runtime.store.objects import ObjectStore, TooLargeError
+from tidemill.runtime.store.objects import ObjectStore, TooLargeError, explain
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +258,14 @@ def test_a_uri_of_another_store_has_no_key_here(store: ObjectStore) -> None:
     assert store.key_of(f"{store.uri}/a/b") == "a/b"
     with pytest.raises(StoreUnreachable, match="does not lie in this namespace's store"):
         store.key_of("s3://elsewhere/a/b")
+
+
+def test_a_store_that_is_full_says_so_with_the_remedy() -> None:
+    # As versitygw answers on a volume without space.
+    answer = (
+        "Generic S3 error: Error performing PUT http://store:7070/tidemill/a in 966ms, after 3 retries, max_retries: 3, retry_timeout: 10s  - "
+        'Server returned non-2xx status code: 507 Insufficient Storage: <?xml version="1.0" encoding="UTF-8"?>\n'
+        "<Error><Code>InsufficientStorage</Code><Message>No space left on device.</Message></Error>"
+    )
+
+    assert "it is full (InsufficientStorage); delete data or enlarge its volume" == explain(answer)
