@@ -50,7 +50,7 @@ _OF_RUN: Final = re.compile(r"/(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)/(?:result\.json
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ReportBounds:
     """How long and how many reports of a monitor are kept."""
 
     age: timedelta
@@ -60,7 +60,7 @@ class Bounds:
     """Names of runs that are kept whatever their age and size."""
 
     @classmethod
-    def of(cls, order: CheckOrder) -> Bounds:
+    def of(cls, order: CheckOrder) -> ReportBounds:
         """Return the bounds of an order; the defaults of the API where it has none."""
         retention = order.retention or ReportRetention()
         return cls(delta(retention.age), size_of(retention.bytes), frozenset(order.kept_reports or ()))
@@ -105,7 +105,7 @@ class History:
             oldest=self.oldest or window_name(order.end),
         )
 
-    def is_beyond(self, bounds: Bounds) -> bool:
+    def is_beyond(self, bounds: ReportBounds) -> bool:
         """Return whether all runs must be listed: some are too old or too large together, or it was not done for long."""
         if self.since >= SWEEP_INTERVAL_RUNS or self.stored > bounds.bytes:
             return True
@@ -153,7 +153,7 @@ def read(store: ObjectStore, folder: str) -> History:
     return History(tuple(past))
 
 
-def write(store: ObjectStore, folder: str, history: History, bounds: Bounds) -> None:
+def write(store: ObjectStore, folder: str, history: History, bounds: ReportBounds) -> None:
     """Put the runs into the store, and delete what is beyond the bounds.
 
     Where the store does not let us, or there is more than one run may delete, a later one goes on.
@@ -183,7 +183,7 @@ class Swept:
     """Whether some are left that are beyond the bounds."""
 
 
-def sweep(store: ObjectStore, folder: str, bounds: Bounds, newest: datetime, *, most: int = MAX_KEPT) -> Swept:
+def sweep(store: ObjectStore, folder: str, bounds: ReportBounds, newest: datetime, *, most: int = MAX_KEPT) -> Swept:
     """Delete the oldest runs that are beyond a bound; never the newest one, nor one that is referred to.
 
     What a killed sweep has left is listed by the next one.

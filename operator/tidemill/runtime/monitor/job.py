@@ -40,7 +40,7 @@ def run(order: CheckOrder, store: ObjectStore) -> RunReport:
     page = report.of_check(order, evidence, outcomes, verdict, warnings, past.before(order.end)).encode()
     store.put(f"{folder}/report.html", page)
     known = past.with_run(order, outcomes, len(result) + len(page))
-    history.write(store, home, known, history.Bounds.of(order))
+    history.write(store, home, known, history.ReportBounds.of(order))
     checked = Checked(
         samples=evidence.samples,
         labelled=evidence.labels if evidence.labels_counted else None,

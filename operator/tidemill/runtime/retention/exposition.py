@@ -13,7 +13,7 @@ from tidemill.runtime.retention.sweeper import Size, Turn
 PREFIX: Final = "tidemill_"
 
 
-class Metric(NamedTuple):
+class SweepMetric(NamedTuple):
     """One metric as the documentation and Prometheus know it."""
 
     name: str
@@ -24,41 +24,41 @@ class Metric(NamedTuple):
 
 _OF_STORE: Final = ("namespace", "kind", "in_use")
 TABLE: Final = (
-    Metric(
+    SweepMetric(
         "store_bytes",
         "gauge",
         "Size of the objects in the store, by what they are and whether an object of the cluster uses them.",
         _OF_STORE,
     ),
-    Metric("store_objects", "gauge", "Number of objects in the store, likewise.", _OF_STORE),
-    Metric(
+    SweepMetric("store_objects", "gauge", "Number of objects in the store, likewise.", _OF_STORE),
+    SweepMetric(
         "store_deleted_bytes_total",
         "counter",
         "Size of the objects that the sweeper has deleted, because nothing used them.",
         ("kind",),
     ),
-    Metric("store_deleted_objects_total", "counter", "Number of objects that the sweeper has deleted.", ("kind",)),
-    Metric("store_sweep_timestamp_seconds", "gauge", "Time of the last complete sweep."),
-    Metric("store_sweep_failures_total", "counter", "Sweeps that the store or the operator did not answer."),
-    Metric("store_capacity_bytes", "gauge", "Size of the embedded store's volume."),
-    Metric("store_free_bytes", "gauge", "Free space on the embedded store's volume."),
+    SweepMetric("store_deleted_objects_total", "counter", "Number of objects that the sweeper has deleted.", ("kind",)),
+    SweepMetric("store_sweep_timestamp_seconds", "gauge", "Time of the last complete sweep."),
+    SweepMetric("store_sweep_failures_total", "counter", "Sweeps that the store or the operator did not answer."),
+    SweepMetric("store_capacity_bytes", "gauge", "Size of the embedded store's volume."),
+    SweepMetric("store_free_bytes", "gauge", "Free space on the embedded store's volume."),
 )
 
 
-class Space(NamedTuple):
+class VolumeSpace(NamedTuple):
     """The volume of a store, in bytes."""
 
     capacity: int
     free: int
 
 
-def space_of(volume: Path) -> Space:
+def space_of(volume: Path) -> VolumeSpace:
     """Return the size of a volume, and what of it a process without privileges may still use."""
     stat = os.statvfs(volume)
-    return Space(stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize)
+    return VolumeSpace(stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize)
 
 
-class Measured:
+class SweepMetrics:
     """What the sweeper has counted since it started, and what its newest turn found."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Measured:
             self._deleted[kind].objects += size.objects
             self._deleted[kind].bytes += size.bytes
 
-    def page(self, space: Space | None) -> bytes:
+    def page(self, space: VolumeSpace | None) -> bytes:
         """Return all metrics; those of the volume only where the sweeper sees it."""
         sizes = self.newest.sizes if self.newest else {}
         of_store = [

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from tidemill.contract.references import REFERENCES_ROUTE, References
 from tidemill.contract.serving import STORE_PATH
-from tidemill.runtime.retention.exposition import Measured, Space, space_of
+from tidemill.runtime.retention.exposition import SweepMetrics, VolumeSpace, space_of
 from tidemill.runtime.retention.sweeper import Sweeper, Turn
 from tidemill.runtime.store.objects import ObjectStore
 
@@ -57,10 +57,10 @@ def ask(operator: str) -> References:
     return References.model_validate_json(body)
 
 
-class Loop:
+class SweepLoop:
     """Turn after turn, until stopped; no error ends it."""
 
-    def __init__(self, turn: Callable[[], Turn], measured: Measured, clock: Callable[[], float]) -> None:
+    def __init__(self, turn: Callable[[], Turn], measured: SweepMetrics, clock: Callable[[], float]) -> None:
         self._turn, self._measured, self._clock = turn, measured, clock
 
     def once(self) -> float:
@@ -86,16 +86,16 @@ class MetricsServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], measured: Measured, volume: Path | None) -> None:
-        super().__init__(address, Calls)
+    def __init__(self, address: tuple[str, int], measured: SweepMetrics, volume: Path | None) -> None:
+        super().__init__(address, MetricsCalls)
         self.measured, self.volume = measured, volume
 
-    def space(self) -> Space | None:
+    def space(self) -> VolumeSpace | None:
         """Return the state of the volume now."""
         return space_of(self.volume) if self.volume else None
 
 
-class Calls(BaseHTTPRequestHandler):
+class MetricsCalls(BaseHTTPRequestHandler):
     """One call each."""
 
     server: MetricsServer
@@ -139,10 +139,10 @@ def serve(options: Options, *, store_path: Path = Path(STORE_PATH)) -> None:
         )
         return sweeper.turn()
 
-    measured = Measured()
+    measured = SweepMetrics()
     server = MetricsServer(("", options.port), measured, options.volume)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     logger.info("sweeping for release %s, metrics on port %d", options.release, server.server_address[1])
-    Loop(turn, measured, time.time).run(stopping)
+    SweepLoop(turn, measured, time.time).run(stopping)
     server.shutdown()
     server.server_close()

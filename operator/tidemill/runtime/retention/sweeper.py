@@ -48,7 +48,7 @@ class Size:
 
 
 @dataclass(slots=True)
-class Folder:
+class ListedFolder:
     """One subject as it was listed."""
 
     size: Size = field(default_factory=Size)
@@ -129,8 +129,8 @@ class Sweeper:
         elif record != before:
             records.write(self._store, namespace, record)
 
-    def _listed(self, namespace: str, used: Used, turn: Turn) -> dict[Subject, Folder]:
-        folders: dict[Subject, Folder] = defaultdict(Folder)
+    def _listed(self, namespace: str, used: Used, turn: Turn) -> dict[Subject, ListedFolder]:
+        folders: dict[Subject, ListedFolder] = defaultdict(ListedFolder)
         for entry in self._store.stream(namespace):
             subject = subject_of(entry.key)
             if subject is None:

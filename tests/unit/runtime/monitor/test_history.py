@@ -20,7 +20,7 @@ from tidemill.runtime.failures import StoreUnreachable
 from tidemill.runtime.monitor import history
 from tidemill.runtime.store.objects import ObjectStore
 
-GENEROUS = history.Bounds(timedelta(days=3650), 1 << 40)
+GENEROUS = history.ReportBounds(timedelta(days=3650), 1 << 40)
 FOLDER = "ns/monitors/watch"
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 CHECK = Check(name="inputs", type="FeatureDrift", failing=0.2)
@@ -163,7 +163,7 @@ REPORT = b"<html>" + b" " * 994
 DAY = timedelta(days=1)
 
 
-def checked(store: ObjectStore, end: datetime, bounds: history.Bounds, *, dies: str = "") -> None:
+def checked(store: ObjectStore, end: datetime, bounds: history.ReportBounds, *, dies: str = "") -> None:
     """One check run, as the job does it; or one that dies before its report, or before it could delete."""
     folder = f"{FOLDER}/{window_name(end)}"
     store.put(f"{folder}/result.json", b"{}")
@@ -180,7 +180,7 @@ def stored(store: ObjectStore) -> int:
 
 
 def test_reports_older_than_their_age_go_and_the_newest_stays_however_old_it_is(store: ObjectStore) -> None:
-    bounds = history.Bounds(10 * DAY, 1 << 30)
+    bounds = history.ReportBounds(10 * DAY, 1 << 30)
     for day in range(30):
         checked(store, FIRST + day * DAY, bounds)
 
@@ -192,7 +192,7 @@ def test_reports_older_than_their_age_go_and_the_newest_stays_however_old_it_is(
 
 
 def test_reports_beyond_their_size_go_the_oldest_first(store: ObjectStore) -> None:
-    bounds = history.Bounds(3650 * DAY, 20 * 1002)
+    bounds = history.ReportBounds(3650 * DAY, 20 * 1002)
     sizes = []
     for minute in range(100):
         checked(store, FIRST + timedelta(minutes=minute), bounds)
@@ -204,7 +204,7 @@ def test_reports_beyond_their_size_go_the_oldest_first(store: ObjectStore) -> No
 
 def test_a_report_that_a_status_refers_to_stays_whatever_its_age_and_size(store: ObjectStore) -> None:
     kept = window_name(FIRST + timedelta(minutes=3))
-    bounds = history.Bounds(DAY, 5 * 1002, frozenset({kept}))
+    bounds = history.ReportBounds(DAY, 5 * 1002, frozenset({kept}))
     for minute in range(50):
         checked(store, FIRST + timedelta(minutes=minute), bounds)
     checked(store, FIRST + 9 * DAY, bounds)
@@ -218,7 +218,7 @@ def test_a_sweep_that_could_not_delete_all_is_continued_by_the_next_run(
 ) -> None:
     monkeypatch.setattr(history, "MAX_REMOVED", 10)
     leave(store, 50)
-    bounds = history.Bounds(3650 * DAY, 500)
+    bounds = history.ReportBounds(3650 * DAY, 500)
     counts = []
     for minute in range(1, 16):
         checked(store, FIRST + DAY + timedelta(minutes=minute), bounds)
@@ -260,11 +260,11 @@ def test_after_any_runs_and_deaths_the_bounds_hold_and_no_report_in_use_is_missi
         store, end, kept = ObjectStore.open(f"file://{folder}"), FIRST, set[str]()
         for hours, dies, is_referred_to in runs:
             end += timedelta(hours=hours)
-            bounds = history.Bounds(days * DAY, reports * 1002, frozenset(kept))
+            bounds = history.ReportBounds(days * DAY, reports * 1002, frozenset(kept))
             checked(store, end, bounds, dies=dies)
             if is_referred_to and dies != "before its report":
                 kept.add(window_name(end))
-        bounds = history.Bounds(days * DAY, reports * 1002, frozenset(kept))
+        bounds = history.ReportBounds(days * DAY, reports * 1002, frozenset(kept))
         history.sweep(store, FOLDER, bounds, end)
 
         found = left(store)

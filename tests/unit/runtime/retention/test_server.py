@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tidemill.contract.references import References
 from tidemill.runtime.failures import StoreUnreachable
 from tidemill.runtime.retention import exposition, server
-from tidemill.runtime.retention.exposition import Measured, Space, space_of
+from tidemill.runtime.retention.exposition import SweepMetrics, VolumeSpace, space_of
 from tidemill.runtime.retention.sweeper import Size, Turn
 
 ANSWER = {
@@ -78,7 +78,7 @@ def test_an_answer_that_is_not_complete_is_an_error(
 
 
 def test_no_error_ends_the_loop_and_each_is_counted() -> None:
-    measured, turns = Measured(), iter([StoreUnreachable("gone"), OSError("503"), RuntimeError("bug"), Turn()])
+    measured, turns = SweepMetrics(), iter([StoreUnreachable("gone"), OSError("503"), RuntimeError("bug"), Turn()])
 
     def turn() -> Turn:
         outcome = next(turns)
@@ -86,7 +86,7 @@ def test_no_error_ends_the_loop_and_each_is_counted() -> None:
             raise outcome
         return outcome
 
-    loop = server.Loop(turn, measured, lambda: 1234.0)
+    loop = server.SweepLoop(turn, measured, lambda: 1234.0)
     waits = [loop.once() for _ in range(4)]
 
     assert [server.RETRY_SECONDS] * 3 == waits[:3]
@@ -95,7 +95,7 @@ def test_no_error_ends_the_loop_and_each_is_counted() -> None:
 
 
 def test_a_turn_that_left_something_to_delete_is_followed_by_another_soon() -> None:
-    assert server.RETRY_SECONDS == server.Loop(lambda: Turn(left=True), Measured(), lambda: 0.0).once()
+    assert server.RETRY_SECONDS == server.SweepLoop(lambda: Turn(left=True), SweepMetrics(), lambda: 0.0).once()
 
 
 def read(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -107,13 +107,13 @@ def read(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 def test_metrics_tell_the_newest_sizes_and_count_what_was_deleted() -> None:
-    measured = Measured()
+    measured = SweepMetrics()
     for number in (1, 2):
         turn = Turn()
         turn.sizes["shop", "models", True] = Size(number, 100 * number)
         turn.deleted["labels"] = Size(5, 50)
         measured.record(turn, 1e9)
-    series = read(measured.page(Space(1000, 250)))
+    series = read(measured.page(VolumeSpace(1000, 250)))
     of_models = (("in_use", "true"), ("kind", "models"), ("namespace", "shop"))
 
     assert (200, 2) == (series["tidemill_store_bytes", of_models], series["tidemill_store_objects", of_models])
@@ -124,7 +124,7 @@ def test_metrics_tell_the_newest_sizes_and_count_what_was_deleted() -> None:
 
 
 def test_what_is_not_known_is_not_told() -> None:
-    assert {("tidemill_store_sweep_failures_total", ()): 0.0} == read(Measured().page(None))
+    assert {("tidemill_store_sweep_failures_total", ()): 0.0} == read(SweepMetrics().page(None))
 
 
 def test_every_metric_is_in_the_table_once() -> None:
@@ -139,7 +139,7 @@ def test_the_space_of_a_volume_is_that_of_its_file_system(tmp_path: Path) -> Non
 
 
 def test_metrics_and_health_are_served(tmp_path: Path) -> None:
-    listening = server.MetricsServer(("127.0.0.1", 0), Measured(), tmp_path)
+    listening = server.MetricsServer(("127.0.0.1", 0), SweepMetrics(), tmp_path)
     threading.Thread(target=listening.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{listening.server_address[1]}"
     try:
