@@ -43,6 +43,8 @@ class FakeCluster:
     """What the stable pods say about a candidate."""
     start_pod: Callable[[Manifest], bool] = lambda pod: True  # noqa: ARG005
     """Whether a serving pod gets ready; otherwise it crashes."""
+    trouble: Callable[[Manifest], str] = lambda pod: ""  # noqa: ARG005
+    """What keeps a serving pod from running: "quota", "full node", "out of memory", or nothing."""
     pods_allowed: int | None = None
     """A quota on serving pods."""
     passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005

@@ -14,13 +14,20 @@ from typing import Any
 
 import pytest
 
-from stories import monitoring, rollouts, training, verdicts
+from stories import monitoring, rollouts, surroundings, training, verdicts
 from stories.fake_cluster import FakeCluster
 
 GOLDEN = Path(__file__).parent / "golden"
 Story = Callable[[FakeCluster], None]
 STORIES: dict[str, Story] = {
-    story.__name__: story for story in (*training.STORIES, *rollouts.STORIES, *verdicts.STORIES, *monitoring.STORIES)
+    story.__name__: story
+    for story in (
+        *training.STORIES,
+        *rollouts.STORIES,
+        *verdicts.STORIES,
+        *surroundings.STORIES,
+        *monitoring.STORIES,
+    )
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ class Workloads:
 
     def _report_pods(self, deployment: Manifest, ready: int, updated: int) -> None:
         """Report the pods of a Deployment, whose others may not be created."""
-        quota = f"requested: pods=1, used: pods={self.cluster.pods_allowed}, limited: pods={self.cluster.pods_allowed}"
+        limit = self.cluster.pods_allowed or 1
+        quota = f"requested: pods=1, used: pods={limit}, limited: pods={limit}"
         refused = {
             "type": "ReplicaFailure",
             "status": "True",
@@ -96,6 +98,35 @@ class Workloads:
         self.cluster.objects[key] = {**job, "status": {"conditions": [{"type": verdict, "status": "True"}]}}
         self.cluster.nudge(self.cluster.objects[key])
 
+    def lose_pods(self, name: str) -> None:
+        """What happens when a node goes: the pods of a Deployment are gone, and others are to take their place."""
+        key = Key("Deployment", "shop", name)
+        deployment = self.cluster.objects[key]
+        for k in [k for k, m in self.cluster.objects.items() if k.kind == "Pod" and _owned(m, deployment)]:
+            self.cluster.remove(k)
+        self._report_pods(deployment, 0, 1)
+        self.roll(key, deployment, None)
+
+    def _put_stuck(self, key: Key, deployment: Manifest, kind: str) -> None:
+        """Create a pod that does not run."""
+        template = deployment["spec"]["template"]
+        pod_key = Key("Pod", key.namespace, f"{key.name}-{next(self.cluster.numbers)}-stuck")
+        owner = {"kind": "Deployment", "name": key.name, "uid": deployment["metadata"]["uid"]}
+        pod: Manifest = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": pod_key.name,
+                "namespace": key.namespace,
+                "labels": dict(template["metadata"]["labels"]),
+                "ownerReferences": [owner],
+            },
+            "spec": template["spec"],
+        }
+        self.cluster.put(pod_key, pod)
+        self.cluster.objects[pod_key]["status"] = STUCK[kind]
+        self.cluster.nudge(self.cluster.objects[pod_key])
+
     def roll(self, key: Key, deployment: Manifest, before: Manifest | None) -> None:
         """Replace the pods of a Deployment whose template or size has changed."""
         wanted = deployment["spec"].setdefault("replicas", 1)
@@ -108,13 +139,28 @@ class Workloads:
             if self.cluster.objects.get(key) is not deployment or deployment["spec"]["template"] is not template:
                 return
             mine = [k for k, m in self.cluster.objects.items() if k.kind == "Pod" and _owned(m, deployment)]
-            if before is not None and mine and all(_is_of(self.cluster.objects[k], template) for k in mine):
+            if (
+                before is not None
+                and mine
+                and len(mine) == wanted
+                and all(_is_of(self.cluster.objects[k], template) for k in mine)
+            ):
                 self._report_pods(deployment, len(mine), len(mine))
                 return
-            if not self._has_room(deployment, len(mine)):
-                self._report_pods(deployment, len(mine), 0)
+            stuck = [k for k in mine if _is_stuck(self.cluster.objects[k])]
+            kind = self.cluster.trouble({"metadata": {"name": key.name, "labels": template["metadata"]["labels"]}})
+            if kind == "quota" or not self._has_room(deployment, len(mine)):
+                self._report_pods(deployment, len(mine) - len(stuck), 0)
                 self.cluster.later(3.0, start)
                 return
+            if kind:
+                if not stuck:
+                    self._put_stuck(key, deployment, kind)
+                self._report_pods(deployment, len([k for k in mine if k not in stuck]), 1)
+                self.cluster.later(3.0, start)
+                return
+            for pod_key in stuck:
+                self.cluster.remove(pod_key)
             fresh = []
             for index in range(wanted):
                 pod_key = Key("Pod", key.namespace, f"{key.name}-{number}-{index}")
@@ -159,6 +205,38 @@ class Workloads:
             self.cluster.nudge(deployment)
 
         self.cluster.later(3.0, start)
+
+
+STUCK: Mapping[str, Manifest] = {
+    "full node": {
+        "phase": "Pending",
+        "conditions": [
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/1 nodes are available: 1 Insufficient cpu.",
+            }
+        ],
+    },
+    "out of memory": {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [
+            {
+                "name": "server",
+                "restartCount": 4,
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+            }
+        ],
+    },
+}
+"""What pods report that do not run, by the trouble that they are in."""
+
+
+def _is_stuck(pod: Manifest) -> bool:
+    return any(pod.get("status") == status for status in STUCK.values())
 
 
 def _is_of(pod: Manifest, template: Manifest) -> bool:

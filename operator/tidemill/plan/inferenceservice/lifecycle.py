@@ -155,7 +155,9 @@ def _advance(
             refusal = _Refusal(canary.reason, canary.message)
             return _roll_back(service, current, canary.status, state, refusal, now)
     notices: tuple[Notice, ...] = ()
-    if canary.status.weight != rollout.weight:
+    if canary.status.weight < rollout.weight and not canary.status.weight and not pods.ready:
+        notices = (Notice("CandidateUnavailable", f"{wanted.name}: {canary.status.message}"[:1000], "Warning"),)
+    elif canary.status.weight != rollout.weight:
         notices = (Notice("StepEntered", f"{wanted.name} answers {canary.status.weight}% of requests"),)
     elif canary.status.shadow != rollout.shadow:
         notices = (Notice("ShadowEntered", f"{canary.status.shadow}% of requests are mirrored to {wanted.name}"),)

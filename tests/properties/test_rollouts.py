@@ -1,0 +1,197 @@
+"""Laws of rollouts, from every state that a random walk of events reaches: there is always a way out, and always a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from stories import script
+from stories.fake_cluster import FakeCluster
+from stories.openings import newest
+from tidemill.plan import Key
+from tidemill.plan.inferenceservice import lifecycle
+
+MODERATE = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+KINDS = ("quota", "full node", "out of memory")
+EVENTS = (
+    "a new version",
+    "other steps",
+    "mirroring",
+    *KINDS,
+    "the trouble ends",
+    "the candidate's pods are lost",
+    "the candidate crashes",
+    "bad answers",
+    "pause",
+    "promote",
+    "suspend",
+    "resume",
+    "pin",
+    "unpin",
+    "scale to 0",
+    "scale to 2",
+    "an operator that restarts",
+)
+WALKS = st.lists(st.tuples(st.sampled_from(EVENTS), st.sampled_from([2, 20, 45, 400])), min_size=1, max_size=5)
+
+
+class Walk:
+    """A service with two versions, and what happens to it."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.spec: dict[str, Any] = script.service(replicas=1)["spec"]
+        self.annotations: dict[str, str] = {}
+        self.versions: list[str] = []
+        for number in (1, 2):
+            self.publish(number)
+            self.apply()
+            self.cluster.run(seconds=20)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.cluster.get("InferenceService", "fraud")["status"]
+        return status
+
+    @property
+    def rollout(self) -> dict[str, Any]:
+        rollout: dict[str, Any] = self.status.get("rollout") or {}
+        return rollout
+
+    def publish(self, number: int) -> None:
+        self.versions.append(f"fraud-{number}")
+        self.cluster.apply(script.model_version(self.versions[-1]))
+        self.cluster.measurements = script.measures(newest(self.cluster), right=97)
+
+    def apply(self) -> None:
+        service = script.service()
+        self.cluster.apply(
+            {**service, "spec": self.spec, "metadata": {**service["metadata"], "annotations": self.annotations}}
+        )
+
+    def happen(self, event: str, seconds: float) -> None:
+        """Let `event` happen, and then time pass."""
+        candidate = self.rollout.get("version", "")
+        match event:
+            case "a new version":
+                self.publish(len(self.versions) + 1)
+            case "other steps":
+                self.spec = script.rolled_out(steps=[{"weight": 10, "pause": "20s"}, {"weight": 40}])["spec"]
+            case "mirroring":
+                self.spec = script.rolled_out(strategy="BlueGreen", shadow={"percent": 30, "duration": "30s"})["spec"]
+            case "the trouble ends":
+                self.calm()
+            case "the candidate's pods are lost":
+                if Key("Deployment", "shop", "fraud-candidate") in self.cluster.objects:
+                    self.cluster.workloads.lose_pods("fraud-candidate")
+            case "the candidate crashes":
+                self.cluster.start_pod = lambda pod: "candidate" not in pod["metadata"]["name"]
+            case "bad answers":
+                self.cluster.measurements = script.measures(newest(self.cluster), right=60)
+            case "pause" | "promote":
+                self.annotations[f"tidemill.dev/{event}"] = candidate
+            case "suspend" | "resume":
+                self.spec = {**self.spec, "suspend": event == "suspend"}
+            case "pin" | "unpin":
+                pinned = {"version": self.versions[0]} if event == "pin" else {}
+                self.spec = {**self.spec, "model": {"name": "fraud", **pinned}}
+            case "scale to 0" | "scale to 2":
+                self.spec = {**self.spec, "replicas": int(event[-1])}
+            case "an operator that restarts":
+                self.cluster.restarts = True
+            case _:
+                self.cluster.trouble = lambda _: event
+        self.apply()
+        self.cluster.run(seconds=seconds)
+
+    def calm(self) -> None:
+        """End every trouble of the surroundings and of the pods."""
+        self.cluster.trouble = lambda _: ""
+        self.cluster.start_pod = lambda _: True
+
+    def go(self, events: list[tuple[str, int]]) -> None:
+        for event, seconds in events:
+            self.happen(event, seconds)
+            self.assert_explained()
+
+    def assert_explained(self) -> None:
+        """What is not as the spec says has a condition that says why."""
+        conditions = {condition["type"]: condition for condition in self.status["conditions"]}
+        for condition in conditions.values():
+            if condition["type"] in {"Ready", "RolloutComplete"} and condition["status"] != "True":
+                assert condition["message"], conditions
+        if self.rollout:
+            assert "False" == conditions["RolloutComplete"]["status"]
+            assert self.rollout["message"], self.rollout
+        elif self.status["stable"]["version"] != self.versions[-1] and "version" not in self.spec["model"]:
+            told = {"RolledBack", "VersionPassedOver", "VersionUnavailable", "Suspended"}
+            assert told & conditions.keys(), conditions
+
+
+def assert_an_abort_leads_back(walk: Walk) -> None:
+    """The version that was stable when the rollout began answers, within two minutes."""
+    rollout = walk.rollout
+    walk.calm()
+    walk.annotations = {**walk.annotations, "tidemill.dev/abort": rollout["version"]}
+    walk.apply()
+    walk.cluster.run(minutes=2)
+
+    status = walk.status
+    assert rollout["version"] != walk.rollout.get("version")
+    assert rollout["previous"] == status["stable"]["version"]
+    assert walk.spec["replicas"] == status["stable"]["ready"]
+    assert rollout["version"] not in {entry["version"] for entry in status["history"] if entry["outcome"] == "Promoted"}
+    walk.assert_explained()
+
+
+@given(WALKS)
+@MODERATE
+def test_an_abort_leads_back_to_the_last_good_version_from_every_state(events: list[tuple[str, int]]) -> None:
+    walk = Walk()
+    walk.go(events)
+    assume(walk.rollout and walk.rollout["phase"] != "RollingBack")
+    assert_an_abort_leads_back(walk)
+
+
+@given(WALKS)
+@MODERATE
+def test_a_pin_is_heard_in_every_state(events: list[tuple[str, int]]) -> None:
+    walk = Walk()
+    walk.go(events)
+    walk.calm()
+    walk.cluster.measurements = script.measures(walk.versions[0], right=95)
+    walk.spec = {**script.service(replicas=1)["spec"], "model": {"name": "fraud", "version": walk.versions[0]}}
+    walk.annotations = dict.fromkeys(walk.annotations, "")
+    walk.apply()
+    walk.cluster.run(minutes=10)
+
+    assert (walk.versions[0], {}) == (walk.status["stable"]["version"], walk.rollout)
+
+
+@given(WALKS)
+@MODERATE
+def test_a_newer_version_is_heard_in_every_state(events: list[tuple[str, int]]) -> None:
+    walk = Walk()
+    walk.go(events)
+    walk.calm()
+    walk.spec = script.service(replicas=1)["spec"]
+    walk.annotations = dict.fromkeys(walk.annotations, "")
+    walk.apply()
+    walk.publish(99)
+    walk.cluster.run(minutes=15)
+
+    assert ("fraud-99", {}) == (walk.status["stable"]["version"], walk.rollout)
+
+
+def test_the_law_of_aborts_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the exit of a promotion, the walk that gets stuck in one is found."""
+    monkeypatch.setattr(lifecycle, "_leave_promotion", lambda *_: None)
+    walk = Walk()
+    while walk.rollout["phase"] != "Promoting":
+        walk.cluster.run(seconds=1)
+
+    with pytest.raises(AssertionError):
+        assert_an_abort_leads_back(walk)
