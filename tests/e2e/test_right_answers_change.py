@@ -93,6 +93,36 @@ def test_an_answer_is_explained_by_the_pod_that_gave_it(clients: Clients) -> Non
     assert petals > np.abs(outputs["attributions"]).sum() / 2, "the petals tell irises apart"
 
 
+def test_indices_instead_of_classes_are_named_and_start_no_retraining(clients: Clients) -> None:
+    iris = load_iris()
+    clients.irises.predict(iris.data.tolist(), id="by-index")
+
+    answer = clients.irises.tell("by-index", iris.target.tolist())
+
+    assert (150, 150) == (answer["accepted"], answer["unknown"])
+    assert ["setosa", "versicolor", "virginica"] == answer["classes"]
+    assert (
+        "150 labels are indices of classes, not classes; send the names, such as 'setosa' instead of 0"
+        == answer["message"]
+    )
+    until(
+        "the labels being unknown",
+        lambda: clients.monitor.status.is_true("LabelsUnknown"),
+        seconds=120,
+        explain=clients.explain,
+    )
+    assert "NoData" == clients.verdicts()["quality"]
+    assert "LabelsUnknown" in clients.monitor.status.retraining.blocked
+    assert () == clients.monitor.status.history
+
+    corrected = clients.irises.tell("by-index", [str(iris.target_names[target]) for target in iris.target])
+
+    assert {"accepted": 150, "unknown": 0} == corrected
+    wanted = {"inputs": "Passing", "quality": "Passing"}
+    until("both checks passing again", lambda: clients.verdicts() == wanted, seconds=120, explain=clients.explain)
+    assert not clients.monitor.status.is_true("LabelsUnknown")
+
+
 def test_when_what_is_right_changes_one_retraining_learns_it(clients: Clients) -> None:
     old = clients.irises.service.status.stable
     assert old is not None

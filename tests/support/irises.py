@@ -52,10 +52,11 @@ class Irises:
         said: dict[str, Any] = json.loads(self._post("explain", {"rows": named}))
         return {**said, "outputs": {output["name"]: output["data"] for output in said["outputs"]}}
 
-    def tell(self, request: str, labels: Iterable[str]) -> None:
-        """Say what was right for the rows of a request."""
+    def tell(self, request: str, labels: Iterable[str | int]) -> dict[str, Any]:
+        """Say what was right for the rows of a request; return the answer."""
         data = [{"id": request, "row": row, "label": label} for row, label in enumerate(labels)]
-        self._post("feedback", {"data": data})
+        answer: dict[str, Any] = json.loads(self._post("feedback", {"data": data}))
+        return answer
 
     def _post(self, what: str, body: object) -> bytes:
         pods = self._api.all("Pod", self._namespace, f"{names.ROLE}=stable")
