@@ -79,10 +79,14 @@ class Kubelet:
         """Let pods run that were held up."""
         self.scripts[namespace].scarce = ""
         for pod in self._mirror.all(namespace, "Pod"):
-            if _is_held_up(pod):
-                await self._mirror.report(key_of(pod), {"conditions": None, "containerStatuses": None})
+            await self._let_start(pod)
         for owner in (*self._mirror.all(namespace, "Job"), *self._mirror.all(namespace, "Deployment")):
             self._nudge(key_of(owner))
+
+    async def _let_start(self, pod: Manifest) -> None:
+        """Take back what a pod that was held up says of it."""
+        if _is_held_up(pod):
+            await self._mirror.report(key_of(pod), {"conditions": None, "containerStatuses": None})
 
     def _happened(self, happened: str, manifest: Manifest) -> None:
         key, metadata = key_of(manifest), manifest["metadata"]
@@ -152,7 +156,9 @@ class Kubelet:
             return
         if script.scarce and not (pod.get("status") or {}).get("containerStatuses"):
             await self._hold_up(job, pod, script.scarce)
-        if _is_held_up(self._mirror.get(*pod_key) or pod) or (script.scarce and key in self.stuck):
+        if _is_held_up(found := self._mirror.get(*pod_key) or pod) or (script.scarce and key in self.stuck):
+            if not script.scarce:
+                await self._let_start(found)  # held up by a report that was under way when room was made
             return
         self.stuck.pop(key, None)
         order = json.loads(pod["metadata"]["annotations"][names.ORDER])
@@ -266,6 +272,8 @@ class Kubelet:
             unready = []
         else:
             self.stuck.pop(key, None)
+            for name in unready:
+                await self._let_start(pods[name])
         for name in unready:
             ready = {"type": "Ready", "status": "True", "lastTransitionTime": moment()}
             status = {"phase": "Running", "podIP": script.address, "conditions": [ready]}
