@@ -79,7 +79,7 @@ def read(
 
 def _signature(order: AnsweredOrder, store: ObjectStore) -> Signature:
     try:
-        return Signature.from_json(VersionFiles(order.version, store).read(SIGNATURE_FILE))
+        return Signature.from_json(VersionFiles(order.version.uri, order.version.digest, store).read(SIGNATURE_FILE))
     except ValueError as error:
         raise ArtifactCorrupt(
             f"{order.version.uri}/{SIGNATURE_FILE} is none: {error}; train the version again"

@@ -210,21 +210,16 @@ def read_profile(store: ObjectStore, uri: str, digest: str) -> tuple[Profile, Si
 
     Raises RunFailed where the store does not answer, or the files are not what the digest says.
     """
-    from tidemill.runtime.failures import ArtifactCorrupt
     from tidemill.runtime.model.artifact import PROFILE_FILE
+    from tidemill.runtime.model.files import VersionFiles
     from tidemill.runtime.profile import Profile, ProfileError
-    from tidemill.runtime.store import manifest
 
-    folder = store.key_of(uri)
-    files = manifest.Manifest.verified(store.get(f"{folder}/{manifest.FILE}"), digest, uri).files
+    files = VersionFiles(uri, digest, store)
     if PROFILE_FILE not in files:
         return None
-    content = {name: store.get(f"{folder}/{name}") for name in (PROFILE_FILE, SIGNATURE_FILE)}
-    for name, text in content.items():
-        if manifest.entry_of(text) != files.get(name):
-            raise ArtifactCorrupt(f"{uri}/{name} is not what was published; train the version again")
+    profile, signature = files.read(PROFILE_FILE), files.read(SIGNATURE_FILE)
     try:
-        return Profile.from_json(content[PROFILE_FILE]), Signature.from_json(content[SIGNATURE_FILE])
+        return Profile.from_json(profile), Signature.from_json(signature)
     except (ProfileError, ValueError):
         logger.warning("the version's profile cannot be read; monitors read its rows", exc_info=True)
         return None

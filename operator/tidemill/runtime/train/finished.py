@@ -11,8 +11,7 @@ from tidemill.contract.orders import TrainOrder, digest_of
 from tidemill.contract.reports import Trained
 from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.model import artifact
-from tidemill.runtime.store import manifest
-from tidemill.runtime.store.manifest import Manifest
+from tidemill.runtime.model.files import VersionFiles, published_digest
 from tidemill.runtime.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
@@ -29,30 +28,25 @@ class Finished(WireModel):
 
 
 def find(order: TrainOrder, store: ObjectStore, folder: str) -> tuple[Trained, tuple[str, ...]] | None:
-    """The answer of an earlier run of this order that got as far as publishing, but whose report was lost."""
+    """Return the result of an earlier run of this order that got as far as publishing, but whose report was lost."""
+    uri = store.uri_of(folder)
     try:
-        text = store.get(f"{folder}/{manifest.FILE}")
+        digest = published_digest(uri, store)
     except FileNotFoundError:
         return None
-    digest = manifest.digest_of(text)
-    published = Manifest.verified(text, digest, store.uri_of(folder))
-    kept = store.get(f"{folder}/{artifact.TRAINED_FILE}")
-    if manifest.digest_of(kept) != published.files[artifact.TRAINED_FILE].digest:
-        raise ArtifactCorrupt(
-            f"{store.uri_of(folder)}/{artifact.TRAINED_FILE} is not what was published; delete that folder and train again"
-        )
+    kept = VersionFiles(uri, digest, store, remedy="delete that folder and train again").read(artifact.TRAINED_FILE)
     try:
         finished = Finished.model_validate_json(kept)
     except ValidationError as error:
         raise ArtifactCorrupt(
-            f"{store.uri_of(folder)} was published by another release: {error.errors()[0]['msg']}; delete that folder"
+            f"{uri} was published by another release: {error.errors()[0]['msg']}; delete that folder"
         ) from error
     if finished.order != digest_of(order):
         raise ArtifactCorrupt(
-            f"{store.uri_of(folder)} holds the version of another run; delete that folder, or start a run of another name"
+            f"{uri} holds the version of another run; delete that folder, or start a run of another name"
         )
-    logger.info("%s was published before; nothing is trained again", store.uri_of(folder))
-    return located(finished.trained, store.uri_of(folder), digest), finished.warnings
+    logger.info("%s was published before; nothing is trained again", uri)
+    return located(finished.trained, uri, digest), finished.warnings
 
 
 def located(trained: Trained, uri: str, digest: str) -> Trained:

@@ -36,7 +36,7 @@ _FITTED_TO = 50_000
 
 def load_reference(version: VersionOrder, store: ObjectStore) -> ReferenceData:
     """Return the version's training data, from those of its files that matter here; each is checked before it is read."""
-    files = VersionFiles(version, store)
+    files = VersionFiles(version.uri, version.digest, store)
     try:
         signature = Signature.from_json(files.read(SIGNATURE_FILE))
         profile = Profile.from_json(files.read(PROFILE_FILE))

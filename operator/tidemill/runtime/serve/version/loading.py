@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tidemill.runtime.failures import ArtifactCorrupt, RunFailed
+from tidemill.runtime.failures import RunFailed
+from tidemill.runtime.model.files import check_folder
 from tidemill.runtime.model.predictor import Predictor, load
 from tidemill.runtime.serve.version.open_files import OpenFiles
 from tidemill.runtime.serve.version.readiness import State
-from tidemill.runtime.store import manifest as manifests
-from tidemill.runtime.store.manifest import Manifest
 
 if TYPE_CHECKING:
     from tidemill.runtime.store.objects import ObjectStore
@@ -49,14 +48,7 @@ def from_store(open_store: Callable[[], ObjectStore], uri: str, digest: str) -> 
 
 def from_folder(folder: Path) -> Loaded:
     """The version in a folder, whose files are checked where it has a manifest. Raises RunFailed."""
-    file = folder / manifests.FILE
-    if file.is_file():
-        text = file.read_bytes()
-        manifest = Manifest.verified(text, manifests.digest_of(text), str(folder))
-        for name, expected in manifest.files.items():
-            path = folder / name
-            if not path.is_file() or manifests.entry_of(path) != expected:
-                raise ArtifactCorrupt(f"{path} is not the file that {file} names; copy the folder again")
+    check_folder(folder)
     return Loaded(load(folder), None, OpenFiles(folder))
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
+from tidemill.runtime.model.files import folder_digest, published_digest
 from tidemill.runtime.model.predictor import COMPILED_FILE, MODEL_FILE, SIGNATURE_FILE, load
 from tidemill.runtime.serve import prefork
 from tidemill.runtime.serve.version.loading import Loaded, from_folder, from_store
 from tidemill.runtime.serve.version.open_files import OpenFiles
-from tidemill.runtime.store import manifest as manifests
 
 if TYPE_CHECKING:
     from tidemill.runtime.store.objects import ObjectStore
@@ -53,8 +53,7 @@ class Folder:
 
     def digest(self) -> str:
         """Return the digest of the manifest, NO_DIGEST where there is none."""
-        file = self.path / manifests.FILE
-        return manifests.digest_of(file.read_bytes()) if file.is_file() else NO_DIGEST
+        return folder_digest(self.path) or NO_DIGEST
 
     def load(self, digest: str) -> Loaded:
         """Return what is there now, whatever its digest."""
@@ -80,8 +79,7 @@ class Uri:
 
     def digest(self) -> str:
         """That of the manifest."""
-        store = self._store
-        return manifests.digest_of(store.get(f"{store.key_of(self._uri)}/{manifests.FILE}"))
+        return published_digest(self._uri, self._store)
 
     def load(self, digest: str) -> Loaded:
         """The version, fetched."""
