@@ -192,6 +192,8 @@ def too_many_unknown(unknown: int | None, labelled: int | None) -> bool:
     return bool(unknown) and (unknown or 0) > UNKNOWN_LABELS_LIMIT * (labelled or 0)
 
 
+SCORED_TYPES: Final = types_where(lambda kind: kind.needs_answers)
+"""Checks whose value is a metric of scikit-learn, measured or estimated."""
 LABELLED_TYPES: Final = types_where(lambda kind: kind.needs_labels)
 """Checks that may need labels, and look at a window that ends the label delay ago."""
 SOUNDNESS_TYPES: Final = types_where(lambda kind: kind.of_soundness)
@@ -255,10 +257,11 @@ class Check(WireModel):
     Multivariate, OutlierShare and ConceptDrift compare it with the reference; Performance, EstimatedPerformance
     and Fairness test the predictions; External evaluates signals that other systems send."""
     method: Method = "Auto"
-    """Method of the check. FeatureDrift and PredictionDrift: a distance; Auto is PSI minus its expected value without
-    drift and, with up to 1,000 rows, counts only where the difference is significant after Benjamini-Hochberg
-    correction; Significance is one minus the corrected p-value. Multivariate: MMD (Auto) or PCA. ConceptDrift:
-    ADWIN (Auto) or PageHinkley."""
+    """Method of the check. FeatureDrift and PredictionDrift: a distance. Auto is PSI or, for numbers, 4 times the square
+    of the Kolmogorov-Smirnov statistic, whichever is larger, each minus its expected value without drift. If the
+    reference or the window has at most 1,000 values, Auto is 0 unless the difference is significant at 5% after
+    Benjamini-Hochberg correction, and at most 0.15 unless it is significant at 1%. Significance is one minus the
+    corrected p-value. Multivariate: MMD (Auto) or PCA. ConceptDrift: ADWIN (Auto) or PageHinkley."""
     warning: float | None = Field(default=None, ge=0)
     """Distance from which on the verdict is Warning."""
     failing: float | None = Field(default=None, ge=0)
@@ -391,14 +394,14 @@ class Check(WireModel):
             default="size(self.columns) == 0",
         ),
         _only("rules", [{"metric": "SchemaMatch"}], "DataQuality", default="size(self.rules) == 0"),
-        _only("metric", "accuracy", "Performance", "EstimatedPerformance", "Fairness"),
-        _only("minimum", 0.5, "Performance", "EstimatedPerformance", "Fairness"),
+        _only("metric", "accuracy", *SCORED_TYPES, "Fairness"),
+        _only("minimum", 0.5, *SCORED_TYPES, "Fairness"),
         _only("maximum", 0.5, "OutlierShare", "Fairness"),
-        _only("maximumRegression", 0.05, "Performance", "EstimatedPerformance"),
+        _only("maximumRegression", 0.05, *SCORED_TYPES),
         _only("slices", ["country"], "Performance", default="size(self.slices) == 0"),
         _only("column", "gender", "Fairness"),
         _only("favorable", "1", "Fairness"),
-        _only("confidence", 0.9, "Performance", "EstimatedPerformance", "Fairness", "DomainClassifier", "ConceptDrift"),
+        _only("confidence", 0.9, *SCORED_TYPES, "Fairness", "DomainClassifier", "ConceptDrift"),
         _only("subject", "Predictions", "Timeliness", default="self.subject == 'Labels'"),
         _only("maximumLag", "1h", "Timeliness"),
         _only("source", "Alertmanager", "External", default="self.source == 'Generic'"),

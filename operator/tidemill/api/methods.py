@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 CheckVerdict = Literal["Passing", "Warning", "Failing", "NoData"]
+ADVERSE_VERDICTS: Final[tuple[CheckVerdict, ...]] = ("Warning", "Failing")
+"""Verdicts that ask a person to look."""
 Method = Literal[
     "Auto",
     "PSI",

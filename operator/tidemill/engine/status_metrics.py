@@ -7,8 +7,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
+from tidemill.api.checks import SCORED_TYPES
 from tidemill.api.durations import seconds
-from tidemill.api.methods import CheckVerdict
+from tidemill.api.methods import ADVERSE_VERDICTS, CheckVerdict
 from tidemill.engine.kinds import OURS, WATCHED
 from tidemill.plan.world import Key, Manifest, World
 
@@ -94,7 +95,7 @@ def _monitor(key: Key, spec: Mapping[str, Any], status: Mapping[str, Any]) -> It
         yield from _number("drift_samples", where, window, "samples")
         yield from _number("drift_labelled", where, window, "labelled")
         yield from _number("drift_unknown_labels", where, window, "unknownLabels")
-        if window.get("verdict") in ("Warning", "Failing") and _text(window, "reportUri"):
+        if window.get("verdict") in ADVERSE_VERDICTS and _text(window, "reportUri"):
             yield MetricSample("drift_report_info", (*where, _text(window, "reportUri")), 1.0)
     health = _dict(status, "health")
     yield from _number("health_score", (*where, "Total"), health, "score")
@@ -120,7 +121,7 @@ def _check(where: tuple[str, str], specified: Mapping[str, Any], check: Mapping[
     for end in ("lower", "upper"):
         yield from _number("check_interval", (*where, name, end), check, end)
     metric = _text(specified, "metric")
-    if type_ in ("Performance", "EstimatedPerformance"):
+    if type_ in SCORED_TYPES:
         yield from _number("performance_value", (*labels, metric), check, "value")
     if type_ == "Fairness":
         yield from _number("fairness_value", (*where, name, metric, _text(specified, "column")), check, "value")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from tidemill.engine import metrics as operator
@@ -25,7 +25,8 @@ Exposed on port 9090 of the operator's pod.
 _SERVER: Final = """
 ## Serving pods
 
-Exposed on the port that serves requests. Once BentoML is loaded, its own metrics follow, which begin with `bentoml_`.
+Exposed on the port that serves requests. Once BentoML is loaded, its own metrics follow, which begin with `bentoml_`. Prometheus
+adds the label `namespace` of the pod to all of them.
 
 """
 _SWEEPER: Final = """
@@ -59,6 +60,7 @@ class Row(NamedTuple):
 
 def page() -> str:
     """Return the whole page."""
+    of_server_alone = (row for row in of_server() if row.name not in shared_names())
     return "".join(
         (
             _PAGE,
@@ -67,7 +69,7 @@ def page() -> str:
             _lines(of_operator()),
             _SERVER,
             _HEAD,
-            _lines(of_server()),
+            _lines(of_server_alone),
             _SWEEPER,
             _HEAD,
             _lines(of_sweeper()),
@@ -78,7 +80,9 @@ def page() -> str:
 def of_operator() -> Iterator[Row]:
     """Yield what the operator exposes, and what the Prometheus client exposes for every Python process."""
     for metric in operator.TABLE:
-        yield Row(operator.PREFIX + metric.name, metric.type, metric.labels, metric.help)
+        name = operator.PREFIX + metric.name
+        also = " Also exposed by each serving pod, about itself." if name in shared_names() else ""
+        yield Row(name, metric.type, metric.labels, metric.help + also)
     for metric in operator.OF_THE_PROCESS:
         yield Row(metric.name, metric.type, metric.labels, metric.help)
 
@@ -95,6 +99,11 @@ def of_sweeper() -> Iterator[Row]:
         yield Row(sweeper.PREFIX + metric.name, metric.type, metric.labels, metric.help)
 
 
+def shared_names() -> frozenset[str]:
+    """Return the names of metrics that the operator exposes and serving pods too."""
+    return frozenset(operator.PREFIX + metric.name for metric in operator.TABLE) & server.HELP.keys()
+
+
 def unit(name: str) -> str:
     """Return the unit in a metric's name, or a dash.
 
@@ -105,7 +114,7 @@ def unit(name: str) -> str:
     return next((words for suffix, words in _UNITS if bare.endswith(suffix)), "–")
 
 
-def _lines(rows: Iterator[Row]) -> str:
+def _lines(rows: Iterable[Row]) -> str:
     return "".join(
         f"| `{row.name}` | {row.type} | {unit(row.name)} | {', '.join(f'`{label}`' for label in row.labels) or '–'} | {row.meaning} |\n"
         for row in rows

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from tidemill.runtime.tables.spelling import TRUTH_AS_NUMBER, canonical
 
 if TYPE_CHECKING:
     from tidemill.api.base import Scalar
 
 
 def spelled(label: Scalar) -> str:
-    """A label as the logs spell it.
+    """Return a label as the logs spell it.
 
     >>> spelled(1), spelled(True), spelled("M"), spelled(0.5)
     ('1', 'True', 'M', '0.5')
     """
     return str(label)
-
-
-_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
-_TRUTH: Final = {"true": "1", "false": "0"}
-
-
-def canonical(label: Scalar) -> str:
-    """One spelling of what other programs spell differently: whole numbers without a point, truth values in small letters.
-
-    >>> canonical("1.0"), canonical(1.0), canonical("True"), canonical("01"), canonical("-0.0"), canonical("M")
-    ('1', '1', 'true', '01', '0', 'M')
-    """
-    text = spelled(label).strip()
-    if text.lower() in _TRUTH:
-        return text.lower()
-    if not _NUMBER.fullmatch(text):
-        return text
-    whole = text.lstrip("+-")
-    if whole.isdigit():
-        return text.lstrip("+") if int(whole) else "0"
-    number = float(text)
-    return str(int(number)) if number.is_integer() else repr(number)
 
 
 class ClassLabels:
@@ -57,10 +36,12 @@ class ClassLabels:
             self._index.setdefault(label, index)
         for index, text in enumerate(self.texts):
             self._index.setdefault(text, index)
-        spellings = [canonical(label) for label in classes]
+        spellings = [canonical(spelled(label)) for label in classes]
         self._canonical = _unambiguous(spellings)
-        truths = {"0", "1", *_TRUTH}.issuperset(spellings)
-        self._truth = _unambiguous([_TRUTH.get(spelling, spelling) for spelling in spellings]) if truths else {}
+        truths = {"0", "1", *TRUTH_AS_NUMBER}.issuperset(spellings)
+        self._truth = (
+            _unambiguous([TRUTH_AS_NUMBER.get(spelling, spelling) for spelling in spellings]) if truths else {}
+        )
 
     def index(self, label: Scalar) -> int | None:
         """Return which class a label means: `1`, `1.0`, `"1"` and `"1.0"` are the same class where classes are numbers.
@@ -72,10 +53,10 @@ class ClassLabels:
         """
         index = self._index.get(label)
         if index is None:
-            text = canonical(label)
+            text = canonical(spelled(label))
             index = self._canonical.get(text)
             if index is None:
-                index = self._truth.get(_TRUTH.get(text, text))
+                index = self._truth.get(TRUTH_AS_NUMBER.get(text, text))
         return index
 
     def text(self, label: Scalar) -> str:

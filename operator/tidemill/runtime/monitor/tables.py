@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from tidemill.api.methods import CheckVerdict, Method
+from tidemill.api.methods import ADVERSE_VERDICTS, CheckVerdict, Method
 from tidemill.runtime.monitor.statistics.comparison import Comparison, compare, distance, missing_share
 from tidemill.runtime.monitor.statistics.completeness import completeness
 from tidemill.runtime.profile.profile import ColumnProfile, Counter, LeftOut, Profile
@@ -141,7 +141,7 @@ def _judged(comparison: Comparison, gone: bool, method: Method, threshold: Thres
     moved = distance(comparison, method)
     kept = completeness(comparison.reference, None if gone else comparison.current)
     by_distance: CheckVerdict = "NoData" if moved is None else threshold.judge(moved)
-    reason = kept.reason if kept.verdict in ("Warning", "Failing") else ""
+    reason = kept.reason if kept.verdict in ADVERSE_VERDICTS else ""
     return Judged(
         comparison, moved, worst((by_distance, kept.verdict if moved is not None or reason else "NoData")), reason
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from types import MappingProxyType
 from typing import Final
 
 EXACT: Final = 2.0**53
@@ -34,6 +36,8 @@ MISSING_WORDS: Final = (
 """Entries of a column of numbers, truth values or times that mean a missing value; in a column of text only the first does."""
 TRUE: Final = "true"
 FALSE: Final = "false"
+TRUTH_AS_NUMBER: Final = MappingProxyType({TRUE: "1", FALSE: "0"})
+_NUMBER: Final = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?")
 
 
 def spell(value: object) -> str | None:
@@ -53,6 +57,24 @@ def spell(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace") or None
     return str(value)
+
+
+def canonical(text: str) -> str:
+    """Return one spelling of what other programs spell differently: whole numbers without a point, truth values in small letters.
+
+    >>> canonical("1.0"), canonical("+2"), canonical("True"), canonical("01"), canonical("-0.0"), canonical(" M ")
+    ('1', '2', 'true', '01', '0', 'M')
+    """
+    text = text.strip()
+    if text.lower() in TRUTH_AS_NUMBER:
+        return text.lower()
+    if not _NUMBER.fullmatch(text):
+        return text
+    whole = text.lstrip("+-")
+    if whole.isdigit():
+        return text.lstrip("+") if int(whole) else "0"
+    number = float(text)
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def spellings(text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.cli.generate.metrics import of_operator, of_server, page
+from tidemill.cli.generate.metrics import of_operator, of_server, page, shared_names
 from tidemill.engine import metrics
 from tidemill.engine.kinds import OURS
 from tidemill.plan.world import Manifest, World
@@ -86,8 +86,19 @@ def test_every_sample_of_the_operator_has_the_labels_that_the_page_names() -> No
 def test_the_page_has_a_line_for_each_metric() -> None:
     lines = [line for line in page().splitlines() if line.startswith("| `")]
 
-    assert len([*of_operator(), *of_server()]) == len(lines)
+    assert {row.name for row in (*of_operator(), *of_server())} == {line.split("`")[1] for line in lines}
+    assert len(lines) == len({line.split("`")[1] for line in lines})
     assert (
         "| `tidemill_resync_seconds` | gauge | seconds | – | Duration of the last full list of all objects. |" in lines
     )
     assert "| `tidemill_leader` | gauge | – | – | 1 while this process is the leader, else 0. |" in lines
+
+
+def test_a_metric_that_both_expose_has_one_set_of_labels() -> None:
+    """Prometheus adds the namespace of a pod to what the pod exposes; the operator names it itself."""
+    by_operator, by_server = ({row.name: row for row in rows} for rows in (of_operator(), of_server()))
+
+    assert {"tidemill_model_info"} == shared_names()
+    for name in shared_names():
+        assert by_operator[name].labels == ("namespace", *by_server[name].labels)
+        assert by_operator[name].type == by_server[name].type

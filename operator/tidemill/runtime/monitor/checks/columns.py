@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from tidemill.api.checks import Check, Moved, QualityRule
-from tidemill.api.methods import CheckVerdict
+from tidemill.api.methods import ADVERSE_VERDICTS, CheckVerdict
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
 from tidemill.runtime.monitor.statistics.comparison import (
@@ -190,7 +190,7 @@ def _reason_lost(column: Comparison, evidence: Evidence) -> str:
     """Return what a column lost: values, its type or itself; empty where nothing."""
     gone = plain(column.name) in evidence.mismatched and column.current.missing == column.current.rows
     kept = completeness(column.reference, None if gone else column.current)
-    return kept.reason if kept.verdict in ("Warning", "Failing") else ""
+    return kept.reason if kept.verdict in ADVERSE_VERDICTS else ""
 
 
 def _say_lost(lost: Mapping[str, str]) -> str:
