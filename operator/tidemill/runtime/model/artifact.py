@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidemill.runtime.failures import ArtifactCorrupt
-from tidemill.runtime.model.sklearn_internals import TRUSTED, require_supported
+from tidemill.runtime.model.sklearn_internals import SUPPORTED, TRUSTED
 
 PROFILE_FILE: Final = "profile.json"
 SAMPLE_FILE: Final = "sample.parquet"
@@ -90,7 +90,7 @@ def estimator_of(path: Path) -> Any:
         raise ArtifactCorrupt(f"{path.name} is damaged: {error}; train the model again") from error
     from skops import io as skops
 
-    require_supported()
+    SUPPORTED.require()
     try:
         wanted = skops.get_untrusted_types(file=path)
         refused = sorted(set(wanted) - TRUSTED)

@@ -4,7 +4,7 @@
 * `boosted_trees` and `regression_trees` read fitted trees in double precision.
 * `TRUSTED` names the types, many of them private, that fitted estimators on the list hold in their files.
 
-Another minor release may have changed any of these; `require_supported` says so before one of them is used.
+Another minor release may have changed any of these; `SUPPORTED.require` says so before one of them is used.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SUPPORTED: Final = (1, 9)
+from tidemill.runtime.process.versions import SupportedVersions
+
+SUPPORTED: Final = SupportedVersions("scikit-learn", (1, 9), (1, 10))
 """The minor release that this module was written for, and that pyproject.toml asks for."""
-
-
 TRUSTED: Final = frozenset(
     {
         "functools.partial",
@@ -58,17 +58,6 @@ TRUSTED: Final = frozenset(
 
 Each was decided on its own: none imports, calls or reads anything that the file names. A module is never trusted as a whole.
 """
-
-
-def require_supported() -> None:
-    """Raise ImportError where another minor release of scikit-learn is installed than this module knows."""
-    import sklearn
-
-    if tuple(int(part) for part in sklearn.__version__.split(".")[:2]) != SUPPORTED:
-        raise ImportError(
-            f"scikit-learn {sklearn.__version__} is installed, and Tidemill supports {'.'.join(map(str, SUPPORTED))}; "
-            "install that release"
-        )
 
 
 def silence_answers() -> None:
@@ -163,7 +152,7 @@ def parameter_refusal(kind: Any, caller: str, name: str, value: Any) -> str:
     """Return why the estimator class `kind` does not take `value` for its parameter `name`; empty where it does, or declares nothing."""
     from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
-    require_supported()
+    SUPPORTED.require()
     constraints = getattr(kind, "_parameter_constraints", {})
     if name not in constraints:
         return ""

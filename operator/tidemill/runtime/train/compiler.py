@@ -1,4 +1,8 @@
-"""A fitted estimator as ONNX, taken only where it gives the same answers, also where the two may differ."""
+"""A fitted estimator as ONNX, taken only where it gives the same answers, also where the two may differ.
+
+Holds for skl2onnx 1.20 and onnx 1.19: `exact`, `branches` and `graph` rewrite the graphs that this converter makes, whose nodes and
+attributes it does not document. `compile_model` asserts the versions; answers are compared in any case.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,14 @@ from tidemill.runtime.model.answer import Answer, Ask, Matrix, answered, reason_
 from tidemill.runtime.model.onnx import CompiledModel, compiled
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.model.sklearn_internals import boosted_trees
+from tidemill.runtime.process.versions import SupportedVersions
 from tidemill.runtime.train.branches import ENSEMBLES
 from tidemill.runtime.train.exact import exact, filled_in_double
 from tidemill.runtime.train.graph import gaps_reach_trees, quickened
 from tidemill.runtime.train.probes import MAX_REAL_ROWS, Threshold, probe_rows
 
+SKL2ONNX: Final = SupportedVersions("skl2onnx", (1, 20), (1, 21))
+ONNX: Final = SupportedVersions("onnx", (1, 19), (1, 20))
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -43,6 +50,8 @@ def compile_model(estimator: Any, signature: Signature, rows: Matrix, ask: Ask, 
 
     They are compared on the real `rows` and on rows made of these that tell the two apart.
     """
+    SKL2ONNX.require()
+    ONNX.require()
     # These libraries print, log and warn about matters that are decided by comparing answers.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

@@ -195,8 +195,8 @@ def test_only_types_of_numeric_libraries_are_trusted_and_each_by_its_name() -> N
 
 
 def test_another_release_of_scikit_learn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    sklearn_internals.require_supported()
-    monkeypatch.setattr("sklearn.__version__", "1.10.0")
+    sklearn_internals.SUPPORTED.require()
+    monkeypatch.setattr("tidemill.runtime.process.versions.version", lambda _: "1.10.0")
 
-    with pytest.raises(ImportError, match=r"scikit-learn 1\.10\.0 is installed, and Tidemill supports 1\.9"):
-        sklearn_internals.require_supported()
+    with pytest.raises(RuntimeError, match=r"scikit-learn 1\.10\.0 is installed; install scikit-learn>=1\.9,<1\.10"):
+        sklearn_internals.SUPPORTED.require()

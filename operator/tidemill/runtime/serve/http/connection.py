@@ -15,17 +15,17 @@ This module holds for uvicorn 0.54 and httptools 0.6 to 0.9, on whose undocument
 from __future__ import annotations
 
 import re
-from importlib.metadata import version
 from typing import Any, Final
 
 import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tidemill.runtime.process.versions import SupportedVersions
 from tidemill.runtime.serve.http.slow_clients import MAX_HEAD_BYTES, SlowClientGuard
 
-UVICORN: Final = ((0, 54), (0, 55))
-HTTPTOOLS: Final = ((0, 6), (0, 10))
+UVICORN: Final = SupportedVersions("uvicorn", (0, 54), (0, 55))
+HTTPTOOLS: Final = SupportedVersions("httptools", (0, 6), (0, 10))
 USED_METHODS: Final = (
     "connection_made",
     "connection_lost",
@@ -52,15 +52,11 @@ class MalformedHead(Exception):
 
 def check_versions() -> None:
     """Raise RuntimeError where uvicorn or httptools is not one that this module was written for."""
-    for package, (lowest, above) in (("uvicorn", UVICORN), ("httptools", HTTPTOOLS)):
-        installed = version(package)
-        numbers = tuple(int(part) for part in re.findall(r"\d+", installed)[:2])
-        if not lowest <= numbers < above:
-            low, high = (".".join(str(part) for part in bound) for bound in (lowest, above))
-            raise RuntimeError(f"{package} {installed} is installed; install {package}>={low},<{high}")
+    UVICORN.require()
+    HTTPTOOLS.require()
     missing = [name for name in USED_METHODS if not hasattr(HttpToolsProtocol, name)]
     if missing:
-        raise RuntimeError(f"uvicorn's HttpToolsProtocol has no {missing[0]}; install uvicorn>=0.54,<0.55")
+        raise RuntimeError(f"uvicorn's HttpToolsProtocol has no {missing[0]}; install {UVICORN.requirement}")
 
 
 def protocol(guard: SlowClientGuard) -> type[HTTPConnection]:

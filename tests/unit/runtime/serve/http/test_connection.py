@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tidemill.runtime.process import versions
 from tidemill.runtime.serve.http import connection, fast_path
 from tidemill.runtime.serve.http.slow_clients import SlowClientGuard
 
@@ -250,7 +251,7 @@ def test_fields_of_one_name_are_one_list_on_the_fast_path() -> None:
 
 def test_another_uvicorn_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     connection.check_versions()
-    monkeypatch.setattr(connection, "version", lambda package: {"uvicorn": "0.55.1"}.get(package, "0.9.0"))
+    monkeypatch.setattr(versions, "version", lambda package: {"uvicorn": "0.55.1"}.get(package, "0.9.0"))
 
     with pytest.raises(RuntimeError, match=r"uvicorn 0\.55\.1 is installed; install uvicorn>=0\.54,<0\.55"):
         connection.check_versions()
