@@ -38,9 +38,17 @@ test-cluster: .venv/.ready ## Run the tests that need an API server or pods, on 
 	$(python) -m pytest -m api -q; \
 	$(python) -m pytest -m e2e -q
 
+# The tests of serving that read, answer and log most kinds of request; they run a second time without the fast path.
+slow_path := tests/unit/runtime/protocol $(addprefix tests/unit/runtime/serve/,test_http.py test_log.py test_protocol.py)
+
 .PHONY: test-unit
 test-unit: .venv/.ready .venv-clients/.ready ## Run the tests that need only Python
 	@$(python) -m pytest -m "not api and not e2e" -n 2 -q
+	@TIDEMILL_FAST_PATH=no $(python) -m pytest $(slow_path) -n 2 -q
+
+.PHONY: test-slow-path
+test-slow-path: .venv/.ready .venv-clients/.ready ## Run all tests of serving without its fast path (TIDEMILL_FAST_PATH=no)
+	@TIDEMILL_FAST_PATH=no $(python) -m pytest tests/unit/runtime/protocol tests/unit/runtime/serve -n 2 -q
 
 .PHONY: search
 search: .venv/.ready ## Try the properties on new examples, ROUNDS times

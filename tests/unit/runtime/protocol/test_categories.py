@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.fast_path import FAST_PATH
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol import tensors
 from tidemill.runtime.protocol.categories import PRECISIONS, Ambiguous, Spellings
@@ -101,7 +102,7 @@ def framed(tensor: dict[str, Any], raw: bytes) -> tuple[bytes, int]:
 
 def codec_of(categories: tuple[str, ...]) -> Codec:
     features = (Feature("kind", "Categorical", categories), Feature("size", "Numerical"))
-    return Codec("m", "v", Signature("Classification", features, "sold", classes=(0, 1)))
+    return Codec("m", "v", Signature("Classification", features, "sold", classes=(0, 1)), fast=FAST_PATH)
 
 
 def category_of(asked: Any, categories: tuple[str, ...]) -> str | None:

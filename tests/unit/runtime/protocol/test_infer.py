@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.fast_path import FAST_PATH
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.errors import HTTPError
@@ -35,7 +36,7 @@ YES = Answer(np.array([1]), np.array([[0.25, 0.75]], np.float32))
 
 
 def codec(signature: Signature = NUMBERS) -> Codec:
-    return Codec("house", "house-1", signature)
+    return Codec("house", "house-1", signature, fast=FAST_PATH)
 
 
 def tensor(data: Any, shape: list[int], datatype: str = "FP64", name: str = "input") -> dict[str, Any]:

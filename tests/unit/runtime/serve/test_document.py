@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.fast_path import FAST_PATH
 from tidemill.runtime.model import background
 from tidemill.runtime.model.predictor import Answer, Predictor
 from tidemill.runtime.model.signature import Feature, Signature
@@ -62,7 +63,7 @@ class Server:
         predictor.typical = background.of(np.random.default_rng(1).normal(size=(50, 2)), signature, seed=1).to_json()
         serving = ServingContext(Identity("ns", "houses", "house", "house-1", "sha256:0", "Stable"), boot="boot")
         self.gate = ServingApp(serving)
-        self.gate.swap(ServedModel(serving.identity, predictor))
+        self.gate.swap(ServedModel(serving.identity, predictor, fast=FAST_PATH))
         serving.state.loaded = True
         assert serving.model is not None
         self.document = orjson.loads(orjson.dumps(document(serving.model, Bounds())))

@@ -46,7 +46,7 @@ def test_answers_and_logged_rows_are_the_same_without_the_fast_path(
     publish: Publish, store: ObjectStore, pod: MakePod
 ) -> None:
     version = publish("house-1")
-    fast, slow = pod(version), pod(version, environment={"TIDEMILL_FAST_PATH": "no"})
+    fast, slow = (pod(version, environment={"TIDEMILL_FAST_PATH": switch}) for switch in ("yes", "no"))
     all_ready(fast, slow)
     answers: list[list[Any]] = []
     for one, name in ((fast, "fast"), (slow, "slow")):

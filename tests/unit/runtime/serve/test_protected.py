@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from support.fast_path import FAST_PATH
 from tidemill.contract.serving import VersionOrder
 from tidemill.runtime.log.records import Author, Prediction, PredictionFile
 from tidemill.runtime.model.labels import ClassLabels
@@ -36,7 +37,7 @@ HOUSE = {"size": 1.5, "age": 2.0}
 
 
 def by_rows(*rows: dict[str, Any], said: Signature = NEW) -> Rows:
-    codec = RowCodec(Codec("house", "house-1", said), "house", "house-1")
+    codec = RowCodec(Codec("house", "house-1", said, fast=FAST_PATH), "house", "house-1")
     return codec.read(orjson.dumps({"rows": rows})).rows
 
 
@@ -45,7 +46,7 @@ def by_tensors(*inputs: tuple[str, str, Any], said: Signature = NEW) -> Rows:
         {"name": name, "datatype": datatype, "shape": list(np.shape(data)), "data": data}
         for name, datatype, data in inputs
     ]
-    return Codec("house", "house-1", said).read(orjson.dumps({"inputs": sent})).rows
+    return Codec("house", "house-1", said, fast=FAST_PATH).read(orjson.dumps({"inputs": sent})).rows
 
 
 def logged(*several: Rows, said: Signature = NEW, redact: tuple[str, ...] = ()) -> pa.Table:

@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
+from support.fast_path import FAST_PATH
 from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Feature, Signature
@@ -28,7 +29,7 @@ ANSWER = Answer(np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]]))
 def test_what_infer_writes_is_read_back(outputs: tuple[tuple[str, bool], ...]) -> None:
     asked = Asked("", Rows(np.zeros((2, 1)), NO_CATEGORIES), outputs)
 
-    answer, labels = read(*Codec("house", "house-2", SIGNATURE).write(asked, ANSWER, "r"), 2, LABELS)
+    answer, labels = read(*Codec("house", "house-2", SIGNATURE, fast=FAST_PATH).write(asked, ANSWER, "r"), 2, LABELS)
 
     assert labels is LABELS
     assert [1, 0] == answer.values.tolist()
@@ -44,7 +45,7 @@ def test_what_infer_writes_is_read_back(outputs: tuple[tuple[str, bool], ...]) -
 def test_a_whole_answer_is_read_and_what_its_client_wanted_is_left_as_it_would_have_been(
     outputs: tuple[tuple[str, bool], ...],
 ) -> None:
-    codec = Codec("house", "house-2", SIGNATURE)
+    codec = Codec("house", "house-2", SIGNATURE, fast=FAST_PATH)
     asked = Asked("", Rows(np.zeros((2, 1)), NO_CATEGORIES), outputs)
 
     whole, end = codec.write(codec.completed(asked), ANSWER, "r")
@@ -62,7 +63,7 @@ def test_an_answer_in_another_form_than_was_asked_for_is_left_as_it_is() -> None
 
 
 def test_what_predict_writes_is_read_back() -> None:
-    codec = RowCodec(Codec("house", "house-2", SIGNATURE), "house", "house-2")
+    codec = RowCodec(Codec("house", "house-2", SIGNATURE, fast=FAST_PATH), "house", "house-2")
     asked = Asked("", Rows(np.zeros((2, 1)), NO_CATEGORIES))
 
     answer, _ = read(*codec.write(asked, ANSWER, "r"), 2, LABELS)

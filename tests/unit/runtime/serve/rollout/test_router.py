@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
+from support.fast_path import FAST_PATH
 from tidemill.runtime.model.predictor import Answer, Predictor
 from tidemill.runtime.process.loops import Loops
 from tidemill.runtime.protocol.features import NO_CATEGORIES, Rows
@@ -52,7 +53,7 @@ def table(tmp_path: Path) -> Path:
 
 def house(table: Path, predict: Predict, timeout: float) -> RolloutRouter:
     identity = Identity("ns", "houses", "house", FIRST["name"], FIRST["digest"], "Stable")
-    model = ServedModel(identity, Predictor(signature(), answer, compiled=True))
+    model = ServedModel(identity, Predictor(signature(), answer, compiled=True), fast=FAST_PATH)
     return RolloutRouter(table, model, Metrics("houses"), timeout=timeout, predict=predict)
 
 
