@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidemill.cli.generate.metrics import of_operator, of_server, page, shared_names
+from tidemill.cli.generate.metrics import of_operator, of_server, of_sweeper, page, shared_names
 from tidemill.engine import metrics
 from tidemill.engine.kinds import OURS
 from tidemill.plan.world import Manifest, World
@@ -40,7 +40,13 @@ def everything() -> Iterator[Manifest]:
         {"name": "quality", "metric": "accuracy"},
         {"name": "fair", "metric": "DemographicParityDifference", "column": "gender"},
     ]
-    window = {"verdict": "Failing", "samples": 500, "labelled": 50, "reportUri": "s3://tidemill/report.html"}
+    window = {
+        "verdict": "Failing",
+        "samples": 500,
+        "labelled": 50,
+        "unknownLabels": 2,
+        "reportUri": "s3://tidemill/report.html",
+    }
     promoted = {
         "outcome": "Promoted",
         "gain": {"accuracy": 0.1},
@@ -86,7 +92,7 @@ def test_every_sample_of_the_operator_has_the_labels_that_the_page_names() -> No
 def test_the_page_has_a_line_for_each_metric() -> None:
     lines = [line for line in page().splitlines() if line.startswith("| `")]
 
-    assert {row.name for row in (*of_operator(), *of_server())} == {line.split("`")[1] for line in lines}
+    assert {row.name for row in (*of_operator(), *of_server(), *of_sweeper())} == {line.split("`")[1] for line in lines}
     assert len(lines) == len({line.split("`")[1] for line in lines})
     assert (
         "| `tidemill_resync_seconds` | gauge | seconds | – | Duration of the last full list of all objects. |" in lines
