@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from tidemill.contract.metrics import ERROR_SCORERS, regression
-from tidemill.plan.inferenceservice.psi import population_stability
+from tidemill.plan.inferenceservice.statistics.psi import population_stability
 from tidemill.runtime.monitor.statistics.shares import psi
 from tidemill.runtime.scoring.scorers import ERRORS
 

@@ -52,11 +52,13 @@ COMMANDS: Final = {
         DEVELOPMENT,
         _GENERATE,
     ),
-    "controller": Entry("tidemill.cli.controller", "Run the operator.", PODS, _OPERATOR),
-    "run": Entry("tidemill.cli.run", "Execute the order of a workload pod.", PODS),
-    "work": Entry("tidemill.cli.work", "Run the warm worker of a DriftMonitor.", PODS),
-    "sweep": Entry("tidemill.cli.sweep", "Run the sweeper of the object store.", PODS),
-    "receive": Entry("tidemill.cli.receive", "Run the webhook receiver for a DriftMonitor's External checks.", PODS),
+    "controller": Entry("tidemill.cli.pods.controller", "Run the operator.", PODS, _OPERATOR),
+    "run": Entry("tidemill.cli.pods.run", "Execute the order of a workload pod.", PODS),
+    "work": Entry("tidemill.cli.pods.work", "Run the warm worker of a DriftMonitor.", PODS),
+    "sweep": Entry("tidemill.cli.pods.sweep", "Run the sweeper of the object store.", PODS),
+    "receive": Entry(
+        "tidemill.cli.pods.receive", "Run the webhook receiver for a DriftMonitor's External checks.", PODS
+    ),
 }
 EPILOG: Final = (
     "Exit codes: 0 success; 1 refused or failed; 2 wrong usage or unusable input; others are listed by the command's "

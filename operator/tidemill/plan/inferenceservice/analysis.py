@@ -11,8 +11,8 @@ from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdic
 from tidemill.contract.defined import why_undefined
 from tidemill.contract.metrics import regression
 from tidemill.contract.serving import Arm, Latencies
-from tidemill.plan.inferenceservice.psi import population_stability
-from tidemill.plan.inferenceservice.significance import LEVEL, binomial_tail, share_bounds, worse_by_chance
+from tidemill.plan.inferenceservice.statistics.psi import population_stability
+from tidemill.plan.inferenceservice.statistics.significance import LEVEL, binomial_tail, share_bounds, worse_by_chance
 from tidemill.plan.types import Answers, CheckResponse, ObservedEvents, Queried
 
 NOISE_SECONDS = 0.01

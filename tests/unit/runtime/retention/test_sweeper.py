@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import tempfile
-import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies
 
 from support import gateway
+from support.sweeps import DAY, GRACE, OF_PEOPLE, WRITTEN, A, B, Watch, fill, keys, references
 from tidemill.contract.references import References
 from tidemill.runtime.failures import StoreUnreachable
 from tidemill.runtime.retention import record, sweeper
-from tidemill.runtime.retention.sweeper import Sweeper, Turn
-from tidemill.runtime.store import manifest
+from tidemill.runtime.retention.sweeper import Sweeper
 from tidemill.runtime.store.objects import ObjectEntry, ObjectStore
-
-DAY = timedelta(days=1)
-GRACE = 7 * DAY
-A, B = "a" * 64, "b" * 64
 
 
 @pytest.fixture(scope="module")
@@ -45,56 +37,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
         access_key_id=gateway.KEY,
         secret_access_key=gateway.SECRET,
     )
-
-
-def references(**used: tuple[str, ...]) -> References:
-    nothing: dict[str, tuple[str, ...]] = dict.fromkeys(("namespaces", "logs", "monitors", "folders", "digests"), ())
-    return References.model_validate({"format": "tidemill.dev/references/v1", **nothing, **used})
-
-
-class Watch:
-    """A sweeper with a clock and a cluster that a test moves on."""
-
-    def __init__(self, store: ObjectStore, *, grace: timedelta | None = GRACE, alone: bool = True) -> None:
-        self.store, self.days, self.used = store, 0.0, references(namespaces=("shop",))
-        self._grace, self._alone = grace, alone
-
-    def turn(self, days: float = 0.0, **used: tuple[str, ...]) -> Turn:
-        """Let days pass, and sweep; `used` is what objects use from now on."""
-        self.days += days
-        if used:
-            self.used = references(**used)
-        return Sweeper(
-            self.store,
-            lambda: self.used,
-            release="tidemill-system/tidemill",
-            is_only_user=self._alone,
-            grace=self._grace,
-            clock=lambda: datetime.now(UTC) + self.days * DAY,
-        ).turn()
-
-
-def keys(store: ObjectStore) -> list[str]:
-    return [entry.key for entry in store.list() if not entry.key.startswith("_")]
-
-
-WRITTEN = (
-    f"shop/datasets/transactions/{A}/data-00000.parquet",
-    f"shop/datasets/transactions/{A}/manifest.json",
-    "shop/models/fraud/fraud-1a2b3c4d/model.onnx",
-    "shop/models/fraud/fraud-1a2b3c4d/manifest.json",
-    "shop/predictions/fraud/date=2026-01-02/hour=03/a.parquet",
-    "shop/labels/fraud/date=2026-01-02/hour=03/a.parquet",
-    "shop/counts/fraud/date=2026-01-02/hour=03/a.counts",
-    "shop/monitors/fraud/2026-01-02T03-00-00Z/report.html",
-    "shop/monitors/fraud/signals/alerts/20260102T030000.json",
-)
-OF_PEOPLE = ("shop/datasets/rows.csv", "shop/raw/2026/rows.csv", "rows.csv", "shop/models/readme.md")
-
-
-def fill(store: ObjectStore, *names: str) -> None:
-    for name in names:
-        store.put(name, b"tide")
 
 
 def test_data_of_deleted_objects_is_kept_for_the_grace_period_and_then_deleted(store: ObjectStore) -> None:
@@ -323,122 +265,6 @@ def test_a_store_that_keeps_what_was_deleted_ends_the_turn(tmp_path: Path, monke
 
     with pytest.raises(StoreUnreachable, match="still there after it was deleted; check the rights to delete"):
         watch.turn(8)
-
-
-FILES = {"data-00000.parquet": b"rows", "schema.json": b"{}"}
-DERIVED = {"report.html": b"<html>"}
-REVISION = f"shop/datasets/transactions/{A}"
-
-
-class Died(Exception):
-    """The process was killed."""
-
-
-class Interrupted(ObjectStore):
-    """A store in which something happens before its n-th request."""
-
-    def during(self, number: int, event: Callable[[], None]) -> Interrupted:
-        object.__setattr__(self, "_left", number)
-        object.__setattr__(self, "_event", event)
-        return self
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("get", "head", "put", "create", "delete", "delete_many", "stream", "folders"):
-            left = object.__getattribute__(self, "_left")
-            object.__setattr__(self, "_left", left - 1)
-            if left == 0:
-                object.__getattribute__(self, "_event")()
-        return object.__getattribute__(self, name)
-
-
-def interrupted(store: ObjectStore, number: int, event: Callable[[], None]) -> Interrupted:
-    return Interrupted(store.uri, store.endpoint, store.objects, store.sibling).during(number, event)
-
-
-def publish(store: ObjectStore) -> bool:
-    """Publish the revision as an ingest run does, and return whether it succeeded."""
-    try:
-        store.publish(REVISION, FILES, DERIVED)
-    except StoreUnreachable as error:
-        assert "is being deleted, because no object used it" in str(error)
-        return False
-    return True
-
-
-def assert_whole(store: ObjectStore, folder: Path) -> None:
-    digest = manifest.digest_of(store.get(f"{REVISION}/{manifest.FILE}"))
-    store.fetch(store.uri_of(REVISION), digest, folder)
-    assert store.head(f"{REVISION}/report.html") is not None
-
-
-@given(
-    at=strategies.integers(0, 30),
-    dies=strategies.integers(0, 30),
-    begins_with=strategies.sampled_from(["everything", "half of it", "nothing"]),
-    inner=strategies.sampled_from(["publish within sweep", "sweep within publish"]),
-)
-@settings(max_examples=250, deadline=None)
-def test_a_revision_that_is_published_while_it_is_deleted_is_whole_or_published_again(
-    at: int, dies: int, begins_with: str, inner: str
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        store = ObjectStore.open(f"file://{folder}/store")
-        if begins_with != "nothing":
-            store.publish(REVISION, FILES, DERIVED)
-        if begins_with == "half of it":
-            store.delete(f"{REVISION}/schema.json")
-        watch = Watch(store)
-        watch.turn()
-        time.sleep(0.01)  # times of files are some milliseconds coarse
-        watch.days = 8.0
-        published: list[bool] = []
-
-        def die() -> None:
-            raise Died
-
-        def sweep() -> None:
-            watch.store = interrupted(store, dies, die)
-            with contextlib.suppress(Died):
-                watch.turn()
-            watch.store = store
-
-        if inner == "publish within sweep":
-            watch.store = interrupted(store, at, lambda: published.append(publish(store)))
-            watch.turn()
-        else:
-            published.append(publish(interrupted(store, at, sweep)))
-        watch.store = store
-        if published == [True]:
-            watch.used = references(namespaces=("shop",), digests=(A,))
-        watch.turn()
-
-        if published == [True]:
-            assert_whole(store, Path(folder) / "fetched")
-        else:
-            # An ingest run that failed is repeated, at the latest when the sweep is over.
-            assert publish(store)
-            assert_whole(store, Path(folder) / "fetched")
-
-
-def test_a_killed_sweep_is_finished_by_the_next_one(tmp_path: Path) -> None:
-    store = ObjectStore.open(f"file://{tmp_path}")
-    for dies in range(40):
-        fill(store, *WRITTEN)
-        watch = Watch(store)
-        watch.turn()
-        watch.days = 8.0
-
-        def die() -> None:
-            raise Died
-
-        watch.store = interrupted(store, dies, die)
-        try:
-            watch.turn()
-        except Died:
-            watch.store = store
-            watch.turn()
-
-        assert [] == keys(store), dies
 
 
 def test_a_record_that_is_spoilt_begins_again_and_deletes_nothing_at_once(tmp_path: Path) -> None:

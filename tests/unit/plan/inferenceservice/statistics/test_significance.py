@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from tidemill.plan.inferenceservice.significance import binomial_tail, share_bounds, worse_by_chance
+from tidemill.plan.inferenceservice.statistics.significance import binomial_tail, share_bounds, worse_by_chance
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The commands that pods run: the operator, and workloads by their order."""
