@@ -1,4 +1,4 @@
-"""What all tests share: the option that writes golden files anew, and how properties are tried."""
+"""What all tests share: the option that writes golden files again, and how properties are tried."""
 
 import os
 

@@ -36,14 +36,14 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 
 async def lessons(scene: Stage, names: Sequence[str]) -> list[Lesson]:
-    """What the workloads teach without faults, learnt once."""
+    """What the workloads teach without faults, learned once."""
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def learnt(name: str) -> None:
+    async def teach(name: str) -> None:
         async with turn:
             LESSONS[name] = await learn(scene, name, print)
 
-    await asyncio.gather(*(learnt(name) for name in names if name not in LESSONS))
+    await asyncio.gather(*(teach(name) for name in names if name not in LESSONS))
     return [LESSONS[name] for name in names]
 
 

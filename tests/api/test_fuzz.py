@@ -1,4 +1,4 @@
-"""A part, bounded by count, of what `python -m fuzz run` tries by the ten thousand: wrong, odd and extreme specs harm nobody."""
+"""A part, bounded by count, of what `python -m fuzz run` tries by the ten thousand: wrong, odd and extreme specs do no harm."""
 
 from __future__ import annotations
 

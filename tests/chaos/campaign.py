@@ -72,7 +72,7 @@ class Counts:
             for name, writes in self.possible.items()
         ]
         points = sum(2 * writes for writes in self.possible.values())
-        covered = sum(len(found) for found in self.covered.values())
+        covered = sum(len(result) for result in self.covered.values())
         lines += [
             f"writes covered: {covered} of {points} points, before and after each write of {len(self.possible)} workloads",
             f"kinds of requests answered with an error: {len(self.requests)}",
@@ -103,7 +103,7 @@ async def learn(stage: Stage, workload: str, say: Say) -> Lesson:
 
 
 class Unfit(Exception):
-    """A workload does not even end the same without faults, so nothing can be learnt from it."""
+    """A workload does not even end the same without faults, so nothing can be learned from it."""
 
 
 def _expect_no_problems(outcome: Outcome) -> None:
@@ -129,11 +129,11 @@ async def campaign(
     rng = random.Random(seed)
     turn = asyncio.Semaphore(at_once)
 
-    async def learnt(workload: str) -> Lesson:
+    async def lesson_of(workload: str) -> Lesson:
         async with turn:
             return await learn(stage, workload, say)
 
-    lessons = await asyncio.gather(*map(learnt, workloads))
+    lessons = await asyncio.gather(*map(lesson_of, workloads))
     counts.possible = {lesson.workload: lesson.writes for lesson in lessons if lesson.workload != series.LEADERS}
     endings = {lesson.workload: lesson.ending for lesson in lessons}
     apart = [name for name in chosen if name in EXCLUSIVE]
@@ -148,14 +148,14 @@ async def campaign(
             counts.count(outcome)
             if outcome.problems:
                 counts.failures.append(save(plan, failures, [*outcome.problems, *map(str, outcome.writes)]))
-            said = (
+            verdict = (
                 "FAILED"
                 if outcome.problems
                 else "ok"
                 if outcome.struck or not (plan.faults or plan.scarcities)
                 else "ok, no fault came"
             )
-            say(f"{sum(counts.plans.values()):5} {plan}: {said}, {outcome.seconds:.1f} s")
+            say(f"{sum(counts.plans.values()):5} {plan}: {verdict}, {outcome.seconds:.1f} s")
 
     async def all_of(plans: Iterable[FaultPlan], lanes: int = at_once) -> None:
         shared = iter(plans)

@@ -31,31 +31,31 @@ class ConflictingManager:
     async def interfere(self, deed: Interference) -> list[str]:
         """Do it, and answer with what was not healed, or healed that was none of Tidemill's business."""
         named = self._mirror.all(self._namespace, deed.kind)
-        found = next((one for one in named if fits(deed.name, one["metadata"]["name"])), None)
-        if found is None:
+        result = next((manifest for manifest in named if fits(deed.name, manifest["metadata"]["name"])), None)
+        if result is None:
             return [f"C12: there is no {deed.kind} {deed.name} to interfere with"]
-        key = key_of(found)
+        key = key_of(result)
         match deed.deed:
             case "Delete":
-                return await self._delete(key, found)
+                return await self._delete(key, result)
             case "Status":
-                return await self._spoil_status(key, found)
+                return await self._spoil_status(key, result)
             case _:
                 return await self._edit(key)
 
-    async def _delete(self, key: Key, found: Manifest) -> list[str]:
+    async def _delete(self, key: Key, manifest: Manifest) -> list[str]:
         await self._mirror.delete(key)
         if key.kind == "Job":
             # Its answer is in the status: a run that is over is not repeated because its Job is gone.
             await asyncio.sleep(2.0)
             return [f"C12: {key} was made again"] if self._mirror.get(*key) else []
-        again = await self._heals(key, lambda live: live["metadata"]["uid"] != found["metadata"]["uid"])
+        again = await self._heals(key, lambda live: live["metadata"]["uid"] != manifest["metadata"]["uid"])
         return [] if again else [f"C12: {key} did not come back"]
 
-    async def _spoil_status(self, key: Key, found: Manifest) -> list[str]:
+    async def _spoil_status(self, key: Key, manifest: Manifest) -> list[str]:
         status = {"conditions": [], "observedGeneration": 77}
         await self._mirror.patch(key, {"status": status}, subresource="status", manager="meddler")
-        wanted = found["status"]["observedGeneration"]
+        wanted = manifest["status"]["observedGeneration"]
         again = await self._heals(key, lambda live: live["status"].get("observedGeneration") == wanted)
         return [] if again else [f"C12: the status of {key} was not mended"]
 
@@ -67,10 +67,10 @@ class ConflictingManager:
         for path in sorted(owned(live)):
             problems += await self._change(key, path)
         live = await self._mirror.ask("GET", _path(key))
-        for place, marks in theirs.items():
-            if live["metadata"].get(place, {}).get(THEIRS) != marks[THEIRS]:
-                problems.append(f"C12: a foreign entry in {place} of {key} is gone")
-        gone: Manifest = {place: {THEIRS: None} for place in theirs}
+        for field, marks in theirs.items():
+            if live["metadata"].get(field, {}).get(THEIRS) != marks[THEIRS]:
+                problems.append(f"C12: a foreign entry in {field} of {key} is gone")
+        gone: Manifest = {field: {THEIRS: None} for field in theirs}
         await self._mirror.patch(key, {"metadata": gone}, manager="meddler")
         return problems
 
@@ -89,8 +89,8 @@ class ConflictingManager:
             )
         except Refused:
             return []  # the API server itself does not let anybody
-        if not await self._heals(key, lambda live: [value] == [one for _, one in pointers(live, path)]):
-            now = [one for _, one in pointers(self._mirror.get(*key) or {}, path)]
+        if not await self._heals(key, lambda live: [value] == [present for _, present in pointers(live, path)]):
+            now = [present for _, present in pointers(self._mirror.get(*key) or {}, path)]
             return [f"C12: {pointer} of {key} was not mended: {now} instead of {value!r}"]
         self.healed += 1
         return []
@@ -109,13 +109,15 @@ class ConflictingManager:
 def owned(live: Manifest) -> list[Path]:
     """The fields that Tidemill has applied, as the API server keeps account of them."""
     entries = [
-        one for one in live["metadata"]["managedFields"] if one["manager"] == MANAGER and not one.get("subresource")
+        entry
+        for entry in live["metadata"]["managedFields"]
+        if entry["manager"] == MANAGER and not entry.get("subresource")
     ]
     return sorted({path for entry in entries for path in _leaves(entry["fieldsV1"], ())})
 
 
 def _leaves(fields: Manifest, path: Path) -> Iterator[Path]:
-    # What an element of a list is known by is no field to change: it would be another element, and somebody else's.
+    # What an element of a list is known by is not a field to change: it would be another element, and somebody else's.
     known_by = json.loads(path[-1][2:]) if path and path[-1].startswith("k:") else {}
     children = {name: inner for name, inner in fields.items() if name != "." and name[2:] not in known_by}
     if not children and path:

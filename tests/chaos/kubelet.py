@@ -191,11 +191,11 @@ class Kubelet:
                 await self._record(owner, "Warning", "FailedCreate", f"Error creating: {refusal.message}")
             else:
                 failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
-                told = {**failure, "message": refusal.message, "lastTransitionTime": moment()}
+                values = {**failure, "message": refusal.message, "lastTransitionTime": moment()}
                 before = (owner.get("status") or {}).get("conditions") or [{}]
                 if before[0].get("message") != refusal.message:
                     generation = owner["metadata"]["generation"]
-                    await self._mirror.report(key, {"observedGeneration": generation, "conditions": [told]})
+                    await self._mirror.report(key, {"observedGeneration": generation, "conditions": [values]})
             await asyncio.sleep(REFUSED_SECONDS)
             self._again.add(key)
             return False
@@ -241,8 +241,8 @@ class Kubelet:
 
     def _is_there(self, job: Manifest) -> bool:
         """Whether the Job is still the one of its name."""
-        found = self._mirror.get(*key_of(job))
-        return found is not None and bool(found["metadata"]["uid"] == job["metadata"]["uid"])
+        manifest = self._mirror.get(*key_of(job))
+        return manifest is not None and bool(manifest["metadata"]["uid"] == job["metadata"]["uid"])
 
     async def _is_anothers(self, pod: Manifest, job: Manifest) -> bool:
         """Whether the pod is that of an earlier Job of the same name, which goes soon; the Job is looked at again then."""
@@ -332,9 +332,9 @@ def _is_of(pod: Manifest, uid: str) -> bool:
 def _is_held_up(pod: Manifest) -> bool:
     """Whether the pod waits for room or for its image."""
     status = pod.get("status") or {}
-    waiting = any("waiting" in (one.get("state") or {}) for one in status.get("containerStatuses") or ())
+    waiting = any("waiting" in (item.get("state") or {}) for item in status.get("containerStatuses") or ())
     return waiting or any(
-        one["type"] == "PodScheduled" and one["status"] == "False" for one in status.get("conditions") or ()
+        item["type"] == "PodScheduled" and item["status"] == "False" for item in status.get("conditions") or ()
     )
 
 

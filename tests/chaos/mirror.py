@@ -1,4 +1,4 @@
-"""What is in the cluster now, followed over watches of our own, so that nobody has to ask again and again."""
+"""What is in the cluster now, followed over watches of our own, so that no caller has to ask again and again."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ class Mirror:
 
     async def asked(self, namespace: str) -> list[Manifest]:
         """Everything in a namespace, asked of the API server itself."""
-        found = []
+        results = []
         for watched in WATCHED:
             answer = await self.ask("GET", watched.path(namespace))
-            found += [_named(one, watched) for one in answer["items"]]
-        return found
+            results += [_named(manifest, watched) for manifest in answer["items"]]
+        return results
 
     async def clear(self, namespace: str) -> None:
         """Delete everything in a namespace, and the namespace as far as that goes without its controller."""
@@ -150,7 +150,7 @@ class Mirror:
 
     async def _list(self, watched: Watched) -> str:
         answer = await self.ask("GET", watched.path())
-        fresh = {key_of(one): one for one in (_named(item, watched) for item in answer["items"])}
+        fresh = {key_of(entry): entry for entry in (_named(item, watched) for item in answer["items"])}
         for key in [key for key in self.objects if key.kind == watched.kind and key not in fresh]:
             self._tell("DELETED", self.objects[key])
         for manifest in fresh.values():

@@ -51,7 +51,10 @@ def ending(objects: Sequence[Manifest], deeds: Iterable[tuple[str, str, str]], n
         for verb, resource, name in deeds
         if not (resource == "jobs" and _SHORT.sub("", name).removesuffix("--1").removesuffix("-check") in checks)
     )
-    left = {f"{resource_of(one['kind']).plural} {plain(one['metadata']['name'], namespace)}" for one in objects}
+    left = {
+        f"{resource_of(manifest['kind']).plural} {plain(manifest['metadata']['name'], namespace)}"
+        for manifest in objects
+    }
     return Ending(tuple(normal), counted, frozenset(left))
 
 
@@ -86,17 +89,17 @@ def plain(text: str, namespace: str) -> str:
     return re.sub(r"#-\d+\b", "#", _SHORT.sub("#", text))
 
 
-def same_end(reference: Ending, found: Ending) -> list[str]:
+def same_end(reference: Ending, result: Ending) -> list[str]:
     """O1: every object is as it would be without faults."""
-    if reference.objects == found.objects:
+    if reference.objects == result.objects:
         return []
-    expected, actual = ("\n".join(ending.objects).splitlines() for ending in (reference, found))
+    expected, actual = ("\n".join(ending.objects).splitlines() for ending in (reference, result))
     difference = list(difflib.unified_diff(expected, actual, "without faults", "with faults", lineterm="", n=4))
     return ["O1: another end state\n" + "\n".join(difference[:80])]
 
 
 def made_once(
-    reference: Ending, found: Ending, *, log_may_lack: bool = False, owner_may_be_unseen: bool = False
+    reference: Ending, ending: Ending, *, log_may_lack: bool = False, owner_may_be_unseen: bool = False
 ) -> list[str]:
     """O2: what is made and deleted is made and deleted as often as without faults.
 
@@ -105,12 +108,12 @@ def made_once(
     it has taken the first: `owner_may_be_unseen` forgives what is made too often if nothing of it is left.
     """
     problems = []
-    for deed in sorted(reference.deeds.keys() | found.deeds.keys()):
-        count, expected = found.deeds[deed], reference.deeds[deed]
+    for deed in sorted(reference.deeds.keys() | ending.deeds.keys()):
+        count, expected = ending.deeds[deed], reference.deeds[deed]
         verb, _, thing = deed.partition(" ")
         if log_may_lack and count < expected:
             continue
-        if owner_may_be_unseen and verb == "create" and count > expected and thing not in found.left:
+        if owner_may_be_unseen and verb == "create" and count > expected and thing not in ending.left:
             continue
         if count != expected:
             problems.append(f"O2: {deed}: {count} times, {expected} without faults")
@@ -145,9 +148,9 @@ def one_run_per_window(objects: Sequence[Manifest]) -> list[str]:
 
 
 def each_run_counted_once(statuses: Iterable[Manifest]) -> list[str]:
-    """O2: a monitor counts a window once, whoever checked it and however often it was told; `statuses` in order of time.
+    """O2: a monitor counts a window once, no matter who checked it and however often it was told; `statuses` in order of time.
 
-    With a new reference it begins anew.
+    With a new reference it begins again.
     """
     problems = []
     counted: dict[str, int] = {}
@@ -164,7 +167,7 @@ def each_run_counted_once(statuses: Iterable[Manifest]) -> list[str]:
 
 
 def no_orphans(objects: Sequence[Manifest]) -> list[str]:
-    """O4: whoever has an owner has one that exists."""
+    """O4: an object that names an owner names one that exists."""
     uids = {manifest["metadata"]["uid"] for manifest in objects}
     return [
         f"O4: {manifest['kind']} {manifest['metadata']['name']} outlived its owner {owner['name']}"
@@ -176,10 +179,15 @@ def no_orphans(objects: Sequence[Manifest]) -> list[str]:
 
 def nothing_held(objects: Sequence[Manifest]) -> list[str]:
     """O4: nothing has to wait for the operator before it may go: no finalizer, and no note of kopf's."""
-    held = [one for one in objects if one["metadata"].get("finalizers")]
-    noted = [one for one in objects if any("kopf" in name for name in one["metadata"].get("annotations") or ())]
+    held = [manifest for manifest in objects if manifest["metadata"].get("finalizers")]
+    noted = [
+        manifest
+        for manifest in objects
+        if any("kopf" in name for name in manifest["metadata"].get("annotations") or ())
+    ]
     return [
-        f"O4: {one['kind']} {one['metadata']['name']} is held by a finalizer or noted on" for one in (*held, *noted)
+        f"O4: {manifest['kind']} {manifest['metadata']['name']} is held by a finalizer or noted on"
+        for manifest in (*held, *noted)
     ]
 
 
@@ -194,7 +202,7 @@ def up_to_date(objects: Sequence[Manifest]) -> list[str]:
 
 def _generations(manifest: Manifest) -> set[Any]:
     status = manifest.get("status") or {}
-    return {one.get("observedGeneration") for one in (status, *(status.get("conditions") or ()))}
+    return {condition.get("observedGeneration") for condition in (status, *(status.get("conditions") or ()))}
 
 
 def _is_check(manifest: Manifest) -> bool:

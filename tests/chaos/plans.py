@@ -42,7 +42,7 @@ class Fault:
     committed: bool = False
     """Whether the API server has carried the request out before it goes wrong."""
     code: int = 0
-    """What is answered instead, where the deed is Answer."""
+    """What is answered instead, where the fault is Answer."""
     times: int = 1
     seconds: float = 0.0
     """How long it goes on, where it is not a matter of single requests."""
@@ -125,11 +125,11 @@ class FaultPlan:
 
     @classmethod
     def from_yaml(cls, text: str) -> FaultPlan:
-        said = yaml.safe_load(text)
-        said["faults"] = tuple(Fault(**fault) for fault in said["faults"])
-        said["interference"] = tuple(Interference(**deed) for deed in said.get("interference", ()))
-        said["scarcities"] = tuple(Scarcity(**scarcity) for scarcity in said.get("scarcities", ()))
-        return cls(**said)
+        parsed = yaml.safe_load(text)
+        parsed["faults"] = tuple(Fault(**fault) for fault in parsed["faults"])
+        parsed["interference"] = tuple(Interference(**deed) for deed in parsed.get("interference", ()))
+        parsed["scarcities"] = tuple(Scarcity(**scarcity) for scarcity in parsed.get("scarcities", ()))
+        return cls(**parsed)
 
     def deeds(self, *deeds: Deed) -> bool:
         """Whether one of its faults is one of these."""
@@ -151,6 +151,6 @@ def save(plan: FaultPlan, folder: Path, problems: Sequence[str]) -> Path:
     return path
 
 
-def _lists(said: dict[str, object]) -> dict[str, object]:
+def _lists(body: dict[str, object]) -> dict[str, object]:
     """YAML has no tuples."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in body.items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chaos.stage import Stage
 
 PATIENCE = 90.0
-"""Seconds that one step of a workload may take: a fault may cost a minute of back-off, and others play beside it.
+"""Seconds that one step of a workload may take: a fault may cost a minute of back-off, and others play next to it.
 
 Counted in turns of our own loop, so that a machine that has no time for us has none for the operator either.
 """
@@ -58,9 +58,13 @@ class Play:
                 await self._mirror.apply({"apiVersion": API_VERSION, **manifest, "metadata": metadata})
             case Edit(kind, name, patch):
                 made = sorted(self._mirror.all(namespace, "ModelVersion"), key=_created)
-                versions = [one["metadata"]["name"] for one in made]
-                found = next(one for one in self._mirror.all(namespace, kind) if fits(name, one["metadata"]["name"]))
-                await self._mirror.patch(key_of(found), patch(versions))
+                versions = [manifest["metadata"]["name"] for manifest in made]
+                resource = next(
+                    manifest
+                    for manifest in self._mirror.all(namespace, kind)
+                    if fits(name, manifest["metadata"]["name"])
+                )
+                await self._mirror.patch(key_of(resource), patch(versions))
             case Delete(kind, name):
                 await self._mirror.delete(Key(kind, namespace, name))
             case Hold(task):
@@ -74,26 +78,36 @@ class Play:
                     if self._holds(step):
                         return
                     await asyncio.sleep(TURN)
-                conditions = [(one.get("status") or {}).get("conditions") for one in self._named(step)]
+                conditions = [(manifest.get("status") or {}).get("conditions") for manifest in self._named(step)]
                 raise Stuck(f"within {PATIENCE:.0f} s there was not: {step}; there is {conditions}")
 
     def _named(self, step: Until | Says | Gone) -> list[Manifest]:
-        return [one for one in self._mirror.all(self._namespace, step.kind) if fits(step.name, one["metadata"]["name"])]
+        return [
+            item for item in self._mirror.all(self._namespace, step.kind) if fits(step.name, item["metadata"]["name"])
+        ]
 
     def _holds(self, step: Until | Says | Gone) -> bool:
         named = self._named(step)
         if isinstance(step, Gone):
             return not named
         if isinstance(step, Says):
-            conditions = [one for manifest in named for one in (manifest.get("status") or {}).get("conditions") or ()]
-            told = [one for one in conditions if (one["type"], one["status"]) == (step.condition, step.status)]
-            return any(step.text in one["message"] for one in told)
+            conditions = [
+                manifest for manifest in named for manifest in (manifest.get("status") or {}).get("conditions") or ()
+            ]
+            reported = [
+                manifest
+                for manifest in conditions
+                if (manifest["type"], manifest["status"]) == (step.condition, step.status)
+            ]
+            return any(step.text in manifest["message"] for manifest in reported)
         return any(not step.path or says(manifest, step.path, step.value) for manifest in named)
 
     async def report(self, kind: str, name: str, status: Manifest) -> None:
         """What a controller of Kubernetes writes into the status of an object (the first whose name begins so, with `*`)."""
-        found = next(one for one in self._mirror.all(self._namespace, kind) if fits(name, one["metadata"]["name"]))
-        await self._mirror.report(key_of(found), status)
+        manifest = next(
+            item for item in self._mirror.all(self._namespace, kind) if fits(name, item["metadata"]["name"])
+        )
+        await self._mirror.report(key_of(manifest), status)
 
     async def come_to_rest(self) -> None:
         """O3: return when nothing has been written for a while, and no operator has anything left to do."""
@@ -106,7 +120,7 @@ class Play:
                 return
             await asyncio.sleep(4 * TURN)
         writes = self._stage.truth.writes(self._namespace)
-        last = [f"{one.verb} {one.resource} {one.name} {one.code}" for one in writes[-6:]]
+        last = [f"{write.verb} {write.resource} {write.name} {write.code}" for write in writes[-6:]]
         raise Stuck(f"O3: not at rest {RESTLESS:.0f} s after the end: {last}, {await self.ailments()}")
 
     async def _idle(self) -> bool:

@@ -26,7 +26,7 @@ class Manner:
 
 
 class Operator:
-    """One operator of one namespace, which may be killed at any moment and begin anew."""
+    """One operator of one namespace, which may be killed at any moment and begin again."""
 
     def __init__(
         self, server: str, namespace: str, folder: Path, manner: Manner | None = None, config: str = ""

@@ -79,7 +79,7 @@ class Proxy:
         self._at_write: dict[int, str] = {}
         self._old: tuple[str, float] = ("", 0.0)
         self._forgotten: set[str] = set()
-        self._chance = random.Random(len(faults))
+        self._rng = random.Random(len(faults))
         self.writes: list[Write] = []
         self.struck: list[Fault] = []
         self.struck_at = 0.0
@@ -129,7 +129,7 @@ class Proxy:
                     return _cut(request)
                 case "Slow":
                     await asyncio.sleep(LATENCY)
-                    if self._chance.random() < LOSS:
+                    if self._rng.random() < LOSS:
                         return _cut(request)
                 case "Answer" if fault.concerns(name):
                     self._note_refusal(request)
@@ -208,10 +208,10 @@ class Proxy:
             return _cut(request)
 
     def _note(self, request: web.Request, number: int, text: bytes) -> None:
-        found = _VERSION.search(text)
-        if found is None or request.method == "DELETE":
+        match = _VERSION.search(text)
+        if match is None or request.method == "DELETE":
             return
-        version, path = found[1].decode(), request.path.removesuffix("/status")
+        version, path = match[1].decode(), request.path.removesuffix("/status")
         if self._versions.get(path) == version:
             self.seen.idle.append(f"{request.method} {request.path}")
         self._versions[path] = version

@@ -29,10 +29,10 @@ class Serving:
         self._run, self._order, self._over_at = "", b"", 0.0
         """The worker's newest run, which ends at a moment; one at a time, like the real one."""
         self.problems: list[str] = []
-        """What the worker was asked that nobody should ask it."""
+        """What the worker was asked and should not be asked."""
 
     def mute(self, seconds: float) -> None:
-        """Nobody gets an answer for so long."""
+        """No request is answered for so long."""
         self._mute_until = time.monotonic() + seconds
 
     @asynccontextmanager
@@ -70,6 +70,6 @@ class Serving:
         for pod in self._mirror.all(self._namespace, "Pod"):
             routes = Routes.model_validate_json((pod["metadata"].get("annotations") or {}).get(names.ROUTES, "{}"))
             if routes.candidate is not None:
-                for said in self._script.measurements(routes.candidate.name):
-                    return web.json_response(text=said.model_dump_json(by_alias=True))
+                for measured in self._script.measurements(routes.candidate.name):
+                    return web.json_response(text=measured.model_dump_json(by_alias=True))
         return web.json_response(text=Measurements().model_dump_json(by_alias=True))

@@ -101,11 +101,11 @@ class Stage:
         began = time.monotonic()
         workload = WORKLOADS[plan.workload]
         problems: list[str] = []
-        found: Ending | None = None
+        ending: Ending | None = None
         late = False
-        async with self.place(workload.script()) as (namespace, script, serving), AsyncExitStack() as open_:
+        async with self.prepare(workload.script()) as (namespace, script, serving), AsyncExitStack() as open_:
             proxies, operators = await self._staff(plan, namespace, serving, open_)
-            guards = [asyncio.create_task(_keep_alive(one, plan, problems)) for one in operators]
+            guards = [asyncio.create_task(_keep_alive(process, plan, problems)) for process in operators]
             play = Play(self, namespace, script, operators)
             meddler = ConflictingManager(self.mirror, namespace)
             around = Surroundings(self.mirror, self.kubelet, namespace)
@@ -118,14 +118,14 @@ class Stage:
                 for deed in plan.interference:
                     problems += await meddler.interfere(deed)
                     await play.come_to_rest()
-                found, faults = await self._judge(plan, play, namespace, reference)
+                ending, faults = await self._judge(plan, play, namespace, reference)
                 if faults and self._wait_for_a_look(operators) > 0:
-                    # What came and went before a watch began, or began anew, is healed by the full look after it.
+                    # What came and went before a watch began, or began again, is healed by the full look after it.
                     late = True
                     await self.outages.over()
                     await asyncio.sleep(self._wait_for_a_look(operators))
                     await play.come_to_rest()
-                    found, faults = await self._judge(plan, play, namespace, reference)
+                    ending, faults = await self._judge(plan, play, namespace, reference)
                 problems += faults
                 problems += [problem for proxy in proxies for problem in oracles.not_in_a_hurry(proxy.seen.refused)]
                 if not plan.deeds(*REPLIES_LOST) and plan.operators == 1 and not plan.interference:
@@ -137,14 +137,14 @@ class Stage:
             finally:
                 for guard in (*guards, scarcities):
                     guard.cancel()
-                problems += [bug for one in operators for bug in _bugs(one.log)]
-                for one in operators:
-                    one.remove()
+                problems += [bug for process in operators for bug in _bugs(process.log)]
+                for process in operators:
+                    process.remove()
         return Outcome(
             plan,
             tuple(problems),
             tuple(proxies[0].writes),
-            found,
+            ending,
             time.monotonic() - began,
             sum(len(proxy.struck) for proxy in proxies) + len(plan.interference) + around.struck,
             proxies[0].seen,
@@ -159,27 +159,27 @@ class Stage:
         plan, problems = FaultPlan("by hand"), list[str]()
         async with self.place(script) as (namespace, given, serving), AsyncExitStack() as open_:
             _, operators = await self._staff(plan, namespace, serving, open_)
-            guards = [asyncio.create_task(_keep_alive(one, plan, problems)) for one in operators]
+            guards = [asyncio.create_task(_keep_alive(process, plan, problems)) for process in operators]
             try:
                 yield Play(self, namespace, given, operators), Surroundings(self.mirror, self.kubelet, namespace)
             finally:
                 for guard in guards:
                     guard.cancel()
-                problems += [bug for one in operators for bug in _bugs(one.log)]
-                for one in operators:
-                    one.remove()
+                problems += [bug for process in operators for bug in _bugs(process.log)]
+                for process in operators:
+                    process.remove()
         if problems:
             raise Stuck("\n".join(problems))
 
     def _wait_for_a_look(self, operators: Sequence[Operator]) -> float:
         """Seconds until everybody must have listed everything since it started, and since the servers last came back."""
-        return FIRST_LOOK - min(time.monotonic() - self.outages.ended, *(one.age for one in operators))
+        return FIRST_LOOK - min(time.monotonic() - self.outages.ended, *(process.age for process in operators))
 
     async def _judge(
         self, plan: FaultPlan, play: Play, namespace: str, reference: Ending | None
     ) -> tuple[Ending, list[str]]:
         objects = await play.left()
-        found = oracles.ending(objects, self.truth.deeds(namespace), namespace)
+        result = oracles.ending(objects, self.truth.deeds(namespace), namespace)
         faults = [
             *oracles.no_orphans(objects),
             *oracles.nothing_held(objects),
@@ -187,10 +187,10 @@ class Stage:
             *oracles.one_run_per_window(objects),
             *oracles.each_run_counted_once(self.truth.statuses(namespace, "driftmonitors")),
         ]
-        return found, faults + (_compared(plan, reference, found) if reference is not None else [])
+        return result, faults + (_compared(plan, reference, result) if reference is not None else [])
 
     @asynccontextmanager
-    async def place(self, script: Script) -> AsyncIterator[tuple[str, Script, Serving]]:
+    async def prepare(self, script: Script) -> AsyncIterator[tuple[str, Script, Serving]]:
         """A namespace of its own, with the pods of `script`; empty again when the body ends."""
         number = next(self._numbers)
         namespace = f"chaos-{number}"
@@ -227,28 +227,28 @@ class Stage:
         return proxies, operators
 
 
-def _compared(plan: FaultPlan, reference: Ending, found: Ending) -> list[str]:
+def _compared(plan: FaultPlan, reference: Ending, ending: Ending) -> list[str]:
     if any(deed.kind == "Job" and deed.deed == "Delete" for deed in plan.interference):
         return []  # what is over does not come back
     if plan.interference:
-        return oracles.same_end(reference, found)
+        return oracles.same_end(reference, ending)
     once = oracles.made_once(
         reference,
-        found,
+        ending,
         log_may_lack=plan.deeds("KillApiServer", "KillEtcd"),
         owner_may_be_unseen=plan.deeds(*BLINDING),
     )
-    return oracles.same_end(reference, found) + once
+    return oracles.same_end(reference, ending) + once
 
 
 async def _keep_alive(operator: Operator, plan: FaultPlan, problems: list[str]) -> None:
-    """What a Deployment does for the operator. An end that nobody ordered is a failure (O5)."""
+    """What a Deployment does for the operator. An end that was not ordered is a failure (O5)."""
     allowed = sum(fault.times for fault in plan.faults if fault.deed in OWN_ENDS)
     while True:
         if not operator.alive:
             if operator.lives and not operator.expected_end:
                 operator.note_end()
-                # Whoever could not renew its Lease in time has to go, whatever kept it from doing so.
+                # An operator that could not renew its Lease in time has to go, whatever kept it from doing so.
                 allowed -= not operator.deposed
                 if allowed < 0:
                     problems.append(f"O5: the operator ended by itself\n{_tail(operator.log)}")

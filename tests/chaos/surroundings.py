@@ -71,19 +71,22 @@ class Surroundings:
 
     def _stuck(self) -> dict[Key, float]:
         """Return the owners of what has no pod that runs, with the time since when."""
-        found: dict[Key, float] = {}
+        results: dict[Key, float] = {}
         for key, since in self._kubelet.stuck.items():
             child = self._mirror.get(*key) if key.namespace == self._namespace else None
             if child is not None:
                 labels = child["metadata"]["labels"]
                 owner = Key(labels[names.OWNER_KIND], self._namespace, labels[names.OWNER_NAME])
-                found[owner] = min(since, found.get(owner, since))
-        return found
+                results[owner] = min(since, results.get(owner, since))
+        return results
 
     def _says(self, owner: Key) -> str:
-        found = self._mirror.get(*owner) or {}
-        conditions = (found.get("status") or {}).get("conditions") or ()
-        return json.dumps([f"{one['type']}={one['status']} {one['message']}" for one in conditions], ensure_ascii=False)
+        manifest = self._mirror.get(*owner) or {}
+        conditions = (manifest.get("status") or {}).get("conditions") or ()
+        return json.dumps(
+            [f"{condition['type']}={condition['status']} {condition['message']}" for condition in conditions],
+            ensure_ascii=False,
+        )
 
     async def impose(self, cause: str) -> None:
         """Let no new pod run, for this cause."""

@@ -49,15 +49,15 @@ class Truth:
 
     def deeds(self, namespace: str) -> list[tuple[str, str, str]]:
         """What was created or deleted: verb, resource, name. Events and statuses are not things."""
-        said = []
+        lines = []
         for event in self.writes(namespace):
             if event.resource == "events" or event.subresource:
                 continue
             if event.code == 201:
-                said.append(("create", event.resource, event.name))
+                lines.append(("create", event.resource, event.name))
             elif event.verb == "delete" and event.code in (200, 202):
-                said.append(("delete", event.resource, event.name))
-        return said
+                lines.append(("delete", event.resource, event.name))
+        return lines
 
     def statuses(self, namespace: str, resource: str) -> list[dict[str, Any]]:
         """What the operator made of the statuses of a resource, in order of time; of workloads that have one such object."""

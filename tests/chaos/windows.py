@@ -37,7 +37,7 @@ REST = 20.0
 WRITES = 14
 """Writes of a window without a crash; the crash is around one of them."""
 ENOUGH = 10
-"""Problems after which nothing more is to be learnt."""
+"""Problems after which nothing more can be learned."""
 LIVES = 15
 """Windows after which a fresh monitor in a fresh namespace goes on, below what any brake counts to."""
 
@@ -70,13 +70,13 @@ class CrashPicker:
     """Chooses, for each window, the write around which the operator is killed."""
 
     def __init__(self, rng: random.Random) -> None:
-        self._chance = rng
+        self._rng = rng
         self.faults: list[Fault] = []
         """The proxy reads this list at every request."""
 
     def choose(self, after: int) -> Fault:
         """One of the writes that follow."""
-        fault = Fault(after + self._chance.randint(1, WRITES), "Kill", self._chance.random() < 0.5)
+        fault = Fault(after + self._rng.randint(1, WRITES), "Kill", self._rng.random() < 0.5)
         self.faults[:] = [fault]
         return fault
 
@@ -101,7 +101,7 @@ async def _live(stage: Stage, result: Windows, count: int, rng: random.Random) -
     crash_picker = CrashPicker(rng)
     execution = rng.choice(("Job", "WarmWorker"))
     scripted = Script({"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks("Failing")})
-    async with stage.place(scripted) as (namespace, pods, _), AsyncExitStack() as open_:
+    async with stage.prepare(scripted) as (namespace, pods, _), AsyncExitStack() as open_:
         powers = Powers()
         proxy = Proxy(stage.mirror.session, crash_picker.faults, powers)
         server = await open_.enter_async_context(listening(proxy))
@@ -157,7 +157,7 @@ async def _window(stage: Stage, namespace: str, proxy: Proxy, crash_picker: Cras
         result.problems.append(f"{namespace}: {len(now) - len(before)} trainings in one window")
     if fault in proxy.struck:
         result.crashed += 1
-        write = next(one for one in proxy.writes if one.number == fault.write)
+        write = next(write_ for write_ in proxy.writes if write_.number == fault.write)
         result.kills[f"{write.method} {_resource(write.path)}"] += 1
     else:
         result.calm += 1
@@ -190,11 +190,11 @@ async def _audited(stage: Stage, namespace: str) -> list[str]:
         f"{namespace}: TrainingJob {name} was made {times} times" for name, times in created.items() if times > 1
     ]
     jobs = {
-        one["metadata"]["name"]: one
-        for one in await stage.mirror.asked(namespace)
-        if one["kind"] == "TrainingJob" and names.MONITOR in (one["metadata"].get("labels") or {})
+        entry["metadata"]["name"]: entry
+        for entry in await stage.mirror.asked(namespace)
+        if entry["kind"] == "TrainingJob" and names.MONITOR in (entry["metadata"].get("labels") or {})
     }
-    causes = Counter(_window_of(one) for one in jobs.values())
+    causes = Counter(_window_of(entry) for entry in jobs.values())
     problems += [f"{namespace}: {times} TrainingJobs for the window {at}" for at, times in causes.items() if times > 1]
     recorded = {
         entry["trainingJob"]

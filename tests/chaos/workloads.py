@@ -117,10 +117,10 @@ def _moving_source() -> Script:
 
     def ingests(order: Manifest) -> RunReport:
         uri = str(order["source"]["uri"])
-        found = Ingested(
+        result = Ingested(
             digest=script.digest(uri), uri=uri, rows=1000, bytes=4000, columns=5, features=4, target="fraud"
         )
-        return RunReport(ingested=found)
+        return RunReport(ingested=result)
 
     made = _quiet()
     made.reports["Ingest"] = ingests

@@ -44,11 +44,11 @@ def test_the_repository_is_as_generated() -> None:
 def test_a_file_changed_by_hand_is_named_and_left(copy: Path) -> None:
     path = copy / "crds" / "datasets.tidemill.dev.yaml"
     path.write_text("spoilt")
-    code, said = generate(copy, "--check")
+    code, output = generate(copy, "--check")
 
     assert 1 == code
-    assert "differs crds/datasets.tidemill.dev.yaml" in said
-    assert "run `make generate`" in said
+    assert "differs crds/datasets.tidemill.dev.yaml" in output
+    assert "run `make generate`" in output
     assert "spoilt" == path.read_text()
 
 
@@ -62,40 +62,42 @@ def test_a_missing_file_is_written_and_then_all_is_well(copy: Path) -> None:
 def test_a_changed_chart_changes_the_plain_manifest(copy: Path) -> None:
     values = copy / "charts" / "tidemill" / "values.yaml"
     values.write_text(values.read_text().replace("workers: 8", "workers: 9"))
-    code, said = generate(copy, "--check")
+    code, output = generate(copy, "--check")
 
     assert 1 == code
-    assert "differs manifests/install.yaml" in said
+    assert "differs manifests/install.yaml" in output
 
 
 def test_without_helm_the_remedy_is_named(copy: Path) -> None:
-    code, said = generate(copy, helm="no-such-helm")
+    code, output = generate(copy, helm="no-such-helm")
 
     assert 2 == code
-    assert "install Helm" in said
+    assert "install Helm" in output
 
 
 def test_a_chart_that_does_not_render_is_told_in_helm_s_words(copy: Path) -> None:
     (copy / "charts" / "tidemill" / "templates" / "broken.yaml").write_text("{{ fail `no tide today` }}")
-    code, said = generate(copy)
+    code, output = generate(copy)
 
     assert 2 == code
-    assert "no tide today" in said
+    assert "no tide today" in output
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:
-    code, said = generate(tmp_path)
+    code, output = generate(tmp_path)
 
     assert 2 == code
-    assert "run this in the repository" in " ".join(said.split())
+    assert "run this in the repository" in " ".join(output.split())
 
 
 def test_the_plain_manifest_holds_no_secret_and_makes_its_namespace() -> None:
-    objects = [one for one in yaml.safe_load_all((REPOSITORY / module.INSTALL).read_text()) if one]
+    objects = [manifest for manifest in yaml.safe_load_all((REPOSITORY / module.INSTALL).read_text()) if manifest]
 
-    assert [] == [one for one in objects if one["kind"] == "Secret"]
+    assert [] == [manifest for manifest in objects if manifest["kind"] == "Secret"]
     assert "Namespace" == objects[0]["kind"]
-    assert {module.NAMESPACE} == {one["metadata"]["namespace"] for one in objects if "namespace" in one["metadata"]}
+    assert {module.NAMESPACE} == {
+        manifest["metadata"]["namespace"] for manifest in objects if "namespace" in manifest["metadata"]
+    }
 
 
 def test_every_value_has_a_meaning() -> None:

@@ -19,19 +19,19 @@ from tidemill.engine.settings import Settings
 def environment(objects: list[Manifest]) -> dict[str, str]:
     """The operator's, as its pod has it; what the pod says of itself is left out."""
     [pod] = [
-        one["spec"]["template"]["spec"]
-        for one in objects
-        if one["kind"] == "Deployment" and one["metadata"]["name"] == "tidemill"
+        manifest["spec"]["template"]["spec"]
+        for manifest in objects
+        if manifest["kind"] == "Deployment" and manifest["metadata"]["name"] == "tidemill"
     ]
-    return {one["name"]: one["value"] for one in pod["containers"][0]["env"] if "value" in one}
+    return {manifest["name"]: manifest["value"] for manifest in pod["containers"][0]["env"] if "value" in manifest}
 
 
 def started(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
     """What the operator's process would run with."""
-    found: list[Settings] = []
+    results: list[Settings] = []
 
     def run(settings: Settings) -> int:
-        found.append(settings)
+        results.append(settings)
         return 0
 
     for name, value in environment.items():
@@ -41,7 +41,7 @@ def started(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Set
     with pytest.raises(SystemExit) as left:
         main()
     assert not left.value.code
-    [settings] = found
+    [settings] = results
     return settings
 
 
@@ -54,9 +54,9 @@ def called(settings: Settings) -> dict[str, object]:
     theatre.apply(script.monitor(notify=[chat]))
     theatre.run(minutes=2)
     [job] = [
-        one
-        for key, one in theatre.objects.items()
-        if key.kind == "Job" and one["metadata"]["labels"][names.COMPONENT] == "notify"
+        manifest
+        for key, manifest in theatre.objects.items()
+        if key.kind == "Job" and manifest["metadata"]["labels"][names.COMPONENT] == "notify"
     ]
     order: dict[str, object] = json.loads(job["spec"]["template"]["metadata"]["annotations"][names.ORDER])
     return order

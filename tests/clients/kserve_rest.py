@@ -17,7 +17,7 @@ rows = np.array([[2.0, 1.0], [-2.0, 1.0]])
 
 async def main() -> dict[str, Any]:
     client = InferenceRESTClient(config=RESTConfig(protocol="v2", retries=1))
-    said: dict[str, Any] = {
+    body: dict[str, Any] = {
         "live": await client.is_server_live(url),
         "ready": await client.is_server_ready(url),
         "model ready": await client.is_model_ready(url, model),
@@ -33,13 +33,13 @@ async def main() -> dict[str, Any]:
             ]
             request = InferRequest(model, [given], request_id="r-1", request_outputs=outputs)
             answer = await client.infer(url, request, model_name=model)
-            said[f"{datatype}, {'binary' if binary else 'json'}"] = {
+            body[f"{datatype}, {'binary' if binary else 'json'}"] = {
                 "id": answer.id,
                 "model": answer.model_name,
                 **{output.name: output.as_numpy().tolist() for output in answer.outputs},
             }
     await client.close()
-    return said
+    return body
 
 
 print(json.dumps(asyncio.run(main())))

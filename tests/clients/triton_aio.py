@@ -15,17 +15,17 @@ import tritonclient.http.aio as aio
 async def answers(url: str, model: str) -> dict[str, Any]:
     """Return what two rows are answered, sent as JSON (which aiohttp declares as octets) and as bytes, plain and compressed."""
     rows = np.array([[2.0, 1.0], [-2.0, 1.0]])
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     async with aio.InferenceServerClient(url) as client:
         for binary in (True, False):
             for coding in (None, "gzip", "deflate"):
                 tensor = triton.InferInput("input", [2, 2], "FP64")
                 tensor.set_data_from_numpy(rows, binary_data=binary)
                 result = await client.infer(model, [tensor], request_compression_algorithm=coding)
-                found[f"{'binary' if binary else 'json'}, {coding}"] = result.as_numpy("predict").tolist()
+                results[f"{'binary' if binary else 'json'}, {coding}"] = result.as_numpy("predict").tolist()
         many = [client.infer(model, [tensor], request_id=f"r-{number}") for number in range(50)]
-        found["ids"] = [result.get_response()["id"] for result in await asyncio.gather(*many)]
-    return found
+        results["ids"] = [result.get_response()["id"] for result in await asyncio.gather(*many)]
+    return results
 
 
 print(json.dumps(asyncio.run(answers(*sys.argv[1:]))))

@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 url, model, version = sys.argv[1:]
 client = triton.InferenceServerClient(url)
 rows = np.array([[2.0, 1.0], [-2.0, 1.0]])
-said: dict[str, Any] = {
+body: dict[str, Any] = {
     "live": client.is_server_live(),
     "ready": client.is_server_ready(),
     "model ready": client.is_model_ready(model),
@@ -26,16 +26,16 @@ said: dict[str, Any] = {
 
 def infer(name: str, inputs: list[Any], outputs: list[Any] | None = None, **more: Any) -> None:
     try:
-        found = client.infer(model, inputs, outputs=outputs, **more)
+        result = client.infer(model, inputs, outputs=outputs, **more)
     except InferenceServerException as error:
-        said[name] = {"status": error.status(), "error": error.message()}
+        body[name] = {"status": error.status(), "error": error.message()}
         return
-    response = found.get_response()
+    response = result.get_response()
     names = [output["name"] for output in response["outputs"]]
-    said[name] = {
+    body[name] = {
         "id": response["id"],
         "version": response["model_version"],
-        **{one: listed(found.as_numpy(one)) for one in names},
+        **{name: listed(result.as_numpy(name)) for name in names},
     }
 
 
@@ -54,7 +54,7 @@ def columns(size: Any, city: list[str], *, binary: bool) -> list[Any]:
     return [tensor(size, "FP64", "size", binary=binary), tensor(words, "BYTES", "city", binary=binary)]
 
 
-if "city" in said["metadata"]["parameters"]["features"]:
+if "city" in body["metadata"]["parameters"]["features"]:
     for binary in (True, False):
         infer(
             f"words, {'binary' if binary else 'json'}",
@@ -99,5 +99,5 @@ else:
             response_compression_algorithm="gzip",
         )
     for name in ("compressed with gzip", "compressed with deflate"):
-        said[name] = {key: value[:2] if isinstance(value, list) else value for key, value in said[name].items()}
-print(json.dumps(said))
+        body[name] = {key: value[:2] if isinstance(value, list) else value for key, value in body[name].items()}
+print(json.dumps(body))

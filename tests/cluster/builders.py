@@ -67,8 +67,8 @@ class Engine:
     def layers(self, reference: str) -> dict[str, int]:
         # An engine gives the digests of layers in one place and their sizes in another, where empty ones count too.
         digests = json.loads(run([self.command, "image", "inspect", "--format", "{{json .RootFS.Layers}}", reference]))
-        said = run([self.command, "history", "--no-trunc", "--human=false", "--format", "{{.Size}}", reference])
-        sizes = [int(size) for size in reversed(said.split()) if int(size)]
+        output = run([self.command, "history", "--no-trunc", "--human=false", "--format", "{{.Size}}", reference])
+        sizes = [int(size) for size in reversed(output.split()) if int(size)]
         # The base image may have been squashed or imported; what matters are the layers on top of it.
         return dict(zip(reversed(digests), reversed(sizes), strict=False))
 
@@ -177,8 +177,8 @@ def context(recipe: Recipe) -> Iterator[Path]:
     _folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_folder(), prefix=f"{recipe.role}-") as name:
         folder = Path(name)
-        for place, source in {**recipe.context, **recipe.code, "Dockerfile": recipe.dockerfile}.items():
-            target = folder / place
+        for path, source in {**recipe.context, **recipe.code, "Dockerfile": recipe.dockerfile}.items():
+            target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(source, target)
         yield folder

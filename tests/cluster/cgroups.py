@@ -36,27 +36,27 @@ def create(name: str) -> None:
 
 def joining(name: str) -> list[str]:
     """A command prefix that moves what follows into the group before it starts."""
-    # One tree is enough to know a process by; its limits stay those of whoever called us.
+    # One tree is enough to know a process by; its limits stay those of the caller.
     procs = _witness() / name / "system" / "cgroup.procs"
     return ["sh", "-c", f'echo $$ > "{procs}" && exec "$@"', "tidemill"]
 
 
 def members(name: str) -> list[Identity]:
     """Every process in the cluster's group, pods included."""
-    found = []
+    results = []
     for procs in sorted((_witness() / name).rglob("cgroup.procs")):
         try:
             pids = procs.read_text().split()
         except (FileNotFoundError, OSError):
             continue  # the group went away while we looked
-        found += [identity for pid in pids if (identity := Identity.of(int(pid)))]
-    return found
+        results += [identity for pid in pids if (identity := Identity.of(int(pid)))]
+    return results
 
 
 def remove(name: str) -> None:
     """End what is still in the group, then remove it from every tree."""
     for attempt in range(ATTEMPTS):
-        # Each time anew: a process that was just being started may join after the first look.
+        # Each time again: a process that was just being started may join after the first look.
         end(members(name), patience=1.0)
         try:
             for top in groups(name):

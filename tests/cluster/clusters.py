@@ -1,4 +1,4 @@
-"""A cluster to use, whoever provides it."""
+"""A cluster to use, from any provider."""
 
 import os
 import re
@@ -57,7 +57,7 @@ def down(name: str = DEFAULT_NAME, provider: Provider | None = None) -> None:
 
 
 def existing(name: str = DEFAULT_NAME) -> Cluster:
-    """The cluster called `name` that is up, whoever provides it; none is started."""
+    """The cluster called `name` that is up, from any provider; none is started."""
     if os.environ.get("TIDEMILL_KUBECONFIG") and not os.environ.get("TIDEMILL_CLUSTER"):
         return given()
     for made in _possible(name):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster import wheels
 
-PLACE = "opt/tidemill/tidemill"
+FOLDER = "opt/tidemill/tidemill"
 
 
 def possible() -> bool:
@@ -23,16 +23,16 @@ def possible() -> bool:
 
 def archive(code: Mapping[str, Path]) -> bytes:
     """A tar archive of the package with its byte code; the same code gives the same bytes."""
-    files = {place.removeprefix("tidemill/"): source for place, source in code.items()}
+    files = {path.removeprefix("tidemill/"): source for path, source in code.items()}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        parents = {parent for place in files for parent in Path(PLACE, place).parents if parent != Path()}
+        parents = {parent for path in files for parent in Path(FOLDER, path).parents if parent != Path()}
         for folder in sorted(parents):
             _add(tar, str(folder), None)
-        for folder in sorted({Path(PLACE, place).parent for place in files if place.endswith(".py")}):
+        for folder in sorted({Path(FOLDER, path).parent for path in files if path.endswith(".py")}):
             _add(tar, str(folder / "__pycache__"), None)
-        for place, source in sorted(files.items()):
-            inside = Path(PLACE, place)
+        for path, source in sorted(files.items()):
+            inside = Path(FOLDER, path)
             _add(tar, str(inside), source.read_bytes())
             if source.suffix == ".py":
                 _add(tar, importlib.util.cache_from_source(str(inside)), _compiled(source, f"/{inside}"))
@@ -48,8 +48,8 @@ def _compiled(source: Path, shown: str) -> bytes:
         return target.read_bytes()
 
 
-def _add(tar: tarfile.TarFile, place: str, content: bytes | None) -> None:
-    entry = tarfile.TarInfo(place)
+def _add(tar: tarfile.TarFile, path: str, content: bytes | None) -> None:
+    entry = tarfile.TarInfo(path)
     if content is None:
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(entry)

@@ -39,8 +39,8 @@ def run(
     except subprocess.TimeoutExpired as late:
         raise CommandFailed(f"{' '.join(words[:4])} took longer than {timeout:g} s") from late
     if done.returncode:
-        said = (done.stdout + b"\n" + done.stderr).decode(errors="replace").strip().splitlines()
-        raise CommandFailed(f"{' '.join(words[:6])} ended with {done.returncode}:\n" + "\n".join(said[-25:]))
+        output = (done.stdout + b"\n" + done.stderr).decode(errors="replace").strip().splitlines()
+        raise CommandFailed(f"{' '.join(words[:6])} ended with {done.returncode}:\n" + "\n".join(output[-25:]))
     return done.stdout.decode(errors="replace")
 
 

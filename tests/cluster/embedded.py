@@ -22,7 +22,7 @@ from cluster.progress import note, step
 
 # Folders that kubelet, containerd and the CNI plugins insist on; inside the node each of them is one of ours.
 INSISTED = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/var/log/pods", "/run/containerd")
-# These would start anew what is being ended; the rest goes with the control group.
+# These would start again what is being ended; the rest goes with the control group.
 STOPPED_FIRST = ("kubelet", "kube-proxy", "kube-controller-manager", "kube-scheduler")
 
 
@@ -63,7 +63,7 @@ class Embedded:
         """Whether anything is left of it, working or not."""
         groups = cgroups.groups(self.group)
         card = Path("/sys/class/net", network.card(self.paths.name))
-        return any(place.exists() for place in (self.paths.state, self.paths.run, card, *groups))
+        return any(path.exists() for path in (self.paths.state, self.paths.run, card, *groups))
 
     def up(self) -> None:
         """Bring the cluster up; nothing happens if it is, and what a crash left behind is cleared away first."""
@@ -98,7 +98,7 @@ class Embedded:
         return run(self.containerd_command(*arguments), given=given)
 
     def containerd_command(self, *arguments: str) -> list[str]:
-        """The same as a command line, for whoever has more to say than fits in memory."""
+        """The same as a command line."""
         return ["ctr", "--address", str(self.paths.run / "containerd.sock"), "--namespace", "k8s.io", *arguments]
 
     def _create(self) -> None:

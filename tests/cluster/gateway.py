@@ -16,5 +16,5 @@ def definitions() -> Path:
     go = programs.toolchain()
     fetch = [str(go), "mod", "download", "-json", MODULE]
     with step("fetching the definitions of the Gateway API"):
-        said = twice(partial(run, fetch, cwd=programs.MODULES / "gatewayapi", env=programs.environment()))
-    return Path(json.loads(said)["Dir"]) / "config" / "crd" / "standard"
+        output = twice(partial(run, fetch, cwd=programs.MODULES / "gatewayapi", env=programs.environment()))
+    return Path(json.loads(output)["Dir"]) / "config" / "crd" / "standard"

@@ -105,7 +105,7 @@ class Kind:
 
 def _command() -> str | Path:
     """kind itself: from the PATH, or built."""
-    if found := shutil.which("kind"):
-        return found
+    if executable := shutil.which("kind"):
+        return executable
     programs.ensure([versions.KIND])
     return programs.path(versions.KIND)

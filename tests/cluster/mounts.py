@@ -30,7 +30,7 @@ def remove(folders: Iterable[Path]) -> None:
         run(["umount", "--lazy", point])
 
 
-def isolate(place: Path) -> None:
+def isolate(path: Path) -> None:
     """Make `place` a mount that does not propagate: namespaces can only be bound to files on such a one."""
-    run(["mount", "--bind", place, place])
-    run(["mount", "--make-private", place])
+    run(["mount", "--bind", path, path])
+    run(["mount", "--make-private", path])

@@ -63,13 +63,13 @@ def choose(taken: Iterable[Network]) -> Plan:
 def in_use() -> list[Network]:
     """Every network this machine has a route to, the default route aside."""
     routes: list[dict[str, Any]] = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]) or "[]")
-    found = []
+    results = []
     for route in routes:
         try:
-            found.append(ipaddress.ip_network(route["dst"], strict=False))
+            results.append(ipaddress.ip_network(route["dst"], strict=False))
         except (KeyError, ValueError):
             continue  # "default", and IPv6
-    return [network for network in found if network.version == 4 and network.prefixlen]
+    return [network for network in results if network.version == 4 and network.prefixlen]
 
 
 def card(name: str) -> str:

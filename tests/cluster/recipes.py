@@ -20,7 +20,7 @@ ROLES = ("controller", "workload", "server", "store")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A Dockerfile, the files beside it in the build context, and its build arguments."""
+    """A Dockerfile, the files next to it in the build context, and its build arguments."""
 
     role: str
     dockerfile: Path
@@ -38,8 +38,8 @@ class Recipe:
     def digest(self) -> str:
         """Twelve digits that change with anything that goes in."""
         parts = [self.dockerfile.read_bytes(), repr(sorted(self.arguments.items())).encode()]
-        for place, source in sorted({**self.context, **self.code}.items()):
-            parts.append(place.encode() + b"=" + _identity(source))
+        for path, source in sorted({**self.context, **self.code}.items()):
+            parts.append(path.encode() + b"=" + _identity(source))
         return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:12]
 
     @property

@@ -29,17 +29,17 @@ def recipe() -> Recipe:
 def ensure() -> Path:
     """The root file system as a tar archive in the cache."""
     key = hashlib.sha256(repr((SUITE, PACKAGES, UNUSED)).encode()).hexdigest()[:12]
-    place = paths.cache() / "rootfs" / f"{SUITE}-{key}.tar"
-    if not place.exists():
+    path = paths.cache() / "rootfs" / f"{SUITE}-{key}.tar"
+    if not path.exists():
         packages.ensure(packages.IMAGES)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with step(f"making a Debian {SUITE} base image"):
-            twice(lambda: _make(place))
-    return place
+            twice(lambda: _make(path))
+    return path
 
 
-def _make(place: Path) -> None:
-    draft = place.with_suffix(".draft")
+def _make(path: Path) -> None:
+    draft = path.with_suffix(".draft")
     shutil.rmtree(draft, ignore_errors=True)
     run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, draft])
     for name in UNUSED:
@@ -47,11 +47,11 @@ def _make(place: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
     run(["chroot", draft, "/usr/bin/python3", "-c", "import ssl, sqlite3, venv"])
-    unfinished = place.with_suffix(".part")
+    unfinished = path.with_suffix(".part")
     with tarfile.open(unfinished, "w") as tar:
         tar.add(draft, arcname=".", filter=_without_devices)
     shutil.rmtree(draft)
-    os.rename(unfinished, place)
+    os.rename(unfinished, path)
 
 
 def _without_devices(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

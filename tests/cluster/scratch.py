@@ -47,17 +47,17 @@ def _layer(files: Mapping[str, Path], links: Mapping[str, str]) -> bytes:
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, mode, EPOCH
             tar.addfile(entry)
-        for place, source in files.items():
-            _add(tar, place, source.read_bytes(), 0o755)
-        for place, target in links.items():
-            entry = tarfile.TarInfo(place)
+        for path, source in files.items():
+            _add(tar, path, source.read_bytes(), 0o755)
+        for path, target in links.items():
+            entry = tarfile.TarInfo(path)
             entry.type, entry.linkname, entry.mtime = tarfile.SYMTYPE, target, EPOCH
             tar.addfile(entry)
     return packed.getvalue()
 
 
-def _add(tar: tarfile.TarFile, place: str, content: bytes, mode: int) -> None:
-    entry = tarfile.TarInfo(place)
+def _add(tar: tarfile.TarFile, path: str, content: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(path)
     entry.size, entry.mode, entry.mtime = len(content), mode, EPOCH
     tar.addfile(entry, io.BytesIO(content))
 

@@ -21,7 +21,7 @@ def archives() -> Iterator[bytes]:
         command=["/bin/sh"],
     )
     for program in (versions.COREDNS_SERVER, versions.PROVISIONER):
-        place = f"bin/{program.name}"
+        path = f"bin/{program.name}"
         yield scratch.archive(
-            f"tidemill.dev/system/{program.name}:1", {place: programs.path(program)}, command=[f"/{place}"]
+            f"tidemill.dev/system/{program.name}:1", {path: programs.path(program)}, command=[f"/{path}"]
         )

@@ -65,15 +65,15 @@ def pins(constraints: str) -> list[str]:
 def fetch(role: str, wanted: list[str], pinned: list[str]) -> list[Wheel]:
     """The wheels for `wanted` and all that they need, from the cache if they were fetched before."""
     key = hashlib.sha256("\n".join([PYTHON, platform.machine(), *GLIBC, *wanted, "--", *pinned]).encode()).hexdigest()
-    place = paths.cache() / "wheels" / f"{role}-{key[:12]}"
-    if not place.exists():
+    file_path = paths.cache() / "wheels" / f"{role}-{key[:12]}"
+    if not file_path.exists():
         with step(f"fetching the packages of {role}"):
-            twice(lambda: _download(place, wanted, pinned))
-    return [Wheel(path.name, path) for path in sorted(place.glob("*.whl"))]
+            twice(lambda: _download(file_path, wanted, pinned))
+    return [Wheel(path.name, path) for path in sorted(file_path.glob("*.whl"))]
 
 
-def _download(place: Path, wanted: list[str], pinned: list[str]) -> None:
-    draft = place.with_name(f".{place.name}.draft")
+def _download(path: Path, wanted: list[str], pinned: list[str]) -> None:
+    draft = path.with_name(f".{path.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     constraints = draft / "constraints.txt"
@@ -86,4 +86,4 @@ def _download(place: Path, wanted: list[str], pinned: list[str]) -> None:
             *(word for tag in tags for word in ("--platform", tag)), "--constraint", constraints, *wanted,
         ]
     )  # fmt: skip
-    draft.rename(place)
+    draft.rename(path)

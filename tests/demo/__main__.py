@@ -40,7 +40,7 @@ def main(
             began = time.monotonic()
             console.print("[bold]Setting up[/] (minutes the first time, seconds after that)")
             cluster = ensure(name)
-            context.check(cluster, told=context_is_mine)
+            context.check(cluster, allowed=context_is_mine)
             with connected(cluster) as api:
                 images = _set_up(cluster, api)
                 console.print(f"set up in {time.monotonic() - began:.0f} s")

@@ -12,9 +12,9 @@ class NotOurs(RuntimeError):
     """The kubeconfig points at a cluster that may be somebody's."""
 
 
-def check(cluster: Cluster, *, told: bool, environment: Mapping[str, str] = os.environ) -> None:
+def check(cluster: Cluster, *, allowed: bool, environment: Mapping[str, str] = os.environ) -> None:
     """Raise NotOurs unless the cluster is kind's, our own embedded one, or the user has said that it is theirs to use."""
-    if told or environment.get(ANY_CONTEXT) == "1":
+    if allowed or environment.get(ANY_CONTEXT) == "1":
         return
     ours = cluster.provider is not Provider.GIVEN
     if ours or cluster.context.startswith("kind-"):

@@ -151,9 +151,9 @@ def _canary(story: Story, seconds: float) -> str:
 
 def _after(story: Story, seconds: float) -> str:
     def only_the_new_one() -> bool:
-        found = story.measure(Shift.DRIFT)
-        story.after = found.get(story.second_version)
-        return set(found) == {story.second_version}
+        result = story.measure(Shift.DRIFT)
+        story.after = result.get(story.second_version)
+        return set(result) == {story.second_version}
 
     story.await_("every answer coming from the new version", only_the_new_one, seconds)
     assert story.before is not None and story.after is not None, "both versions were measured"

@@ -16,9 +16,9 @@ from traffic.remote import Counters, Measured, Traffic
 from traffic.rows import Shift
 
 NAME = "biopsies"
-KINDS_TOLD = frozenset(kind.kind_name for kind in KINDS)
+ANNOUNCED_KINDS = frozenset(kind.kind_name for kind in KINDS)
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -46,18 +46,18 @@ class Story:
     """What else happens while something is awaited; tests make the operator die here."""
     patience: float = 1.0
     """Factor on every bound."""
-    _told: set[str] = field(default_factory=set)
+    _announced: set[str] = field(default_factory=set)
     """The Events that were told already, by uid."""
 
-    def await_(self, what: str, question: Callable[[], Found | None], seconds: float) -> Found:
+    def await_(self, what: str, question: Callable[[], T | None], seconds: float) -> T:
         """Ask each second until there is an answer, telling meanwhile what happens."""
         deadline = time.monotonic() + seconds * self.patience
         while True:
             self.accident()
-            found = question()
+            result = question()
             self._tell()
-            if found is not None and found is not False:
-                return found
+            if result is not None and result is not False:
+                return result
             if time.monotonic() > deadline:
                 raise TooLate(f"{what} did not happen within {seconds:g} s; {self.pulse()}")
             self.narrator.pulse(self.pulse())
@@ -65,11 +65,13 @@ class Story:
 
     def _tell(self) -> None:
         """Tell each Event about the five kinds once, in the order in which they happened."""
-        new = [event for event in self.api.all("Event", self.namespace) if event["metadata"]["uid"] not in self._told]
+        new = [
+            event for event in self.api.all("Event", self.namespace) if event["metadata"]["uid"] not in self._announced
+        ]
         for event in sorted(new, key=_moment):
-            self._told.add(event["metadata"]["uid"])
+            self._announced.add(event["metadata"]["uid"])
             about = event["involvedObject"]
-            if about["kind"] in KINDS_TOLD:
+            if about["kind"] in ANNOUNCED_KINDS:
                 warning = event.get("type") == "Warning"
                 self.narrator.event(
                     f"{about['kind']} {about['name']}", event["reason"], event["message"], warning=warning

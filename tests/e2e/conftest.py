@@ -1,4 +1,4 @@
-"""One cluster and one installation for the session; the loop is played beside the other tests, as neighbours are."""
+"""One cluster and one installation for the session; the loop runs at the same time as the other tests, as neighbours do."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Bad input: a condition with a reason and a remedy, no hot loop, no harm to neighbours, and recovery by itself once mended."""
+"""Bad input: a condition with a reason and a remedy, no hot loop, no harm to neighbours, and recovery by itself once it is corrected."""
 
 import base64
 import math
@@ -68,22 +68,22 @@ def applied(environment: Environment) -> Environment:
 
 
 def object_of(environment: Environment, case: Case) -> AnyResource:
-    found = environment.api.read(case.kind, case.namespace, case.name)
-    assert found is not None, f"nobody deletes {case.name}"
-    return found
+    resource = environment.api.read(case.kind, case.namespace, case.name)
+    assert resource is not None, f"nobody deletes {case.name}"
+    return resource
 
 
 def refusal(environment: Environment, case: Case) -> Condition:
     """The condition that says what is wrong, once it does."""
 
-    def said() -> Condition | None:
+    def condition() -> Condition | None:
         ready = object_of(environment, case).status.condition("Ready")
         return ready if ready and ready.status == "False" and ready.reason == case.reason else None
 
     def explain() -> str:
         return f"{object_of(environment, case).status.conditions}\n{environment.operator_log()}"
 
-    return until(f"{case.name}: {case.reason}", said, seconds=120, explain=explain)
+    return until(f"{case.name}: {case.reason}", condition, seconds=120, explain=explain)
 
 
 def jobs_of(environment: Environment, case: Case) -> list[Manifest]:
@@ -116,11 +116,11 @@ def test_it_is_said_within_ten_seconds_of_being_known(applied: Environment, case
     created = object_of(applied, case).metadata.creation_timestamp
     assert created is not None
 
-    # A run that is repeated says it each time anew; times are in whole seconds.
-    said = condition.last_transition_time
-    known = max((end for end in ends_of_pods(applied, case) if end <= said + timedelta(seconds=1)), default=created)
+    # A run that is repeated says it each time again; times are in whole seconds.
+    changed = condition.last_transition_time
+    known = max((end for end in ends_of_pods(applied, case) if end <= changed + timedelta(seconds=1)), default=created)
 
-    assert (said - known).total_seconds() <= KNOWN_WITHIN
+    assert (changed - known).total_seconds() <= KNOWN_WITHIN
 
 
 def test_nothing_is_tried_in_a_hot_loop(applied: Environment) -> None:
@@ -131,15 +131,15 @@ def test_nothing_is_tried_in_a_hot_loop(applied: Environment) -> None:
     now = datetime.now(UTC)
 
     for case in CASES:
-        found = object_of(applied, case)
-        assert found.metadata.creation_timestamp is not None
-        age = (now - found.metadata.creation_timestamp).total_seconds()
+        manifest = object_of(applied, case)
+        assert manifest.metadata.creation_timestamp is not None
+        age = (now - manifest.metadata.creation_timestamp).total_seconds()
         tries = 1 + math.floor(math.log2(age / MIN_BACKOFF_SECONDS + 1)) if case.repeated else 1
         assert len(jobs_of(applied, case)) <= tries, case.name
-        told = [
+        results = [
             event for event in applied.api.all("Event", case.namespace) if event["involvedObject"]["name"] == case.name
         ]
-        assert len(told) <= 3 * tries + 3, case.name
+        assert len(results) <= 3 * tries + 3, case.name
 
 
 def test_what_is_settled_is_left_alone(applied: Environment) -> None:
@@ -166,7 +166,7 @@ def test_a_neighbour_is_not_disturbed(applied: Environment) -> None:
     until("the neighbour answering", answering, seconds=120, explain=applied.operator_log)
 
 
-# How each is mended, by whoever wrote it; the operator does the rest.
+# How the author corrects each; the operator does the rest.
 
 
 def corrected(file: str, change: Callable[[dict[str, Any]], None]) -> list[Manifest]:
@@ -233,10 +233,10 @@ def mend_iris(environment: Environment, store_client: StoreClient) -> None:
 
 
 def secret(environment: Environment) -> dict[str, str]:
-    found = environment.api.get("Secret", BAD, "tidemill-store")
-    assert found is not None, "the chart makes it"
-    assert base64.b64decode(found["data"]["uri"]) == b"s3://tidemill"
-    return dict(found["data"])
+    manifest = environment.api.get("Secret", BAD, "tidemill-store")
+    assert manifest is not None, "the chart makes it"
+    assert base64.b64decode(manifest["data"]["uri"]) == b"s3://tidemill"
+    return dict(manifest["data"])
 
 
 MENDING = {
@@ -253,7 +253,7 @@ MENDING = {
 
 @pytest.fixture(scope="module")
 def mended(applied: Environment) -> Iterator[Environment]:
-    """Everything mended at once."""
+    """Everything is corrected at once."""
     for case in CASES:
         refusal(applied, case)
     store_client = StoreClient.start(applied.api, BAD, applied.images["workload"])

@@ -27,7 +27,7 @@ SERVICE = "screening"
 
 
 class Screening:
-    """A service with a good version, live traffic, and whoever can do it harm."""
+    """A service with a good version, live traffic, and the means to harm it."""
 
     def __init__(self, environment: Environment, store_client: StoreClient, traffic: Traffic, first: str) -> None:
         self.environment = environment
@@ -38,9 +38,9 @@ class Screening:
 
     @property
     def service(self) -> InferenceService:
-        found = self.api.read(InferenceService, CANDIDATES, SERVICE)
-        assert found is not None, "nobody deletes the service"
-        return found
+        resource = self.api.read(InferenceService, CANDIDATES, SERVICE)
+        assert resource is not None, "nobody deletes the service"
+        return resource
 
     def outcome_of(self, version: str, *, seconds: float = 150) -> Outcome:
         """How the rollout of a version ended."""
@@ -95,10 +95,10 @@ def screening(environment: Environment) -> Iterator[Screening]:
 def assert_rejected_for_good(screening: Screening, version: str) -> None:
     """Rolled back once and rejected by this service alone, with the first version answering everything and no failed request."""
     outcomes = [each.outcome for each in screening.service.status.history if each.version == version]
-    found = screening.api.read(ModelVersion, CANDIDATES, version)
+    resource = screening.api.read(ModelVersion, CANDIDATES, version)
     stable, counted = screening.service.status.stable, screening.traffic.counters()
-    assert found is not None and stable is not None
-    ready = found.status.condition("Ready")
+    assert resource is not None and stable is not None
+    ready = resource.status.condition("Ready")
     assert ready is not None
 
     assert outcomes == ["RolledBack"]
@@ -185,7 +185,7 @@ def uncompiled(screening: Screening, version: ModelVersion) -> str:
 
 
 def test_none_of_them_is_tried_again(screening: Screening) -> None:
-    """Applying everything once more, and the operator starting anew, change nothing."""
+    """Applying everything once more, and the operator starting again, change nothing."""
     pod = screening.environment.operator_pod()
     screening.api.delete("Pod", "tidemill-system", pod)
     until("another operator", lambda: screening.environment.operator_pod() != pod, seconds=60)

@@ -28,13 +28,13 @@ class Watch:
 
     @property
     def monitor(self) -> DriftMonitor:
-        found = self.api.read(DriftMonitor, WARM, NAME)
-        assert found is not None, "nobody deletes it before the last test"
-        return found
+        resource = self.api.read(DriftMonitor, WARM, NAME)
+        assert resource is not None, "nobody deletes it before the last test"
+        return resource
 
     def pods(self, component: str) -> list[str]:
-        found = self.api.all("Pod", WARM, f"{names.COMPONENT}={component}")
-        return [pod["metadata"]["name"] for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        manifest = self.api.all("Pod", WARM, f"{names.COMPONENT}={component}")
+        return [pod["metadata"]["name"] for pod in manifest if not pod["metadata"].get("deletionTimestamp")]
 
     def jobs(self) -> list[str]:
         return [job["metadata"]["name"] for job in self.api.all("Job", WARM, f"{names.COMPONENT}=check")]
@@ -96,7 +96,7 @@ def test_a_worker_whose_pod_is_taken_away_is_stood_in_for(watch: Watch) -> None:
     watch.api.delete("Pod", WARM, pod, grace=0)
 
     watch.until("a window after it", lambda: (end := watch.newest()) is not None and end > before, seconds=60)
-    watch.until("another worker", lambda: [one for one in watch.pods("worker") if one != pod])
+    watch.until("another worker", lambda: [item for item in watch.pods("worker") if item != pod])
     watch.until("it being ready", lambda: watch.monitor.status.is_true("WorkerReady"))
 
 

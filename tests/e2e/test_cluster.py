@@ -1,4 +1,4 @@
-"""The embedded cluster itself, on the real thing: it comes up, mends itself, and leaves nothing behind."""
+"""The embedded cluster itself, on the real thing: it comes up, repairs itself, and leaves nothing behind."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from cluster.embedded import INSISTED, Embedded
 from cluster.paths import ClusterPaths
 
 NAME = "tidetest"
-PLACES = ClusterPaths(NAME)
+PATHS = ClusterPaths(NAME)
 
 pytestmark = [
     pytest.mark.e2e,
@@ -29,7 +29,7 @@ pytestmark = [
 
 def traces() -> dict[str, list[str]]:
     """Everything on this machine that would be there because of our cluster."""
-    folders = (str(PLACES.state), str(PLACES.run))
+    folders = (str(PATHS.state), str(PATHS.run))
     command_lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -54,9 +54,9 @@ def insisted() -> list[str]:
 @pytest.fixture(autouse=True)
 def taken_down() -> Iterator[None]:
     """Whatever happens in a test, and whatever happened in the one before."""
-    Embedded(PLACES).down()
+    Embedded(PATHS).down()
     yield
-    Embedded(PLACES).down()
+    Embedded(PATHS).down()
 
 
 def kubectl(up: cluster.Cluster, *words: str, given: str | None = None) -> str:
@@ -109,7 +109,7 @@ def test_it_runs_pods_that_the_machine_can_talk_to_and_leaves_nothing() -> None:
     assert time.monotonic() - began < 2, "a second `up` finds everything in place"
 
     cluster.down(NAME)
-    assert {} == {kind: found for kind, found in traces().items() if found}
+    assert {} == {kind: result for kind, result in traces().items() if result}
     assert before == insisted()
 
 
@@ -127,13 +127,13 @@ def test_an_interrupted_start_tidies_up(tmp_path: Path) -> None:
     tests = Path(cluster.__file__).parent.parent
     command = [sys.executable, "-m", "cluster", "up", "--name", NAME, "--provider", "embedded"]
     environment = {**os.environ, "PYTHONPATH": str(tests)}
-    said = tmp_path / "said"
-    with said.open("wb") as log, subprocess.Popen(command, env=environment, stderr=log, stdout=log) as starting:
+    output = tmp_path / "said"
+    with output.open("wb") as log, subprocess.Popen(command, env=environment, stderr=log, stdout=log) as starting:
         deadline = time.monotonic() + 60
-        while not (PLACES.state / "processes" / "etcd.json").exists() and time.monotonic() < deadline:
+        while not (PATHS.state / "processes" / "etcd.json").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
 
         starting.send_signal(signal.SIGINT)
 
-        assert 130 == starting.wait(60), said.read_text()
-    assert {} == {kind: found for kind, found in traces().items() if found}
+        assert 130 == starting.wait(60), output.read_text()
+    assert {} == {kind: result for kind, result in traces().items() if result}

@@ -42,14 +42,14 @@ def sidecar(environment: Environment) -> Iterator[PodRunner]:
 
 def send(sidecar: PodRunner, name: str, rows: np.ndarray, **more: object) -> list[int]:
     """The answers to the rows as requests of ten rows each."""
-    told = {
+    values = {
         "url": f"http://{MONITOR}-receiver/",
         "service": MONITOR,
         "name": name,
-        "requests": [rows[place : place + 10].tolist() for place in range(0, len(rows), 10)],
+        "requests": [rows[index : index + 10].tolist() for index in range(0, len(rows), 10)],
         **more,
     }
-    return json.loads(sidecar.ask("/", method="POST", body=json.dumps(told).encode()))
+    return json.loads(sidecar.ask("/", method="POST", body=json.dumps(values).encode()))
 
 
 def verdicts(environment: Environment) -> dict[str, str]:

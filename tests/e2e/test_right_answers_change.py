@@ -43,9 +43,9 @@ class Clients:
 
     @property
     def monitor(self) -> DriftMonitor:
-        found = self.api.read(DriftMonitor, CHANGED, NAME)
-        assert found is not None, "nobody deletes it"
-        return found
+        resource = self.api.read(DriftMonitor, CHANGED, NAME)
+        assert resource is not None, "nobody deletes it"
+        return resource
 
     def verdicts(self) -> dict[str, str]:
         return {check.name: check.verdict for check in self.monitor.status.checks}
@@ -58,7 +58,7 @@ class Clients:
         predicted = self.irises.predict(iris.data[chosen].tolist(), id=request)
         right = [str(iris.target_names[(target + turn) % 3]) for target in iris.target[chosen]]
         self.irises.tell(request, right)
-        return float(np.mean([one == other for one, other in zip(predicted, right, strict=True)]))
+        return float(np.mean([item == other for item, other in zip(predicted, right, strict=True)]))
 
     def explain(self) -> str:
         return f"{self.monitor.status.model_dump_json(indent=1)}\n{self.environment.operator_log()}"
@@ -83,12 +83,12 @@ def test_while_answers_are_right_nothing_is_retrained(clients: Clients) -> None:
 def test_an_answer_is_explained_by_the_pod_that_gave_it(clients: Clients) -> None:
     rows = load_iris().data[[0, 75, 149]]
 
-    said = clients.irises.explain(rows.tolist())
+    explanation = clients.irises.explain(rows.tolist())
 
-    outputs = {name: np.array(values) for name, values in said["outputs"].items() if name != "predict"}
+    outputs = {name: np.array(values) for name, values in explanation["outputs"].items() if name != "predict"}
     added = outputs["expected"] + outputs["attributions"].reshape(3, 4, 3).sum(axis=1)
     assert outputs["predict_proba"].reshape(3, 3) == pytest.approx(added, abs=1e-3)
-    assert said["parameters"]["method"] in {"shap-tree", "shap-exact"}
+    assert explanation["parameters"]["method"] in {"shap-tree", "shap-exact"}
     petals = np.abs(outputs["attributions"]).reshape(3, 4, 3)[:, 2:].sum()
     assert petals > np.abs(outputs["attributions"]).sum() / 2, "the petals tell irises apart"
 
@@ -160,8 +160,8 @@ def test_rows_that_were_served_and_labelled_are_a_dataset(clients: Clients) -> N
     apply_manifests(clients.environment.cluster, CHANGED, [dataset])
 
     def ready() -> Dataset | None:
-        found = clients.api.read(Dataset, CHANGED, "served")
-        return found if found is not None and found.status.is_true("Ready") else None
+        resource = clients.api.read(Dataset, CHANGED, "served")
+        return resource if resource is not None and resource.status.is_true("Ready") else None
 
     made = until("the Dataset getting ready", ready, seconds=120, explain=clients.environment.operator_log)
 

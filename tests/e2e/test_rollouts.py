@@ -41,9 +41,9 @@ class Cells:
 
     @property
     def service(self) -> InferenceService:
-        found = self.api.read(InferenceService, ROLLOUTS, SERVICE)
-        assert found is not None, "nobody deletes the service"
-        return found
+        resource = self.api.read(InferenceService, ROLLOUTS, SERVICE)
+        assert resource is not None, "nobody deletes the service"
+        return resource
 
     def explain(self) -> str:
         return f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.environment.operator_log()}"
@@ -251,13 +251,13 @@ def test_whoever_scales_by_the_subresource_is_obeyed_and_finds_the_pods(cells: C
 
     def scale() -> dict[str, Any]:
         path = f"/apis/{API_VERSION}/namespaces/{ROLLOUTS}/inferenceservices/{SERVICE}/scale"
-        found: dict[str, Any] = json.loads(kubectl(cells.environment.cluster, "get", "--raw", path))
-        return found
+        result: dict[str, Any] = json.loads(kubectl(cells.environment.cluster, "get", "--raw", path))
+        return result
 
-    def found() -> set[str]:
+    def result() -> set[str]:
         pods = cells.api.all("Pod", ROLLOUTS, scale()["status"]["selector"])
         return {pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
 
     cells.until("both counted", lambda: scale()["status"]["replicas"] == 2)
-    assert set(cells.stable_pods()) == found()
+    assert set(cells.stable_pods()) == result()
     assert 0 == cells.traffic.counters().failed

@@ -30,14 +30,14 @@ def applied(environment: Environment) -> Environment:
 
 
 def ready(environment: Environment, kind: str, name: str) -> bool:
-    found = environment.api.read(MODELS[kind], SAMPLES, name)
-    return found is not None and found.status.is_true("Ready")
+    resource = environment.api.read(MODELS[kind], SAMPLES, name)
+    return resource is not None and resource.status.is_true("Ready")
 
 
 def await_ready(environment: Environment, kind: str, name: str) -> None:
     def explain() -> str:
-        found = environment.api.read(MODELS[kind], SAMPLES, name)
-        return f"{found and found.status.conditions}\n{environment.operator_log()}"
+        resource = environment.api.read(MODELS[kind], SAMPLES, name)
+        return f"{resource and resource.status.conditions}\n{environment.operator_log()}"
 
     until(f"{kind} {name} becoming ready", lambda: ready(environment, kind, name), seconds=180, explain=explain)
 
@@ -90,7 +90,9 @@ def test_deleting_the_samples_takes_everything_they_made_along_but_the_versions(
 
     def left() -> list[str]:
         kinds = ("Dataset", "TrainingJob", "InferenceService", "DriftMonitor", "Job", "Deployment", "Service", "Pod")
-        return [f"{kind}/{found['metadata']['name']}" for kind in kinds for found in applied.api.all(kind, SAMPLES)]
+        return [
+            f"{kind}/{manifest['metadata']['name']}" for kind in kinds for manifest in applied.api.all(kind, SAMPLES)
+        ]
 
     until("the children going", lambda: not left(), seconds=90, explain=lambda: str(left()))
     assert {version.spec.model_name for version in applied.api.read_all(ModelVersion, SAMPLES)} == {

@@ -62,36 +62,36 @@ def _counted(environment: Environment, name: str) -> bool:
 
 def told(environment: Environment, kind: type[AnyResource], name: str, problem: str) -> Condition:
     """The Ready condition of an object once it names the problem."""
-    found = _read(environment, kind, name)
+    result = _read(environment, kind, name)
 
     def named() -> Condition | None:
-        ready = found().status.condition("Ready")
+        ready = result().status.condition("Ready")
         return ready if ready and problem in ready.message else None
 
-    return until(f"{name}: {problem}", named, seconds=TOLD_WITHIN, explain=_explain(environment, found))
+    return until(f"{name}: {problem}", named, seconds=TOLD_WITHIN, explain=_explain(environment, result))
 
 
 def healed(environment: Environment, kind: type[AnyResource], name: str) -> None:
-    found = _read(environment, kind, name)
+    result = _read(environment, kind, name)
     until(
         f"{kind.kind_name} {name} being ready",
-        lambda: found().status.is_true("Ready"),
+        lambda: result().status.is_true("Ready"),
         seconds=HEALED_WITHIN,
-        explain=_explain(environment, found),
+        explain=_explain(environment, result),
     )
 
 
 def _read(environment: Environment, kind: type[AnyResource], name: str) -> Callable[[], AnyResource]:
     def read() -> AnyResource:
-        found = environment.api.read(kind, SURROUNDINGS, name)
-        assert found is not None, f"{name} is not deleted"
-        return found
+        resource = environment.api.read(kind, SURROUNDINGS, name)
+        assert resource is not None, f"{name} is not deleted"
+        return resource
 
     return read
 
 
-def _explain(environment: Environment, found: Callable[[], AnyResource]) -> Callable[[], str]:
-    return lambda: f"{found().status.conditions}\n{environment.operator_log()}"
+def _explain(environment: Environment, result: Callable[[], AnyResource]) -> Callable[[], str]:
+    return lambda: f"{result().status.conditions}\n{environment.operator_log()}"
 
 
 def events_about(environment: Environment, name: str) -> list[tuple[str, str]]:

@@ -34,7 +34,7 @@ def _children(api: Api) -> list[str]:
     """What the operator made, wherever it is."""
     kinds = ("Job", "Deployment", "Service", "Pod")
     selector = "app.kubernetes.io/managed-by=tidemill"
-    return [f"{kind}/{found['metadata']['name']}" for kind in kinds for found in api.all(kind, selector=selector)]
+    return [f"{kind}/{manifest['metadata']['name']}" for kind in kinds for manifest in api.all(kind, selector=selector)]
 
 
 def test_nothing_is_left(environment: Environment) -> None:

@@ -52,9 +52,9 @@ def replay(file: Annotated[Path, typer.Argument(help="A case that failed.", exis
                     case "M1":
                         admission, reconciling = Admission(made), Reconciling(made)
                         await admission.prepare()
-                        await admission.one(case)
-                        for one in admission.admitted.values():
-                            await reconciling.batch([Admitted(case, one.kept)], 0)
+                        await admission.try_case(case)
+                        for admitted in admission.admitted.values():
+                            await reconciling.batch([Admitted(case, admitted.kept)], 0)
                         return [*admission.failures, *reconciling.failures]
                     case "M2":
                         misoperations = Misoperations(made)
@@ -69,11 +69,11 @@ def replay(file: Annotated[Path, typer.Argument(help="A case that failed.", exis
                         await walks.all([case])
                         return walks.failures
 
-    found = asyncio.run(play())
-    for failure in found:
+    result = asyncio.run(play())
+    for failure in result:
         print("\n".join(failure.problems))
-    print(f"{case}: {'FAILED' if found else 'ok'}")
-    sys.exit(1 if found else 0)
+    print(f"{case}: {'FAILED' if result else 'ok'}")
+    sys.exit(1 if result else 0)
 
 
 def _say(line: str) -> None:

@@ -61,7 +61,7 @@ class Admission:
 
     async def host(self, location: Location, rng: random.Random, which: int) -> Any:
         """A spec that has a value at the location and that the API server takes, or at least the schema if a rule allows none."""
-        schema, found = schemas.specs()[location.kind], None
+        schema, result = schemas.specs()[location.kind], None
         fallback = None
         for number, spec in enumerate(specimens.hosts(location.kind, schema, location.path, rng)):
             if number > 80:
@@ -74,13 +74,13 @@ class Admission:
                 head = location.path[0] if location.path else ""
                 spec = {**full, **specimens.seed(location.kind, schema), **({head: spec[head]} if head else {})}
             if (await self.harness.create(made(location.kind, "host", spec), dry=True)).admitted:
-                found = spec
+                result = spec
                 if number >= which:
                     break
-        if found is None and which == 0:
+        if result is None and which == 0:
             self.hostless.append(str(location))
             return fallback
-        return found
+        return result
 
     async def location(self, location: Location, rng: random.Random, which: int = 0, *, step: int = 1) -> None:
         """Try every mutation (every n-th with `step`) at one location, in the n-th host."""
@@ -123,13 +123,13 @@ class Admission:
     async def cases(self, cases: list[Case]) -> None:
         turn = asyncio.Semaphore(AT_ONCE)
 
-        async def one(case: Case) -> None:
+        async def bounded(case: Case) -> None:
             async with turn:
-                await self.one(case)
+                await self.try_case(case)
 
-        await asyncio.gather(*map(one, cases))
+        await asyncio.gather(*map(bounded, cases))
 
-    async def one(self, case: Case) -> None:
+    async def try_case(self, case: Case) -> None:
         """Try one spec as a new object, and as a change of one that is there."""
         fingerprint = digest([case.kind, case.specs])
         if fingerprint in self.known:

@@ -72,7 +72,7 @@ class Campaign:
 
     def __init__(self, harness: Harness, *, seed: int, minutes: float, folder: Path | None, say: Say) -> None:
         self._harness = harness
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._began = time.monotonic()
         self._minutes = minutes
         self._folder = folder
@@ -106,14 +106,14 @@ class Campaign:
             for location in locations:
                 # Every location once, however long it takes; in other surroundings while there is time.
                 if which == 0 or time.monotonic() < self._until(0.25):
-                    await admission.location(location, self._chance, which, step=extent.step)
+                    await admission.location(location, self._rng, which, step=extent.step)
             self._say(f"M1 {admission.tried} specs tried, {admission.refused} refused")
         tried = 0
         while extent.random is None or tried < extent.random:
             if time.monotonic() > self._until(0.4):
                 break
             for kind in schemas.specs():
-                await admission.by_chance(kind, self._chance, RANDOM)
+                await admission.by_chance(kind, self._rng, RANDOM)
                 tried += RANDOM
         self._fail(admission.failures)
         self.counts.ways = admission.ways
@@ -140,7 +140,7 @@ class Campaign:
 
     async def tampering(self, extent: Extent) -> None:
         """M5."""
-        played, cases = Tampering(self._harness), list(tamperings(self._chance))
+        played, cases = Tampering(self._harness), list(tamperings(self._rng))
         # The largest specs first: nothing else stands for them.
         cases.sort(key=lambda case: "large" not in case.title)
         cases = cases[: extent.tamperings]
@@ -154,7 +154,7 @@ class Campaign:
 
     async def walks(self, extent: Extent, admitted: Sequence[Admitted]) -> None:
         """M3 and M4."""
-        played, made = Walks(self._harness), _ways(admitted, self._chance)
+        played, made = Walks(self._harness), _ways(admitted, self._rng)
         done = 0
         while extent.walks is None or done < extent.walks:
             if time.monotonic() > self._until(0.75):
@@ -169,7 +169,7 @@ class Campaign:
     async def reconciling(self, extent: Extent, admitted: list[Admitted]) -> None:
         """M1: what the operator makes of what is let in."""
         played = Reconciling(self._harness)
-        self._chance.shuffle(admitted)
+        self._rng.shuffle(admitted)
         admitted = admitted[: extent.reconciled]
         for first in range(0, len(admitted), BATCH):
             if time.monotonic() > self._until(1.0):
@@ -187,8 +187,12 @@ def _ways(admitted: Sequence[Admitted], rng: random.Random) -> Iterator[Case]:
     """Walks of every kind in turn, one in five of them long."""
     made = {}
     for kind, schema in schemas.specs().items():
-        pool: list[Any] = [one.kept for one in admitted if one.case.kind == kind and len(str(one.kept)) < 20_000]
-        pool = [_at_home(kind, one) for one in pool] or [specimens.seed(kind, schema)]
+        pool: list[Any] = [
+            admitted_case.kept
+            for admitted_case in admitted
+            if admitted_case.case.kind == kind and len(str(admitted_case.kept)) < 20_000
+        ]
+        pool = [_at_home(kind, admitted_case) for admitted_case in pool] or [specimens.seed(kind, schema)]
         made[kind] = (walks(kind, pool, rng, steps=2), walks(kind, pool, rng, steps=20))
     while True:
         for kind in made:

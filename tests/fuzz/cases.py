@@ -26,15 +26,15 @@ class Case:
     waits: tuple[float, ...] = ()
     """Seconds before each further spec; negative: until the object has said how it stands."""
     more: dict[str, Any] | None = None
-    """What a class needs besides: labels, annotations, a status, objects beside it, what is expected."""
+    """What a class needs besides: labels, annotations, a status, other objects, what is expected."""
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False, allow_unicode=True)
 
     @classmethod
     def from_yaml(cls, text: str) -> Case:
-        said = yaml.safe_load(text)
-        return cls(**{**said, "specs": tuple(said["specs"]), "waits": tuple(said["waits"])})
+        parsed = yaml.safe_load(text)
+        return cls(**{**parsed, "specs": tuple(parsed["specs"]), "waits": tuple(parsed["waits"])})
 
     def __str__(self) -> str:
         return f"{self.of} {self.kind}: {self.title}"

@@ -89,7 +89,7 @@ class Harness:
         return await self.ask("PUT", f"{path}?fieldValidation=Strict{'&dryRun=All' if dry else ''}", manifest)
 
     async def edit(self, kind: str, name: str, spec: Any) -> Answer:
-        """Put another spec in the location of the object's own; whoever writes meanwhile wins nothing."""
+        """Put another spec in place of the object's own; a writer in between wins nothing."""
         path = BY_KIND[kind].path(NAMESPACE, name) + "?fieldValidation=Strict"
         patch = [{"op": "replace", "path": "/spec", "value": spec}]
         return await self.ask("PATCH", path, patch, "application/json-patch+json")
@@ -114,16 +114,16 @@ class Harness:
         status = manifest.get("status") or {}
         if status.get("observedGeneration") != manifest["metadata"]["generation"]:
             return f"the status speaks of generation {status.get('observedGeneration')}"
-        ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), None)
+        ready = next((condition for condition in status.get("conditions") or () if condition["type"] == "Ready"), None)
         if ready is None:
             return "there is no condition Ready"
         if "message" not in ready:
             return "Ready is somebody else's"  # a status that was forged, and is not ours again yet
-        said = f"Ready={ready['status']} {ready['reason']}: {ready['message'][:300]}"
+        message = f"Ready={ready['status']} {ready['reason']}: {ready['message'][:300]}"
         if ready["reason"] not in STABLE:
-            return f"the reason is none of the documented ones: {said}"
+            return f"the reason is none of the documented ones: {message}"
         if ready["status"] == "Unknown" and not self._may_wait(manifest, ready["message"]):
-            return f"it does not come to an end: {said}"
+            return f"it does not come to an end: {message}"
         return ""
 
     def _may_wait(self, manifest: Manifest, message: str) -> bool:
@@ -134,9 +134,9 @@ class Harness:
     def ready(self, key: Key) -> tuple[str, str, str]:
         """Status, reason and message of the object's condition Ready."""
         manifest = self.mirror.get(*key) or {}
-        for one in (manifest.get("status") or {}).get("conditions") or ():
-            if one["type"] == "Ready":
-                return one["status"], one["reason"], one.get("message", "")
+        for condition in (manifest.get("status") or {}).get("conditions") or ():
+            if condition["type"] == "Ready":
+                return condition["status"], condition["reason"], condition.get("message", "")
         return "", "", ""
 
     def alarms(self) -> list[str]:
@@ -145,29 +145,29 @@ class Harness:
             log.seek(self._read)
             text = log.read().decode(errors="replace")
         self._read += len(text.encode())
-        found = []
+        results = []
         lines = text.splitlines()
         for number, line in enumerate(lines):
             if any(alarm in line for alarm in ALARMS):
-                found.append(f"the operator's log: {line[:1500]}")
+                results.append(f"the operator's log: {line[:1500]}")
                 if "Traceback" in line or "a bug" in line:
                     rest = next((n for n in range(number + 2, len(lines)) if not lines[n].startswith(" ")), len(lines))
-                    found[-1] += "\n" + "\n".join(lines[max(number, rest - 8) : rest + 1])[-1500:]
+                    results[-1] += "\n" + "\n".join(lines[max(number, rest - 8) : rest + 1])[-1500:]
         if not self.operator.alive:
-            found.append("the operator ended:\n" + "\n".join(lines[-15:]))
+            results.append("the operator ended:\n" + "\n".join(lines[-15:]))
             self.operator.start()
-        return found[:5]
+        return results[:5]
 
     def busy(self, names: Sequence[str], since: float, before: dict[str, int]) -> list[str]:
         """Objects for which the operator asked the API server too often."""
         self.account.read()
         limit = BURST + RATE * (time.monotonic() - since)
-        found: dict[str, int] = {}
+        results: dict[str, int] = {}
         for asked, count in self.account.requests.items():
             for name in names:
                 if asked == name or asked.startswith(f"{name}-"):
-                    found[name] = found.get(name, 0) + count - before.get(asked, 0)
-        return [f"a hot loop: {count} requests for {name}" for name, count in found.items() if count > limit]
+                    results[name] = results.get(name, 0) + count - before.get(asked, 0)
+        return [f"a hot loop: {count} requests for {name}" for name, count in results.items() if count > limit]
 
     def disturbed(self) -> list[str]:
         """Neighbours that are not as they were."""
@@ -177,7 +177,7 @@ class Harness:
             if now is None:
                 problems.append(f"the neighbour {key} is gone")
             elif now["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
-                was, is_ = (json.dumps(_told(one), sort_keys=True) for one in (before, now))
+                was, is_ = (json.dumps(_without_version(item), sort_keys=True) for item in (before, now))
                 if was != is_:
                     problems.append(f"the neighbour {key} was touched:\n{was[:1500]}\n{is_[:1500]}")
                 self._baseline[key] = now
@@ -225,10 +225,10 @@ class Harness:
         return True
 
     async def tidy(self) -> list[str]:
-        """Remove all that is no furniture; what does not go is a problem."""
+        """Remove all that is not part of the set-up; what does not go is a problem."""
         deadline = time.monotonic() + 30
         while True:
-            # Whoever makes others goes first.
+            # Objects that make others go first.
             extra = [
                 key for key in list(self.mirror.objects) if key.namespace == NAMESPACE and key not in self._furniture
             ]
@@ -257,7 +257,7 @@ def _named(manifest: Manifest, name: str) -> Manifest:
     return {"apiVersion": API_VERSION, **manifest, "metadata": {"name": name, "namespace": NAMESPACE}}
 
 
-def _told(manifest: Manifest) -> Manifest:
+def _without_version(manifest: Manifest) -> Manifest:
     metadata = {k: v for k, v in manifest["metadata"].items() if k not in ("resourceVersion", "managedFields")}
     return {**manifest, "metadata": metadata}
 

@@ -271,7 +271,9 @@ class Misoperations:
                 reports[task] = _either(scripted, real)
             try:
                 await self._rows()
-                await asyncio.gather(*(self._one(n, one) for n, one in enumerate(CASES) if only in ("", one.title)))
+                await asyncio.gather(
+                    *(self._try_case(n, case) for n, case in enumerate(CASES) if only in ("", case.title))
+                )
                 common = [*self.harness.alarms(), *self.harness.disturbed(), *await self.harness.tidy()]
                 if common:
                     self.failures.append(Failure(self._case(CASES[0]), tuple(common)))
@@ -288,40 +290,42 @@ class Misoperations:
         await self.harness.settle([key("Dataset", "misrows")], PATIENCE)
         assert self.harness.ready(key("Dataset", "misrows"))[0] == "True", self.harness.ready(key("Dataset", "misrows"))
 
-    def _case(self, one: Misoperation) -> Case:
-        spec = {**specimens.seed(one.kind, schemas.specs()[one.kind]), **one.change}
-        return Case("M2", one.kind, one.title, (spec,))
+    def _case(self, misoperation: Misoperation) -> Case:
+        spec = {**specimens.seed(misoperation.kind, schemas.specs()[misoperation.kind]), **misoperation.change}
+        return Case("M2", misoperation.kind, misoperation.title, (spec,))
 
-    async def _one(self, number: int, one: Misoperation) -> None:
-        harness, of, case = self.harness, key(one.kind, f"mis{number}"), self._case(one)
+    async def _try_case(self, number: int, misoperation: Misoperation) -> None:
+        harness, of, case = self.harness, key(misoperation.kind, f"mis{number}"), self._case(misoperation)
         self.tried += 1
-        answer = await harness.create(made(one.kind, of.name, case.specs[0]))
+        answer = await harness.create(made(misoperation.kind, of.name, case.specs[0]))
         if not answer.admitted:
             # Refused at the door is the best answer there is.
             return
-        said = ""
+        message = ""
         for _ in range(int(PATIENCE / 0.2)):
-            said = self._said(of, one)
-            if not said:
+            message = self._message(of, misoperation)
+            if not message:
                 return
             await asyncio.sleep(0.2)
         self.failures.append(
-            Failure(case, (f"expected {' or '.join(one.expected)} saying {one.words!r}, found {said}",))
+            Failure(
+                case, (f"expected {' or '.join(misoperation.expected)} saying {misoperation.words!r}, found {message}",)
+            )
         )
 
-    def _said(self, of: Any, one: Misoperation) -> str:
+    def _message(self, of: Any, misoperation: Misoperation) -> str:
         manifest: Manifest = self.harness.mirror.get(*of) or {}
-        found = {c["type"]: c for c in (manifest.get("status") or {}).get("conditions") or ()}
-        for expected in one.expected:
+        results = {c["type"]: c for c in (manifest.get("status") or {}).get("conditions") or ()}
+        for expected in misoperation.expected:
             type_, _, rest = expected.rpartition("=")
-            condition = found.get(type_ or "Ready")
+            condition = results.get(type_ or "Ready")
             if (
                 condition
                 and f"{condition['status']} {condition['reason']}" == rest
-                and one.words in condition["message"]
+                and misoperation.words in condition["message"]
             ):
                 return ""
-        return str([f"{c['type']}={c['status']} {c['reason']}: {c['message'][:200]}" for c in found.values()])
+        return str([f"{c['type']}={c['status']} {c['reason']}: {c['message'][:200]}" for c in results.values()])
 
 
 def _either(
@@ -342,9 +346,9 @@ def _real(folder: Path, endpoint: str) -> Callable[[Manifest], RunReport]:
     def report(order: Manifest) -> RunReport:
         from tidemill.runtime.worker import run as runs
 
-        path, told = folder / "order.json", folder / "report"
+        path, report = folder / "order.json", folder / "report"
         path.write_bytes(run_order.dump_json(run_order.validate_python(order), by_alias=True))
-        runs.run(path, report_path=told, store_path=secret, credentials_path=folder / "credentials")
-        return RunReport.model_validate_json(told.read_text())
+        runs.run(path, report_path=report, store_path=secret, credentials_path=folder / "credentials")
+        return RunReport.model_validate_json(report.read_text())
 
     return report

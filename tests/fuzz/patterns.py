@@ -71,15 +71,15 @@ def _part(code: Any, argument: Any, rng: random.Random, plenty: int, generous: f
 
 
 def _members(argument: Any) -> str:
-    found = ""
+    result = ""
     for code, value in argument:
         match code:
             case codes.LITERAL:
-                found += chr(value)
+                result += chr(value)
             case codes.RANGE:
-                found += "".join(map(chr, range(value[0], value[1] + 1)))
+                result += "".join(map(chr, range(value[0], value[1] + 1)))
             case codes.CATEGORY:
-                found += string.digits if value is codes.CATEGORY_DIGIT else string.ascii_letters
+                result += string.digits if value is codes.CATEGORY_DIGIT else string.ascii_letters
             case codes.NEGATE:
                 return "".join(letter for letter in _ANY if letter not in _members(argument[1:]))
-    return found
+    return result

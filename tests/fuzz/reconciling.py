@@ -1,4 +1,4 @@
-"""M1, second half: whatever is admitted is soon Ready, waiting, or says why not; and nobody else notices."""
+"""M1, second half: whatever is admitted is soon Ready, waiting, or says why not; and no one else notices."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ class Reconciling:
     async def batch(self, batch: Sequence[Admitted], number: int) -> None:
         """Create the objects, wait until each has said how it stands, judge, and remove them."""
         harness = self.harness
-        named = {f"m{number:04}x{index:03}": one for index, one in enumerate(batch)}
+        named = {f"m{number:04}x{index:03}": admitted for index, admitted in enumerate(batch)}
         harness.account.read()
         began, before = time.monotonic(), dict(harness.account.requests)
         problems: dict[str, list[str]] = {}
         turn = asyncio.Semaphore(AT_ONCE)
         late: dict[str, float] = {}
 
-        async def play(name: str, one: Admitted) -> None:
+        async def play(name: str, admitted: Admitted) -> None:
             async with turn:
-                answer = await harness.create(made(one.case.kind, name, one.kept))
+                answer = await harness.create(made(admitted.case.kind, name, admitted.kept))
                 if not answer.admitted:
                     problems.setdefault(name, []).append(f"admitted when tried, refused when meant: {answer.causes}")
                     return
                 born = time.monotonic()
-                for problem in (await harness.settle([key(one.case.kind, name)], SLOW)).values():
+                for problem in (await harness.settle([key(admitted.case.kind, name)], SLOW)).values():
                     problems.setdefault(name, []).append(f"after {SLOW:.0f} s: {problem}")
                 late[name] = time.monotonic() - born
 
         measured = asyncio.create_task(self._pace(number))
-        await asyncio.gather(*(play(name, one) for name, one in named.items()))
+        await asyncio.gather(*(play(name, admitted) for name, admitted in named.items()))
         pace = await measured
         self.paces.append(pace)
         for name, seconds in late.items():
@@ -63,9 +63,9 @@ class Reconciling:
             if name not in problems and seconds > max(PATIENCE, MARGIN * pace):
                 problems.setdefault(name, []).append(f"it took {seconds:.1f} s, and plain objects {pace:.1f} s")
         self.late += sum(seconds > PATIENCE for seconds in late.values())
-        for name, one in named.items():
-            status, reason, message = harness.ready(key(one.case.kind, name))
-            self.reasons[f"{one.case.kind} {status} {reason}"] += 1
+        for name, admitted in named.items():
+            status, reason, message = harness.ready(key(admitted.case.kind, name))
+            self.reasons[f"{admitted.case.kind} {status} {reason}"] += 1
             if reason in ("Refused", "NameConflict") and not any(word in message for word in OWN_FAULT):
                 problems.setdefault(name, []).append(f"an admitted spec makes a child that is refused: {message}")
         for problem in harness.busy(list(named), began, before):
@@ -78,15 +78,15 @@ class Reconciling:
             problems.setdefault(guilty or next(iter(named)), []).append(
                 problem if guilty else f"one of these {len(named)}: {problem}"
             )
-        for name, said in problems.items():
+        for name, text in problems.items():
             if name in named:
-                self.failures.append(Failure(named[name].case, tuple(said)))
+                self.failures.append(Failure(named[name].case, tuple(text)))
 
     async def _pace(self, number: int) -> float:
         """Seconds that plain objects need now, the slowest of all kinds."""
         began = time.monotonic()
         keys = [key(kind, f"p{number:04}") for kind in schemas.specs()]
-        for one in keys:
-            await self.harness.create(made(one.kind, one.name, seed(one.kind, schemas.specs()[one.kind])))
+        for plain in keys:
+            await self.harness.create(made(plain.kind, plain.name, seed(plain.kind, schemas.specs()[plain.kind])))
         await self.harness.settle(keys, SLOW)
         return time.monotonic() - began

@@ -105,15 +105,15 @@ def rejected(kind: str) -> dict[Path, tuple[Any, ...]]:
 
 
 def _examples(kind: str, which: str) -> dict[Path, tuple[Any, ...]]:
-    models = {one.kind_name: one for one in KINDS}
+    models = {kind.kind_name: kind for kind in KINDS}
     if kind not in models:
         return {}
-    found: dict[Path, dict[str, Any]] = {}
+    results: dict[Path, dict[str, Any]] = {}
     for path, model in _models(model_of(models[kind], "spec"), ()):
         for rule in vars(model).get("rules", ()):
             example = getattr(rule, which)
-            found.setdefault(path, {})[json.dumps(example, sort_keys=True)] = example
-    return {path: tuple(examples.values()) for path, examples in found.items()}
+            results.setdefault(path, {})[json.dumps(example, sort_keys=True)] = example
+    return {path: tuple(examples.values()) for path, examples in results.items()}
 
 
 def _models(model: type[WireModel], path: Path) -> Iterator[tuple[Path, type[WireModel]]]:
@@ -135,11 +135,11 @@ def _within(annotation: Any, steps: Path) -> Iterator[tuple[type[WireModel], Pat
 
 @functools.cache
 def _files() -> dict[str, Any]:
-    found = {}
+    results = {}
     for file in sorted((REPOSITORY / "crds").glob(f"*.{GROUP}.yaml")):
         definition = yaml.safe_load(file.read_text())
-        found[definition["spec"]["names"]["kind"]] = definition
-    return found
+        results[definition["spec"]["names"]["kind"]] = definition
+    return results
 
 
 def definitions() -> list[dict[str, Any]]:

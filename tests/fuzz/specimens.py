@@ -122,7 +122,7 @@ def distinct(schema: Schema, items: list[Any]) -> list[Any]:
                 ends = (str(number), "".join(chr(ord("a") + int(digit)) for digit in str(number)))
                 room = min(inner.get("maxLength", 64), 256)
                 tried = [f"{item[key][: room - len(end)].rstrip('-')}{end}" for end in ends]
-                item[key] = next((one for one in tried if verdict(inner, one) == "Admit"), item[key])
+                item[key] = next((entry for entry in tried if verdict(inner, entry) == "Admit"), item[key])
     return items
 
 
@@ -135,9 +135,9 @@ def _text(schema: Schema, rng: random.Random) -> str:
     if fitting and (not pattern or rng.random() < 0.5):
         return rng.choice(fitting)
     if pattern:
-        found = patterns.text(pattern, rng, least=low, most=high)
-        if found is not None:
-            return found
+        result = patterns.text(pattern, rng, least=low, most=high)
+        if result is not None:
+            return result
     return "x" * max(low, 1) if high else ""
 
 

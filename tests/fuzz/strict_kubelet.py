@@ -28,14 +28,14 @@ def amount(quantity: Any) -> Decimal:
     >>> amount("250m"), amount("2Ki"), amount(3)
     (Decimal('0.250'), Decimal('2048'), Decimal('3'))
     """
-    found = _QUANTITY.fullmatch(str(quantity))
-    if found is None:
+    match = _QUANTITY.fullmatch(str(quantity))
+    if match is None:
         return Decimal("Infinity")
     try:
-        number, power = Decimal(found[1]), _SCALE[found[2]]
+        number, power = Decimal(match[1]), _SCALE[match[2]]
     except InvalidOperation:
         return Decimal("Infinity")
-    return number * (Decimal(1024) ** (power // 3) if found[3] else Decimal(10) ** power)
+    return number * (Decimal(1024) ** (power // 3) if match[3] else Decimal(10) ** power)
 
 
 def has_room(template: Manifest) -> bool:
@@ -102,7 +102,7 @@ class StrictKubelet(Kubelet):
             return
         ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": moment(), "finishedAt": moment()}
         container = job["spec"]["template"]["spec"]["containers"][0]
-        told = {
+        values = {
             "name": container["name"],
             "image": container["image"],
             "imageID": "",
@@ -110,11 +110,11 @@ class StrictKubelet(Kubelet):
             "restartCount": 0,
         }
         await self._mirror.report(
-            pod_key, {"phase": "Failed", "containerStatuses": [{**told, "state": {"terminated": ended}}]}
+            pod_key, {"phase": "Failed", "containerStatuses": [{**values, "state": {"terminated": ended}}]}
         )
         failed = [
-            {"type": one, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": moment()}
-            for one in ("FailureTarget", "Failed")
+            {"type": type_, "status": "True", "reason": "BackoffLimitExceeded", "lastTransitionTime": moment()}
+            for type_ in ("FailureTarget", "Failed")
         ]
         await self._mirror.report(key, {"startTime": moment(), "failed": 1, "conditions": failed})
 

@@ -75,9 +75,9 @@ class Tampering:
         turn = asyncio.Semaphore(AT_ONCE)
         harness = self.harness
 
-        async def one(number: int, case: Case) -> None:
+        async def bounded(number: int, case: Case) -> None:
             async with turn:
-                problems = await self.one(case, f"q{number:05}")
+                problems = await self.try_case(case, f"q{number:05}")
                 self.tried += 1
                 if problems:
                     self.failures.append(Failure(case, tuple(problems)))
@@ -85,9 +85,9 @@ class Tampering:
         healthy = [key(kind, f"h{first:05}") for kind in schemas.specs()]
         for each in healthy:
             await harness.create(made(each.kind, each.name, specimens.seed(each.kind, schemas.specs()[each.kind])))
-        await asyncio.gather(*(one(first + number, case) for number, case in enumerate(cases)))
+        await asyncio.gather(*(bounded(first + number, case) for number, case in enumerate(cases)))
         common = [
-            f"a healthy object beside: {one}: {what}" for one, what in (await harness.settle(healthy, 60)).items()
+            f"a healthy object beside: {item}: {what}" for item, what in (await harness.settle(healthy, 60)).items()
         ]
         common += [*harness.alarms(), *harness.disturbed(), *await harness.tidy()]
         for problem in common:
@@ -95,7 +95,7 @@ class Tampering:
             guilty = next((case for name, case in numbered.items() if name in problem), cases[0])
             self.failures.append(Failure(guilty, (f"one of these {len(cases)}: {problem}",)))
 
-    async def one(self, case: Case, name: str) -> list[str]:
+    async def try_case(self, case: Case, name: str) -> list[str]:
         """Make, tampering, look, delete."""
         harness, of, more = self.harness, key(case.kind, name), case.more or {}
         metadata = {"name": name, "namespace": NAMESPACE, **more.get("metadata", {})}
@@ -115,7 +115,7 @@ class Tampering:
             path = BY_KIND[case.kind].path(NAMESPACE, name, "status")
             answer = await harness.ask("PATCH", path, {"status": more["status"]}, "application/merge-patch+json")
             self.refused += not answer.admitted
-        problems += [f"{one}: {what}" for one, what in (await harness.settle([of], 60)).items()]
+        problems += [f"{item}: {what}" for item, what in (await harness.settle([of], 60)).items()]
         await asyncio.sleep(1)
         path = BY_KIND[case.kind].path(NAMESPACE, name)
         await harness.ask("DELETE", path, {"propagationPolicy": "Background"})
@@ -134,9 +134,9 @@ class Tampering:
 
 def tamperings(rng: random.Random) -> Iterator[Case]:
     """Every kind with every tampering, in an order by chance."""
-    found = [case for kind, schema in schemas.specs().items() for case in _of_kind(kind, schema, rng)]
-    rng.shuffle(found)
-    yield from found
+    results = [case for kind, schema in schemas.specs().items() for case in _of_kind(kind, schema, rng)]
+    rng.shuffle(results)
+    yield from results
 
 
 def _of_kind(kind: str, schema: Schema, rng: random.Random) -> Iterator[Case]:
@@ -166,9 +166,9 @@ def forged(kind: str, status: Any, rng: random.Random, changes: int) -> Any:
     schema = schemas.statuses()[kind]
     if not status:
         status = specimens.anything(kind, schema, rng, 0.7) if rng.random() < 0.5 else {"observedGeneration": 1}
-    found = [(path, node) for path, node in schemas.walk(schema) if path]
+    results = [(path, node) for path, node in schemas.walk(schema) if path]
     for _ in range(changes):
-        path, node = rng.choice(found)
+        path, node = rng.choice(results)
         try:
             valid = specimens.at(status, path)
         except (KeyError, IndexError, StopIteration, TypeError):

@@ -29,8 +29,8 @@ _INT64 = range(-(2**63), 2**63)
 
 def verdict(schema: Schema, value: Any) -> Verdict:
     """What the schema says of `value`; rules may still refuse what it admits."""
-    found = set(_judged(schema, value))
-    return "Refuse" if "Refuse" in found else "Either" if "Either" in found else "Admit"
+    result = set(_judged(schema, value))
+    return "Refuse" if "Refuse" in result else "Either" if "Either" in result else "Admit"
 
 
 def _judged(schema: Schema, value: Any) -> Iterator[Verdict]:
@@ -133,11 +133,11 @@ def _array(schema: Schema, value: list[Any]) -> Iterator[Verdict]:
     for inner in value:
         yield from _judged(schema["items"], inner)
     keys = schema.get("x-kubernetes-list-map-keys", ())
-    told = value
+    keyed = value
     if keys:
-        told = [[item.get(key) for key in keys] for item in value if isinstance(item, dict)]
+        keyed = [[item.get(key) for key in keys] for item in value if isinstance(item, dict)]
     if keys or schema.get("x-kubernetes-list-type") == "set":
-        spelled = [json.dumps(one, sort_keys=True) for one in told]
+        spelled = [json.dumps(event, sort_keys=True) for event in keyed]
         if len(set(spelled)) < len(spelled):
             yield "Refuse"
 

@@ -49,13 +49,13 @@ class Walks:
         """Walk, several at a time; then the operator's log and the neighbours are looked at."""
         turn = asyncio.Semaphore(AT_ONCE)
 
-        async def one(number: int, case: Case) -> None:
+        async def bounded(number: int, case: Case) -> None:
             async with turn:
-                if problem := await self.one(case, f"w{number:05}"):
+                if problem := await self.try_case(case, f"w{number:05}"):
                     self.failures.append(Failure(case, (problem,)))
                 self.tried[case.of] = self.tried.get(case.of, 0) + 1
 
-        await asyncio.gather(*(one(first + number, case) for number, case in enumerate(cases)))
+        await asyncio.gather(*(bounded(first + number, case) for number, case in enumerate(cases)))
         common = [*self.harness.alarms(), *self.harness.disturbed(), *await self.harness.tidy()]
         if common and cases:
             numbered = {f"w{first + number:05}": case for number, case in enumerate(cases)}
@@ -63,7 +63,7 @@ class Walks:
                 guilty = next((case for name, case in numbered.items() if name in problem), cases[0])
                 self.failures.append(Failure(guilty, (f"one of these {len(cases)}: {problem}",)))
 
-    async def one(self, case: Case, name: str) -> str:
+    async def try_case(self, case: Case, name: str) -> str:
         """Walk one object through the specs of a case; what is wrong at its end, empty where nothing is."""
         walked, fresh = key(case.kind, f"{name}w"), key(case.kind, f"{name}f")
         harness = self.harness
@@ -83,9 +83,9 @@ class Walks:
             # What is refused on the way changes nothing; the last one must not be.
             answer = await harness.edit(case.kind, walked.name, spec)
         if not answer.admitted:
-            anew = await harness.create(made(case.kind, fresh.name, _for(fresh, case.specs[-1])), dry=True)
+            again = await harness.create(made(case.kind, fresh.name, _for(fresh, case.specs[-1])), dry=True)
             # A long walk may end at a spec that cannot be joined with what its object may not change.
-            return "" if case.of == "M4" and not anew.admitted else f"the way back is refused: {answer.causes}"
+            return "" if case.of == "M4" and not again.admitted else f"the way back is refused: {answer.causes}"
         if walked.name in harness.kubelet.held:
             # A run that ends before the operator has seen the last spec has ended under the one before.
             await harness.settle([walked], PATIENCE)
@@ -106,13 +106,15 @@ class Walks:
                 # The same run succeeded on the terms of an earlier spec, and is not begun again on worse ones.
                 return ""
             drawn = summary if _is_held(harness.mirror.get(*fresh)) else portrait
-            ways = [drawn(harness, one) for one in (fresh, walked)]
+            ways = [drawn(harness, item) for item in (fresh, walked)]
             if ended and ways[0] == ways[1]:
                 return ""
             if time.monotonic() > deadline:
                 difference = difflib.unified_diff(ways[0], ways[1], "fresh", "walked", lineterm="", n=3)
-                said = [f"{one}: {harness.unsettled(one)}" for one in (fresh, walked) if harness.unsettled(one)]
-                return "another end than that of a fresh object\n" + "\n".join([*said, *list(difference)[:70]])
+                differences = [
+                    f"{item}: {harness.unsettled(item)}" for item in (fresh, walked) if harness.unsettled(item)
+                ]
+                return "another end than that of a fresh object\n" + "\n".join([*differences, *list(difference)[:70]])
 
     def _comes_to_nothing(self, of: Key) -> bool:
         """Whether the object's own run failed, or may not be made on the terms of its spec."""
@@ -127,18 +129,18 @@ def portrait(harness: Harness, of: Key) -> list[str]:
     manifest = harness.mirror.get(*of)
     if manifest is None:
         return ["gone"]
-    uid, told = manifest["metadata"]["uid"], [manifest]
+    uid, portrayed = manifest["metadata"]["uid"], [manifest]
     attempt = (manifest.get("status") or {}).get("attempt") or {}
     task = {"Dataset": "Ingest", "TrainingJob": "Train"}.get(of.kind, "Check")
     run = names.run(of.name, task, attempt["order"], attempt["number"]) if attempt else ""
-    for one in harness.mirror.all(of.namespace):
-        labels = one["metadata"].get("labels") or {}
-        made_by_run = one["kind"] == "ModelVersion" and labels.get(names.TRAINING_JOB) == of.name
-        if one["kind"] == "Pod" or not (labels.get(names.OWNER_UID) == uid or made_by_run):
+    for item in harness.mirror.all(of.namespace):
+        labels = item["metadata"].get("labels") or {}
+        made_by_run = item["kind"] == "ModelVersion" and labels.get(names.TRAINING_JOB) == of.name
+        if item["kind"] == "Pod" or not (labels.get(names.OWNER_UID) == uid or made_by_run):
             continue
-        if one["kind"] != "Job" or (one["metadata"]["name"] == run and of.kind != "DriftMonitor"):
-            told.append(one)
-    return "\n".join(sorted(_plain(one, of) for one in told)).splitlines()
+        if item["kind"] != "Job" or (item["metadata"]["name"] == run and of.kind != "DriftMonitor"):
+            portrayed.append(item)
+    return "\n".join(sorted(_plain(item, of) for item in portrayed)).splitlines()
 
 
 def summary(harness: Harness, of: Key) -> list[str]:
@@ -155,8 +157,8 @@ def _is_held(manifest: Manifest | None) -> bool:
 
 
 def _plain(manifest: Manifest, of: Key) -> str:
-    told = copy.deepcopy(manifest)
-    status = told.get("status") or {}
+    plain = copy.deepcopy(manifest)
+    status = plain.get("status") or {}
     for name in HISTORY:
         status.pop(name, None)
     if status.get("attempt"):
@@ -167,26 +169,28 @@ def _plain(manifest: Manifest, of: Key) -> str:
     if manifest["kind"] == "ModelVersion":
         # Versions of a model are counted.
         status.pop("version", None)
-    told["metadata"].pop("managedFields", None)
+    plain["metadata"].pop("managedFields", None)
     if manifest["kind"] == "Job":
         # The number of the attempt is part of the name, and of a label.
-        told["spec"]["template"]["metadata"]["labels"].pop(names.ATTEMPT, None)
+        plain["spec"]["template"]["metadata"]["labels"].pop(names.ATTEMPT, None)
         if status.get("completionTime") or is_true(manifest, "Failed"):
             for term in ("activeDeadlineSeconds", "ttlSecondsAfterFinished", "backoffLimit"):
-                told["spec"].pop(term, None)
-            told["metadata"].get("annotations", {}).pop(names.TERMS, None)
-            for container in told["spec"]["template"]["spec"]["containers"]:
+                plain["spec"].pop(term, None)
+            plain["metadata"].get("annotations", {}).pop(names.TERMS, None)
+            for container in plain["spec"]["template"]["spec"]["containers"]:
                 container.pop("resources", None)
         for label in [
-            one for one in told["metadata"].get("labels") or {} if one.startswith(("batch.", "job-name", "controller"))
+            event
+            for event in plain["metadata"].get("labels") or {}
+            if event.startswith(("batch.", "job-name", "controller"))
         ]:
-            told["metadata"]["labels"].pop(label)
-    text = json.dumps(told).replace(of.name, "NAME")
+            plain["metadata"]["labels"].pop(label)
+    text = json.dumps(plain).replace(of.name, "NAME")
     return oracles.normalised(json.loads(text), of.namespace)
 
 
 def _for(key: Key, spec: Any) -> Any:
-    """A TrainingJob makes versions of a model of its own, so that nobody takes them into service."""
+    """A TrainingJob makes versions of a model of its own, so that no service takes them."""
     if key.kind == "TrainingJob" and isinstance(spec, dict):
         return {**spec, "modelName": key.name}
     return spec
@@ -198,15 +202,15 @@ def walks(kind: str, pool: Sequence[Any], rng: random.Random, *, steps: int) -> 
     while True:
         home = _calm(kind, rng.choice(pool) if rng.random() < 0.7 else specimens.seed(kind, schemas.specs()[kind]))
         if steps > 2:
-            way = [_beside(kind, home, rng.choice([*pool, *bad])) for _ in range(steps)]
+            way = [_unaffected(kind, home, rng.choice([*pool, *bad])) for _ in range(steps)]
             yield Case("M4", kind, f"{steps} steps", (home, *way[:-1], _calm(kind, way[-1])), (0.0,) * steps)
             continue
-        away = _beside(kind, home, rng.choice(bad) if bad and rng.random() < 0.4 else rng.choice(pool))
+        away = _unaffected(kind, home, rng.choice(bad) if bad and rng.random() < 0.4 else rng.choice(pool))
         waits = (rng.choice((UNSETTLED_WALK, UNSETTLED_WALK, 0.0, 0.3)), rng.choice((UNSETTLED_WALK, 0.0, 0.5)))
         yield Case("M3", kind, "there and back", (home, away, home), waits)
 
 
-def _beside(kind: str, home: Any, spec: Any) -> Any:
+def _unaffected(kind: str, home: Any, spec: Any) -> Any:
     """`spec`, with what cannot be changed as it is at home."""
     kept = {name: home[name] for name in frozen(kind) if name in home}
     return {**{name: value for name, value in spec.items() if name not in frozen(kind)}, **kept}

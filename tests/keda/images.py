@@ -13,7 +13,7 @@ from support.prometheus import program
 
 KEDA = f"tidemill.dev/tests/keda:{versions.KEDA}"
 PROMETHEUS = "tidemill.dev/tests/prometheus:1"
-NOBODY = "65532:65532"
+UNPRIVILEGED = "65532:65532"
 
 
 def load(cluster: Cluster) -> None:
@@ -22,20 +22,20 @@ def load(cluster: Cluster) -> None:
     keda = {each.name: programs.path(each) for each in (versions.KEDA_OPERATOR, versions.KEDA_ADAPTER)}
     node = Embedded(ClusterPaths(cluster.name))
     with step("loading KEDA and Prometheus"):
-        node.load(scratch.archive(KEDA, keda, command=["/keda"], user=NOBODY))
-        node.load(scratch.archive(PROMETHEUS, _with_libraries(program()), command=["/prometheus"], user=NOBODY))
+        node.load(scratch.archive(KEDA, keda, command=["/keda"], user=UNPRIVILEGED))
+        node.load(scratch.archive(PROMETHEUS, _with_libraries(program()), command=["/prometheus"], user=UNPRIVILEGED))
 
 
-def libraries(said: str) -> list[Path]:
+def libraries(lines: str) -> list[Path]:
     """The files that `ldd` names.
 
     >>> libraries("linux-vdso.so.1 (0x7f) libc.so.6 => /lib/libc.so.6 (0x7e) /lib64/ld-linux-x86-64.so.2 (0x7d)")
     [PosixPath('/lib/libc.so.6'), PosixPath('/lib64/ld-linux-x86-64.so.2')]
     """
-    return [Path(found) for found in re.findall(r"(/\S+) \(0x", said)]
+    return [Path(library) for library in re.findall(r"(/\S+) \(0x", lines)]
 
 
 def _with_libraries(binary: Path) -> Mapping[str, Path]:
     # Debian links its Go programs to the C library, so that goes along; others may be whole as they are.
-    found = libraries(run(["ldd", binary])) if answers(["ldd", binary]) else []
-    return {binary.name: binary, **{str(path).lstrip("/"): path for path in found}}
+    result = libraries(run(["ldd", binary])) if answers(["ldd", binary]) else []
+    return {binary.name: binary, **{str(path).lstrip("/"): path for path in result}}

@@ -1,4 +1,4 @@
-"""What happens: one pod while nobody asks, as many as keda.yaml wants while a crowd does, and one again when it has left."""
+"""What happens: one pod while there are no requests, as many as keda.yaml wants while a crowd does, and one again when it has left."""
 
 import math
 import time
@@ -21,7 +21,7 @@ from tidemill.api import InferenceService
 from tidemill.children import names
 
 CLIENTS = 20
-"""Between what two and what three pods are for, so that a measurement that is off by a few is no other number of pods."""
+"""Between what two and what three pods are for, so that a measurement that is off by a few does not ask for another number of pods."""
 ESTIMATOR = {"name": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 1000}}
 # A pod that may use little of a processor answers slowly without work for the machine.
 RESOURCES = {"requests": {"cpu": "50m", "memory": "192Mi"}, "limits": {"cpu": "300m", "memory": "768Mi"}}
@@ -58,8 +58,8 @@ class Proof:
     say: Callable[[str], None]
     manifest: dict[str, Any] = field(default_factory=scaled_object)
     began: float = field(default_factory=time.monotonic)
-    _said: tuple[int | None, int] | None = None
-    _said_at: float = 0.0
+    _last_seen: tuple[int | None, int] | None = None
+    _last_seen_at: float = 0.0
 
     @property
     def api(self) -> Api:
@@ -101,14 +101,14 @@ class Proof:
         return self._problems(enough, most, counts.answered, counts.failed, counts.problem)
 
     def _problems(self, enough: int, most: Seen, answered: int, failed: int, problem: str) -> list[str]:
-        found = []
+        results = []
         if most.wanted != enough:
-            found.append(f"{CLIENTS} in flight should be {enough} pods and no others, but were {most.wanted}")
+            results.append(f"{CLIENTS} in flight should be {enough} pods and no others, but were {most.wanted}")
         if failed or not answered:
-            found.append(f"{failed} requests failed and {answered} were answered; the last problem: {problem}")
+            results.append(f"{failed} requests failed and {answered} were answered; the last problem: {problem}")
         if (writer := self._writer()) != "kube-controller-manager":
-            found.append(f"spec.replicas was written by {writer or 'nobody'} rather than by the autoscaler")
-        return found
+            results.append(f"spec.replicas was written by {writer or 'nobody'} rather than by the autoscaler")
+        return results
 
     def _bring_up(self) -> None:
         dataset, run, service = yaml.safe_load_all((SAMPLES / "iris-quickstart" / "iris.yaml").read_text())
@@ -137,8 +137,8 @@ class Proof:
         ready = [pod for pod in self.api.all("Pod", self.namespace, selector) if _is_ready(pod)]
         seen = Seen(self._service().spec.replicas, len(ready), self.prometheus.number(self.trigger["query"]))
         now = time.monotonic()
-        if (seen.wanted, seen.pods) != self._said or now - self._said_at > 15:
-            self._said, self._said_at = (seen.wanted, seen.pods), now
+        if (seen.wanted, seen.pods) != self._last_seen or now - self._last_seen_at > 15:
+            self._last_seen, self._last_seen_at = (seen.wanted, seen.pods), now
             self.say(f"{self._clock()}  {seen}")
         return seen
 
@@ -159,17 +159,17 @@ class Proof:
         )
 
     def _service(self) -> InferenceService:
-        found = self.api.read(InferenceService, self.namespace, self.service)
-        assert found is not None, "nobody deletes the service"
-        return found
+        resource = self.api.read(InferenceService, self.namespace, self.service)
+        assert resource is not None, "nobody deletes the service"
+        return resource
 
     def _autoscaler(self) -> dict[str, Any]:
         return self.api.get("HorizontalPodAutoscaler", self.namespace, f"keda-hpa-{self.service}") or {}
 
     def _writer(self) -> str:
         """Who wrote the number through the scale subresource."""
-        found = self.api.get("InferenceService", self.namespace, self.service) or {}
-        fields = found.get("metadata", {}).get("managedFields") or []
+        manifest = self.api.get("InferenceService", self.namespace, self.service) or {}
+        fields = manifest.get("metadata", {}).get("managedFields") or []
         return next((str(each["manager"]) for each in fields if each.get("subresource") == "scale"), "")
 
     def _clock(self) -> str:

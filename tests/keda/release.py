@@ -43,7 +43,7 @@ def with_images_of_ours(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]
 def _manifests(cluster: Cluster) -> list[dict[str, Any]]:
     go = programs.toolchain(programs.go_needed("keda"))
     fetch = [str(go), "mod", "download", "-json", MODULE]
-    said = twice(partial(run, fetch, cwd=programs.MODULES / "keda", env=programs.environment()))
+    output = twice(partial(run, fetch, cwd=programs.MODULES / "keda", env=programs.environment()))
     # Without the webhooks, which only refuse what is wrong.
-    folder = Path(json.loads(said)["Dir"]) / "config" / "minimal"
+    folder = Path(json.loads(output)["Dir"]) / "config" / "minimal"
     return [manifest for manifest in yaml.safe_load_all(kubectl(cluster, "kustomize", folder)) if manifest]

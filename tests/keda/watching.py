@@ -35,8 +35,8 @@ class Prometheus:
 
     def number(self, query: str) -> float | None:
         """What a query gives; None where there is nothing yet."""
-        found = self._api.ask_pod(NAMESPACE, NAME, PORT, f"api/v1/query?query={quote(query)}")
-        result = json.loads(found)["data"]["result"]
+        reply = self._api.ask_pod(NAMESPACE, NAME, PORT, f"api/v1/query?query={quote(query)}")
+        result = json.loads(reply)["data"]["result"]
         return float(result[0]["value"][1]) if result else None
 
 

@@ -58,12 +58,12 @@ KINDS: Final[dict[str, Draw]] = {
 def sides(before: Any, now: Any) -> tuple[Bins, Bins]:
     """Both samples on bins that fit the first."""
     bins = numerical.empty("x", before)
-    found = []
+    results = []
     for values in (before, now):
         counter = NumericalCounter(bins)
         counter.add(values)
-        found.append(counter.profile().bins())
-    return found[0], found[1]
+        results.append(counter.profile().bins())
+    return results[0], results[1]
 
 
 def exact_kolmogorov_smirnov(before: Any, now: Any) -> float:

@@ -48,14 +48,14 @@ NONSENSE = st.sampled_from([None, "", "nonsense", -1, 10**12, True, [], {}, [{}]
 
 def paths(value: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where something stands below status and metadata.annotations: what others than the API server's schema decide."""
-    found = [prefix] if prefix else []
+    results = [prefix] if prefix else []
     if isinstance(value, dict):
         for name, inner in value.items():
-            found += paths(inner, (*prefix, name))
+            results += paths(inner, (*prefix, name))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            found += paths(inner, (*prefix, index))
-    return found
+            results += paths(inner, (*prefix, index))
+    return results
 
 
 @st.composite
@@ -85,7 +85,7 @@ def meddled_worlds(draw: st.DrawFn) -> Snapshot:
 def plans(manifests: list[Manifest], now: Any) -> list[tuple[Manifest, Plan]]:
     """The plan of every object of ours; one that does not parse has none, and that is the only excuse."""
     world = World(copy.deepcopy(manifests))
-    found = []
+    results = []
     for key in list(world):
         if key.kind not in OURS:
             continue
@@ -96,8 +96,8 @@ def plans(manifests: list[Manifest], now: Any) -> list[tuple[Manifest, Plan]]:
         if decided is not None:
             manifest = world.get(*key)
             assert manifest is not None
-            found.append((manifest, decided))
-    return found
+            results.append((manifest, decided))
+    return results
 
 
 SLOW = settings(

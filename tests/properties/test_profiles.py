@@ -108,8 +108,8 @@ def test_the_bound_of_kolmogorov_smirnov_holds_on_the_raw_numbers(before: list[f
     bins = profile_table(pa.table({"x": before}), COLUMNS[:1])
     (column,) = compare(bins, profile_table(pa.table({"x": now}), COLUMNS[:1], bins))
 
-    places = np.sort(np.concatenate((before, now)))
-    cumulated = [np.searchsorted(np.sort(side), places, side="right") / len(side) for side in (before, now)]
+    positions = np.sort(np.concatenate((before, now)))
+    cumulated = [np.searchsorted(np.sort(side), positions, side="right") / len(side) for side in (before, now)]
     exact = np.abs(cumulated[0] - cumulated[1]).max()
 
     assert exact <= column.statistics["KolmogorovSmirnovUpper"] + 1e-9

@@ -48,44 +48,46 @@ Law = Callable[[Manifest, Plan], None]
 @functools.cache
 def edges(kind: str) -> tuple[Any, ...]:
     """Specs with one value at the edge of what is admitted."""
-    chance, found = random.Random(7), []
+    rng, result = random.Random(7), []
     schema = schemas.specs()[kind]
     for location in schemas.locations():
         if location.kind != kind or not location.path:
             continue
-        host = next((one for one in specimens.hosts(kind, schema, location.path, chance) if fits(kind, one)), None)
+        host = next(
+            (specimen for specimen in specimens.hosts(kind, schema, location.path, rng) if fits(kind, specimen)), None
+        )
         assert host is not None, f"nothing that is admitted has a value at {location}"
-        for _, value in mutations.mutations(location, specimens.at(host, location.path), chance):
+        for _, value in mutations.mutations(location, specimens.at(host, location.path), rng):
             if len(str(value)) > SMALL:
                 continue
             spec = without_nulls(specimens.put(host, location.path, value))
             if fits(kind, spec):
-                found.append(spec)
-    return tuple(found)
+                result.append(spec)
+    return tuple(result)
 
 
 def fits(kind: str, spec: Any) -> bool:
     return verdict(schemas.specs()[kind], spec) == "Admit"
 
 
-def spec(kind: str, chance: random.Random) -> Any:
-    if chance.random() < 0.6:
-        return copy.deepcopy(chance.choice(edges(kind)))
-    return specimens.anything(kind, schemas.specs()[kind], chance)
+def spec(kind: str, rng: random.Random) -> Any:
+    if rng.random() < 0.6:
+        return copy.deepcopy(rng.choice(edges(kind)))
+    return specimens.anything(kind, schemas.specs()[kind], rng)
 
 
-def wired(manifest: Manifest, chance: random.Random) -> Manifest:
+def wired(manifest: Manifest, rng: random.Random) -> Manifest:
     """The object of a story with another spec; mostly it still refers to the others."""
-    made = spec(manifest["kind"], chance)
+    made = spec(manifest["kind"], rng)
     for name in REFERENCES:
-        if name in manifest["spec"] and chance.random() < 0.8:
+        if name in manifest["spec"] and rng.random() < 0.8:
             made[name] = manifest["spec"][name]
     return {**manifest, "spec": made}
 
 
 def lives(seed: int, law: Law) -> None:
     """Play a life in which `law` holds after every visit."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
 
     class Watched(FakeCluster):
         def _look(self, key: Key) -> None:
@@ -106,15 +108,15 @@ def lives(seed: int, law: Law) -> None:
     theatre.reports |= {
         "Ingest": script.ingests,
         "Train": script.trains(),
-        "Check": script.checks(chance.choice(("Passing", "Failing", "NoData"))),
+        "Check": script.checks(rng.choice(("Passing", "Failing", "NoData"))),
     }
     cast = [script.dataset(), script.training_job(), script.service(), script.monitor()]
     for manifest in cast:
-        theatre.apply(wired(manifest, chance) if chance.random() < 0.5 else manifest)
-    theatre.run(seconds=chance.choice((1, 8, 40)))
+        theatre.apply(wired(manifest, rng) if rng.random() < 0.5 else manifest)
+    theatre.run(seconds=rng.choice((1, 8, 40)))
     for _ in range(3):
-        theatre.apply(wired(copy.deepcopy(chance.choice(cast)), chance))
-        theatre.run(seconds=chance.choice((0, 4, 15)))
+        theatre.apply(wired(copy.deepcopy(rng.choice(cast)), rng))
+        theatre.run(seconds=rng.choice((0, 4, 15)))
 
 
 def children(decided: Plan) -> Iterator[Manifest]:
@@ -132,8 +134,8 @@ def test_no_admitted_spec_makes_a_planner_raise_or_hesitate(seed: int) -> None:
 @LIVES
 def test_a_status_is_one_that_its_own_schema_admits_and_speaks_of_the_spec_at_hand(seed: int) -> None:
     def law(manifest: Manifest, decided: Plan) -> None:
-        said = decided.status.to_wire()
-        assert verdict(schemas.statuses()[manifest["kind"]], said) != "Refuse", said
+        status = decided.status.to_wire()
+        assert verdict(schemas.statuses()[manifest["kind"]], status) != "Refuse", status
         assert decided.status.observed_generation == manifest["metadata"]["generation"]
         [ready] = [condition for condition in decided.status.conditions if condition.type == "Ready"]
         assert ready.reason in set(Reason) | NOT_ENFORCED, ready
@@ -178,8 +180,8 @@ def test_a_monitor_never_has_two_live_retrainings(seed: int) -> None:
 @given(seeds)
 @LIVES
 def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None:
-    """Whoever may write a status may write anything that its schema admits."""
-    chance = random.Random(seed)
+    """A client that may write a status may write anything that its schema admits."""
+    rng = random.Random(seed)
     seen: list[tuple[Manifest, Plan]] = []
     theatre_worlds: list[tuple[list[Manifest], Any]] = []
 
@@ -190,19 +192,19 @@ def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None
 
     theatre = Recorded()
     theatre.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks("Failing")}
-    if chance.random() < 0.3:
+    if rng.random() < 0.3:
         theatre.reports["Ingest"] = script.cannot_reach
     for manifest in (script.dataset(), script.training_job(), script.service(), script.monitor()):
         theatre.apply(manifest)
-    theatre.run(seconds=chance.choice((4, 12, 70)))
+    theatre.run(seconds=rng.choice((4, 12, 70)))
     for _ in range(6):
-        manifests, now = chance.choice(theatre_worlds)
+        manifests, now = rng.choice(theatre_worlds)
         world = plan.World(copy.deepcopy(manifests))
         for key in list(world):
-            if key.kind in OURS and chance.random() < 0.6:
+            if key.kind in OURS and rng.random() < 0.6:
                 manifest = world.get(*key)
                 assert manifest is not None
-                forged = tampering.forged(key.kind, manifest.get("status") or {}, chance, chance.randint(1, 3))
+                forged = tampering.forged(key.kind, manifest.get("status") or {}, rng, rng.randint(1, 3))
                 world.put({**manifest, "status": forged})
         for key in list(world):
             if key.kind in OURS:
@@ -215,5 +217,5 @@ def test_a_status_that_somebody_forged_makes_no_planner_raise(seed: int) -> None
                 assert decided is not None
                 seen.append((manifest, decided))
     for manifest, decided in seen:
-        said = decided.status.to_wire()
-        assert verdict(schemas.statuses()[manifest["kind"]], said) != "Refuse", said
+        status = decided.status.to_wire()
+        assert verdict(schemas.statuses()[manifest["kind"]], status) != "Refuse", status

@@ -114,7 +114,7 @@ def test_no_gain_and_no_counterfactual(after: dict[str, float], before: dict[str
         }
     )
     version = version.model_copy(update={"spec": version.spec.model_copy(update={"evaluation": (recent,)})})
-    found = counterfactual(version)
+    result = counterfactual(version)
 
     assert all(math.isfinite(value) for value in gain(version).values())
-    assert found is None or (math.isfinite(found.before) and math.isfinite(found.after))
+    assert result is None or (math.isfinite(result.before) and math.isfinite(result.after))

@@ -119,9 +119,9 @@ class Soak:
         return until(f"the rollout of {version.name} ending", ended, seconds=330, explain=self._explain)
 
     def _service(self) -> InferenceService:
-        found = self.api.read(InferenceService, self.namespace, MODEL)
-        assert found is not None, "nobody deletes the service"
-        return found
+        resource = self.api.read(InferenceService, self.namespace, MODEL)
+        assert resource is not None, "nobody deletes the service"
+        return resource
 
     def _published(self, run: str) -> ModelVersion:
         def published() -> ModelVersion | None:

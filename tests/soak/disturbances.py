@@ -25,7 +25,7 @@ class Disturbance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disturber:
-    """Does it, and puts right what does not mend itself."""
+    """Does it, and repairs what does not recover by itself."""
 
     environment: Environment
     namespace: str
@@ -52,8 +52,8 @@ class Disturber:
 
     def _stable(self) -> list[Manifest]:
         """The stable pods that are not leaving."""
-        found = self.api.all("Pod", self.namespace, f"{names.ROLE}=stable")
-        pods = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        manifest = self.api.all("Pod", self.namespace, f"{names.ROLE}=stable")
+        pods = [pod for pod in manifest if not pod["metadata"].get("deletionTimestamp")]
         assert pods, "a service has stable pods"
         return pods
 
@@ -76,8 +76,8 @@ class Disturber:
         self.api.patch("Deployment", installation.NAMESPACE, STORE, {"spec": {"replicas": replicas}})
 
         def settled() -> bool:
-            found = self.api.get("Deployment", installation.NAMESPACE, STORE)
-            assert found is not None, "the chart made it"
-            return found["status"].get("readyReplicas", 0) == replicas
+            manifest = self.api.get("Deployment", installation.NAMESPACE, STORE)
+            assert manifest is not None, "the chart made it"
+            return manifest["status"].get("readyReplicas", 0) == replicas
 
         until(f"{replicas} pods of the store", settled, seconds=60)

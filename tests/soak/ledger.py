@@ -33,11 +33,11 @@ class Ledger:
     rollouts: Sequence[Rollout]
     counted: Counters
     digests: Mapping[str, str]
-    """Version to the digest of its artefact, as the API server has it."""
+    """Version to the digest of its artifact, as the API server has it."""
 
     @property
     def misnamed(self) -> dict[str, list[str]]:
-        """Versions that answered under another digest than theirs, or that nobody knows."""
+        """Versions that answered under another digest than theirs, or that is unknown."""
         return {
             version: sorted(seen)
             for version, seen in self.counted.digests().items()
@@ -47,19 +47,19 @@ class Ledger:
     @property
     def problems(self) -> list[str]:
         """Everything that breaks the promise; empty is good."""
-        found = [
+        results = [
             f"{rollout.version} ended {rollout.outcome.outcome} ({rollout.outcome.reason}: {rollout.outcome.message})"
             for rollout in self.rollouts
             if not rollout.as_expected
         ]
         if len(self.rollouts) < len(self.terms.programme):
-            found.append(f"{len(self.rollouts)} rollouts of {len(self.terms.programme)} came to an end in time")
+            results.append(f"{len(self.rollouts)} rollouts of {len(self.terms.programme)} came to an end in time")
         if self.counted.answered < self.terms.least:
-            found.append(f"{self.counted.answered} requests were answered, and {self.terms.least} were to be")
+            results.append(f"{self.counted.answered} requests were answered, and {self.terms.least} were to be")
         if self.counted.failed:
-            found.append(f"{self.counted.failed} requests failed: {list(self.counted.failures)[:5]}")
-        found += [f"{version} answered as {', '.join(seen)}" for version, seen in self.misnamed.items()]
-        return found
+            results.append(f"{self.counted.failed} requests failed: {list(self.counted.failures)[:5]}")
+        results += [f"{version} answered as {', '.join(seen)}" for version, seen in self.misnamed.items()]
+        return results
 
     def summary(self) -> str:
         """The ledger as text, a line for each kind of version."""
@@ -70,8 +70,10 @@ class Ledger:
                 reasons = ", ".join(sorted({rollout.outcome.reason or rollout.outcome.outcome for rollout in of}))
                 lines.append(f"{breed:<14}{len(of):>9}{sum(each.as_expected for each in of):>13}  {reasons}")
         done = sorted({rollout.disturbance for rollout in self.rollouts} - {Disturbance.NOTHING})
-        counted = {one: sum(rollout.disturbance is one for rollout in self.rollouts) for one in done}
-        lines += [f"disturbed: {one} × {count}" for one, count in counted.items()]
+        counted = {
+            disturbance: sum(rollout.disturbance is disturbance for rollout in self.rollouts) for disturbance in done
+        }
+        lines += [f"disturbed: {disturbance} × {count}" for disturbance, count in counted.items()]
         lines += [
             f"requests: {self.counted.sent} sent, {self.counted.answered} answered, {self.counted.failed} failed",
             f"labels:   {self.counted.labels_sent} sent, {self.counted.labels_failed} failed",

@@ -30,7 +30,7 @@ class Breed(StrEnum):
 
     GOOD = "good"
     WRONG = "wrong"
-    """Learnt from labels that were mixed up."""
+    """Trained on labels that were mixed up."""
     CRASHING = "crashing"
     """As good as the first; its process is killed."""
     SLOW = "slow"

@@ -189,8 +189,8 @@ class FakeCluster:
             for notice in decided.notices:
                 self.lines.append(f"         ! {key.kind} {key.name}: {notice.reason}: {notice.message}")
         for retirement in decided.retire:
-            found = self.objects.get(retirement.key)
-            if found and found["metadata"]["uid"] == retirement.uid:
+            resource = self.objects.get(retirement.key)
+            if resource and resource["metadata"]["uid"] == retirement.uid:
                 self.lines.append(f"         - {retirement.key.kind} {retirement.key.name}")
                 self.remove(retirement.key)
         if decided.wake is not None:
@@ -220,33 +220,33 @@ class FakeCluster:
 
     def _ensure(self, manifest: Manifest) -> None:
         key = key_of(manifest)
-        found = self.objects.get(key)
-        if found is not None and _holds(manifest, found):
+        resource = self.objects.get(key)
+        if resource is not None and _holds(manifest, resource):
             return
-        assert found is None or key.kind != "Job", f"a Job is immutable, and {key.name} was to be changed"
-        self.lines.append(f"         {'+' if found is None else '~'} {key.kind} {key.name}")
-        merged = _merge(copy.deepcopy(found), manifest) if found else copy.deepcopy(manifest)
+        assert resource is None or key.kind != "Job", f"a Job is immutable, and {key.name} was to be changed"
+        self.lines.append(f"         {'+' if resource is None else '~'} {key.kind} {key.name}")
+        merged = _merge(copy.deepcopy(resource), manifest) if resource else copy.deepcopy(manifest)
         self.put(key, merged)
 
     def _mark(self, mark: plan.Mark) -> None:
-        found = self.objects.get(mark.key)
-        if found is None:
+        manifest = self.objects.get(mark.key)
+        if manifest is None:
             return
-        annotations = found["metadata"].setdefault("annotations", {})
+        annotations = manifest["metadata"].setdefault("annotations", {})
         wanted = {name: value for name, value in mark.annotations.items() if value is not None}
         if any(annotations.get(name) != value for name, value in wanted.items()):
             annotations.update(wanted)
-            self.put(mark.key, found)
+            self.put(mark.key, manifest)
 
     def _write_status(self, key: Key, status: Manifest) -> bool:
-        found = self.objects[key]
-        if found.get("status") == status:
+        manifest = self.objects[key]
+        if manifest.get("status") == status:
             return False
-        self._tell(key, found.get("status") or {}, status)
-        found = {**found, "status": status}
-        self.objects[key] = found
+        self._tell(key, manifest.get("status") or {}, status)
+        manifest = {**manifest, "status": status}
+        self.objects[key] = manifest
         self.writes += 1
-        self.nudge(found)
+        self.nudge(manifest)
         return True
 
     def _tell(self, key: Key, before: Manifest, after: Manifest) -> None:
@@ -313,17 +313,17 @@ class FakeCluster:
                 self.remove(other)
 
 
-def _holds(wanted: Any, found: Any) -> bool:
+def _holds(wanted: Any, manifest: Any) -> bool:
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(
-            name in found and _holds(value, found[name]) for name, value in wanted.items()
+        return isinstance(manifest, dict) and all(
+            name in manifest and _holds(value, manifest[name]) for name, value in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(found, list) and len(wanted) == len(found) and all(map(_holds, wanted, found))
-    return bool(wanted == found)
+        return isinstance(manifest, list) and len(wanted) == len(manifest) and all(map(_holds, wanted, manifest))
+    return bool(wanted == manifest)
 
 
-def _merge(found: Any, wanted: Any) -> Any:
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        return {**found, **{name: _merge(found.get(name), value) for name, value in wanted.items()}}
+def _merge(manifest: Any, wanted: Any) -> Any:
+    if isinstance(wanted, dict) and isinstance(manifest, dict):
+        return {**manifest, **{name: _merge(manifest.get(name), value) for name, value in wanted.items()}}
     return copy.deepcopy(wanted)

@@ -8,7 +8,7 @@ from stories.openings import annotated, in_service, newest, policy
 
 
 def the_tide_comes_and_is_answered(cluster: FakeCluster) -> None:
-    """A check begins to fail, and passes again once a version is on trial that learnt from it."""
+    """A check begins to fail, and passes again once a version that was trained on it is on trial."""
     cluster.run(minutes=3)
     cluster.say("the inputs drift")
     cluster.reports["Check"] = script.checks("Failing")
@@ -199,7 +199,7 @@ def compared_with_a_dataset(cluster: FakeCluster) -> None:
     cluster.run(minutes=2)
 
 
-def others_are_told(cluster: FakeCluster) -> None:
+def other_systems_are_notified(cluster: FakeCluster) -> None:
     in_service(cluster)
     cluster.reports["Notify"] = script.notifies
     cluster.apply(
@@ -229,8 +229,8 @@ def a_drift_that_lasts_until_another_version_answers_is_told_as_over(cluster: Fa
     cluster.say("the inputs stay as they are; the next version was trained on them")
     cluster.reports["Check"] = script.checks("Passing")
     cluster.run(minutes=3)
-    told = [call["event"] for call in cluster.get("DriftMonitor", "fraud")["status"]["deliveries"]]
-    assert told == ["Recovered", "Fired"]
+    events = [call["event"] for call in cluster.get("DriftMonitor", "fraud")["status"]["deliveries"]]
+    assert events == ["Recovered", "Fired"]
 
 
 def a_receiver_that_is_down_holds_nothing_up(cluster: FakeCluster) -> None:
@@ -324,7 +324,7 @@ def performance_that_falls_without_drift_retrains_once(cluster: FakeCluster) -> 
 
 
 def retuned_and_then_kept(cluster: FakeCluster) -> None:
-    """The template searches; a retraining that retunes searches anew, and one with the same parameters takes what it found."""
+    """The template searches; a retraining that retunes searches again, and one with the same parameters takes what it found."""
     cluster.reports |= {"Ingest": script.ingests, "Train": script.trains(), "Check": script.checks()}
     for manifest in (script.dataset(), script.training_job(tuning=script.TUNING), script.service()):
         cluster.apply(manifest)
@@ -358,7 +358,7 @@ STORIES = (
     a_schedule_that_always_fires_waits_for_the_cooldown,
     a_schedule_that_always_fires_spends_its_budget,
     compared_with_a_dataset,
-    others_are_told,
+    other_systems_are_notified,
     a_drift_that_lasts_until_another_version_answers_is_told_as_over,
     a_receiver_that_is_down_holds_nothing_up,
     another_system_calls_in,

@@ -122,7 +122,7 @@ def ingests(order: dict[str, Any]) -> RunReport:
 
 
 def ingests_unlabelled(order: dict[str, Any]) -> RunReport:
-    """Files are read; a service has answered, and nobody has said yet what was right."""
+    """Files are read; a service has answered, and no labels have come yet."""
     if "answered" not in order:
         return ingests(order)
     message = "none of the 60 rows that fraud answered has a label yet; send labels to its feedback endpoint"
@@ -145,12 +145,12 @@ def notifies(order: dict[str, Any]) -> RunReport:
 
 def cannot_notify(order: dict[str, Any]) -> RunReport:
     host = order["webhook"]["url"].split("/")[2]
-    message = f"{host} did not take it in 3 tries: it answers 503"
+    message = f"{host} did not accept the notification in 3 attempts: it answers 503; check that the receiver is running and reachable"
     return RunReport(failure=Failure(reason=Reason.RECEIVER_UNREACHABLE, message=message, retryable=True))
 
 
 def cannot_reach(order: dict[str, Any]) -> RunReport:
-    message = "nothing answers at http://lake:9000; start the store, or mend its endpoint"
+    message = "nothing answers at http://lake:9000; start the store, or correct its endpoint"
     return RunReport(failure=Failure(reason=Reason.SOURCE_UNREACHABLE, message=message, retryable=True))
 
 
@@ -186,8 +186,8 @@ TUNING: dict[str, Any] = {
 
 def searches(order: dict[str, Any]) -> Searched:
     """What is best is another C once there are rows that were served."""
-    found = {"C": 2.5 if order.get("servedRows") else 0.5}
-    return Searched(metric="accuracy", trial=7, score=0.95, parameters=found, completed=18, failed=2)
+    results = {"C": 2.5 if order.get("servedRows") else 0.5}
+    return Searched(metric="accuracy", trial=7, score=0.95, parameters=results, completed=18, failed=2)
 
 
 def checks(
@@ -202,8 +202,8 @@ def checks(
     """What a check run finds; of the quality of answers only where it is named."""
 
     def report(order: dict[str, Any]) -> RunReport:
-        found = (inputs, integrity, quality)
-        worst = next((verdict for verdict in ("Failing", "NoData", "Warning") if verdict in found), "Passing")
+        result = (inputs, integrity, quality)
+        worst = next((verdict for verdict in ("Failing", "NoData", "Warning") if verdict in result), "Passing")
         value = 0.81 if quality == "Failing" else 0.95
         right = CheckOutcome(
             name="quality", type="Performance", verdict=quality or "Passing", value=value, threshold=0.9
@@ -251,10 +251,10 @@ def measures(candidate: str, *, right: int = 95, errors: int = 0, labelled: int 
             confusion=confusion,
         )
 
-    one = Measurements(
+    measurements = Measurements(
         stable=arm("stable", min(90, labelled)),
         candidate=arm(candidate, min(right, labelled)),
         compared=200,
         agreed=150,
     )
-    return lambda: (one,)
+    return lambda: (measurements,)

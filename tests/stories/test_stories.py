@@ -1,7 +1,7 @@
 """Whole lives of the five kinds, told as text and compared with a golden file.
 
 Every story is also played with the controllers in another order and with the operator restarted before every visit: it
-must end the same. `pytest tests/stories --write-golden` writes the texts anew; reading their difference is the review.
+must end the same. `pytest tests/stories --write-golden` writes the texts again; reading their difference is the review.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ STORIES: dict[str, Story] = {
 def test_the_story_goes_as_told(name: str, request: pytest.FixtureRequest) -> None:
     cluster = FakeCluster()
     STORIES[name](cluster)
-    told = "\n".join(cluster.lines) + "\n"
+    transcript = "\n".join(cluster.lines) + "\n"
     golden = GOLDEN / f"{name}.txt"
     if request.config.getoption("--write-golden"):
         golden.parent.mkdir(exist_ok=True)
-        golden.write_text(told)
+        golden.write_text(transcript)
 
-    assert golden.read_text() == told
+    assert golden.read_text() == transcript
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -61,7 +61,7 @@ def test_the_story_ends_the_same_with_controllers_in_another_order(name: str, se
     cluster = FakeCluster(shuffled=random.Random(seed))
     STORIES[name](cluster)
 
-    assert told_ending(name) == ending(cluster)
+    assert golden_ending(name) == ending(cluster)
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -69,11 +69,11 @@ def test_the_story_ends_the_same_with_the_operator_restarted_before_every_visit(
     cluster = FakeCluster(restarts=True)
     STORIES[name](cluster)
 
-    assert told_ending(name) == ending(cluster)
+    assert golden_ending(name) == ending(cluster)
 
 
 @functools.cache
-def told_ending(name: str) -> dict[str, Any]:
+def golden_ending(name: str) -> dict[str, Any]:
     """How the story ends when nothing special happens."""
     cluster = FakeCluster()
     STORIES[name](cluster)
@@ -84,15 +84,15 @@ def ending(cluster: FakeCluster) -> dict[str, Any]:
     """What a user could tell apart: the objects, and what they say; not uids, times or the names made from them."""
 
     def conditions(manifest: dict[str, Any]) -> Any:
-        said = (manifest.get("status") or {}).get("conditions") or ()
-        return sorted((c["type"], c["status"], c["reason"]) for c in said)
+        conditions = (manifest.get("status") or {}).get("conditions") or ()
+        return sorted((c["type"], c["status"], c["reason"]) for c in conditions)
 
-    told: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
     for key, manifest in cluster.objects.items():
         if key.kind in {"Pod", "Job"}:
             continue
-        told.setdefault(key.kind, []).append((_plain(key.name), conditions(manifest)))
-    return {kind: sorted(entries) for kind, entries in told.items()}
+        reported.setdefault(key.kind, []).append((_plain(key.name), conditions(manifest)))
+    return {kind: sorted(entries) for kind, entries in reported.items()}
 
 
 def _plain(name: str) -> str:

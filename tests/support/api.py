@@ -61,11 +61,11 @@ class Api:
 
     def read(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
         """An object of one of the five kinds, as its model."""
-        found = self.get(kind.kind_name, namespace, name)
-        return None if found is None else kind.model_validate(found)
+        result = self.get(kind.kind_name, namespace, name)
+        return None if result is None else kind.model_validate(result)
 
     def read_all(self, kind: type[Kind], namespace: str) -> list[Kind]:
-        return [kind.model_validate(found) for found in self.all(kind.kind_name, namespace)]
+        return [kind.model_validate(result) for result in self.all(kind.kind_name, namespace)]
 
     def create(self, manifest: Manifest) -> Manifest:
         namespace = manifest["metadata"].get("namespace", "")
@@ -110,8 +110,8 @@ class Api:
 
 def _path(kind: str, namespace: str, name: str = "") -> str:
     group, plural = PATHS[kind]
-    place = f"/namespaces/{namespace}" if namespace else ""
-    return f"{group}{place}/{plural}" + (f"/{name}" if name else "")
+    index = f"/namespaces/{namespace}" if namespace else ""
+    return f"{group}{index}/{plural}" + (f"/{name}" if name else "")
 
 
 @contextmanager

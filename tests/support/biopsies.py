@@ -29,7 +29,7 @@ DEFECTIVE = "worst_concave_points"
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Rows that no version learnt from, as CSV: half of them to be asked, half of them only to measure."""
+    """Rows that no version was trained on, as CSV: half of them to be asked, half of them only to measure."""
 
     asked: str
     measured: str

@@ -75,8 +75,8 @@ def remove_namespaces(api: Api, names: Sequence[str], *, seconds: float = 120) -
 
 
 def leftovers(api: Api, *own: str) -> list[str]:
-    """Namespaces with workloads that an earlier demo or test left, and those of `own` that are there, whoever made them."""
-    labelled = {found["metadata"]["name"] for found in api.all("Namespace", selector=OURS)} - {NAMESPACE}
+    """Namespaces with workloads that an earlier demo or test left, and those of `own` that are there, no matter who made them."""
+    labelled = {manifest["metadata"]["name"] for manifest in api.all("Namespace", selector=OURS)} - {NAMESPACE}
     return sorted({*labelled, *(name for name in own if api.get("Namespace", "", name))})
 
 

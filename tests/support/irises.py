@@ -26,19 +26,19 @@ class Irises:
         apply(environment.cluster, namespace, FOLDER / "iris-quickstart")
         until(
             "the service answering",
-            lambda: (found := self.found()) is not None and found.status.is_true("Ready"),
+            lambda: (result := self.observed()) is not None and result.status.is_true("Ready"),
             seconds=180,
             explain=environment.operator_log,
         )
 
-    def found(self) -> InferenceService | None:
+    def observed(self) -> InferenceService | None:
         return self._api.read(InferenceService, self._namespace, NAME)
 
     @property
     def service(self) -> InferenceService:
-        found = self.found()
-        assert found is not None, "nobody deletes it"
-        return found
+        result = self.observed()
+        assert result is not None, "nobody deletes it"
+        return result
 
     def predict(self, rows: Iterable[Iterable[float]], **more: Any) -> list[str]:
         """What it says of rows; `more` goes into the body."""
@@ -49,8 +49,8 @@ class Irises:
     def explain(self, rows: Iterable[Iterable[float]]) -> dict[str, Any]:
         """Why it says that, with the outputs by name, each as a flat list."""
         named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        said: dict[str, Any] = json.loads(self._post("explain", {"rows": named}))
-        return {**said, "outputs": {output["name"]: output["data"] for output in said["outputs"]}}
+        body: dict[str, Any] = json.loads(self._post("explain", {"rows": named}))
+        return {**body, "outputs": {output["name"]: output["data"] for output in body["outputs"]}}
 
     def tell(self, request: str, labels: Iterable[str | int]) -> dict[str, Any]:
         """Say what was right for the rows of a request; return the answer."""
@@ -60,7 +60,7 @@ class Irises:
 
     def _post(self, what: str, body: object) -> bytes:
         pods = self._api.all("Pod", self._namespace, f"{names.ROLE}=stable")
-        [pod] = [one["metadata"]["name"] for one in pods if not one["metadata"].get("deletionTimestamp")]
+        [pod] = [manifest["metadata"]["name"] for manifest in pods if not manifest["metadata"].get("deletionTimestamp")]
         path = f"/v2/models/{NAME}/{what}"
         return self._api.ask_pod(
             self._namespace, pod, SERVING_PORT, path, method="POST", body=json.dumps(body).encode()

@@ -32,8 +32,8 @@ def live(
     patience: float = 1.5,
 ) -> Life:
     """Play the stages; where one fails, the error says what was told until then."""
-    told = StringIO()
-    narrator = Narrator(Console(file=told, width=200, highlight=False))
+    output = StringIO()
+    narrator = Narrator(Console(file=output, width=200, highlight=False))
     story = Story(
         environment.cluster,
         environment.api,
@@ -47,7 +47,7 @@ def live(
         return Life(story, play(story, stages))
     except NotPlayed as failure:
         log = environment.operator_log()
-        raise AssertionError(f"{failure}\n\n{told.getvalue()}\n\nthe operator's log:\n{log}") from failure
+        raise AssertionError(f"{failure}\n\n{output.getvalue()}\n\nthe operator's log:\n{log}") from failure
 
 
 def shape(story: Story) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def shape(story: Story) -> dict[str, Any]:
             (labels[names.COMPONENT], retrained.get(labels[names.OWNER_NAME], labels[names.OWNER_NAME]))
             for labels in jobs
         ),
-        "deployments": [found["metadata"]["name"] for found in api.all("Deployment", namespace)],
-        "services": [found["metadata"]["name"] for found in api.all("Service", namespace)],
+        "deployments": [manifest["metadata"]["name"] for manifest in api.all("Deployment", namespace)],
+        "services": [manifest["metadata"]["name"] for manifest in api.all("Service", namespace)],
         "rollouts": [(called.get(outcome.version), outcome.outcome) for outcome in service.status.history],
     }

@@ -64,7 +64,7 @@ def training_job(name: str = "fraud-first", **extra: Any) -> TrainingJob:
     )
 
 
-def version(name: str = "fraud-1", *, learnt: str = "a", hour: int = 1, **spec: Any) -> ModelVersion:
+def version(name: str = "fraud-1", *, trained_on: str = "a", hour: int = 1, **spec: Any) -> ModelVersion:
     return ModelVersion.model_validate(
         {
             "apiVersion": API_VERSION,
@@ -73,7 +73,7 @@ def version(name: str = "fraud-1", *, learnt: str = "a", hour: int = 1, **spec: 
             "spec": {
                 "modelName": "fraud",
                 "artifact": {"uri": "s3://b/m", "digest": DIGEST},
-                "lineage": {"datasets": [{"name": "payments", "digest": "sha256:" + learnt * 64}]},
+                "lineage": {"datasets": [{"name": "payments", "digest": "sha256:" + trained_on * 64}]},
                 **spec,
             },
         }

@@ -27,9 +27,9 @@ scrape_configs:
 
 def program(name: str = "prometheus") -> Path:
     """The one on the PATH, or one from Debian's archive: `prometheus` or `promtool`; raises CommandFailed."""
-    found = shutil.which(name)
-    if found:
-        return Path(found)
+    executable = shutil.which(name)
+    if executable:
+        return Path(executable)
     home = paths.cache() / "prometheus"
     binary = home / "usr" / "bin" / name
     with exclusive("prometheus"):

@@ -33,8 +33,8 @@ def argo_cd() -> tuple[LuaRuntime, Any]:
 def health(manifest: Manifest) -> tuple[str, str]:
     """Argo CD's verdict and its message."""
     lua, judge = argo_cd()
-    found = judge(lua.table_from(manifest, recursive=True))
-    return found["status"], found["message"]
+    result = judge(lua.table_from(manifest, recursive=True))
+    return result["status"], result["message"]
 
 
 def by_the_rule(manifest: Manifest) -> str:
@@ -59,9 +59,9 @@ class Recorded(FakeCluster):
 
     def _look(self, key: Key) -> None:
         super()._look(key)
-        found = self.objects.get(key)
-        if found is not None and key.kind in OURS:
-            self.seen.append(copy.deepcopy(found))
+        manifest = self.objects.get(key)
+        if manifest is not None and key.kind in OURS:
+            self.seen.append(copy.deepcopy(manifest))
 
 
 @cache
@@ -84,24 +84,26 @@ STATES = ("progressing", "ready", "failed", "suspended")
 
 def state_of(manifest: Manifest) -> str:
     """In a word, how a person would call what the conditions say."""
-    said = {one["type"]: one for one in manifest["status"].get("conditions", ())}
+    conditions = {condition["type"]: condition for condition in manifest["status"].get("conditions", ())}
     if manifest["spec"].get("suspend"):
         return "suspended"
-    if "Stalled" in said:
+    if "Stalled" in conditions:
         return "failed"
-    return "ready" if said["Ready"]["status"] == "True" and "Reconciling" not in said else "progressing"
+    return "ready" if conditions["Ready"]["status"] == "True" and "Reconciling" not in conditions else "progressing"
 
 
 @cache
 def states() -> dict[tuple[str, str], tuple[Manifest, ...]]:
     """For each kind and state the differing statuses that planners wrote while the stories played."""
-    found: dict[tuple[str, str], dict[tuple[str, ...], Manifest]] = {}
+    results: dict[tuple[str, str], dict[tuple[str, ...], Manifest]] = {}
     played = [manifest for name in STORIES for manifest in lived(name)]
     for manifest in [*played, *_suspended(), *_stalled()]:
         conditions = manifest["status"]["conditions"]
-        shape = tuple(sorted(f"{one['type']}={one['status']}/{one['reason']}" for one in conditions))
-        found.setdefault((manifest["kind"], state_of(manifest)), {}).setdefault(shape, manifest)
-    return {place: tuple(shapes.values()) for place, shapes in found.items()}
+        shape = tuple(
+            sorted(f"{condition['type']}={condition['status']}/{condition['reason']}" for condition in conditions)
+        )
+        results.setdefault((manifest["kind"], state_of(manifest)), {}).setdefault(shape, manifest)
+    return {index: tuple(shapes.values()) for index, shapes in results.items()}
 
 
 def _suspended() -> list[Manifest]:

@@ -26,8 +26,8 @@ class Reaper:
 
     def kill(self, namespace: str, pod: str) -> int:
         """SIGKILL every process of the pod's containers, and say how many there were."""
-        found = self._api.get("Pod", namespace, pod) or {}
-        statuses = found.get("status", {}).get("containerStatuses") or []
+        manifest = self._api.get("Pod", namespace, pod) or {}
+        statuses = manifest.get("status", {}).get("containerStatuses") or []
         ids = [status["containerID"].rpartition("/")[2] for status in statuses if status.get("containerID")]
         return sum(int(self._runner.ask(container, method="POST")) for container in ids)
 

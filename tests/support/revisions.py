@@ -61,10 +61,10 @@ def trained(order: TrainOrder, store: ObjectStore) -> tuple[Trained, tuple[str, 
 
 def shifted(table: pa.Table, factor: float = 1.25) -> pa.Table:
     """The biopsies as a scanner measures them whose lengths are too long by `factor`."""
-    for place, name in enumerate(table.column_names):
+    for index, name in enumerate(table.column_names):
         power = next((2.0 if size == "area" else 1.0 for size in SIZES if size in name), None)
         if power is not None:
-            table = table.set_column(place, name, pa.array(table.column(name).to_numpy() * factor**power))
+            table = table.set_column(index, name, pa.array(table.column(name).to_numpy() * factor**power))
     return table
 
 
@@ -92,13 +92,13 @@ def served(
     put(store, f"{prediction_folder('team', service)}/{hour}/{request}.parquet", pa.table({**key, **columns}))
     if labels is not None:
         later = start + timedelta(hours=1)
-        told = {
+        values = {
             **key,
             LogColumn.TIME: pa.array([later] * rows, pa.timestamp("us", tz="UTC")),
             LogColumn.LABEL: [str(label) for label in labels],
         }
         hour = later.strftime("date=%Y-%m-%d/hour=%H")
-        put(store, f"{label_folder('team', service)}/{hour}/{request}.parquet", pa.table(told))
+        put(store, f"{label_folder('team', service)}/{hour}/{request}.parquet", pa.table(values))
 
 
 def put(store: ObjectStore, key: str, table: pa.Table) -> None:

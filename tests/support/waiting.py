@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 class TooLate(AssertionError):
@@ -13,18 +13,18 @@ class TooLate(AssertionError):
 
 def until(
     what: str,
-    question: Callable[[], Found | None],
+    question: Callable[[], T | None],
     *,
     seconds: float,
     poll: float = 0.5,
     explain: Callable[[], str] = lambda: "",
-) -> Found:
+) -> T:
     """Ask until the answer is neither None nor False, for `seconds` at most; `explain` says how things stand instead."""
     deadline = time.monotonic() + seconds
     while True:
-        found = question()
-        if found is not None and found is not False:
-            return found
+        result = question()
+        if result is not None and result is not False:
+            return result
         if time.monotonic() > deadline:
             raise TooLate(f"{what} did not happen within {seconds:g} s. {explain()}")
         time.sleep(poll)

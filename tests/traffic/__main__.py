@@ -40,5 +40,5 @@ async def run(plan: dict[str, Any], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    asyncio.run(run(json.loads(place.read_text()), place.parent))
+    path = Path(sys.argv[1])
+    asyncio.run(run(json.loads(path.read_text()), path.parent))

@@ -55,7 +55,7 @@ class Client:
         self.rng = rng
         self.shift = Shift.NONE
         self.ledger = Ledger()
-        self._places = asyncio.Semaphore(MAX_CONCURRENT)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._under_way: set[asyncio.Task[None]] = set()
         self._labels: asyncio.Queue[tuple[float, Answered, Example]] = asyncio.Queue()
 
@@ -68,7 +68,7 @@ class Client:
             began = due = time.monotonic()
             asked = 0
             while asked < self.schedule.most and time.monotonic() - began < self.schedule.seconds:
-                await self._places.acquire()
+                await self._slots.acquire()
                 asked += 1
                 task = asyncio.create_task(self._ask_one(session))
                 self._under_way.add(task)
@@ -81,7 +81,7 @@ class Client:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._places.release()
+        self._slots.release()
 
     async def _ask_one(self, session: aiohttp.ClientSession) -> None:
         example = self.rng.choice(self.examples)
@@ -124,16 +124,16 @@ class Client:
 
     async def measure(self, examples: Sequence[Example], shift: Shift) -> dict[str, dict[str, int]]:
         """Ask every one of `examples` once, without sending labels: version to rows and right answers."""
-        found: dict[str, dict[str, int]] = {}
+        results: dict[str, dict[str, int]] = {}
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.schedule.timeout)) as session:
             for example in examples:
                 answered = await self.ask(session, example, shift)
                 if answered is None:
                     continue
-                counts = found.setdefault(answered.version, {"rows": 0, "right": 0})
+                counts = results.setdefault(answered.version, {"rows": 0, "right": 0})
                 counts["rows"] += 1
                 counts["right"] += protocol.same(answered.predicted, example.label)
-        return found
+        return results
 
     async def _send_labels(self, session: aiohttp.ClientSession) -> None:
         url = self.schedule.url + protocol.feedback_path(self.schedule.model)

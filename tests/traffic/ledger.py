@@ -64,7 +64,7 @@ class Ledger:
         self._recent.append(right)
 
     def forget_recent(self) -> None:
-        """Start the running accuracy anew: what was before belongs to other shift."""
+        """Start the running accuracy again: what was before belongs to other shift."""
         self._recent.clear()
 
     def report(self) -> dict[str, Any]:

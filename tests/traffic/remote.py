@@ -83,23 +83,23 @@ class Traffic:
 
     def measure(self, shift: Shift) -> dict[str, Measured]:
         """Ask each of the measured rows once in this shift: what each version that answered got right."""
-        found = self._runner.ask_json(f"measure/{shift}", method="POST")
-        return {version: Measured(**counts) for version, counts in found.items()}
+        reply = self._runner.ask_json(f"measure/{shift}", method="POST")
+        return {version: Measured(**counts) for version, counts in reply.items()}
 
     def counters(self) -> Counters:
-        found = self._runner.ask_json("counters")
+        reply = self._runner.ask_json("counters")
         return Counters(
-            sent=found["sent"],
-            answered=found["answered"],
-            failed=found["failed"],
-            labels_sent=found["labelsSent"],
-            labels_failed=found["labelsFailed"],
-            versions=found["versions"],
-            failures=found["failures"],
-            recent_accuracy=found["recent"]["accuracy"],
-            recent_labelled=found["recent"]["labelled"],
-            p95=found["seconds"]["p95"],
-            slowest=found["seconds"]["slowest"],
+            sent=reply["sent"],
+            answered=reply["answered"],
+            failed=reply["failed"],
+            labels_sent=reply["labelsSent"],
+            labels_failed=reply["labelsFailed"],
+            versions=reply["versions"],
+            failures=reply["failures"],
+            recent_accuracy=reply["recent"]["accuracy"],
+            recent_labelled=reply["recent"]["labelled"],
+            p95=reply["seconds"]["p95"],
+            slowest=reply["seconds"]["slowest"],
         )
 
     def stop(self) -> None:

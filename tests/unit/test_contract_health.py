@@ -25,33 +25,33 @@ CHECKS = st.builds(
 
 
 def test_the_examples_hold() -> None:
-    assert [0, 0] == [doctest.testmod(one).failed for one in (module, notifications)]
+    assert [0, 0] == [doctest.testmod(module).failed for module in (module, notifications)]
 
 
 @given(st.lists(CHECKS, max_size=32), st.integers(0, 9), st.integers(0, 9))
 def test_a_score_is_between_the_worst_part_and_a_little_above_it_and_weights_add_up(
     checks: list[CheckStatus], wanted: int, ready: int
 ) -> None:
-    found = health(checks, make.run(), wanted=wanted, ready=ready)
-    if found is None:
+    result = health(checks, make.run(), wanted=wanted, ready=ready)
+    if result is None:
         return
-    scores = [part.score for part in found.parts]
+    scores = [part.score for part in result.parts]
 
     # A service is not good while a check fails, however well the others of its part pass.
     failing = any(check.verdict == "Failing" for check in checks)
     worst = min(*scores, GOOD - 1) if failing else min(scores)
-    assert 0 <= worst <= found.score + 1 <= min(min(scores) + 41, 101)
-    assert abs(sum(part.weight for part in found.parts) - 1) < 0.01
-    assert all(part.message for part in found.parts)
-    assert len({part.name for part in found.parts}) == len(found.parts)
+    assert 0 <= worst <= result.score + 1 <= min(min(scores) + 41, 101)
+    assert abs(sum(part.weight for part in result.parts) - 1) < 0.01
+    assert all(part.message for part in result.parts)
+    assert len({part.name for part in result.parts}) == len(result.parts)
 
 
 def test_a_window_without_rows_is_not_a_healthy_one() -> None:
-    found = health([], make.run(samples=2, verdict="NoData"), wanted=1, ready=1)
+    result = health([], make.run(samples=2, verdict="NoData"), wanted=1, ready=1)
 
-    assert found is not None
-    assert [("Freshness", 20), ("Infrastructure", 100)] == [(part.name, part.score) for part in found.parts]
-    assert "Warning" == found.grade
+    assert result is not None
+    assert [("Freshness", 20), ("Infrastructure", 100)] == [(part.name, part.score) for part in result.parts]
+    assert "Warning" == result.grade
 
 
 def test_more_drift_is_never_better() -> None:
@@ -67,15 +67,15 @@ def test_more_drift_is_never_better() -> None:
 def test_a_service_is_not_good_while_a_check_fails() -> None:
     sound = [make.check(type_, verdict="Passing", name=type_) for type_ in ("Performance", "Fairness", "Timeliness")]
 
-    found = health([*sound, make.check("DataQuality", verdict="Failing")], None, wanted=2, ready=2)
+    result = health([*sound, make.check("DataQuality", verdict="Failing")], None, wanted=2, ready=2)
 
-    assert found is not None
-    assert ("Warning", 79) == (found.grade, found.score)
+    assert result is not None
+    assert ("Warning", 79) == (result.grade, result.score)
 
 
 def test_a_check_that_cannot_run_is_told() -> None:
-    found = health([], None, wanted=2, ready=2, trouble="OOMKilled")
+    result = health([], None, wanted=2, ready=2, trouble="OOMKilled")
 
-    assert found is not None
-    assert "OOMKilled" in found.parts[0].message
-    assert 50 == found.parts[0].score
+    assert result is not None
+    assert "OOMKilled" in result.parts[0].message
+    assert 50 == result.parts[0].score

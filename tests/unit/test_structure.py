@@ -49,12 +49,12 @@ def test_no_folder_has_more_modules_than_a_reader_can_scan() -> None:
 
 
 def test_no_class_name_means_two_things() -> None:
-    places: dict[str, list[str]] = defaultdict(list)
+    positions: dict[str, list[str]] = defaultdict(list)
     for path in modules(PRODUCT):
         for name in classes(path):
-            places[name].append(path.relative_to(PRODUCT).as_posix())
+            positions[name].append(path.relative_to(PRODUCT).as_posix())
 
-    twice = {name: found for name, found in places.items() if len(found) > 1}
+    twice = {name: result for name, result in positions.items() if len(result) > 1}
 
     assert twice.keys() == SHARED_CLASS_NAMES.keys(), f"rename one, or correct SHARED_CLASS_NAMES: {twice}"
 

@@ -1,4 +1,4 @@
-"""The five kinds, for whoever treats them alike."""
+"""The five kinds, for code that treats them alike."""
 
 from __future__ import annotations
 

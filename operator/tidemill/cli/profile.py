@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tidemill.cli.missing import require
+from tidemill.contract.numbers import quantity
 
 require("profile")
 
@@ -34,7 +35,7 @@ def profile(
         typer.echo(f"tidemill profile: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from error
     result = profiled.profile
-    typer.echo(f"{output}: {result.rows:,} rows, {len(result.columns)} columns")
+    typer.echo(f"{output}: {quantity(result.rows, 'row')}, {quantity(len(result.columns), 'column')}")
     for column in result.left_out:
         note = "identifier" if column.identifier else "left out"
         typer.echo(f"{note}: {printable(column.name)} {column.reason}", err=True)

@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 from tidemill.api.checks import KINDS
 from tidemill.api.monitorstatus import CheckStatus, Health, HealthPart, WindowRun
-from tidemill.contract.numbers import number
+from tidemill.contract.numbers import number, quantity
 
 Part = Literal["Drift", "Performance", "Fairness", "Freshness", "Infrastructure"]
 
@@ -75,7 +75,7 @@ def health(
     parts = [part for name in WEIGHTS if (part := _of_checks(name, known)) is not None]
     if run is not None and run.verdict == "NoData":
         parts = [part for part in parts if part.name != "Freshness"]
-        parts.append(_part("Freshness", 20, f"{run.samples} rows in the newest window: too few to judge"))
+        parts.append(_part("Freshness", 20, f"{quantity(run.samples, 'row')} in the newest window: too few to judge"))
     if wanted or trouble:
         parts.append(_infrastructure(wanted, ready, trouble))
     if not parts:
@@ -112,7 +112,9 @@ def _say(check: CheckStatus) -> str:
 
 def _infrastructure(wanted: int, ready: int, trouble: str) -> HealthPart:
     score = round(100 * min(ready / wanted, 1.0)) if wanted else 100
-    message = f"{ready} of {wanted} replicas are ready" if wanted else "no replicas are known"
+    message = (
+        f"{ready} of {quantity(wanted, 'replica is', 'replicas are')} ready" if wanted else "no replicas are known"
+    )
     if trouble:
         score, message = min(score, 50), f"{message}; the newest check failed: {trouble}"
     return _part("Infrastructure", score, message)

@@ -50,7 +50,7 @@ def window_end(name: str) -> datetime | None:
 
 
 class LogColumn:
-    """Columns of the prediction log (Parquet), beside one per feature under its own name with this prefix."""
+    """Columns of the prediction log (Parquet), next to one per feature under its own name with this prefix."""
 
     REQUEST: Final = "request_id"
     ROW: Final = "row"

@@ -13,6 +13,8 @@ _MAX_DIGITS: Final = 17
 _MIN_PLAIN: Final = 1e-4
 _MAX_PLAIN: Final = 1e15
 """Between these two a number is written without a power of ten."""
+_GROUPED: Final = 10_000
+"""From here on counts have commas between groups of digits."""
 NONE: Final = "–"
 
 
@@ -36,6 +38,18 @@ def number(value: float | None, digits: int = _DIGITS) -> str:
     digits = max(digits, math.floor(math.log10(size)) + 1)
     text = f"{Decimal(f'{value:.{digits - 1}e}'):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def quantity(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun in the singular or the plural; `plural` says it where it is not the noun with an s.
+
+    >>> quantity(1, "row"), quantity(0, "row"), quantity(12_345, "row"), quantity(1, "row is", "rows are")
+    ('1 row', '0 rows', '12,345 rows', '1 row is')
+    >>> quantity(3, "category", "categories"), quantity(1_000, "row")
+    ('3 categories', '1000 rows')
+    """
+    words = noun if count == 1 else plural or f"{noun}s"
+    return f"{count:,} {words}" if count >= _GROUPED else f"{count} {words}"
 
 
 def distinct(values: Sequence[float]) -> tuple[str, ...]:

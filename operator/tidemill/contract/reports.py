@@ -58,11 +58,11 @@ class Trained(WireModel):
     digest: Digest
     format: Literal["Skops", "ONNX"] = "Skops"
     compiled: bool = False
-    """Whether an ONNX form that gives the same answers lies beside it."""
+    """Whether an ONNX form with the same predictions lies next to it."""
     learned: Literal["Classification", "Regression"] = "Classification"
     evaluation: tuple[Measured, ...] = ()
     rows: int = 0
-    """Rows learnt from."""
+    """Rows of the training data."""
     served_rows: int = 0
     """How many of these came from the service's log."""
     parameters: dict[str, Parameter] = Field(default_factory=dict)
@@ -93,7 +93,7 @@ class Checked(WireModel):
     samples: int
     verdict: CheckVerdict
     labelled: int | None = None
-    """None where nobody asked."""
+    """None if it was not requested."""
     unknown_labels: int | None = None
     """Labels of these rows that are not classes of the model; None for a regression, and where no labels were read."""
     checks: tuple[CheckOutcome, ...] = ()
@@ -108,7 +108,7 @@ class Notified(WireModel):
 
 
 class Failure(WireModel):
-    """Why a run came to nothing, and the remedy."""
+    """Why a run failed, and the remedy."""
 
     reason: Reason
     message: str

@@ -35,7 +35,7 @@ class ServeOrder(WireModel):
     version: VersionOrder
     log_percent: int = 100
     retention_seconds: float = 0.0
-    """How long the log and its labels are kept; 0 for ever."""
+    """How long the log and its labels are kept; 0 keeps them without limit."""
     redact: tuple[str, ...] = ()
     """Features whose values are left out of the log and of events."""
     events_url: str = ""

@@ -14,6 +14,7 @@ from tidemill.api.dataset import DatasetStatus, Revision
 from tidemill.api.durations import seconds
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
+from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import IngestOrder, digest_of
 from tidemill.contract.reports import Ingested
 from tidemill.plan import answered, unsupported
@@ -41,7 +42,7 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
         return Plan(with_conditions(dataset, status, conditions, now))
     tick, until_next = _refresh(dataset, now)
     order = _order(dataset, tick)
-    # What the new revision is compared with is no part of the order's identity: it changes when the run succeeds.
+    # What the new revision is compared with is not part of the order's identity: it changes when the run succeeds.
     digest = digest_of(order.model_copy(update={"previous": ""}))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
     terms = jobs.terms(dataset.spec.resources, DEADLINE_SECONDS, TTL_SECONDS)
@@ -130,9 +131,11 @@ def _publish(
             "warnings": tuple(warning[:1024] for warning in warnings[:32]),
         }
     )
-    return status, (
-        Notice("RevisionPublished", f"{revision.rows} rows, {revision.columns} columns, {revision.digest[:19]}"),
-    )
+    return status, (Notice("RevisionPublished", f"{_size(revision)}, {revision.digest[:19]}"),)
+
+
+def _size(revision: Revision) -> str:
+    return f"{quantity(revision.rows, 'row')}, {quantity(revision.columns, 'column')}"
 
 
 def _conditions(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[PendingCondition]:
@@ -212,7 +215,7 @@ def _about_revision(
         if reason == Reason.SUSPENDED:
             return [false("Ready", reason, message)]
         return [unknown("Ready", reason, message)]
-    summary = f"revision {status.revision.digest[:19]}: {status.revision.rows} rows, {status.revision.columns} columns"
+    summary = f"revision {status.revision.digest[:19]}: {_size(status.revision)}"
     if reason == Reason.SUSPENDED:
         return [true("Ready", reason, f"{summary}; the source is not read: {message}")]
     if reason != Reason.SUCCEEDED:

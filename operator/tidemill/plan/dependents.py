@@ -24,14 +24,14 @@ def dependents(manifest: Manifest, world: World) -> set[Key]:
             for run in runs:
                 keys |= _templated(world, run)
         case "TrainingJob":
+            model = str(get_path(manifest, "spec", "modelName"))
+            # A service without a version says what its training lacks.
+            services = _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name")
+            keys |= services
             if monitor := label(manifest, names.MONITOR):
                 keys.add(Key(DriftMonitor.kind_name, key.namespace, monitor))
                 # Every other monitor of the model waits until this retraining is over.
-                model = str(get_path(manifest, "spec", "modelName"))
-                keys |= _watching(
-                    world,
-                    _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name"),
-                )
+                keys |= _watching(world, services)
             keys |= _templated(world, key)
         case "ModelVersion":
             model = str(get_path(manifest, "spec", "modelName"))

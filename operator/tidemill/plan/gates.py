@@ -9,6 +9,7 @@ from tidemill.api import ModelVersion
 from tidemill.api.modelversion import Gate, GateResult, Measured
 from tidemill.children import names
 from tidemill.contract.metrics import USUAL_METRICS, regression
+from tidemill.contract.numbers import quantity
 
 
 def metric_order(version: ModelVersion) -> tuple[str, ...]:
@@ -55,10 +56,12 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
             return GateResult(
                 name=name,
                 verdict="Failed",
-                message=f"{rows} hold-out rows, {max(gate.minimum_rows, 1)} needed; increase the hold-out, or lower minimumRows",
+                message=f"{quantity(rows, 'hold-out row')}, {max(gate.minimum_rows, 1)} needed; increase the hold-out, or lower minimumRows",
             )
         return GateResult(
-            name=name, verdict="NotJudged", message=f"{rows} labelled rows, {max(gate.minimum_rows, 1)} needed"
+            name=name,
+            verdict="NotJudged",
+            message=f"{quantity(rows, 'labelled row')}, {max(gate.minimum_rows, 1)} needed",
         )
     value = measured.metrics.get(gate.metric)
     if value is None:
@@ -94,7 +97,11 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
     if gate.against is None or gate.maximum_regression is None:
         bound = gate.minimum if gate.minimum is not None else gate.maximum
         return GateResult(
-            name=name, verdict="Passed", value=value, reference=bound, message=f"{value:.4f} on {measured.rows} rows"
+            name=name,
+            verdict="Passed",
+            value=value,
+            reference=bound,
+            message=f"{value:.4f} on {quantity(measured.rows, 'row')}",
         )
     reference = measured.stable.get(gate.metric)
     if reference is None:
@@ -110,7 +117,7 @@ def _judge(gate: Gate, evaluation: Sequence[Measured]) -> GateResult:
     verdict = "Passed" if worse <= gate.maximum_regression else "Failed"
     how = f"{abs(worse):.4f} {'worse' if worse > 0 else 'better'} than" if round(abs(worse), 4) else "as good as"
     message = (
-        f"{value:.4f}, {how} the version in service ({reference:.4f}) on {measured.rows} rows; "
+        f"{value:.4f}, {how} the version in service ({reference:.4f}) on {quantity(measured.rows, 'row')}; "
         f"a regression of {gate.maximum_regression} is allowed"
     )
     return GateResult(

@@ -9,6 +9,7 @@ from tidemill.api.conditions import PendingCondition, Reason, false, true, unkno
 from tidemill.api.modelversion import Approver, GateResult, ModelVersionStatus, Quarantine, ServedBy
 from tidemill.children import names
 from tidemill.children.installation import Installation
+from tidemill.contract.numbers import quantity
 from tidemill.plan import gates, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.lookup import all_of
@@ -144,9 +145,7 @@ def _conditions(
     elif approval.policy == "Automatic" or len(approvers) >= approval.required_approvals:
         conditions.append(true("Approved", Reason.APPROVED, ", ".join(approvers)))
     else:
-        message = (
-            f"{len(approvers)} of {approval.required_approvals} approvals; add a decision to spec.approval.decisions"
-        )
+        message = f"{len(approvers)} of {quantity(approval.required_approvals, 'approval')}; add a decision to spec.approval.decisions"
         conditions.append(false("Approved", Reason.AWAITING_APPROVAL, message))
     if quarantine:
         message = f"{quarantine_of(version)}; run kubectl tidemill lift {version.name} to lift the quarantine"
@@ -165,7 +164,7 @@ def _gates_message(results: tuple[GateResult, ...]) -> str:
         return "the version has no gates"
     passed = sum(result.verdict == "Passed" for result in results)
     left = len(results) - passed
-    return f"{passed} of {len(results)} gates passed" + (f", {left} not judged" if left else "")
+    return f"{passed} of {quantity(len(results), 'gate')} passed" + (f", {left} not judged" if left else "")
 
 
 def _served_by(version: ModelVersion, world: World) -> tuple[ServedBy, ...]:

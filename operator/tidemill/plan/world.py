@@ -37,7 +37,7 @@ INDEXED_LABELS = ("tidemill.dev/model", "tidemill.dev/owner-uid", "tidemill.dev/
 # References from one object to another, by the path of the field with the other's name.
 INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
     "Dataset": (("spec", "source", "predictions", "inferenceServiceRef", "name"),),
-    "TrainingJob": (("spec", "dataset", "name"),),
+    "TrainingJob": (("spec", "dataset", "name"), ("spec", "modelName")),
     "ModelVersion": (("spec", "modelName"),),
     "InferenceService": (("spec", "model", "name"),),
     "DriftMonitor": (

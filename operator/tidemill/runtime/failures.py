@@ -13,7 +13,7 @@
   - the rows
     - SchemaMismatch            columns changed more than the Dataset allows
     - TargetMissing             no such column
-    - TargetUnusable            a column from which nothing can be learnt
+    - TargetUnusable            a column that nothing can be learned from
     - NotNumeric                text where numbers were declared
     - QualityFailed             an expectation does not hold
     - NotEnoughRows             too few rows to learn from or to measure on
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class RunFailed(Exception):
-    """A run came to nothing; the message says what, where, and what to do."""
+    """A run failed; the message says what, where, and what to do."""
 
     reason: ClassVar[Reason] = Reason.FAILED
     cause_is_outside: ClassVar[bool] = False
@@ -98,7 +98,7 @@ class SourceEmpty(RunFailed):
 
 
 class SourceUnreadable(RunFailed):
-    """The source is no table in the format that was named or guessed."""
+    """The source is not a table in the format that was named or guessed."""
 
     reason = Reason.SOURCE_UNREADABLE
 
@@ -116,7 +116,7 @@ class TargetMissing(RunFailed):
 
 
 class TargetUnusable(RunFailed):
-    """Nothing can be learnt from the column to predict."""
+    """Nothing can be learned from the column to predict."""
 
     reason = Reason.TARGET_UNUSABLE
 

@@ -60,12 +60,12 @@ AROUND: dict[str, Manifest] = {
 
 def around(kind: str, path: str, name: str = "fraud") -> Manifest:
     """The least object in which something can stand at `path`."""
-    found = least(kind, name)
-    for place, spec in AROUND.items():
-        if f"{kind}{path}".startswith(place):
-            found["spec"] |= yaml.safe_load(yaml.safe_dump(spec))
-    found["spec"] = {name: value for name, value in found["spec"].items() if value is not None}
-    return found
+    result = least(kind, name)
+    for index, spec in AROUND.items():
+        if f"{kind}{path}".startswith(index):
+            result["spec"] |= yaml.safe_load(yaml.safe_dump(spec))
+    result["spec"] = {name: value for name, value in result["spec"].items() if value is not None}
+    return result
 
 
 def least(kind: str, name: str = "fraud", namespace: str = "default") -> Manifest:
@@ -92,10 +92,10 @@ class Server:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """One request; `headers` have underscores for hyphens."""
-        said = {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.user:
-            said["Impersonate-User"] = self.user
-        return self.http.request(method, path, json=body, headers=said)
+            given["Impersonate-User"] = self.user
+        return self.http.request(method, path, json=body, headers=given)
 
     def create(self, manifest: Manifest, *, dry: bool = False) -> httpx.Response:
         """Create the object; a field that its kind does not have is refused."""
@@ -109,8 +109,8 @@ class Server:
         """The object as the server has it."""
         answer = self.ask("GET", address(manifest))
         assert answer.status_code == 200, answer.text
-        found: Manifest = answer.json()
-        return found
+        document: Manifest = answer.json()
+        return document
 
     def merge(
         self, manifest: Manifest, change: Manifest, subresource: str = "", *, dry: bool = False

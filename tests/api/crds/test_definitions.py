@@ -37,7 +37,9 @@ def test_a_definition_is_accepted_without_reservation(server: Server, kind: str)
         "conditions"
     ]
 
-    assert {"Established": "True", "NamesAccepted": "True"} == {one["type"]: one["status"] for one in conditions}
+    assert {"Established": "True", "NamesAccepted": "True"} == {
+        condition["type"]: condition["status"] for condition in conditions
+    }
 
 
 @KINDS
@@ -118,11 +120,11 @@ def test_kubectl_explains_every_field(server: Server, kind: str) -> None:
 
 
 def test_kubectl_explain_reads_like_the_docstrings(server: Server) -> None:
-    said = " ".join(server.kubectl("explain", "trainingjobs.tidemill.dev.spec.estimator").split())
+    output = " ".join(server.kubectl("explain", "trainingjobs.tidemill.dev.spec.estimator").split())
 
-    assert "DESCRIPTION: Estimator that is trained. Set exactly one of estimator, automl and trainer. FIELDS:" in said
-    assert "enum: Auto, None" in said
-    assert "Constructor arguments, as in scikit-learn's documentation. Each is a string, number, boolean" in said
+    assert "DESCRIPTION: Estimator that is trained. Set exactly one of estimator, automl and trainer. FIELDS:" in output
+    assert "enum: Auto, None" in output
+    assert "Constructor arguments, as in scikit-learn's documentation. Each is a string, number, boolean" in output
 
 
 @KINDS
@@ -154,7 +156,7 @@ def test_applying_twice_changes_nothing(server: Server, kind: str) -> None:
 
     assert second["metadata"]["resourceVersion"] == again["metadata"]["resourceVersion"]
     assert first["spec"] == again["spec"] == whole["spec"] == dry.json()["spec"]
-    assert {1} == {one["metadata"]["generation"] for one in (first, again, whole, other.json(), dry.json())}
+    assert {1} == {manifest["metadata"]["generation"] for manifest in (first, again, whole, other.json(), dry.json())}
     assert (200, 200) == (other.status_code, dry.status_code)
 
 
@@ -172,13 +174,13 @@ def test_what_is_not_done_yet_is_accepted_by_the_server(server: Server) -> None:
 
 
 def test_all_kinds_are_listed_together(server: Server) -> None:
-    found = json.loads(server.kubectl("get", "--raw", f"/apis/{API_VERSION}"))["resources"]
-    listed = {one["kind"]: one for one in found if "/" not in one["name"]}
+    document = json.loads(server.kubectl("get", "--raw", f"/apis/{API_VERSION}"))["resources"]
+    listed = {item["kind"]: item for item in document if "/" not in item["name"]}
 
     assert BY_KIND.keys() == listed.keys()
-    assert all(one["categories"] == ["tidemill", "mlops"] for one in listed.values())
+    assert all(item["categories"] == ["tidemill", "mlops"] for item in listed.values())
     assert {kind.short_name for kind in BY_KIND.values()} == {
-        name for one in listed.values() for name in one["shortNames"]
+        name for item in listed.values() for name in item["shortNames"]
     }
 
 

@@ -48,10 +48,10 @@ MINE = {"user": AUTHOR, "verdict": "Approved"}
 
 
 def test_who_started_a_version_does_not_approve_it_where_duties_are_separated(server: Server, own: Manifest) -> None:
-    code, said = decide(server.as_user(AUTHOR), own, MINE)
+    code, message = decide(server.as_user(AUTHOR), own, MINE)
 
     assert 403 == code
-    assert f"{AUTHOR} started this version" in said
+    assert f"{AUTHOR} started this version" in message
     assert (200, "") == decide(server.as_user(APPROVER), own, YES)
 
 
@@ -78,14 +78,14 @@ def test_the_name_of_the_starter_cannot_be_changed_or_removed(server: Server, ow
 
 
 def test_a_server_side_apply_is_held_to_the_same(server: Server, own: Manifest) -> None:
-    said = separated("own", AUTHOR)
-    said["spec"]["approval"]["decisions"] = [MINE]
+    message = separated("own", AUTHOR)
+    message["spec"]["approval"]["decisions"] = [MINE]
 
     for manager in ("tidemill", "kubectl"):
-        assert 403 == server.as_user(AUTHOR).apply(said, manager).status_code
+        assert 403 == server.as_user(AUTHOR).apply(message, manager).status_code
     assert (200, "") == decide(server.as_user(APPROVER), own, YES)
-    said["spec"]["approval"]["decisions"] = [{**YES, "verdict": "Rejected"}]
-    assert 403 == server.as_user(AUTHOR).apply(said, "kubectl", force=True).status_code
+    message["spec"]["approval"]["decisions"] = [{**YES, "verdict": "Rejected"}]
+    assert 403 == server.as_user(AUTHOR).apply(message, "kubectl", force=True).status_code
 
 
 def test_making_a_version_anew_does_not_give_it_another_starter(server: Server, own: Manifest) -> None:
@@ -124,7 +124,7 @@ def test_the_approval_that_a_run_asks_for_is_not_made_easier_by_who_may_not_appr
     assert 201 == server.as_user(author).create(manifest).status_code
     easier = [{"policy": "Automatic"}, {"requiredApprovals": 1}, {"separationOfDuties": False}]
     codes = {
-        user: [change(server.as_user(user), manifest, {"spec": {"version": {"approval": one}}})[0] for one in easier]
+        user: [change(server.as_user(user), manifest, {"spec": {"version": {"approval": item}}})[0] for item in easier]
         for user in (EDITOR, author)
     }
     harder = change(server.as_user(EDITOR), manifest, {"spec": {"version": {"approval": {"requiredApprovals": 3}}}})

@@ -35,12 +35,12 @@ def nudged(server: Server) -> Iterator[None]:
 
     def nudge() -> None:
         while not over.wait(1.0):
-            for one in server.ask("GET", path).json()["items"]:
-                conditions = (one.get("status") or {}).get("conditions") or ()
+            for manifest in server.ask("GET", path).json()["items"]:
+                conditions = (manifest.get("status") or {}).get("conditions") or ()
                 if any(condition["reason"] == "InstanceDeletionFailed" for condition in conditions):
                     change = {"metadata": {"annotations": {"tests/nudged": str(time.monotonic())}}}
                     kind = {"Content_Type": "application/merge-patch+json"}
-                    server.ask("PATCH", f"{path}/{one['metadata']['name']}", change, **kind)
+                    server.ask("PATCH", f"{path}/{manifest['metadata']['name']}", change, **kind)
 
     nudging = threading.Thread(target=nudge)
     nudging.start()
@@ -68,14 +68,14 @@ def furnished(server: Server) -> bool:
 def everything(server: Server) -> set[str]:
     """Every object there is, by kind, namespace and name."""
     groups = server.ask("GET", "/apis").json()["groups"]
-    found = set()
+    results = set()
     for root in ("/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)):
         for resource in server.ask("GET", root).json()["resources"]:
             if "list" in resource["verbs"] and resource["name"] not in RESTLESS:
-                for one in server.ask("GET", f"{root}/{resource['name']}").json().get("items", ()):
-                    metadata = one["metadata"]
-                    found.add(f"{resource['kind']}/{metadata.get('namespace', '')}/{metadata['name']}")
-    return found
+                for manifest in server.ask("GET", f"{root}/{resource['name']}").json().get("items", ()):
+                    metadata = manifest["metadata"]
+                    results.add(f"{resource['kind']}/{metadata.get('namespace', '')}/{metadata['name']}")
+    return results
 
 
 def install(server: Server, keep: bool) -> None:
@@ -123,12 +123,12 @@ def test_the_plain_manifest_is_applied_and_deleted_by_kubectl(bare: Server) -> N
     manifest = REPOSITORY / "manifests" / "install.yaml"
     before = everything(bare)
     bare.kubectl("apply", "--server-side", "-f", manifest)
-    said = bare.kubectl("apply", "--server-side", "--dry-run=server", "-f", manifest).splitlines()
-    assert len(said) > 20
+    output = bare.kubectl("apply", "--server-side", "--dry-run=server", "-f", manifest).splitlines()
+    assert len(output) > 20
     bare.kubectl("delete", "-f", manifest, "--wait=true", "--timeout=60s")
 
     # It made the namespace its own, so that goes too.
-    wanted = {one for one in before if SYSTEM not in one}
+    wanted = {path for path in before if SYSTEM not in path}
     assert wanted == settled(bare, wanted)
 
 

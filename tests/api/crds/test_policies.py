@@ -256,16 +256,16 @@ def test_no_policy_has_a_type_error(server: Server) -> None:
     ).json()["items"]
 
     policies = ("approvals", "marks", "own-namespace", "own-workloads", "runs", "status")
-    assert {f"tidemill-{policy}" for policy in policies} == {one["metadata"]["name"] for one in stored}
-    for one in stored:
+    assert {f"tidemill-{policy}" for policy in policies} == {manifest["metadata"]["name"] for manifest in stored}
+    for manifest in stored:
         server.kubectl(
             "wait",
-            f"validatingadmissionpolicy/{one['metadata']['name']}",
-            f"--for=jsonpath={{.status.observedGeneration}}={one['metadata']['generation']}",
+            f"validatingadmissionpolicy/{manifest['metadata']['name']}",
+            f"--for=jsonpath={{.status.observedGeneration}}={manifest['metadata']['generation']}",
             "--timeout=20s",
         )
         checked = server.ask(
-            "GET", f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{one['metadata']['name']}"
+            "GET", f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{manifest['metadata']['name']}"
         ).json()
         assert "expressionWarnings" not in checked["status"]["typeChecking"]
 

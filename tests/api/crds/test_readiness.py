@@ -20,15 +20,15 @@ from cluster.commands import CommandFailed, run
 from support.readiness import MEANS, STATES, by_the_rule, health, states
 from tidemill.api import API_VERSION
 
-PLACES = [(kind, state) for kind in BY_KIND for state in STATES]
+CASES = [(kind, state) for kind in BY_KIND for state in STATES]
 KINDS = pytest.mark.parametrize("kind", BY_KIND)
 
 
 def kstatus(*manifests: Manifest) -> list[str]:
     """The verdict of kstatus on each."""
     given = "\n".join(json.dumps(manifest) for manifest in manifests).encode()
-    said = run([clients.locate(versions.KSTATUS_JUDGE)], given=given, timeout=60)
-    return [json.loads(line)[0] for line in said.splitlines()]
+    output = run([clients.locate(versions.KSTATUS_JUDGE)], given=given, timeout=60)
+    return [json.loads(line)[0] for line in output.splitlines()]
 
 
 @contextmanager
@@ -72,36 +72,39 @@ def waits_for(server: Server, manifest: Manifest, condition: str) -> bool:
 
 
 def test_the_stories_show_every_kind_in_every_state() -> None:
-    assert set(PLACES) == states().keys()
+    assert set(CASES) == states().keys()
 
 
-@pytest.mark.parametrize(("kind", "state"), PLACES)
+@pytest.mark.parametrize(("kind", "state"), CASES)
 def test_all_judges_agree(server: Server, kind: str, state: str) -> None:
     for seen in states()[kind, state]:
         with standing(server, seen) as manifest:
             (verdict,) = kstatus(manifest)
             argo, message = health(manifest)
-            told = (kind, state, manifest["status"]["conditions"])
+            case = (kind, state, manifest["status"]["conditions"])
 
-            assert by_the_rule(manifest) == verdict, told
-            assert MEANS[argo] == verdict, told
+            assert by_the_rule(manifest) == verdict, case
+            assert MEANS[argo] == verdict, case
             assert message
-            # kubectl waits for one condition, and knows nothing of what is under way beside it.
-            ready = any(one["type"] == "Ready" and one["status"] == "True" for one in manifest["status"]["conditions"])
-            assert ready == waits_for(server, manifest, "Ready"), told
-            assert ready or verdict != "Current", told
-            assert (verdict == "Failed") == waits_for(server, manifest, "Stalled"), told
+            # kubectl waits for one condition, and knows nothing of what is under way next to it.
+            ready = any(
+                condition["type"] == "Ready" and condition["status"] == "True"
+                for condition in manifest["status"]["conditions"]
+            )
+            assert ready == waits_for(server, manifest, "Ready"), case
+            assert ready or verdict != "Current", case
+            assert (verdict == "Failed") == waits_for(server, manifest, "Stalled"), case
 
 
 @KINDS
 def test_a_new_object_is_waited_for(server: Server, kind: str) -> None:
     manifest = least(kind, name="fresh")
     assert 201 == server.create(manifest).status_code
-    found = server.read(manifest)
-    content = waits_for(server, found, "Ready")
+    resource = server.read(manifest)
+    content = waits_for(server, resource, "Ready")
     server.delete(manifest)
 
-    assert (["InProgress"], "Progressing", False) == (kstatus(found), health(found)[0], content)
+    assert (["InProgress"], "Progressing", False) == (kstatus(resource), health(resource)[0], content)
 
 
 @KINDS
@@ -136,7 +139,7 @@ def test_drift_never_makes_a_monitor_unready() -> None:
         for (kind, _), manifests in states().items()
         for manifest in manifests
         if kind == "DriftMonitor"
-        and any(one["type"] == "DriftDetected" for one in manifest["status"]["conditions"])
+        and any(condition["type"] == "DriftDetected" for condition in manifest["status"]["conditions"])
         and "Reconciling" not in str(manifest["status"]["conditions"])
     ]
 
@@ -149,7 +152,7 @@ def test_the_ends_of_a_run_can_be_waited_for(server: Server) -> None:
         over = [
             manifest
             for manifest in states()["TrainingJob", state]
-            if end in {one["type"] for one in manifest["status"]["conditions"]}
+            if end in {condition["type"] for condition in manifest["status"]["conditions"]}
         ]
         assert over
         for seen in over:

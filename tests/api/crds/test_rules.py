@@ -29,7 +29,7 @@ def models(annotation: Any, step: str = "") -> Iterator[tuple[type[WireModel], s
         yield from models(argument, "[]" if get_origin(annotation) is tuple else step)
 
 
-FOUND = [
+RULES_IN_SCHEMAS = [
     (kind, path, rule)
     for kind, model in BY_KIND.items()
     for path, rule in [
@@ -38,20 +38,20 @@ FOUND = [
         *declared(model_of(model, "spec"), ".spec"),
     ]
 ]
-PLACES = [pytest.param(*found, id=f"{found[0]}{found[1]}: {found[2].message[:40]}") for found in FOUND]
-STATELESS = [place for place in PLACES if "oldSelf" not in place.values[2].rule]
-TRANSITIONS = [place for place in PLACES if "oldSelf" in place.values[2].rule]
+PARAMETERS = [pytest.param(*rule, id=f"{rule[0]}{rule[1]}: {rule[2].message[:40]}") for rule in RULES_IN_SCHEMAS]
+STATELESS = [parameter for parameter in PARAMETERS if "oldSelf" not in parameter.values[2].rule]
+TRANSITIONS = [parameter for parameter in PARAMETERS if "oldSelf" in parameter.values[2].rule]
 
 
 def test_the_places_are_those_of_the_schemas() -> None:
     stand = [
-        (kind, path, said["rule"])
+        (kind, path, rule["rule"])
         for kind in BY_KIND
         for path, node in nodes(schema(BY_KIND[kind]))
-        for said in node.get("x-kubernetes-validations", ())
+        for rule in node.get("x-kubernetes-validations", ())
     ]
 
-    assert sorted(stand) == sorted((kind, path, rule.rule) for kind, path, rule in FOUND)
+    assert sorted(stand) == sorted((kind, path, rule.rule) for kind, path, rule in RULES_IN_SCHEMAS)
     assert len(STATELESS) >= 15
     assert len(TRANSITIONS) >= 2
 
@@ -183,5 +183,5 @@ def changed(server: Server, kind: str, change: Manifest, status: Manifest | None
 
 def reasons(status: Manifest) -> list[str]:
     """What a refusal names as its causes, in the rules' own words."""
-    said = [cause["message"] for cause in status["details"]["causes"]]
-    return [text.removeprefix("Invalid value: ").removeprefix('"object": ') for text in said]
+    messages = [cause["message"] for cause in status["details"]["causes"]]
+    return [text.removeprefix("Invalid value: ").removeprefix('"object": ') for text in messages]

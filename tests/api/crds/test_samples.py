@@ -30,33 +30,34 @@ def test_there_are_samples() -> None:
 
 @EACH
 def test_a_dry_run_on_the_server_accepts_it(server: Server, path: Path) -> None:
-    said = server.kubectl(
+    output = server.kubectl(
         "apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", "default", "-f", path
     )
 
-    assert len([document for document in yaml.safe_load_all(path.read_text()) if document]) == len(said.splitlines())
+    assert len([document for document in yaml.safe_load_all(path.read_text()) if document]) == len(output.splitlines())
 
 
 def test_a_second_apply_changes_nothing(server: Server, namespace: str) -> None:
     folders = sorted({path.parent for path in FILES})
     for folder in folders:
         server.kubectl("apply", "-n", namespace, "-f", folder)
-        said = server.kubectl("apply", "-n", namespace, "-f", folder).splitlines()
+        output = server.kubectl("apply", "-n", namespace, "-f", folder).splitlines()
         # kubectl sends the plain text of a Secret each time, whatever the server has made of it.
-        assert [] == [line for line in said if not line.endswith(" unchanged") and not line.startswith("secret/")]
+        assert [] == [line for line in output if not line.endswith(" unchanged") and not line.startswith("secret/")]
 
 
 def test_a_second_server_side_apply_changes_nothing(server: Server, namespace: str) -> None:
     def apply() -> list[tuple[str, int, str]]:
         for folder in sorted({path.parent for path in FILES}):
             server.kubectl("apply", "--server-side", "-n", namespace, "-f", folder)
-        found = json.loads(server.kubectl("get", "tidemill", "-n", namespace, "-o", "json"))["items"]
+        document = json.loads(server.kubectl("get", "tidemill", "-n", namespace, "-o", "json"))["items"]
         return [
-            (one["metadata"]["uid"], one["metadata"]["generation"], one["metadata"]["resourceVersion"]) for one in found
+            (item["metadata"]["uid"], item["metadata"]["generation"], item["metadata"]["resourceVersion"])
+            for item in document
         ]
 
     # The first write after an object's creation also stores the status that reading filled in.
     created, settled, again = apply(), apply(), apply()
 
-    assert [one[:2] for one in created] == [one[:2] for one in settled] != []
+    assert [item[:2] for item in created] == [item[:2] for item in settled] != []
     assert settled == again

@@ -79,7 +79,7 @@ class Kube:
     def condition(self, name: str, type_: str = "Ready") -> dict[str, Any]:
         dataset = self.get("Dataset", name) or {}
         conditions = (dataset.get("status") or {}).get("conditions") or []
-        return next((one for one in conditions if one["type"] == type_), {})
+        return next((condition for condition in conditions if condition["type"] == type_), {})
 
     def is_ready(self, name: str) -> bool:
         """Whether the object is ready, and says so of its newest spec."""
@@ -96,7 +96,7 @@ class Kube:
 
 def children(kube: Kube) -> set[tuple[str, str]]:
     """What there is of the kinds that the toy planner makes."""
-    return {(kind, one["metadata"]["name"]) for kind in ("Service", "Job") for one in kube.list(kind)}
+    return {(kind, manifest["metadata"]["name"]) for kind in ("Service", "Job") for manifest in kube.list(kind)}
 
 
 @dataclass

@@ -20,7 +20,7 @@ def test_a_child_that_someone_deletes_comes_back(kube: Kube) -> None:
 
     kube.delete("Service", "iris-0")
 
-    eventually(lambda: [one["metadata"]["uid"] for one in kube.list("Service")] not in ([], [uid]))
+    eventually(lambda: [manifest["metadata"]["uid"] for manifest in kube.list("Service")] not in ([], [uid]))
 
 
 EDITS: dict[str, dict[str, Any]] = {
@@ -132,9 +132,9 @@ def test_a_bug_in_a_planner_disturbs_no_other_object_and_is_told_once(kube: Kube
     eventually(lambda: kube.is_ready("iris"))
     eventually(lambda: 'tidemill_reconcile_errors_total{error="Bug",kind="Dataset"}' in operator.metrics())
 
-    told = eventually(lambda: [one for one in kube.list("Event") if one["reason"] == "InternalError"])
+    events = eventually(lambda: [event for event in kube.list("Event") if event["reason"] == "InternalError"])
 
-    assert [(one["regarding"]["name"], one["type"]) for one in told] == [("buggy", "Warning")]
+    assert [(event["regarding"]["name"], event["type"]) for event in events] == [("buggy", "Warning")]
     assert operator.asks("/healthz") == 200
 
 

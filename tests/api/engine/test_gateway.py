@@ -67,9 +67,9 @@ class Process:
 
 
 def condition(kube: Kube, type_: str) -> dict[str, Any]:
-    found = kube.get("InferenceService", "fraud") or {}
-    said = (found.get("status") or {}).get("conditions") or []
-    return next((one for one in said if one["type"] == type_), {})
+    manifest = kube.get("InferenceService", "fraud") or {}
+    conditions = (manifest.get("status") or {}).get("conditions") or []
+    return next((condition for condition in conditions if condition["type"] == type_), {})
 
 
 def routes(kube: Kube) -> list[dict[str, Any]]:
@@ -135,8 +135,8 @@ def test_a_route_is_written_once_and_goes_when_the_stable_pods_split_again(
 
 
 def parents(kube: Kube) -> Any:
-    [found] = routes(kube)
-    return found["spec"]["parentRefs"]
+    [result] = routes(kube)
+    return result["spec"]["parentRefs"]
 
 
 def apply(http: httpx.Client, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -150,8 +150,8 @@ def apply(http: httpx.Client, namespace: str, manifest: dict[str, Any]) -> dict[
 
 
 def test_every_share_is_a_route_that_the_api_server_takes_as_it_is(kube: Kube, defined: None) -> None:
-    said = {**SERVICE, "metadata": {"name": "fraud", "namespace": kube.namespace, "uid": "0a1b"}}
-    service = InferenceService.model_validate(said)
+    body = {**SERVICE, "metadata": {"name": "fraud", "namespace": kube.namespace, "uid": "0a1b"}}
+    service = InferenceService.model_validate(body)
 
     for weight in (0, 5, 100):
         wanted = route.route(service, weight=weight, answering=True)

@@ -70,17 +70,17 @@ def test_a_crash_around_any_write_changes_nothing_about_the_end(
 def test_events_are_said_once_even_by_two_operators_in_a_row(kube: Kube, operators: Operators) -> None:
     operator = operators().start().wait_ready()
     kube.dataset("iris", services=1)
-    eventually(lambda: [one for one in kube.list("Event") if one["reason"] == "Settled"])
+    eventually(lambda: [event for event in kube.list("Event") if event["reason"] == "Settled"])
     operator.kill()
     operator.start().wait_ready()
     kube.delete("Service", "iris-0")
     eventually(lambda: kube.is_ready("iris") and children(kube))
 
     # Once in each ten minutes of the clock: a test that runs across a boundary sees the next ten minutes' Event too.
-    said = [one for one in kube.list("Event") if one["reason"] == "Settled"]
+    events = [event for event in kube.list("Event") if event["reason"] == "Settled"]
     assert len(
-        {int(datetime.fromisoformat(one["eventTime"]).timestamp()) // DEDUPLICATION_SECONDS for one in said}
-    ) == len(said)
+        {int(datetime.fromisoformat(event["eventTime"]).timestamp()) // DEDUPLICATION_SECONDS for event in events}
+    ) == len(events)
 
 
 def test_the_operator_outlives_a_crash_of_the_api_server(plane: Plane, kube: Kube, operators: Operators) -> None:

@@ -83,7 +83,7 @@ PROBLEMS = {
 
 @pytest.mark.parametrize("query", PROBLEMS)
 async def test_anything_else_is_said_and_is_no_number(asked: Prometheus, query: str) -> None:
-    found = await asked.ask(Query("m", "", query))
+    reply = await asked.ask(Query("m", "", query))
 
-    assert found.value is None
-    assert PROBLEMS[query] in found.problem
+    assert reply.value is None
+    assert PROBLEMS[query] in reply.problem

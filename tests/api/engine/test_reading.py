@@ -1,4 +1,4 @@
-"""When the operator reads a single object: after somebody else wrote first, and before it makes anew what was there.
+"""When the operator reads a single object: after another client wrote first, and before it creates what was there again.
 
 Its right to `get` rests on this.
 """
@@ -38,13 +38,17 @@ READY = {
     "lastTransitionTime": "2026-01-01T00:00:00Z",
 }
 READ = tuple(watched for watched in WATCHED if "get" in watched.verbs)
-OURS = pytest.mark.parametrize("watched", [one for one in READ if one.ours], ids=lambda one: one.kind)
-CHILDREN = pytest.mark.parametrize("watched", [one for one in READ if not one.ours], ids=lambda one: one.kind)
+OURS = pytest.mark.parametrize(
+    "watched", [watched for watched in READ if watched.ours], ids=lambda watched: watched.kind
+)
+CHILDREN = pytest.mark.parametrize(
+    "watched", [watched for watched in READ if not watched.ours], ids=lambda watched: watched.kind
+)
 
 
 @pytest.fixture
 def store() -> ClusterCache:
-    """Knows what it is told, and nobody watches for it."""
+    """Knows what it is given; no watch runs for it."""
     return ClusterCache(World(), lambda _manifest, _world: set(), time.monotonic)
 
 
@@ -118,8 +122,8 @@ async def test_an_object_that_is_in_the_way_is_looked_at_and_left_alone(
         await cluster.ensure(ours, Key("Dataset", kube.namespace, "iris"))
 
     assert reads(plane, key, watched) == 1
-    found = kube.http.get(f"{path}/iris").raise_for_status().json()
-    assert found["metadata"]["labels"] == {"app": "theirs"}
+    document = kube.http.get(f"{path}/iris").raise_for_status().json()
+    assert document["metadata"]["labels"] == {"app": "theirs"}
 
 
 def listed(store: ClusterCache, owner: Manifest) -> None:

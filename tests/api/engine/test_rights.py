@@ -28,7 +28,7 @@ def rule(of: PolicyRule) -> dict[str, Any]:
 def limited(plane: Plane, tmp_path: Path) -> Iterator[Operator]:
     """The operator as a service account that may do exactly what is declared."""
     account = {"kind": "ServiceAccount", "name": "operator", "namespace": "default"}
-    role = {"rules": [rule(one) for one in (*access_rules(), *leader_rules())]}
+    role = {"rules": [rule(access) for access in (*access_rules(), *leader_rules())]}
     with client(plane) as http:
         for path, manifest in (
             ("/api/v1/namespaces/default/serviceaccounts", {}),
@@ -70,7 +70,7 @@ def test_the_declared_rights_are_enough_for_a_whole_life(plane: Plane, kube: Kub
     eventually(lambda: kube.is_ready("iris") and children(kube) == {("Service", "iris-0"), ("Job", "iris-0")})
     kube.patch("Job", "iris-0", {"spec": {"suspend": False}})
     eventually(lambda: kube.list("Job")[0]["spec"]["suspend"])
-    eventually(lambda: [one for one in kube.list("Event") if one["reason"] == "Settled"])
+    eventually(lambda: [rule for rule in kube.list("Event") if rule["reason"] == "Settled"])
     assert limited.stop() == 0
 
     ours = [event for event in plane.audit() if event.user == ACCOUNT]

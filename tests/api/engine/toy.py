@@ -53,8 +53,10 @@ class Toy:
         surplus = [child for child in seen if key_of(child) not in kept]
         ready = len(seen) == len(wanted) and not surplus
         before = DatasetStatus.model_validate(manifest.get("status") or {})
-        said = [true("Ready", "Succeeded") if ready else false("Ready", "Progressing", f"{len(seen)} of {len(wanted)}")]
-        conditions = merge_conditions(before.conditions, said, generation=metadata["generation"], now=now)
+        conditions = [
+            true("Ready", "Succeeded") if ready else false("Ready", "Progressing", f"{len(seen)} of {len(wanted)}")
+        ]
+        conditions = merge_conditions(before.conditions, conditions, generation=metadata["generation"], now=now)
         return Plan(
             status=before.model_copy(update={"observed_generation": metadata["generation"], "conditions": conditions}),
             ensure=tuple(wanted),

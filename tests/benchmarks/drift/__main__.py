@@ -46,34 +46,34 @@ def run(python: str, script: str, *arguments: Path) -> dict[str, Any]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Broken(f"{script} ended with {process.returncode}")
-    found: dict[str, Any] = json.loads(out.read_text())
+    document: dict[str, Any] = json.loads(out.read_text())
     out.unlink()
     return {
         "wall": time.perf_counter() - start,
         "cpu": usage.ru_utime + usage.ru_stime,
         "rss": usage.ru_maxrss // 1024,
-        **found,
+        **document,
     }
 
 
 def disagreements(ours: dict[str, Any], exact: dict[str, Any]) -> list[str]:
     """Distances that differ from the exact ones; PSI and Jensen-Shannon depend on bins that everybody chooses otherwise."""
-    found = []
+    results = []
     for column, values in exact.items():
         if "KolmogorovSmirnov" not in values:
             continue
         mine = ours[column]
-        spread = mine["Wasserstein"] / mine["WassersteinNormalised"]
+        spreads = mine["Wasserstein"] / mine["WassersteinNormalised"]
         rooms = {
             "KolmogorovSmirnov": KS_TOLERANCE,
-            "Wasserstein": max(SHARE_OF_WASSERSTEIN * values.get("Wasserstein", 0.0), SPREADS * spread),
+            "Wasserstein": max(SHARE_OF_WASSERSTEIN * values.get("Wasserstein", 0.0), SPREADS * spreads),
         }
-        found += [
+        results += [
             f"{column} {name}: {mine[name]:.5f} by ours, {values[name]:.5f}"
             for name, room in rooms.items()
             if name in values and abs(mine[name] - values[name]) > room
         ]
-    return found
+    return results
 
 
 def agreement(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -83,8 +83,8 @@ def agreement(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         for name in values.keys() & ours[column].keys():
             gaps.setdefault(name, []).append((abs(ours[column][name] - values[name]), abs(values[name])))
     return [
-        f"{name} of {len(found)} columns within {max(gap for gap, _ in found):.2g} (up to {max(size for _, size in found):.2g})"
-        for name, found in sorted(gaps.items())
+        f"{name} of {len(result)} columns within {max(gap for gap, _ in result):.2g} (up to {max(size for _, size in result):.2g})"
+        for name, result in sorted(gaps.items())
     ]
 
 
@@ -150,19 +150,21 @@ def main() -> None:
         if wrong:
             differing[name] = wrong
     read = statistics.median(reads)
-    for found in runs["tidemill"]:
-        found["compute"] = max(0.0, found["read_and_count"] - read) + found["statistics"]
+    for result in runs["tidemill"]:
+        result["compute"] = max(0.0, result["read_and_count"] - read) + result["statistics"]
     print(f"{given.rows:,} rows against {given.rows:,}, {given.width} columns; {given.rounds} rounds")
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; reading alone takes {read:.2f} s; distances agree with scipy's"
     )
     # For each value, so that tables of different widths can be compared.
-    each = statistics.median(found["read_and_count"] + found["statistics"] for found in runs["tidemill"]) / given.width
+    each = (
+        statistics.median(result["read_and_count"] + result["statistics"] for result in runs["tidemill"]) / given.width
+    )
     print(f"reading, counting and comparing take {1e9 * each / given.rows:.1f} ns for each value")
     print(f"{'':16}{'wall s':>16}{'compute s':>18}{'CPU s':>8}{'RSS MB':>8}{'compute ×':>10}")
-    own = statistics.median(found["compute"] for found in runs["tidemill"])
-    for name, found in runs.items():
-        cells = [sorted(entry[key] for entry in found) for key in ("wall", "compute", "cpu", "rss")]
+    own = statistics.median(result["compute"] for result in runs["tidemill"])
+    for name, result in runs.items():
+        cells = [sorted(entry[key] for entry in result) for key in ("wall", "compute", "cpu", "rss")]
         wall, compute = (f"{statistics.median(cell):.2f} ({cell[0]:.2f}–{cell[-1]:.2f})" for cell in cells[:2])
         print(
             f"{name:16}{wall:>16}{compute:>18}{statistics.median(cells[2]):8.2f}{statistics.median(cells[3]):8.0f}{statistics.median(cells[1]) / own:10.1f}"
@@ -177,8 +179,8 @@ def main() -> None:
         print(f"{name:16}{why}")
     for rows in given.stream:
         table = data.written(given.folder / f"stream-{rows}.parquet", rows, seed=3, moved=True)
-        found = run(sys.executable, "stream.py", profile, table)
-        print(f"a stream of {found['rows']:,} rows: {found['seconds']:.1f} s, at most {found['rss']} MB")
+        result = run(sys.executable, "stream.py", profile, table)
+        print(f"a stream of {result['rows']:,} rows: {result['seconds']:.1f} s, at most {result['rss']} MB")
 
 
 if __name__ == "__main__":

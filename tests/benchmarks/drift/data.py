@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 NUMBERS, CATEGORIES, MISSING = 40, 10, 0.03
-MOVED = tuple(f"n{place}" for place in range(5))
+MOVED = tuple(f"n{index}" for index in range(5))
 _ROWS_PER_GROUP = 1 << 17
 _ROWS_AT_ONCE = 1_000_000
 
@@ -60,8 +60,8 @@ def _made(rows: int, seed: int, moved: bool, width: int) -> pa.Table:
     random = np.random.default_rng(seed)
     columns: dict[str, pa.Array] = {}
     categories = width // 5
-    for place in range(width - categories):
-        kind = place % 4
+    for index in range(width - categories):
+        kind = index % 4
         if kind == 0:
             values = random.normal(size=rows)
         elif kind == 1:
@@ -70,12 +70,12 @@ def _made(rows: int, seed: int, moved: bool, width: int) -> pa.Table:
             values = random.gamma(2, 2, rows)
         else:
             values = random.integers(0, 100, rows).astype(float)
-        if moved and f"n{place}" in MOVED:
+        if moved and f"n{index}" in MOVED:
             values = values * 1.3 + 0.1
-        columns[f"n{place}"] = pa.array(values, mask=random.random(rows) < MISSING)
-    for place in range(categories):
-        words = np.array([f"v{word}" for word in range(5 + 3 * (place % CATEGORIES))])
-        columns[f"c{place}"] = pa.array(words[random.integers(0, len(words), rows)], mask=random.random(rows) < MISSING)
+        columns[f"n{index}"] = pa.array(values, mask=random.random(rows) < MISSING)
+    for index in range(categories):
+        words = np.array([f"v{word}" for word in range(5 + 3 * (index % CATEGORIES))])
+        columns[f"c{index}"] = pa.array(words[random.integers(0, len(words), rows)], mask=random.random(rows) < MISSING)
     return pa.table(columns)
 
 

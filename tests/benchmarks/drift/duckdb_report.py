@@ -23,7 +23,7 @@ def main(reference: str, current: str, out: str) -> None:
     names = [row[0] for row in database.execute("describe before").fetchall()]
     for name in names:
         if name.startswith("n"):
-            shares = [place / 20 for place in range(1, 20)]
+            shares = [index / 20 for index in range(1, 20)]
             (cuts,) = database.execute(f"select quantile_cont({name}, {shares}) from before").fetchone()
             group = " + ".join(f"({name} >= {cut!r})::int" for cut in sorted(set(cuts)))
         else:

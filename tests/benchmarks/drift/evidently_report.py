@@ -25,10 +25,10 @@ def main(reference: str, current: str, out: str) -> None:
     )
     sides = [Dataset.from_pandas(side, data_definition=definition) for side in (now, before)]
     result = Report([DataDriftPreset()]).run(*sides)
-    found = result.dict()
+    observed = result.dict()
     done = time.perf_counter()
     columns = {}
-    for metric in found["metrics"]:
+    for metric in observed["metrics"]:
         if "column" in metric.get("config", {}) and not isinstance(metric["value"], dict):
             name, value = metric["config"]["column"], float(metric["value"])
             # Of tables this long its default is Wasserstein in deviations of the reference, and Jensen-Shannon in nats.

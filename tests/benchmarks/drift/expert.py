@@ -63,10 +63,10 @@ def main(reference: str, current: str, out: str) -> None:
         return name, of_numbers(*(side.to_numpy() for side in sides))
 
     with ThreadPoolExecutor(2) as pool:
-        found = dict(pool.map(compare, before.column_names))
+        result = dict(pool.map(compare, before.column_names))
     done = time.perf_counter()
     with open(out, "w") as file:
-        json.dump({"load": loaded - start, "compute": done - loaded, "columns": found}, file)
+        json.dump({"load": loaded - start, "compute": done - loaded, "columns": result}, file)
 
 
 if __name__ == "__main__":

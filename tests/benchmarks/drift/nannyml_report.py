@@ -25,13 +25,13 @@ def main(reference: str, current: str, out: str) -> None:
         chunk_number=1,
     )
     calculator.fit(before)
-    found = calculator.calculate(now).filter(period="analysis").to_df()
+    result = calculator.calculate(now).filter(period="analysis").to_df()
     done = time.perf_counter()
     numbers = {"KolmogorovSmirnov": "kolmogorov_smirnov", "Wasserstein": "wasserstein"}
     categories = {"JensenShannon": "jensen_shannon", "ChiSquare": "chi2"}
     columns = {
         name: {
-            ours: float(found[(name, theirs, "value")].iloc[0])
+            ours: float(result[(name, theirs, "value")].iloc[0])
             for ours, theirs in (numbers if name.startswith("n") else categories).items()
         }
         for name in before.columns

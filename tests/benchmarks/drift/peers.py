@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Peer(NamedTuple):
-    """What is timed beside Tidemill."""
+    """What is timed next to Tidemill."""
 
     script: str
     packages: tuple[str, ...]
@@ -51,7 +51,7 @@ def how_to_install(name: str) -> str:
 
 
 def install(name: str) -> None:
-    """Make a peer's environment anew; raises CalledProcessError where that cannot be."""
+    """Make a peer's environment again; raises CalledProcessError where that cannot be."""
     peer, folder = PEERS[name], _folder(name)
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     command = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

@@ -19,11 +19,16 @@ def main(reference: str, current: str, out: str) -> None:
     start = time.perf_counter()
     now = pd.read_parquet(current)
     loaded = time.perf_counter()
-    found = calculate_drift_scores(target_view=whylogs.log(now).view(), reference_view=before, with_thresholds=True)
+    result = calculate_drift_scores(target_view=whylogs.log(now).view(), reference_view=before, with_thresholds=True)
     done = time.perf_counter()
     with open(out, "w") as file:
         json.dump(
-            {"load": loaded - start, "compute": done - loaded, "columns": {}, "scored": sum(map(bool, found.values()))},
+            {
+                "load": loaded - start,
+                "compute": done - loaded,
+                "columns": {},
+                "scored": sum(map(bool, result.values())),
+            },
             file,
         )
 

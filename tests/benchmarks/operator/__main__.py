@@ -1,4 +1,4 @@
-"""How fast and how sparing the operator is, beside an idiomatic kopf operator that does the same work, in one run.
+"""How fast and how sparing the operator is, compared with an idiomatic kopf operator that does the same work, in one run.
 
     python -m benchmarks.operator [--objects 1000,10000] [--peer-objects 1000] [--rounds 1] [--minutes 6]
 
@@ -113,7 +113,7 @@ def _tell(
     patches: list[dict[str, float]],
     lists: list[dict[str, Any]],
 ) -> None:
-    for line in (*report.table(results, patches, lists), "", *report.details(results), *report.spread(results)):
+    for line in (*report.table(results, patches, lists), "", *report.details(results), *report.ranges(results)):
         print(line)
     print("\nGoals")
     for line in report.goals(results):

@@ -73,13 +73,13 @@ class Timeline:
                 return
 
     def _dataset(self, entry: dict[str, Any], agent: str) -> None:
-        found = entry.get("responseObject") or {}
-        metadata, status = found.get("metadata") or {}, found.get("status") or {}
+        result = entry.get("responseObject") or {}
+        metadata, status = result.get("metadata") or {}, result.get("status") or {}
         if agent.startswith(DRIVER):
             progress = Progress(_moment(entry["requestReceivedTimestamp"]), metadata["generation"])
             self.changes.setdefault(metadata["name"], []).append(progress)
             return
-        ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
+        ready = next((condition for condition in status.get("conditions") or () if condition["type"] == "Ready"), {})
         generation = metadata.get("generation")
         if ready.get("status") == "True" and ready.get("observedGeneration") == generation:
             for progress in self.changes.get(metadata.get("name", ""), ()):

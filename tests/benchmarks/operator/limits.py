@@ -43,10 +43,10 @@ async def list_and_parse(hands: Hands, namespace: str) -> dict[str, Any]:
     began = time.perf_counter()
     text = await hands.text("GET", f"{DATASETS}/namespaces/{namespace}/datasets")
     listed = time.perf_counter()
-    found = orjson.loads(text)
+    document = orjson.loads(text)
     parsed = time.perf_counter()
     return {
-        "objects": len(found["items"]),
+        "objects": len(document["items"]),
         "megabytes": len(text) / 1e6,
         "list_seconds": listed - began,
         "parse_seconds": parsed - listed,

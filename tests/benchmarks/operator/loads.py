@@ -36,10 +36,10 @@ class Hands:
         """The answer as it came."""
         data = orjson.dumps(body) if body is not None else None
         async with self._session.request(method, path, data=data, headers={"Content-Type": content}) as answer:
-            said = await answer.read()
+            response = await answer.read()
         if answer.status >= 400:
-            raise RuntimeError(f"{method} {path}: {answer.status} {said[:500].decode(errors='replace')}")
-        return said
+            raise RuntimeError(f"{method} {path}: {answer.status} {response[:500].decode(errors='replace')}")
+        return response
 
     async def merge(self, path: str, patch: Any) -> Any:
         return await self.ask("PATCH", path, patch, content="application/merge-patch+json")
@@ -114,8 +114,8 @@ async def create(hands: Hands, namespace: str, numbers: Iterable[int], *, at_a_t
 async def edit(hands: Hands, namespace: str, numbers: Iterable[int], *, word: str, a_second: float) -> None:
     """Another source for each, one after the other at a fixed rate, whatever becomes of them."""
     begun, tasks = time.monotonic(), []
-    for place, number in enumerate(numbers):
-        await asyncio.sleep(max(0.0, begun + place / a_second - time.monotonic()))
+    for index, number in enumerate(numbers):
+        await asyncio.sleep(max(0.0, begun + index / a_second - time.monotonic()))
         change = {"spec": {"source": {"uri": f"s3://lake/{name_of(number)}/{word}.parquet"}}}
         path = f"{DATASETS}/namespaces/{namespace}/datasets/{name_of(number)}"
         tasks.append(asyncio.create_task(hands.merge(path, change)))

@@ -123,8 +123,8 @@ async def _changes(contender: Contender, hands: Hands, audit: AuditLog, timeline
     result.edit_converged_p50, result.edit_converged_p99 = _quantiles(edited)
     begun = time.monotonic()
     fresh = range(result.objects, result.objects + CHANGES)
-    for place, number in enumerate(fresh):
-        await asyncio.sleep(max(0.0, begun + place / A_SECOND - time.monotonic()))
+    for index, number in enumerate(fresh):
+        await asyncio.sleep(max(0.0, begun + index / A_SECOND - time.monotonic()))
         await create(hands, contender.namespace, [number], at_a_time=1)
     await _until_converged(audit, timeline, seconds=60)
     result.create_p50, result.create_p99 = _quantiles([timeline.changes[name_of(number)][0] for number in fresh])

@@ -61,30 +61,30 @@ def middle(results: Iterable[Result]) -> dict[tuple[int, str], Result]:
     grouped: dict[tuple[int, str], list[Result]] = {}
     for result in results:
         grouped.setdefault((result.objects, result.contender), []).append(result)
-    return {key: sorted(found, key=lambda r: r.rate)[len(found) // 2] for key, found in grouped.items()}
+    return {key: sorted(observed, key=lambda r: r.rate)[len(observed) // 2] for key, observed in grouped.items()}
 
 
 def table(results: Iterable[Result], patches: list[dict[str, float]], lists: list[dict[str, Any]]) -> Iterator[str]:
-    """Every figure, beside the other operator's and the API server's own limits."""
-    found = middle(results)
-    for objects in sorted({objects for objects, _ in found}):
-        ours, theirs = found.get((objects, "tidemill")), found.get((objects, "idiomatic"))
+    """Every figure, next to the other operator's and the API server's own limits."""
+    result = middle(results)
+    for objects in sorted({objects for objects, _ in result}):
+        ours, theirs = result.get((objects, "tidemill")), result.get((objects, "idiomatic"))
         yield f"\n{objects:,} objects{'':25}{'tidemill':>14}{'idiomatic':>14}{'ours/theirs':>13}"
         for label, form, read in ROWS:
-            mine, other = (read(one) if one is not None else None for one in (ours, theirs))
+            mine, other = (read(side) if side is not None else None for side in (ours, theirs))
             ratio = f"{mine / other:.2f}" if mine is not None and other and math.isfinite(mine / other) else "–"
-            cells = ["not run" if one is None else form.format(one) for one in (mine, other)]
+            cells = ["not run" if side is None else form.format(side) for side in (mine, other)]
             yield f"  {label:35}{cells[0]:>14}{cells[1]:>14}{ratio:>13}"
-        for one in (ours, theirs):
-            if one is not None and one.converged < one.objects:
-                yield f"  {one.contender}: only {one.converged:,} converged in the time given; what follows was not run"
+        for side in (ours, theirs):
+            if side is not None and side.converged < side.objects:
+                yield f"  {side.contender}: only {side.converged:,} converged in the time given; what follows was not run"
     yield ""
     for limit in patches:
         rate = limit["a_second"]
         yield f"limit: {rate:6.0f} status patches/s, median {limit['median_ms']:.1f} ms, on {limit['connections']:.0f} connections"
-        for (objects, name), one in sorted(found.items()):
-            if name == "tidemill" and limit["connections"] == PATCHERS and one.rate:
-                writes = _per(one.burst_writes, one.objects) * one.rate
+        for (objects, name), side in sorted(result.items()):
+            if name == "tidemill" and limit["connections"] == PATCHERS and side.rate:
+                writes = _per(side.burst_writes, side.objects) * side.rate
                 yield f"  {objects:,} objects: {writes:.0f} writes/s of Tidemill's own in the burst, {writes / rate:.0%} of it"
     for limit in lists:
         seconds = limit["list_seconds"] + limit["parse_seconds"]
@@ -92,18 +92,18 @@ def table(results: Iterable[Result], patches: list[dict[str, float]], lists: lis
             f"limit: one list of {limit['objects']:,} Datasets, {limit['megabytes']:.0f} MB: {limit['list_seconds']:.2f} s,"
             f" parsed in {limit['parse_seconds']:.2f} s"
         )
-        for (objects, name), one in sorted(found.items()):
-            if name == "tidemill" and objects <= limit["objects"] < 2 * objects and math.isfinite(one.restart_ready):
-                yield f"  restart → ready takes {one.restart_ready / seconds:.1f} times as long; it lists Jobs and pods too"
+        for (objects, name), side in sorted(result.items()):
+            if name == "tidemill" and objects <= limit["objects"] < 2 * objects and math.isfinite(side.restart_ready):
+                yield f"  restart → ready takes {side.restart_ready / seconds:.1f} times as long; it lists Jobs and pods too"
 
 
 def goals(results: Iterable[Result]) -> Iterator[str]:
     """Which goals are kept, and which are missed by how much."""
-    found = middle(results)
-    for (objects, name), ours in sorted(found.items()):
+    result = middle(results)
+    for (objects, name), ours in sorted(result.items()):
         if name != "tidemill":
             continue
-        theirs = found.get((objects, "idiomatic"))
+        theirs = result.get((objects, "idiomatic"))
         large = objects >= 10_000
         if large:
             yield _at_least(f"{objects:,}: converged objects a second", ours.rate, 45)
@@ -131,13 +131,17 @@ WRITTEN: dict[str, Callable[[Result], float]] = {
 
 def details(results: Iterable[Result]) -> Iterator[str]:
     """Writes by verb and resource."""
-    for (objects, name), one in sorted(middle(results).items()):
-        for phase, writes in (("burst", one.burst_writes), ("edits", one.edit_writes), ("restart", one.restart_writes)):
-            told = ", ".join(f"{what} {count}" for what, count in sorted(writes.items())) or "none"
-            yield f"{name}, {objects:,} objects, writes in the {phase}: {told}"
+    for (objects, name), manifest in sorted(middle(results).items()):
+        for phase, writes in (
+            ("burst", manifest.burst_writes),
+            ("edits", manifest.edit_writes),
+            ("restart", manifest.restart_writes),
+        ):
+            counts = ", ".join(f"{what} {count}" for what, count in sorted(writes.items())) or "none"
+            yield f"{name}, {objects:,} objects, writes in the {phase}: {counts}"
 
 
-def spread(results: Iterable[Result]) -> Iterator[str]:
+def ranges(results: Iterable[Result]) -> Iterator[str]:
     """How much the rounds differ."""
     grouped: dict[tuple[int, str], list[float]] = {}
     for result in results:

@@ -24,7 +24,7 @@ AT_A_TIME = 32
 
 
 async def follow(hands: Hands) -> None:
-    """Run every Job that appears, for ever."""
+    """Run every Job that appears, until cancelled."""
     tasks: set[asyncio.Task[None]] = set()
     seen: set[str] = set()
     paths = asyncio.Semaphore(AT_A_TIME)

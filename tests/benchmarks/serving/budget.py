@@ -41,7 +41,7 @@ def served(folder: Path) -> ServingApp:
     app.swap(model)
     serving.state.loaded = True
     serving.predictions = Log(
-        "x", "x", PredictionFile(model.codec.features, classifies=True), every=1e9, most_bytes=1 << 40
+        "x", "x", PredictionFile(model.codec.features, classifies=True), every=1e9, max_bytes=1 << 40
     )
     return app
 
@@ -96,11 +96,11 @@ def budget(app: ServingApp, path: str, body: bytes, count: int, rounds: int) -> 
         "metrics": lambda: series.answered(200, 0.0001, 1),
         "log": lambda: singles.append(log, model.author, "bench-1", serving.clock(), asked.rows.matrix, answer),
     }
-    found = {stage: microseconds(call, count, rounds) for stage, call in work.items()}
-    found["sum"] = sum(found.values())
+    results = {stage: microseconds(call, count, rounds) for stage, call in work.items()}
+    results["sum"] = sum(results.values())
     assert handler(headers, body) is not None, f"{path} is not answered at once"
-    found["whole"] = microseconds(lambda: handler(headers, body), count, rounds)
-    return found
+    results["whole"] = microseconds(lambda: handler(headers, body), count, rounds)
+    return results
 
 
 def main() -> None:
@@ -117,8 +117,8 @@ def main() -> None:
     print(f"{chosen.model}, {models.FEATURES} features; microseconds")
     print(f"{'':>16}" + "".join(f"{stage:>9}" for stage in STAGES))
     for name, (path, body) in forms.bodies(row, list(model.codec.features.names)).items():
-        found = budget(app, path, body, chosen.count, chosen.rounds)
-        print(f"{name:>16}" + "".join(f"{found[stage]:>9.1f}" for stage in STAGES), flush=True)
+        result = budget(app, path, body, chosen.count, chosen.rounds)
+        print(f"{name:>16}" + "".join(f"{result[stage]:>9.1f}" for stage in STAGES), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Requests per second of `tidemill serve`, beside an echo of the same bodies and other servers, as ratios.
+"""Requests per second of `tidemill serve`, compared with an echo of the same bodies and other servers, as ratios.
 
     python tests/benchmarks/serving/compare.py [--models logistic boosting forest] [--seconds 3] [--rounds 5]
         [--connections 16] [--rows 1] [--binary] [--forms all] [--peers fastapi mlserver kserve bentoml mlflow]
@@ -114,16 +114,16 @@ def probabilities_in(answer: httpx.Response) -> np.ndarray:
 
 def tree(process: int) -> list[int]:
     """The process and those that any of its threads started."""
-    children = [one for path in Path(f"/proc/{process}/task").glob("*/children") for one in path.read_text().split()]
+    children = [pid for path in Path(f"/proc/{process}/task").glob("*/children") for pid in path.read_text().split()]
     return [process, *(other for child in children for other in tree(int(child)))]
 
 
 def is_free() -> bool:
-    """Whether nobody listens where servers do."""
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Whether no process listens where servers do."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            one.bind(("127.0.0.1", PORT))
+            connection.bind(("127.0.0.1", PORT))
         except OSError:
             return False
     return True
@@ -161,8 +161,8 @@ class Running:
             if answer.status_code == 200:
                 return time.perf_counter() - self.started, answer
             time.sleep(0.005)
-        said = "nothing" if answer is None else f"{answer.status_code} {answer.text[:500]}"
-        raise SystemExit(f"{self.process.args} says {said} after {PATIENCE:g} s")
+        answered = "nothing" if answer is None else f"{answer.status_code} {answer.text[:500]}"
+        raise SystemExit(f"{self.process.args} says {answered} after {PATIENCE:g} s")
 
     def settled(self) -> None:
         """Wait until everything is loaded that a server of ours loads after its first answer."""
@@ -183,15 +183,15 @@ class Running:
 
     def load(self, script: Path, seconds: float, connections: int) -> tuple[int, float, float]:
         """Requests, requests per second, and the 99th percentile in milliseconds."""
-        said = subprocess.run(
+        completed = subprocess.run(
             ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "--latency", "-s", str(script), f"http://127.0.0.1:{PORT}{self.path}"],
             check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
-        if "Non-2xx" in said or "Socket errors" in said:
-            raise SystemExit(said)
-        rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-        tail = re.search(r"99%\s+([\d.]+)(us|ms|s)", said)
-        count = re.search(r"(\d+) requests in", said)
+        if "Non-2xx" in completed or "Socket errors" in completed:
+            raise SystemExit(completed)
+        rate = re.search(r"Requests/sec:\s+([\d.]+)", completed)
+        tail = re.search(r"99%\s+([\d.]+)(us|ms|s)", completed)
+        count = re.search(r"(\d+) requests in", completed)
         assert rate is not None
         assert count is not None
         assert tail is not None
@@ -199,15 +199,15 @@ class Running:
 
     def worked(self) -> float:
         """Seconds of processor time so far, of all its processes."""
-        fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in tree(self.process.pid)]
-        return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in tree(self.process.pid)]
+        return sum(int(pid[11]) + int(pid[12]) for pid in fields) / os.sysconf("SC_CLK_TCK")
 
     def resident(self) -> float:
         """Megabytes of all its processes."""
-        found = [
-            re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{one}/status").read_text()) for one in tree(self.process.pid)
+        results = [
+            re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in tree(self.process.pid)
         ]
-        return sum(int(one[1]) for one in found if one) / 1024
+        return sum(int(pid[1]) for pid in results if pid) / 1024
 
     def stop(self) -> None:
         all_of_it = tree(self.process.pid)
@@ -217,10 +217,10 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for one in all_of_it[1:]:
+        for pid in all_of_it[1:]:
             # Some peers leave their workers behind.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(one, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
 
 def main() -> None:
@@ -267,7 +267,7 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
             ),
             "tidemill": (lambda: Running(ours, path), as_asked),
         }
-        wanted = forms.bodies(rows[0], [f"f{place}" for place in range(models.FEATURES)])
+        wanted = forms.bodies(rows[0], [f"f{index}" for index in range(models.FEATURES)])
         for form in wanted if chosen.forms == ["all"] else chosen.forms:
             tail, body = wanted[form]
             servers[f"tidemill, {form}"] = (
@@ -279,20 +279,20 @@ def compare(chosen: argparse.Namespace, model: Path) -> None:
             command = [python, str(HERE / peer.script), str(PORT), sklearn_model]
             asked = Asked(peer.body(rows), as_json.headers)
             servers[name] = (lambda command=command, peer=peer: Running(command, peer.path)), asked
-        found: dict[str, list[tuple[float, ...]]] = {name: [] for name in servers}
+        results: dict[str, list[tuple[float, ...]]] = {name: [] for name in servers}
         for _ in range(chosen.rounds):
             for name, (start, asked) in servers.items():
-                found[name].append(measure(name, start(), asked, truth, chosen, Path(scratch) / name))
+                results[name].append(measure(name, start(), asked, truth, chosen, Path(scratch) / name))
     print(
         f"{model.parent.name}: {chosen.rows} rows x {models.FEATURES}{' as bytes' if chosen.binary else ''}, {chosen.connections} connections, load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"
     )
     middle = {
-        name: [statistics.median(column) for column in zip(*values, strict=True)] for name, values in found.items()
+        name: [statistics.median(column) for column in zip(*values, strict=True)] for name, values in results.items()
     }
     for name, (each, rate, tail, half, first, idle, logged) in middle.items():
-        spread = [value[1] for value in found[name]]
+        latencies = [value[1] for value in results[name]]
         print(
-            f"  {name:10} {rate:7.0f} requests/s ({min(spread):.0f} to {max(spread):.0f}), p99 {tail:6.2f} ms, {half:6.2f} ms at half load,"
+            f"  {name:10} {rate:7.0f} requests/s ({min(latencies):.0f} to {max(latencies):.0f}), p99 {tail:6.2f} ms, {half:6.2f} ms at half load,"
             f" {each:6.1f} us of processor each, first answer {first:.2f} s, idle {idle:.0f} MB"
             + ("" if math.isnan(logged) else f", {logged:.0%} of the rows in the log")
         )

@@ -54,7 +54,7 @@ def measure(chosen: argparse.Namespace, name: str, scratch: Path) -> None:
     asked = compare.Asked.of(rows, binary=False)
     script = asked.script(scratch)
     before = os.getloadavg()[0]
-    found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
+    results: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     for turn in range(chosen.rounds):
         for side in SIDES if turn % 2 else SIDES[::-1]:
             server = compare.Running(commands[side], "/v2/models/m/infer")
@@ -64,13 +64,13 @@ def measure(chosen: argparse.Namespace, name: str, scratch: Path) -> None:
                 server.load(script, compare.WARM, chosen.connections)
                 worked = server.worked()
                 count, rate, _ = server.load(script, chosen.seconds, chosen.connections)
-                found[side].append((rate, (server.worked() - worked) / count * 1e6))
+                results[side].append((rate, (server.worked() - worked) / count * 1e6))
             finally:
                 server.stop()
-    for side, values in found.items():
+    for side, values in results.items():
         rate, each = (statistics.median(column) for column in zip(*values, strict=True))
         print(f"{name:10} {side:10} {rate:7.0f} requests/s, {each:6.1f} us of processor each")
-    pairs = list(zip(found["counted"], found["rows only"], strict=True))
+    pairs = list(zip(results["counted"], results["rows only"], strict=True))
     rates = [counted[0] / plain[0] for counted, plain in pairs]
     work = [counted[1] / plain[1] for counted, plain in pairs]
     print(
@@ -86,15 +86,15 @@ def _command(side: str, model: Path, store: ObjectStore, signature: Signature, s
     }
     if side == "counted":
         rng = np.random.default_rng(3)
-        learnt = pa.table({feature.name: rng.normal(size=10_000) for feature in signature.features})
+        training = pa.table({feature.name: rng.normal(size=10_000) for feature in signature.features})
         answers = {"prediction": rng.choice(["0", "1"], 10_000), "score": rng.uniform(0.5, 1, 10_000)}
         for column, values in answers.items():
-            learnt = learnt.append_column(column, pa.array(values))
+            training = training.append_column(column, pa.array(values))
         kinds = [
             ProfiledColumn(column, "Categorical" if column == "prediction" else "Numerical")
-            for column in learnt.column_names
+            for column in training.column_names
         ]
-        files["profile.json"] = profile_table(learnt, kinds).to_json()
+        files["profile.json"] = profile_table(training, kinds).to_json()
     folder = scratch / side.replace(" ", "-")
     published = store.publish(f"ns/models/m/{folder.name}", files)
     order = ServeOrder(

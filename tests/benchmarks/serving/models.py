@@ -39,8 +39,8 @@ def write(name: str, folder: Path) -> Path:
     signature = Signature(
         task="Classification",
         features=tuple(
-            Feature(name=f"f{place}", type="Numerical", minimum=float(column.min()), maximum=float(column.max()))
-            for place, column in enumerate(rows.T)
+            Feature(name=f"f{index}", type="Numerical", minimum=float(column.min()), maximum=float(column.max()))
+            for index, column in enumerate(rows.T)
         ),
         target="target",
         classes=(0, 1),

@@ -47,7 +47,7 @@ def probabilities(document: Any) -> np.ndarray:
         return np.array(document["probabilities"], np.float64)
     if "predictions" in document:
         return np.array(document["predictions"], np.float64)
-    [output] = [one for one in document["outputs"] if one["name"] == "predict_proba"]
+    [output] = [item for item in document["outputs"] if item["name"] == "predict_proba"]
     return np.array(output["data"], np.float64).reshape(output["shape"])
 
 

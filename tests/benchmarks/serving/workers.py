@@ -53,11 +53,11 @@ def main() -> None:
                         server.first_answer(asked)
                     time.sleep(chosen.settle)
                     server.settled()
-                    found = [megabytes(one) for one in tree(server.process.pid)]
+                    results = [megabytes(pid) for pid in tree(server.process.pid)]
                 finally:
                     server.stop()
-                total = sum(one["PSS"] for one in found)
-                worker = found[-1]
+                total = sum(pid["PSS"] for pid in results)
+                worker = results[-1]
                 more = f", {(total - before[0]) / (count - before[1]):.0f} MB for each more" if before[1] else ""
                 print(
                     f"{name}, {count} workers: {total:.0f} MB in all{more}; one has RSS {worker['RSS']:.0f}, PSS {worker['PSS']:.0f},"

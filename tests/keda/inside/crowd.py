@@ -17,9 +17,9 @@ def ask(host: str, path: str, body: bytes) -> None:
     try:
         connection.request("POST", path, body, {"content-type": "application/json"})
         answer = connection.getresponse()
-        said = answer.read()
+        response_body = answer.read()
         if answer.status != 200:
-            raise OSError(f"status {answer.status}: {said[:200]!r}")
+            raise OSError(f"status {answer.status}: {response_body[:200]!r}")
         problem = ""
     except (OSError, http.client.HTTPException) as failure:
         problem = f"{type(failure).__name__}: {failure}"

@@ -1,4 +1,4 @@
-"""Runs in a pod: sends what the logger beside a KServe predictor sends, and calls a monitor's External check.
+"""Runs in a pod: sends what the logger in a KServe predictor's pod sends, and calls a monitor's External check.
 
 POST / with JSON {"url", "service", "requests": [[row, …], …], "signal": {…}, "token"} answers with the status of each call.
 """
@@ -22,31 +22,31 @@ def post(url: str, body: object, headers: dict[str, str]) -> int:
         return 0
 
 
-def play(told: dict) -> list[int]:
+def play(order: dict) -> list[int]:
     """Each request with its response, then the signal."""
     codes = []
-    for number, rows in enumerate(told["requests"]):
+    for number, rows in enumerate(order["requests"]):
         halves = {"request": {"instances": rows}, "response": {"predictions": [0] * len(rows)}}
         for half, body in halves.items():
             headers = {
                 "ce-specversion": "1.0",
-                "ce-id": f"{told.get('name', 'r')}-{number}",
+                "ce-id": f"{order.get('name', 'r')}-{number}",
                 "ce-type": f"org.kubeflow.serving.inference.{half}",
                 "ce-source": "http://localhost:9081/",
-                "ce-inferenceservicename": told["service"],
+                "ce-inferenceservicename": order["service"],
                 "content-type": "application/json",
             }
-            codes.append(post(told["url"], body, headers))
-    if "signal" in told:
-        bearer = {"authorization": f"Bearer {told['token']}", "content-type": "application/json"}
-        codes.append(post(f"{told['url']}signals/outside", told["signal"], bearer))
+            codes.append(post(order["url"], body, headers))
+    if "signal" in order:
+        bearer = {"authorization": f"Bearer {order['token']}", "content-type": "application/json"}
+        codes.append(post(f"{order['url']}signals/outside", order["signal"], bearer))
     return codes
 
 
 class Desk(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        told = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
-        content = json.dumps(play(told)).encode()
+        order = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+        content = json.dumps(play(order)).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(content)))
         self.end_headers()

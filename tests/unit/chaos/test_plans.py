@@ -16,7 +16,7 @@ def test_a_fault_strikes_its_request_and_as_many_that_follow_as_it_says() -> Non
 def test_a_fault_without_a_request_concerns_every_write_and_nothing_else() -> None:
     requests = ("create events", "apply jobs", "patch pods", "delete services", "list pods", "watch pods", "get jobs")
 
-    assert requests[:4] == tuple(one for one in requests if Fault(1, "Reset").concerns(one))
+    assert requests[:4] == tuple(request for request in requests if Fault(1, "Reset").concerns(request))
 
 
 def test_a_fault_concerns_one_request_or_every_request_of_a_verb() -> None:

@@ -14,8 +14,8 @@ from chaos.truth import Truth
 
 def line(name: str, agent: str = "tidemill/1") -> bytes:
     about = {"resource": "jobs", "namespace": "ns", "name": name, "apiGroup": "batch"}
-    said = {"verb": "patch", "userAgent": agent, "objectRef": about, "responseStatus": {"code": 201}}
-    return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+    body = {"verb": "patch", "userAgent": agent, "objectRef": about, "responseStatus": {"code": 201}}
+    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
 
 
 @pytest.fixture

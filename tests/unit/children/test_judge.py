@@ -32,8 +32,8 @@ def version(name: str) -> ModelVersion:
 
 
 def metric(**job: Any) -> AnalysisMetric:
-    said = {"name": "smoke", "type": "Job", "job": {"image": "judge:1", **job}}
-    return AnalysisMetric.model_validate(said)
+    body = {"name": "smoke", "type": "Job", "job": {"image": "judge:1", **job}}
+    return AnalysisMetric.model_validate(body)
 
 
 def made(**job: Any) -> dict[str, Any]:
@@ -42,14 +42,14 @@ def made(**job: Any) -> dict[str, Any]:
 
 def test_it_runs_once_and_is_told_whom_to_ask() -> None:
     [container] = made(args=["--quick"])["spec"]["template"]["spec"]["containers"]
-    told = {one["name"]: one["value"] for one in container["env"]}
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
 
     assert ("judge:1", ["--quick"]) == (container["image"], container["args"])
     assert "command" not in container
     assert 0 == made()["spec"]["backoffLimit"]
-    assert "http://fraud-candidate.shop.svc.cluster.local:8080" == told["TIDEMILL_CANDIDATE_URL"]
-    assert "http://fraud.shop.svc.cluster.local" == told["TIDEMILL_STABLE_URL"]
-    assert ("fraud-2", "fraud-1") == (told["TIDEMILL_CANDIDATE_VERSION"], told["TIDEMILL_STABLE_VERSION"])
+    assert "http://fraud-candidate.shop.svc.cluster.local:8080" == variables["TIDEMILL_CANDIDATE_URL"]
+    assert "http://fraud.shop.svc.cluster.local" == variables["TIDEMILL_STABLE_URL"]
+    assert ("fraud-2", "fraud-1") == (variables["TIDEMILL_CANDIDATE_VERSION"], variables["TIDEMILL_STABLE_VERSION"])
 
 
 def test_it_has_no_rights_no_token_and_no_credentials_of_the_store() -> None:
@@ -64,11 +64,11 @@ def test_it_has_no_rights_no_token_and_no_credentials_of_the_store() -> None:
 def test_a_user_cannot_rename_what_it_is_told() -> None:
     env = [{"name": "TIDEMILL_CANDIDATE_URL", "value": "http://elsewhere"}, {"name": "MODE", "value": "fast"}]
     [container] = made(env=env)["spec"]["template"]["spec"]["containers"]
-    told = [(one["name"], one["value"]) for one in container["env"]]
+    variables = [(variable["name"], variable["value"]) for variable in container["env"]]
 
-    assert ("MODE", "fast") in told
-    assert "http://elsewhere" not in dict(told).values()
-    assert len(told) == len({name for name, _ in told})
+    assert ("MODE", "fast") in variables
+    assert "http://elsewhere" not in dict(variables).values()
+    assert len(variables) == len({name for name, _ in variables})
 
 
 def test_another_candidate_or_another_word_is_another_job() -> None:

@@ -32,13 +32,17 @@ def monitor(**events: Any) -> DriftMonitor:
 
 
 def ordered(deployment: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(deployment["spec"]["template"]["metadata"]["annotations"][names.ORDER])
-    return found
+    document: dict[str, Any] = json.loads(deployment["spec"]["template"]["metadata"]["annotations"][names.ORDER])
+    return document
 
 
 def mounts(deployment: dict[str, Any]) -> dict[str, str]:
     pod = deployment["spec"]["template"]["spec"]
-    secrets = {one["name"]: one["secret"]["secretName"] for one in pod["volumes"] if one["name"].startswith("secret-")}
+    secrets = {
+        manifest["name"]: manifest["secret"]["secretName"]
+        for manifest in pod["volumes"]
+        if manifest["name"].startswith("secret-")
+    }
     return {
         mount["mountPath"]: secrets[mount["name"]]
         for mount in pod["containers"][0]["volumeMounts"]
@@ -47,7 +51,7 @@ def mounts(deployment: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_receiver_of_payloads_is_told_whose_and_what_their_values_are_called() -> None:
-    told = ordered(receiving.deployment(monitor(service="sklearn-iris", columns=["a", "b"]), HERE, WEEK))
+    order = ordered(receiving.deployment(monitor(service="sklearn-iris", columns=["a", "b"]), HERE, WEEK))
 
     assert {
         "log": "cloudevents.iris",
@@ -55,8 +59,8 @@ def test_a_receiver_of_payloads_is_told_whose_and_what_their_values_are_called()
         "columns": ["a", "b"],
         "secured": False,
         "retentionSeconds": 604800.0,
-    } == told["payloads"]
-    assert ["alerts"] == [check["name"] for check in told["checks"]]
+    } == order["payloads"]
+    assert ["alerts"] == [check["name"] for check in order["checks"]]
 
 
 def test_each_caller_has_its_secret_in_a_folder_of_its_own() -> None:

@@ -44,19 +44,19 @@ def deployed(role: str = "Stable", replicas: int | None = 2, **spec: Any) -> dic
 
 
 def pod_of(role: str = "Stable", **spec: Any) -> dict[str, Any]:
-    found: dict[str, Any] = deployed(role, **spec)["spec"]["template"]["spec"]
-    return found
+    schema: dict[str, Any] = deployed(role, **spec)["spec"]["template"]["spec"]
+    return schema
 
 
 def container(role: str = "Stable", **spec: Any) -> dict[str, Any]:
-    [found] = pod_of(role, **spec)["containers"]
-    assert isinstance(found, dict)
-    return found
+    [result] = pod_of(role, **spec)["containers"]
+    assert isinstance(result, dict)
+    return result
 
 
 def order(role: str = "Stable", **spec: Any) -> dict[str, Any]:
-    told = deployed(role, **spec)["spec"]["template"]["metadata"]["annotations"]
-    read: dict[str, Any] = json.loads(told[names.ORDER])
+    order = deployed(role, **spec)["spec"]["template"]["metadata"]["annotations"]
+    read: dict[str, Any] = json.loads(order[names.ORDER])
     return read
 
 
@@ -107,12 +107,14 @@ def test_neither_role_selects_the_other_s_pods() -> None:
 
 @EACH
 def test_pods_are_spread_over_nodes_and_zones_without_waiting_for_more_of_them(role: str) -> None:
-    spread = pod_of(role)["topologySpreadConstraints"]
+    constraints = pod_of(role)["topologySpreadConstraints"]
 
-    assert ["kubernetes.io/hostname", "topology.kubernetes.io/zone"] == [one["topologyKey"] for one in spread]
-    for one in spread:
-        assert (1, "ScheduleAnyway") == (one["maxSkew"], one["whenUnsatisfiable"])
-        assert {"matchLabels": serving.selector(service(), role)} == one["labelSelector"]
+    assert ["kubernetes.io/hostname", "topology.kubernetes.io/zone"] == [
+        constraint["topologyKey"] for constraint in constraints
+    ]
+    for constraint in constraints:
+        assert (1, "ScheduleAnyway") == (constraint["maxSkew"], constraint["whenUnsatisfiable"])
+        assert {"matchLabels": serving.selector(service(), role)} == constraint["labelSelector"]
 
 
 @EACH
@@ -129,7 +131,7 @@ def test_a_candidate_counts_once_it_has_been_ready_for_a_while() -> None:
 
 @EACH
 def test_a_pod_has_time_to_finish_what_it_answers_before_it_is_killed(role: str) -> None:
-    env = {one["name"]: one.get("value") for one in container(role)["env"]}
+    env = {variable["name"]: variable.get("value") for variable in container(role)["env"]}
     drain = float(env["TIDEMILL_DRAIN_SECONDS"] or "")
 
     usual = order()["timeoutSeconds"]
@@ -173,13 +175,13 @@ def test_a_pod_runs_what_the_installation_says_with_what_the_user_gives_it() -> 
 
 
 def test_order_and_routes_are_files_of_the_pod() -> None:
-    [volume] = [one["downwardAPI"]["items"] for one in pod_of()["volumes"] if one["name"] == "order"]
-    found = {item["path"]: item["fieldRef"]["fieldPath"] for item in volume}
+    [volume] = [manifest["downwardAPI"]["items"] for manifest in pod_of()["volumes"] if manifest["name"] == "order"]
+    results = {item["path"]: item["fieldRef"]["fieldPath"] for item in volume}
 
     assert {
         "order.json": f"metadata.annotations['{names.ORDER}']",
         "routes.json": f"metadata.annotations['{names.ROUTES}']",
-    } == found
+    } == results
 
 
 def test_an_autoscaler_owns_the_number_of_pods_where_there_is_one() -> None:

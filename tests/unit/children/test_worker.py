@@ -34,8 +34,8 @@ def pod_of_job(**spec: Any) -> dict[str, Any]:
         minimum_labels=1,
     )
     made = jobs.run(monitor, order, HERE, resources=monitor.spec.resources)
-    found: dict[str, Any] = made["spec"]["template"]["spec"]
-    return found
+    schema: dict[str, Any] = made["spec"]["template"]["spec"]
+    return schema
 
 
 def deployed(**spec: Any) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def test_it_runs_restricted_and_without_a_token() -> None:
 def test_it_is_told_whose_checks_it_carries_out() -> None:
     made = deployed()
 
-    told = json.loads(made["spec"]["template"]["metadata"]["annotations"][names.ORDER])
-    assert {"namespace": "shop", "monitor": "fraud", "service": "fraud", "deadlineSeconds": 900.0} == told
+    order = json.loads(made["spec"]["template"]["metadata"]["annotations"][names.ORDER])
+    assert {"namespace": "shop", "monitor": "fraud", "service": "fraud", "deadlineSeconds": 900.0} == order
 
 
 def test_it_dies_with_its_monitor_and_selects_its_own_pod_alone() -> None:

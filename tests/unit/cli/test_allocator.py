@@ -22,13 +22,15 @@ print(json.dumps(pyarrow.default_memory_pool().backend_name))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Arrow is built without it elsewhere")
-@pytest.mark.parametrize(("said", "taken"), [({}, "jemalloc"), ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system")])
-def test_a_command_takes_jemalloc_where_nobody_said_otherwise(said: dict[str, str], taken: str) -> None:
+@pytest.mark.parametrize(
+    ("environment", "taken"), [({}, "jemalloc"), ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system")]
+)
+def test_a_command_takes_jemalloc_where_nobody_said_otherwise(environment: dict[str, str], taken: str) -> None:
     others = {name: text for name, text in os.environ.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
 
-    told = subprocess.run(
-        [sys.executable, "-c", ASKS], env={**others, **said}, check=True, capture_output=True, text=True
+    head = subprocess.run(
+        [sys.executable, "-c", ASKS], env={**others, **environment}, check=True, capture_output=True, text=True
     )
 
-    assert "" == told.stderr
-    assert taken == json.loads(told.stdout.splitlines()[-1])
+    assert "" == head.stderr
+    assert taken == json.loads(head.stdout.splitlines()[-1])

@@ -34,7 +34,7 @@ def tables(tmp_path: Path) -> Any:
     def write(name: str, *moved: float, rows: int = 5000) -> Path:
         random = np.random.default_rng(len(name))
         shifts = (*moved, 0.0, 0.0)[:2]
-        columns = {f"n{place}": random.normal(shift, 1, rows) for place, shift in enumerate(shifts)}
+        columns = {f"n{index}": random.normal(shift, 1, rows) for index, shift in enumerate(shifts)}
         table = pa.table({**columns, "shop": random.choice(["a", "b"], rows)})
         pq.write_table(table, tmp_path / name)
         return tmp_path / name
@@ -93,8 +93,8 @@ def test_everything_can_be_written_to_files(tables: Any, tmp_path: Path) -> None
     )
 
     assert 4 == result.exit_code
-    found = json.loads((tmp_path / "o.json").read_text())
-    assert ("Failing", "n0") == (found["verdict"], found["columns"][0]["name"])
+    document = json.loads((tmp_path / "o.json").read_text())
+    assert ("Failing", "n0") == (document["verdict"], document["columns"][0]["name"])
     with (tmp_path / "o.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {"column", "metric", "value"} == set(rows[0])
@@ -110,7 +110,7 @@ def test_all_prints_every_statistic_of_every_column(tables: Any, tmp_path: Path)
     result, usual = run(drift, *paths, "--all", "--csv", tmp_path / "o.csv"), run(drift, *paths)
 
     with (tmp_path / "o.csv").open() as file:
-        told = [(row["column"], row["metric"], float(row["value"])) for row in csv.DictReader(file)]
+        rows = [(row["column"], row["metric"], float(row["value"])) for row in csv.DictReader(file)]
     block, printed = "", []
     for line in result.output.removeprefix(usual.output).splitlines():
         words = line.split()
@@ -119,13 +119,13 @@ def test_all_prints_every_statistic_of_every_column(tables: Any, tmp_path: Path)
         elif words and words[0] != "Rows":
             printed.append((block, words[0], pytest.approx(float(words[1]), rel=1e-5)))
     assert result.output.startswith(usual.output.rstrip())
-    assert told == printed and len(told) > 50
+    assert rows == printed and len(rows) > 50
 
 
 def test_all_prints_columns_beyond_the_first_25(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     path = tmp_path / "wide.parquet"
-    pq.write_table(pa.table({f"n{place:02d}": random.normal(size=50) for place in range(30)}), path)
+    pq.write_table(pa.table({f"n{index:02d}": random.normal(size=50) for index in range(30)}), path)
 
     short, whole = run(drift, path, path).output, run(drift, path, path, "--all").output
 
@@ -141,7 +141,7 @@ def test_an_identifier_is_left_out(tmp_path: Path) -> None:
     paths = []
     for start in (0, 5000):
         path = tmp_path / f"{start}.parquet"
-        ids = [f"id-{place}" for place in range(start, start + 5000)]
+        ids = [f"id-{index}" for index in range(start, start + 5000)]
         pq.write_table(pa.table({"id": ids, "x": np.random.default_rng(start).normal(size=5000)}), path)
         paths.append(path)
 
@@ -230,9 +230,9 @@ def test_what_is_not_compared_is_told_with_the_reason(tmp_path: Path) -> None:
     assert "left out: raw holds bytes (binary), which are not compared" in result.output
     assert "left out: void has no values at all" in result.output
     assert "not in the reference: extra" in result.output
-    found = json.loads((tmp_path / "o.json").read_text())
-    assert {"tags", "raw", "void"} == {column["name"] for column in found["leftOut"]}
-    assert ["extra"] == found["notInReference"]
+    document = json.loads((tmp_path / "o.json").read_text())
+    assert {"tags", "raw", "void"} == {column["name"] for column in document["leftOut"]}
+    assert ["extra"] == document["notInReference"]
 
 
 def test_names_are_printed_in_one_line_and_command_no_terminal(tmp_path: Path) -> None:

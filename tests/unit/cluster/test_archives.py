@@ -37,9 +37,9 @@ def test_an_image_of_one_program_holds_it_and_names_itself(program: Path) -> Non
 
 
 def test_the_same_files_make_the_same_image(program: Path) -> None:
-    one, two = (scratch.archive("toy:1", {"bin/program": program}, command=["/bin/program"]) for _ in range(2))
+    first, two = (scratch.archive("toy:1", {"bin/program": program}, command=["/bin/program"]) for _ in range(2))
 
-    assert one == two
+    assert first == two
 
 
 @pytest.mark.skipif(not code_layer.possible(), reason="the images have another Python")

@@ -41,9 +41,9 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("environment", "engine", "root", "said"), REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize(("environment", "engine", "root", "message"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_a_machine_that_cannot_have_a_cluster_is_told_what_would_help(
-    environment: dict[str, str], engine: str | None, root: bool, said: str
+    environment: dict[str, str], engine: str | None, root: bool, message: str
 ) -> None:
-    with pytest.raises(NoCluster, match=said):
+    with pytest.raises(NoCluster, match=message):
         choose(environment, engine=lambda: engine, root_on_linux=lambda: root)

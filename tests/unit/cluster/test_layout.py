@@ -12,10 +12,10 @@ from cluster.layout import NAME, Layout
 
 
 def put(folder: Path, content: bytes) -> str:
-    place = folder / "blobs" / "sha256"
-    place.mkdir(parents=True, exist_ok=True)
+    index = folder / "blobs" / "sha256"
+    index.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(content).hexdigest()
-    (place / digest).write_bytes(content)
+    (index / digest).write_bytes(content)
     return f"sha256:{digest}"
 
 

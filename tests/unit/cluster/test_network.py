@@ -30,7 +30,7 @@ def test_pods_services_and_the_link_do_not_overlap() -> None:
     parts = [plan.pods, plan.services, link]
 
     assert all(part.subnet_of(plan.whole) for part in parts)
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(parts, 2))
+    assert not any(part.overlaps(other) for part, other in itertools.combinations(parts, 2))
     assert ipaddress.ip_address(plan.node) in link
     assert ipaddress.ip_address(plan.dns) in plan.services
 

@@ -69,8 +69,8 @@ def test_servers_do_not_inherit_settings_of_whoever_starts_them(
     monkeypatch.setenv("SOME_SECRET", "value")
 
     record = started(tmp_path, "sh", "-c", "env; echo ready; exec sleep 60")
-    said = until_ready(tmp_path)
+    output = until_ready(tmp_path)
     processes.end([record.identity])
 
-    assert "PATH=" in said
-    assert "SOME_SECRET" not in said
+    assert "PATH=" in output
+    assert "SOME_SECRET" not in output

@@ -30,10 +30,10 @@ def pinned(module: str) -> str:
 
 @pytest.mark.parametrize("program", [each for each in PROGRAMS if each.name in SOURCES], ids=lambda each: each.name)
 def test_the_version_on_the_label_is_the_one_that_go_builds(program: versions.Program) -> None:
-    found = re.search(rf"^\s*(?:require )?{re.escape(SOURCES[program.name])} v(\S+)", pinned(program.module), re.M)
+    match = re.search(rf"^\s*(?:require )?{re.escape(SOURCES[program.name])} v(\S+)", pinned(program.module), re.M)
 
-    assert found is not None
-    assert program.version == found[1]
+    assert match is not None
+    assert program.version == match[1]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda each: each.name)

@@ -57,8 +57,8 @@ def test_each_wheel_is_installed_once_below_the_large_images(monkeypatch: pytest
     science = recipes.science("base", workload, server)
     above = recipes.on_science("server", science, server, tmp_path)
 
-    assert ["wheels/numpy-2.whl"] == [place for place in science.context if place.startswith("wheels/")]
-    assert ["wheels/bentoml-1.whl"] == [place for place in above.context if place.startswith("wheels/")]
+    assert ["wheels/numpy-2.whl"] == [index for index in science.context if index.startswith("wheels/")]
+    assert ["wheels/bentoml-1.whl"] == [index for index in above.context if index.startswith("wheels/")]
 
 
 def test_the_snapshot_has_our_code_without_what_python_leaves_behind() -> None:

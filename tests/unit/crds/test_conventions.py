@@ -29,13 +29,13 @@ WORD = re.compile(r"^[A-Z][A-Za-z0-9]*$")
 
 
 def whole(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = DEFINITIONS[name]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return found
+    spec: dict[str, Any] = DEFINITIONS[name]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return spec
 
 
 def part(name: str, which: str) -> dict[str, Any]:
-    found: dict[str, Any] = whole(name)["properties"][which]
-    return found
+    spec: dict[str, Any] = whole(name)["properties"][which]
+    return spec
 
 
 def fields(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -179,7 +179,7 @@ def test_everything_a_user_writes_is_bounded(name: str) -> None:
 
 @KINDS
 def test_replicas_are_never_filled_in(name: str) -> None:
-    """An autoscaler owns them where nobody says a number."""
+    """An autoscaler owns them where the spec gives no number."""
     assert [] == [path for path, schema in fields(name) if path.endswith(".replicas") and "default" in schema]
 
 

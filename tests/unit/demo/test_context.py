@@ -19,16 +19,16 @@ def cluster(provider: Provider, name: str) -> Cluster:
     ],
 )
 def test_kinds_clusters_and_our_own_are_used(provider: Provider, name: str) -> None:
-    context.check(cluster(provider, name), told=False, environment={})
+    context.check(cluster(provider, name), allowed=False, environment={})
 
 
 def test_somebody_elses_cluster_is_refused_with_the_way_to_allow_it() -> None:
     with pytest.raises(context.NotOurs, match="--context-is-mine"):
-        context.check(cluster(Provider.GIVEN, "production"), told=False, environment={})
+        context.check(cluster(Provider.GIVEN, "production"), allowed=False, environment={})
 
 
 def test_a_user_may_say_that_the_cluster_is_theirs() -> None:
     given = cluster(Provider.GIVEN, "production")
 
-    context.check(given, told=True, environment={})
-    context.check(given, told=False, environment={context.ANY_CONTEXT: "1"})
+    context.check(given, allowed=True, environment={})
+    context.check(given, allowed=False, environment={context.ANY_CONTEXT: "1"})

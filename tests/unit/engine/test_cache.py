@@ -54,8 +54,8 @@ def make() -> tuple[ClusterCache, Clock]:
 
 
 def known_version(store: ClusterCache, key: Key = IRIS) -> str | None:
-    found = store.world.get(*key)
-    return found["metadata"]["resourceVersion"] if found else None
+    manifest = store.world.get(*key)
+    return manifest["metadata"]["resourceVersion"] if manifest else None
 
 
 def test_a_new_object_concerns_itself() -> None:

@@ -176,9 +176,9 @@ def test_a_change_is_found_and_named(wanted: dict[str, Any], expected: str) -> N
 def test_every_difference_is_found_not_only_the_first() -> None:
     wanted = {"kind": "Deployment", "metadata": {"labels": {"a": "b"}}, "spec": {"replicas": 3, "paused": True}}
 
-    found = [one.path for one in differences(wanted, LIVE_DEPLOYMENT)]
+    results = [difference.path for difference in differences(wanted, LIVE_DEPLOYMENT)]
 
-    assert found == [("metadata", "labels"), ("spec", "replicas"), ("spec", "paused")]
+    assert results == [("metadata", "labels"), ("spec", "replicas"), ("spec", "paused")]
 
 
 def test_a_one_is_not_a_true() -> None:

@@ -59,9 +59,9 @@ async def pods() -> AsyncIterator[Pods]:
 
 
 async def asked(pods: Pods, url: str) -> CheckResponse:
-    [said] = await pods.answer(Question(checks=(CheckRequest("fraud-1-1", f"{url}/checks/fraud-1-1", '{"a": 1}'),)))
-    assert isinstance(said, CheckResponse)
-    return said
+    [response] = await pods.answer(Question(checks=(CheckRequest("fraud-1-1", f"{url}/checks/fraud-1-1", '{"a": 1}'),)))
+    assert isinstance(response, CheckResponse)
+    return response
 
 
 async def test_a_report_is_brought_home_and_the_order_is_brought_there(impostor: Impostor, pods: Pods) -> None:
@@ -89,18 +89,18 @@ ODD = {
 async def test_a_worker_answers_with(case: str, impostor: Impostor, pods: Pods) -> None:
     impostor.status, impostor.body, outcome = ODD[case]
 
-    said = await asked(pods, impostor.url)
+    response = await asked(pods, impostor.url)
 
-    assert (outcome, None) == (said.outcome, said.report)
-    assert (outcome == "Running") == (said.message == "")
+    assert (outcome, None) == (response.outcome, response.report)
+    assert (outcome == "Running") == (response.message == "")
     assert 1 == len(impostor.heard)
 
 
 async def test_a_worker_that_is_not_there_or_says_nothing_is_unheard(impostor: Impostor, pods: Pods) -> None:
-    [nobody] = free_ports(1)
+    [closed_port] = free_ports(1)
     impostor.delay = 5.0
 
-    absent, silent = await asked(pods, f"http://127.0.0.1:{nobody}"), await asked(pods, impostor.url)
+    absent, silent = await asked(pods, f"http://127.0.0.1:{closed_port}"), await asked(pods, impostor.url)
 
     assert ["Unheard", "Unheard"] == [absent.outcome, silent.outcome]
     assert "does not answer: TimeoutError" == silent.message

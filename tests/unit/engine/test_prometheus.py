@@ -57,19 +57,19 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_a_server_that_nobody_allowed_is_not_asked(impostor: Impostor, session: aiohttp.ClientSession) -> None:
-    found = await Prometheus(session, ("http://prometheus:9090",)).ask(Query("m", impostor.url, "vector(1)"))
+    reply = await Prometheus(session, ("http://prometheus:9090",)).ask(Query("m", impostor.url, "vector(1)"))
 
-    assert found.value is None
-    assert "http://prometheus:9090" in found.problem
+    assert reply.value is None
+    assert "http://prometheus:9090" in reply.problem
     assert [] == impostor.asked
 
 
 async def test_an_address_that_only_begins_like_an_allowed_one_is_another(
     impostor: Impostor, session: aiohttp.ClientSession
 ) -> None:
-    found = await Prometheus(session, (impostor.url,)).ask(Query("m", f"{impostor.url}/admin", "vector(1)"))
+    reply = await Prometheus(session, (impostor.url,)).ask(Query("m", f"{impostor.url}/admin", "vector(1)"))
 
-    assert found.value is None
+    assert reply.value is None
     assert [] == impostor.asked
 
 
@@ -81,24 +81,24 @@ async def test_where_the_installation_names_none_it_is_said_where_to(session: ai
 async def test_what_is_no_number_is_no_verdict(impostor: Impostor, session: aiohttp.ClientSession, body: str) -> None:
     impostor.says = BODIES[body]
 
-    found = await Prometheus(session, (impostor.url,), timeout=30).ask(Query("m", "", "vector(1)"))
+    reply = await Prometheus(session, (impostor.url,), timeout=30).ask(Query("m", "", "vector(1)"))
 
-    assert found.value is None
-    assert found.problem
+    assert reply.value is None
+    assert reply.problem
     assert 1 == len(impostor.asked), "a redirect is not followed"
 
 
 async def test_a_server_that_is_away_is_no_verdict(session: aiohttp.ClientSession) -> None:
-    found = await Prometheus(session, ("http://127.0.0.1:1",)).ask(Query("m", "", "vector(1)"))
+    reply = await Prometheus(session, ("http://127.0.0.1:1",)).ask(Query("m", "", "vector(1)"))
 
-    assert "does not answer" in found.problem
+    assert "does not answer" in reply.problem
 
 
 async def test_pods_and_queries_are_asked_together(impostor: Impostor, session: aiohttp.ClientSession) -> None:
     impostor.says = (200, '{"status": "success", "data": {"resultType": "scalar", "result": [1, "0.5"]}}')
     pods = Pods(session, Prometheus(session, (impostor.url,), timeout=30))
 
-    found = await pods.answer(Question(("http://127.0.0.1:1/measurements",), (Query("m", "", "vector(0.5)"),)))
+    result = await pods.answer(Question(("http://127.0.0.1:1/measurements",), (Query("m", "", "vector(0.5)"),)))
 
-    assert [0.5] == [one.value for one in found if hasattr(one, "value")]
-    assert 1 == len(found), "a pod that does not answer is left out"
+    assert [0.5] == [item.value for item in result if hasattr(item, "value")]
+    assert 1 == len(result), "a pod that does not answer is left out"

@@ -20,14 +20,14 @@ IMAGES = {"TIDEMILL_WORKLOAD_IMAGE": "workload", "TIDEMILL_SERVER_IMAGE": "serve
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings with which the operator is started."""
-    found: list[Settings] = []
+    results: list[Settings] = []
 
     def run(settings: Settings) -> int:
-        found.append(settings)
+        results.append(settings)
         return 0
 
     monkeypatch.setattr(app, "run", run)
-    return found
+    return results
 
 
 def sample(row: Setting) -> tuple[str, Any]:

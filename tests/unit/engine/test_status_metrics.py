@@ -77,10 +77,10 @@ def test_a_malformed_status_is_left_out_and_disturbs_no_other() -> None:
         {"lastRun": 5, "retraining": []},
         {"checks": [5, {"value": "high"}]},
     ):
-        found: list[MetricSample] = list(samples(World([make("DriftMonitor", broken)])))
+        result: list[MetricSample] = list(samples(World([make("DriftMonitor", broken)])))
 
-        assert ("world_objects", ("DriftMonitor",), 1.0) in found
-        assert not [sample for sample in found if sample.name == "drift_score"]
+        assert ("world_objects", ("DriftMonitor",), 1.0) in result
+        assert not [sample for sample in result if sample.name == "drift_score"]
 
 
 def test_every_number_is_declared_with_as_many_labels_as_it_has() -> None:
@@ -115,9 +115,9 @@ def test_the_age_of_what_answers_is_known() -> None:
     service = make("InferenceService", {"stable": serving}, model={"name": "flowers"})
     version = make("ModelVersion", {})
     version["metadata"] |= {"name": "iris-1", "creationTimestamp": "1970-01-02T00:00:00Z"}
-    found = [s for s in samples(World([service, version])) if s.name == "model_created_timestamp_seconds"]
+    results = [s for s in samples(World([service, version])) if s.name == "model_created_timestamp_seconds"]
 
-    assert [(("science", "iris", "stable"), 86400.0)] == [(one.labels, one.value) for one in found]
+    assert [(("science", "iris", "stable"), 86400.0)] == [(sample.labels, sample.value) for sample in results]
 
 
 WATCHING = make(

@@ -60,12 +60,12 @@ def test_an_empty_structure_is_kept_apart_from_none() -> None:
 
 
 def test_a_hindered_plan_is_not_ready_and_stalled_and_keeps_what_else_was_true() -> None:
-    said = [true("Ready", "Succeeded"), true("Reconciling", "Progressing"), true("Approved", "Approved")]
-    before = Status(conditions=merge_conditions((), said, generation=3, now=NOW))
+    conditions = [true("Ready", "Succeeded"), true("Reconciling", "Progressing"), true("Approved", "Approved")]
+    before = Status(conditions=merge_conditions((), conditions, generation=3, now=NOW))
 
     status = with_failure(before, "NameConflict", "rename it", generation=4, now=NOW)
 
-    assert {one.type: one.status for one in status.conditions} == {
+    assert {condition.type: condition.status for condition in status.conditions} == {
         "Ready": "False",
         "Stalled": "True",
         "Approved": "True",
@@ -95,7 +95,7 @@ def test_an_object_that_cannot_be_read_is_told_so_once() -> None:
     live["status"] = invalid(live, "InvalidSpec", "spec.source: not a mapping", NOW)
 
     assert live["status"] == invalid(live, "InvalidSpec", "spec.source: not a mapping", LATER)
-    assert [one["reason"] for one in live["status"]["conditions"]] == ["InvalidSpec", "InvalidSpec"]
+    assert [condition["reason"] for condition in live["status"]["conditions"]] == ["InvalidSpec", "InvalidSpec"]
     assert live["status"]["observedGeneration"] == 2
 
 
@@ -106,9 +106,9 @@ def test_a_status_that_is_itself_broken_is_no_obstacle() -> None:
         {"conditions": "text"},
         {"conditions": ["text", {"type": "Ready", "lastTransitionTime": 5}]},
     ):
-        said = invalid({"metadata": {}, "status": broken}, "InvalidSpec", "it is broken", NOW)
+        status = invalid({"metadata": {}, "status": broken}, "InvalidSpec", "it is broken", NOW)
 
-        assert [one["lastTransitionTime"] for one in said["conditions"]] == ["2026-01-02T03:04:05Z"] * 2
+        assert [condition["lastTransitionTime"] for condition in status["conditions"]] == ["2026-01-02T03:04:05Z"] * 2
 
 
 def test_a_whole_number_that_comes_back_without_its_point_is_the_same_number() -> None:

@@ -9,7 +9,7 @@ from tidemill.plan.world import Key
 
 
 def ended(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    return [tuple(one) for one in transitions(Key(kind, "science", "iris"), before, after)]
+    return [tuple(transition) for transition in transitions(Key(kind, "science", "iris"), before, after)]
 
 
 PROMOTED = {"version": "iris-2", "outcome": "Promoted", "at": "2026-01-02T00:00:00Z"}
@@ -25,9 +25,9 @@ def test_a_rollout_is_counted_when_it_enters_the_history() -> None:
 
 
 def test_a_second_try_of_the_same_version_is_a_second_rollout() -> None:
-    found = ended("InferenceService", {"history": [PROMOTED]}, {"history": [ROLLED_BACK, PROMOTED]})
+    result = ended("InferenceService", {"history": [PROMOTED]}, {"history": [ROLLED_BACK, PROMOTED]})
 
-    assert found == [("rollouts_total", ("science", "iris", "RolledBack"))]
+    assert result == [("rollouts_total", ("science", "iris", "RolledBack"))]
 
 
 def test_a_retraining_is_counted_when_it_ends_and_names_the_check_that_caused_it() -> None:

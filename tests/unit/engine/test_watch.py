@@ -63,8 +63,8 @@ async def silent(request: web.Request, response: web.StreamResponse) -> None:
 
 def sends(*events: Any, cut: bool = False) -> Script:
     async def script(request: web.Request, response: web.StreamResponse) -> None:
-        for one in events:
-            await response.write(one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n")
+        for event in events:
+            await response.write(event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n")
         if cut:
             assert request.transport is not None
             request.transport.abort()
@@ -76,17 +76,17 @@ class Seen:
     """What the watch has told."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.announced: list[Any] = []
         self.pauses: list[float] = []
 
     def deliver(self, change: str | None, manifest: dict[str, Any]) -> None:
         if manifest["metadata"]["name"] == "broken":
             raise ValueError("this one cannot be taken in")
         assert ("batch/v1", "Job") == (manifest["apiVersion"], manifest["kind"]), "a list does not repeat them"
-        self.told.append((change, manifest["metadata"]["name"]))
+        self.announced.append((change, manifest["metadata"]["name"]))
 
     def listed(self) -> None:
-        self.told.append("listed")
+        self.announced.append("listed")
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -133,7 +133,7 @@ async def test_what_is_there_is_listed_and_changes_follow_from_the_version_of_th
     async with running(server) as seen:
         await until(lambda: len(server.watches) == 2)
 
-    assert [(None, "a"), (None, "b"), "listed", ("ADDED", "c"), ("DELETED", "a")] == seen.told
+    assert [(None, "a"), (None, "b"), "listed", ("ADDED", "c"), ("DELETED", "a")] == seen.announced
     first, second = server.watches
     assert ("10", "12") == (first["resourceVersion"], second["resourceVersion"])
     assert ("true", JOBS.selector) == (first["allowWatchBookmarks"], first["labelSelector"])
@@ -147,7 +147,7 @@ async def test_a_bookmark_moves_the_version_and_is_no_event() -> None:
     async with running(server) as seen:
         await until(lambda: len(server.watches) == 2)
 
-    assert [(None, "a"), "listed"] == seen.told
+    assert [(None, "a"), "listed"] == seen.announced
     assert "99" == server.watches[1]["resourceVersion"]
 
 
@@ -162,7 +162,7 @@ async def test_a_version_that_is_too_old_is_followed_by_a_list(script: Any) -> N
         await until(lambda: len(server.watches) == 2)
 
     assert 2 == server.lists
-    assert 2 == seen.told.count("listed")
+    assert 2 == seen.announced.count("listed")
 
 
 BROKEN: dict[str, Any] = {
@@ -179,10 +179,10 @@ async def test_a_watch_that_fails_goes_on_from_the_newest_version(case: str) -> 
     server.scripts = [BROKEN[case], sends(event("MODIFIED", **job("a", 13)))]
 
     async with running(server) as seen:
-        await until(lambda: ("MODIFIED", "a") in seen.told)
+        await until(lambda: ("MODIFIED", "a") in seen.announced)
 
     assert 1 == server.lists
-    assert ("11" if ("ADDED", "c") in seen.told else "10") == server.watches[1]["resourceVersion"]
+    assert ("11" if ("ADDED", "c") in seen.announced else "10") == server.watches[1]["resourceVersion"]
     assert seen.pauses[0] >= 0.9
 
 
@@ -220,7 +220,7 @@ async def test_a_list_that_fails_or_expires_is_begun_again() -> None:
     async with running(server) as seen:
         await until(lambda: server.watches)
 
-    assert [(None, "a"), "listed"] == seen.told
+    assert [(None, "a"), "listed"] == seen.announced
     assert "10" == server.watches[0]["resourceVersion"]
 
 
@@ -240,7 +240,7 @@ async def test_an_event_that_cannot_be_taken_in_does_not_end_the_watch(caplog: p
     server.scripts = [sends(event("ADDED", **job("broken", 11)), event("ADDED", **job("last", 12)))]
 
     async with running(server) as seen:
-        await until(lambda: ("ADDED", "last") in seen.told)
+        await until(lambda: ("ADDED", "last") in seen.announced)
 
     assert "the next resync corrects it" in caplog.text
 
@@ -250,9 +250,9 @@ async def test_a_change_of_an_unknown_type_is_logged_and_left_out(caplog: pytest
     server.scripts = [sends(event("RENAMED", **job("c", 11)), event("ADDED", **job("last", 12)))]
 
     async with running(server) as seen:
-        await until(lambda: ("ADDED", "last") in seen.told)
+        await until(lambda: ("ADDED", "last") in seen.announced)
 
-    assert [(None, "a"), "listed", ("ADDED", "last")] == seen.told
+    assert [(None, "a"), "listed", ("ADDED", "last")] == seen.announced
     assert "unknown watch event 'RENAMED'" in caplog.text
 
 

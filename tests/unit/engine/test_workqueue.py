@@ -25,11 +25,11 @@ def make() -> tuple[WorkQueue[str], Clock]:
 
 def taken(queue: WorkQueue[str]) -> list[str]:
     """Everything there is to do now, each done at once."""
-    found = []
+    results = []
     while (key := queue.take()) is not None:
-        found.append(key)
+        results.append(key)
         queue.done(key)
-    return found
+    return results
 
 
 def test_a_key_waits_once_however_often_it_is_nudged() -> None:
@@ -189,11 +189,11 @@ def test_a_nudge_is_never_lost_and_a_key_never_visited_twice_at_once(steps: list
             case "retry":
                 queue.retry(key)
             case "take":
-                found = queue.take()
-                assert found not in busy
-                if found is not None:
-                    busy.append(found)
-                    owed.discard(found)
+                result = queue.take()
+                assert result not in busy
+                if result is not None:
+                    busy.append(result)
+                    owed.discard(result)
             case "done" if busy:
                 queue.done(busy.pop(0))
             case "time":

@@ -21,8 +21,10 @@ KINDS = sorted(schemas.specs())
 
 def host(location: Location) -> object:
     schema = schemas.specs()[location.kind]
-    found = specimens.hosts(location.kind, schema, location.path, random.Random(1))
-    return next(one for _, one in zip(range(80), found, strict=False) if verdict(schema, one) == "Admit")
+    result = specimens.hosts(location.kind, schema, location.path, random.Random(1))
+    return next(
+        specimen for _, specimen in zip(range(80), result, strict=False) if verdict(schema, specimen) == "Admit"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -64,10 +64,10 @@ class Scene:
     alert: str
     series: dict[str, str]
     labels: dict[str, str]
-    """Of the alert beside its namespace and its monitor or service."""
+    """Of the alert, besides its namespace and its monitor or service."""
     report: str | None = None
     filled: dict[str, str] = field(default_factory=dict)
-    """What a template of the summary becomes, where it is no label."""
+    """What a template of the summary becomes, where it is not a label."""
 
     @property
     def whole(self) -> dict[str, str]:
@@ -93,7 +93,7 @@ def latencies(objective: float) -> Scene:
             bucket % ('"stable"', '"0.5"'): "0+1200x60",
             bucket % ('"stable"', '"+Inf"'): "0+1200x60",
             f"tidemill_slo_latency_p95_seconds{{{SERVICE}}}": f"{objective}x60",
-            # What another service owes is nobody else's measure.
+            # What another service owes is not measured here.
             'tidemill_slo_latency_p95_seconds{namespace="shop",service="other"}': "0.001x60",
         },
         {},
@@ -127,9 +127,9 @@ def aged(objective: int, role: str = "stable") -> Scene:
     )
 
 
-def verdict(alert: str, type_: str, found: str = "Failing") -> Scene:
-    series = f'tidemill_check_verdict{{{MONITOR},check="mine",type="{type_}",verdict="{found}"}}'
-    return watched(alert, series, check="mine", type=type_, verdict=found)
+def verdict(alert: str, type_: str, result: str = "Failing") -> Scene:
+    series = f'tidemill_check_verdict{{{MONITOR},check="mine",type="{type_}",verdict="{result}"}}'
+    return watched(alert, series, check="mine", type=type_, verdict=result)
 
 
 def stored(alert: str, free: str, percentage: str = "") -> Scene:

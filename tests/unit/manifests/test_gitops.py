@@ -1,4 +1,4 @@
-"""The files beside the chart: they parse, and they speak of what is there."""
+"""The files next to the chart: they parse, and they name what is there."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def test_keda_moves_what_can_be_moved_by_a_metric_that_there_is() -> None:
 
 
 def read(labels: str, name: str) -> str:
-    found = re.search(rf'{name}="([^"]*)"', labels)
-    assert found is not None
-    return found[1]
+    match = re.search(rf'{name}="([^"]*)"', labels)
+    assert match is not None
+    return match[1]

@@ -42,7 +42,7 @@ def test_every_verdict_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", STORIES)
 def test_nothing_is_both_under_way_and_stuck(name: str) -> None:
     for manifest in lived(name):
-        true = {one["type"] for one in manifest["status"]["conditions"] if one["status"] == "True"}
+        true = {condition["type"] for condition in manifest["status"]["conditions"] if condition["status"] == "True"}
         assert not {"Reconciling", "Stalled"} <= true, manifest
 
 

@@ -14,12 +14,12 @@ from tidemill.children import names
 from tidemill.contract.reports import Failure, RunReport
 
 
-def said(answer: Any, **spec: Any) -> dict[str, tuple[str, str]]:
+def conditions_after(answer: Any, **spec: Any) -> dict[str, tuple[str, str]]:
     stage = FakeCluster(reports={"Ingest": answer})
     stage.apply(script.dataset(**spec))
     stage.run(seconds=8)
     conditions = stage.get("Dataset", "payments")["status"]["conditions"]
-    return {one["type"]: (one["status"], one["reason"]) for one in conditions}
+    return {condition["type"]: (condition["status"], condition["reason"]) for condition in conditions}
 
 
 def fails(reason: Reason) -> Any:
@@ -27,42 +27,42 @@ def fails(reason: Reason) -> Any:
 
 
 def test_rows_that_came_and_fit_and_are_good_are_said_to_be_all_three() -> None:
-    found = said(script.ingests)
+    result = conditions_after(script.ingests)
 
-    assert {"Ready", "Fetched", "SchemaValid", "QualityPassed"} == found.keys()
-    assert {"True"} == {status for status, _ in found.values()}
+    assert {"Ready", "Fetched", "SchemaValid", "QualityPassed"} == result.keys()
+    assert {"True"} == {status for status, _ in result.values()}
 
 
 @pytest.mark.parametrize("reason", ["SchemaMismatch", "TargetMissing", "TargetUnusable", "NotNumeric"])
 def test_rows_that_came_with_other_columns_were_fetched_and_do_not_fit(reason: str) -> None:
-    found = said(fails(Reason(reason)))
+    result = conditions_after(fails(Reason(reason)))
 
-    assert ("True", "Succeeded") == found["Fetched"]
-    assert ("False", reason) == found["SchemaValid"]
-    assert "QualityPassed" not in found
+    assert ("True", "Succeeded") == result["Fetched"]
+    assert ("False", reason) == result["SchemaValid"]
+    assert "QualityPassed" not in result
 
 
 def test_rows_that_are_not_good_enough_were_fetched_and_fit() -> None:
-    found = said(fails(Reason.QUALITY_FAILED))
+    result = conditions_after(fails(Reason.QUALITY_FAILED))
 
-    assert ("True", "True", "False") == tuple(found[name][0] for name in ("Fetched", "SchemaValid", "QualityPassed"))
+    assert ("True", "True", "False") == tuple(result[name][0] for name in ("Fetched", "SchemaValid", "QualityPassed"))
 
 
 def test_rows_that_did_not_come_say_nothing_of_their_columns() -> None:
-    found = said(fails(Reason.SOURCE_NOT_FOUND))
+    result = conditions_after(fails(Reason.SOURCE_NOT_FOUND))
 
-    assert ("False", "SourceNotFound") == found["Fetched"]
-    assert "SchemaValid" not in found
+    assert ("False", "SourceNotFound") == result["Fetched"]
+    assert "SchemaValid" not in result
 
 
-@pytest.mark.parametrize(("enabled", "told"), [(True, False), (False, True)])
-def test_a_run_is_told_where_the_page_is_not_wanted(enabled: bool, told: bool) -> None:
+@pytest.mark.parametrize(("enabled", "announced"), [(True, False), (False, True)])
+def test_a_run_is_told_where_the_page_is_not_wanted(enabled: bool, announced: bool) -> None:
     stage = FakeCluster(reports={"Ingest": script.ingests})
     stage.apply(script.dataset(report={"enabled": enabled}))
     stage.run(seconds=1)
     (pod,) = (manifest for key, manifest in stage.objects.items() if key.kind == "Pod")
 
-    assert told == ('"report":false' in pod["metadata"]["annotations"][names.ORDER])
+    assert announced == ('"report":false' in pod["metadata"]["annotations"][names.ORDER])
 
 
 def reads_answers(**predictions: Any) -> dict[str, Any]:
@@ -112,7 +112,9 @@ def test_answers_of_a_service_without_a_version_are_waited_for() -> None:
     stage.apply(reads_answers())
     stage.run(minutes=1)
 
-    conditions = {one["type"]: one for one in stage.get("Dataset", "answered")["status"]["conditions"]}
+    conditions = {
+        condition["type"]: condition for condition in stage.get("Dataset", "answered")["status"]["conditions"]
+    }
     assert ("False", "DependencyNotReady") == (conditions["Ready"]["status"], conditions["Ready"]["reason"])
     assert "no version is served yet; approve a version" in conditions["Ready"]["message"]
     assert [] == stage.named("Job")

@@ -123,7 +123,7 @@ def test_the_counterfactual_is_told_in_the_first_metric_too() -> None:
         "metrics": {"accuracy": 0.9, "roc_auc": 0.8},
         "stable": {"accuracy": 0.7, "roc_auc": 0.6},
     }
-    told = counterfactual(version({}, asked="roc_auc,accuracy", evaluation=[recent]))
+    gain = counterfactual(version({}, asked="roc_auc,accuracy", evaluation=[recent]))
 
-    assert told is not None
-    assert ("roc_auc", 0.6, 0.8) == (told.metric, told.before, told.after)
+    assert gain is not None
+    assert ("roc_auc", 0.6, 0.8) == (gain.metric, gain.before, gain.after)

@@ -20,8 +20,8 @@ def yes(user: str) -> dict[str, str]:
 
 def approved(stage: FakeCluster) -> tuple[str, str]:
     status = stage.get("ModelVersion", "fraud-brought")["status"]
-    (found,) = (one for one in status["conditions"] if one["type"] == "Approved")
-    return found["status"], found["reason"]
+    (result,) = (condition for condition in status["conditions"] if condition["type"] == "Approved")
+    return result["status"], result["reason"]
 
 
 def brought(*decisions: dict[str, str], **changes: Any) -> dict[str, Any]:

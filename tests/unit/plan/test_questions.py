@@ -112,10 +112,10 @@ def test_a_query_names(what: str) -> None:
 
 
 def test_each_query_is_asked_for_its_metric_at_its_address() -> None:
-    found = asked_of_prometheus("one", "two", address="http://prometheus:9090")
+    result = asked_of_prometheus("one", "two", address="http://prometheus:9090")
 
     address = "http://prometheus:9090"
-    assert (Query("query-0", address, "one"), Query("query-1", address, "two")) == found
+    assert (Query("query-0", address, "one"), Query("query-1", address, "two")) == result
 
 
 def test_without_an_address_the_installation_s_own_is_asked() -> None:

@@ -76,10 +76,10 @@ def table(wanted: InferenceService, sight: ServiceState, decided: RolloutDecisio
 
 @pytest.mark.parametrize(("weight", "shadow"), [(25, 0), (0, 50), (100, 0)])
 def test_the_stable_pods_split_and_copy_as_the_rollout_says(weight: int, shadow: int) -> None:
-    found = table(service(), seen(), course(weight, shadow))
+    result = table(service(), seen(), course(weight, shadow))
 
-    assert (weight, shadow) == (found.get("weight", 0), found.get("shadow", 0))
-    assert "v2" == found["candidate"]["name"]
+    assert (weight, shadow) == (result.get("weight", 0), result.get("shadow", 0))
+    assert "v2" == result["candidate"]["name"]
 
 
 def test_a_candidate_that_has_not_settled_gets_neither_requests_nor_copies() -> None:

@@ -60,27 +60,27 @@ ACTED = child("HorizontalPodAutoscaler", status={"lastScaleTime": "2026-01-05T09
 IDLE = child("HorizontalPodAutoscaler", status={})
 
 
-def kinds(found: Scale) -> list[str]:
-    return [manifest["kind"] for manifest in found.ensure]
+def kinds(result: Scale) -> list[str]:
+    return [manifest["kind"] for manifest in result.ensure]
 
 
-def autoscaler(found: Scale) -> Manifest:
-    return next(manifest for manifest in found.ensure if manifest["kind"] == "HorizontalPodAutoscaler")
+def autoscaler(result: Scale) -> Manifest:
+    return next(manifest for manifest in result.ensure if manifest["kind"] == "HorizontalPodAutoscaler")
 
 
 @pytest.mark.parametrize(("replicas", "budgets"), [(None, []), (1, []), (2, ["PodDisruptionBudget"])])
 def test_a_budget_is_for_more_than_one_pod(replicas: int | None, budgets: list[str]) -> None:
     spec = {} if replicas is None else {"replicas": replicas}
 
-    found = scaled(service(**spec))
+    result = scaled(service(**spec))
 
-    assert (replicas, budgets) == (found.stable, kinds(found))
+    assert (replicas, budgets) == (result.stable, kinds(result))
 
 
 def test_an_autoscaler_begins_with_the_smallest_number() -> None:
-    found = scaled(service(**AUTO), stable=None)
+    result = scaled(service(**AUTO), stable=None)
 
-    assert (2, []) == (found.stable, kinds(found)), "nothing is there yet to be scaled"
+    assert (2, []) == (result.stable, kinds(result)), "nothing is there yet to be scaled"
 
 
 def test_until_the_autoscaler_has_acted_the_number_stays_as_it_is() -> None:
@@ -126,9 +126,9 @@ def test_the_stable_pods_are_not_scaled_away_while_the_candidate_answers() -> No
 
 
 def test_what_the_spec_no_longer_asks_for_is_removed() -> None:
-    found = scaled(service(replicas=1), ACTED, child("PodDisruptionBudget"))
+    result = scaled(service(replicas=1), ACTED, child("PodDisruptionBudget"))
 
-    assert ["HorizontalPodAutoscaler", "PodDisruptionBudget"] == [one.key.kind for one in found.retire]
+    assert ["HorizontalPodAutoscaler", "PodDisruptionBudget"] == [retirement.key.kind for retirement in result.retire]
 
 
 def test_an_autoscaler_of_somebody_else_is_left_alone() -> None:
@@ -145,6 +145,6 @@ def test_an_autoscaler_that_cannot_scale_says_why() -> None:
         "message": "no metrics",
     }
 
-    found = scaled(service(**AUTO), child("HorizontalPodAutoscaler", status={"conditions": [condition]}))
+    result = scaled(service(**AUTO), child("HorizontalPodAutoscaler", status={"conditions": [condition]}))
 
-    assert "FailedGetResourceMetric: no metrics" == found.problem
+    assert "FailedGetResourceMetric: no metrics" == result.problem

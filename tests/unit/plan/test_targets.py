@@ -23,8 +23,8 @@ def watched(cluster: FakeCluster, **spec: Any) -> FakeCluster:
 
 
 def status(cluster: FakeCluster) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.get("DriftMonitor", "fraud")["status"]
-    return found
+    result: dict[str, Any] = cluster.get("DriftMonitor", "fraud")["status"]
+    return result
 
 
 SEEN = ("reference", "lastRun", "firedAt", "attempt", "health", "nextCheck")

@@ -26,8 +26,8 @@ def test_a_run_that_published_a_version_is_complete_even_if_somebody_takes_its_c
 
     cluster.revisit(RUN)
 
-    said = {one["type"]: one["status"] for one in cluster.objects[RUN]["status"]["conditions"]}
-    assert {"Ready": "True", "Complete": "True"} == said
+    conditions = {condition["type"]: condition["status"] for condition in cluster.objects[RUN]["status"]["conditions"]}
+    assert {"Ready": "True", "Complete": "True"} == conditions
     assert before["status"]["modelVersion"] == cluster.objects[RUN]["status"]["modelVersion"]
 
 

@@ -40,13 +40,13 @@ def tuned_run(**spec: Any) -> Watched:
 
 
 def lineage(cluster: FakeCluster, version: str) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.get("ModelVersion", version)["spec"]["lineage"]
-    return found
+    spec: dict[str, Any] = cluster.get("ModelVersion", version)["spec"]["lineage"]
+    return spec
 
 
 def in_order(cluster: FakeCluster, kind: str) -> list[dict[str, Any]]:
-    found = [manifest for key, manifest in cluster.objects.items() if key.kind == kind]
-    return sorted(found, key=lambda manifest: str(manifest["metadata"]["creationTimestamp"]))
+    results = [manifest for key, manifest in cluster.objects.items() if key.kind == kind]
+    return sorted(results, key=lambda manifest: str(manifest["metadata"]["creationTimestamp"]))
 
 
 def test_the_run_is_told_to_search() -> None:

@@ -57,21 +57,21 @@ def assert_stalls_and_recovers(kind: str, limit: Limit) -> None:
 
     stage.apply(asking(plain, limit))
     stage.run(minutes=1)
-    said = conditions(stage.get(kind, name))
+    reported = conditions(stage.get(kind, name))
 
-    assert ("False", "Unsupported") == said["Ready"][:2]
-    assert ("True", "Unsupported") == said["Stalled"][:2]
-    assert limit.path in said["Stalled"][2]
-    assert limit.remedy in said["Stalled"][2]
-    assert "Reconciling" not in said
+    assert ("False", "Unsupported") == reported["Ready"][:2]
+    assert ("True", "Unsupported") == reported["Stalled"][:2]
+    assert limit.path in reported["Stalled"][2]
+    assert limit.remedy in reported["Stalled"][2]
+    assert "Reconciling" not in reported
     assert {(kind, name)} == {(key.kind, key.name) for key in set(stage.objects) - before}
 
     stage.apply(plain)
     stage.run(minutes=2)
-    said = conditions(stage.get(kind, name))
+    reported = conditions(stage.get(kind, name))
 
-    assert "Stalled" not in said
-    assert "Unsupported" != said["Ready"][1]
+    assert "Stalled" not in reported
+    assert "Unsupported" != reported["Ready"][1]
 
 
 @pytest.mark.parametrize(("kind", "limit"), ROWS, ids=[f"{kind}-{limit.path}" for kind, limit in ROWS])
@@ -169,7 +169,7 @@ def test_a_row_names_a_field_and_its_example_asks_for_it() -> None:
 
 
 def test_a_monitor_does_not_retrain_after_a_template_that_would_stall() -> None:
-    """Such a run would never end, and the monitor would wait for it for ever."""
+    """Such a run would never end, and the monitor would wait for it without end."""
     stage = cluster()
     for manifest in (script.dataset(), script.training_job(), script.service(), script.monitor()):
         stage.apply(manifest)

@@ -18,8 +18,8 @@ def monitor(name: str, service: str) -> dict[str, Any]:
     }
 
 
-def names(found: list[dict[str, Any]]) -> list[str]:
-    return [manifest["metadata"]["name"] for manifest in found]
+def names(result: list[dict[str, Any]]) -> list[str]:
+    return [manifest["metadata"]["name"] for manifest in result]
 
 
 def test_objects_are_found_by_owner_label_and_reference() -> None:

@@ -31,7 +31,7 @@ def rollout(breed: Breed, disturbance: Disturbance, outcome: Any = None) -> Roll
     return Rollout("soaked-1", breed, disturbance, ended, 30.0)
 
 
-GOOD = Ledger(WANTED, [rollout(*one) for one in SHORT], ANSWERED, {"soaked-1": "sha256:1"})
+GOOD = Ledger(WANTED, [rollout(*short) for short in SHORT], ANSWERED, {"soaked-1": "sha256:1"})
 
 
 def test_a_soak_in_which_nothing_was_lost_has_no_problem() -> None:
@@ -59,8 +59,8 @@ def test_a_soak_in_which_nothing_was_lost_has_no_problem() -> None:
     ],
 )
 def test_what_is_missing_or_wrong_is_a_problem(ledger: Ledger, problem: str) -> None:
-    [found] = ledger.problems
-    assert problem in found
+    [result] = ledger.problems
+    assert problem in result
 
 
 def test_a_long_soak_has_every_breed_and_every_disturbance() -> None:

@@ -55,7 +55,7 @@ async def test_every_answer_and_every_label_is_counted_for_the_version_that_answ
 
 
 @pytest.mark.parametrize(
-    ("status", "document", "headers", "said"),
+    ("status", "document", "headers", "message"),
     [
         (503, {"error": "no"}, HEADERS, "status 503"),
         (200, {"outputs": []}, HEADERS, "no output predict"),
@@ -65,7 +65,7 @@ async def test_every_answer_and_every_label_is_counted_for_the_version_that_answ
     ids=["an error status", "no prediction", "an answer without its version", "two versions in one answer"],
 )
 async def test_what_is_no_proper_answer_is_a_failure_with_its_reason(
-    serve: Callable[[Handler], Awaitable[str]], status: int, document: object, headers: dict[str, str], said: str
+    serve: Callable[[Handler], Awaitable[str]], status: int, document: object, headers: dict[str, str], message: str
 ) -> None:
     async def infer(request: web.Request) -> web.Response:
         return web.json_response(document, status=status, headers=headers)
@@ -74,7 +74,7 @@ async def test_what_is_no_proper_answer_is_a_failure_with_its_reason(
     await asking.run()
 
     assert (asking.ledger.answered, asking.ledger.failed) == (0, 1)
-    assert said in asking.ledger.failures[0].what
+    assert message in asking.ledger.failures[0].what
 
 
 async def test_a_service_that_is_not_there_is_a_failure() -> None:
@@ -101,7 +101,7 @@ async def test_a_measurement_asks_each_row_once_and_sends_no_labels(
     asking = client(await serve(infer))
     rows = [Example({"radius": 0.0}, "0"), Example({"radius": 2.0}, "1"), Example({"radius": 0.5}, "1")]
 
-    found = await asking.measure(rows, asking.shift)
+    result = await asking.measure(rows, asking.shift)
 
-    assert found == {"v1": {"rows": 3, "right": 2}}
+    assert result == {"v1": {"rows": 3, "right": 2}}
     assert asking.ledger.labels_sent == 0

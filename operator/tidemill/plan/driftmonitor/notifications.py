@@ -19,6 +19,7 @@ from tidemill.api.monitorstatus import DriftMonitorStatus, RetrainingOutcome
 from tidemill.api.notifications import Delivery, MonitorEvent, Notification
 from tidemill.children import jobs
 from tidemill.children.installation import Installation
+from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import NotifyOrder, digest_of
 from tidemill.plan.driftmonitor.verdicts import has_fired
 from tidemill.plan.runs.attempts import advance
@@ -97,7 +98,11 @@ def events(before: DriftMonitorStatus, after: DriftMonitorStatus, service: Infer
     opened = Reason.CIRCUIT_OPEN
     if opened in after.retraining.blocked and opened not in before.retraining.blocked:
         count = after.retraining.consecutive_rejected
-        yield Event("CircuitOpened", service.name, f"{count} retrainings in a row were rejected or failed")
+        yield Event(
+            "CircuitOpened",
+            service.name,
+            f"{quantity(count, 'retraining was', 'retrainings in a row were')} rejected or failed",
+        )
 
 
 def deliver(

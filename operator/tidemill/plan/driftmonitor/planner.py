@@ -16,6 +16,7 @@ from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.children import jobs, names, worker
 from tidemill.children.installation import Installation
 from tidemill.contract.health import health
+from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import CheckOrder, digest_of, to_text
 from tidemill.contract.reports import RunReport
 from tidemill.contract.serving import VersionOrder
@@ -351,6 +352,6 @@ def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list
         true(
             "Ready",
             Reason.SUCCEEDED,
-            f"{run.verdict}: {run.samples} rows up to {to_rfc3339(run.end)}, compared with {run.version}",
+            f"{run.verdict}: {quantity(run.samples, 'row')} up to {to_rfc3339(run.end)}, compared with {run.version}",
         )
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tidemill.api.inferenceservice import AnalysisMetric, AnalysisResult, Verdict
 from tidemill.contract.defined import why_undefined
 from tidemill.contract.metrics import regression
+from tidemill.contract.numbers import quantity
 from tidemill.contract.serving import Arm, Latencies
 from tidemill.plan.inferenceservice.statistics.psi import population_stability
 from tidemill.plan.inferenceservice.statistics.significance import LEVEL, binomial_tail, share_bounds, worse_by_chance
@@ -152,7 +153,7 @@ def _regression_value(metric: str, arm: Arm) -> float | None:
             return arm.absolute_error / arm.labelled
         case "r2":
             square_sum = arm.label_square_sum - arm.label_sum**2 / arm.labelled
-            # The rounding of two sums that are nearly equal is no variation: labels that are all the same leave some.
+            # The rounding of two sums that are nearly equal is not variation: labels that are all the same leave some.
             rounding = arm.labelled * sys.float_info.epsilon * arm.label_square_sum
             return 1.0 - arm.squared_error / square_sum if square_sum > rounding else None
         case _:
@@ -186,7 +187,7 @@ def _judge(metric: AnalysisMetric, comparison: VersionComparison) -> AnalysisRes
             value = labelled_value(metric.metric or "", comparison.candidate)
             reference = labelled_value(metric.metric or "", comparison.stable)
     if samples < metric.minimum_samples or value is None:
-        message = f"{samples} samples, {metric.minimum_samples} needed"
+        message = f"{quantity(samples, 'sample')}, {metric.minimum_samples} needed"
         if samples >= metric.minimum_samples:
             message = f"{metric.metric} cannot be computed from counts of labels; use accuracy, f1, precision, recall, rmse or r2"
             if reason := _why_undefined(metric.metric or "", comparison.candidate):

@@ -286,8 +286,8 @@ def _promoting(
         if held < ROOM_SECONDS:
             return RolloutDecision(version, try_out=version, rollout=rollout, wake=ROOM_SECONDS - held)
         if previous_version(state, rollout.version) is not None:
-            aside = rollout.model_copy(update={"weight": 0, "step_started_at": now.replace(microsecond=0)})
-            return RolloutDecision(version, try_out=version, rollout=aside, wake=ROUTES_SETTLE_SECONDS)
+            without_traffic = rollout.model_copy(update={"weight": 0, "step_started_at": now.replace(microsecond=0)})
+            return RolloutDecision(version, try_out=version, rollout=without_traffic, wake=ROUTES_SETTLE_SECONDS)
     if replacing and not rollout.weight and state.candidate is not None:
         if held < ROUTES_SETTLE_SECONDS:
             return RolloutDecision(version, try_out=version, rollout=rollout, wake=ROUTES_SETTLE_SECONDS - held)

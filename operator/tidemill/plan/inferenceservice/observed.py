@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tidemill.api import InferenceService, ModelVersion
+from tidemill.api import InferenceService, ModelVersion, TrainingJob
 from tidemill.children import judge, names
 from tidemill.plan.diagnosis import Events, Problem, deployment_problem, lacks_room
 from tidemill.plan.inferenceservice import canary as rollouts
@@ -28,6 +28,8 @@ class ServiceState:
     """The user's Jobs that judge candidates."""
     events: Events = field(default_factory=dict)
     """Events about pods that do not start, by uid."""
+    runs: tuple[TrainingJob, ...] = ()
+    """The TrainingJobs of the model, as long as it has no version."""
 
     @property
     def stable_version(self) -> str:
@@ -68,7 +70,8 @@ def observe(service: InferenceService, world: World) -> ServiceState:
             else None
         )
 
-    named = world.referring(ModelVersion.kind_name, service.namespace, ("spec", "modelName"), service.spec.model.name)
+    path = ("spec", "modelName")
+    named = world.referring(ModelVersion.kind_name, service.namespace, path, service.spec.model.name)
     return ServiceState(
         stable=owned(names.stable(service.name)),
         candidate=owned(names.candidate(service.name)),
@@ -80,6 +83,15 @@ def observe(service: InferenceService, world: World) -> ServiceState:
             if label(job, names.COMPONENT) == judge.COMPONENT and is_ours(job, service.metadata.uid)
         ),
         events=world.events,
+        runs=()
+        if named
+        else tuple(
+            all_of(
+                TrainingJob,
+                world,
+                world.referring(TrainingJob.kind_name, service.namespace, path, service.spec.model.name),
+            )
+        ),
     )
 
 

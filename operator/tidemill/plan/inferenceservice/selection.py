@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from tidemill.api import InferenceService, ModelVersion
+from tidemill.api import InferenceService, ModelVersion, TrainingJob
 from tidemill.api.conditions import Reason
 from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.inferenceservice.verdicts import Objection, objection
 from tidemill.plan.modelversion import EARLIEST
 from tidemill.plan.quarantine import quarantine_of
+
+MAX_REASON: Final = 500
+"""Characters of another object's message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +50,33 @@ def select(service: InferenceService, state: ServiceState, now: datetime) -> Sel
     for version in servable:
         against = None if version.name == state.stable_version else objection(service, version, now)
         if against is None:
-            return Selection(version, passed_over=_told(passed_over), wake=_wake(passed_over, now))
+            return Selection(version, passed_over=_passed_over(passed_over), wake=_wake(passed_over, now))
         passed_over.append((version, against))
-    model, known = service.spec.model.name, len(state.versions)
+    model = service.spec.model.name
     if passed_over:
-        message = f"no version of model {model!r} can be rolled out; {_told(passed_over)}"
-    elif known:
-        message = (
-            f"model {model!r} has no version that is ready to be served ({known} known); see their condition Ready"
-        )
+        message = f"no version of model {model!r} can be rolled out; {_passed_over(passed_over)}"
     else:
-        message = f"model {model!r} has no version yet; create a TrainingJob with spec.modelName {model!r}"
-    return Selection(None, Reason.NO_VERSION, message, passed_over=_told(passed_over), wake=_wake(passed_over, now))
+        message = _why_none(model, state)
+    return Selection(None, Reason.NO_VERSION, message, passed_over=_passed_over(passed_over), wake=_wake(passed_over, now))
+
+
+def _why_none(model: str, state: ServiceState) -> str:
+    """Return why the model has no version to serve: what its newest version or its newest run lacks."""
+    if not state.versions:
+        if not state.runs:
+            return f"model {model!r} has no version yet; create a TrainingJob with spec.modelName {model!r}"
+        run = max(state.runs, key=lambda run: (run.metadata.creation_timestamp or EARLIEST, run.name))
+        return f"model {model!r} has no version yet; see TrainingJob {run.name!r}{_ready(run)}"
+    newest = max(state.versions, key=lambda version: (version.metadata.creation_timestamp or EARLIEST, version.name))
+    of = len(state.versions)
+    none = f"none of the {of} versions of model {model!r} is" if of > 1 else f"the only version of model {model!r} is not"
+    return f"{none} ready to be served; see ModelVersion {newest.name!r}{_ready(newest)}"
+
+
+def _ready(resource: ModelVersion | TrainingJob) -> str:
+    """Return a colon and the reason and message of the object's Ready condition; empty before it has one."""
+    ready = resource.status.condition("Ready")
+    return f": {ready.reason}: {ready.message}"[:MAX_REASON] if ready else ""
 
 
 def is_servable(version: ModelVersion) -> bool:
@@ -114,7 +133,7 @@ def _pinned(service: InferenceService, name: str, state: ServiceState, now: date
     )
 
 
-def _told(passed_over: list[tuple[ModelVersion, Objection]]) -> str:
+def _passed_over(passed_over: list[tuple[ModelVersion, Objection]]) -> str:
     return f"{passed_over[0][0].name} is not rolled out: {passed_over[0][1].message}" if passed_over else ""
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.api.dataset import ColumnSpec
+from tidemill.contract.numbers import quantity
 from tidemill.runtime.failures import NotNumeric, SchemaMismatch, TargetMissing, TargetUnusable
 from tidemill.runtime.ingest.bundled import TARGET
 from tidemill.runtime.tables.schema import HOLDOUT, Column
@@ -69,7 +70,7 @@ def _check_presence(table: pa.Table, declared: Sequence[ColumnSpec]) -> None:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f" … ({len(names)} columns)" if len(names) > 20 else "")
+    return ", ".join(names[:20]) + (f" … ({quantity(len(names), 'column')})" if len(names) > 20 else "")
 
 
 def _convert(spec: ColumnSpec, values: Any, warnings: list[str], *, inferred: bool) -> tuple[Column, Any]:

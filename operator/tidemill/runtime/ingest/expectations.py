@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.api.dataset import ColumnSpec, Expectation
+from tidemill.contract.numbers import quantity
 from tidemill.runtime.failures import SchemaMismatch
 from tidemill.runtime.tables.rowhash import hashes
 
@@ -72,7 +73,7 @@ def _declared(table: pa.Table, spec: ColumnSpec) -> list[str]:
     sentences = []
     if not spec.nullable and column.null_count:
         sentences.append(
-            f"column {spec.name!r} is not nullable but misses {column.null_count} values, the first in row {_first(pc.is_null(column))}"
+            f"column {spec.name!r} is not nullable but misses {quantity(column.null_count, 'value')}, the first in row {_first(pc.is_null(column))}"
         )
     if spec.max_categories is not None:
         distinct = pc.count_distinct(column, mode="only_valid").as_py()
@@ -90,7 +91,7 @@ def _declared(table: pa.Table, spec: ColumnSpec) -> list[str]:
             if count:
                 row = _first(wrong)
                 sentences.append(
-                    f"column {spec.name!r} holds {count} values {word} {bound:.6g}, the first ({column[row - 1].as_py():.6g}) in row {row}"
+                    f"column {spec.name!r} holds {quantity(count, 'value')} {word} {bound:.6g}, the first ({column[row - 1].as_py():.6g}) in row {row}"
                 )
     return sentences
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from tidemill.api.dataset import ColumnSpec
 from tidemill.api.sources import PredictionsSource
 from tidemill.contract.layout import LogColumn
+from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import AnsweredOrder
 from tidemill.runtime.failures import ArtifactCorrupt, SchemaMismatch, SourceEmpty
 from tidemill.runtime.ingest.sources import Read
@@ -56,7 +57,9 @@ def read(
     labels, strange = _labels(rows.column(LogColumn.LABEL), signature)
     warnings = served.warnings
     if strange:
-        warnings += (f"{strange} labels are none of the kind that {signature.target!r} has, and are left out",)
+        warnings += (
+            f"{quantity(strange, 'label is', 'labels are')} not of the kind that {signature.target!r} has, and left out",
+        )
     table = rows.select([column.name for column in features])
     if labels.null_count < len(labels):
         table = table.append_column(signature.target, labels)
@@ -64,7 +67,7 @@ def read(
         warnings += (f"no row has a label yet, and {signature.target!r} is left out",)
     else:
         raise SchemaMismatch(
-            f"none of {strange} labels that came in for {service} {period} has the type of {signature.target!r}; fix the client that sends them"
+            f"none of {quantity(strange, 'label')} that came in for {service} {period} has the type of {signature.target!r}; fix the client that sends them"
         )
     if source.labels == "Required":
         table = table.filter(pc.is_valid(labels))
@@ -90,7 +93,7 @@ def _why_empty(answered: int, service: str, period: str) -> str:
     if not answered:
         return f"{service} logged no rows {period}; wait for requests, or make spec.source.predictions.window longer"
     return (
-        f"none of the {answered} rows that {service} answered {period} has a label yet; send labels to its feedback "
+        f"none of the {quantity(answered, 'row')} that {service} answered {period} has a label yet; send labels to its feedback "
         "endpoint, or set spec.source.predictions.labels to Optional"
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidemill.contract.numbers import distinct, number
+from tidemill.contract.numbers import distinct, number, quantity
 from tidemill.runtime.html import charts
 from tidemill.runtime.html import page as html
 from tidemill.runtime.html.charts import Distribution, axis, named
@@ -31,9 +31,8 @@ def page(
     rows, held_out = table.num_rows, int(pc.sum(table.column(HOLDOUT)).as_py() or 0)
     missing = sum(table.column(column.name).null_count for column in schema.columns)
     share = missing / max(rows * len(schema.columns), 1)
-    counted = {1: "there is 1 warning"}.get(len(warnings), f"there are {len(warnings)} warnings")
-    sentence = f"{rows:,} rows and {len(schema.columns)} columns are ready for training" + (
-        f"; {counted}." if warnings else "."
+    sentence = f"{quantity(rows, 'row')} and {quantity(len(schema.columns), 'column')} are ready for training" + (
+        f"; there {'is' if len(warnings) == 1 else 'are'} {quantity(len(warnings), 'warning')}." if warnings else "."
     )
     target = f"{schema.target} ({_type_of(schema, schema.target)})" if schema.target else "none named"
     profiled = {column.name for column in profile.columns}
@@ -48,7 +47,7 @@ def page(
             ("Features", str(len(schema.features))),
             ("Target", target),
             ("Missing values", f"{share:.2%}"),
-            ("Held out", f"{held_out:,} rows ({held_out / max(rows, 1):.1%})"),
+            ("Held out", f"{quantity(held_out, 'row')} ({held_out / max(rows, 1):.1%})"),
         ),
         (
             Section("Warnings", items=tuple(warnings)) if warnings else None,

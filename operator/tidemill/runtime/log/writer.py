@@ -78,7 +78,7 @@ class Log:
         encode: Encode,
         *,
         every: float,
-        most_bytes: int,
+        max_bytes: int,
         written: Callable[[Sequence[Any]], None] | None = None,
         clock: Callable[[], float] = time.time,
         observer: PartObserver | None = None,
@@ -94,7 +94,7 @@ class Log:
         self._encode = encode
         self._written = written
         self._every = every
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._clock = clock
         self._observer = observer
         self._store: ObjectStore | None = None
@@ -121,7 +121,7 @@ class Log:
 
     def grow(self, rows: int, size: int) -> bool:
         """Make room for so much more in the newest record; False where there is none."""
-        if self._bytes + self._parts_bytes + size > self._most_bytes:
+        if self._bytes + self._parts_bytes + size > self._max_bytes:
             self.state.dropped += rows
             return False
         self._bytes += size

@@ -52,7 +52,9 @@ def notify(
             hint = "; redirects are not followed, name the final address" if 300 <= code < 400 else ""
             raise ReceiverRefused(f"{where.host} answers {code}{hint}")
         trouble = f"it answers {code}"
-    raise ReceiverUnreachable(f"{where.host} did not take it in {TRIES} tries: {trouble}")
+    raise ReceiverUnreachable(
+        f"{where.host} did not accept the notification in {TRIES} attempts: {trouble}; check that the receiver is running and reachable"
+    )
 
 
 def post(where: Destination, request: Message, trusted: ssl.SSLContext | None = None) -> int:

@@ -10,7 +10,7 @@ _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def bound_threads() -> None:
-    """Let numerical libraries use as many threads as the container may use processors, where nobody said otherwise.
+    """Let numerical libraries use as many threads as the container may use processors, unless the environment says otherwise.
 
     They would start one for each processor of the node, and wait for each other most of the time. Must come before numpy.
     """

@@ -118,8 +118,8 @@ def empty(name: str, counted: Mapping[str, int], limit: int = CATEGORIES) -> Cat
     # A row less, and a category of a single row is unknown (Good-Turing); where not all have room, so does one of the rarest.
     rarest = counted[frequent[-1]] if len(frequent) < len(counted) else 1
     named = sum(counted[category] for category in frequent)
-    by_chance = sum(counted[category] == rarest for category in frequent) if rarest < _RARE else 0
-    unnamed = rows - named + by_chance
+    equally_rare = sum(counted[category] == rarest for category in frequent) if rarest < _RARE else 0
+    unnamed = rows - named + equally_rare
     return CategoricalProfile(
         name, categories, frozen(np.zeros(len(categories), np.int64)), 0, 0, 0, (), (unnamed, rows)
     )

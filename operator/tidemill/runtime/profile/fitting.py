@@ -86,7 +86,7 @@ def fit(sample: Sample, heavy: Floats, low: float, high: float) -> Grid:
         if sample.counts[mode] > sample.total / 2:
             return around
         grid = linear(low, high)
-        return grid if _told_apart(grid, sample.values) else _in_pieces(sample.values, low, high)
+        return grid if _resolves(grid, sample.values) else _in_pieces(sample.values, low, high)
     inner_low, median, inner_high = (float(value) for value in _quantiles(values, counts, (0.001, 0.5, 0.999)))
     margin = inner_high - inner_low
     left, right = max(low, inner_low - margin), min(high, inner_high + margin)
@@ -114,7 +114,7 @@ def _reach(centre: float, low: float, high: float) -> float:
     return max(min(centre - low, MAX_MAGNITUDE), min(high - centre, MAX_MAGNITUDE))
 
 
-def _told_apart(grid: Grid, values: Floats) -> bool:
+def _resolves(grid: Grid, values: Floats) -> bool:
     """Return whether at least eight cells lie between any two of the values."""
     cells = np.empty(len(values), np.int64)
     grid.locate(values, cells)

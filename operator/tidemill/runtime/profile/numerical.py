@@ -57,7 +57,7 @@ class Bins(NamedTuple):
     maximum: float = math.inf
     offset: float = 0.0
     """The value that edges, means, minimum and maximum are counted from."""
-    beside_heavy: Floats | float = 0.0
+    near_heavy: Floats | float = 0.0
     """Per edge: the largest share of values that may lie between a heavy value near it and that value in single precision."""
 
 
@@ -172,11 +172,11 @@ class NumericalProfile:
         rounded = self.rounded / max(self.present, 1)
         blur = 1.5 * (1.0 - on_edges) * grid.step if self.lattice else 0.0
         blur += rounded * float(np.max(np.abs(self.heavy - in_single_precision(self.heavy)), initial=0.0))
-        beside = _beside_heavy(edges, self.counts, layout, self.heavy)
-        return Bins(edges, self.counts, means, sharp, room, blur, rounded, low, high, float(self.offset), beside)
+        near_heavy = _near_heavy(edges, self.counts, layout, self.heavy)
+        return Bins(edges, self.counts, means, sharp, room, blur, rounded, low, high, float(self.offset), near_heavy)
 
 
-def _beside_heavy(edges: Floats, counts: Integers, layout: Layout, heavy: Floats) -> Floats | float:
+def _near_heavy(edges: Floats, counts: Integers, layout: Layout, heavy: Floats) -> Floats | float:
     """Return per edge the share of values that may lie strictly between a heavy value and its form in single precision.
 
     Between the two, values that were counted as the heavy one are out of order by no more than what lies there.

@@ -32,7 +32,7 @@ class ResponseWriter:
         self._class_json = [orjson.dumps(value) for value in signature.classes]
         self._head = b'{"model_name":%b,"model_version":%b,"id":' % (orjson.dumps(model), orjson.dumps(version))
         self._predict = b'"outputs":[{"name":"predict","datatype":"%b","shape":[' % self.datatype.encode()
-        self._one = [self._predict + b'1],"data":[%b]}' % value for value in self._class_json]
+        self._single_class = [self._predict + b'1],"data":[%b]}' % value for value in self._class_json]
 
     def write(self, asked: Asked, answer: Answer, request_id: str) -> tuple[bytes, int | None]:
         """The response's bytes, and where its JSON ends if tensors' bytes follow."""
@@ -41,7 +41,7 @@ class ResponseWriter:
         values, probabilities = answer.values, answer.probabilities
         head = self._head + orjson.dumps(request_id) + b","
         if self.classifies and len(values) == 1:
-            predicted = self._one[values[0]]
+            predicted = self._single_class[values[0]]
         else:
             predicted = b'%b%d],"data":%b}' % (self._predict, len(values), self.predictions_json(answer))
         if probabilities is None:

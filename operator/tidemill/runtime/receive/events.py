@@ -47,7 +47,7 @@ class PayloadReceiver:
             f"receiver-{boot_id()}",
             ExchangeFile(),
             every=WRITE_INTERVAL_SECONDS,
-            most_bytes=LOG_BYTES,
+            max_bytes=LOG_BYTES,
             clock=clock,
         )
 

@@ -109,7 +109,7 @@ def _instances(rows: list[Any], columns: Sequence[str]) -> dict[str, list[Value]
     _must_fit(len(rows[0]), columns)
     if any(len(row) != len(columns) for row in rows):
         raise UnreadablePayloadError("instances are of different lengths")
-    return {name: [_input(row[place]) for row in rows] for place, name in enumerate(columns)}
+    return {name: [_input(row[index]) for row in rows] for index, name in enumerate(columns)}
 
 
 def _must_fit(width: int, columns: Sequence[str]) -> None:
@@ -152,7 +152,7 @@ def _inputs(inputs: Tensors, columns: Sequence[str]) -> dict[str, list[Value]]:
         elif len(shape) == 2 and len(inputs) == 1:
             _must_fit(shape[1], columns)
             flat = _listed(values)
-            parsed |= {column: flat[place :: shape[1]] for place, column in enumerate(columns)}
+            parsed |= {column: flat[index :: shape[1]] for index, column in enumerate(columns)}
         else:
             raise UnreadablePayloadError(f"input {str(name)[:80]!r} of shape {list(shape)} is not a column")
     return parsed

@@ -334,7 +334,7 @@ def _start_logs(serving: ServingContext, model: ServedModel, store: ObjectStore,
         writer,
         counters or file,
         every=settings.log_seconds,
-        most_bytes=settings.log_bytes,
+        max_bytes=settings.log_bytes,
         written=serving.metrics.lags.written,
         observer=counters,
     )
@@ -343,7 +343,7 @@ def _start_logs(serving: ServingContext, model: ServedModel, store: ObjectStore,
         writer,
         LabelFile(model.labels),
         every=settings.log_seconds,
-        most_bytes=settings.log_bytes,
+        max_bytes=settings.log_bytes,
     )
     for name, log in serving.logs().items():
         log.use(store)

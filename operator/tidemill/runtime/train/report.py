@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.api.modelversion import Measured
-from tidemill.contract.numbers import NONE, distinct, number
+from tidemill.contract.numbers import NONE, distinct, number, quantity
 from tidemill.contract.orders import TrainOrder
 from tidemill.runtime.html import charts
 from tidemill.runtime.html import page as html
@@ -50,7 +50,7 @@ def page(
             ("Model", order.model),
             ("Estimator", known.name),
             ("Predicts", f"{signature.target} ({signature.task.lower()})"),
-            ("Trained on", f"{trained.rows:,} rows{served}"),
+            ("Trained on", f"{quantity(trained.rows, 'row')}{served}"),
             ("Dataset", f"{order.dataset} {order.dataset_digest[:19]}"),
             ("Runs on", "ONNX Runtime" if trained.compiled else "scikit-learn"),
         ),

@@ -15,6 +15,7 @@ from pydantic import Field
 from tidemill.api.base import Parameter, WireModel
 from tidemill.api.durations import seconds
 from tidemill.api.tuning import Objective, Tuning
+from tidemill.contract.numbers import quantity
 from tidemill.contract.reports import Searched
 from tidemill.runtime.failures import InvalidParameters, RunFailed, TrainingFailed
 from tidemill.runtime.scoring import scorers
@@ -28,7 +29,7 @@ Judge = Callable[[dict[str, Parameter]], Iterator[float]]
 """The objective on one fold after another, for parameters; raises a RunFailed where the estimator cannot be judged with them."""
 Clock = Callable[[], float]
 
-_SAID: Final = 300
+_MAX_MESSAGE: Final = 300
 
 
 class SearchTrial(WireModel):
@@ -105,7 +106,9 @@ def search(tuning: Tuning, seed: int, judge: Judge, now: Clock) -> Search:
             break
         point = following(number, past)
         if point is None:
-            warnings += (f"the search ended after {len(trials)} trials, because there is nothing else to try",)
+            warnings += (
+                f"the search ended after {quantity(len(trials), 'trial')}, because there is nothing else to try",
+            )
             break
         trial = SearchTrial(number=number, parameters=spaces.values(space, point))
         judged = any(earlier.score is not None for earlier in trials)
@@ -113,7 +116,7 @@ def search(tuning: Tuning, seed: int, judge: Judge, now: Clock) -> Search:
             trial = _judged(trial, judge, now, limit if judged else float("inf"))
         except RunFailed as error:
             failures.append(error)
-            trial = trial.model_copy(update={"state": "Failed", "message": error.message[:_SAID]})
+            trial = trial.model_copy(update={"state": "Failed", "message": error.message[:_MAX_MESSAGE]})
         trials.append(trial)
         past.append(Tried(point, None if trial.score is None else _worth(tuning.objective, trial)))
         logger.info("trial %d of %d: %s %s", number, tuning.num_trials, trial.parameters, trial.score or trial.message)
@@ -125,10 +128,12 @@ def search(tuning: Tuning, seed: int, judge: Judge, now: Clock) -> Search:
     if not judged_trials:
         kind = InvalidParameters if all(isinstance(error, InvalidParameters) for error in failures) else TrainingFailed
         raise kind(
-            f"not one of the search's trials ({len(trials)}) could be judged; the first: {failures[0].message[:_SAID]}; correct spec.tuning in another TrainingJob"
+            f"not one of the search's trials ({len(trials)}) could be judged; the first: {failures[0].message[:_MAX_MESSAGE]}; correct spec.tuning in another TrainingJob"
         )
     if failures:
-        warnings += (f"{len(failures)} of {len(trials)} trials failed; the first: {failures[0].message[:_SAID]}",)
+        warnings += (
+            f"{len(failures)} of {len(trials)} trials failed; the first: {failures[0].message[:_MAX_MESSAGE]}",
+        )
     # The first of the best: a later trial must be better to be taken.
     best = max(judged_trials, key=lambda trial: _worth(tuning.objective, trial))
     return Search(objective=tuning.objective, trials=tuple(trials), best=best, warnings=warnings)

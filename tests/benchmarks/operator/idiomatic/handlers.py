@@ -75,7 +75,7 @@ def ensure_job(
 @kopf.on.event("batch", "v1", "jobs", labels=MANAGED)
 def job_changed(body: kopf.Body, name: str, namespace: str, **_: Any) -> None:
     """A Job that has ended is reported in the status of its Dataset."""
-    ended = {one["type"] for one in body.status.get("conditions", ()) if one["status"] == "True"}
+    ended = {condition["type"] for condition in body.status.get("conditions", ()) if condition["status"] == "True"}
     if not ended & {"Complete", "Failed"}:
         return
     api = CustomObjectsApi()
@@ -117,8 +117,8 @@ def read_report(job: str, namespace: str) -> dict[str, Any] | None:
         for container in pod.status.container_statuses or ():
             ended = container.state.terminated
             if ended and ended.message:
-                found: dict[str, Any] | None = json.loads(ended.message).get("ingested")
-                return found
+                document: dict[str, Any] | None = json.loads(ended.message).get("ingested")
+                return document
     return None
 
 

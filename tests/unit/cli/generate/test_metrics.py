@@ -17,7 +17,7 @@ from tidemill.plan.world import Manifest, World
 DIGEST = "sha256:" + "1" * 64
 
 
-def told(kind: str, spec: dict[str, Any], status: dict[str, Any]) -> Manifest:
+def with_status(kind: str, spec: dict[str, Any], status: dict[str, Any]) -> Manifest:
     ready = {"type": "Ready", "status": "True"}
     metadata = {
         "name": "iris-1" if kind == "ModelVersion" else "iris",
@@ -61,10 +61,10 @@ def everything() -> Iterator[Manifest]:
         "history": [promoted],
     }
     slo = {"availability": 0.99, "latencyP95": "50ms", "maximumModelAge": "30d"}
-    yield told("Dataset", {}, {"revision": {"rows": 150}})
-    yield told("ModelVersion", {"modelName": "iris"}, {"score": 0.9})
-    yield told("InferenceService", {"slo": slo}, {"stable": serving})
-    yield told("DriftMonitor", {"checks": asked}, monitored)
+    yield with_status("Dataset", {}, {"revision": {"rows": 150}})
+    yield with_status("ModelVersion", {"modelName": "iris"}, {"score": 0.9})
+    yield with_status("InferenceService", {"slo": slo}, {"stable": serving})
+    yield with_status("DriftMonitor", {"checks": asked}, monitored)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what is known of the process depends on the system")

@@ -132,13 +132,13 @@ def scene(child: Child) -> tuple[World, FakeCluster, Manifest]:
             cluster.run(minutes=1, seconds=10)
     world = cluster.world
     uid = world.get(*child.owner)["metadata"]["uid"]  # type: ignore[index]
-    found = [
+    problem = [
         manifest
         for manifest in world.labelled(child.kind, "shop", names.OWNER_UID, uid)
         if manifest["metadata"]["labels"][names.COMPONENT] == child.component
         and (child.role in ("", manifest["metadata"]["labels"].get(names.ROLE)))
     ]
-    controller = copy.deepcopy(found[-1])
+    controller = copy.deepcopy(problem[-1])
     for other in world.labelled("Pod", "shop", names.OWNER_UID, uid):
         labels = other["metadata"]["labels"]
         if labels[names.COMPONENT] == child.component and child.role in ("", labels.get(names.ROLE)):
@@ -149,7 +149,9 @@ def scene(child: Child) -> tuple[World, FakeCluster, Manifest]:
     return world, cluster, controller
 
 
-def told(child: Child, world: World, cluster: FakeCluster, events: dict[str, tuple[Manifest, ...]]) -> tuple[str, str]:
+def reported(
+    child: Child, world: World, cluster: FakeCluster, events: dict[str, tuple[Manifest, ...]]
+) -> tuple[str, str]:
     """Return the reason and the message of the condition half a minute later, with the Events that were asked for."""
     now = cluster.now + timedelta(seconds=29)
     question = plan.questions(child.owner, world, now)
@@ -175,7 +177,7 @@ def test_a_pod_that_may_not_be_created_is_told(name: str) -> None:
         controller["status"]["conditions"] = [refused]
         world.put(controller)
 
-    reason, message = told(child, world, cluster, events)
+    reason, message = reported(child, world, cluster, events)
 
     assert "no pod can be created: ResourceQuota 'small' is used up" in message
     assert "; raise the quota" in message
@@ -203,7 +205,7 @@ def test_a_pod_that_does_not_start_is_told(name: str, problem: str) -> None:
     }
     world.put({"kind": "Pod", "metadata": metadata, "spec": {"nodeName": "n", "containers": []}, "status": status})
 
-    _, message = told(child, world, cluster, {"uid-p": seen})
+    _, message = reported(child, world, cluster, {"uid-p": seen})
 
     assert expected in message
 

@@ -32,8 +32,10 @@ def container(state: dict[str, Any], last: dict[str, Any] | None = None, restart
 
 
 def unschedulable(message: str = NO_ROOM) -> dict[str, Any]:
-    told = f"{message}. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
-    return pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": told}])
+    full_message = f"{message}. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+    return pod(
+        conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": full_message}]
+    )
 
 
 BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container=server"}}
@@ -92,9 +94,9 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("found", "expected"), PROBLEMS.values(), ids=PROBLEMS)
-def test_a_pod_has_one_problem_with_its_remedy(found: dict[str, Any], expected: str) -> None:
-    assert expected == pod_problem(found)
+@pytest.mark.parametrize(("result", "expected"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_pod_has_one_problem_with_its_remedy(result: dict[str, Any], expected: str) -> None:
+    assert expected == pod_problem(result)
 
 
 def condition(type_: str, status: str, message: str) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def test_a_refusal_is_the_same_at_each_try() -> None:
 
 
 NODES = "0/3 nodes are available: "
-PLACES = {
+MESSAGES = {
     "cpu": ("3 Insufficient cpu", "lower spec.resources.requests, free a node, or add one"),
     "cordoned": ("3 node(s) were unschedulable", "uncordon the node, or add one"),
     "a taint": (
@@ -122,7 +122,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("text", "remedy"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("text", "remedy"), MESSAGES.values(), ids=MESSAGES)
 @pytest.mark.parametrize(
     "tail",
     [

@@ -33,8 +33,8 @@ def status(verdict: str = "", **fields: Any) -> DriftMonitorStatus:
 
 def retraining(*blocked: str, due: tuple[str, ...] = ("Drift",), rejected: int = 0) -> DriftMonitorStatus:
     """A status that says what asks for a retraining, and what holds it back."""
-    said = {"blocked": blocked, "due": due, "consecutiveRejected": rejected}
-    return status(retraining=RetrainingStatus.model_validate(said))
+    body = {"blocked": blocked, "due": due, "consecutiveRejected": rejected}
+    return status(retraining=RetrainingStatus.model_validate(body))
 
 
 def became(outcome: str, **fields: Any) -> DriftMonitorStatus:
@@ -135,37 +135,37 @@ SILENT: dict[str, tuple[DriftMonitorStatus, DriftMonitorStatus]] = {
 }
 
 
-def told(before: DriftMonitorStatus, after: DriftMonitorStatus) -> list[tuple[str, str, str]]:
-    found = events(before, after, make.service(history=ROLLED_BACK))
-    return [(event.type, event.subject, event.message) for event in found]
+def announced(before: DriftMonitorStatus, after: DriftMonitorStatus) -> list[tuple[str, str, str]]:
+    result = events(before, after, make.service(history=ROLLED_BACK))
+    return [(event.type, event.subject, event.message) for event in result]
 
 
 @pytest.mark.parametrize("what", HAPPENED)
 def test_it_is_told_that(what: str) -> None:
     before, after, expected = HAPPENED[what]
 
-    assert expected == told(before, after)
+    assert expected == announced(before, after)
 
 
 @pytest.mark.parametrize("what", SILENT)
 def test_nothing_is_told_of(what: str) -> None:
     before, after = SILENT[what]
 
-    assert [] == told(before, after)
+    assert [] == announced(before, after)
 
 
 @pytest.mark.parametrize("what", HAPPENED)
 def test_it_is_told_once(what: str) -> None:
     _, after, _ = HAPPENED[what]
 
-    assert [] == told(after, after)
+    assert [] == announced(after, after)
 
 
 def test_every_event_that_can_be_asked_for_can_happen() -> None:
     [field] = [field for name, field in Delivery.model_fields.items() if name == "event"]
     assert field.annotation is not None
 
-    assert set(field.annotation.__args__) == {type_ for _, _, found in HAPPENED.values() for type_, _, _ in found}
+    assert set(field.annotation.__args__) == {type_ for _, _, result in HAPPENED.values() for type_, _, _ in result}
 
 
 def test_of_a_service_that_is_not_ours_only_windows_are_told() -> None:
@@ -192,10 +192,10 @@ def test_only_who_asked_for_an_event_is_called() -> None:
     deaf = {**CHAT, "name": "deaf", "events": ["Promoted"]}
     eager = {**CHAT, "name": "eager", "events": ["Fired", "Recovered"]}
 
-    found = delivered(monitor(status("Passing"), CHAT, deaf, eager), status("Failing"))
+    result = delivered(monitor(status("Passing"), CHAT, deaf, eager), status("Failing"))
 
-    assert {"chat", "eager"} == {delivery.notification for delivery in found.deliveries}
-    assert 2 == len(found.ensure)
+    assert {"chat", "eager"} == {delivery.notification for delivery in result.deliveries}
+    assert 2 == len(result.ensure)
 
 
 def test_a_call_is_recorded_in_the_write_that_it_is_read_from_with_the_report_of_its_window() -> None:
@@ -203,9 +203,9 @@ def test_a_call_is_recorded_in_the_write_that_it_is_read_from_with_the_report_of
     assert failing.last_run is not None
     report = failing.last_run.model_copy(update={"report_uri": "s3://tidemill/report.html"})
 
-    found = delivered(monitor(status("Passing")), failing.model_copy(update={"last_run": report}))
+    result = delivered(monitor(status("Passing")), failing.model_copy(update={"last_run": report}))
 
-    [delivery] = found.deliveries
+    [delivery] = result.deliveries
     assert ("Fired", "Pending", NOW, AT) == (delivery.event, delivery.outcome, delivery.at, delivery.subject)
     assert "s3://tidemill/report.html" == delivery.report_uri
     assert f"featuredrift failed in the window that ended at {AT}" == delivery.text
@@ -223,19 +223,21 @@ def test_the_run_that_calls_is_told_what_happened_and_given_the_secret_as_files(
 @pytest.mark.parametrize("allowed", [False, True])
 def test_private_addresses_are_called_where_the_installation_allows_it(allowed: bool) -> None:
     here = replace(HERE, allow_private_webhooks=allowed)
-    found = deliver(monitor(status("Passing")), status("Failing"), make.service(), World(), here, NOW)
+    result = deliver(monitor(status("Passing")), status("Failing"), make.service(), World(), here, NOW)
 
-    order = json.loads(found.ensure[0]["spec"]["template"]["metadata"]["annotations"][names.ORDER])
+    order = json.loads(result.ensure[0]["spec"]["template"]["metadata"]["annotations"][names.ORDER])
     assert allowed is order["allowPrivate"]
 
 
 def test_a_call_under_way_is_carried_on_beside_a_new_one() -> None:
     before = status("Passing", deliveries=(PENDING,))
 
-    found = delivered(monitor(before), status("Failing", deliveries=(PENDING,)))
+    result = delivered(monitor(before), status("Failing", deliveries=(PENDING,)))
 
-    assert [(NOW, "Pending"), (PENDING.at, "Pending")] == [(one.at, one.outcome) for one in found.deliveries]
-    assert 2 == len({job["metadata"]["name"] for job in found.ensure})
+    assert [(NOW, "Pending"), (PENDING.at, "Pending")] == [
+        (delivery.at, delivery.outcome) for delivery in result.deliveries
+    ]
+    assert 2 == len({job["metadata"]["name"] for job in result.ensure})
 
 
 def test_a_call_under_way_keeps_its_run_when_it_is_looked_at_again() -> None:
@@ -245,32 +247,32 @@ def test_a_call_under_way_keeps_its_run_when_it_is_looked_at_again() -> None:
     again = delivered(monitor(status("Failing", deliveries=first.deliveries)), status("Failing"), World([job]))
 
     assert () == again.ensure
-    assert [("Pending", 1)] == [(one.outcome, one.attempts) for one in again.deliveries]
+    assert [("Pending", 1)] == [(delivery.outcome, delivery.attempts) for delivery in again.deliveries]
 
 
 def test_a_call_under_way_outlives_a_service_that_goes() -> None:
     watched = monitor(status("Failing", deliveries=(PENDING,)))
 
-    found = plan(watched, World(), HERE, NOW).status
+    result = plan(watched, World(), HERE, NOW).status
 
-    assert isinstance(found, DriftMonitorStatus)
-    assert ((PENDING,), None) == (found.deliveries, found.last_run)
+    assert isinstance(result, DriftMonitorStatus)
+    assert ((PENDING,), None) == (result.deliveries, result.last_run)
 
 
 def test_a_call_to_who_is_not_named_any_more_is_given_up() -> None:
     other = {**CHAT, "name": "other"}
 
-    found = delivered(monitor(status("Passing", deliveries=(PENDING,)), other), status("Passing"))
+    result = delivered(monitor(status("Passing", deliveries=(PENDING,)), other), status("Passing"))
 
-    assert ["Failed"] == [delivery.outcome for delivery in found.deliveries]
-    assert "was removed from spec.notify" in found.deliveries[0].message
-    assert () == found.ensure
+    assert ["Failed"] == [delivery.outcome for delivery in result.deliveries]
+    assert "was removed from spec.notify" in result.deliveries[0].message
+    assert () == result.ensure
 
 
 def test_the_newest_calls_are_remembered() -> None:
     done = tuple(PENDING.model_copy(update={"outcome": "Delivered", "subject": str(n)}) for n in range(KEPT))
 
-    found = delivered(monitor(status("Passing", deliveries=done)), status("Failing"))
+    result = delivered(monitor(status("Passing", deliveries=done)), status("Failing"))
 
-    assert KEPT == len(found.deliveries)
-    assert [AT, "0", str(KEPT - 2)] == [found.deliveries[index].subject for index in (0, 1, -1)]
+    assert KEPT == len(result.deliveries)
+    assert [AT, "0", str(KEPT - 2)] == [result.deliveries[index].subject for index in (0, 1, -1)]

@@ -39,16 +39,16 @@ def order(window: int) -> CheckOrder:
 
 def after(*verdicts: CheckVerdict, asked_for: tuple[int, ...] = ()) -> DriftMonitorStatus:
     """The status after these windows, of which somebody asked for some between two ticks."""
-    status, _ = told(*verdicts, asked_for=asked_for)
+    status, _ = judged(*verdicts, asked_for=asked_for)
     return status
 
 
-def told(*verdicts: CheckVerdict, asked_for: tuple[int, ...] = ()) -> tuple[DriftMonitorStatus, list[int]]:
+def judged(*verdicts: CheckVerdict, asked_for: tuple[int, ...] = ()) -> tuple[DriftMonitorStatus, list[int]]:
     """The status after these windows, and for which of them there is a notice."""
     status, noticed = DriftMonitorStatus(), []
     for window, verdict in enumerate(verdicts, 1):
-        found = CheckOutcome(name="inputs", type="FeatureDrift", verdict=verdict)
-        checked = Checked(samples=500, verdict=verdict, checks=(found,))
+        result = CheckOutcome(name="inputs", type="FeatureDrift", verdict=verdict)
+        checked = Checked(samples=500, verdict=verdict, checks=(result,))
         status, notices = record(status, order(window), VERSION, checked, on_demand=window in asked_for)
         noticed += [window] * len(notices)
     return status, noticed
@@ -90,7 +90,7 @@ NOTICED: dict[str, tuple[tuple[CheckVerdict, ...], list[int]]] = {
 def test_drift_is_told_of_once(how: str) -> None:
     verdicts, expected = NOTICED[how]
 
-    _, noticed = told(*verdicts)
+    _, noticed = judged(*verdicts)
 
     assert expected == noticed
 

@@ -40,7 +40,7 @@ def monitor(asked: WorkerStatus | None = None) -> DriftMonitor:
     return watched.model_copy(update={"status": watched.status.model_copy(update={"worker": asked})})
 
 
-def said(outcome: Literal["Reported", "Running", "Unheard", "Refused"], **more: Any) -> tuple[CheckResponse]:
+def response(outcome: Literal["Reported", "Running", "Unheard", "Refused"], **more: Any) -> tuple[CheckResponse]:
     return (CheckResponse(RUN, outcome, **more),)
 
 
@@ -59,7 +59,7 @@ def test_before_anybody_asks_the_status_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    "result",
     [
         World(),
         World([pod(ready=False)]),
@@ -69,21 +69,21 @@ def test_before_anybody_asks_the_status_says_so() -> None:
     ],
     ids=["no pod", "not ready", "no address", "leaving", "another monitor's"],
 )
-def test_a_worker_that_is_not_ready_is_not_waited_for(found: World) -> None:
-    begun = warm_worker.carry_on(monitor(), RUN, found, (), NOW)
-    later = warm_worker.carry_on(monitor(ASKED), RUN, found, (), NOW)
+def test_a_worker_that_is_not_ready_is_not_waited_for(result: World) -> None:
+    begun = warm_worker.carry_on(monitor(), RUN, result, (), NOW)
+    later = warm_worker.carry_on(monitor(ASKED), RUN, result, (), NOW)
 
     assert [True, True] == [begun.by_job, later.by_job]
     assert ["Normal", "Warning"] == [notice.type for notice in (*begun.notices, *later.notices)]
-    assert warm_worker.request(monitor(ASKED), RUN, "{}", found) is None
+    assert warm_worker.request(monitor(ASKED), RUN, "{}", result) is None
 
 
 def test_a_report_ends_the_run() -> None:
-    assert REPORT == warm_worker.carry_on(monitor(ASKED), RUN, WARM, said("Reported", report=REPORT), NOW).report
+    assert REPORT == warm_worker.carry_on(monitor(ASKED), RUN, WARM, response("Reported", report=REPORT), NOW).report
 
 
 def test_the_answer_to_another_run_says_nothing_of_this_one() -> None:
-    heard = warm_worker.carry_on(monitor(ASKED), "fraud-99999999-1", WARM, said("Reported", report=REPORT), NOW)
+    heard = warm_worker.carry_on(monitor(ASKED), "fraud-99999999-1", WARM, response("Reported", report=REPORT), NOW)
 
     assert (None, "fraud-99999999-1", NOW) == (heard.report, heard.status.run, heard.status.at)
 
@@ -102,7 +102,7 @@ def test_how_long_a_worker_is_waited_for(case: str) -> None:
     outcome, seconds, by_job = PATIENCE[case]
     asked = ASKED.model_copy(update={"at": ago(seconds=seconds)})
 
-    heard = warm_worker.carry_on(monitor(asked), RUN, WARM, said(outcome, message="answers 400: odd"), NOW)
+    heard = warm_worker.carry_on(monitor(asked), RUN, WARM, response(outcome, message="answers 400: odd"), NOW)
 
     assert by_job == heard.by_job
     assert by_job == bool(heard.notices)
@@ -112,7 +112,7 @@ def test_how_long_a_worker_is_waited_for(case: str) -> None:
 def test_a_run_that_was_given_up_stays_a_jobs() -> None:
     given_up = ASKED.model_copy(update={"given_up": "the warm worker is not ready"})
 
-    heard = warm_worker.carry_on(monitor(given_up), RUN, WARM, said("Reported", report=REPORT), NOW)
+    heard = warm_worker.carry_on(monitor(given_up), RUN, WARM, response("Reported", report=REPORT), NOW)
 
     assert (True, None, ()) == (heard.by_job, heard.report, heard.notices)
     assert warm_worker.request(monitor(given_up), RUN, "{}", WARM) is None
@@ -142,19 +142,19 @@ def test_what_is_asked_is_what_the_job_would_be_told() -> None:
     assert question is not None
     [asked] = question.checks
     [pod_of_job] = [
-        one
-        for found, one in cold.objects.items()
-        if found.kind == "Pod" and one["metadata"]["labels"][names.COMPONENT] == "check"
+        manifest
+        for result, manifest in cold.objects.items()
+        if result.kind == "Pod" and manifest["metadata"]["labels"][names.COMPONENT] == "check"
     ]
     before = dict(cold.objects)
     assert f"{asked.run}-pod" != pod_of_job["metadata"]["name"]
     cold.run(minutes=1)
-    told = {
-        one["metadata"]["name"]: one["metadata"]["annotations"][names.ORDER]
-        for found, one in cold.objects.items()
-        if found not in before and found.kind == "Pod"
+    values = {
+        manifest["metadata"]["name"]: manifest["metadata"]["annotations"][names.ORDER]
+        for result, manifest in cold.objects.items()
+        if result not in before and result.kind == "Pod"
     }
-    assert {f"{asked.run}-pod": asked.order} == told
+    assert {f"{asked.run}-pod": asked.order} == values
 
 
 def test_a_check_of_a_warm_worker_is_no_job() -> None:
@@ -204,13 +204,13 @@ class Forgetful(FakeCluster):
             self.written += 1
             if self.written == self.dies_before:
                 self.wakes.clear()
-                self.dirty |= dict.fromkeys(one for one in self.objects if one.kind in OURS)
+                self.dirty |= dict.fromkeys(manifest for manifest in self.objects if manifest.kind in OURS)
                 return False
         return super()._write_status(key, status)
 
 
 def tide(cluster: FakeCluster) -> tuple[list[str], Any, Any]:
-    """The retrainings that a tide brings, what became of them, and how the monitor's checks stand then."""
+    """The retrainings that drift brings, what became of them, and how the monitor's checks stand then."""
     watched(cluster)
     cluster.reports["Check"] = script.checks("Failing")
     cluster.run(minutes=2, seconds=30)
@@ -222,12 +222,12 @@ def tide(cluster: FakeCluster) -> tuple[list[str], Any, Any]:
 
 
 def test_whichever_write_is_lost_a_window_counts_once_and_a_tide_retrains_once() -> None:
-    told = Forgetful()
-    expected = tide(told)
+    cluster = Forgetful()
+    expected = tide(cluster)
     assert 1 == len(expected[0])
-    assert told.written > 15
+    assert cluster.written > 15
 
-    for number in range(1, told.written + 1):
+    for number in range(1, cluster.written + 1):
         forgetful = Forgetful()
         forgetful.dies_before = number
         assert expected == tide(forgetful), number

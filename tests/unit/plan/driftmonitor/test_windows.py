@@ -24,11 +24,11 @@ NONSENSE = ["61 * * * *", "* * * * * *", "a b c d e", "R * * * *", "H/5 * * * *"
 def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interval_on(
     now: datetime, period: int
 ) -> None:
-    found = due(make.monitor(interval=f"{period}s"), now)
+    result = due(make.monitor(interval=f"{period}s"), now)
 
-    assert found.end <= now - SETTLING < found.next_at - SETTLING
-    assert timedelta(seconds=period) == found.next_at - SETTLING - found.end
-    assert 0 == found.end.timestamp() % period
+    assert result.end <= now - SETTLING < result.next_at - SETTLING
+    assert timedelta(seconds=period) == result.next_at - SETTLING - result.end
+    assert 0 == result.end.timestamp() % period
 
 
 @given(
@@ -38,14 +38,14 @@ def test_windows_end_at_multiples_of_the_interval_and_the_next_one_is_one_interv
     ),
 )
 def test_a_tick_is_the_newest_and_none_lies_between_it_and_the_next(now: datetime, schedule: str) -> None:
-    found = due(make.monitor(schedule=schedule), now)
-    following = found.next_at - SETTLING
+    result = due(make.monitor(schedule=schedule), now)
+    following = result.next_at - SETTLING
 
-    assert found.end <= now - SETTLING < following
-    assert following == windows.next_tick(schedule, found.end)
-    assert found.end == windows.newest_tick(schedule, following - timedelta(seconds=1))
-    assert found.end == windows.newest_tick(schedule, found.end)
-    assert (following - found.end).total_seconds() == found.period
+    assert result.end <= now - SETTLING < following
+    assert following == windows.next_tick(schedule, result.end)
+    assert result.end == windows.newest_tick(schedule, following - timedelta(seconds=1))
+    assert result.end == windows.newest_tick(schedule, result.end)
+    assert (following - result.end).total_seconds() == result.period
 
 
 @pytest.mark.parametrize("when", [{"interval": "10s"}, {"schedule": "* * * * *"}])
@@ -67,9 +67,9 @@ def test_pods_write_their_log_well_before() -> None:
 def test_every_window_of_ten_seconds_has_its_turn() -> None:
     watched, ends, now = make.monitor(interval="10s"), [], NOW + SETTLING
     for _ in range(4):
-        found = due(watched, now)
-        ends.append(found.end)
-        now = found.next_at
+        result = due(watched, now)
+        ends.append(result.end)
+        now = result.next_at
 
     assert [NOW + timedelta(seconds=10 * turn) for turn in range(4)] == ends
 
@@ -91,9 +91,9 @@ def test_a_person_can_ask_for_a_window_between_two_ticks() -> None:
     watched = make.monitor(interval="15m", annotations={"tidemill.dev/check": asked.isoformat()})
     now = NOW + timedelta(minutes=8)
 
-    found = due(watched, now)
+    result = due(watched, now)
 
-    assert (asked, NOW + timedelta(minutes=15) + SETTLING) == (found.end, found.next_at)
+    assert (asked, NOW + timedelta(minutes=15) + SETTLING) == (result.end, result.next_at)
     assert windows.is_on_demand(watched, asked, now)
     assert not windows.is_on_demand(watched, NOW, now)
 
@@ -146,10 +146,10 @@ def test_labels_that_take_time_are_looked_for_in_an_earlier_window() -> None:
 def test_while_everything_is_younger_than_its_labels_their_window_is_empty() -> None:
     watched = make.monitor(window={"size": "24h", "labelDelay": "48h"})
 
-    found = windows.labelled(watched, NOW, since=ago(hours=1))
+    result = windows.labelled(watched, NOW, since=ago(hours=1))
 
-    assert found is not None
-    assert found.start == found.end
+    assert result is not None
+    assert result.start == result.end
 
 
 REFERENCES = {

@@ -160,12 +160,12 @@ def test_failures_in_a_row_are_counted_and_a_success_forgets_them() -> None:
 
 
 def test_pods_are_added_up_and_counts_about_another_candidate_are_left_out() -> None:
-    def said(digest: str, requests: int) -> Measurements:
+    def measured(digest: str, requests: int) -> Measurements:
         return Measurements(
             stable=arm(requests=5), candidate=arm(digest=digest, requests=requests), compared=3, agreed=2
         )
 
-    total = add_up([said(DIGEST, 10), said(DIGEST, 20), said("sha256:" + "2" * 64, 1000)], DIGEST)
+    total = add_up([measured(DIGEST, 10), measured(DIGEST, 20), measured("sha256:" + "2" * 64, 1000)], DIGEST)
 
     assert (30, 10, 6, 4) == (total.candidate.requests, total.stable.requests, total.compared, total.agreed)
 
@@ -218,17 +218,17 @@ def test_a_few_rows_in_a_bin_that_is_empty_on_the_other_side_are_no_shift() -> N
 
 
 def test_scores_of_all_pods_are_one_distribution() -> None:
-    one = Measurements(stable=arm(scores={"1": 2}), candidate=arm(scores={"1": 1, "2": 1}))
+    measurements = Measurements(stable=arm(scores={"1": 2}), candidate=arm(scores={"1": 1, "2": 1}))
     other = Measurements(stable=arm(scores={"3": 4}), candidate=arm(scores={"2": 4}))
 
-    summed = add_up((one, other), DIGEST)
+    summed = add_up((measurements, other), DIGEST)
 
     assert ({"1": 2, "3": 4}, {"1": 1, "2": 5}) == (summed.stable.scores, summed.candidate.scores)
 
 
 REFUNDS = AnalysisMetric(name="refunds", type="Prometheus", prometheus=PrometheusQuery(query="vector(1)"), maximum=0.05)
 SMOKE = AnalysisMetric(name="smoke", type="Job", job=JobProbe(image="judge:1"))
-TOLD: dict[str, tuple[AnalysisMetric, dict[str, ExternalVerdict], str]] = {
+REPORTED: dict[str, tuple[AnalysisMetric, dict[str, ExternalVerdict], str]] = {
     "a number within its bounds passes": (REFUNDS, {"refunds": ExternalVerdict(0.01)}, "Successful"),
     "a number beyond them fails": (REFUNDS, {"refunds": ExternalVerdict(0.06)}, "Failed"),
     "no number is no verdict": (REFUNDS, {"refunds": ExternalVerdict(message="nothing answers")}, "Inconclusive"),
@@ -239,11 +239,11 @@ TOLD: dict[str, tuple[AnalysisMetric, dict[str, ExternalVerdict], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", TOLD)
+@pytest.mark.parametrize("case", REPORTED)
 def test_what_others_say_has_three_verdicts_too(case: str) -> None:
-    metric, told, expected = TOLD[case]
+    metric, reported, expected = REPORTED[case]
 
-    [result] = judge([metric], VersionComparison(arm(), arm(), 0, 0, told), ())
+    [result] = judge([metric], VersionComparison(arm(), arm(), 0, 0, reported), ())
 
     assert expected == result.verdict
 

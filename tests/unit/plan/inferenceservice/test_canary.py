@@ -108,7 +108,7 @@ def test_a_rollout_has_a_deadline() -> None:
     assert ("RollBack", "DeadlineExceeded") == (turn.verdict, turn.reason)
 
 
-def told(spec: Rollout) -> list[tuple[str, int, int, float, bool]]:
+def parts(spec: Rollout) -> list[tuple[str, int, int, float, bool]]:
     return [(stage.phase, stage.weight, stage.shadow, stage.hold, stage.manual) for stage in stages(spec)]
 
 
@@ -150,7 +150,7 @@ STAGES: dict[str, tuple[Rollout, list[tuple[str, int, int, float, bool]]]] = {
 def test_the_strategy_decides_about_the_stages(case: str) -> None:
     spec, expected = STAGES[case]
 
-    assert expected == told(spec)
+    assert expected == parts(spec)
 
 
 SHADOW = SPEC.model_copy(update={"strategy": "Shadow", "shadow": Shadow(duration="30s")})

@@ -58,8 +58,8 @@ def seen(seen_by: InferenceService, written: Routes | None, followed: Routes | N
     return compare(seen_by, state, answers, NOW)
 
 
-def statuses(found: RoutesFollowed) -> list[tuple[str, str]]:
-    return [(condition.status, condition.reason) for condition in found.conditions]
+def statuses(result: RoutesFollowed) -> list[tuple[str, str]]:
+    return [(condition.status, condition.reason) for condition in result.conditions]
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_nothing_is_said_of_pods_that_follow(written: Routes | None, followed: R
 
 
 def test_a_pod_has_some_seconds_to_follow_before_anything_is_said() -> None:
-    found = seen(service(step=1), HALF, NOTHING)
+    result = seen(service(step=1), HALF, NOTHING)
 
-    assert ([], 3.0) == (statuses(found), found.wake)
+    assert ([], 3.0) == (statuses(result), result.wake)
 
 
 def test_a_difference_is_unknown_first_and_then_true_and_reported_once() -> None:
@@ -92,18 +92,18 @@ def test_a_difference_is_unknown_first_and_then_true_and_reported_once() -> None
 
     assert [[("Unknown", "Reconciling")]] * 2 == [statuses(first), statuses(later)]
     assert [[("True", "RoutesNotFollowed")]] * 2 == [statuses(beyond), statuses(after)]
-    assert [0, 0, 1, 0] == [len(found.notices) for found in (first, later, beyond, after)]
-    assert all(found.wake for found in (first, later, beyond, after))
+    assert [0, 0, 1, 0] == [len(result.notices) for result in (first, later, beyond, after)]
+    assert all(result.wake for result in (first, later, beyond, after))
 
 
 def test_a_table_that_was_rolled_back_is_looked_at_when_the_rollout_is_over_too() -> None:
-    found = seen(service("Unknown", since=60), NOTHING, HALF, routes_problem="the routing table is not understood")
+    result = seen(service("Unknown", since=60), NOTHING, HALF, routes_problem="the routing table is not understood")
 
-    assert [("True", "RoutesNotFollowed")] == statuses(found)
+    assert [("True", "RoutesNotFollowed")] == statuses(result)
     assert (
         "pod a sends 50% of requests to fraud-2, but no request to a candidate is written (the routing table is not understood);"
         " see the log of the pod, and delete the pod if this does not end"
-    ) == found.conditions[0].message
+    ) == result.conditions[0].message
 
 
 @pytest.mark.parametrize("change", ["weight", "shadow", "compare", "candidate_url"])
@@ -121,7 +121,7 @@ def test_what_was_said_stays_while_no_pod_answers_and_ends_when_all_follow() -> 
     followed = compare(before, state, (Measurements(pod="a", routes=HALF),), NOW)
     gone = compare(before, ServiceState(None, None, (pod("a", HALF, ready=False),), ()), (), NOW)
 
-    assert [[("True", "RoutesNotFollowed")], [], []] == [statuses(found) for found in (silent, followed, gone)]
+    assert [[("True", "RoutesNotFollowed")], [], []] == [statuses(result) for result in (silent, followed, gone)]
 
 
 def test_a_frozen_pod_is_told_on_its_service_and_is_forgotten_once_it_follows() -> None:
@@ -162,5 +162,5 @@ def test_a_frozen_pod_is_told_on_its_service_and_is_forgotten_once_it_follows() 
 
 
 def conditions(cluster: FakeCluster) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = cluster.get("InferenceService", "fraud")["status"]["conditions"]
-    return found
+    result: list[dict[str, Any]] = cluster.get("InferenceService", "fraud")["status"]["conditions"]
+    return result

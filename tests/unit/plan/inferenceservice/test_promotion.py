@@ -81,20 +81,24 @@ def visit(
 
 
 @pytest.mark.parametrize(
-    ("quota", "told"), [(True, "ResourceQuota 'pods' is used up"), (False, NO_ROOM)], ids=["quota", "full node"]
+    ("quota", "message"), [(True, "ResourceQuota 'pods' is used up"), (False, NO_ROOM)], ids=["quota", "full node"]
 )
-def test_a_promotion_without_room_says_so_and_gives_the_candidates_pod_up_for_it(quota: bool, told: str) -> None:
+def test_a_promotion_without_room_says_so_and_gives_the_candidates_pod_up_for_it(quota: bool, message: str) -> None:
     state = stuck(quota=quota)
 
     first = visit(state)
     assert first.rollout is not None
-    assert told in first.rollout.message
+    assert message in first.rollout.message
     assert (100, False) == (first.rollout.weight, first.retire_candidate)
     assert first.wake is not None
 
-    aside = visit(state, since=ROOM_SECONDS + 1)
-    assert aside.rollout is not None
-    assert (0, False, NOW) == (aside.rollout.weight, aside.retire_candidate, aside.rollout.step_started_at)
+    without_traffic = visit(state, since=ROOM_SECONDS + 1)
+    assert without_traffic.rollout is not None
+    assert (0, False, NOW) == (
+        without_traffic.rollout.weight,
+        without_traffic.retire_candidate,
+        without_traffic.rollout.step_started_at,
+    )
 
     settling = visit(state, since=ROUTES_SETTLE_SECONDS - 1, weight=0)
     assert not settling.retire_candidate

@@ -57,23 +57,23 @@ def status(
     return report(service, state, Selection(make.version()), decision, NOW)
 
 
-def condition(found: InferenceServiceStatus, type_: str) -> Condition:
-    result = found.condition(type_)
+def condition(observed: InferenceServiceStatus, type_: str) -> Condition:
+    result = observed.condition(type_)
     assert result is not None
     return result
 
 
 def test_every_pod_runs_the_version_and_the_current_spec() -> None:
-    found = status(deployment(), [pod(), pod()])
+    result = status(deployment(), [pod(), pod()])
 
     assert ("True", "fraud-1 is served by 2 pods") == (
-        condition(found, "Ready").status,
-        condition(found, "Ready").message,
+        condition(result, "Ready").status,
+        condition(result, "Ready").message,
     )
-    assert "True" == condition(found, "RolloutComplete").status
-    assert found.condition("Reconciling") is None
-    assert found.stable is not None
-    assert 2 == found.stable.ready
+    assert "True" == condition(result, "RolloutComplete").status
+    assert result.condition("Reconciling") is None
+    assert result.stable is not None
+    assert 2 == result.stable.ready
 
 
 def test_one_pod_is_told_in_the_singular() -> None:
@@ -90,21 +90,21 @@ EDITED = {"replicas": 3, "updatedReplicas": 1}
 def test_an_edit_whose_pod_finds_no_room_is_not_ready_though_the_old_pods_answer() -> None:
     stable = deployment()
     stable["status"] |= EDITED
-    found = status(stable, [pod(), pod(), pod(ready=False, problem=NO_ROOM)])
+    result = status(stable, [pod(), pod(), pod(ready=False, problem=NO_ROOM)])
 
-    assert ("False", "ReplicasNotReady") == (condition(found, "Ready").status, condition(found, "Ready").reason)
-    assert NO_ROOM in condition(found, "Ready").message
-    assert "True" == condition(found, "StableReady").status
-    assert "True" == condition(found, "Reconciling").status
-    assert "False" == condition(found, "RolloutComplete").status
-    assert found.stable is not None
-    assert 0 == found.stable.ready
+    assert ("False", "ReplicasNotReady") == (condition(result, "Ready").status, condition(result, "Ready").reason)
+    assert NO_ROOM in condition(result, "Ready").message
+    assert "True" == condition(result, "StableReady").status
+    assert "True" == condition(result, "Reconciling").status
+    assert "False" == condition(result, "RolloutComplete").status
+    assert result.stable is not None
+    assert 0 == result.stable.ready
 
 
 def test_a_template_that_its_controller_has_not_observed_is_not_ready() -> None:
-    found = status(deployment(observedGeneration=1), [pod(), pod()])
+    result = status(deployment(observedGeneration=1), [pod(), pod()])
 
-    assert "False" == condition(found, "Ready").status
+    assert "False" == condition(result, "Ready").status
 
 
 def test_old_pods_are_not_counted_as_the_promoted_version() -> None:
@@ -126,13 +126,13 @@ def test_zero_pods_answer_nothing() -> None:
     nothing = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 0)
     stable = deployment(replicas=0)
     stable["status"] |= nothing
-    found = status(stable, [], before=status(deployment(), [pod(), pod()]))
+    result = status(stable, [], before=status(deployment(), [pod(), pod()]))
 
-    assert ("True", "ScaledToZero") == (condition(found, "Ready").status, condition(found, "Ready").reason)
-    assert "no requests are answered" in condition(found, "Ready").message
-    assert "False" == condition(found, "StableReady").status
-    assert "True" == condition(found, "RolloutComplete").status
-    assert "serves all requests" not in condition(found, "RolloutComplete").message
+    assert ("True", "ScaledToZero") == (condition(result, "Ready").status, condition(result, "Ready").reason)
+    assert "no requests are answered" in condition(result, "Ready").message
+    assert "False" == condition(result, "StableReady").status
+    assert "True" == condition(result, "RolloutComplete").status
+    assert "serves all requests" not in condition(result, "RolloutComplete").message
 
 
 def test_a_rollout_is_complete_only_once_a_rollout_was_completed() -> None:
@@ -141,18 +141,18 @@ def test_a_rollout_is_complete_only_once_a_rollout_was_completed() -> None:
     refused["status"]["conditions"] = [
         {"type": "ReplicaFailure", "status": "True", "message": "maximum memory usage per Container is 600Mi"}
     ]
-    found = status(refused, [])
+    result = status(refused, [])
 
-    assert "False" == condition(found, "RolloutComplete").status
-    assert "maximum memory usage per Container is 600Mi" in condition(found, "Ready").message
+    assert "False" == condition(result, "RolloutComplete").status
+    assert "maximum memory usage per Container is 600Mi" in condition(result, "Ready").message
 
 
 @pytest.mark.parametrize("ready", [0, 1])
 def test_a_pod_that_fails_later_does_not_undo_a_rollout(ready: int) -> None:
     complete = status(deployment(), [pod(), pod()])
     pods = [pod(ready=index < ready) for index in range(2)]
-    found = status(deployment(readyReplicas=ready), pods, before=complete)
+    result = status(deployment(readyReplicas=ready), pods, before=complete)
 
-    assert "True" == condition(found, "RolloutComplete").status
-    assert "False" == condition(found, "Ready").status
-    assert f"{ready} of 2 pods are ready" == condition(found, "Ready").message
+    assert "True" == condition(result, "RolloutComplete").status
+    assert "False" == condition(result, "Ready").status
+    assert f"{ready} of 2 pods are ready" == condition(result, "Ready").message

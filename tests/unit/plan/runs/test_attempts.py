@@ -1,4 +1,4 @@
-"""A spec that is mended after it could not work: the run that waits or failed is not held against it."""
+"""A spec that is corrected after it could not work: the run that waits or failed is not held against it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_run_that_has_begun_goes_on_with_what_it_has() -> None:
     made = cluster()
     [name] = jobs(made)
     before = uid(made, "Job", name)
-    pod = copy.deepcopy(next(one for key, one in made.objects.items() if key.kind == "Pod"))
+    pod = copy.deepcopy(next(server for key, server in made.objects.items() if key.kind == "Pod"))
     pod["status"] = {"phase": "Running"}
     made.objects[next(key for key in made.objects if key.kind == "Pod")] = pod
     made.nudge(pod)
@@ -71,7 +71,11 @@ def test_a_run_that_was_out_of_memory_is_tried_again_when_it_is_given_more() -> 
     made.apply(script.dataset(resources=ROOMY))
     made.run(minutes=1)
 
-    ready = next(one for one in made.get("Dataset", "payments")["status"]["conditions"] if one["type"] == "Ready")
+    ready = next(
+        condition
+        for condition in made.get("Dataset", "payments")["status"]["conditions"]
+        if condition["type"] == "Ready"
+    )
     assert "True" == ready["status"], ready
 
 
@@ -80,7 +84,7 @@ def test_more_memory_that_comes_while_a_run_dies_for_want_of_it_is_tried_too() -
     made.reports["Ingest"] = lambda _: "OOMKilled"
     made.apply(script.dataset(resources={"limits": {"memory": "1Mi"}}))
     made.run(seconds=1)
-    pod = next(one for key, one in made.objects.items() if key.kind == "Pod")
+    pod = next(condition for key, condition in made.objects.items() if key.kind == "Pod")
     pod["status"] = {"phase": "Running"}
     made.nudge(pod)
     made.apply(script.dataset(resources=ROOMY))
@@ -89,5 +93,9 @@ def test_more_memory_that_comes_while_a_run_dies_for_want_of_it_is_tried_too() -
     made.reports["Ingest"] = lambda order: "OOMKilled" if len(jobs(made)) == 1 else script.ingests(order)
     made.run(minutes=1)
 
-    ready = next(one for one in made.get("Dataset", "payments")["status"]["conditions"] if one["type"] == "Ready")
+    ready = next(
+        condition
+        for condition in made.get("Dataset", "payments")["status"]["conditions"]
+        if condition["type"] == "Ready"
+    )
     assert "True" == ready["status"], ready

@@ -103,7 +103,7 @@ def test_a_pod_that_never_ran_a_container_is_not_waited_for() -> None:
     rejected = {**pod(), "status": {"phase": "Failed", "reason": "OutOfcpu"}}
     leaving = {**pod(running={}), "metadata": {"name": "x", "deletionTimestamp": "2026-01-05T09:00:00Z"}}
 
-    assert ["Failed", "Failed"] == [diagnose(job, [one]).phase for one in (rejected, leaving)]
+    assert ["Failed", "Failed"] == [diagnose(job, [pod]).phase for pod in (rejected, leaving)]
 
 
 def test_a_deadline_needs_no_report() -> None:

@@ -29,16 +29,16 @@ from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.train.estimators import find, make
 from tidemill.runtime.train.preprocessing import prepare
 
-CHANCE = np.random.default_rng(5)
+RNG = np.random.default_rng(5)
 FEW, MANY = 5, 12
-ROWS = CHANCE.normal(size=(400, MANY))
+ROWS = RNG.normal(size=(400, MANY))
 CLASSES = (ROWS[:, 0] * ROWS[:, 1] + ROWS[:, 2] > 0).astype(int)
 NUMBERS = ROWS[:, 0] * 3 + ROWS[:, 1] ** 2
 BACKGROUND = 20
 
 
 def signature(features: int, task: str = "Classification", classes: tuple[int, ...] = (0, 1)) -> Signature:
-    named = tuple(Feature(name=f"f{place}", type="Numerical") for place in range(features))
+    named = tuple(Feature(name=f"f{index}", type="Numerical") for index in range(features))
     return Signature(
         task="Classification" if task == "Classification" else "Regression",
         features=named,
@@ -56,7 +56,7 @@ def by_definition(ask: Ask, row: np.ndarray, background: np.ndarray) -> np.ndarr
         rows[:, list(inside)] = row[list(inside)]
         return ask(rows).mean(axis=0)
 
-    found = []
+    results = []
     for feature in range(count):
         others = [other for other in range(count) if other != feature]
         total = np.zeros(ask(background).shape[1])
@@ -64,13 +64,15 @@ def by_definition(ask: Ask, row: np.ndarray, background: np.ndarray) -> np.ndarr
             weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
             for inside in itertools.combinations(others, size):
                 total += weight * (worth((*inside, feature)) - worth(inside))
-        found.append(total)
-    return np.array(found)
+        results.append(total)
+    return np.array(results)
 
 
-def explained(estimator: Any, said: Signature, rows: np.ndarray, background: np.ndarray) -> tuple[Explained, Ask]:
-    ask = output_of(estimated(estimator, said), said)
-    return explainer(ask, estimator, said, background)(rows), ask
+def explained(
+    estimator: Any, model_signature: Signature, rows: np.ndarray, background: np.ndarray
+) -> tuple[Explained, Ask]:
+    ask = output_of(estimated(estimator, model_signature), model_signature)
+    return explainer(ask, estimator, model_signature, background)(rows), ask
 
 
 TREES = {
@@ -97,13 +99,13 @@ TREES = {
 @pytest.mark.parametrize("fit", TREES.values(), ids=TREES.keys())
 def test_trees_are_explained_as_the_definition_says(fit: Any) -> None:
     rows = ROWS[:, :FEW]
-    estimator, said = fit(rows)
+    estimator, model_signature = fit(rows)
     asked, background = rows[:3] + 1e-3, rows[3 : 3 + BACKGROUND] + 1e-3
 
-    found, ask = explained(estimator, said, asked, background)
+    result, ask = explained(estimator, model_signature, asked, background)
 
-    assert "shap-tree" == found.method
-    for row, values in zip(asked, found.attributions, strict=True):
+    assert "shap-tree" == result.method
+    for row, values in zip(asked, result.attributions, strict=True):
         assert by_definition(ask, row, background) == pytest.approx(values, abs=1e-6)
 
 
@@ -111,10 +113,10 @@ def test_a_value_at_a_threshold_that_shap_takes_for_another_sends_it_to_the_mode
     model = HistGradientBoostingRegressor(max_iter=20, random_state=1).fit(ROWS[:, :FEW], NUMBERS)
     rows = ROWS[:40, :FEW]
 
-    found, ask = explained(model, signature(FEW, "Regression"), rows, rows[:BACKGROUND])
+    result, ask = explained(model, signature(FEW, "Regression"), rows, rows[:BACKGROUND])
 
-    assert "shap-exact" == found.method
-    assert ask(rows) == pytest.approx(found.expected + found.attributions.sum(axis=1), abs=1e-9)
+    assert "shap-exact" == result.method
+    assert ask(rows) == pytest.approx(result.expected + result.attributions.sum(axis=1), abs=1e-9)
 
 
 OTHERS = {
@@ -130,10 +132,10 @@ OTHERS = {
 def test_other_models_of_few_features_are_explained_as_the_definition_says(fit: Any) -> None:
     rows = ROWS[:, :FEW]
 
-    found, ask = explained(fit(rows), signature(FEW), rows[:2], rows[:BACKGROUND])
+    result, ask = explained(fit(rows), signature(FEW), rows[:2], rows[:BACKGROUND])
 
-    assert "shap-exact" == found.method
-    for row, values in zip(rows[:2], found.attributions, strict=True):
+    assert "shap-exact" == result.method
+    for row, values in zip(rows[:2], result.attributions, strict=True):
         assert by_definition(ask, row, rows[:BACKGROUND]) == pytest.approx(values, abs=1e-9)
 
 
@@ -142,11 +144,11 @@ def test_a_linear_model_is_explained_by_weight_times_distance_from_the_mean(feat
     rows = ROWS[:, :features]
     model = LinearRegression().fit(rows, NUMBERS)
 
-    found, _ = explained(model, signature(features, "Regression"), rows[:3], rows[50:100])
+    result, _ = explained(model, signature(features, "Regression"), rows[:3], rows[50:100])
 
     expected = (rows[:3] - rows[50:100].mean(axis=0)) * model.coef_
-    assert "shap-linear" == found.method
-    assert expected == pytest.approx(found.attributions[:, :, 0], abs=1e-9)
+    assert "shap-linear" == result.method
+    assert expected == pytest.approx(result.attributions[:, :, 0], abs=1e-9)
 
 
 def test_a_linear_model_behind_preparations_is_explained_in_the_features_themselves() -> None:
@@ -155,10 +157,10 @@ def test_a_linear_model_behind_preparations_is_explained_in_the_features_themsel
     features = signature(FEW).features
     model = prepare(find("Ridge"), make(find("Ridge"), {}, 1), features).fit(rows, NUMBERS)
 
-    found, ask = explained(model, signature(FEW, "Regression"), rows[:8], rows[:BACKGROUND])
+    result, ask = explained(model, signature(FEW, "Regression"), rows[:8], rows[:BACKGROUND])
 
-    assert "shap-linear" == found.method
-    for row, values in zip(rows[:8], found.attributions, strict=True):
+    assert "shap-linear" == result.method
+    for row, values in zip(rows[:8], result.attributions, strict=True):
         assert by_definition(ask, row, rows[:BACKGROUND]) == pytest.approx(values, abs=1e-9)
 
 
@@ -166,24 +168,26 @@ def test_a_link_that_shap_does_not_see_sends_it_to_the_model_itself() -> None:
     rows = ROWS[:, :FEW]
     model = PoissonRegressor().fit(rows, np.exp(NUMBERS / 10))
 
-    found, ask = explained(model, signature(FEW, "Regression"), rows[:2], rows[:BACKGROUND])
+    result, ask = explained(model, signature(FEW, "Regression"), rows[:2], rows[:BACKGROUND])
 
-    assert "shap-exact" == found.method
-    assert by_definition(ask, rows[0], rows[:BACKGROUND]) == pytest.approx(found.attributions[0], abs=1e-9)
+    assert "shap-exact" == result.method
+    assert by_definition(ask, rows[0], rows[:BACKGROUND]) == pytest.approx(result.attributions[0], abs=1e-9)
 
 
 def test_trees_behind_categories_are_asked_and_not_read() -> None:
     rows = np.array(ROWS[:, :FEW])
     rows[:, 4] = np.abs(np.round(rows[:, 4])) % 3
     category = Feature(name="f4", type="Categorical", categories=("a", "b", "c"))
-    said = signature(FEW)
-    said = said.model_copy(update={"features": (*said.features[:4], category)})
-    model = prepare(find("RandomForestClassifier"), make(find("RandomForestClassifier"), {}, 1), said.features)
+    model_signature = signature(FEW)
+    model_signature = model_signature.model_copy(update={"features": (*model_signature.features[:4], category)})
+    model = prepare(
+        find("RandomForestClassifier"), make(find("RandomForestClassifier"), {}, 1), model_signature.features
+    )
 
-    found, ask = explained(model.fit(rows, CLASSES), said, rows[:2], rows[:BACKGROUND])
+    result, ask = explained(model.fit(rows, CLASSES), model_signature, rows[:2], rows[:BACKGROUND])
 
-    assert "shap-exact" == found.method
-    assert by_definition(ask, rows[0], rows[:BACKGROUND]) == pytest.approx(found.attributions[0], abs=1e-9)
+    assert "shap-exact" == result.method
+    assert by_definition(ask, rows[0], rows[:BACKGROUND]) == pytest.approx(result.attributions[0], abs=1e-9)
 
 
 def test_missing_values_are_explained_as_the_model_takes_them() -> None:
@@ -191,9 +195,9 @@ def test_missing_values_are_explained_as_the_model_takes_them() -> None:
     rows[::5, 1] = np.nan
     model = HistGradientBoostingClassifier(max_iter=20, random_state=1).fit(rows, CLASSES)
 
-    found, ask = explained(model, signature(FEW), rows[:6], rows[:BACKGROUND])
+    result, ask = explained(model, signature(FEW), rows[:6], rows[:BACKGROUND])
 
-    for row, values in zip(rows[:6], found.attributions, strict=True):
+    for row, values in zip(rows[:6], result.attributions, strict=True):
         assert by_definition(ask, row, rows[:BACKGROUND]) == pytest.approx(values, abs=1e-3)
 
 
@@ -204,43 +208,43 @@ def test_sampled_attributions_add_up_and_lie_near_the_exact_ones() -> None:
     def ask(matrix: np.ndarray) -> np.ndarray:
         return (1 / (1 + np.exp(-matrix @ weights - matrix[:, 0] * matrix[:, 1])))[:, None]
 
-    said = signature(len(weights), "Regression")
-    explain = explainer(ask, None, said, rows[100:140])
-    found = explain(rows[:2])
+    model_signature = signature(len(weights), "Regression")
+    explain = explainer(ask, None, model_signature, rows[100:140])
+    result = explain(rows[:2])
 
-    assert ("shap-permutation", True) == (found.method, found.orders > 0)
-    assert ask(rows[:2]) == pytest.approx(found.expected + found.attributions.sum(axis=1), abs=1e-9)
-    assert np.abs(found.attributions[0] - by_definition(ask, rows[0], rows[100:140])).max() < 0.05
-    assert (explain(rows[:2]).attributions == found.attributions).all()
+    assert ("shap-permutation", True) == (result.method, result.orders > 0)
+    assert ask(rows[:2]) == pytest.approx(result.expected + result.attributions.sum(axis=1), abs=1e-9)
+    assert np.abs(result.attributions[0] - by_definition(ask, rows[0], rows[100:140])).max() < 0.05
+    assert (explain(rows[:2]).attributions == result.attributions).all()
 
 
 def test_a_model_without_probabilities_is_explained_by_the_class_it_names() -> None:
-    said = signature(2)
-    ask = output_of(lambda matrix: Answer((matrix[:, 0] > 0).astype(np.int64)), said)
+    model_signature = signature(2)
+    ask = output_of(lambda matrix: Answer((matrix[:, 0] > 0).astype(np.int64)), model_signature)
 
-    found = explainer(ask, None, said, np.array([[-1.0, 0.0]]))(np.array([[1.0, 1.0]]))
+    result = explainer(ask, None, model_signature, np.array([[-1.0, 0.0]]))(np.array([[1.0, 1.0]]))
 
-    assert [[-1.0, 1.0], [0.0, 0.0]] == found.attributions[0].tolist()
+    assert [[-1.0, 1.0], [0.0, 0.0]] == result.attributions[0].tolist()
 
 
 def test_a_classifier_that_names_classes_alone_is_asked() -> None:
     rows = ROWS[:, :FEW]
-    said = signature(FEW).model_copy(update={"gives_probabilities": False})
+    model_signature = signature(FEW).model_copy(update={"gives_probabilities": False})
 
-    found, ask = explained(RidgeClassifier().fit(rows, CLASSES), said, rows[:1], rows[:BACKGROUND])
+    result, ask = explained(RidgeClassifier().fit(rows, CLASSES), model_signature, rows[:1], rows[:BACKGROUND])
 
-    assert by_definition(ask, rows[0], rows[:BACKGROUND]) == pytest.approx(found.attributions[0], abs=1e-9)
+    assert by_definition(ask, rows[0], rows[:BACKGROUND]) == pytest.approx(result.attributions[0], abs=1e-9)
 
 
 def test_a_row_that_the_model_refuses_is_named_by_its_own_index() -> None:
-    said = signature(2, "Regression", ())
+    model_signature = signature(2, "Regression", ())
     background = np.array([[0.0, 0.0], [5.0, 0.0]])
 
     def answer(matrix: np.ndarray) -> Answer:
         return Answer(np.where(matrix.sum(axis=1) > 10, np.nan, matrix[:, 0]))
 
-    model = Predictor(said, answer, compiled=False)
-    explain = explainer(output_of(model.predict, said), None, said, background)
+    model = Predictor(model_signature, answer, compiled=False)
+    explain = explainer(output_of(model.predict, model_signature), None, model_signature, background)
 
     own = methods.explained(explain, model.predict, np.array([[1.0, 1.0], [9.0, 9.0]]))
     mixed = methods.explained(explain, model.predict, np.array([[1.0, 8.0]]))

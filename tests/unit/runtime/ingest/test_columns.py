@@ -97,12 +97,12 @@ DROPPED = {
 
 @pytest.mark.parametrize("case", DROPPED)
 def test_what_no_model_can_take_is_left_out_and_said(case: str) -> None:
-    values, said = DROPPED[case]
+    values, message = DROPPED[case]
 
     rows = understand(pa.table({"a": values, "b": [1] * 60}), [])
 
     assert ["b"] == rows.table.column_names
-    assert said in rows.warnings[0]
+    assert message in rows.warnings[0]
 
 
 def test_a_column_named_target_is_the_target_unless_another_is_declared() -> None:

@@ -33,10 +33,10 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", RULES)
 def test_a_rule_is_kept_or_told(case: str) -> None:
-    rule, said = RULES[case]
+    rule, message = RULES[case]
     table = pa.concat_tables([TABLE.slice(0, 3), TABLE.slice(1, 1)])
 
-    assert ([said] if said else []) == broken(table, [Expectation(**rule)], [])
+    assert ([message] if message else []) == broken(table, [Expectation(**rule)], [])
 
 
 def test_the_mean_of_nothing_cannot_be_told() -> None:
@@ -46,11 +46,11 @@ def test_the_mean_of_nothing_cannot_be_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "column", "said"),
+    ("metric", "column", "message"),
     [("Mean", "city", "which is not numeric"), ("Minimum", "height", "not among age, city")],
 )
-def test_a_rule_about_the_wrong_column_is_refused(metric: Any, column: str, said: str) -> None:
-    with pytest.raises(SchemaMismatch, match=said):
+def test_a_rule_about_the_wrong_column_is_refused(metric: Any, column: str, message: str) -> None:
+    with pytest.raises(SchemaMismatch, match=message):
         broken(TABLE, [Expectation(metric=metric, column=column, minimum=0)], [])
 
 

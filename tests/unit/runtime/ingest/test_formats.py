@@ -91,9 +91,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_table_is_refused_by_name_and_place(case: str) -> None:
-    content, name, failure, said = REFUSED[case]
+    content, name, failure, message = REFUSED[case]
 
-    with pytest.raises(failure, match=said):
+    with pytest.raises(failure, match=message):
         formats.read(content, name)
 
 

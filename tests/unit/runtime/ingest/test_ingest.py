@@ -1,4 +1,4 @@
-"""Ingest: a source becomes a revision, or a failure that says what to mend."""
+"""Ingest: a source becomes a revision, or a failure that says what to correct."""
 
 from __future__ import annotations
 
@@ -140,12 +140,12 @@ WRONG_FILES = {
 
 @pytest.mark.parametrize("case", WRONG_FILES)
 def test_a_file_that_cannot_be_used_is_waited_for(case: str, bucket: ObjectStore, tmp_path: Path) -> None:
-    content, changes, reason, said = WRONG_FILES[case]
+    content, changes, reason, message = WRONG_FILES[case]
     key = f"wrong/{case}.csv"
     if content is not None:
         bucket.put(key, content)
 
-    with pytest.raises(RunFailed, match=said) as refused:
+    with pytest.raises(RunFailed, match=message) as refused:
         ingest(ordered(f"s3://{gateway.BUCKET}/{key}", **changes), bucket, tmp_path)
 
     assert (reason, True) == (refused.value.reason, refused.value.retryable)
@@ -162,9 +162,9 @@ WRONG_ORDERS = {
 
 @pytest.mark.parametrize("case", WRONG_ORDERS)
 def test_what_only_the_spec_can_mend_is_not_tried_again(case: str, store: ObjectStore, tmp_path: Path) -> None:
-    order, reason, said = WRONG_ORDERS[case]
+    order, reason, message = WRONG_ORDERS[case]
 
-    with pytest.raises(RunFailed, match=said) as refused:
+    with pytest.raises(RunFailed, match=message) as refused:
         ingest(order, store, tmp_path)
 
     assert (reason, False) == (refused.value.reason, refused.value.retryable)
@@ -207,12 +207,12 @@ EVOLUTIONS = {
 
 @pytest.mark.parametrize("case", EVOLUTIONS)
 def test_columns_evolve_as_far_as_they_may(case: str, store: ObjectStore, tmp_path: Path) -> None:
-    evolution, data, said = EVOLUTIONS[case]
+    evolution, data, message = EVOLUTIONS[case]
     first = published(inline("a\n1\n2\n"), store, tmp_path)
     order = inline(data, previous=first.uri, evolution=evolution)
 
-    if said:
-        with pytest.raises(RunFailed, match=said) as refused:
+    if message:
+        with pytest.raises(RunFailed, match=message) as refused:
             ingest(order, store, tmp_path)
         assert Reason.SCHEMA_MISMATCH == refused.value.reason
     else:
@@ -226,11 +226,11 @@ def test_a_current_revision_that_is_gone_is_not_missed(store: ObjectStore, tmp_p
 
 
 def test_the_bytes_do_not_depend_on_when_they_are_written(tmp_path: Path) -> None:
-    one, two = (
+    first, two = (
         published(ordered(), ObjectStore.open(f"file://{tmp_path}/{name}"), tmp_path) for name in ("one", "two")
     )
 
-    assert one.digest == two.digest
+    assert first.digest == two.digest
 
 
 def test_parquet_is_kept_as_what_it_means(bucket: ObjectStore, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rows that a service answered become a Dataset's revision: joined with their labels, in the columns the version learnt from."""
+"""Rows that a service answered become a Dataset's revision: joined with their labels, in the columns the version was trained on."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def version(store: ObjectStore, text: str) -> Trained:
 
 
 def order(of: Trained, service: str, hours: float = 3.0, source: dict[str, Any] | None = None, **changes: Any) -> Any:
-    said = {"inferenceServiceRef": {"name": service}, **(source or {})}
+    body = {"inferenceServiceRef": {"name": service}, **(source or {})}
     return IngestOrder.model_validate(
         {
             "namespace": "team",
             "dataset": "answered",
-            "source": {"predictions": said},
+            "source": {"predictions": body},
             "answered": {
                 "window": {"start": revisions.NOON, "end": revisions.NOON + timedelta(hours=hours)},
                 "version": {"name": "model-1", "uri": of.uri, "digest": of.digest},
@@ -122,7 +122,7 @@ def test_what_comes_out_can_be_learnt_from(bucket: ObjectStore, words: Trained, 
     )
 
     assert 120 == answered.rows
-    assert 0.7 < next(one.metrics["accuracy"] for one in again.evaluation if one.on == "Holdout")
+    assert 0.7 < next(evaluation.metrics["accuracy"] for evaluation in again.evaluation if evaluation.on == "Holdout")
 
 
 def test_rows_without_labels_are_left_out_unless_they_are_asked_for(
@@ -211,7 +211,7 @@ def test_protected_columns_come_with_the_features_and_keep_their_role(bucket: Ob
 
 
 @pytest.mark.parametrize(
-    ("service", "labels", "reason", "said"),
+    ("service", "labels", "reason", "message"),
     [
         ("nobody", [], Reason.SOURCE_EMPTY, "nobody logged no rows"),
         ("waiting", None, Reason.SOURCE_EMPTY, "none of the 4 rows that waiting answered"),
@@ -219,7 +219,7 @@ def test_protected_columns_come_with_the_features_and_keep_their_role(bucket: Ob
     ],
 )
 def test_a_log_without_usable_rows_is_a_failure_that_is_worth_another_try(
-    service: str, labels: Any, reason: Reason, said: str, bucket: ObjectStore, numbers: Trained, tmp_path: Path
+    service: str, labels: Any, reason: Reason, message: str, bucket: ObjectStore, numbers: Trained, tmp_path: Path
 ) -> None:
     if labels != []:
         revisions.served(bucket, ROWS, labels, service=service)
@@ -227,7 +227,7 @@ def test_a_log_without_usable_rows_is_a_failure_that_is_worth_another_try(
     failure = refusal(order(numbers, service), bucket, tmp_path)
 
     assert reason == failure.reason
-    assert failure.message.startswith(said)
+    assert failure.message.startswith(message)
     assert failure.retryable
 
 
@@ -237,7 +237,7 @@ def test_labels_that_are_none_are_left_out_and_counted(bucket: ObjectStore, numb
     _, _, table, warnings = revised(order(numbers, "mixed"), bucket, tmp_path)
 
     assert [1, 0] == table.column("label").to_pylist()
-    assert ("2 labels are none of the kind that 'label' has, and are left out",) == warnings
+    assert ("2 labels are not of the kind that 'label' has, and left out",) == warnings
 
 
 def test_a_version_of_other_bytes_than_its_digest_says_is_not_believed(

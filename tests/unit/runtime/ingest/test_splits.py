@@ -39,9 +39,9 @@ def by_row(table: pa.Table, held_out: Any) -> dict[str, bool]:
 def test_a_row_stays_on_its_side_when_rows_come_go_and_move(splits: Splits, kept: list[int], order: Any) -> None:
     first = CANCER.take(kept)
     before, schema, _ = sides(understand(first, []), splits)
-    places = list(range(CANCER.num_rows))
-    order.shuffle(places)
-    grown = CANCER.take(places)
+    positions = list(range(CANCER.num_rows))
+    order.shuffle(positions)
+    grown = CANCER.take(positions)
 
     after, _, warnings = sides(understand(grown, []), splits, schema)
 
@@ -78,9 +78,9 @@ def test_copies_of_a_row_are_never_on_both_sides() -> None:
 
 
 def test_another_seed_is_another_split() -> None:
-    one, two = (sides(understand(CANCER, []), Splits(seed=seed))[0] for seed in (1, 2))
+    first, two = (sides(understand(CANCER, []), Splits(seed=seed))[0] for seed in (1, 2))
 
-    assert 60 < int((one & ~two).sum())
+    assert 60 < int((first & ~two).sum())
 
 
 def test_a_new_column_moves_no_row() -> None:
@@ -147,7 +147,7 @@ def test_rows_of_one_group_are_on_one_side() -> None:
     for customer, side in zip(customers, held_out, strict=True):
         of_group.setdefault(customer, set()).add(bool(side))
 
-    assert {1} == {len(found) for found in of_group.values()}
+    assert {1} == {len(result) for result in of_group.values()}
     assert 0.1 < held_out.mean() < 0.5
     assert ("Group", ("customer",)) == (schema.split.strategy, schema.split.keys)
 

@@ -72,10 +72,10 @@ def test_what_others_spell_otherwise_is_spelled_as_we_do() -> None:
         "label": [1.0, 2.5],
     }
 
-    found = decoded(written(columns), everything).to_pydict()
+    result = decoded(written(columns), everything).to_pydict()
 
     assert (["7", "8"], [0, 1], [0.5, 1.0], ["1", "2.5"]) == tuple(
-        found[name] for name in ("request_id", "row", "score", "label")
+        result[name] for name in ("request_id", "row", "score", "label")
     )
 
 
@@ -121,6 +121,6 @@ except UnusableError as reason:
     print(len(sink.getvalue()) < 2_000_000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, reason)
 """
 
-    said = run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    output = run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 
-    assert "True True its values take more than 256 MiB\n" == said.stdout, said.stderr
+    assert "True True its values take more than 256 MiB\n" == output.stdout, output.stderr

@@ -99,11 +99,11 @@ def test_an_estimator_asks_with_one_thread_whatever_the_machine_has(folder: Path
     (folder / "model.onnx").unlink()
     many = {**os.environ, "OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4"}
 
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", THREADS, folder], check=True, capture_output=True, text=True, env=many
     ).stdout
 
-    assert [{"blas": 1, "openmp": 1}] * 2 == [json.loads(line) for line in said.splitlines()]
+    assert [{"blas": 1, "openmp": 1}] * 2 == [json.loads(line) for line in completed.splitlines()]
 
 
 def test_a_model_that_forgot_what_it_learnt_is_refused(folder: Path) -> None:
@@ -262,7 +262,7 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("case", DIFFERENT)
 def test_differences_are_told(case: str) -> None:
-    expected, given, said = DIFFERENT[case]
+    expected, given, message = DIFFERENT[case]
 
-    assert said in difference(expected, given)
+    assert message in difference(expected, given)
     assert "" == difference(expected, expected)

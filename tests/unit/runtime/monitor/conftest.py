@@ -1,6 +1,6 @@
 """A service with a real model of real biopsies, its version published in a store, its log written as a serving pod does.
 
-Beside it a shop, whose columns are words and whole numbers, and a power station, whose model answers with numbers.
+Next to it a shop, whose columns are words and whole numbers, and a power station, whose model answers with numbers.
 """
 
 from __future__ import annotations
@@ -107,15 +107,15 @@ def answered(rows: pa.Table, answer: Answer, labels: Any) -> pa.Table:
     return table.append_column(LogColumn.SCORE, pa.array(answer.probabilities.max(axis=1)))
 
 
-def profiled(learnt: pa.Table, answers: pa.Table) -> Profile:
-    """The profile of rows that were learnt from, and of the answers to others."""
+def profiled(training: pa.Table, answers: pa.Table) -> Profile:
+    """The profile of rows that were training from, and of the answers to others."""
 
     def columns(table: pa.Table, names: Iterable[str]) -> list[ProfiledColumn]:
         texts = {field.name for field in table.schema if pa.types.is_string(field.type)}
         return [ProfiledColumn(name, "Categorical" if name in texts else "Numerical") for name in names]
 
     outputs = [name for name in (LogColumn.PREDICTION, LogColumn.SCORE) if name in answers.column_names]
-    inputs = profile_table(learnt, columns(learnt, learnt.column_names))
+    inputs = profile_table(training, columns(training, training.column_names))
     return Profile(inputs.rows, inputs.columns + profile_table(answers, columns(answers, outputs)).columns)
 
 
@@ -168,9 +168,9 @@ class Life:
         """Rows of the hold-out and their labels; a scanner that is off scales the sizes."""
         chosen = np.random.default_rng(seed).choice(HOLDOUT, count)
         rows = biopsies.data[chosen].copy()
-        for place, name in enumerate(NAMES):
+        for index, name in enumerate(NAMES):
             if any(size in name for size in SIZES):
-                rows[:, place] *= scaled
+                rows[:, index] *= scaled
         return rows, biopsies.target[chosen]
 
     def serve(
@@ -190,10 +190,10 @@ class Life:
         author = Author(version.name, version.digest, role, self.model.labels)
         features = Features(self.model.signature)
         records, requests = [], []
-        for place in range(len(rows)):
+        for index in range(len(rows)):
             self._requests += 1
             requests.append(f"r{self._requests}")
-            asked = features.from_rows([rows[place]]) if isinstance(rows, list) else Rows(rows[place : place + 1], {})
+            asked = features.from_rows([rows[index]]) if isinstance(rows, list) else Rows(rows[index : index + 1], {})
             answer = self.model.answer(asked.matrix)
             records.append(Prediction(requests[-1], at.timestamp(), asked, answer, author))
         write = PredictionFile(features, classifies=self.model.labels is not None)
@@ -217,8 +217,8 @@ class Life:
         """All rows of the newest part of the log have this value in a column instead of their own."""
         *_, key = [entry.key for entry in self.store.list(prediction_folder("ns", "fraud"))]
         table = parquet.read_table(pa.BufferReader(self.store.get(key)))
-        place = table.schema.get_field_index(column)
-        self.store.put(key, _parquet(table.set_column(place, column, pa.array([value] * table.num_rows))))
+        index = table.schema.get_field_index(column)
+        self.store.put(key, _parquet(table.set_column(index, column, pa.array([value] * table.num_rows))))
 
     def order(self, *checks: Check, minimum_samples: int = 100, minimum_labels: int = 50, **others: Any) -> CheckOrder:
         return CheckOrder(
@@ -244,14 +244,16 @@ class Life:
         return checked
 
     def result(self) -> dict[str, Any]:
-        """The result beside the report."""
-        found: dict[str, Any] = orjson.loads(self.store.get("ns/monitors/fraud-watch/2026-03-01T10-10-00Z/result.json"))
-        return found
+        """The result next to the report."""
+        document: dict[str, Any] = orjson.loads(
+            self.store.get("ns/monitors/fraud-watch/2026-03-01T10-10-00Z/result.json")
+        )
+        return document
 
 
 @pytest.fixture
 def life(tmp_path: Path, model: Model) -> Life:
-    """A service whose first version is published and that nobody has asked yet."""
+    """A service whose first version is published and that has no requests yet."""
     return Life(tmp_path / "store", model)
 
 
@@ -321,16 +323,16 @@ def shop_model() -> Model:
         target="bought",
         classes=(0, 1),
     )
-    learnt, (held_out, labels) = visits(2000, 101)[0], visits(1000, 102)
+    training, (held_out, labels) = visits(2000, 101)[0], visits(1000, 102)
     answer = shopping(Features(signature).from_rows(held_out).matrix)
     answers = answered(as_logged(held_out), answer, labels)
     metrics = {"accuracy": float(np.mean(answer.values == labels))}
-    return Model(shopping, signature, profiled(as_logged(learnt), answers), metrics, as_logged(learnt), answers)
+    return Model(shopping, signature, profiled(as_logged(training), answers), metrics, as_logged(training), answers)
 
 
 @pytest.fixture
 def shop(tmp_path: Path, shop_model: Model) -> Shop:
-    """A shop's service whose first version is published and that nobody has asked yet."""
+    """A shop's service whose first version is published and that has no requests yet."""
     return Shop(tmp_path / "shop", shop_model)
 
 
@@ -364,14 +366,14 @@ def station_model() -> Model:
     def table(weather: Any) -> pa.Table:
         return pa.table({LogColumn.FEATURE + name: column for name, column in zip(names, weather.T, strict=True)})
 
-    learnt, (held_out, power) = weathers(2000, 101)[0], weathers(1000, 102)
+    training, (held_out, power) = weathers(2000, 101)[0], weathers(1000, 102)
     answer = turning(held_out)
     answers = answered(table(held_out), answer, power)
     metrics = {"mean_absolute_error": float(np.mean(np.abs(answer.values - power)))}
-    return Model(turning, signature, profiled(table(learnt), answers), metrics, table(learnt), answers)
+    return Model(turning, signature, profiled(table(training), answers), metrics, table(training), answers)
 
 
 @pytest.fixture
 def station(tmp_path: Path, station_model: Model) -> Station:
-    """A power station's service whose first version is published and that nobody has asked yet."""
+    """A power station's service whose first version is published and that has no requests yet."""
     return Station(tmp_path / "station", station_model)

@@ -75,10 +75,10 @@ def test_no_check_that_needs_labels_judges_labels_that_are_no_class(shop: Shop, 
     rows, labels = shop.draw(400)
     shop.serve(rows, labels=[f"class {label}" for label in labels])
 
-    found = only(shop.check(check))
+    outcome = only(shop.check(check))
 
-    assert "NoData" == found.verdict
-    assert found.message.startswith("400 of 400 labels are no class of the model: ")
+    assert "NoData" == outcome.verdict
+    assert outcome.message.startswith("400 of 400 labels are no class of the model: ")
 
 
 @pytest.mark.parametrize("metric", ["recall", "precision", "f1", "average_precision", "matthews_corrcoef", "roc_auc"])
@@ -99,32 +99,32 @@ def test_a_slice_without_the_class_does_not_decide(shop: Shop) -> None:
         np.array([[("de", "fr", "it", "pt").index(row["country"]), 0, row["items"]] for row in rows])
     )
     kept = [
-        place
-        for place, row in enumerate(rows)
-        if row["country"] != "pt" or (labels[place] == 0 and answers.values[place] == 0)
+        index
+        for index, row in enumerate(rows)
+        if row["country"] != "pt" or (labels[index] == 0 and answers.values[index] == 0)
     ]
-    shop.serve([rows[place] for place in kept], labels=[labels[place] for place in kept])
+    shop.serve([rows[index] for index in kept], labels=[labels[index] for index in kept])
     check = quality("recall", minimum=0.05).model_copy(update={"slices": ("country",)})
 
-    found = only(shop.check(check, minimum_labels=20))
+    outcome = only(shop.check(check, minimum_labels=20))
 
-    assert "Passing" == found.verdict
-    assert all("pt" not in moved.column for moved in found.worst)
+    assert "Passing" == outcome.verdict
+    assert all("pt" not in moved.column for moved in outcome.worst)
 
 
 def test_ten_favourable_labels_of_a_thousand_rows_are_no_proof(shop: Shop) -> None:
     rows, _ = shop.draw(800, countries=("de", "it"))
     labels = np.zeros(len(rows), int)
     for country in ("de", "it"):
-        labels[[place for place, row in enumerate(rows) if row["country"] == country][:10]] = 1
+        labels[[index for index, row in enumerate(rows) if row["country"] == country][:10]] = 1
     shop.serve(rows, labels=labels)
     check = Check(
         name="fair", type="Fairness", metric="EqualOpportunityDifference", column="country", favorable="1", maximum=0.6
     )
 
-    found = only(shop.check(check))
+    outcome = only(shop.check(check))
 
-    assert "Warning" == found.verdict
-    assert "true positive rate of '1'" in found.message and "of 10" in found.message
-    assert ["TruePositiveRate"] * 2 == [moved.method for moved in found.worst]
-    assert found.lower is not None and found.upper is not None and found.upper - found.lower > 0.25
+    assert "Warning" == outcome.verdict
+    assert "true positive rate of '1'" in outcome.message and "of 10" in outcome.message
+    assert ["TruePositiveRate"] * 2 == [moved.method for moved in outcome.worst]
+    assert outcome.lower is not None and outcome.upper is not None and outcome.upper - outcome.lower > 0.25

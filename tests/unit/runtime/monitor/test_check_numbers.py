@@ -39,9 +39,9 @@ def test_answers_that_are_no_numbers_are_not_estimated(station: Station) -> None
     weather, _ = station.draw(500)
     station.serve(np.full_like(weather, np.nan))
 
-    found = only(station.check(ESTIMATE))
+    outcome = only(station.check(ESTIMATE))
 
-    assert "NoData" == found.verdict, found.message
+    assert "NoData" == outcome.verdict, outcome.message
 
 
 def test_errors_are_those_of_the_labels_that_came_back(station: Station) -> None:
@@ -49,19 +49,19 @@ def test_errors_are_those_of_the_labels_that_came_back(station: Station) -> None
     station.serve(weather, labels=power)
     wrong = float(np.mean(np.abs(station.model.answer(weather).values - power)))
 
-    found = only(station.check(QUALITY))
+    outcome = only(station.check(QUALITY))
 
-    assert wrong == pytest.approx(found.value)
-    assert station.model.metrics["mean_absolute_error"] + 0.3 == pytest.approx(found.threshold)
+    assert wrong == pytest.approx(outcome.value)
+    assert station.model.metrics["mean_absolute_error"] + 0.3 == pytest.approx(outcome.threshold)
 
 
 def test_a_worn_turbine_fails_performance_by_its_labels(station: Station) -> None:
     weather, power = station.draw(500, off=4.0)
     station.serve(weather, labels=power)
 
-    found = only(station.check(QUALITY))
+    outcome = only(station.check(QUALITY))
 
-    assert ("Failing", True) == (found.verdict, found.lower > found.threshold)
+    assert ("Failing", True) == (outcome.verdict, outcome.lower > outcome.threshold)
 
 
 def test_stormy_days_are_answered_worse_before_any_label_comes(station: Station) -> None:
@@ -72,11 +72,11 @@ def test_stormy_days_are_answered_worse_before_any_label_comes(station: Station)
     station.serve(stormy)
     station.serve(stormy)
 
-    found = only(station.check(ESTIMATE))
+    outcome = only(station.check(ESTIMATE))
 
     wrong = float(np.mean(np.abs(station.model.answer(stormy).values - power)))
-    assert found.value > usual
-    assert wrong == pytest.approx(found.value, rel=0.25)
+    assert outcome.value > usual
+    assert wrong == pytest.approx(outcome.value, rel=0.25)
 
 
 def test_a_turbine_that_wears_within_the_window_is_concept_drift(station: Station) -> None:
@@ -85,27 +85,27 @@ def test_a_turbine_that_wears_within_the_window_is_concept_drift(station: Statio
         weather, power = station.draw(400, minute, off=off)
         station.serve(weather, labels=power, at=start + minute * MINUTE)
 
-    found = only(station.check(CONCEPT))
+    outcome = only(station.check(CONCEPT))
 
-    assert ("Failing", True) == (found.verdict, found.value > 1)
+    assert ("Failing", True) == (outcome.verdict, outcome.value > 1)
 
 
 def test_stormy_days_move_the_answers(station: Station) -> None:
     weather, _ = station.draw(500, windier=3.0)
     station.serve(weather)
 
-    found = only(station.check(ANSWERS))
+    outcome = only(station.check(ANSWERS))
 
-    assert ("Failing", "prediction") == (found.verdict, found.worst[0].column)
+    assert ("Failing", "prediction") == (outcome.verdict, outcome.worst[0].column)
 
 
 def test_a_metric_of_classes_says_that_it_is_none_of_numbers(station: Station) -> None:
     weather, power = station.draw(200)
     station.serve(weather, labels=power)
 
-    found = only(station.check(QUALITY.model_copy(update={"metric": "accuracy"})))
+    outcome = only(station.check(QUALITY.model_copy(update={"metric": "accuracy"})))
 
-    assert ("NoData", True) == (found.verdict, "accuracy is a metric of classification" in found.message)
+    assert ("NoData", True) == (outcome.verdict, "accuracy is a metric of classification" in outcome.message)
 
 
 def test_answers_that_are_words_say_nothing_of_errors(station: Station) -> None:

@@ -37,23 +37,23 @@ CLASSES = ("bronze", "gold", "silver")
 
 def customers(count: int, seed: int) -> list[dict[str, Any]]:
     """Who has more gets the better card, and women in these data have more."""
-    chance = np.random.default_rng(seed)
-    found = []
+    rng = np.random.default_rng(seed)
+    results = []
     for _ in range(count):
-        gender = str(chance.choice(["f", "m"]))
-        income = float(chance.normal(3.0 if gender == "f" else 2.0, 1.0))
-        rank = int(np.digitize(income + chance.normal(0, 0.6), [1.8, 3.2]))
-        found.append(
+        gender = str(rng.choice(["f", "m"]))
+        income = float(rng.normal(3.0 if gender == "f" else 2.0, 1.0))
+        rank = int(np.digitize(income + rng.normal(0, 0.6), [1.8, 3.2]))
+        results.append(
             {
                 "income": round(income, 3),
-                "debt": round(float(chance.normal()), 3),
+                "debt": round(float(rng.normal()), 3),
                 "gender": gender,
-                "years": int(chance.integers(18, 90)),
-                "branch": int(chance.integers(1, 4)),
+                "years": int(rng.integers(18, 90)),
+                "branch": int(rng.integers(1, 4)),
                 "card": ("bronze", "silver", "gold")[rank],
             }
         )
-    return found
+    return results
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Service:
         part = PredictionFile(codec.features, classifies=True)([Prediction(request, at, read, answer, author)])
         self._put(prediction_folder("team", "cards"), at, request, _without(part, without))
         if labels:
-            given = tuple(Label(request, place, row["card"], at + 60) for place, row in enumerate(rows))
+            given = tuple(Label(request, index, row["card"], at + 60) for index, row in enumerate(rows))
             self._put(label_folder("team", "cards"), at, request, LabelFile(codec.labels)([LabelBatch(at + 60, given)]))
         return answer
 
@@ -129,9 +129,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Service:
     order = revisions.training(
         base, "sklearn.linear_model.LogisticRegression", metrics=("roc_auc_ovr", "top_k_accuracy", "recall_weighted")
     )
-    found, _ = revisions.trained(order, store)
-    version = VersionOrder(name="cards-1", uri=found.uri, digest=found.digest)
-    return Service(store, version, predictor.load(store.fetch(found.uri, found.digest, folder / "model")))
+    result, _ = revisions.trained(order, store)
+    version = VersionOrder(name="cards-1", uri=result.uri, digest=result.digest)
+    return Service(store, version, predictor.load(store.fetch(result.uri, result.digest, folder / "model")))
 
 
 @pytest.fixture
@@ -146,20 +146,23 @@ def service(trained: Service, tmp_path: Path) -> Service:
 
 
 def test_the_version_knows_its_protected_columns_and_does_not_take_them(trained: Service) -> None:
-    said = trained.model.signature
+    model_signature = trained.model.signature
 
-    assert ["income", "debt"] == [feature.name for feature in said.features]
+    assert ["income", "debt"] == [feature.name for feature in model_signature.features]
     assert [("gender", "Categorical"), ("years", "Numerical"), ("branch", "Categorical")] == [
-        (column.name, column.type) for column in said.protected
+        (column.name, column.type) for column in model_signature.protected
     ]
-    assert (("f", "m"), ("1", "2", "3")) == (said.protected[0].categories, said.protected[2].categories)
+    assert (("f", "m"), ("1", "2", "3")) == (
+        model_signature.protected[0].categories,
+        model_signature.protected[2].categories,
+    )
 
 
 OF_PROBABILITIES = {
-    "roc_auc_ovr": lambda said: roc_auc_score(TRUTH, said, multi_class="ovr"),
-    "roc_auc": lambda said: roc_auc_score(TRUTH, said, multi_class="ovr"),
-    "log_loss": lambda said: log_loss(TRUTH, said),
-    "top_k_accuracy": lambda said: top_k_accuracy_score(TRUTH, said),
+    "roc_auc_ovr": lambda probabilities: roc_auc_score(TRUTH, probabilities, multi_class="ovr"),
+    "roc_auc": lambda probabilities: roc_auc_score(TRUTH, probabilities, multi_class="ovr"),
+    "log_loss": lambda probabilities: log_loss(TRUTH, probabilities),
+    "top_k_accuracy": lambda probabilities: top_k_accuracy_score(TRUTH, probabilities),
 }
 
 
@@ -169,19 +172,19 @@ def test_a_metric_of_probabilities_is_what_scikit_learn_says_of_the_answers(
 ) -> None:
     answer = service.serve(ROWS)
 
-    found = service.check("Performance", metric)
+    result = service.check("Performance", metric)
 
-    assert ("Passing", pytest.approx(expected(answer.probabilities), abs=1e-5)) == (found.verdict, found.value)
+    assert ("Passing", pytest.approx(expected(answer.probabilities), abs=1e-5)) == (result.verdict, result.value)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc_ovr", "log_loss"])
 def test_a_part_that_is_older_than_probabilities_of_all_classes_is_no_data(service: Service, metric: str) -> None:
     service.serve(ROWS, without=("probabilities",))
 
-    found = [service.check(kind, metric) for kind in ("Performance", "EstimatedPerformance")]
+    results = [service.check(kind, metric) for kind in ("Performance", "EstimatedPerformance")]
 
-    assert ["NoData", "NoData"] == [one.verdict for one in found]
-    assert all("answered class only" in one.message for one in found)
+    assert ["NoData", "NoData"] == [outcome.verdict for outcome in results]
+    assert all("answered class only" in outcome.message for outcome in results)
     assert "Passing" == service.check("Performance", "f1").verdict
 
 
@@ -189,10 +192,10 @@ def test_a_window_that_begins_with_older_parts_is_no_data_for_as_long_as_it_hold
     service.serve(ROWS[:300], "older", without=("probabilities",))
     service.serve(ROWS[300:], "newer")
 
-    found = [service.check(kind, "roc_auc_ovr") for kind in ("Performance", "EstimatedPerformance")]
+    results = [service.check(kind, "roc_auc_ovr") for kind in ("Performance", "EstimatedPerformance")]
 
-    assert ["NoData", "NoData"] == [one.verdict for one in found]
-    assert all("300 of 1500 rows were logged without" in one.message for one in found)
+    assert ["NoData", "NoData"] == [outcome.verdict for outcome in results]
+    assert all("300 of 1500 rows were logged without" in outcome.message for outcome in results)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc_ovr", "f1", "balanced_accuracy", "recall_weighted", "log_loss"])
@@ -216,10 +219,10 @@ def test_answers_that_hang_on_a_protected_column_are_unfair(service: Service) ->
     gold = answer.values == CLASSES.index("gold")
     women = np.array([row["gender"] == "f" for row in ROWS])
 
-    found = parity(service, "gender")
+    result = parity(service, "gender")
 
-    assert ("Failing", pytest.approx(gold[women].mean() - gold[~women].mean())) == (found.verdict, found.value)
-    assert "no value" not in found.message
+    assert ("Failing", pytest.approx(gold[women].mean() - gold[~women].mean())) == (result.verdict, result.value)
+    assert "no value" not in result.message
 
 
 def test_numbers_are_told_apart_by_quarters_and_codes_by_themselves(service: Service) -> None:
@@ -228,8 +231,8 @@ def test_numbers_are_told_apart_by_quarters_and_codes_by_themselves(service: Ser
     years, branch = parity(service, "years"), parity(service, "branch")
 
     assert ("Passing", "Passing") == (years.verdict, branch.verdict)
-    assert all(" to " in one.column or "below" in one.column or "above" in one.column for one in years.worst)
-    assert {"branch = 1", "branch = 2", "branch = 3"} >= {one.column for one in branch.worst}
+    assert all(" to " in moved.column or "below" in moved.column or "above" in moved.column for moved in years.worst)
+    assert {"branch = 1", "branch = 2", "branch = 3"} >= {moved.column for moved in branch.worst}
 
 
 def test_fairness_by_labels_and_slices_know_protected_columns_too(service: Service) -> None:
@@ -239,14 +242,14 @@ def test_fairness_by_labels_and_slices_know_protected_columns_too(service: Servi
     sliced = service.check("Performance", "accuracy", slices=("gender",))
 
     assert "Passing" == odds.verdict
-    assert {"gender = f", "gender = m"} == {one.column for one in sliced.worst}
+    assert {"gender = f", "gender = m"} == {moved.column for moved in sliced.worst}
 
 
 @pytest.mark.parametrize("metric", ["DemographicParityDifference", "EqualizedOddsDifference"])
 def test_rows_that_came_without_it_are_counted(service: Service, metric: str) -> None:
     some = [
-        row if place % 3 else {name: value for name, value in row.items() if name != "gender"}
-        for place, row in enumerate(ROWS)
+        row if index % 3 else {name: value for name, value in row.items() if name != "gender"}
+        for index, row in enumerate(ROWS)
     ]
     service.serve(some)
 
@@ -258,9 +261,9 @@ def test_rows_that_came_without_it_are_counted(service: Service, metric: str) ->
 def test_a_column_that_nobody_sends_is_no_data(service: Service, metric: str, without: tuple[str, ...]) -> None:
     service.serve([{name: value for name, value in row.items() if name != "gender"} for row in ROWS], without=without)
 
-    found = parity(service, "gender", metric=metric)
+    result = parity(service, "gender", metric=metric)
 
-    assert ("NoData", True) == (found.verdict, "none of 1,500 rows has a value of gender" in found.message)
+    assert ("NoData", True) == (result.verdict, "none of 1,500 rows has a value of gender" in result.message)
 
 
 def test_an_older_version_without_protected_columns_says_so(service: Service, tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_an_older_version_without_protected_columns_says_so(service: Service, tm
     service.model = predictor.load(service.store.fetch(older.uri, older.digest, tmp_path / "older"))
     service.serve(ROWS)
 
-    found = parity(service, "gender")
+    result = parity(service, "gender")
 
-    assert ("NoData", True) == (found.verdict, "no column 'gender'" in found.message)
+    assert ("NoData", True) == (result.verdict, "no column 'gender'" in result.message)
     assert "Passing" == service.check("Performance", "roc_auc_ovr").verdict

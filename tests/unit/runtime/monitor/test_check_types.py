@@ -62,11 +62,11 @@ def test_a_classifier_says_between_what_its_value_lies_and_what_it_went_by(life:
     rows[:, 3] = rows[:, 3] * 1.5
     life.serve(rows)
 
-    found = only(life.check(SUBTLE["domain"]))
+    outcome = only(life.check(SUBTLE["domain"]))
 
-    assert "Failing" == found.verdict
-    assert 0.75 < found.lower < found.value < found.upper
-    assert "mean area" == found.worst[0].column
+    assert "Failing" == outcome.verdict
+    assert 0.75 < outcome.lower < outcome.value < outcome.upper
+    assert "mean area" == outcome.worst[0].column
 
 
 @pytest.mark.parametrize("check", SUBTLE.values(), ids=SUBTLE.keys())
@@ -75,9 +75,9 @@ def test_a_version_from_before_such_checks_says_what_to_do(life: Life, check: Ch
     rows, _ = life.draw(200)
     life.serve(rows)
 
-    found = only(life.check(check))
+    outcome = only(life.check(check))
 
-    assert ("NoData", True) == (found.verdict, "train it again" in found.message)
+    assert ("NoData", True) == (outcome.verdict, "train it again" in outcome.message)
 
 
 def test_only_the_columns_that_a_check_names_are_looked_at_together(life: Life) -> None:
@@ -104,9 +104,9 @@ def test_an_estimate_without_a_bound_is_only_told(life: Life) -> None:
     rows, _ = life.draw(200)
     life.serve(rows)
 
-    found = only(life.check(Check(name="estimate", type="EstimatedPerformance", metric="f1")))
+    outcome = only(life.check(Check(name="estimate", type="EstimatedPerformance", metric="f1")))
 
-    assert ("Passing", None) == (found.verdict, found.threshold)
+    assert ("Passing", None) == (outcome.verdict, outcome.threshold)
 
 
 def test_performance_is_told_with_its_interval_and_fails_only_where_all_of_it_is_beyond(life: Life) -> None:
@@ -142,9 +142,9 @@ def test_answers_that_turn_wrong_within_the_window_are_concept_drift(life: Life)
     life.serve(rows, labels=labels, at=start + MINUTE)
     life.serve(rows, labels=1 - labels, at=start + 10 * MINUTE)
 
-    found = only(life.check(CONCEPT))
+    outcome = only(life.check(CONCEPT))
 
-    assert ("Failing", True) == (found.verdict, found.value > 0.3)
+    assert ("Failing", True) == (outcome.verdict, outcome.value > 0.3)
 
 
 def test_steady_answers_are_no_concept_drift(life: Life) -> None:
@@ -163,10 +163,10 @@ def test_groups_that_are_answered_otherwise_are_unfair(life: Life, metric: str, 
     life.serve(rows)
     check = Check(name="fair", type="Fairness", metric=metric, column="mean radius", favorable="1", **bound)
 
-    found = only(life.check(check))
+    outcome = only(life.check(check))
 
-    assert "Failing" == found.verdict
-    assert "mean radius = " in found.worst[0].column
+    assert "Failing" == outcome.verdict
+    assert "mean radius = " in outcome.worst[0].column
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_fairness_of_what_is_not_there_is_no_data(life: Life, update: Any, why: 
         name="fair", type="Fairness", metric="DemographicParityDifference", column="mean radius", maximum=0.2
     ).model_copy(update=update)
 
-    found = only(life.check(check))
+    outcome = only(life.check(check))
 
-    assert ("NoData", True) == (found.verdict, why in found.message)
+    assert ("NoData", True) == (outcome.verdict, why in outcome.message)
 
 
 def test_a_silent_service_is_late_and_an_asked_one_is_not(life: Life) -> None:
@@ -201,9 +201,9 @@ def test_labels_that_stop_coming_are_late(life: Life) -> None:
     life.serve(rows, at=start + 19 * MINUTE)
     check = Check(name="fresh", type="Timeliness", maximum_lag="10m")
 
-    found = only(life.check(check))
+    outcome = only(life.check(check))
 
-    assert ("Failing", 19 * 60) == (found.verdict, found.value)
+    assert ("Failing", 19 * 60) == (outcome.verdict, outcome.value)
 
 
 def test_the_newest_rows_alone_count_where_so_many_are_asked_for(life: Life) -> None:
@@ -381,6 +381,6 @@ def test_rows_that_were_logged_twice_have_a_bound(life: Life) -> None:
     life._requests = 0
     life.serve(rows)
 
-    found = only(life.check(sound(metric="DuplicateRequestShare", maximum=0.1)))
+    outcome = only(life.check(sound(metric="DuplicateRequestShare", maximum=0.1)))
 
-    assert ("Failing", 0.5) == (found.verdict, found.value)
+    assert ("Failing", 0.5) == (outcome.verdict, outcome.value)

@@ -34,8 +34,10 @@ def fair(metric: str, **bound: float) -> Check:
 
 
 def statistics(shop: Shop, column: str) -> dict[str, float]:
-    found: dict[str, float] = next(one["statistics"] for one in shop.result()["columns"] if one["name"] == column)
-    return found
+    result: dict[str, float] = next(
+        entry["statistics"] for entry in shop.result()["columns"] if entry["name"] == column
+    )
+    return result
 
 
 def test_visits_like_those_learnt_from_pass(shop: Shop) -> None:
@@ -50,9 +52,9 @@ def test_people_from_another_country_are_found_by_every_method(shop: Shop, metho
     rows, _ = shop.draw(600, countries=WITH_ANOTHER)
     shop.serve(rows)
 
-    found = only(shop.check(INPUTS.model_copy(update={"method": method})))
+    outcome = only(shop.check(INPUTS.model_copy(update={"method": method})))
 
-    assert ("Failing", "country") == (found.verdict, found.worst[0].column)
+    assert ("Failing", "country") == (outcome.verdict, outcome.worst[0].column)
 
 
 def test_a_country_that_nobody_comes_from_any_more_is_lost(shop: Shop) -> None:
@@ -61,9 +63,9 @@ def test_a_country_that_nobody_comes_from_any_more_is_lost(shop: Shop) -> None:
 
     shop.check(INPUTS)
 
-    found = statistics(shop, "feature:country")
-    assert (1.0, 0.0) == (found["LostCategories"], found["NewCategoryShare"])
-    assert 0.25 == pytest.approx(found["LostCategoryShare"], abs=0.03)
+    result = statistics(shop, "feature:country")
+    assert (1.0, 0.0) == (result["LostCategories"], result["NewCategoryShare"])
+    assert 0.25 == pytest.approx(result["LostCategoryShare"], abs=0.03)
 
 
 def test_a_country_that_training_never_saw_has_a_bound(shop: Shop) -> None:
@@ -107,10 +109,10 @@ def test_people_from_some_countries_are_answered_otherwise(shop: Shop, metric: s
     rows, labels = shop.draw(1200)
     shop.serve(rows, labels=labels)
 
-    found = only(shop.check(fair(metric, **bound)))
+    outcome = only(shop.check(fair(metric, **bound)))
 
-    assert "Failing" == found.verdict
-    worse, better = (moved.column.removeprefix("country = ") for moved in found.worst)
+    assert "Failing" == outcome.verdict
+    worse, better = (moved.column.removeprefix("country = ") for moved in outcome.worst)
     assert (True, True) == (worse in {"it", "pt"}, better in {"de", "fr"})
 
 
@@ -146,9 +148,9 @@ def test_words_in_a_column_of_numbers_are_a_schema_that_does_not_match(shop: Sho
     shop.serve(rows)
     shop.spoil("feature:items", "several")
 
-    found = only(shop.check(sound(metric="SchemaMatch", maximum=0.0)))
+    outcome = only(shop.check(sound(metric="SchemaMatch", maximum=0.0)))
 
-    assert ("Failing", "items", 0.25) == (found.verdict, found.worst[0].column, found.worst[0].value)
+    assert ("Failing", "items", 0.25) == (outcome.verdict, outcome.worst[0].column, outcome.worst[0].value)
 
 
 @pytest.mark.parametrize("method", get_args(Method))
@@ -157,8 +159,8 @@ def test_columns_that_became_constant_are_told_in_numbers_that_a_status_can_hold
     shop.serve(rows * 250)
     checks = [check.model_copy(update={"method": method}) for check in (INPUTS, ANSWERS)]
 
-    found = [outcome.to_wire() for outcome in shop.check(*checks).checks]
+    results = [outcome.to_wire() for outcome in shop.check(*checks).checks]
 
-    told = [number for outcome in found for number in (outcome.get("value", 0.0), outcome.get("threshold", 0.0))]
-    told += [moved["value"] for outcome in found for moved in outcome.get("worst", ())]
-    assert all(np.isfinite(told))
+    numbers = [number for outcome in results for number in (outcome.get("value", 0.0), outcome.get("threshold", 0.0))]
+    numbers += [moved["value"] for outcome in results for moved in outcome.get("worst", ())]
+    assert all(np.isfinite(numbers))

@@ -26,20 +26,20 @@ def with_column(content: bytes, name: str, values: list[Any]) -> bytes:
     """A part's own rows, as many as there are values or all with the one there is, with another column in place of its own."""
     table = parquet.read_table(io.BytesIO(content))
     array = pa.array(values if len(values) > 1 else values * table.num_rows)
-    if pa.types.is_binary(array.type):  # as text that nobody has looked at
+    if pa.types.is_binary(array.type):  # as text that has not been looked at
         array = pa.StringArray.from_buffers(len(array), array.buffers()[1], array.buffers()[2])
     table = table.take(pa.array(np.arange(len(array)) % table.num_rows))
     return written(table.set_column(table.schema.get_field_index(name), name, array))
 
 
-def said_over_and_over(content: bytes, word: str) -> bytes:
+def repeated(content: bytes, word: str) -> bytes:
     """A part's first row a hundred thousand times with one digest, which is as long as one likes."""
     table = parquet.read_table(io.BytesIO(content)).select(["request_id", "row", "time"])
     nothing = pa.array(np.zeros(100_000, np.int32))
     return written(table.take(nothing).append_column("model_digest", pa.DictionaryArray.from_arrays(nothing, [word])))
 
 
-def repeated(content: bytes, count: int) -> bytes:
+def with_long_word(content: bytes, count: int) -> bytes:
     """A part's first row so many times."""
     table = parquet.read_table(io.BytesIO(content)).select(["request_id", "row", "time"])
     return written(table.take(pa.array(np.zeros(count, np.int64))))
@@ -61,7 +61,7 @@ def written(table: pa.Table) -> bytes:
         pytest.param(lambda content: with_column(content, "feature:mean radius", [[1.0]]), id="lists of values"),
         pytest.param(lambda content: with_column(content, "prediction", [b"\xff"]), id="text that is none"),
         pytest.param(lambda content: repeated(content, 1_000_001), id="a million rows in a kB"),
-        pytest.param(lambda content: said_over_and_over(content, "x" * 400_000), id="a long word said over and over"),
+        pytest.param(lambda content: with_long_word(content, "x" * 400_000), id="a long word said over and over"),
     ],
 )
 def test_a_part_that_cannot_be_read_is_left_out_and_named(life: Life, damage: Any) -> None:
@@ -164,13 +164,13 @@ def test_a_flood_of_labels_is_looked_at_as_far_as_memory_allows_and_the_newest_c
 def test_of_too_many_labels_in_the_store_the_newest_are_held(life: Life) -> None:
     order = life.order()
     for minute in range(10):
-        life.label([(f"r{minute}-{place}", minute % 2) for place in range(50)], at=order.start + minute * MINUTE)
+        life.label([(f"r{minute}-{index}", minute % 2) for index in range(50)], at=order.start + minute * MINUTE)
     parts = [entry.key for entry in life.store.list(label_folder("ns", "fraud"))]
 
-    found = reader.labels(life.store, parts, reader.Skipped([]), most=60)
+    result = reader.labels(life.store, parts, reader.Skipped([]), most=60)
 
-    assert ({f"r9-{place}/0" for place in range(50)} <= set(found.keys.to_pylist()), 60) == (True, len(found.keys))
-    assert ("there are 440 labels more than can be looked at; the newest count",) == found.warnings()
+    assert ({f"r9-{index}/0" for index in range(50)} <= set(result.keys.to_pylist()), 60) == (True, len(result.keys))
+    assert ("440 labels were beyond the limit; only the newest count",) == result.warnings()
 
 
 def test_a_part_with_other_columns_is_left_out_and_named(life: Life) -> None:

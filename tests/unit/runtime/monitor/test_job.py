@@ -44,13 +44,13 @@ def test_a_scanner_that_scales_sizes_is_found_by_the_columns_it_scales(life: Lif
     rows, _ = life.draw(250, scaled=1.25)
     life.serve(rows)
 
-    found = only(life.check(INPUTS))
+    outcome = only(life.check(INPUTS))
 
-    assert "Failing" == found.verdict
+    assert "Failing" == outcome.verdict
     assert {"mean radius", "mean perimeter", "worst radius", "worst perimeter"} <= {
-        moved.column for moved in found.worst
+        moved.column for moved in outcome.worst
     }
-    assert (0.15, True) == (found.threshold, found.value >= 0.15)
+    assert (0.15, True) == (outcome.threshold, outcome.value >= 0.15)
 
 
 def test_between_warning_and_failing_the_verdict_is_warning(life: Life) -> None:
@@ -79,7 +79,7 @@ def test_only_the_columns_that_a_check_names_count(life: Life) -> None:
     steady = only(life.check(INPUTS.model_copy(update={"columns": ("mean texture", "mean smoothness")})))
     moved = only(life.check(INPUTS.model_copy(update={"columns": ("mean radius",)})))
 
-    assert [("Passing", 0.0), ("Failing", 1.0)] == [(found.verdict, found.value) for found in (steady, moved)]
+    assert [("Passing", 0.0), ("Failing", 1.0)] == [(result.verdict, result.value) for result in (steady, moved)]
 
 
 @pytest.mark.slow
@@ -148,10 +148,10 @@ def test_labels_that_say_the_answers_are_wrong_fail_performance(life: Life) -> N
     rows, labels = life.draw(200)
     life.serve(rows, labels=[1 - label for label in labels])
 
-    found = only(life.check(QUALITY))
+    outcome = only(life.check(QUALITY))
 
-    assert ("Failing", True) == (found.verdict, found.value < 0.1)
-    assert life.model.accuracy - 0.05 == pytest.approx(found.threshold)
+    assert ("Failing", True) == (outcome.verdict, outcome.value < 0.1)
+    assert life.model.accuracy - 0.05 == pytest.approx(outcome.threshold)
 
 
 def test_what_is_right_may_change_while_nothing_that_is_asked_or_answered_does(life: Life) -> None:
@@ -168,9 +168,9 @@ def test_an_error_fails_when_it_rises(life: Life) -> None:
     life.serve(rows, labels=[1 - label for label in labels])
     loss = Check(name="loss", type="Performance", metric="log_loss", maximum_regression=0.2)
 
-    found = only(life.check(loss))
+    outcome = only(life.check(loss))
 
-    assert ("Failing", True) == (found.verdict, found.value > found.threshold > 0)
+    assert ("Failing", True) == (outcome.verdict, outcome.value > outcome.threshold > 0)
 
 
 def test_labels_that_come_hours_after_the_window_still_count(life: Life) -> None:
@@ -239,9 +239,9 @@ def test_infinities_are_no_usable_values(life: Life) -> None:
     rows[1::4, 0] = -np.inf
     life.serve(rows)
 
-    found = only(life.check(SOUND))
+    outcome = only(life.check(SOUND))
 
-    assert "mean radius: 75.2% missing, at most 10.0% allowed" == found.message
+    assert "mean radius: 75.2% missing, at most 10.0% allowed" == outcome.message
 
 
 def test_a_constant_column_has_drifted(life: Life) -> None:
@@ -249,9 +249,9 @@ def test_a_constant_column_has_drifted(life: Life) -> None:
     rows[:] = rows[0]
     life.serve(rows)
 
-    found = only(life.check(INPUTS))
+    outcome = only(life.check(INPUTS))
 
-    assert ("Failing", 1.0) == (found.verdict, found.value)
+    assert ("Failing", 1.0) == (outcome.verdict, outcome.value)
 
 
 def test_values_outside_what_training_saw_break_their_bound(life: Life) -> None:
@@ -266,9 +266,9 @@ def test_values_outside_what_training_saw_break_their_bound(life: Life) -> None:
         }
     )
 
-    found = only(life.check(bound))
+    outcome = only(life.check(bound))
 
-    assert ("Failing", True) == (found.verdict, 0.1 <= found.value <= 0.15)
+    assert ("Failing", True) == (outcome.verdict, 0.1 <= outcome.value <= 0.15)
 
 
 def test_a_rule_about_a_column_that_is_not_there_is_no_data(life: Life) -> None:
@@ -282,9 +282,9 @@ def test_a_rule_about_a_column_that_is_not_there_is_no_data(life: Life) -> None:
         }
     )
 
-    found = only(life.check(bound))
+    outcome = only(life.check(bound))
 
-    assert ("NoData", "no rule applies to a feature: MissingShare of colour") == (found.verdict, found.message)
+    assert ("NoData", "no rule applies to a feature: MissingShare of colour") == (outcome.verdict, outcome.message)
 
 
 def test_answers_of_a_candidate_are_not_held_against_the_monitored_version(life: Life) -> None:
@@ -315,9 +315,9 @@ def test_answers_that_turn_to_one_class_are_prediction_drift(life: Life) -> None
     malignant = rows[life.model.answer(rows).values == 0]
     life.serve(malignant)
 
-    found = only(life.check(ANSWERS))
+    outcome = only(life.check(ANSWERS))
 
-    assert ("Failing", "prediction") == (found.verdict, found.worst[0].column)
+    assert ("Failing", "prediction") == (outcome.verdict, outcome.worst[0].column)
 
 
 def test_the_worst_verdict_with_data_is_the_verdict(life: Life) -> None:
@@ -367,6 +367,6 @@ def test_a_version_without_a_profile_says_what_to_do(life: Life) -> None:
 def test_a_report_of_many_wide_checks_fits_a_termination_message(life: Life) -> None:
     rows, labels = life.draw(250, scaled=1.25)
     life.serve(rows, labels=labels)
-    checks = [INPUTS.model_copy(update={"name": f"inputs-{place}"}) for place in range(12)]
+    checks = [INPUTS.model_copy(update={"name": f"inputs-{index}"}) for index in range(12)]
 
     assert len(life.report(*checks).to_message()) <= 4096

@@ -67,7 +67,7 @@ class Worker:
             return False
 
     def memory(self) -> int:
-        """Bytes that its processes hold which nobody shares with them."""
+        """Bytes that its processes hold that they share with no other process."""
         pids = [self.process.pid, *descendants(self.process.pid)]
         lines = [
             line
@@ -79,7 +79,7 @@ class Worker:
 
 
 def descendants(pid: int) -> list[int]:
-    children = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [*children, *(other for child in children for other in descendants(child))]
 
 
@@ -154,11 +154,11 @@ def test_a_run_that_is_asked_for_again_is_the_same_run(life: Life, start: Start)
         together = list(callers.map(lambda _: worker.ask("a-1", order).content, range(8)))
     life.serve(rows)
 
-    again, anew = worker.ask("a-1", order), worker.ask("a-2", order)
+    again, other = worker.ask("a-1", order), worker.ask("a-2", order)
 
     assert {again.content} == set(together)
-    found = [RunReport.model_validate_json(one.content).checked for one in (again, anew)]
-    assert [250, 500] == [checked and checked.samples for checked in found]
+    results = [RunReport.model_validate_json(run.content).checked for run in (again, other)]
+    assert [250, 500] == [checked and checked.samples for checked in results]
 
 
 def test_what_a_job_fails_of_is_reported_alike(life: Life, start: Start, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_another_run_waits_until_the_one_under_way_is_over(life: Life, start: St
 
 
 def stuck(life: Life) -> Path:
-    """From now on whoever reads the version waits for ever."""
+    """From now on a reader of the version waits without end."""
     manifest = Path(life.version.uri.removeprefix("file://")) / "manifest.json"
     manifest.unlink()
     os.mkfifo(manifest)
@@ -275,11 +275,11 @@ def test_callers_who_say_nothing_are_few_and_do_not_stay(life: Life, start: Star
     worker = start()
     silent = [socket.create_connection(("127.0.0.1", worker.port)) for _ in range(40)]
     time.sleep(0.5)
-    held = [one for one in silent if not is_closed(one)]
+    held = [connection for connection in silent if not is_closed(connection)]
 
     assert len(held) <= 16
-    for one in silent:
-        one.close()
+    for connection in silent:
+        connection.close()
     deadline = time.monotonic() + 10
     while not worker.healthy():
         assert time.monotonic() < deadline
@@ -303,9 +303,9 @@ def test_when_told_to_stop_it_ends_the_run_under_way_and_itself(life: Life, star
 
     assert 0 == worker.stop()
 
-    said = (tmp_path / "log").read_text()
-    assert "stopped" in said
-    assert "Traceback" not in said
+    output = (tmp_path / "log").read_text()
+    assert "stopped" in output
+    assert "Traceback" not in output
     deadline = time.monotonic() + 5
     while any(is_alive(pid) for pid in family):
         assert time.monotonic() < deadline

@@ -53,7 +53,7 @@ REFUSED = [
     "http://198.18.0.1/",
     "http://224.0.0.1/",
     "http://255.255.255.255/",
-    # what is no address of a web server at all
+    # what is not the address of a web server at all
     "file:///etc/passwd",
     "gopher://127.0.0.1:6379/_INFO",
     "ftp://example.com/",
@@ -106,15 +106,20 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused() -> None:
 def test_a_name_is_asked_for_once_and_the_address_that_was_judged_is_called() -> None:
     asked = iter([[PUBLIC], ["127.0.0.1"]])
 
-    found = destination("https://hooks.example.com/x?y=1", resolver=lambda host, port: next(asked))  # noqa: ARG005
+    result = destination("https://hooks.example.com/x?y=1", resolver=lambda host, port: next(asked))  # noqa: ARG005
 
-    assert (PUBLIC, 443, "hooks.example.com", "/x?y=1") == (found.address, found.port, found.authority, found.target)
+    assert (PUBLIC, 443, "hooks.example.com", "/x?y=1") == (
+        result.address,
+        result.port,
+        result.authority,
+        result.target,
+    )
 
 
 def test_an_installation_can_allow_private_addresses_but_nothing_else() -> None:
-    found = destination("http://127.0.0.1:8080/hook", allow_private=True, resolver=never)
+    result = destination("http://127.0.0.1:8080/hook", allow_private=True, resolver=never)
 
-    assert ("127.0.0.1", 8080, "127.0.0.1:8080") == (found.address, found.port, found.authority)
+    assert ("127.0.0.1", 8080, "127.0.0.1:8080") == (result.address, result.port, result.authority)
     with pytest.raises(AddressRefused):
         destination("file:///etc/passwd", allow_private=True, resolver=never)
 

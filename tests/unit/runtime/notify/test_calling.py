@@ -133,7 +133,7 @@ def test_a_repeated_call_says_that_it_is_the_same(receiver: Receiver, tmp_path: 
 
 
 def test_the_examples_hold() -> None:
-    assert [0, 0] == [doctest.testmod(one).failed for one in (addresses, bodies)]
+    assert [0, 0] == [doctest.testmod(module).failed for module in (addresses, bodies)]
 
 
 def test_slack_reads_text_and_no_mention_slips_in(receiver: Receiver, tmp_path: Path) -> None:
@@ -179,9 +179,9 @@ def test_a_busy_receiver_is_called_again(receiver: Receiver, tmp_path: Path, cod
     receiver.codes = [code, code, 200]
     pauses: list[float] = []
 
-    found = notify(order(receiver), tmp_path, pause=pauses.append)
+    result = notify(order(receiver), tmp_path, pause=pauses.append)
 
-    assert (200, 3, [2.0, 4.0]) == (found.code, found.tries, pauses)
+    assert (200, 3, [2.0, 4.0]) == (result.code, result.tries, pauses)
 
 
 def test_one_that_stays_busy_is_left_to_a_later_run(receiver: Receiver, tmp_path: Path) -> None:

@@ -86,14 +86,14 @@ def test_nobody_loads_pandas_to_profile_a_file(tmp_path: Path) -> None:
         "print('pandas' in sys.modules)"
     )
 
-    said = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program, tmp_path / "t.parquet", tmp_path / "t.csv"],
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert "False\n" == said.stdout
+    assert "False\n" == completed.stdout
 
 
 def test_a_profile_stands_for_its_table(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_profile_stands_for_its_table(tmp_path: Path) -> None:
 
 
 def test_a_csv_column_that_turns_to_text_late_is_read_where_it_can_be(tmp_path: Path) -> None:
-    lines = ["amount,shop"] + [f"{place % 7},a" for place in range(1_100_000)] + ["oops,b", "3,c"]
+    lines = ["amount,shop"] + [f"{index % 7},a" for index in range(1_100_000)] + ["oops,b", "3,c"]
     (tmp_path / "t.csv").write_text("\n".join(lines))
 
     amount, shop = profile_file(tmp_path / "t.csv").profile.columns
@@ -229,11 +229,11 @@ def test_identifiers_are_told_by_how_many_distinct_values_the_file_has(suffix: s
     path = tmp_path / f"t.{suffix}"
     csv.write_csv(table, path) if suffix == "csv" else pq.write_table(table, path, row_group_size=700)
 
-    found = profile_file(path).profile
+    result = profile_file(path).profile
 
-    assert sorted(column.name for column in found.left_out if column.identifier) == ["row", "uuid"]
-    assert {column.name for column in found.columns} == set(table.column_names)
-    assert Profile.from_json(found.to_json()).left_out == found.left_out
+    assert sorted(column.name for column in result.left_out if column.identifier) == ["row", "uuid"]
+    assert {column.name for column in result.columns} == set(table.column_names)
+    assert Profile.from_json(result.to_json()).left_out == result.left_out
 
 
 def test_more_distinct_texts_than_are_counted_are_still_told_apart(
@@ -266,8 +266,8 @@ def _kinds_of_csv(path: Path, *columns: list[str]) -> dict[str, str]:
     names = [f"c{number}" for number in range(len(columns))]
     rows = [",".join(cells) for cells in zip(*columns, strict=True)]
     path.write_text("\n".join([",".join(names), *rows]) + "\n")
-    found = profile_file(path).profile
-    return {**{c.name: c.type for c in found.columns}, **{c.name: c.reason for c in found.left_out}}
+    result = profile_file(path).profile
+    return {**{c.name: c.type for c in result.columns}, **{c.name: c.reason for c in result.left_out}}
 
 
 def test_the_type_of_a_csv_column_is_that_of_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,9 +284,9 @@ def test_the_type_of_a_csv_column_is_that_of_all_of_it(tmp_path: Path, monkeypat
         "nothing": (["NA"] * size, "has no values at all"),
     }
 
-    found = _kinds_of_csv(tmp_path / "t.csv", *(cells for cells, _ in columns.values()))
+    result = _kinds_of_csv(tmp_path / "t.csv", *(cells for cells, _ in columns.values()))
 
-    assert list(dict(sorted(found.items())).values()) == [kind for _, kind in columns.values()]
+    assert list(dict(sorted(result.items())).values()) == [kind for _, kind in columns.values()]
 
 
 WINDOWS = {

@@ -180,7 +180,7 @@ def test_a_million_unseen_categories_take_no_room() -> None:
     counter = Counter(profile_table(pa.table({"shop": ["a", "b"]}), [SHOP]))
 
     for batch in range(10):
-        counter.add(pa.table({"shop": [f"s{batch * 100_000 + place}" for place in range(100_000)]}))
+        counter.add(pa.table({"shop": [f"s{batch * 100_000 + index}" for index in range(100_000)]}))
 
     (column,) = counter.profile().columns
     assert isinstance(column, CategoricalProfile)
@@ -189,7 +189,7 @@ def test_a_million_unseen_categories_take_no_room() -> None:
 
 
 def test_only_the_most_frequent_categories_of_a_reference_are_kept() -> None:
-    values = [f"rare-{place}" for place in range(3000)] + ["often"] * 5
+    values = [f"rare-{index}" for index in range(3000)] + ["often"] * 5
 
     profile = words(list(values))
 
@@ -237,11 +237,11 @@ def test_a_profile_whose_counts_were_cut_is_refused() -> None:
 
 
 def test_profiles_on_other_bins_do_not_add_up() -> None:
-    one = profile_table(pa.table({"amount": [1.0, 2.0]}), [AMOUNT])
+    profile = profile_table(pa.table({"amount": [1.0, 2.0]}), [AMOUNT])
     other = profile_table(pa.table({"amount": [1.0, 7.0]}), [AMOUNT])
 
     with pytest.raises(ProfileError, match="'amount' was counted on other bins"):
-        one.merge(other)
+        profile.merge(other)
 
 
 def test_a_column_that_is_not_there_is_named_beside_those_that_are() -> None:

@@ -21,7 +21,7 @@ COLUMNS = 4
 ROWS = 600
 SIGNATURE = Signature(
     task="Classification",
-    features=tuple(Feature(name=f"f{place}", type="Numerical") for place in range(COLUMNS)),
+    features=tuple(Feature(name=f"f{index}", type="Numerical") for index in range(COLUMNS)),
     target="sold",
     classes=(0, 1),
 )
@@ -35,7 +35,7 @@ def without_bulk() -> Codec:
     return codec
 
 
-def said(codec: Codec, body: bytes) -> Asked | str:
+def decoded(codec: Codec, body: bytes) -> Asked | str:
     try:
         return codec.read(body)
     except HTTPError as refusal:
@@ -44,7 +44,7 @@ def said(codec: Codec, body: bytes) -> Asked | str:
 
 def must_be_alike(body: bytes) -> None:
     """Both readers take the same rows from a body, or refuse it with the same words."""
-    quick, careful = said(Codec("house", "1", SIGNATURE), body), said(without_bulk(), body)
+    quick, careful = decoded(Codec("house", "1", SIGNATURE), body), decoded(without_bulk(), body)
     if isinstance(quick, str) or isinstance(careful, str):
         assert quick == careful
         return
@@ -65,7 +65,7 @@ PLAIN = {
     "an id": body(id="a[1]"),
     "outputs and parameters": body(
         outputs=[{"name": "predict", "parameters": {"binary_data": True}}],
-        parameters={"keys": [f"[{place}" for place in range(ROWS)], "routing_key": "anna"},
+        parameters={"keys": [f"[{index}" for index in range(ROWS)], "routing_key": "anna"},
     ),
     "whole numbers": body({**TENSOR, "data": [[2**53 + 1, -(2**63), 2**64 - 1, 0]] * ROWS}),
     "a name with brackets": body({**TENSOR, "name": "[x["}),
@@ -74,9 +74,9 @@ PLAIN = {
 
 @pytest.mark.parametrize("sent", PLAIN.values(), ids=PLAIN.keys())
 def test_a_plain_body_is_read_at_once(sent: bytes) -> None:
-    found = FastJsonReader(COLUMNS).read(sent)
+    result = FastJsonReader(COLUMNS).read(sent)
 
-    assert found is not None
+    assert result is not None
     must_be_alike(sent)
 
 

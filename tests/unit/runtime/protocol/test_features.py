@@ -1,4 +1,4 @@
-"""A category means the same to a service as to the Dataset that its model learnt from, however JSON spells it."""
+"""A category means the same to a service as to the Dataset that its model was trained on, however JSON spells it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.features import UNSEEN, Features
 
 
-def learnt_from(column: Any) -> Features:
-    """The feature of a model that learnt from a column which was declared Categorical."""
+def fitted_on(column: Any) -> Features:
+    """The feature of a model that was trained on a column which was declared Categorical."""
     words = sorted({word for word in as_text(column).to_pylist() if word is not None})
     return Features(
         Signature(
@@ -37,7 +37,7 @@ def meant(features: Features, value: Any) -> str | None:
         return None
     assert index != UNSEEN, word
     assert features.indexes[0] is not None
-    [category] = [name for name, place in features.indexes[0].items() if place == index]
+    [category] = [name for name, position in features.indexes[0].items() if position == index]
     assert category == word
     return category
 
@@ -57,12 +57,12 @@ def meant(features: Features, value: Any) -> str | None:
     ],
 )
 def test_a_category_is_the_one_that_training_saw(column: Any, value: Any, category: str | None) -> None:
-    assert category == meant(learnt_from(column), value)
+    assert category == meant(fitted_on(column), value)
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
 def test_every_number_that_a_dataset_held_is_known_again(values: list[float]) -> None:
-    features = learnt_from(pa.array(values))
+    features = fitted_on(pa.array(values))
     for value in values:
         category = meant(features, value)
         assert category is not None
@@ -71,5 +71,5 @@ def test_every_number_that_a_dataset_held_is_known_again(values: list[float]) ->
 
 @pytest.mark.parametrize("value", [3, 2.5, False, 2**70, 1e300, "c"])
 def test_what_training_never_saw_is_unseen(value: Any) -> None:
-    rows = learnt_from(pa.array([1, 2])).from_rows([{"kind": value}])
+    rows = fitted_on(pa.array([1, 2])).from_rows([{"kind": value}])
     assert UNSEEN == rows.matrix[0, 0]

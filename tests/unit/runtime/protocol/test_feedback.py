@@ -50,24 +50,24 @@ def test_a_label_from_the_future_is_refused(time: Any) -> None:
 
 
 def test_a_label_from_before_its_request_is_refused_where_the_request_is_known() -> None:
-    said = body({"id": "r", "row": 2, "label": "a", "time": NOW - 1000})
+    message = body({"id": "r", "row": 2, "label": "a", "time": NOW - 1000})
 
     with pytest.raises(HTTPError, match=r"^data\[0\]\.time: must not be before the request, .* is 600 s before"):
-        read(said, CLASSES, now=NOW, answered_at=lambda *row: {("r", 2): NOW - 400.0}.get(row))
-    assert 1 == len(read(said, CLASSES, now=NOW, answered_at=lambda *row: {("r", 2): NOW - 800.0}.get(row)).labels)
-    assert 1 == len(read(said, CLASSES, now=NOW, answered_at=lambda *_: None).labels)
+        read(message, CLASSES, now=NOW, answered_at=lambda *row: {("r", 2): NOW - 400.0}.get(row))
+    assert 1 == len(read(message, CLASSES, now=NOW, answered_at=lambda *row: {("r", 2): NOW - 800.0}.get(row)).labels)
+    assert 1 == len(read(message, CLASSES, now=NOW, answered_at=lambda *_: None).labels)
 
 
 def test_labels_that_are_no_class_are_counted() -> None:
-    said = body(*({"id": "r", "label": label} for label in ("a", "A", 1, 0, True)))
+    message = body(*({"id": "r", "label": label} for label in ("a", "A", 1, 0, True)))
 
-    assert (5, ("A", 0, True)) == (len(read(said, CLASSES, now=NOW).labels), read(said, CLASSES, now=NOW).strange)
+    assert (5, ("A", 0, True)) == (len(read(message, CLASSES, now=NOW).labels), read(message, CLASSES, now=NOW).strange)
 
 
 def test_numbers_of_a_class_may_be_spelled_in_any_way() -> None:
-    said = body(*({"id": "r", "label": label} for label in (0, "0", 1.0, "1.0", True)))
+    message = body(*({"id": "r", "label": label} for label in (0, "0", 1.0, "1.0", True)))
 
-    assert () == read(said, Expected(ClassLabels((0, 1))), now=NOW).strange
+    assert () == read(message, Expected(ClassLabels((0, 1))), now=NOW).strange
 
 
 NOTES: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -109,13 +109,13 @@ BOUNDS: dict[str, tuple[Expected, float, bool]] = {
 
 @pytest.mark.parametrize(("expected", "label", "taken"), BOUNDS.values(), ids=BOUNDS.keys())
 def test_a_number_must_be_plausible(expected: Expected, label: float, taken: bool) -> None:
-    said = body({"id": "r", "label": label})
+    message = body({"id": "r", "label": label})
     if taken:
-        assert [label] == [label.label for label in read(said, expected, now=NOW).labels]
+        assert [label] == [label.label for label in read(message, expected, now=NOW).labels]
         return
 
     with pytest.raises(HTTPError, match=r"^data\[0\]\.label: must be between ") as refused:
-        read(said, expected, now=NOW)
+        read(message, expected, now=NOW)
     assert 400 == refused.value.status
 
 
@@ -145,10 +145,10 @@ REFUSED: dict[str, tuple[bytes, bool, str]] = {
 }
 
 
-@pytest.mark.parametrize(("said", "classifies", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_wrong_is_refused_by_place(said: bytes, classifies: bool, message: str) -> None:
+@pytest.mark.parametrize(("body", "classifies", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_wrong_is_refused_by_place(body: bytes, classifies: bool, message: str) -> None:
     with pytest.raises(HTTPError) as refused:
-        read(said, CLASSES if classifies else NUMBERS, now=NOW)
+        read(body, CLASSES if classifies else NUMBERS, now=NOW)
 
     assert 400 == refused.value.status
     assert message in refused.value.message

@@ -191,13 +191,13 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_wrong_is_refused_by_name(body: bytes, said: str) -> None:
+@pytest.mark.parametrize(("body", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_wrong_is_refused_by_name(body: bytes, message: str) -> None:
     with pytest.raises(HTTPError) as refused:
         codec().read(body)
 
     assert 400 == refused.value.status
-    assert said in refused.value.message
+    assert message in refused.value.message
 
 
 BINARY_REFUSED: dict[str, tuple[dict[str, Any], bytes, str]] = {
@@ -213,15 +213,15 @@ BINARY_REFUSED: dict[str, tuple[dict[str, Any], bytes, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("described", "raw", "said"), BINARY_REFUSED.values(), ids=BINARY_REFUSED.keys())
-def test_bytes_that_do_not_fit_are_refused_by_name(described: dict[str, Any], raw: bytes, said: str) -> None:
+@pytest.mark.parametrize(("described", "raw", "message"), BINARY_REFUSED.values(), ids=BINARY_REFUSED.keys())
+def test_bytes_that_do_not_fit_are_refused_by_name(described: dict[str, Any], raw: bytes, message: str) -> None:
     head = orjson.dumps({"inputs": [{"name": "x", **described}]})
 
     with pytest.raises(HTTPError) as refused:
         codec().read(head + raw, len(head))
 
     assert 400 == refused.value.status
-    assert said in refused.value.message
+    assert message in refused.value.message
 
 
 def test_an_answer_names_version_classes_and_probabilities() -> None:
@@ -301,12 +301,12 @@ ROWS_REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("body", "said"), ROWS_REFUSED.values(), ids=ROWS_REFUSED.keys())
-def test_rows_that_are_wrong_are_refused_by_place(body: bytes, said: str) -> None:
+@pytest.mark.parametrize(("body", "message"), ROWS_REFUSED.values(), ids=ROWS_REFUSED.keys())
+def test_rows_that_are_wrong_are_refused_by_place(body: bytes, message: str) -> None:
     with pytest.raises(HTTPError) as refused:
         RowCodec(codec(), "house", "house-1").read(body)
 
-    assert said in refused.value.message
+    assert message in refused.value.message
 
 
 def test_rows_are_answered_with_a_probability_per_class() -> None:

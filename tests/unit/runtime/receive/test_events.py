@@ -64,7 +64,7 @@ class Receiver:
     """A receiver that listens, and the sidecar of a KServe predictor that calls it."""
 
     store: ObjectStore
-    said: PayloadOrder
+    order: PayloadOrder
     credentials: Path
     now: float = NOON.timestamp()
     down: bool = False
@@ -78,7 +78,7 @@ class Receiver:
                 raise OSError("nothing answers there")
             return self.store
 
-        order = ReceiveOrder(namespace="shop", monitor="iris-watch", checks=(), payloads=self.said)
+        order = ReceiveOrder(namespace="shop", monitor="iris-watch", checks=(), payloads=self.order)
         runner = web.AppRunner(application(order, open_store, credentials=self.credentials, clock=lambda: self.now))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -93,7 +93,7 @@ class Receiver:
 
     async def event(self, kind: str, request: str, body: Any, **headers: str) -> int:
         """One event, with the headers that KServe 0.16's agent sets."""
-        said = {
+        event = {
             "ce-specversion": "1.0",
             "ce-id": request,
             "ce-type": kind,
@@ -112,7 +112,7 @@ class Receiver:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         async with (
             aiohttp.ClientSession() as session,
-            session.post(self.url + "/", data=io.BytesIO(content), headers=said) as answer,
+            session.post(self.url + "/", data=io.BytesIO(content), headers=event) as answer,
         ):
             return answer.status
 
@@ -146,8 +146,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 @pytest.fixture
 async def receiver(store: ObjectStore, tmp_path: Path) -> AsyncIterator[Receiver]:
     store.delete(*[entry.key for entry in store.list("shop")])
-    said = PayloadOrder(log=LOG, service="sklearn-iris", columns=COLUMNS, retention_seconds=86400.0 * 9000)
-    made = Receiver(store, said, tmp_path / "credentials")
+    order = PayloadOrder(log=LOG, service="sklearn-iris", columns=COLUMNS, retention_seconds=86400.0 * 9000)
+    made = Receiver(store, order, tmp_path / "credentials")
     await made.start()
     yield made
     await made.stop()
@@ -174,8 +174,8 @@ BODIES: dict[str, tuple[Any, Any]] = {
     "V2 with a tensor for each column": (
         {
             "inputs": [
-                {"name": name, "shape": [2, 1], "datatype": "FP64", "data": [row[place] for row in ([6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6])]}
-                for place, name in enumerate(COLUMNS)
+                {"name": name, "shape": [2, 1], "datatype": "FP64", "data": [row[index] for row in ([6.8, 2.8, 4.8, 1.4], [6.0, 3.4, 4.5, 1.6])]}
+                for index, name in enumerate(COLUMNS)
             ]
         },
         {
@@ -229,13 +229,13 @@ async def test_a_stream_that_kserves_own_agent_sent_is_understood(receiver: Rece
 
     # A request of two values where the model takes four, which KServe's server refused as well.
     assert [400] == [status for status in statuses if status != 200]
-    said: dict[str, list[tuple[list[float], str]]] = {}
+    body: dict[str, list[tuple[list[float], str]]] = {}
     for row in sorted(receiver.rows(), key=lambda row: row["row"]):
         values = [round(row[LogColumn.FEATURE + name], 6) for name in COLUMNS]
-        said.setdefault(row["request_id"], []).append((values, row["prediction"]))
+        body.setdefault(row["request_id"], []).append((values, row["prediction"]))
     # In the order in which they were asked.
     requests = dict.fromkeys(dict(event["headers"])["Ce-Id"] for event in RECORDED)
-    assert list(RECORDED_ROWS.values()) == [said[request] for request in requests if request in said]
+    assert list(RECORDED_ROWS.values()) == [body[request] for request in requests if request in body]
 
 
 async def test_halves_are_joined_in_whatever_order_they_come_and_however_often(receiver: Receiver) -> None:
@@ -308,8 +308,8 @@ async def test_what_is_no_event_or_too_large_is_refused(receiver: Receiver) -> N
 
 
 async def test_only_who_bears_the_token_is_taken_where_there_is_a_secret(store: ObjectStore, tmp_path: Path) -> None:
-    said = PayloadOrder(log=LOG, columns=COLUMNS, secured=True, retention_seconds=86400.0 * 9000)
-    made = Receiver(store, said, tmp_path)
+    order = PayloadOrder(log=LOG, columns=COLUMNS, secured=True, retention_seconds=86400.0 * 9000)
+    made = Receiver(store, order, tmp_path)
     await made.start()
     asked = v1([[1, 2, 3, 4]])
 
@@ -322,7 +322,7 @@ async def test_only_who_bears_the_token_is_taken_where_there_is_a_secret(store: 
 
 
 async def test_a_store_that_is_down_loses_nothing_while_there_is_room(receiver: Receiver, tmp_path: Path) -> None:
-    made = Receiver(receiver.store, receiver.said, tmp_path, down=True)
+    made = Receiver(receiver.store, receiver.order, tmp_path, down=True)
     await made.start()
     assert (200, 200) == await made.exchange("early", v1([[1, 2, 3, 4]]), {"predictions": [1]})
     made.down = False
@@ -339,7 +339,7 @@ def test_what_waits_for_its_other_half_is_bounded(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(exchanges, "MAX_WAITING", 100)
     joining = exchanges.Joining()
 
-    complete = [one for n in range(1000) for one in joining.asked(f"r{n}", {"a": [1.0]}, "", 10, 0.0)]
+    complete = [exchange for n in range(1000) for exchange in joining.asked(f"r{n}", {"a": [1.0]}, "", 10, 0.0)]
 
     assert 900 == len(complete)
     assert 100 == len(joining.lapsed(exchanges.WAITS))
@@ -362,10 +362,10 @@ def order(checks: tuple[Check, ...], reference: ReferenceOrder, start: datetime,
 
 
 async def serve(receiver: Receiver, rows: Any, name: str) -> None:
-    for place in range(0, len(rows), 10):
-        batch = rows[place : place + 10]
-        said = ["virginica" if row[2] > 4.9 else "other" for row in batch]
-        assert (200, 200) == await receiver.exchange(f"{name}-{place}", v1(batch), {"predictions": said})
+    for index in range(0, len(rows), 10):
+        batch = rows[index : index + 10]
+        labels = ["virginica" if row[2] > 4.9 else "other" for row in batch]
+        assert (200, 200) == await receiver.exchange(f"{name}-{index}", v1(batch), {"predictions": labels})
 
 
 async def test_a_kserve_service_is_compared_with_a_dataset(receiver: Receiver, tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ async def test_a_kserve_service_is_compared_with_a_dataset(receiver: Receiver, t
     ]
 
     assert all(report is not None for report in reports)
-    calm, moved = ({one.name: one for one in report.checks} for report in reports if report is not None)
+    calm, moved = ({outcome.name: outcome for outcome in report.checks} for report in reports if report is not None)
     assert ("Passing", "Failing") == (calm["inputs"].verdict, moved["inputs"].verdict)
     assert "petal_length_cm" == moved["inputs"].worst[0].column
     assert "NoData" == calm["answers"].verdict
@@ -399,20 +399,20 @@ async def test_a_kserve_service_is_compared_with_a_dataset(receiver: Receiver, t
 async def test_a_kserve_service_is_compared_with_its_own_earlier_window(receiver: Receiver) -> None:
     from sklearn.datasets import load_iris
 
-    chance = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     data = load_iris().data
     hour = timedelta(hours=1)
     for name, shift in (("first", 0.0), ("second", 0.0), ("third", 1.5)):
-        await serve(receiver, data[chance.integers(0, 150, 300)] + np.array([0, 0, shift, 0]), name)
+        await serve(receiver, data[rng.integers(0, 150, 300)] + np.array([0, 0, shift, 0]), name)
         receiver.now += 3600
     await receiver.stop()
 
     reference = ReferenceOrder(ranges=(TimeRange(start=NOON, end=NOON + hour),))
-    found = [
+    results = [
         check.run(order((INPUTS, ANSWERS), reference, NOON + hour * n, NOON + hour * (n + 1)), receiver.store).checked
         for n in (1, 2)
     ]
 
     assert [["Passing", "Passing"], ["Failing", "Failing"]] == [
-        [one.verdict for one in checked.checks] for checked in found if checked is not None
+        [outcome.verdict for outcome in checked.checks] for checked in results if checked is not None
     ]

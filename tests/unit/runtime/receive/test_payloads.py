@@ -37,7 +37,7 @@ def alertmanager(*alerts: tuple[str, str], group: str = '{}:{alertname="Drift"}'
     }
 
 
-SAID: dict[str, tuple[str, str, dict[str, Any]]] = {
+PAYLOADS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a critical alert": ("Failing", "Alertmanager", alertmanager(("firing", "critical"))),
     "an alert without severity": ("Failing", "Alertmanager", alertmanager(("firing", ""))),
     "a warning": ("Warning", "Alertmanager", alertmanager(("firing", "warning"))),
@@ -65,9 +65,9 @@ SAID: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", PAYLOADS)
 def test_is_understood(name: str) -> None:
-    verdict, source, payload = SAID[name]
+    verdict, source, payload = PAYLOADS[name]
 
     assert verdict == of(source, payload).verdict
 
@@ -102,8 +102,8 @@ FIELDS = st.sampled_from(
 )
 def test_no_body_does_more_than_be_refused(source: str, payload: dict[str, Any]) -> None:
     try:
-        found = of(source, payload)
+        result = of(source, payload)
     except PayloadError:
         return
-    assert found.verdict in {"Passing", "Warning", "Failing"}
-    assert len(found.message) <= 512
+    assert result.verdict in {"Passing", "Warning", "Failing"}
+    assert len(result.message) <= 512

@@ -109,8 +109,8 @@ def kept(desk: Desk) -> list[str]:
 async def test_a_call_is_what_the_check_finds(desk: Desk) -> None:
     assert 202 == await desk.call({"status": "failing", "message": "psi 0.4", "value": 0.4})
 
-    found = desk.verdict()
-    assert ("Failing", "psi 0.4", 0.4) == (found.verdict, found.message, found.value)
+    result = desk.verdict()
+    assert ("Failing", "psi 0.4", 0.4) == (result.verdict, result.message, result.value)
 
 
 async def test_nobody_called_is_no_data_and_never_passing(desk: Desk) -> None:

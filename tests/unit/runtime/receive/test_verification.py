@@ -71,4 +71,4 @@ def test_a_secret_that_is_replaced_counts_at_once(secret: Path) -> None:
 
 
 def test_the_examples_hold() -> None:
-    assert [0, 0] == [doctest.testmod(one).failed for one in (payloads, verification)]
+    assert [0, 0] == [doctest.testmod(module).failed for module in (payloads, verification)]

@@ -11,26 +11,26 @@ from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature
 from tidemill.runtime.scoring.scorers import chosen, measure, translated
 
-CHANCE = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 TWO = Signature(task="Classification", features=(), target="t", classes=("no", "yes"))
 THREE = Signature(task="Classification", features=(), target="t", classes=("a", "b", "c"))
 NUMBERS = Signature(task="Regression", features=(), target="t")
 
 
 def answers(classes: int, rows: int = 60) -> tuple[np.ndarray, Answer]:
-    probabilities = CHANCE.dirichlet(np.ones(classes), rows)
-    return CHANCE.integers(0, classes, rows), Answer(probabilities.argmax(axis=1), probabilities)
+    probabilities = RNG.dirichlet(np.ones(classes), rows)
+    return RNG.integers(0, classes, rows), Answer(probabilities.argmax(axis=1), probabilities)
 
 
 def test_two_classes_are_measured_as_scikit_learn_does() -> None:
     truth, answer = answers(2)
 
-    found, unknown = measure(("accuracy", "f1", "roc_auc", "log_loss", "neg_log_loss"), truth, answer, TWO)
+    scores, unknown = measure(("accuracy", "f1", "roc_auc", "log_loss", "neg_log_loss"), truth, answer, TWO)
 
     assert () == unknown
     assert answer.probabilities is not None
     loss = metrics.log_loss(truth, answer.probabilities)
-    assert found == pytest.approx(
+    assert scores == pytest.approx(
         {
             "accuracy": metrics.accuracy_score(truth, answer.values),
             "f1": metrics.f1_score(truth, answer.values),
@@ -44,10 +44,10 @@ def test_two_classes_are_measured_as_scikit_learn_does() -> None:
 def test_more_classes_are_averaged() -> None:
     truth, answer = answers(3)
 
-    found, unknown = measure(("f1", "roc_auc"), truth, answer, THREE)
+    scores, unknown = measure(("f1", "roc_auc"), truth, answer, THREE)
 
     assert () == unknown
-    assert found == pytest.approx(
+    assert scores == pytest.approx(
         {
             "f1": metrics.f1_score(truth, answer.values, average="macro"),
             "roc_auc": metrics.roc_auc_score(truth, answer.probabilities, multi_class="ovr"),
@@ -56,12 +56,12 @@ def test_more_classes_are_averaged() -> None:
 
 
 def test_numbers_are_measured_by_their_errors() -> None:
-    truth = CHANCE.normal(size=40)
-    answer = Answer(truth + CHANCE.normal(size=40))
+    truth = RNG.normal(size=40)
+    answer = Answer(truth + RNG.normal(size=40))
 
-    found, _ = measure(("r2", "mean_absolute_error", "rmse"), truth, answer, NUMBERS)
+    scores, _ = measure(("r2", "mean_absolute_error", "rmse"), truth, answer, NUMBERS)
 
-    assert found == pytest.approx(
+    assert scores == pytest.approx(
         {
             "r2": metrics.r2_score(truth, answer.values),
             "mean_absolute_error": metrics.mean_absolute_error(truth, answer.values),
@@ -80,9 +80,9 @@ UNMEASURABLE = {
 def test_what_cannot_be_measured_is_left_out_and_said(case: str) -> None:
     truth, answer, name = UNMEASURABLE[case]
 
-    found, unknown = measure((name, "accuracy"), truth, answer, TWO)
+    scores, unknown = measure((name, "accuracy"), truth, answer, TWO)
 
-    assert ["accuracy"] == list(found)
+    assert ["accuracy"] == list(scores)
     assert unknown[0].startswith("roc_auc cannot be measured")
 
 
@@ -118,9 +118,9 @@ def never_positive(rows: int = 40) -> tuple[np.ndarray, Answer]:
 def test_a_metric_of_a_class_that_is_not_there_is_not_zero(name: str) -> None:
     truth, answer = never_positive()
 
-    found, unknown = measure((name, "accuracy", "log_loss"), truth, answer, TWO)
+    scores, unknown = measure((name, "accuracy", "log_loss"), truth, answer, TWO)
 
-    assert {"accuracy": 1.0, "log_loss": pytest.approx(-np.log(0.9))} == found
+    assert {"accuracy": 1.0, "log_loss": pytest.approx(-np.log(0.9))} == scores
     assert 1 == len(unknown) and unknown[0].startswith(f"{name} cannot be measured")
 
 
@@ -129,9 +129,9 @@ def test_an_average_over_a_share_of_no_rows_is_not_measured(name: str) -> None:
     labels, others = np.array([0, 0, 1, 1]), np.array([0, 1, 2, 1])
     truth, answers = (labels, others) if name.startswith("recall") else (others, labels)
 
-    found, unknown = measure((name, "f1_macro"), truth, Answer(answers), THREE)
+    scores, unknown = measure((name, "f1_macro"), truth, Answer(answers), THREE)
 
-    assert {"f1_macro": metrics.f1_score(truth, answers, average="macro")} == found
+    assert {"f1_macro": metrics.f1_score(truth, answers, average="macro")} == scores
     assert "'c'" in unknown[0]
 
 
@@ -140,16 +140,16 @@ def test_an_average_over_a_share_of_no_rows_is_not_measured(name: str) -> None:
 def test_labels_that_are_all_the_same_explain_nothing(name: str, constant: float) -> None:
     truth = np.full(200, constant)
 
-    found, unknown = measure((name, "rmse"), truth, Answer(truth + CHANCE.normal(size=200)), NUMBERS)
+    scores, unknown = measure((name, "rmse"), truth, Answer(truth + RNG.normal(size=200)), NUMBERS)
 
-    assert ["rmse"] == list(found)
+    assert ["rmse"] == list(scores)
     assert "needs labels that differ" in unknown[0]
 
 
 def test_an_error_relative_to_labels_of_zero_is_not_measured() -> None:
     truth = np.array([0.0, 1.0, 2.0])
 
-    found, unknown = measure(("mean_absolute_percentage_error", "max_error"), truth, Answer(truth + 1), NUMBERS)
+    scores, unknown = measure(("mean_absolute_percentage_error", "max_error"), truth, Answer(truth + 1), NUMBERS)
 
-    assert {"max_error": 1.0} == found
+    assert {"max_error": 1.0} == scores
     assert "1 of 3 labels are 0" in unknown[0]

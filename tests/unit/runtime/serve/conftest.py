@@ -34,9 +34,9 @@ def until(happens: Callable[[], Any], what: str, seconds: float = PATIENCE) -> A
     """What `happens` gives once it is true."""
     end = time.monotonic() + seconds
     while True:
-        found = happens()
-        if found:
-            return found
+        result = happens()
+        if result:
+            return result
         if time.monotonic() > end:
             raise AssertionError(f"did not happen within {seconds} s: {what}")
         time.sleep(0.02)
@@ -44,13 +44,13 @@ def until(happens: Callable[[], Any], what: str, seconds: float = PATIENCE) -> A
 
 def signature(**others: Any) -> Signature:
     """Two numbers in, one of two classes out."""
-    said: dict[str, Any] = {
+    body: dict[str, Any] = {
         "task": "Classification",
         "features": (Feature(name="size", type="Numerical"), Feature(name="age", type="Numerical")),
         "target": "sold",
         "classes": (0, 1),
     }
-    return Signature(**{**said, **others})
+    return Signature(**{**body, **others})
 
 
 def linear_model(weights: list[list[float]], *, classifies: bool = True) -> bytes:
@@ -115,15 +115,17 @@ def publish(store: ObjectStore) -> Callable[..., VersionOrder]:
 
 
 def publisher(store: ObjectStore) -> Callable[..., VersionOrder]:
-    def put(name: str, weights: list[list[float]] = TOWARDS_SIZE, said: Signature | None = None) -> VersionOrder:
-        said = said or signature()
-        classifies = said.task == "Classification"
+    def put(
+        name: str, weights: list[list[float]] = TOWARDS_SIZE, model_signature: Signature | None = None
+    ) -> VersionOrder:
+        model_signature = model_signature or signature()
+        classifies = model_signature.task == "Classification"
         published = store.publish(
             f"ns/models/house/{name}",
             {
                 "model.onnx": linear_model(weights, classifies=classifies),
-                "signature.json": json.dumps(said.to_wire()).encode(),
-                "typical.json": background.of(golden(weights).matrix, said, seed=1).to_json(),
+                "signature.json": json.dumps(model_signature.to_wire()).encode(),
+                "typical.json": background.of(golden(weights).matrix, model_signature, seed=1).to_json(),
                 "golden.json": golden(weights, classifies=classifies).to_json(),
             },
         )
@@ -194,12 +196,12 @@ class Pod:
         until(lambda: self.state()["routes"] == wanted, "routes are followed")
 
     def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get("/tidemill/v1/state").json()
-        return found
+        document: dict[str, Any] = self.client.get("/tidemill/v1/state").json()
+        return document
 
     def measured(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get("/tidemill/v1/measurements").json()
-        return found
+        document: dict[str, Any] = self.client.get("/tidemill/v1/measurements").json()
+        return document
 
     def ask(self, size: float, **more: Any) -> httpx.Response:
         """Ask for one house; `more` goes into the body."""
@@ -220,16 +222,16 @@ class Pod:
 
 def all_ready(*several: Pod) -> None:
     """Start pods side by side, and wait until all of them are ready."""
-    for one in several:
-        one.begin()
-    for one in several:
-        until(lambda one=one: one.answers("/v2/health/ready"), f"{one.name} is ready")
+    for server in several:
+        server.begin()
+    for server in several:
+        until(lambda server=server: server.answers("/v2/health/ready"), f"{server.name} is ready")
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
+    with socket.socket() as connection:
+        connection.bind(("127.0.0.1", 0))
+        port: int = connection.getsockname()[1]
         return port
 
 
@@ -253,20 +255,20 @@ def pods(folder: Path, store: ObjectStore) -> Iterator[Callable[..., Pod]]:
         **order: Any,
     ) -> Pod:
         name = f"{role.lower()}-{len(made)}"
-        said = ServeOrder.model_validate(
+        payload_order = ServeOrder.model_validate(
             {"namespace": "ns", "service": "houses", "model": "house", "role": role, "version": version, **order}
         )
-        one = Pod(folder / name, said, name, environment or {})
+        server = Pod(folder / name, payload_order, name, environment or {})
         if secret:
-            (one.secret / "uri").write_text(store.uri)
-        made.append(one)
-        return one
+            (server.secret / "uri").write_text(store.uri)
+        made.append(server)
+        return server
 
     try:
         yield prepare
     finally:
-        for one in made:
-            one.end()
+        for server in made:
+            server.end()
 
 
 class Houses(NamedTuple):

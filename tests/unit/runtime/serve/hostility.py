@@ -29,19 +29,21 @@ def attacked(folder: Path) -> Iterator[Pod]:
     """A pod that gives clients a second to send what they have to, and that is asked all the while whether it is ready."""
     store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
-        one = prepare(
+        server = prepare(
             publisher(store)("house-1"), maxBodyBytes=MOST, environment={"TIDEMILL_BODY_SECONDS": "1"}
         ).ready()
-        # What the first request makes the process load is no client's fault.
+        # What the first request makes the process load is not a client's fault.
         rows = {"rows": [{"size": 1.0, "age": 1.0}]}
-        assert [200, 200] == [one.client.post(f"{BASE}/{act}", json=rows).status_code for act in ("predict", "explain")]
-        until(lambda: one.state()["logs"]["predictions"]["written"], "the log is written")
-        with watched(one):
-            yield one
+        assert [200, 200] == [
+            server.client.post(f"{BASE}/{act}", json=rows).status_code for act in ("predict", "explain")
+        ]
+        until(lambda: server.state()["logs"]["predictions"]["written"], "the log is written")
+        with watched(server):
+            yield server
 
 
 @contextmanager
-def watched(one: Pod) -> Iterator[None]:
+def watched(server: Pod) -> Iterator[None]:
     """Fails where the pod was unready at any time, or so slow to say so that the kubelet would take it for unready."""
     over = threading.Event()
     codes: Counter[int] = Counter()
@@ -49,7 +51,7 @@ def watched(one: Pod) -> Iterator[None]:
 
     def look() -> None:
         nonlocal slowest
-        with httpx.Client(base_url=one.url, timeout=60) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             while True:
                 started = time.monotonic()
                 codes[client.get("/v2/health/ready").status_code] += 1
@@ -68,23 +70,23 @@ def watched(one: Pod) -> Iterator[None]:
     assert slowest < PROBE_SECONDS
 
 
-def peak(one: Pod) -> int:
+def peak(server: Pod) -> int:
     """The most memory that the process has had since it was asked to forget, in bytes."""
-    assert one.process is not None
-    status = Path(f"/proc/{one.process.pid}/status").read_text()
+    assert server.process is not None
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) * 1024
 
 
-def forget_peak(one: Pod) -> int:
+def forget_peak(server: Pod) -> int:
     """What the process has now; the peak is counted from here on."""
-    assert one.process is not None
-    Path(f"/proc/{one.process.pid}/clear_refs").write_text("5")
-    return peak(one)
+    assert server.process is not None
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+    return peak(server)
 
 
 @contextmanager
-def connected(one: Pod) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", one.port), timeout=60) as connection:
+def connected(server: Pod) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         yield connection
 
 

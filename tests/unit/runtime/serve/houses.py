@@ -21,15 +21,15 @@ def versions(pod: Pod, count: int, **more: Any) -> Counter[str]:
 
 def counted(name: str, *several: Pod) -> Counter[tuple[str, str, str]]:
     """What several pods have counted under a name, together: by version, role and code."""
-    found: Counter[tuple[str, str, str]] = Counter()
+    results: Counter[tuple[str, str, str]] = Counter()
     for pod in several:
         for family in text_string_to_metric_families(pod.client.get("/metrics").text):
             for sample in family.samples:
                 if sample.name == name:
-                    found[sample.labels["model_version"], sample.labels["role"], sample.labels["code"]] += int(
+                    results[sample.labels["model_version"], sample.labels["role"], sample.labels["code"]] += int(
                         sample.value
                     )
-    return found
+    return results
 
 
 WORDED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -45,19 +45,19 @@ WORDED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 """What clients may say of outputs, and what they get in which order."""
 
 
-def asked_of(pod: Pod, said: dict[str, Any], id: str) -> tuple[str, dict[str, list[float]]]:
+def asked_of(pod: Pod, body: dict[str, Any], id: str) -> tuple[str, dict[str, list[float]]]:
     """Who answers a house of size 1, and the outputs in their order."""
     tensor = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [1.0, 1.0]}
-    answer = pod.client.post("/v2/models/house/infer", json={"id": id, "inputs": [tensor], **said})
+    answer = pod.client.post("/v2/models/house/infer", json={"id": id, "inputs": [tensor], **body})
     assert 200 == answer.status_code, answer.text
     end = int(answer.headers.get("inference-header-content-length", len(answer.content)))
     raw, document = answer.content[end:], json.loads(answer.content[:end])
     assert (id, answer.headers["x-model-version"]) == (document["id"], document["model_version"])
-    found = {}
+    results = {}
     for output in document["outputs"]:
         size = output.get("parameters", {}).get("binary_data_size", 0)
         values = np.frombuffer(raw[:size], {"INT64": "<i8", "FP32": "<f4"}[output["datatype"]])
-        found[output["name"]] = values.tolist() if size else output["data"]
+        results[output["name"]] = values.tolist() if size else output["data"]
         raw = raw[size:]
     assert b"" == raw
-    return answer.headers["x-model-version"], found
+    return answer.headers["x-model-version"], results

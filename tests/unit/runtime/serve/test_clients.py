@@ -39,32 +39,32 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pod, Pod]
     store = ObjectStore.open(f"file://{folder}/store")
     publish = publisher(store)
     with pods(folder, store) as prepare:
-        numbers, words = prepare(publish("house-1")).ready(), prepare(publish("house-2", said=MIXED)).ready()
+        numbers, words = prepare(publish("house-1")).ready(), prepare(publish("house-2", model_signature=MIXED)).ready()
         yield numbers, words
 
 
-def said_by(script: str, *arguments: str) -> dict[str, Any]:
-    found = subprocess.run(
+def output_of(script: str, *arguments: str) -> dict[str, Any]:
+    completed = subprocess.run(
         [PYTHON, ROOT / "tests" / "clients" / script, *arguments], capture_output=True, text=True, check=False
     )
-    assert 0 == found.returncode, found.stderr
-    said: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
-    return said
+    assert 0 == completed.returncode, completed.stderr
+    body: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
+    return body
 
 
 @pytest.fixture(scope="module")
 def triton(served: tuple[Pod, Pod]) -> dict[str, Any]:
-    return said_by("triton_http.py", f"127.0.0.1:{served[0].port}", "house", "house-1")
+    return output_of("triton_http.py", f"127.0.0.1:{served[0].port}", "house", "house-1")
 
 
 @pytest.fixture(scope="module")
 def asynchronous(served: tuple[Pod, Pod]) -> dict[str, Any]:
-    return said_by("triton_aio.py", f"127.0.0.1:{served[0].port}", "house")
+    return output_of("triton_aio.py", f"127.0.0.1:{served[0].port}", "house")
 
 
 @pytest.fixture(scope="module")
 def kserve(served: tuple[Pod, Pod]) -> dict[str, Any]:
-    return said_by("kserve_rest.py", served[0].url, "house", "house-1")
+    return output_of("kserve_rest.py", served[0].url, "house", "house-1")
 
 
 def test_tritons_client_finds_server_model_and_version_ready(triton: dict[str, Any]) -> None:
@@ -121,10 +121,10 @@ def test_tritons_client_is_told_what_is_wrong(triton: dict[str, Any], name: str,
 
 
 def test_tritons_client_sends_and_gets_words(served: tuple[Pod, Pod]) -> None:
-    said = said_by("triton_http.py", f"127.0.0.1:{served[1].port}", "house", "house-2")
+    document = output_of("triton_http.py", f"127.0.0.1:{served[1].port}", "house", "house-2")
 
-    assert [b"yes", b"no"] == [word.encode() for word in said["words, json"]["predict"]]
-    assert said["words, json"] | {"id": ""} == said["words, binary"] | {"id": ""}
+    assert [b"yes", b"no"] == [word.encode() for word in document["words, json"]["predict"]]
+    assert document["words, json"] | {"id": ""} == document["words, binary"] | {"id": ""}
 
 
 def test_kserves_client_finds_server_and_model_ready(kserve: dict[str, Any]) -> None:

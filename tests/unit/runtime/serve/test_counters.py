@@ -48,8 +48,8 @@ MIXED = SIGNATURE.model_copy(
 )
 NOON = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
 CHECKS = tuple(
-    Check.model_validate(said)
-    for said in (
+    Check.model_validate(text)
+    for text in (
         {"name": "inputs", "type": "FeatureDrift", "failing": 0.2},
         {"name": "answers", "type": "PredictionDrift", "failing": 0.2},
         {
@@ -62,15 +62,15 @@ CHECKS = tuple(
 )
 
 
-def learnt(signature: Signature, rows: int = 3000) -> Profile:
-    """What the version learnt from."""
-    chance = np.random.default_rng(3)
+def training_profile(signature: Signature, rows: int = 3000) -> Profile:
+    """The profile of the rows that the version was trained on."""
+    rng = np.random.default_rng(3)
     columns: dict[str, Any] = {
-        "size": chance.normal(size=rows),
-        "age": chance.exponential(size=rows),
-        "town": chance.choice(["Aalen", "Bonn"], rows),
-        LogColumn.PREDICTION: chance.choice(["0", "1"], rows),
-        LogColumn.SCORE: chance.uniform(0.5, 1, rows),
+        "size": rng.normal(size=rows),
+        "age": rng.exponential(size=rows),
+        "town": rng.choice(["Aalen", "Bonn"], rows),
+        LogColumn.PREDICTION: rng.choice(["0", "1"], rows),
+        LogColumn.SCORE: rng.uniform(0.5, 1, rows),
     }
     kinds = {feature.name: feature.type for feature in signature.features}
     kinds |= {LogColumn.PREDICTION: "Categorical", LogColumn.SCORE: "Numerical"}
@@ -86,7 +86,7 @@ def publish(store: ObjectStore, name: str = "house-1", signature: Signature = SI
             "signature.json": json.dumps(signature.to_wire()).encode(),
             "typical.json": background.of(golden(TOWARDS_SIZE).matrix, SIGNATURE, seed=1).to_json(),
             "golden.json": golden(TOWARDS_SIZE).to_json(),
-            "profile.json": learnt(signature).to_json(),
+            "profile.json": training_profile(signature).to_json(),
         },
     )
     return VersionOrder(name=name, uri=published.uri, digest=published.digest)
@@ -131,14 +131,14 @@ def both_ways(
         minimum_labels=1,
         **{"checks": CHECKS, "labels": False, **others},
     )
-    found = []
+    results = []
     views = Watched(store), Watched(store, without="/counts/")
     for view in views:
         job.run(order, view)  # type: ignore[arg-type]
         (key,) = [entry.key for entry in store.list("ns/monitors/watch") if entry.key.endswith("result.json")]
-        found.append(orjson.loads(store.get(key)))
+        results.append(orjson.loads(store.get(key)))
         store.delete(key)
-    return found[0], found[1], views[0].parts
+    return results[0], results[1], views[0].parts
 
 
 class Pod:
@@ -148,24 +148,24 @@ class Pod:
         self, store: ObjectStore, version: VersionOrder, *, name: str = "pod-0", redact: tuple[str, ...] = ()
     ) -> None:
         self.now = float(NOON)
-        self.chance = np.random.default_rng(sum(name.encode()))
+        self.rng = np.random.default_rng(sum(name.encode()))
         self.features = Features(MIXED)
         file = PredictionFile(self.features, classifies=True, redact=redact)
         self.counters = Counters(counts_folder("ns", "houses"), name, version.digest, file, clock=lambda: self.now)
         self.counters.load(store, version.uri)
         self.log = Log(
-            prediction_folder("ns", "houses"), name, self.counters, every=60, most_bytes=1 << 24, observer=self.counters
+            prediction_folder("ns", "houses"), name, self.counters, every=60, max_bytes=1 << 24, observer=self.counters
         )
         self.log.use(store)
         self.author = Author(version.name, version.digest, "Stable", ClassLabels((0, 1)))
 
     def answer(self, rows: int, *, author: Author | None = None, at: float | None = None) -> None:
         """One request of so many rows."""
-        chance = self.chance
-        matrix = np.column_stack((chance.normal(0.3, 1.5, rows), chance.exponential(size=rows), np.zeros(rows)))
-        matrix[chance.random(rows) < 0.1, 0] = np.nan
-        towns = [str(town) for town in chance.choice(["Aalen", "Bonn", "Celle"], rows)]
-        probabilities = chance.dirichlet((1, 1), rows)
+        rng = self.rng
+        matrix = np.column_stack((rng.normal(0.3, 1.5, rows), rng.exponential(size=rows), np.zeros(rows)))
+        matrix[rng.random(rows) < 0.1, 0] = np.nan
+        towns = [str(town) for town in rng.choice(["Aalen", "Bonn", "Celle"], rows)]
+        probabilities = rng.dirichlet((1, 1), rows)
         answer = Answer(probabilities.argmax(axis=1), probabilities)
         moment = self.now if at is None else at
         record = Prediction(f"r{moment}", moment, Rows(matrix, {2: [*towns[:-1], None]}), answer, author or self.author)
@@ -188,15 +188,15 @@ def version(store: ObjectStore) -> VersionOrder:
 async def test_a_window_of_whole_slots_is_told_from_counts_without_reading_a_row(
     store: ObjectStore, version: VersionOrder
 ) -> None:
-    for one in (Pod(store, version), Pod(store, version, name="pod-1")):
-        await one.live(95)
-        await one.log.flush()
+    for server in (Pod(store, version), Pod(store, version, name="pod-1")):
+        await server.live(95)
+        await server.log.flush()
 
     counted, read, parts = both_ways(store, version, NOON + 10, NOON + 90)
 
     assert read == counted
     assert (2 * 80 * 7, 0) == (counted["samples"], parts)
-    assert {"Failing", "Passing"} == {one["verdict"] for one in counted["checks"]}
+    assert {"Failing", "Passing"} == {server["verdict"] for server in counted["checks"]}
 
 
 async def test_rows_at_the_edges_of_a_window_are_read_and_the_rest_is_not(

@@ -70,21 +70,21 @@ class Server:
         self.at_once = {path.decode(): way for path, way in self.gate.ways().items()}
 
     def schema(self, path: str) -> dict[str, Any]:
-        found = self.document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-        return dict(found)
+        result = self.document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        return dict(result)
 
     def post(self, path: str, body: bytes, headers: dict[bytes, bytes]) -> tuple[int, dict[bytes, bytes], bytes]:
-        said: list[Any] = []
+        lines: list[Any] = []
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Any) -> None:
-            said.append(message)
+            lines.append(message)
 
         scope = {"type": "http", "method": "POST", "path": path, "headers": list(headers.items())}
         asyncio.run(self.gate(scope, receive, send))
-        return said[0]["status"], dict(said[0]["headers"]), said[1]["body"]
+        return lines[0]["status"], dict(lines[0]["headers"]), lines[1]["body"]
 
     def check(self, path: str, body: bytes, headers: dict[bytes, bytes] | None = None) -> int:
         """Send a body, hold the answer to the document, and give its status."""
@@ -95,13 +95,13 @@ class Server:
         else:
             quick = None
         status, head, content = self.post(path, body, headers)
-        told = self.document["paths"][path]["post"]["responses"]
-        assert str(status) in told, content
+        responses = self.document["paths"][path]["post"]["responses"]
+        assert str(status) in responses, content
         if b"inference-header-content-length" in head:
             content = content[: int(head[b"inference-header-content-length"])]
         else:
             assert b"application/json" == head[b"content-type"]
-        schema = told[str(status)]["content"]["application/json"]["schema"]
+        schema = responses[str(status)]["content"]["application/json"]["schema"]
         jsonschema.validate(orjson.loads(content), {**schema, "components": self.document["components"]})
         if quick is not None:
             assert 200 == status
@@ -130,7 +130,7 @@ def drawn(schema: dict[str, Any], parts: dict[str, Any]) -> st.SearchStrategy[An
     if "$ref" in schema:
         return st.deferred(lambda: drawn(parts[schema["$ref"].rpartition("/")[2]], parts))
     if "anyOf" in schema:
-        return st.one_of([drawn(one, parts) for one in schema["anyOf"]])
+        return st.one_of([drawn(schema_part, parts) for schema_part in schema["anyOf"]])
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     kinds = schema.get("type")
@@ -142,11 +142,11 @@ def drawn(schema: dict[str, Any], parts: dict[str, Any]) -> st.SearchStrategy[An
 def _of_kind(kind: str, schema: dict[str, Any], parts: dict[str, Any]) -> st.SearchStrategy[Any]:
     match kind:
         case "object":
-            known = {name: drawn(one, parts) for name, one in schema.get("properties", {}).items()}
+            known = {name: drawn(schema_part, parts) for name, schema_part in schema.get("properties", {}).items()}
             needed = set(schema.get("required", ()))
             return st.fixed_dictionaries(
-                {name: one for name, one in known.items() if name in needed},
-                optional={name: one for name, one in known.items() if name not in needed},
+                {name: schema_part for name, schema_part in known.items() if name in needed},
+                optional={name: schema_part for name, schema_part in known.items() if name not in needed},
             )
         case "array":
             items = drawn(schema["items"], parts) if "items" in schema else ANYTHING
@@ -170,11 +170,11 @@ def _of_kind(kind: str, schema: dict[str, Any], parts: dict[str, Any]) -> st.Sea
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of everything in a JSON value, itself included."""
-    found = [path]
+    results = [path]
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
-        found += paths(one, (*path, key))
-    return found
+    for key, schema_part in inner:
+        results += paths(schema_part, (*path, key))
+    return results
 
 
 def replaced(value: Any, path: tuple[Any, ...], other: Any) -> Any:

@@ -18,20 +18,20 @@ Publish = Callable[..., VersionOrder]
 MakePod = Callable[..., Pod]
 
 
-def explained(one: Pod, *rows: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def explained(server: Pod, *rows: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parameters and the outputs, by name and in their shape."""
-    answer = one.client.post(f"{BASE}/explain", json={"rows": list(rows)})
+    answer = server.client.post(f"{BASE}/explain", json={"rows": list(rows)})
     assert 200 == answer.status_code, answer.text
-    said = answer.json()
-    return said["parameters"], {
-        output["name"]: np.array(output["data"]).reshape(output["shape"]) for output in said["outputs"]
+    body = answer.json()
+    return body["parameters"], {
+        output["name"]: np.array(output["data"]).reshape(output["shape"]) for output in body["outputs"]
     }
 
 
 def test_the_attributions_of_a_regression_are_weight_times_distance(publish: Publish, pod: MakePod) -> None:
-    one = pod(publish("house-1", [[2.0], [1.0]], signature(task="Regression", classes=()))).ready()
+    server = pod(publish("house-1", [[2.0], [1.0]], signature(task="Regression", classes=()))).ready()
 
-    parameters, outputs = explained(one, {"size": 2.5, "age": 1.0}, {"size": 4.5, "age": 0.0})
+    parameters, outputs = explained(server, {"size": 2.5, "age": 1.0}, {"size": 4.5, "age": 0.0})
 
     attributions = outputs["attributions"]
     assert ((2, 2, 1), ["size", "age"], []) == (attributions.shape, parameters["features"], parameters["outputs"])
@@ -41,16 +41,16 @@ def test_the_attributions_of_a_regression_are_weight_times_distance(publish: Pub
 
 
 def test_a_category_is_given_its_share_of_an_answer(publish: Publish, pod: MakePod) -> None:
-    said = signature(
+    model_signature = signature(
         features=(
             Feature(name="size", type="Numerical"),
             Feature(name="city", type="Categorical", categories=("Bonn", "Ulm")),
         ),
         classes=("no", "yes"),
     )
-    one = pod(publish("house-1", [[0.0, 0.0], [0.0, 4.0]], said)).ready()
+    server = pod(publish("house-1", [[0.0, 0.0], [0.0, 4.0]], model_signature)).ready()
 
-    parameters, outputs = explained(one, {"size": 2, "city": "Bonn"}, {"size": 2, "city": "Ulm"})
+    parameters, outputs = explained(server, {"size": 2, "city": "Bonn"}, {"size": 2, "city": "Ulm"})
 
     attributions = outputs["attributions"]
     assert (["size", "city"], ["no", "yes"]) == (parameters["features"], parameters["outputs"])

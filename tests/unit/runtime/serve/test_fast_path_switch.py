@@ -49,15 +49,15 @@ def test_answers_and_logged_rows_are_the_same_without_the_fast_path(
     fast, slow = (pod(version, environment={"TIDEMILL_FAST_PATH": switch}) for switch in ("yes", "no"))
     all_ready(fast, slow)
     answers: list[list[Any]] = []
-    for one, name in ((fast, "fast"), (slow, "slow")):
+    for server, name in ((fast, "fast"), (slow, "slow")):
         answers.append([])
         for number, (path, body) in enumerate(BODIES * 2):  # what was seen once is known the second time
             content = json.dumps({**body, "id": f"{name}-{number}"} if number % 3 else body)
-            response = one.client.post(f"/v2/models/house/{path}", content=content)
+            response = server.client.post(f"/v2/models/house/{path}", content=content)
             document = response.json()
             document.pop("id", None)
             answers[-1].append((response.status_code, document))
-        assert 0 == one.stop()
+        assert 0 == server.stop()
 
     assert answers[0] == answers[1]
     assert {200, 400} == {status for status, _ in answers[0]}

@@ -43,8 +43,10 @@ UNNEEDED = {
 def loaded(publish: Callable[..., VersionOrder]) -> list[str]:
     """The modules that are there when a compiled model has given its first answer."""
     folder = publish("house-1").uri.removeprefix("file://")
-    said = subprocess.run([sys.executable, "-c", ANSWERS, folder], check=True, capture_output=True, text=True).stdout
-    predictions, modules = json.loads(said)
+    completed = subprocess.run(
+        [sys.executable, "-c", ANSWERS, folder], check=True, capture_output=True, text=True
+    ).stdout
+    predictions, modules = json.loads(completed)
     assert [1] == predictions
     return list(modules)
 

@@ -21,8 +21,8 @@ from .telemetry.test_in_flight import in_flight
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    with attacked(tmp_path_factory.mktemp("target")) as one:
-        yield one
+    with attacked(tmp_path_factory.mktemp("target")) as server:
+        yield server
 
 
 @pytest.mark.parametrize("where", [f"{BASE}/infer", f"{BASE}/feedback", f"{BASE}/explain", f"{BASE}/nothing"])
@@ -91,22 +91,22 @@ def test_a_body_that_comes_byte_by_byte_gains_no_time_by_it(target: Pod) -> None
     with connected(target) as connection:
         connection.settimeout(0.05)
         connection.sendall(head(f"{BASE}/infer", b"content-length: 100000"))
-        said = b""
+        response = b""
         for _ in range(10_000):
             try:
                 connection.sendall(b" ")
-                said = connection.recv(4096)
+                response = connection.recv(4096)
             except TimeoutError:
                 continue
             break
 
-    assert said.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
 
 
 def test_clients_that_leave_in_the_middle_leave_nothing_behind(target: Pod) -> None:
-    for place in range(100):
+    for index in range(100):
         with connected(target) as connection:
-            connection.sendall((CHUNKED + b"4000\r\n" + b"{" * 0x1000)[: 1 + 47 * place])
+            connection.sendall((CHUNKED + b"4000\r\n" + b"{" * 0x1000)[: 1 + 47 * index])
 
     until(lambda: target.ask(1.0).status_code == 200, "the next one is answered")
     until(lambda: {0.0} == set(in_flight(target.client.get("/metrics").text).values()), "nothing is left")
@@ -124,7 +124,7 @@ def test_clients_that_do_not_read_their_answers_hold_nobody_up(target: Pod) -> N
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     {
         "a pickle": (pickle.dumps({"inputs": []}), "body: is not JSON"),
         "deep lists": (b"[" * 500_000, "body: is not JSON"),
@@ -138,11 +138,11 @@ def test_clients_that_do_not_read_their_answers_hold_nobody_up(target: Pod) -> N
         "no UTF-8": (b'{"id":"\xff","inputs":[]}', "body: is not JSON"),
     }.values(),
 )  # fmt: skip
-def test_a_hostile_body_is_refused_by_its_field(target: Pod, body: bytes, said: str) -> None:
+def test_a_hostile_body_is_refused_by_its_field(target: Pod, body: bytes, message: str) -> None:
     answer = target.client.post(f"{BASE}/infer", content=body, headers={"content-type": "application/json"})
 
     assert 400 == answer.status_code
-    assert answer.json()["error"].startswith(said)
+    assert answer.json()["error"].startswith(message)
 
 
 def test_bytes_that_are_no_number_are_refused(target: Pod) -> None:
@@ -165,15 +165,17 @@ def test_what_is_not_served_is_not_found_whatever_is_sent_there(target: Pod, pat
 def test_what_goes_to_bentoml_is_bounded_too(tmp_path: Path) -> None:
     store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
-        one = prepare(publisher(store)("house-1"), maxBodyBytes=MOST, environment={"TIDEMILL_BENTOML": "yes"}).ready()
-        until(lambda: one.state()["bentoml"], "BentoML is loaded")
-        before = forget_peak(one)
-        with connected(one) as connection:
+        server = prepare(
+            publisher(store)("house-1"), maxBodyBytes=MOST, environment={"TIDEMILL_BENTOML": "yes"}
+        ).ready()
+        until(lambda: server.state()["bentoml"], "BentoML is loaded")
+        before = forget_peak(server)
+        with connected(server) as connection:
             connection.sendall(head("/predict", b"content-type: application/json", b"transfer-encoding: chunked"))
             sent = poured(connection, b"10000\r\n" + b" " * 0x10000 + b"\r\n", 1024 * MB)
 
-        answer = one.client.post("/predict", json={"rows": [{"size": 2, "age": 1}]})
+        answer = server.client.post("/predict", json={"rows": [{"size": 2, "age": 1}]})
 
         assert [1] == answer.json()["predictions"]
         assert 200 * MB > sent
-        assert 32 * MB > peak(one) - before
+        assert 32 * MB > peak(server) - before

@@ -15,34 +15,34 @@ from .hostility import BASE, CHUNKED, MB, attacked, connected, forget_peak, head
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    with attacked(tmp_path_factory.mktemp("target")) as one:
-        yield one
+    with attacked(tmp_path_factory.mktemp("target")) as server:
+        yield server
 
 
 def test_a_head_that_does_not_come_to_an_end_is_given_up(target: Pod) -> None:
     with connected(target) as connection:
         connection.sendall(b"POST /v2/models/house/infer HTTP/1.1\r\nhost: he")
-        said = rest(connection)
+        response = rest(connection)
 
-    assert said.startswith(b"HTTP/1.1 408 ")
-    assert said.endswith(b'{"error":"headers: did not come within 1 s"}')
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert response.endswith(b'{"error":"headers: did not come within 1 s"}')
 
 
 def test_a_head_that_comes_byte_by_byte_gains_no_time_by_it(target: Pod) -> None:
     with connected(target) as connection:
         connection.settimeout(0.05)
-        said = b""
+        response = b""
         for byte in b"GET /v2 HTTP/1.1\r\n" + b"a: b\r\n" * 10_000:
             try:
                 connection.sendall(bytes([byte]))
-                said = connection.recv(4096)
+                response = connection.recv(4096)
             except TimeoutError:
                 continue
             except ConnectionError:
                 pass
             break
 
-    assert said.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_client_that_says_nothing_is_sent_away(target: Pod) -> None:
@@ -53,9 +53,9 @@ def test_a_client_that_says_nothing_is_sent_away(target: Pod) -> None:
 def test_a_connection_that_has_asked_once_is_sent_away_in_the_middle_of_its_next_head(target: Pod) -> None:
     with connected(target) as connection:
         connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nhost: here\r\n\r\nGET /v2/hea")
-        said = rest(connection)
+        response = rest(connection)
 
-    assert [b"200", b"408"] == [part[:3] for part in said.split(b"HTTP/1.1 ")[1:]]
+    assert [b"200", b"408"] == [part[:3] for part in response.split(b"HTTP/1.1 ")[1:]]
 
 
 def test_a_connection_between_two_requests_may_wait(target: Pod) -> None:
@@ -109,11 +109,11 @@ def test_a_hostile_head_is_refused(target: Pod, sent: tuple[str, bytes]) -> None
     with connected(target) as connection:
         connection.sendall(sent[1])
         connection.shutdown(socket.SHUT_WR)
-        said = rest(connection)
+        response = rest(connection)
 
-    assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 ")), said
-    told, _, body = said.partition(b"\r\n\r\n")
-    assert b"content-type: application/json" in told.lower().split(b"\r\n")
+    assert response.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 ")), response
+    output, _, body = response.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in output.lower().split(b"\r\n")
     assert ["error"] == list(json.loads(body))
 
 

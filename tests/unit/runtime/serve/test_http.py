@@ -45,13 +45,13 @@ def test_curl_may_offer_http_2(server: Pod, path: str, body: bytes) -> None:
     if curl is None or "HTTP2" not in subprocess.run([curl, "--version"], capture_output=True, text=True, check=True).stdout:  # fmt: skip
         pytest.skip("no curl with HTTP/2 on this machine")
 
-    found = subprocess.run(
+    completed = subprocess.run(
         [curl, "--silent", "--http2", "-d", body.decode(), f"{server.url}{BASE}/{path}"],
         capture_output=True,
         check=True,
     )
 
-    assert "house" == json.loads(found.stdout)["model_name"]
+    assert "house" == json.loads(completed.stdout)["model_name"]
 
 
 @pytest.mark.slow
@@ -65,12 +65,12 @@ def test_the_jdks_client_is_answered(server: Pod, path: str, body: bytes) -> Non
     if java is None or shutil.which("javac") is None:
         pytest.skip("no JDK on this machine")
 
-    found = subprocess.run(
+    completed = subprocess.run(
         [java, str(CLIENTS / "HttpPost.java"), f"{server.url}{BASE}/{path}", body.decode()],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    assert ["200"] * 3 == [line[:3] for line in found.stdout.splitlines()]
+    assert ["200"] * 3 == [line[:3] for line in completed.stdout.splitlines()]
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def encode(records: Sequence[Row]) -> bytes:
     return ",".join(record.text for record in records).encode()
 
 
-def log(store: Any, most_bytes: int = 1000) -> Log:
-    made = Log("folder", "pod-boot", encode, every=60, most_bytes=most_bytes)
+def log(store: Any, max_bytes: int = 1000) -> Log:
+    made = Log("folder", "pod-boot", encode, every=60, max_bytes=max_bytes)
     made.use(store)
     return made
 
@@ -80,7 +80,7 @@ async def test_what_the_store_did_not_take_is_tried_again_under_the_same_name() 
 
 async def test_past_its_bound_new_records_are_dropped_and_counted() -> None:
     store = Flaky(failures=1)
-    written = log(store, most_bytes=25)
+    written = log(store, max_bytes=25)
     taken = [written.append(Row(text), 1, 10) for text in "abc"]
     await written.flush()
 
@@ -109,11 +109,11 @@ class Hanging(Flaky):
     def __init__(self) -> None:
         super().__init__()
         self.asked, self.released = threading.Event(), threading.Event()
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.max_at_once = 0
 
     def put(self, key: str, content: bytes) -> None:
         self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.max_at_once = max(self.max_at_once, self.at_once)
         self.asked.set()
         self.released.wait()
         super().put(key, content)
@@ -134,7 +134,7 @@ async def test_a_write_that_was_given_up_goes_on_and_no_other_one_starts_beside_
     store.released.set()
 
     assert await second
-    assert 1 == store.most_at_once
+    assert 1 == store.max_at_once
     assert [b"a", b"b"] == list(store.held.values())
     assert (2, 0, 0) == (written.state.written, written.backlog, written.backlog_bytes)
 

@@ -38,7 +38,9 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("pages")
     store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
-        server = prepare(publisher(store)("house-1", said=MIXED), environment={"TIDEMILL_BENTOML": request.param})
+        server = prepare(
+            publisher(store)("house-1", model_signature=MIXED), environment={"TIDEMILL_BENTOML": request.param}
+        )
         server.ready()
         if request.param == "yes":
             until(lambda: server.state()["bentoml"], "BentoML is loaded")
@@ -46,8 +48,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def hosts_in(response: httpx.Response) -> set[str]:
-    found = set(URL.findall(response.text))
-    return found | set(URL.findall(" ".join(f"{name}: {value}" for name, value in response.headers.items())))
+    library = set(URL.findall(response.text))
+    return library | set(URL.findall(" ".join(f"{name}: {value}" for name, value in response.headers.items())))
 
 
 @pytest.mark.slow
@@ -69,9 +71,9 @@ def test_the_page_shows_a_request_that_works(server: Pod) -> None:
     assert (200, "text/html; charset=utf-8") == (response.status_code, response.headers["content-type"])
     assert "Model house, version house-1" in response.text
     assert "<b>" not in response.text.replace("size &lt;b&gt;", "")
-    found = re.search(r"<pre><code>(.*?)</code></pre>", response.text)
-    assert found is not None
-    curl, flag, body, url = shlex.split(html.unescape(found[1]))
+    match = re.search(r"<pre><code>(.*?)</code></pre>", response.text)
+    assert match is not None
+    curl, flag, body, url = shlex.split(html.unescape(match[1]))
     assert ("curl", "-d", f"{server.url}/v2/models/house/predict") == (curl, flag, url)
     assert {"rows": [{"size <b>": 2.0, "city's": "Bonn & Ulm"}]} == json.loads(body)
     answer = server.client.post(url, content=body, headers={"content-type": "application/x-www-form-urlencoded"})

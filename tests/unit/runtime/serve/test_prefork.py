@@ -31,10 +31,10 @@ MakePod = Callable[..., Pod]
 
 def served_by_two(pod: MakePod, version: VersionOrder, folder: Path) -> Pod:
     """A server of two processes for a copy of the version in this folder, as `tidemill serve` makes one; not yet started."""
-    one = pod(version)
+    server = pod(version)
     shutil.copytree(version.uri.removeprefix("file://"), folder)
-    one.command = [*one.command[:3], "serve", str(folder), "--port", str(one.port), "--workers", "2"]
-    return one
+    server.command = [*server.command[:3], "serve", str(folder), "--port", str(server.port), "--workers", "2"]
+    return server
 
 
 @pytest.mark.slow
@@ -43,18 +43,18 @@ def test_a_folder_is_served_without_a_cluster_by_several_processes(
 ) -> None:
     version = publish("house-1")
     folder = tmp_path / "copies" / "house" / "house-7"
-    one = served_by_two(pod, version, folder)
+    server = served_by_two(pod, version, folder)
 
-    answer = one.ready().ask(2.0)
+    answer = server.ready().ask(2.0)
     # Each process has one of its own that explains.
     explained = [
-        httpx.post(f"{one.url}/v2/models/house/explain", json={"rows": [{"size": 2.0, "age": 1.0}]}, timeout=60)
+        httpx.post(f"{server.url}/v2/models/house/explain", json={"rows": [{"size": 2.0, "age": 1.0}]}, timeout=60)
         for _ in range(6)
     ]
 
     assert ("house-7", version.digest) == (answer.headers["x-model-version"], answer.headers["x-model-digest"])
     assert [200] * 6 == [each.status_code for each in explained], explained[0].text
-    assert 0 == one.stop()
+    assert 0 == server.stop()
 
 
 def children(process: int) -> list[int]:
@@ -62,18 +62,18 @@ def children(process: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("where", "message"),
     {"/nowhere": "there is no folder /nowhere", "s3://tidemill/nothing": "s3://tidemill at http://127.0.0.1:9"}.items(),
 )
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_where_there_is_no_model_the_command_says_so_and_ends(where: str, said: str, workers: str) -> None:
+def test_where_there_is_no_model_the_command_says_so_and_ends(where: str, message: str, workers: str) -> None:
     command = [sys.executable, "-m", "tidemill", "serve", where, "--port", "0", "--workers", workers]
     credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
 
     ended = subprocess.run(command, env={**os.environ, **credentials}, capture_output=True, text=True, timeout=60)
 
     assert 2 == ended.returncode
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -94,23 +94,33 @@ def test_processes_share_a_model_that_one_of_them_fetched(endpoint: str, pod: Ma
         "AWS_ACCESS_KEY_ID": gateway.KEY,
         "AWS_SECRET_ACCESS_KEY": gateway.SECRET,
     }
-    one = pod(version, environment=credentials)
-    one.command = [*one.command[:3], "serve", version.uri, "--name", "house", "--port", str(one.port), "--workers", "2"]
-    one.ready()
-    assert one.process is not None
-    before = children(one.process.pid)
+    server = pod(version, environment=credentials)
+    server.command = [
+        *server.command[:3],
+        "serve",
+        version.uri,
+        "--name",
+        "house",
+        "--port",
+        str(server.port),
+        "--workers",
+        "2",
+    ]
+    server.ready()
+    assert server.process is not None
+    before = children(server.process.pid)
     # A process that fetched for itself would find nothing any more.
     for entry in list(store.list("ns/models/house/house-1")):
         store.delete(entry.key)
 
     os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
-    one.client.close()
-    one.client = httpx.Client(base_url=one.url, timeout=30, headers={"connection": "close"})
+    until(lambda: len(set(children(server.process.pid)) - {before[0]}) == 2, "another one is started")
+    server.client.close()
+    server.client = httpx.Client(base_url=server.url, timeout=30, headers={"connection": "close"})
 
-    answers = [until(lambda: one.ask(2.0), "it answers") for _ in range(20)]
+    answers = [until(lambda: server.ask(2.0), "it answers") for _ in range(20)]
     assert {(200, version.digest)} == {(answer.status_code, answer.headers["x-model-digest"]) for answer in answers}
-    assert 0 == one.stop()
+    assert 0 == server.stop()
 
 
 @pytest.mark.slow
@@ -118,19 +128,19 @@ def test_processes_share_a_model_that_one_of_them_fetched(endpoint: str, pod: Ma
 def test_processes_end_with_the_one_that_made_them_however_it_ends(
     publish: Publish, tmp_path: Path, pod: MakePod
 ) -> None:
-    one = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7").ready()
-    assert one.process is not None
-    both = children(one.process.pid)
+    server = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7").ready()
+    assert server.process is not None
+    both = children(server.process.pid)
 
-    one.process.kill()
-    one.process.wait(20)
+    server.process.kill()
+    server.process.wait(20)
 
     assert 2 == len(both)
     until(lambda: not any(map(runs, both)), "both are gone")
 
 
 def runs(process: int) -> bool:
-    """Whether a process is there and not only its exit code, which waits for whoever has to take it."""
+    """Whether a process is there and not only its exit code, which waits for its parent to take it."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -139,8 +149,8 @@ def runs(process: int) -> bool:
 
 def own(process: int) -> float:
     """The share of a process's memory that it shares with no other."""
-    told = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
-    size = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in told)}
+    head = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+    size = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in head)}
     return (size["Private_Clean"] + size["Private_Dirty"]) / size["Rss"]
 
 
@@ -150,41 +160,41 @@ def test_a_process_that_dies_is_started_again_from_the_model_that_all_of_them_sh
 ) -> None:
     version = publish("house-1")
     folder = tmp_path / "copies" / "house" / "house-7"
-    one = served_by_two(pod, version, folder)
-    one.ready()
-    assert one.process is not None
-    before = children(one.process.pid)
+    server = served_by_two(pod, version, folder)
+    server.ready()
+    assert server.process is not None
+    before = children(server.process.pid)
     assert all(own(child) < 0.5 for child in before), [own(child) for child in before]
-    # Nobody reads it again: the model was loaded before the processes parted.
+    # It is not read again: the model was loaded before the processes parted.
     shutil.rmtree(folder)
 
     os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
-    one.client.close()
-    one.client = httpx.Client(base_url=one.url, timeout=30, headers={"connection": "close"})
+    until(lambda: len(set(children(server.process.pid)) - {before[0]}) == 2, "another one is started")
+    server.client.close()
+    server.client = httpx.Client(base_url=server.url, timeout=30, headers={"connection": "close"})
 
-    assert [200] * 20 == [until(lambda: one.ask(2.0), "it answers").status_code for _ in range(20)]
-    assert 0 == one.stop()
+    assert [200] * 20 == [until(lambda: server.ask(2.0), "it answers").status_code for _ in range(20)]
+    assert 0 == server.stop()
 
 
 @pytest.mark.slow
 def test_processes_on_one_address_have_one_count(publish: Publish, tmp_path: Path, pod: MakePod) -> None:
-    one = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7").ready()
-    assert one.process is not None
+    server = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7").ready()
+    assert server.process is not None
     for _ in range(60):
         # Each on a connection of its own, which the kernel gives to either process.
-        assert 200 == httpx.post(f"{one.url}/v2/models/house/predict", json={"rows": [{"size": 2.0, "age": 1.0}]}).status_code  # fmt: skip
+        assert 200 == httpx.post(f"{server.url}/v2/models/house/predict", json={"rows": [{"size": 2.0, "age": 1.0}]}).status_code  # fmt: skip
 
-    assert [60] * 8 == [predictions(one) for _ in range(8)]
+    assert [60] * 8 == [predictions(server) for _ in range(8)]
     time.sleep(1.5)  # the counts are saved once a second
 
-    before = children(one.process.pid)
+    before = children(server.process.pid)
     os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(children(one.process.pid)) - {before[0]}) == 2, "another one is started")
-    until(lambda: httpx.get(f"{one.url}/v2/health/ready").status_code == 200, "it answers")
+    until(lambda: len(set(children(server.process.pid)) - {before[0]}) == 2, "another one is started")
+    until(lambda: httpx.get(f"{server.url}/v2/health/ready").status_code == 200, "it answers")
 
-    assert [60] * 8 == [predictions(one) for _ in range(8)]
-    assert 0 == one.stop()
+    assert [60] * 8 == [predictions(server) for _ in range(8)]
+    assert 0 == server.stop()
 
 
 def predictions(pod: Pod) -> float:
@@ -219,15 +229,15 @@ def test_a_folder_without_a_model_ends_the_command_with_a_sentence(
 
 @pytest.mark.slow
 def test_a_signal_costs_no_answer_under_load(publish: Publish, tmp_path: Path, pod: MakePod) -> None:
-    one = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7")
-    one.command[-1] = "1"
-    one.ready()
+    server = served_by_two(pod, publish("house-1"), tmp_path / "copies" / "house" / "house-7")
+    server.command[-1] = "1"
+    server.ready()
     lost: list[Exception] = []
     answered = [0] * 4
     body = json.dumps({"rows": [{"size": 2.0, "age": 1.0}]}).encode()
 
     def ask(index: int) -> None:
-        with closing(HTTPConnection("127.0.0.1", one.port, timeout=30)) as client:
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as client:
             while True:
                 try:
                     client.request("POST", "/v2/models/house/predict", body)
@@ -247,7 +257,7 @@ def test_a_signal_costs_no_answer_under_load(publish: Publish, tmp_path: Path, p
         client.start()
     until(lambda: min(answered) > 100, "all clients are answered")
 
-    assert 0 == one.stop()
+    assert 0 == server.stop()
     for client in clients:
         client.join()
     assert [] == lost

@@ -59,16 +59,16 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
 
 
 def test_a_pod_answers_with_the_version_it_was_ordered_to_serve(house: House) -> None:
-    one, version = house
+    server, version = house
 
-    answer = one.ask(2.0, id="r-1")
+    answer = server.ask(2.0, id="r-1")
 
     assert 200 == answer.status_code
     assert ("r-1", "house-1", version.digest) == tuple(
         answer.headers[name] for name in ("x-request-id", "x-model-version", "x-model-digest")
     )
     assert [1] == answer.json()["predictions"]
-    assert [0] == one.ask(-2.0).json()["predictions"]
+    assert [0] == server.ask(-2.0).json()["predictions"]
 
 
 @pytest.mark.slow
@@ -76,16 +76,16 @@ def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(
     publish: Publish, pod: MakePod, store: ObjectStore
 ) -> None:
     version = publish("house-1")
-    one = pod(version, environment={"TIDEMILL_LOG_SECONDS": "60"}).ready()
-    one.client.post(
+    server = pod(version, environment={"TIDEMILL_LOG_SECONDS": "60"}).ready()
+    server.client.post(
         "/v2/models/house/predict", json={"id": "r-1", "rows": [{"size": 2.5, "age": None}, {"size": -1, "age": 4}]}
     )
-    one.client.post(
+    server.client.post(
         "/v2/models/house/feedback",
         json={"data": [{"id": "r-1", "row": 1, "label": 0, "time": "2026-01-02T03:04:05Z"}]},
     )
 
-    assert 0 == one.stop()
+    assert 0 == server.stop()
 
     first, second = sorted(logged(store, "ns/predictions/houses"), key=lambda row: row["row"])
     assert {"request_id": "r-1", "row": 0, "feature:size": 2.5, "feature:age": None} == {
@@ -105,12 +105,12 @@ def test_requests_and_labels_are_in_the_store_after_the_pod_is_gone(
 
 
 def test_a_regression_logs_numbers(publish: Publish, pod: MakePod, store: ObjectStore) -> None:
-    said = signature(task="Regression", classes=())
-    one = pod(publish("house-1", [[2.0], [1.0]], said)).ready()
+    model_signature = signature(task="Regression", classes=())
+    server = pod(publish("house-1", [[2.0], [1.0]], model_signature)).ready()
 
-    answer = one.ask(2.5, id="r-1")
-    one.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "label": 7}]})
-    one.stop()
+    answer = server.ask(2.5, id="r-1")
+    server.client.post("/v2/models/house/feedback", json={"data": [{"id": "r-1", "label": 7}]})
+    server.stop()
 
     assert [6.0] == answer.json()["predictions"]
     assert [6.0] == [row["prediction"] for row in logged(store, "ns/predictions/houses")]
@@ -120,40 +120,40 @@ def test_a_regression_logs_numbers(publish: Publish, pod: MakePod, store: Object
 def test_without_credentials_a_pod_waits_and_says_so_until_they_come(
     publish: Publish, pod: MakePod, store: ObjectStore
 ) -> None:
-    one = pod(publish("house-1"), secret=False).start()
-    until(lambda: one.state()["reason"] == "StoreCredentialsMissing", "the missing Secret is named")
+    server = pod(publish("house-1"), secret=False).start()
+    until(lambda: server.state()["reason"] == "StoreCredentialsMissing", "the missing Secret is named")
 
-    unready = one.client.get("/v2/health/ready")
-    refused = one.ask(1.0)
-    (one.secret / "uri").write_text(store.uri)
-    until(lambda: one.answers("/v2/health/ready"), "ready once the Secret is there")
+    unready = server.client.get("/v2/health/ready")
+    refused = server.ask(1.0)
+    (server.secret / "uri").write_text(store.uri)
+    until(lambda: server.answers("/v2/health/ready"), "ready once the Secret is there")
 
     assert 503 == unready.status_code
     assert "create it with the keys uri" in unready.json()["error"]
     assert 503 == refused.status_code
-    assert 200 == one.ask(1.0).status_code
+    assert 200 == server.ask(1.0).status_code
 
 
 def test_other_bytes_than_ordered_are_never_served(publish: Publish, pod: MakePod, store: ObjectStore) -> None:
     good, other = publish("house-1"), publish("house-2", [[0.0, -1.0], [0.0, 0.0]])
-    one = pod(good.model_copy(update={"uri": other.uri})).start()
+    server = pod(good.model_copy(update={"uri": other.uri})).start()
 
-    until(lambda: one.state()["reason"] == "ArtifactCorrupt", "the wrong digest is named")
+    until(lambda: server.state()["reason"] == "ArtifactCorrupt", "the wrong digest is named")
 
-    assert 503 == one.ask(1.0).status_code
+    assert 503 == server.ask(1.0).status_code
 
 
 def test_a_store_that_goes_away_costs_no_answer_and_its_rows_are_written_when_it_is_back(
     publish: Publish, pod: MakePod, store: ObjectStore, tmp_path: Path
 ) -> None:
-    one = pod(publish("house-1")).ready()
+    server = pod(publish("house-1")).ready()
     hidden = tmp_path / "hidden"
     (tmp_path / "store").rename(hidden)
     (tmp_path / "store").write_text("no folder")  # so that nothing can be created below it
 
-    answers = [one.ask(1.0, id=f"r-{number}").status_code for number in range(20)]
-    until(lambda: one.state()["logs"]["predictions"]["error"], "the failure is visible")
-    failing = one.client.get("/metrics").text
+    answers = [server.ask(1.0, id=f"r-{number}").status_code for number in range(20)]
+    until(lambda: server.state()["logs"]["predictions"]["error"], "the failure is visible")
+    failing = server.client.get("/metrics").text
     (tmp_path / "store").unlink()
     hidden.rename(tmp_path / "store")
     until(lambda: len(logged(store, "ns/predictions/houses")) == 20, "all rows are written")
@@ -179,14 +179,14 @@ def test_told_to_stop_under_load_it_answers_every_request(
     publish: Publish, pod: MakePod, store: ObjectStore, bentoml: str
 ) -> None:
     """Clients go on until they learn that the pod is unready, as endpoints do, and then come no more."""
-    one = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": bentoml}).ready()
+    server = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": bentoml}).ready()
     if bentoml == "yes":
-        until(lambda: one.state()["bentoml"], "BentoML is loaded")
+        until(lambda: server.state()["bentoml"], "BentoML is loaded")
     codes: list[int] = []
     begun, over = threading.Event(), threading.Event()
 
     def ask_on(path: str) -> None:
-        with httpx.Client(base_url=one.url) as client:
+        with httpx.Client(base_url=server.url) as client:
             while not over.is_set():
                 codes.append(client.post(path, json={"rows": [{"size": 1, "age": 1}]}).status_code)
                 begun.set()
@@ -196,16 +196,16 @@ def test_told_to_stop_under_load_it_answers_every_request(
     for client in clients:
         client.start()
     begun.wait()
-    assert one.process is not None
-    one.process.terminate()
-    until(lambda: one.client.get("/v2/health/ready").status_code == 503, "unready")
-    closing = one.ask(1.0)
-    living = one.client.get("/livez").status_code
+    assert server.process is not None
+    server.process.terminate()
+    until(lambda: server.client.get("/v2/health/ready").status_code == 503, "unready")
+    closing = server.ask(1.0)
+    living = server.client.get("/livez").status_code
     over.set()
     for client in clients:
         client.join()
 
-    assert 0 == one.process.wait(30)
+    assert 0 == server.process.wait(30)
     assert {200} == set(codes)
     assert 200 == living, "what drains is not to be killed"
     assert (200, "close") == (closing.status_code, closing.headers["connection"])
@@ -214,20 +214,20 @@ def test_told_to_stop_under_load_it_answers_every_request(
 
 @pytest.mark.slow
 def test_bentoml_stands_behind(publish: Publish, pod: MakePod) -> None:
-    one = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
-    until(lambda: one.state()["bentoml"], "BentoML is loaded")
+    server = pod(publish("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
+    until(lambda: server.state()["bentoml"], "BentoML is loaded")
 
-    answer = one.client.post("/predict", json={"rows": [{"size": 2, "age": 1}]})
+    answer = server.client.post("/predict", json={"rows": [{"size": 2, "age": 1}]})
 
     assert [1] == answer.json()["predictions"]
-    probes = {path: one.client.get(path) for path in ("/livez", "/healthz", "/readyz")}
+    probes = {path: server.client.get(path) for path in ("/livez", "/healthz", "/readyz")}
     assert dict.fromkeys(probes, 200) == {path: probe.status_code for path, probe in probes.items()}
     assert {"/livez": "live", "/healthz": "live", "/readyz": "ready"} == {
         path: next(iter(probe.json())) for path, probe in probes.items()
     }, "they tell of what answers predictions, and not of BentoML alone"
-    assert one.client.get("/docs.json").json() == one.client.get("/v2/openapi.json").json()
-    assert "routes" in one.client.get("/schema.json").json()
-    metrics = one.client.get("/metrics").text
+    assert server.client.get("/docs.json").json() == server.client.get("/v2/openapi.json").json()
+    assert "routes" in server.client.get("/schema.json").json()
+    metrics = server.client.get("/metrics").text
     assert "bentoml_service" in metrics
     counted = {
         tuple(sorted(sample.labels.items())): sample.value
@@ -245,9 +245,9 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     folder = tmp_path_factory.mktemp("bento")
     store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
-        one = prepare(publisher(store)("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
-        until(lambda: one.state()["bentoml"], "BentoML is loaded")
-        yield one
+        server = prepare(publisher(store)("house-1"), environment={"TIDEMILL_BENTOML": "yes"}).ready()
+        until(lambda: server.state()["bentoml"], "BentoML is loaded")
+        yield server
 
 
 ROWS = json.dumps({"rows": [{"size": 2, "age": 1}]}).encode()
@@ -293,16 +293,16 @@ def test_what_stands_behind_takes_json_alone(bento: Pod, tmp_path: Path, kind: s
 def test_a_share_of_the_requests_is_logged_and_all_of_them_are_counted(
     publish: Publish, pod: MakePod, store: ObjectStore, coding: dict[str, str]
 ) -> None:
-    one = pod(publish("house-1"), logPercent=25).ready()
+    server = pod(publish("house-1"), logPercent=25).ready()
 
     answers = [
-        one.client.post(
+        server.client.post(
             "/v2/models/house/predict", content=ROWS, headers={"content-type": "application/json", **coding}
         ).status_code
         for _ in range(100)
     ]
-    metrics = one.client.get("/metrics").text
-    one.stop()
+    metrics = server.client.get("/metrics").text
+    server.stop()
 
     assert [200] * 100 == answers
     assert (
@@ -316,12 +316,12 @@ def test_a_pod_removes_what_its_log_has_kept_for_too_long(publish: Publish, pod:
     for key in (old, new):
         store.put(key, b"rows")
     soon = {"TIDEMILL_RETENTION_FIRST_SECONDS": "0.1", "TIDEMILL_RETENTION_EVERY_SECONDS": "0.1"}
-    one = pod(publish("house-1"), retentionSeconds=86400.0, environment=soon).ready()
+    server = pod(publish("house-1"), retentionSeconds=86400.0, environment=soon).ready()
 
     until(lambda: old not in {entry.key for entry in store.list("ns/predictions")}, "the old day is gone")
     store.put(old.replace("hour=07", "hour=08"), b"rows")
     until(
-        lambda: 'tidemill_log_expired_parts_total{service="houses"} 2.0' in one.client.get("/metrics").text,
+        lambda: 'tidemill_log_expired_parts_total{service="houses"} 2.0' in server.client.get("/metrics").text,
         "it looks again, and counts what it removed",
     )
 
@@ -329,11 +329,11 @@ def test_a_pod_removes_what_its_log_has_kept_for_too_long(publish: Publish, pod:
 
 
 def test_bodies_may_be_compressed_but_not_to_any_size(house: House) -> None:
-    one = house.pod
+    server = house.pod
     row = json.dumps({"rows": [{"size": 2, "age": 1}]}).encode()
 
     def send(body: bytes, coding: str) -> httpx.Response:
-        return one.client.post(
+        return server.client.post(
             "/v2/models/house/predict",
             content=body,
             headers={"content-type": "application/json", "content-encoding": coding},
@@ -346,8 +346,8 @@ def test_bodies_may_be_compressed_but_not_to_any_size(house: House) -> None:
 
 
 def test_bad_requests_are_refused_and_the_pod_stays_ready(house: House) -> None:
-    one = house.pod
-    client, infer = one.client, "/v2/models/house/infer"
+    server = house.pod
+    client, infer = server.client, "/v2/models/house/infer"
 
     refused = {
         "a long body": client.post(infer, content=b" " * 300_000),
@@ -373,13 +373,13 @@ def test_bad_requests_are_refused_and_the_pod_stays_ready(house: House) -> None:
         "a hostile id": 400,
     } == {name: response.status_code for name, response in refused.items()}
     assert all(response.json()["error"] for response in refused.values())
-    assert one.answers("/v2/health/ready")
+    assert server.answers("/v2/health/ready")
 
 
 def test_a_body_that_never_ends_is_given_up(strict: Pod) -> None:
     with socket.create_connection(("127.0.0.1", strict.port), timeout=20) as slow:
         slow.sendall(b"POST /v2/models/house/infer HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{")
-        said = slow.recv(4096)
+        response = slow.recv(4096)
 
-    assert said.startswith(b"HTTP/1.1 408 ")
+    assert response.startswith(b"HTTP/1.1 408 ")
     assert strict.answers("/v2/health/ready")

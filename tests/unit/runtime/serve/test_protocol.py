@@ -230,7 +230,7 @@ def test_the_openapi_document_describes_what_is_sent_and_answered(house: Pod) ->
 def test_the_document_tells_of_routing_keys_where_a_request_may_be_sent_on(house: Pod) -> None:
     document = house.client.get("/v2/openapi.json").json()
 
-    told = {
+    values = {
         path: [parameter["name"] for parameter in methods["post"].get("parameters", ())]
         for path, methods in document["paths"].items()
         if path.endswith(("/infer", "/predict", "/explain"))
@@ -243,7 +243,7 @@ def test_the_document_tells_of_routing_keys_where_a_request_may_be_sent_on(house
         f"{PINNED}/infer": [],
         f"{PINNED}/predict": [],
         f"{PINNED}/explain": [],
-    } == told
+    } == values
     schemas = document["components"]["schemas"]
     assert "routing_key" in schemas["Rows"]["properties"]
     assert "routing_key" in schemas["InferRequest"]["properties"]["parameters"]["properties"]
@@ -279,14 +279,14 @@ def test_a_request_in_pieces_is_answered_as_one_in_one_piece(house: Pod) -> None
     whole = posted(ASK)
 
     at_once = exchange(house, whole, answers=1)
-    by_bytes = exchange(house, *(whole[place : place + 1] for place in range(len(whole))), answers=1)
+    by_bytes = exchange(house, *(whole[index : index + 1] for index in range(len(whole))), answers=1)
 
     assert at_once.split(b"\r\n\r\n")[1] == by_bytes.split(b"\r\n\r\n")[1]
     assert sorted(at_once.split(b"\r\n\r\n")[0].split(b"\r\n")) == sorted(by_bytes.split(b"\r\n\r\n")[0].split(b"\r\n"))
 
 
 def test_requests_sent_ahead_are_answered_in_order_whichever_way_they_go(house: Pod) -> None:
-    quick = [posted(json.dumps({"id": f"r-{place}", "inputs": [ROW]}).encode()) for place in range(3)]
+    quick = [posted(json.dumps({"id": f"r-{index}", "inputs": [ROW]}).encode()) for index in range(3)]
     slow = b"GET /v2/health/live HTTP/1.1\r\nhost: here\r\n\r\n"
 
     got = exchange(house, quick[0] + slow + quick[1] + posted(b"{") + quick[2], answers=5)

@@ -87,18 +87,18 @@ def test_the_score_is_the_probability_of_what_was_predicted_and_missing_where_th
 def test_of_more_than_two_classes_the_probabilities_of_all_are_kept_in_their_order() -> None:
     write = PredictionFile(Features(signature(classes=("a", "b", "c"))), classifies=True)
     three = Author("house-1", "sha256:1", "Stable", ClassLabels(("a", "b", "c")))
-    said = np.array([[0.25, 0.25, 0.5], [0.5, 0.25, 0.25]])
+    probabilities = np.array([[0.25, 0.25, 0.5], [0.5, 0.25, 0.25]])
 
     file = write(
         [
-            prediction("r-1", numbers([1.0, 2.0], [3.0, 4.0]), Answer(np.array([2, 0]), said), three),
+            prediction("r-1", numbers([1.0, 2.0], [3.0, 4.0]), Answer(np.array([2, 0]), probabilities), three),
             prediction("r-2", numbers([1.0, 2.0]), Answer(np.array([1])), three),
             prediction("r-3", numbers([1.0, 2.0]), Answer(np.array([0]), np.array([[0.75, 0.25]])), CANDIDATE),
-            prediction("r-4", numbers([1.0, 2.0]), Answer(np.array([0]), said[:1]), three),
+            prediction("r-4", numbers([1.0, 2.0]), Answer(np.array([0]), probabilities[:1]), three),
         ]
     )
 
-    assert [*said.tolist(), None, None, said[0].tolist()] == table(file)["probabilities"].to_pylist()
+    assert [*probabilities.tolist(), None, None, probabilities[0].tolist()] == table(file)["probabilities"].to_pylist()
     assert [0.5, 0.5, None, 0.75, 0.5] == table(file)["score"].to_pylist()
 
 
@@ -110,7 +110,7 @@ def test_probabilities_of_very_many_classes_are_not_kept() -> None:
         answer = Answer(np.array([0]), np.full((1, classes), 1 / classes))
         kept.append(table(write([prediction("r-1", numbers([1.0, 2.0]), answer, author)]))["probabilities"][0].as_py())
 
-    assert [32, None] == [one if one is None else len(one) for one in kept]
+    assert [32, None] == [item if item is None else len(item) for item in kept]
 
 
 def test_a_missing_number_is_null_and_not_a_number_that_is_none() -> None:
@@ -122,13 +122,13 @@ def test_a_missing_number_is_null_and_not_a_number_that_is_none() -> None:
 
 
 def test_a_category_is_logged_in_the_words_of_the_client_known_or_not() -> None:
-    said = signature(
+    model_signature = signature(
         features=(
             Feature(name="size", type="Numerical"),
             Feature(name="town", type="Categorical", categories=("Ulm", "Bonn")),
         )
     )
-    write = PredictionFile(Features(said), classifies=True)
+    write = PredictionFile(Features(model_signature), classifies=True)
     asked = Rows(np.array([[1.0, 1.0], [2.0, -1.0], [3.0, np.nan]]), {1: ["Bonn", "Rome", None]})
 
     file = write([prediction("r-1", asked, Answer(np.array([0, 0, 0])))])
@@ -162,7 +162,7 @@ def test_types_do_not_depend_on_what_was_asked() -> None:
 def test_labels_are_spelled_as_the_classes_are_however_the_client_spelled_them() -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 250_000, tzinfo=UTC)
     labels = tuple(
-        Label("r-1", row, said, moment.timestamp()) for row, said in enumerate((1, 1.0, "1", True, "unheard of"))
+        Label("r-1", row, label, moment.timestamp()) for row, label in enumerate((1, 1.0, "1", True, "unheard of"))
     )
 
     file = LabelFile(ClassLabels((0, 1)))([LabelBatch(0.0, labels[:2]), LabelBatch(0.0, labels[2:])])
@@ -189,10 +189,10 @@ def test_an_answer_is_spelled_as_classes_or_as_numbers() -> None:
 
 def test_a_redacted_feature_keeps_its_column_and_none_of_its_values() -> None:
     features = (Feature(name="size", type="Numerical"), Feature(name="town", type="Categorical", categories=("a", "b")))
-    said = Rows(np.array([[1.0, 0.0]]), {1: ["a"]})
+    probabilities = Rows(np.array([[1.0, 0.0]]), {1: ["a"]})
     write = PredictionFile(Features(signature(features=features)), classifies=True, redact=("size", "town"))
 
-    file = table(write([prediction("r-1", said, Answer(np.array([1])))]))
+    file = table(write([prediction("r-1", probabilities, Answer(np.array([1])))]))
 
     assert (None, None) == (file["feature:size"][0].as_py(), file["feature:town"][0].as_py())
     assert (pa.float64(), pa.string()) == (
@@ -225,6 +225,6 @@ import pandas
 print(pandas.Series([1.0]).sum())
 """
 
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
-    assert (0, "1.0\n") == (said.returncode, said.stdout), said.stderr
+    assert (0, "1.0\n") == (completed.returncode, completed.stdout), completed.stderr

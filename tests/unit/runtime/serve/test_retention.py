@@ -64,12 +64,12 @@ def test_a_look_is_bounded_and_says_that_there_is_more(store: ObjectStore, monke
 
 def test_two_pods_may_find_the_same_day(store: ObjectStore) -> None:
     fill(store, "2026-01-01")
-    one, other = keeping(DAY), keeping(DAY)
+    first, other = keeping(DAY), keeping(DAY)
 
-    one.sweep(store)
+    first.sweep(store)
     other.sweep(store)
 
-    assert (0, 0) == (one.failures, other.failures)
+    assert (0, 0) == (first.failures, other.failures)
 
 
 def test_a_store_that_is_away_is_counted_and_ends_nothing(store: ObjectStore) -> None:

@@ -34,8 +34,8 @@ def test_the_candidate_gets_exactly_its_share_and_each_request_is_logged_once(ho
     )
 
     def rows() -> list[dict[str, Any]]:
-        found = logged(houses.store, "ns/predictions/houses")
-        return [row for row in found if row["request_id"].startswith("share-")]
+        table = logged(houses.store, "ns/predictions/houses")
+        return [row for row in table if row["request_id"].startswith("share-")]
 
     until(lambda: len(rows()) >= 100, "everything is logged")
     # What is logged later shows that nothing of them is still on its way.
@@ -54,12 +54,12 @@ def test_the_candidate_gets_exactly_its_share_and_each_request_is_logged_once(ho
     assert {f"share-{number}" for number in range(100)} == {row["request_id"] for row in rows()}
 
 
-@pytest.mark.parametrize("said", WORDED)
-def test_requests_that_name_outputs_reach_the_candidate_by_the_same_share(houses: Houses, said: str) -> None:
-    wish, names = WORDED[said]
+@pytest.mark.parametrize("where", WORDED)
+def test_requests_that_name_outputs_reach_the_candidate_by_the_same_share(houses: Houses, where: str) -> None:
+    wish, names = WORDED[where]
     houses.stable.route(**houses.table(25, compare=True))
 
-    answers = [asked_of(houses.stable, wish, f"{said}-{number}") for number in range(100)]
+    answers = [asked_of(houses.stable, wish, f"{where}-{number}") for number in range(100)]
 
     assert {"house-1": 75, "house-2": 25} == Counter(version for version, _ in answers)
     for version, outputs in answers:
@@ -74,8 +74,8 @@ def test_requests_that_name_outputs_reach_the_candidate_by_the_same_share(houses
     assert set("0123456789") >= score["candidate"]["scores"].keys(), "probabilities are compared, wanted or not"
 
     def rows() -> list[dict[str, Any]]:
-        found = logged(houses.store, "ns/predictions/houses")
-        return [row for row in found if row["request_id"].startswith(f"{said}-")]
+        table = logged(houses.store, "ns/predictions/houses")
+        return [row for row in table if row["request_id"].startswith(f"{where}-")]
 
     until(lambda: len(rows()) >= 100, "everything is logged")
     assert {("house-1", "1"): 75, ("house-2", "0"): 25} == Counter(
@@ -106,9 +106,11 @@ def test_a_client_that_says_it_is_one_of_us_is_counted_and_logged_like_any_other
     logged = houses.stable.state()["logs"]["predictions"]["written"]
     body = {"rows": [{"size": 1.0, "age": 1.0}]}
 
-    said = houses.stable.client.post("/v2/models/house/predict", json=body, headers={"x-tidemill-forwarded": "predict"})
+    response = houses.stable.client.post(
+        "/v2/models/house/predict", json=body, headers={"x-tidemill-forwarded": "predict"}
+    )
 
-    assert 200 == said.status_code
+    assert 200 == response.status_code
     assert {("house-1", "Stable", "200"): 1} == (counted("tidemill_predictions_total", houses.stable) - before)
     until(lambda: houses.stable.state()["logs"]["predictions"]["written"] == logged + 1, "it is logged")
 
@@ -246,11 +248,11 @@ def ways_of(pod: Pod, ask: Callable[[Pod, str], httpx.Response]) -> list[set[str
 def test_requests_with_the_same_key_go_the_same_way(houses: Houses, where: str) -> None:
     houses.stable.route(**houses.table(50))
 
-    found = ways_of(houses.stable, KEYED[where])
+    result = ways_of(houses.stable, KEYED[where])
 
-    assert all(len(one) == 1 for one in found)
-    assert {"house-1", "house-2"} == set.union(*found)
-    assert ways_of(houses.stable, KEYED["in a header"]) == found, "it is the key that decides, not where it stands"
+    assert all(len(item) == 1 for item in result)
+    assert {"house-1", "house-2"} == set.union(*result)
+    assert ways_of(houses.stable, KEYED["in a header"]) == result, "it is the key that decides, not where it stands"
 
 
 def test_a_routing_key_that_is_no_text_is_refused(houses: Houses) -> None:

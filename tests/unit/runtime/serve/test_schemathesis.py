@@ -53,9 +53,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     folder = tmp_path_factory.mktemp("schemathesis")
     store = ObjectStore.open(f"file://{folder}/store")
     with pods(folder, store) as prepare:
-        one = prepare(publisher(store)("house-1", said=signature()), maxBodyBytes=100_000).ready()
-        with watched(one):
-            yield one
+        server = prepare(publisher(store)("house-1", model_signature=signature()), maxBodyBytes=100_000).ready()
+        with watched(server):
+            yield server
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 from tidemill.runtime.serve.server import ServerSettings
 
 
-@pytest.mark.parametrize(("said", "loads"), [("yes", True), ("no", False)])
-def test_bentoml_is_left_out_on_request(monkeypatch: pytest.MonkeyPatch, said: str, loads: bool) -> None:
-    monkeypatch.setenv("TIDEMILL_BENTOML", said)
+@pytest.mark.parametrize(("value", "loads"), [("yes", True), ("no", False)])
+def test_bentoml_is_left_out_on_request(monkeypatch: pytest.MonkeyPatch, value: str, loads: bool) -> None:
+    monkeypatch.setenv("TIDEMILL_BENTOML", value)
 
     assert loads is ServerSettings.from_environment().bentoml
 
@@ -20,11 +20,11 @@ def test_without_an_environment_it_is_loaded(monkeypatch: pytest.MonkeyPatch) ->
     assert ServerSettings.from_environment().bentoml
 
 
-@pytest.mark.parametrize(("variable", "said"), [("TIDEMILL_BENTOML", "maybe"), ("TIDEMILL_LOG_SECONDS", "often")])
-def test_what_does_not_parse_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str, said: str) -> None:
-    monkeypatch.setenv(variable, said)
+@pytest.mark.parametrize(("variable", "value"), [("TIDEMILL_BENTOML", "maybe"), ("TIDEMILL_LOG_SECONDS", "often")])
+def test_what_does_not_parse_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
 
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=value):
         ServerSettings.from_environment()
 
 

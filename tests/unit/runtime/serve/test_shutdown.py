@@ -33,24 +33,24 @@ def server(ends: list[float], *, drain: float = 5.0) -> tuple[GracefulServer, St
 
 def test_the_first_signal_starts_the_drain_and_sets_an_end_that_nothing_can_put_off() -> None:
     ends: list[float] = []
-    told, state = server(ends, drain=5.0)
+    graceful, state = server(ends, drain=5.0)
 
-    told.handle_exit(signal.SIGTERM, None)
+    graceful.handle_exit(signal.SIGTERM, None)
 
     assert state.draining
-    assert not told.should_exit
+    assert not graceful.should_exit
     assert [5.0 + LAST_SECONDS] == ends
     assert LAST_SECONDS < MAX_SECONDS_AFTER_DRAIN
 
 
 def test_the_second_signal_ends_the_drain_and_not_the_bound() -> None:
     ends: list[float] = []
-    told, _ = server(ends)
-    told.handle_exit(signal.SIGTERM, None)
+    graceful, _ = server(ends)
+    graceful.handle_exit(signal.SIGTERM, None)
 
-    told.handle_exit(signal.SIGTERM, None)
+    graceful.handle_exit(signal.SIGTERM, None)
 
-    assert told.should_exit
+    assert graceful.should_exit
     assert 1 == len(ends)
 
 
@@ -103,12 +103,12 @@ def test_a_store_that_never_answers_does_not_keep_the_process_from_ending(
             assert "hangs\n" == process.stdout.readline()
 
             process.send_signal(signal.SIGTERM)
-            said, _ = process.communicate(timeout=PATIENCE)
+            output, _ = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
 
     assert 0 == process.returncode
-    assert ("1 rows of predictions could not be written" in said) == (what == "logging"), said
+    assert ("1 rows of predictions could not be written" in output) == (what == "logging"), output
 
 
 def answered(port: int) -> bool:

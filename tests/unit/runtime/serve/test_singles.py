@@ -28,20 +28,20 @@ Given = tuple[Author, str, float, np.ndarray, Answer]
 
 def given(count: int, *, began: float = 1000.0, every: float = 0.001, author: Author = STABLE) -> list[Given]:
     """Requests by chance, one after the other."""
-    chance = np.random.default_rng(7)
-    found = []
-    for place in range(count):
-        said = chance.dirichlet([1, 1])[None]
-        row = chance.normal(size=(1, 2))
-        if place % 5 == 0:
+    rng = np.random.default_rng(7)
+    results = []
+    for index in range(count):
+        probabilities = rng.dirichlet([1, 1])[None]
+        row = rng.normal(size=(1, 2))
+        if index % 5 == 0:
             row[0, 1] = np.nan
-        answer = Answer(said.argmax(axis=1), said.astype(np.float32))
-        found.append((author, f"r-{place}", began + place * every, row, answer))
-    return found
+        answer = Answer(probabilities.argmax(axis=1), probabilities.astype(np.float32))
+        results.append((author, f"r-{index}", began + index * every, row, answer))
+    return results
 
 
-def log(most_bytes: int = 1 << 24) -> Log:
-    return Log("folder", "pod-boot", FILE, every=60, most_bytes=most_bytes)
+def log(max_bytes: int = 1 << 24) -> Log:
+    return Log("folder", "pod-boot", FILE, every=60, max_bytes=max_bytes)
 
 
 def kept(requests: Sequence[Given], into: Log | None = None) -> list[Any]:
@@ -63,7 +63,7 @@ MIXED = {
     "more than one record holds": given(2 * MAX_ROWS + 1),
     "over the end of a slot": given(50, began=1009.0, every=0.1),
     "two versions in turn": [
-        one for pair in zip(given(9), given(9, author=CANDIDATE), strict=True) for one in pair
+        record for pair in zip(given(9), given(9, author=CANDIDATE), strict=True) for record in pair
     ],
 }  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_what_is_being_written_does_not_grow_any_more() -> None:
 def test_past_its_bound_the_log_drops_single_rows_and_counts_them() -> None:
     requests = given(10)
     size = requests[0][3].nbytes + 400
-    into = log(most_bytes=4 * size)
+    into = log(max_bytes=4 * size)
 
     records = kept(requests, into)
 
@@ -108,22 +108,22 @@ def test_past_its_bound_the_log_drops_single_rows_and_counts_them() -> None:
 
 def test_wide_rows_share_less_room() -> None:
     row, answer = np.zeros((1, 100_000)), Answer(np.zeros(1))
-    one = SingleRowBatch(STABLE, row, answer, 0.0)
-    one.add("r", 0.0, row, answer)
+    batch = SingleRowBatch(STABLE, row, answer, 0.0)
+    batch.add("r", 0.0, row, answer)
 
-    assert not one.takes(STABLE, 0.0)
+    assert not batch.takes(STABLE, 0.0)
 
 
 def test_labels_find_each_of_them_as_if_it_were_alone() -> None:
     requests = given(3_000)
     labels = [(request, now + 30.0) for _, request, now, _, _ in requests[::10]]
-    found = []
+    results = []
     for records in (kept(requests), alone(requests)):
         lags = Lags()
         lags.written(records)
         lags.came([Label(request, 0, 1, moment) for request, moment in labels])
         lags.written([])
-        found.append({version: (lag.buckets, round(lag.seconds, 6)) for version, lag in lags.of.items()})
+        results.append({version: (lag.buckets, round(lag.seconds, 6)) for version, lag in lags.of.items()})
 
-    assert found[0] == found[1]
-    assert found[0]["house-1"][0][2] > 0
+    assert results[0] == results[1]
+    assert results[0]["house-1"][0][2] > 0

@@ -81,7 +81,7 @@ def slow_version(store: ObjectStore) -> VersionOrder:
 def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_path: Path) -> None:
     store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
-        one = prepare(slow_version(store), timeoutSeconds=0.5).ready()
+        server = prepare(slow_version(store), timeoutSeconds=0.5).ready()
         rows = np.ones((2_001, 2), "<f4")
         rows[0, 0] = 400_000
         described = {"name": "input", "shape": [2_001, 2], "datatype": "FP32"}
@@ -92,14 +92,14 @@ def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_
         )  # fmt: skip
 
         def send(_: int) -> tuple[int, str]:
-            with connected(one) as connection:
+            with connected(server) as connection:
                 connection.sendall(request + start + rows.tobytes())
-                said = rest(connection)
-            return int(said[9:12]), json.loads(said.partition(b"\r\n\r\n")[2]).get("error", "")
+                response = rest(connection)
+            return int(response[9:12]), json.loads(response.partition(b"\r\n\r\n")[2]).get("error", "")
 
-        with watched(one), ThreadPoolExecutor(100) as clients:
+        with watched(server), ThreadPoolExecutor(100) as clients:
             sent = clients.map(send, range(100))
-            quick = [one.ask(1.0).status_code for _ in range(20)]
+            quick = [server.ask(1.0).status_code for _ in range(20)]
             codes = Counter(sent)
 
         assert {200} == set(quick)
@@ -109,24 +109,24 @@ def test_too_much_slow_work_is_refused_or_given_up_and_quick_requests_go_on(tmp_
             (503, "predict: too many queued requests (64); retry later"),
             (504, "predict: no answer within 0.5 s; send fewer rows at once"),
         }
-        until(lambda: one.ask(1.0, id="after").status_code == 200, "it answers afterwards")
+        until(lambda: server.ask(1.0, id="after").status_code == 200, "it answers afterwards")
 
 
 def test_many_explanations_of_a_slow_model_are_given_or_refused_and_predictions_go_on(tmp_path: Path) -> None:
     store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
-        one = prepare(slow_version(store)).ready()
+        server = prepare(slow_version(store)).ready()
         rows = {"rows": [{"size": 100_000, "age": 1}]}
 
         def explain(_: int) -> tuple[int, str]:
-            answer = httpx.post(f"{one.url}{BASE}/explain", json=rows, timeout=60)
+            answer = httpx.post(f"{server.url}{BASE}/explain", json=rows, timeout=60)
             return answer.status_code, answer.json().get("error", "")
 
-        with watched(one), ThreadPoolExecutor(40) as clients:
+        with watched(server), ThreadPoolExecutor(40) as clients:
             asked = [clients.submit(explain, number) for number in range(40)]
             quick = 0
             while not all(call.done() for call in asked):
-                assert 200 == one.ask(1.0).status_code
+                assert 200 == server.ask(1.0).status_code
                 quick += 1
             codes = Counter(call.result() for call in asked)
 

@@ -59,26 +59,26 @@ def served(publish: Publish, tmp_path: Path) -> Iterator[tuple[Served, VersionOr
     first = publish("house-1")
     folder = tmp_path / "house" / "current"
     shutil.copytree(first.uri.removeprefix("file://"), folder)
-    one = Served(folder)
+    server = Served(folder)
     try:
-        until(one.ready, "ready")
-        yield one, first
+        until(server.ready, "ready")
+        yield server, first
     finally:
-        one.client.close()
-        one.process.kill()
-        one.process.wait()
+        server.client.close()
+        server.process.kill()
+        server.process.wait()
 
 
 def test_a_replaced_version_answers_without_a_request_lost_and_each_answer_names_who_gave_it(
     served: tuple[Served, VersionOrder], publish: Publish
 ) -> None:
-    one, first = served
+    server, first = served
     second = publish("house-2", AGAINST_SIZE)
     given: list[tuple[int, str, int]] = []
     over = threading.Event()
 
     def ask_on() -> None:
-        with httpx.Client(base_url=one.client.base_url, timeout=PATIENCE) as client:
+        with httpx.Client(base_url=server.client.base_url, timeout=PATIENCE) as client:
             while not over.is_set():
                 answer = client.post(INFER, json=BODY)
                 given.append(
@@ -90,7 +90,7 @@ def test_a_replaced_version_answers_without_a_request_lost_and_each_answer_names
         client.start()
     try:
         until(lambda: len(given) > 20, "the first version answers")
-        one.replace(second)
+        server.replace(second)
         until(lambda: given[-1][1] == second.digest, "the second version answers")
     finally:
         over.set()
@@ -103,19 +103,19 @@ def test_a_replaced_version_answers_without_a_request_lost_and_each_answer_names
 def test_a_version_that_does_not_give_its_golden_answers_is_refused_and_the_next_good_one_served(
     served: tuple[Served, VersionOrder], publish: Publish, store: ObjectStore
 ) -> None:
-    one, first = served
+    server, first = served
     true, other = publish("house-2"), publish("house-3", AGAINST_SIZE)
     files = {
         name: store.get(f"{store.key_of((other if name == 'model.onnx' else true).uri)}/{name}")
         for name in ("model.onnx", "signature.json", "golden.json", "typical.json")
     }
     liar = store.publish("ns/models/house/liar", files)
-    one.replace(VersionOrder(name="liar", uri=liar.uri, digest=liar.digest))
+    server.replace(VersionOrder(name="liar", uri=liar.uri, digest=liar.digest))
 
-    until(lambda: "the newer version is not served: " in one.output.read_text(), "it is refused")
-    kept = one.client.post(INFER, json=BODY)
-    one.replace(other)
-    until(lambda: one.digest() == other.digest, "the next one answers")
+    until(lambda: "the newer version is not served: " in server.output.read_text(), "it is refused")
+    kept = server.client.post(INFER, json=BODY)
+    server.replace(other)
+    until(lambda: server.digest() == other.digest, "the next one answers")
 
     assert (200, first.digest) == (kept.status_code, kept.headers["x-model-digest"])
 
@@ -123,10 +123,10 @@ def test_a_version_that_does_not_give_its_golden_answers_is_refused_and_the_next
 def test_files_that_are_only_half_replaced_are_not_served(
     served: tuple[Served, VersionOrder], publish: Publish
 ) -> None:
-    one, first = served
+    server, first = served
     second = Path(publish("house-2", AGAINST_SIZE).uri.removeprefix("file://"))
-    shutil.copy(second / "manifest.json", one.folder / "manifest.json")
+    shutil.copy(second / "manifest.json", server.folder / "manifest.json")
 
-    until(lambda: "the newer version is not served: " in one.output.read_text(), "it is refused")
+    until(lambda: "the newer version is not served: " in server.output.read_text(), "it is refused")
 
-    assert first.digest == one.digest()
+    assert first.digest == server.digest()

@@ -14,11 +14,11 @@ from .houses import WORDED, asked_of, versions
 from .test_processes import logged
 
 
-@pytest.mark.parametrize("said", WORDED)
-def test_copies_of_requests_that_name_outputs_are_compared_too(houses: Houses, said: str) -> None:
+@pytest.mark.parametrize("message", WORDED)
+def test_copies_of_requests_that_name_outputs_are_compared_too(houses: Houses, message: str) -> None:
     houses.stable.route(**houses.table(0, shadow=50))
 
-    answers = [asked_of(houses.stable, WORDED[said][0], f"copied-{number}") for number in range(20)]
+    answers = [asked_of(houses.stable, WORDED[message][0], f"copied-{number}") for number in range(20)]
 
     assert {"house-1": 20} == Counter(version for version, _ in answers)
     until(lambda: houses.stable.measured()["compared"] == 10, "half of the requests are compared")
@@ -63,23 +63,23 @@ def test_a_pod_on_trial_exposes_exactly_the_metrics_that_are_declared(houses: Ho
 
 
 def test_a_label_that_comes_to_another_pod_is_counted_by_the_one_that_answered_and_stored_once(houses: Houses) -> None:
-    one, other = houses.stable, houses.other
-    one.route(**houses.table(100, compare=True), peers=[other.url])
-    other.route(**houses.table(100, compare=True), peers=[one.url])
-    one.ask(1.0, id="told-elsewhere")
+    server, other = houses.stable, houses.other
+    server.route(**houses.table(100, compare=True), peers=[other.url])
+    other.route(**houses.table(100, compare=True), peers=[server.url])
+    server.ask(1.0, id="told-elsewhere")
 
     other.client.post("/v2/models/house/feedback", json={"data": [{"id": "told-elsewhere", "label": 1}]})
 
-    until(lambda: one.measured()["candidate"]["labelled"] == 1, "counted where the request was answered")
+    until(lambda: server.measured()["candidate"]["labelled"] == 1, "counted where the request was answered")
     assert 0 == other.measured()["candidate"]["labelled"]
     # Labels sent to both later show that nothing of the first one is still on its way.
-    for pod in (one, other):
+    for pod in (server, other):
         pod.client.post("/v2/models/house/feedback", json={"data": [{"id": f"last-{pod.name}", "label": 1}]})
 
     def labelled() -> Counter[str]:
         return Counter(row["request_id"] for row in logged(houses.store, "ns/labels/houses"))
 
-    until(lambda: {f"last-{one.name}", f"last-{other.name}"} <= labelled().keys(), "both logs went on")
+    until(lambda: {f"last-{server.name}", f"last-{other.name}"} <= labelled().keys(), "both logs went on")
     assert 1 == labelled()["told-elsewhere"]
 
 
@@ -132,17 +132,17 @@ def test_a_label_by_key_finds_the_row_in_the_log_and_in_the_trial(houses: Houses
 
     stable.client.post("/v2/models/house/predict", json={"id": "batch", "rows": rows, "keys": ["house-17", "house-18"]})
     until(lambda: stable.measured()["compared"] == 2, "compared")
-    told = stable.client.post("/v2/models/house/feedback", json={"data": [{"key": "house-18", "label": 0}]})
+    reported = stable.client.post("/v2/models/house/feedback", json={"data": [{"key": "house-18", "label": 0}]})
 
-    assert 200 == told.status_code
+    assert 200 == reported.status_code
     assert {"0": {"0": 1}} == stable.measured()["stable"]["confusion"]
     assert {"0": {"1": 1}} == stable.measured()["candidate"]["confusion"]
 
     def keyed() -> list[tuple[str, int, float]]:
-        found = logged(houses.store, "ns/predictions/houses")
+        table = logged(houses.store, "ns/predictions/houses")
         return [
             (row["request_id"], row["row"], row["feature:size"])
-            for row in found
+            for row in table
             if row["request_id"].startswith("house-1")
         ]
 

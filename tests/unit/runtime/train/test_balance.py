@@ -1,4 +1,4 @@
-"""What a retraining's data selection makes of the rows: which are learnt from, and how much each counts."""
+"""What a retraining's data selection makes of the rows: which are trained on, and how much each counts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ROWS, SERVED = 800, 300
 
 def table(rows: int, share: float, seed: int) -> tuple[np.ndarray, list[str]]:
     """One number that tells a little of the label, which is `yes` for a share of the rows."""
-    chance = np.random.default_rng(seed)
-    labels = chance.random(rows) < share
-    return chance.normal(size=rows) + 0.5 * labels, ["yes" if label else "no" for label in labels]
+    rng = np.random.default_rng(seed)
+    labels = rng.random(rows) < share
+    return rng.normal(size=rows) + 0.5 * labels, ["yes" if label else "no" for label in labels]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,10 @@ def rows(store: ObjectStore) -> Ingested:
     """A Dataset with one `yes` in ten rows, and served rows with labels of which nine in ten are `yes`."""
     values, labels = table(ROWS, 0.1, 1)
     lines = ["a,label", *(f"{value:.6f},{label}" for value, label in zip(values, labels, strict=True))]
-    found = revisions.revision(store, data="\n".join(lines) + "\n", columns=[{"name": "label", "role": "Target"}])
-    served, said = table(SERVED, 0.9, 2)
-    revisions.served(store, pa.table({"a": served}), said)
-    return found
+    result = revisions.revision(store, data="\n".join(lines) + "\n", columns=[{"name": "label", "role": "Target"}])
+    served, table_read = table(SERVED, 0.9, 2)
+    revisions.served(store, pa.table({"a": served}), table_read)
+    return result
 
 
 def wanted(**selection: Any) -> dict[str, Any]:

@@ -45,12 +45,12 @@ def signature(model: Any, *, takes_missing: bool = False, rows: np.ndarray = ROW
 
 
 def made(model: Any, folder: Path, *, takes_missing: bool = False) -> tuple[Compiled, CompiledModel | None]:
-    said = signature(model, takes_missing=takes_missing)
-    found = compile_model(model, said, ROWS, estimated(model, said), folder)
-    if not found.content:
-        return found, None
-    (folder / "model.onnx").write_bytes(found.content)
-    return found, compiled(folder / "model.onnx", said)
+    model_signature = signature(model, takes_missing=takes_missing)
+    result = compile_model(model, model_signature, ROWS, estimated(model, model_signature), folder)
+    if not result.content:
+        return result, None
+    (folder / "model.onnx").write_bytes(result.content)
+    return result, compiled(folder / "model.onnx", model_signature)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -139,9 +139,9 @@ def test_lines_answer_in_double_precision(kind: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("kind", [DecisionTreeClassifier, ExtraTreeClassifier])
 def test_small_trees_that_take_gaps_are_not_compiled(kind: Any, seed: int, tmp_path: Path) -> None:
-    found, _ = made(kind(max_depth=3, random_state=seed).fit(ROWS, LABELS), tmp_path, takes_missing=True)
+    result, _ = made(kind(max_depth=3, random_state=seed).fit(ROWS, LABELS), tmp_path, takes_missing=True)
 
-    assert (b"", "its trees take missing values, which ONNX sends another way") == found
+    assert (b"", "its trees take missing values, which ONNX sends another way") == result
 
 
 def test_fill_values_are_answered_as_scikit_learn_answers_them(tmp_path: Path) -> None:
@@ -156,9 +156,9 @@ def test_fill_values_are_answered_as_scikit_learn_answers_them(tmp_path: Path) -
 
 def test_every_threshold_is_tried_on_both_sides_and_between() -> None:
     model = DecisionTreeClassifier(max_depth=1).fit(ROWS, LABELS)
-    said = signature(model)
+    model_signature = signature(model)
 
-    probes = probe_rows(ROWS, said, [(1, 0.3)])[:, 1]
+    probes = probe_rows(ROWS, model_signature, [(1, 0.3)])[:, 1]
 
     single = np.float32(0.3)
     above = np.nextafter(single, np.float32(1))
@@ -183,11 +183,11 @@ def test_trees_of_another_estimator_are_left_as_they_are() -> None:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
-    one = RandomForestRegressor(5, random_state=1).fit(ROWS, HOUR)
+    forest = RandomForestRegressor(5, random_state=1).fit(ROWS, HOUR)
     other = RandomForestRegressor(5, random_state=2).fit(ROWS, HOUR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        graph = convert_sklearn(one, "m", [("features", FloatTensorType([None, 3]))])
+        graph = convert_sklearn(forest, "m", [("features", FloatTensorType([None, 3]))])
 
     assert exact(graph, other) is graph
-    assert exact(graph, one) is not graph
+    assert exact(graph, forest) is not graph

@@ -56,12 +56,12 @@ def test_every_estimator_of_scikit_learn_is_known_or_left_out_for_a_reason() -> 
 
 
 def table() -> tuple[Any, Any, Any, tuple[Feature, ...]]:
-    chance = np.random.default_rng(0)
-    matrix = chance.normal(size=(120, 4))
-    matrix[:, 3] = chance.integers(0, 3, 120)
-    classes = (matrix[:, 0] + (matrix[:, 3] == 1) + chance.normal(size=120) * 0.3 > 0).astype(np.int64)
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(120, 4))
+    matrix[:, 3] = rng.integers(0, 3, 120)
+    classes = (matrix[:, 0] + (matrix[:, 3] == 1) + rng.normal(size=120) * 0.3 > 0).astype(np.int64)
     numbers = np.exp(matrix[:, 0]) + 0.1
-    matrix[chance.random(matrix.shape) < 0.05] = np.nan
+    matrix[rng.random(matrix.shape) < 0.05] = np.nan
     features = (
         *(Feature(name=name, type="Numerical") for name in "abc"),
         Feature(name="d", type="Categorical", categories=("x", "y", "z")),
@@ -98,9 +98,9 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_an_unknown_estimator_is_refused_with_the_nearest(case: str) -> None:
-    path, said = UNKNOWN[case]
+    path, message = UNKNOWN[case]
 
-    with pytest.raises(UnknownEstimator, match=said):
+    with pytest.raises(UnknownEstimator, match=message):
         find(path)
 
 
@@ -118,9 +118,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_parameter_is_named(case: str) -> None:
-    parameters, said = WRONG[case]
+    parameters, message = WRONG[case]
 
-    with pytest.raises(InvalidParameters, match=said):
+    with pytest.raises(InvalidParameters, match=message):
         make(find("HistGradientBoostingClassifier"), parameters, 7)
 
 

@@ -17,36 +17,36 @@ def test_every_row_judges_once_in_folds_of_the_same_size() -> None:
 
 
 def test_a_rare_class_is_in_every_fold() -> None:
-    found = folds(ALONE, RARE, "Classification", 5, 7)
+    splits = folds(ALONE, RARE, "Classification", 5, 7)
 
-    assert [2] * 5 == np.bincount(found[RARE == 1]).tolist()
+    assert [2] * 5 == np.bincount(splits[RARE == 1]).tolist()
 
 
 def test_rows_that_belong_together_are_in_one_fold() -> None:
     group_ids = np.repeat(np.arange(20, dtype=np.uint64), 5)
     truth = np.tile([0, 1, 0, 1, 0], 20)
 
-    found = folds(group_ids, truth, "Classification", 4, 7)
+    splits = folds(group_ids, truth, "Classification", 4, 7)
 
-    assert all(1 == len(set(found[group_ids == family].tolist())) for family in range(20))
-    assert [25] * 4 == np.bincount(found).tolist()
+    assert all(1 == len(set(splits[group_ids == family].tolist())) for family in range(20))
+    assert [25] * 4 == np.bincount(splits).tolist()
 
 
 def test_folds_hang_on_the_seed_and_not_on_the_order_of_the_rows() -> None:
-    found = folds(ALONE, RARE, "Classification", 5, 7)
+    splits = folds(ALONE, RARE, "Classification", 5, 7)
 
-    assert found[::-1].tolist() == folds(ALONE[::-1], RARE[::-1], "Classification", 5, 7).tolist()
-    assert found.tolist() != folds(ALONE, RARE, "Classification", 5, 8).tolist()
+    assert splits[::-1].tolist() == folds(ALONE[::-1], RARE[::-1], "Classification", 5, 7).tolist()
+    assert splits.tolist() != folds(ALONE, RARE, "Classification", 5, 8).tolist()
 
 
 def test_a_class_with_a_single_row_is_always_learnt_and_never_asked_for() -> None:
     truth = RARE.copy()
     truth[99] = 2
 
-    found = folds(ALONE, truth, "Classification", 5, 7)
+    splits = folds(ALONE, truth, "Classification", 5, 7)
 
-    assert [ALWAYS_TRAINED] == found[truth == 2].tolist()
-    assert set(range(5)) == set(found[truth != 2].tolist())
+    assert [ALWAYS_TRAINED] == splits[truth == 2].tolist()
+    assert set(range(5)) == set(splits[truth != 2].tolist())
 
 
 def test_fewer_groups_than_folds_are_refused_with_what_to_do() -> None:

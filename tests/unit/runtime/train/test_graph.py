@@ -36,9 +36,9 @@ from tidemill.runtime.train.graph import quickened
 from tidemill.runtime.train.preprocessing import prepare
 
 COLUMNS = 6
-CHANCE = np.random.default_rng(7)
+RNG = np.random.default_rng(7)
 # Columns of very unlike sizes, and some whose values are thresholds themselves.
-ROWS = (CHANCE.normal(size=(1_500, COLUMNS)) * [1, 10, 1e4, 1e-6, 1, 1] + [0, 5, 1e6, 0, 0, 0]).astype(np.float32)
+ROWS = (RNG.normal(size=(1_500, COLUMNS)) * [1, 10, 1e4, 1e-6, 1, 1] + [0, 5, 1e6, 0, 0, 0]).astype(np.float32)
 ROWS[:, 5] = np.round(ROWS[:, 5])
 CLASSES = ((ROWS[:, 0] + ROWS[:, 5]) > 0.5).astype(int)
 NUMBERS = ROWS[:, 0] * 2 + ROWS[:, 5]
@@ -68,18 +68,18 @@ def operators(model: ModelProto) -> list[str]:
 
 def edges(model: ModelProto) -> np.ndarray:
     """Rows at each threshold of the model's trees, right below and right above it."""
-    found = []
+    results = []
     for node in model.graph.node:
-        said = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-        for feature, value in list(zip(said.get("nodes_featureids", ()), said.get("nodes_values", ()), strict=True))[
-            :300
-        ]:
+        attributes = {value.name: helper.get_attribute_value(value) for value in node.attribute}
+        for feature, value in list(
+            zip(attributes.get("nodes_featureids", ()), attributes.get("nodes_values", ()), strict=True)
+        )[:300]:
             at = np.float32(value)
-            for one in (at, np.nextafter(at, np.float32(np.inf)), np.nextafter(at, np.float32(-np.inf))):
-                row = ROWS[len(found) % len(ROWS)].copy()
-                row[feature] = one
-                found.append(row)
-    return np.array(found, np.float32).reshape(-1, COLUMNS)
+            for value in (at, np.nextafter(at, np.float32(np.inf)), np.nextafter(at, np.float32(-np.inf))):
+                row = ROWS[len(results) % len(ROWS)].copy()
+                row[feature] = value
+                results.append(row)
+    return np.array(results, np.float32).reshape(-1, COLUMNS)
 
 
 TREES = {
@@ -128,7 +128,7 @@ def test_turned_trees_give_the_same_bits_at_every_edge(fit: Any) -> None:
 def prepared(estimator: str, *, categories: bool) -> Any:
     """An estimator behind what a training run puts before it, fitted on rows with gaps."""
     known = find(estimator)
-    features = [Feature(name=f"f{place}", type="Numerical") for place in range(COLUMNS)]
+    features = [Feature(name=f"f{index}", type="Numerical") for index in range(COLUMNS)]
     rows = np.array(ROWS, np.float64)
     rows[::9, 1] = np.nan
     if categories:
@@ -144,7 +144,7 @@ def test_what_training_runs_put_before_a_model_is_looked_through(estimator: str,
     quick = quickened(plain, ROWS, takes_missing=True)
     rows = ROWS.copy()
     rows[:, 5] = np.abs(rows[:, 5]) % 4 - 1
-    rows[::3, :5][CHANCE.random(rows[::3, :5].shape) < 0.3] = np.nan
+    rows[::3, :5][RNG.random(rows[::3, :5].shape) < 0.3] = np.nan
     rows[7] = np.nan
 
     assert ("Sub" if estimator == "LogisticRegression" else "Neg") in operators(quick)
@@ -164,12 +164,12 @@ def test_the_likely_branch_of_each_node_is_the_false_one() -> None:
 def true_share(model: ModelProto, rows: np.ndarray) -> float:
     """Of all comparisons on the ways of the rows, the share that comes out true: one tree and one row at a time."""
     ensemble = next(node for node in model.graph.node if node.op_type.startswith("TreeEnsemble"))
-    said = {one.name: helper.get_attribute_value(one) for one in ensemble.attribute}
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in ensemble.attribute}
     nodes = {
         (tree, name): (feature, value, true, false, mode)
         for tree, name, feature, value, true, false, mode in zip(
             *(
-                said[f"nodes_{each}"]
+                attributes[f"nodes_{each}"]
                 for each in ("treeids", "nodeids", "featureids", "values", "truenodeids", "falsenodeids", "modes")
             ),
             strict=True,
@@ -277,7 +277,11 @@ def test_only_one_way_to_compare_is_turned() -> None:
 def test_a_threshold_that_has_nothing_above_it_stays() -> None:
     plain = stumps("BRANCH_LEQ")
     limit = float(np.finfo(np.float32).max)
-    next(one for one in plain.attribute if one.name == "nodes_values").floats[:] = [limit, 0.0, 0.0] * MIN_NODES
+    next(attribute for attribute in plain.attribute if attribute.name == "nodes_values").floats[:] = [
+        limit,
+        0.0,
+        0.0,
+    ] * MIN_NODES
 
     assert turned(plain, np.zeros((4, COLUMNS), np.float32)) is None
 
@@ -304,22 +308,22 @@ def test_a_large_model_is_held_in_less_memory_and_gives_the_same_bits(
     model = converted(RandomForestClassifier(60, random_state=7).fit(ROWS, CLASSES))
     file = tmp_path / "model.onnx"
     file.write_bytes(model.SerializeToString())
-    said = Signature(
+    model_signature = Signature(
         task="Classification",
-        features=tuple(Feature(name=f"f{place}", type="Numerical") for place in range(COLUMNS)),
+        features=tuple(Feature(name=f"f{index}", type="Numerical") for index in range(COLUMNS)),
         target="t",
         classes=(0, 1),
     )
-    as_it_is = onnx.compiled(file, said)(ROWS)
+    as_it_is = onnx.compiled(file, model_signature)(ROWS)
     monkeypatch.setattr(onnx, "SLIMMED", range(1 << 10, 64 << 20))
 
-    slim = onnx.compiled(file, said)
+    slim = onnx.compiled(file, model_signature)
 
     for rows in (ROWS, ROWS[:1]):
         assert slim(rows).values.tobytes() == as_it_is.values[: len(rows)].tobytes()
         assert slim(rows).probabilities.tobytes() == as_it_is.probabilities[: len(rows)].tobytes()
     monkeypatch.setattr(onnx.tempfile, "tempdir", str(tmp_path / "nowhere"))
-    assert onnx.compiled(file, said)(ROWS).values.tobytes() == as_it_is.values.tobytes(), "no disk, no harm"
+    assert onnx.compiled(file, model_signature)(ROWS).values.tobytes() == as_it_is.values.tobytes(), "no disk, no harm"
     file.write_bytes(file.read_bytes()[:5_000])
     with pytest.raises(ArtifactCorrupt, match="cannot be loaded as an ONNX model"):
-        onnx.compiled(file, said)
+        onnx.compiled(file, model_signature)

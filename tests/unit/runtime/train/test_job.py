@@ -148,10 +148,10 @@ def table_of(rows: list[tuple[Any, ...]]) -> str:
     return "a,b,target\n" + "".join(f"{a},{b},{target}\n" for a, b, target in rows)
 
 
-CHANCE = np.random.default_rng(3)
-TIMES = table_of([(round(a, 3), round(b, 3), 1_700_000_000 + round(3600 * a)) for a, b in CHANCE.random((400, 2))])
-COUNTS = table_of([(a, b, int(CHANCE.poisson(np.exp(a / 40 + b / 300)))) for a, b in CHANCE.integers(0, 250, (300, 2))])
-NEAR = table_of([(round(a, 3), round(b, 3), round(a + b, 3)) for a, b in CHANCE.random((300, 2))])
+RNG = np.random.default_rng(3)
+TIMES = table_of([(round(a, 3), round(b, 3), 1_700_000_000 + round(3600 * a)) for a, b in RNG.random((400, 2))])
+COUNTS = table_of([(a, b, int(RNG.poisson(np.exp(a / 40 + b / 300)))) for a, b in RNG.integers(0, 250, (300, 2))])
+NEAR = table_of([(round(a, 3), round(b, 3), round(a + b, 3)) for a, b in RNG.random((300, 2))])
 
 
 def test_metrics_are_those_of_the_form_that_is_served(store: ObjectStore, tmp_path: Path) -> None:
@@ -308,10 +308,10 @@ WRONG: dict[str, tuple[str, dict[str, Any], dict[str, Any], Reason, str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_cannot_be_learnt_is_refused_with_a_reason(case: str, store: ObjectStore) -> None:
-    data, ingested, ordered, reason, said = WRONG[case]
+    data, ingested, ordered, reason, message = WRONG[case]
     rows = revisions.revision(store, data=data, **ingested)
 
-    with pytest.raises(RunFailed, match=said) as refused:
+    with pytest.raises(RunFailed, match=message) as refused:
         revisions.trained(revisions.training(rows, version=f"wrong-{case.replace(' ', '-')}", **ordered), store)
 
     assert (reason, False) == (refused.value.reason, refused.value.retryable)

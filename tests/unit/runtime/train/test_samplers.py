@@ -40,7 +40,7 @@ def tried(search: Tuning, seed: int = 7) -> list[dict[str, Any]]:
         if point is None:
             break
         past.append(Tried(point, 0.0))
-    return [spaces.values(space, one.point) for one in past]
+    return [spaces.values(space, trial.point) for trial in past]
 
 
 @pytest.mark.parametrize("algorithm", ["Random", "TPE", "Grid"])
@@ -72,7 +72,7 @@ def test_every_order_of_magnitude_is_as_likely() -> None:
 def test_whole_numbers_are_as_likely_at_the_bounds_as_between_them() -> None:
     narrow = {"depth": {"uniform": {"min": 1, "max": 3, "type": "Int"}}}
     space = spaces.axes(wanted(only=narrow).parameters)
-    drawn = [space[0].at((place + 0.5) / 300) for place in range(300)]
+    drawn = [space[0].at((index + 0.5) / 300) for index in range(300)]
 
     assert [100, 100, 100] == [drawn.count(depth) for depth in (1, 2, 3)]
 

@@ -27,10 +27,10 @@ def test_what_is_served_is_what_scikit_learn_answers(path: str, tables: dict[str
     for number, (table, parameters) in enumerate(cases(path)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        found = outcome(KNOWN[path], parameters, tables[table], folder)
-        forms.append(found.form)
-        if found.wrong:
-            wrong[f"{table} {parameters}"] = found.wrong
+        result = outcome(KNOWN[path], parameters, tables[table], folder)
+        forms.append(result.form)
+        if result.wrong:
+            wrong[f"{table} {parameters}"] = result.wrong
 
     assert {} == wrong
     assert any(not form.startswith("not trained") for form in forms), forms

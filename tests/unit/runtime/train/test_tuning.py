@@ -53,66 +53,66 @@ def order(irises: Ingested) -> TrainOrder:
 
 
 @pytest.fixture(scope="module")
-def found(store: ObjectStore, order: TrainOrder) -> Trained:
+def tuned(store: ObjectStore, order: TrainOrder) -> Trained:
     return revisions.trained(order, store)[0]
 
 
 def run(store: ObjectStore, of: Ingested, estimator: str | dict[str, Any], search: dict[str, Any]) -> Any:
-    """A run whose version nobody has."""
+    """A run whose version is not published yet."""
     return revisions.trained(revisions.training(of, estimator, f"run-{next(NUMBERS)}", tuning=search), store)
 
 
 NUMBERS = itertools.count()
 
 
-def test_a_search_finds_a_tree_that_is_deep_enough(store: ObjectStore, irises: Ingested, found: Trained) -> None:
+def test_a_search_finds_a_tree_that_is_deep_enough(store: ObjectStore, irises: Ingested, tuned: Trained) -> None:
     shallow, _ = revisions.trained(revisions.training(irises, STUMP, "shallow"), store)
 
-    assert found.search is not None
-    assert found.search.score > 0.9
-    assert found.evaluation[0].metrics["accuracy"] > shallow.evaluation[0].metrics["accuracy"] + 0.15
+    assert tuned.search is not None
+    assert tuned.search.score > 0.9
+    assert tuned.evaluation[0].metrics["accuracy"] > shallow.evaluation[0].metrics["accuracy"] + 0.15
 
 
-def test_found_parameters_are_reported_next_to_given_ones(found: Trained) -> None:
-    assert found.search is not None
-    assert found.search.parameters.keys() == {"max_depth"}
-    assert {"min_samples_leaf": 2, **found.search.parameters} == found.parameters
-    assert (6, 0, 0) == (found.search.completed, found.search.failed, found.search.pruned)
+def test_found_parameters_are_reported_next_to_given_ones(tuned: Trained) -> None:
+    assert tuned.search is not None
+    assert tuned.search.parameters.keys() == {"max_depth"}
+    assert {"min_samples_leaf": 2, **tuned.search.parameters} == tuned.parameters
+    assert (6, 0, 0) == (tuned.search.completed, tuned.search.failed, tuned.search.pruned)
 
 
 def test_the_version_holds_all_trials_and_the_best_is_the_best_of_them(
-    store: ObjectStore, found: Trained, tmp_path: Path
+    store: ObjectStore, tuned: Trained, tmp_path: Path
 ) -> None:
-    folder = store.fetch(found.uri, found.digest, tmp_path / "model")
+    folder = store.fetch(tuned.uri, tuned.digest, tmp_path / "model")
     trials = json.loads((folder / "trials.json").read_bytes())["trials"]
 
-    assert found.search is not None
+    assert tuned.search is not None
     assert [1, 2, 3, 4, 5, 6] == [trial["number"] for trial in trials]
-    assert found.search.score == max(trial["score"] for trial in trials)
+    assert tuned.search.score == max(trial["score"] for trial in trials)
     assert all(3 == len(trial["scores"]) for trial in trials)
     assert "How the parameters were found" in (folder / "README.md").read_text()
 
 
-def test_the_page_tells_what_was_tried(store: ObjectStore, found: Trained) -> None:
+def test_the_page_tells_what_was_tried(store: ObjectStore, tuned: Trained) -> None:
     page = store.get("team/models/model/tuned/report.html").decode()
 
     assert "<h2>Trials</h2>" in page
     assert "6 trials, each scored by cross-validation over 3 folds" in page
 
 
-def test_the_same_order_finds_the_same(store: ObjectStore, order: TrainOrder, found: Trained) -> None:
+def test_the_same_order_finds_the_same(store: ObjectStore, order: TrainOrder, tuned: Trained) -> None:
     store.delete(*(entry.key for entry in store.list("team/models/model/tuned")))
 
-    assert found == revisions.trained(order, store)[0]
+    assert tuned == revisions.trained(order, store)[0]
 
 
 def test_rows_that_were_served_are_searched_with(store: ObjectStore, irises: Ingested, tmp_path: Path) -> None:
     """As a retraining does that retunes: the search also sees what the service answered."""
     _, rows = read_revision(store.fetch(irises.uri, irises.digest, tmp_path / "rows"))
-    learnt = rows.filter(pc.invert(rows.column(HOLDOUT)))
-    features = learnt.select([name for name in learnt.column_names if name not in (HOLDOUT, "target")])
+    training = rows.filter(pc.invert(rows.column(HOLDOUT)))
+    features = training.select([name for name in training.column_names if name not in (HOLDOUT, "target")])
     moved = pa.table({name: pc.add(features.column(name), 30.0) for name in features.column_names})
-    revisions.served(store, moved, learnt.column("target").to_pylist())
+    revisions.served(store, moved, training.column("target").to_pylist())
     end = revisions.NOON + timedelta(hours=3)
     window = {"inferenceService": "answers", "start": revisions.NOON.isoformat(), "end": end.isoformat()}
 
@@ -173,7 +173,7 @@ def test_a_metric_that_the_estimator_cannot_be_judged_by_fails_the_run(store: Ob
 
 
 @pytest.mark.parametrize(
-    ("search", "said"),
+    ("search", "message"),
     [
         (wanted({**DEPTH, "name": "max_deph"}), r"no parameter 'max_deph'; did you mean 'max_depth'\?.*spec\.tuning"),
         (
@@ -184,8 +184,8 @@ def test_a_metric_that_the_estimator_cannot_be_judged_by_fails_the_run(store: Ob
         (wanted(DEPTH, objective={"direction": "Minimize"}), r"of accuracy, more is better.*set it to Maximize"),
     ],
 )
-def test_a_search_that_cannot_be_meant_is_refused_with_the_name(search: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidParameters, match=said):
+def test_a_search_that_cannot_be_meant_is_refused_with_the_name(search: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidParameters, match=message):
         tuning.check(Tuning.model_validate(search), estimators.find("DecisionTreeClassifier"))
 
 
@@ -198,8 +198,8 @@ def test_the_run_refuses_before_it_reads_any_row(store: ObjectStore, irises: Ing
 
 def test_a_trial_is_judged_by_rows_that_it_did_not_learn(store: ObjectStore) -> None:
     """A deep tree knows labels that mean nothing by heart, and still cannot guess others."""
-    chance = np.random.default_rng(0)
-    lines = [f"{chance.normal():.4f},{chance.integers(2)}" for _ in range(300)]
+    rng = np.random.default_rng(0)
+    lines = [f"{rng.normal():.4f},{rng.integers(2)}" for _ in range(300)]
     noise = revisions.revision(
         store,
         data="amount,fraud\n" + "\n".join(lines) + "\n",
@@ -248,9 +248,9 @@ def held_out_ids(store: ObjectStore, of: Ingested, into: Path) -> list[float]:
 def test_rows_of_one_group_judge_together_where_the_dataset_is_split_by_group(
     store: ObjectStore, tmp_path: Path
 ) -> None:
-    """The group is no feature, and is still known to the folds."""
-    chance = np.random.default_rng(0)
-    lines = [f"c{customer},{chance.normal():.3f},{customer % 2}" for customer in range(60) for _ in range(5)]
+    """The group is not a feature, and is still known to the folds."""
+    rng = np.random.default_rng(0)
+    lines = [f"c{customer},{rng.normal():.3f},{customer % 2}" for customer in range(60) for _ in range(5)]
     grouped = revisions.revision(
         store,
         data="customer,amount,fraud\n" + "\n".join(lines) + "\n",
@@ -259,13 +259,13 @@ def test_rows_of_one_group_judge_together_where_the_dataset_is_split_by_group(
         splits={"strategy": "Group", "column": "customer", "test": 0.3},
     )
 
-    learnt = gather(
+    training = gather(
         store.fetch(grouped.uri, grouped.digest, tmp_path / "rows"), "Regression", None, "team", store, 7
     ).training
-    cut = folds(learnt.group_ids, learnt.truth.astype(np.int64), "Regression", 3, 7)
+    cut = folds(training.group_ids, training.truth.astype(np.int64), "Regression", 3, 7)
 
-    families = {int(group_id): set(cut[learnt.group_ids == group_id].tolist()) for group_id in learnt.group_ids}
-    assert len(learnt) == 5 * len(families)
+    families = {int(group_id): set(cut[training.group_ids == group_id].tolist()) for group_id in training.group_ids}
+    assert len(training) == 5 * len(families)
     assert all(1 == len(of_family) for of_family in families.values())
 
 
@@ -283,41 +283,41 @@ def as_good_as(parameters: dict[str, Any]) -> Iterator[float]:
 def test_a_search_ends_with_what_it_has_when_time_is_up() -> None:
     search = Tuning.model_validate(wanted(C, numTrials=50, timeout="20s"))
 
-    found = tuning.search(search, 7, as_good_as, ticking(1.0))
+    match = tuning.search(search, 7, as_good_as, ticking(1.0))
 
-    assert 2 <= len(found.trials) < 20
-    assert found.best.score == max(trial.score for trial in found.trials if trial.score is not None)
-    assert (f"the search ended after {len(found.trials)} of 50 trials, when 20s were over",) == found.warnings
+    assert 2 <= len(match.trials) < 20
+    assert match.best.score == max(trial.score for trial in match.trials if trial.score is not None)
+    assert (f"the search ended after {len(match.trials)} of 50 trials, when 20s were over",) == match.warnings
 
 
 def test_the_first_trial_is_judged_however_long_it_takes() -> None:
     search = Tuning.model_validate(wanted(C, timeout="1s"))
 
-    found = tuning.search(search, 7, as_good_as, ticking(60.0))
+    match = tuning.search(search, 7, as_good_as, ticking(60.0))
 
-    assert ["Completed"] == [trial.state for trial in found.trials]
+    assert ["Completed"] == [trial.state for trial in match.trials]
 
 
 def test_a_trial_that_is_not_over_in_time_is_given_up_and_not_chosen() -> None:
     search = Tuning.model_validate(wanted(C, timeout="5s"))
 
-    found = tuning.search(search, 7, as_good_as, ticking(1.0))
+    match = tuning.search(search, 7, as_good_as, ticking(1.0))
 
-    assert "Pruned" == found.trials[-1].state
-    assert found.trials[-1].score is None
-    assert 1 == found.searched().pruned
+    assert "Pruned" == match.trials[-1].state
+    assert match.trials[-1].score is None
+    assert 1 == match.searched().pruned
 
 
 def test_of_trials_that_are_as_good_the_first_is_taken() -> None:
-    found = tuning.search(Tuning.model_validate(wanted(C)), 7, lambda _: iter([0.5]), lambda: 0.0)
+    match = tuning.search(Tuning.model_validate(wanted(C)), 7, lambda _: iter([0.5]), lambda: 0.0)
 
-    assert 1 == found.best.number
+    assert 1 == match.best.number
 
 
-def test_what_was_found_survives_a_report_that_must_be_short(found: Trained) -> None:
-    long = found.model_copy(update={"parameters": {f"parameter_{number}": "x" * 100 for number in range(50)}})
+def test_what_was_found_survives_a_report_that_must_be_short(tuned: Trained) -> None:
+    long = tuned.model_copy(update={"parameters": {f"parameter_{number}": "x" * 100 for number in range(50)}})
 
     report = RunReport.model_validate_json(RunReport(trained=long).to_message())
 
     assert report.trained is not None
-    assert found.search == report.trained.search
+    assert tuned.search == report.trained.search

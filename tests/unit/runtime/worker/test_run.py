@@ -133,6 +133,6 @@ def test_an_ingest_run_imports_neither_scikit_learn_nor_scipy_nor_pandas(tmp_pat
         "print(code, sorted({'sklearn', 'scipy', 'onnxruntime', 'kopf', 'kubernetes'} & set(sys.modules)))"
     )
 
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
-    assert "0 []\n" == said
+    assert "0 []\n" == completed

@@ -19,6 +19,7 @@ from tidemill.api.durations import delta
 from tidemill.api.monitorstatus import RetrainingOutcome
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
+from tidemill.contract.numbers import quantity
 from tidemill.plan import unsupported
 from tidemill.plan.driftmonitor.retraining.history import consecutive_rejected, live
 from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
@@ -93,7 +94,7 @@ def too_few_samples(inputs: RetrainingInput) -> Hold | None:
         return None
     return Hold(
         Reason.TOO_FEW_SAMPLES,
-        f"{inputs.last_run.samples} rows in the window, {needed} needed; wait for more requests, or lower spec.window.minimumSamples",
+        f"{quantity(inputs.last_run.samples, 'row')} in the window, {needed} needed; wait for more requests, or lower spec.window.minimumSamples",
     )
 
 
@@ -103,7 +104,7 @@ def too_few_labels(inputs: RetrainingInput) -> Hold | None:
         return None
     return Hold(
         Reason.TOO_FEW_LABELS,
-        f"{inputs.last_run.labelled or 0} labelled rows in the window, {needed} needed; send labels to /feedback",
+        f"{quantity(inputs.last_run.labelled or 0, 'labelled row')} in the window, {needed} needed; send labels to /feedback",
     )
 
 
@@ -165,7 +166,7 @@ def budget_spent(inputs: RetrainingInput) -> Hold | None:
     leaves = paced[min(budget.runs, len(paced)) - 1].at + delta(budget.per)
     return Hold(
         Reason.BUDGET_SPENT,
-        f"the budget of {budget.runs} retrainings in {budget.per} is spent; wait, or raise spec.retraining.budget",
+        f"the budget of {quantity(budget.runs, 'retraining')} in {budget.per} is spent; wait, or raise spec.retraining.budget",
         until=leaves,
     )
 
@@ -176,7 +177,7 @@ def circuit_open(inputs: RetrainingInput) -> Hold | None:
         return None
     return Hold(
         Reason.CIRCUIT_OPEN,
-        f"{rejected} retrainings in a row were rejected or failed; find the cause, then run kubectl tidemill reset "
+        f"{quantity(rejected, 'retraining was', 'retrainings in a row were')} rejected or failed; find the cause, then run kubectl tidemill reset "
         f"{inputs.monitor.name}, or annotate the monitor with {names.RESET}=<the current time, such as 2026-01-31T12:00:00Z>",
     )
 

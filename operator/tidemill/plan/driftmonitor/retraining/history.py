@@ -36,19 +36,19 @@ def outcomes(
     """Return the outcome of each retraining, newest first; one that is over stays as recorded, whatever is deleted later."""
     by_name = {version.name: version for version in versions}
     recorded = {outcome.training_job: outcome for outcome in monitor.status.history}
-    outcomes_found = []
+    results = []
     for run in runs:
         earlier = recorded.pop(run.name, None)
         if earlier is None or earlier.outcome not in OVER:
             earlier = _with_fate(_recorded(run, earlier), by_name, service, now)
-        outcomes_found.append(earlier)
+        results.append(earlier)
     for earlier in recorded.values():
         if earlier.outcome == "Running" and now - earlier.at > RUN_MISSING_TIMEOUT:
             # A run that was deleted before it had an outcome has failed; a new one may not be seen yet.
             earlier = earlier.model_copy(update={"outcome": "Failed", "ended_at": now.replace(microsecond=0)})
-        outcomes_found.append(_with_fate(earlier, by_name, service, now))
-    outcomes_found.sort(key=lambda outcome: (outcome.at, outcome.training_job), reverse=True)
-    return tuple(outcomes_found[:KEPT])
+        results.append(_with_fate(earlier, by_name, service, now))
+    results.sort(key=lambda outcome: (outcome.at, outcome.training_job), reverse=True)
+    return tuple(results[:KEPT])
 
 
 def live(history: Sequence[RetrainingOutcome]) -> RetrainingOutcome | None:
@@ -61,8 +61,8 @@ def elsewhere(
 ) -> RetrainingOutcome | None:
     """Return a retraining of the same model that another monitor ordered and that is not over."""
     by_name = {version.name: version for version in versions}
-    outcomes_found = [_with_fate(_recorded(run, None), by_name, service, now) for run in runs]
-    return live(outcomes_found)
+    results = [_with_fate(_recorded(run, None), by_name, service, now) for run in runs]
+    return live(results)
 
 
 def consecutive_rejected(history: Sequence[RetrainingOutcome], reset: datetime | None) -> int:

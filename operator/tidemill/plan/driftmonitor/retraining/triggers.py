@@ -16,6 +16,7 @@ from tidemill.api.checks import SOUNDNESS_TYPES
 from tidemill.api.monitorstatus import CheckStatus, WindowRun
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
+from tidemill.contract.numbers import quantity
 from tidemill.plan.driftmonitor import windows
 from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
 
@@ -68,7 +69,7 @@ def drift_trigger(inputs: RetrainingInput) -> Trigger | None:
         return None
     checks = tuple(check.name for check in fired)
     times = inputs.policy.trigger.consecutive
-    message = f"{', '.join(checks)} failed {times} windows in a row"
+    message = f"{', '.join(checks)} failed {quantity(times, 'window', 'windows in a row')}"
     return Trigger("Drift", inputs.name(to_rfc3339(run.end)), onset(fired, run), message, checks)
 
 

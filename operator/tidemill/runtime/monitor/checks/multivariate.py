@@ -63,7 +63,7 @@ def domain_classifier(check: Check, evidence: Evidence) -> CheckOutcome:
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)
     try:
-        result = classifier.tell_apart(joint.reference, joint.window, z=z_of(check.confidence))
+        result = classifier.two_sample_test(joint.reference, joint.window, z=z_of(check.confidence))
     except ValueError as reason:
         return no_data(check, str(reason))
     # Where 0.5 lies within the interval, nothing was separated; failing needs all of it beyond the bound.

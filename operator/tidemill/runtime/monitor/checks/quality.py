@@ -13,6 +13,7 @@ from tidemill.api.checks import Check, Moved
 from tidemill.api.durations import delta
 from tidemill.api.methods import CheckVerdict
 from tidemill.contract.layout import LogColumn
+from tidemill.contract.numbers import quantity
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, ReferenceData
 from tidemill.runtime.monitor.performance import concept, estimated, fairness, multiclass, probabilities
@@ -36,7 +37,10 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge a metric of the answers by the labels that came back; of slices, the worst one is judged too."""
     assert check.metric is not None
     if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
-        return no_data(check, f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
+        return no_data(
+            check,
+            f"{quantity(evidence.labels, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed",
+        )
     rows = evidence.labelled.rows
     try:
         value = measure(check.metric, rows)
@@ -44,7 +48,9 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     except NotMeasurable as reason:
         return no_data(check, f"{check.metric} cannot be measured: {reason}")
     threshold, message = _bound(
-        check, evidence.reference, f"{check.metric} is {value:.4g}{_range(between)} on {evidence.labels} labelled rows"
+        check,
+        evidence.reference,
+        f"{check.metric} is {value:.4g}{_range(between)} on {quantity(evidence.labels, 'labelled row')}",
     )
     if threshold is None:
         return no_data(check, message)
@@ -111,13 +117,15 @@ def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
     if reference.answers is None:
         return no_data(check, "the version carries no answers to calibrate by; train it again")
     if sample is None or evidence.answered < evidence.minimum_samples:
-        return no_data(check, f"the version answered {evidence.answered} rows, {evidence.minimum_samples} are needed")
+        return no_data(
+            check, f"the version answered {quantity(evidence.answered, 'row')}, {evidence.minimum_samples} are needed"
+        )
     try:
         estimate = _estimated(check.metric, reference, sample, check.confidence)
     except NotMeasurable as reason:
         return no_data(check, f"{check.metric} cannot be estimated: {reason}")
     between = ConfidenceInterval(estimate.low, estimate.high)
-    message = f"{check.metric} is probably {estimate.value:.4g}{_range(between)}, by the answers' own confidence on {evidence.answered} rows"
+    message = f"{check.metric} is probably {estimate.value:.4g}{_range(between)}, by the answers' own confidence on {quantity(evidence.answered, 'row')}"
     sign = sign_of(check.metric)
     threshold = None
     if check.minimum is not None or check.maximum_regression is not None:
@@ -183,7 +191,10 @@ def numbers(table: Any, name: str) -> Floats:
 def concept_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge whether answers became wrong more often at some time, by the errors of labelled rows in the order of time."""
     if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
-        return no_data(check, f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
+        return no_data(
+            check,
+            f"{quantity(evidence.labels, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed",
+        )
     rows = evidence.labelled.rows
     if isinstance(rows, Classified):
         errors = (rows.labels != rows.answers).astype(np.float64)
@@ -245,10 +256,14 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
     between = fairness.interval(check.metric, difference, z_of(check.confidence))
     # Failing needs the whole interval beyond the bound, as for any metric.
     verdict = judged(1.0 if at_least else -1.0, difference.value, between, threshold)
-    without = f"; {lacking:,} of {of:,} rows have no value of it and are left out" if lacking else ""
+    without = (
+        f"; {lacking:,} of {quantity(of, 'row')} without a value of it {'is' if lacking == 1 else 'are'} left out"
+        if lacking
+        else ""
+    )
     if check.metric in fairness.NEEDS_LABELS:
         without += _unknown_labels(evidence, "left out")
-    # Of two groups neither is below 0 apart, and the lower rate is no more than once the higher one.
+    # Of two groups neither is below 0 apart, and the lower rate is at most the higher one.
     low, high = max(0.0, between.low), min(1.0, between.high)
     pair = (difference.lowest, difference.highest)
     rates = ", ".join(f"{name} {rate.value:.1%} of {rate.rows:,}" for name, rate in pair)
@@ -285,7 +300,9 @@ def _lacking(check: Check, evidence: Evidence) -> tuple[int, int]:
 def _labelled_groups(check: Check, evidence: Evidence, favorable: str) -> list[fairness.Group]:
     assert check.column is not None
     if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
-        raise ValueError(f"{evidence.labels} rows have labels, {evidence.minimum_labels} are needed")
+        raise ValueError(
+            f"{quantity(evidence.labels, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed"
+        )
     rows = evidence.labelled.rows
     assert isinstance(rows, Classified)
     names = np.array(rows.classes, dtype=object)

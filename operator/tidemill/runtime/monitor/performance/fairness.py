@@ -89,7 +89,7 @@ def groups_of(
 ) -> list[Group]:
     """Return the groups with their rates, by name; a row whose name is missing belongs to none.
 
-    Rows outside of `known` have a label that is no class of the model: they are neither favourable nor unfavourable.
+    Rows outside of `known` have a label that is not a class of the model: they are neither favourable nor unfavourable.
     """
     texts = np.array(["" if name is None else str(name) for name in names], dtype=object)
     selected = np.asarray(answers == favorable)

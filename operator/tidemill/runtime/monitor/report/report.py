@@ -114,7 +114,7 @@ def sentence(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
     >>> sentence("Passing", [])
     'Passing: nothing has moved beyond its limits.'
     """
-    telling = sum(outcome.verdict == verdict for outcome in outcomes)
+    count = sum(outcome.verdict == verdict for outcome in outcomes)
     match verdict:
         case "Passing":
             silent = sum(outcome.verdict == "NoData" for outcome in outcomes)
@@ -125,7 +125,7 @@ def sentence(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> str:
             return "No data: this window has too little data to judge, which does not mean that nothing has moved."
         case _:
             verbs = {"Failing": ("fails", "fail"), "Warning": ("warns", "warn")}[verdict]
-            return f"{verdict}: {telling} of {len(outcomes)} checks {verbs[0] if telling == 1 else verbs[1]}."
+            return f"{verdict}: {count} of {len(outcomes)} checks {verbs[0] if count == 1 else verbs[1]}."
 
 
 def reasons(verdict: CheckVerdict, outcomes: Sequence[CheckOutcome]) -> list[str]:

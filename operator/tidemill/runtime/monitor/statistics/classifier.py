@@ -35,7 +35,7 @@ class TwoSampleResult(NamedTuple):
     """Columns by how much the classifier loses without them, the most telling first."""
 
 
-def tell_apart(reference: Floats, window: Floats, *, z: float = 1.959964, seed: int = 7) -> TwoSampleResult:
+def two_sample_test(reference: Floats, window: Floats, *, z: float = 1.959964, seed: int = 7) -> TwoSampleResult:
     """Points of both, [rows, columns], as many columns on both sides, with an interval of `z` standard errors; raises ValueError with too few rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold

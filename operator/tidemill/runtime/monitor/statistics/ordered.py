@@ -49,7 +49,7 @@ def kolmogorov_smirnov(reference: Bins, current: Bins) -> Bounded:
     # Rounded, because 0.8 - 0.5 is not 0.3 in binary and a bound must not be missed by that.
     differences = np.abs(f - g)
     if reference.rounded or current.rounded:
-        differences = np.maximum(differences - np.maximum(reference.beside_heavy, current.beside_heavy), 0.0)
+        differences = np.maximum(differences - np.maximum(reference.near_heavy, current.near_heavy), 0.0)
     lower = round(float(differences.max()), 12)
     # Within a bin F rises from f[i] to f[i+1] and G from g[i] to g[i+1], in any order.
     inside = np.maximum(f[1:] - g[:-1], g[1:] - f[:-1])

@@ -47,7 +47,7 @@ class Explaining:
 
     @cached_property
     def _executor(self) -> BoundedExecutor:
-        return BoundedExecutor("outliers", threads=1, most_waiting=MAX_WAITING, seconds=SECONDS, gives_way=True)
+        return BoundedExecutor("outliers", threads=1, max_waiting=MAX_WAITING, seconds=SECONDS, gives_way=True)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Explain the rows of a request, which looks like one to `infer` or to `predict`."""

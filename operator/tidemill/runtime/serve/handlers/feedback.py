@@ -62,7 +62,7 @@ class Labelling:
             # What this boot of this pod named itself and does not know, no other pod knows.
             unknown = [label for label in unknown if not label.request.startswith(serving.boot)]
             if unknown and not from_peer:
-                self._peers.tell(rollout.peers, unknown)
+                self._peers.send(rollout.peers, unknown)
         await self._responses.send(send, 200, _accepted(labels, strange, expected))
 
     def _keep(self, batch: LabelBatch) -> None:

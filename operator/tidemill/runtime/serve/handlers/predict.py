@@ -64,7 +64,7 @@ class Predicting:
         self._sample = Split(log_percent)
         self._logs_all = log_percent >= 100
         self._singles = SinglesLog()
-        self._threads = BoundedExecutor("predict", threads=2, most_waiting=MAX_WAITING, seconds=serving.bounds.timeout)
+        self._threads = BoundedExecutor("predict", threads=2, max_waiting=MAX_WAITING, seconds=serving.bounds.timeout)
         self._own = serving.metrics.of(serving.identity.version, serving.identity.role)
 
     async def answer(self, form: Form, may_forward: bool, scope: Scope, receive: Receive, send: Send) -> None:

@@ -40,24 +40,24 @@ class Bounds:
 class Bodies:
     """Reads bodies that are neither too long nor too slow."""
 
-    def __init__(self, most_bytes: int, most_seconds: float) -> None:
-        self._most_bytes = most_bytes
-        self._most_seconds = most_seconds
+    def __init__(self, max_bytes: int, max_seconds: float) -> None:
+        self._max_bytes = max_bytes
+        self._max_seconds = max_seconds
         self._waiting: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
-        self._most_held = MAX_CONCURRENT * most_bytes
+        self._max_held = MAX_CONCURRENT * max_bytes
         self._held = 0
         """Bytes of bodies that have come in part."""
 
     async def read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, decompressed; raises HTTPError: 408, 413 or 415."""
-        most = self._most_bytes
+        most = self._max_bytes
         length = headers.get(b"content-length")
         if length is not None and int(length) > most:
             # A client that waits to be asked for its body is not asked for one that is too long.
             if headers.get(b"expect", b"").lower() != b"100-continue":
                 await _discard(receive)
-            raise too_long(self._most_bytes)
+            raise too_long(self._max_bytes)
         task = asyncio.current_task()
         assert task is not None
         # One sweep a second looks at all who wait; a timer for each request would cost more than reading it.
@@ -68,19 +68,19 @@ class Bodies:
             if message.get("more_body"):
                 body = await self._in_parts(body, receive)
             elif len(body) > most:
-                raise too_long(self._most_bytes)
+                raise too_long(self._max_bytes)
             if message["type"] == "http.disconnect":
                 raise HTTPError(400, "body: the connection ended before it")
         except asyncio.CancelledError:
             if task in self._late:
                 self._late.discard(task)
                 task.uncancel()
-                raise HTTPError(408, f"body: did not come within {self._most_seconds:g} s") from None
+                raise HTTPError(408, f"body: did not come within {self._max_seconds:g} s") from None
             raise
         finally:
             del self._waiting[task]
         coding = headers.get(b"content-encoding")
-        return body if coding is None else decoded(body, coding, self._most_bytes)
+        return body if coding is None else decoded(body, coding, self._max_bytes)
 
     async def _in_parts(self, first: bytes, receive: Receive) -> bytes:
         parts, size = [first], len(first)
@@ -96,11 +96,11 @@ class Bodies:
                 parts.append(part)
                 size += len(part)
                 self._held += len(part)
-                if size > self._most_bytes:
+                if size > self._max_bytes:
                     parts.clear()
                     await _discard(receive)
-                    raise too_long(self._most_bytes)
-                if self._held > self._most_held:
+                    raise too_long(self._max_bytes)
+                if self._held > self._max_held:
                     raise HTTPError(503, "body: too many long ones are being sent at once; send this one again later")
             return b"".join(parts)
         finally:
@@ -110,7 +110,7 @@ class Bodies:
         """End the reading of bodies that take too long, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_SECONDS)
-            late = time.monotonic() - self._most_seconds
+            late = time.monotonic() - self._max_seconds
             for task, since in self._waiting.items():
                 if since < late and task not in self._late:
                     self._late.add(task)

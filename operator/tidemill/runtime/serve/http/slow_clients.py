@@ -32,7 +32,7 @@ class SlowClientGuard:
 
     def __init__(self, seconds: float, body_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         """A head may take `seconds`; of messages, bodies of `body_bytes` are taken, and some more is thrown away."""
-        self._most_message = MAX_DISCARDED_BYTES + PER_BYTE * body_bytes
+        self._max_message = MAX_DISCARDED_BYTES + PER_BYTE * body_bytes
         self._seconds = seconds
         self._clock = clock
         self._waiting: dict[ClientConnection, float] = {}
@@ -42,7 +42,7 @@ class SlowClientGuard:
 
     def exceeded(self, message: int, body: int) -> bool:
         """Return whether more bytes came than any accepted message has: the rest lies around chunks, or never ends."""
-        return message > self._most_message or message > MAX_FRAMING_BYTES + PER_BYTE * body
+        return message > self._max_message or message > MAX_FRAMING_BYTES + PER_BYTE * body
 
     def begin(self, connection: ClientConnection) -> None:
         """A head is waited for from now on."""

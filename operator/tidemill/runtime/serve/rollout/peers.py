@@ -28,7 +28,7 @@ class Peers:
         self._path = path
         self._waiting: asyncio.Queue[tuple[str, Sequence[Label]]] = asyncio.Queue(MAX_WAITING)
 
-    def tell(self, peers: Sequence[str], labels: Sequence[Label]) -> None:
+    def send(self, peers: Sequence[str], labels: Sequence[Label]) -> None:
         """Hand labels to each of the peers, soon."""
         for peer in peers:
             try:

@@ -151,7 +151,7 @@ class RolloutRouter:
                     Tally(wanted.name, wanted.digest),
                     labels=self._model.labels,
                     target_std=self._model.signature.target_spread,
-                    most_rows=MAX_PAIRED_ROWS,
+                    max_rows=MAX_PAIRED_ROWS,
                 )
             self._part_with_candidate()
             self._candidate = CandidateClient(

@@ -126,17 +126,17 @@ class RolloutTrial:
     """A candidate's trial against the stable version."""
 
     def __init__(
-        self, stable: Tally, candidate: Tally, *, labels: ClassLabels | None, target_std: float, most_rows: int
+        self, stable: Tally, candidate: Tally, *, labels: ClassLabels | None, target_std: float, max_rows: int
     ) -> None:
         """`labels` are the stable version's classes (None for regression), `target_std` is the standard deviation of the
-        target; pairs are kept for the last `most_rows` rows."""
+        target; pairs are kept for the last `max_rows` rows."""
         self.stable = stable
         self.candidate = candidate
         self.compared = 0
         self.agreed = 0
         self._labels = labels
         self._tolerance = AGREEMENT * target_std
-        self._most_rows = most_rows
+        self._max_rows = max_rows
         self._rows = 0
         self._pairs: OrderedDict[str, PairedAnswers] = OrderedDict()
         self._keyed: dict[str, tuple[str, int]] = {}
@@ -151,7 +151,7 @@ class RolloutTrial:
         self._rows += len(candidate)
         for row, key in enumerate(keys):
             self._keyed[key] = (request, row)
-        while self._rows > self._most_rows and len(self._pairs) > 1:
+        while self._rows > self._max_rows and len(self._pairs) > 1:
             self._forget(*self._pairs.popitem(last=False))
 
     def _forget(self, request: str, pair: PairedAnswers) -> None:

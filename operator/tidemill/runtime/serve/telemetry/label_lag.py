@@ -64,11 +64,11 @@ class Drawn:
 class Lags:
     """The lag of this process's labels, by version."""
 
-    def __init__(self, most_rows: int = MAX_ROWS) -> None:
+    def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self.of: dict[str, Lag] = {}
         """By version."""
         self.level = 0
-        self._most_rows = most_rows
+        self._max_rows = max_rows
         self._rows: dict[int, Drawn] = {}
         self._arrived: list[Label] = []
         self._unknown: list[Label] = []
@@ -91,7 +91,7 @@ class Lags:
         """The log has taken `records`, perhaps none: remember a sample of them, and match the labels that wait."""
         for name, row, time, version, passed_over in _looked_at(records):
             self._draw(name, row, time, version, passed_over)
-        if len(self._rows) < self._most_rows // 4 and self.level:
+        if len(self._rows) < self._max_rows // 4 and self.level:
             self.level -= 1
         arrived, self._arrived = self._arrived, []
         # What was not known the last time is looked for once more: the row may have been written just now.
@@ -105,7 +105,7 @@ class Lags:
         if key & ((1 << self.level) - 1):
             return
         self._rows[key] = Drawn(time, version, self.level, passed_over, identity=hash((name, row)))
-        while len(self._rows) > self._most_rows:
+        while len(self._rows) > self._max_rows:
             self.level += 1
             self._rows = {
                 key: drawn

@@ -24,12 +24,12 @@ MAX_ROWS: Final = 64
 class RequestBatcher:
     """Asks one model on behalf of several requests."""
 
-    def __init__(self, predictor: Predictor, most_rows: int) -> None:
-        """At most `most_rows` rows are asked at once."""
+    def __init__(self, predictor: Predictor, max_rows: int) -> None:
+        """At most `max_rows` rows are asked at once."""
         self.calls = 0
         """Calls of the model."""
         self._predictor = predictor
-        self._most_rows = most_rows
+        self._max_rows = max_rows
         self._waiting: list[tuple[Matrix, asyncio.Future[Answer]]] = []
 
     async def ask(self, matrix: Matrix) -> Answer:
@@ -46,7 +46,7 @@ class RequestBatcher:
         """Ask for as many as fit, and come again for the rest."""
         taken, rows = 0, 0
         for matrix, _ in self._waiting:
-            if taken and rows + len(matrix) > self._most_rows:
+            if taken and rows + len(matrix) > self._max_rows:
                 break
             taken, rows = taken + 1, rows + len(matrix)
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]

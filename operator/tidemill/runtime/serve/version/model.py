@@ -59,10 +59,10 @@ class ServedModel:
         """Answers requests that wait together; None where each is answered alone."""
         self.metadata = orjson.dumps(self._metadata())
 
-    def batch(self, most_rows: int) -> None:
+    def batch(self, max_rows: int) -> None:
         """Ask for waiting requests together from now on, where that pays and changes no answer."""
-        batchable = most_rows > 1 and self.predictor.batchable
-        self.batcher = RequestBatcher(self.predictor, most_rows) if batchable else None
+        batchable = max_rows > 1 and self.predictor.batchable
+        self.batcher = RequestBatcher(self.predictor, max_rows) if batchable else None
 
     def _metadata(self) -> dict[str, Any]:
         features, codec = self.signature.features, self.codec

@@ -17,8 +17,8 @@ T = TypeVar("T")
 class BoundedExecutor:
     """Threads for one sort of work."""
 
-    def __init__(self, name: str, *, threads: int, most_waiting: int, seconds: float, gives_way: bool = False) -> None:
-        """At most `most_waiting` pieces of work wait or are under way; who waits does so for `seconds` at most.
+    def __init__(self, name: str, *, threads: int, max_waiting: int, seconds: float, gives_way: bool = False) -> None:
+        """At most `max_waiting` pieces of work wait or are under way; who waits does so for `seconds` at most.
 
         `gives_way` to whatever else the processor has to do.
         """
@@ -30,17 +30,17 @@ class BoundedExecutor:
             thread_name_prefix=name,
             initializer=partial(lower_priority, LOWEST_PRIORITY) if gives_way else None,
         )
-        self._most_waiting = most_waiting
+        self._max_waiting = max_waiting
         self._seconds = seconds
 
     async def ask(self, work: Callable[..., T], *arguments: Any) -> T:
         """Return the result of `work`; raises HTTPError: 503 where too much waits already, 504 where it takes too long."""
-        if self.under_way >= self._most_waiting:
+        if self.under_way >= self._max_waiting:
             raise HTTPError(503, f"{self._name}: too many queued requests ({self.under_way}); retry later")
         loop = asyncio.get_running_loop()
         self.under_way += 1
         future = self._threads.submit(work, *arguments)
-        future.add_done_callback(lambda _: _tell(loop, self._done))
+        future.add_done_callback(lambda _: _call_soon(loop, self._done))
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
@@ -53,6 +53,6 @@ class BoundedExecutor:
         self.under_way -= 1
 
 
-def _tell(loop: asyncio.AbstractEventLoop, deed: Callable[[], None]) -> None:
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(deed)
+        loop.call_soon_threadsafe(callback)

@@ -112,6 +112,6 @@ def test_what_was_only_observed_does_not_pace_what_is_done() -> None:
     assert [] == reasons(history=history, monitor=acting)
     assert ["CoolingDown"] == reasons(history=history, monitor=observing)
     assert (1, 1) == tuple(
-        count(one.spec.retraining, history, make.NOW)  # type: ignore[arg-type]
-        for one in (acting, observing)
+        count(status.spec.retraining, history, make.NOW)  # type: ignore[arg-type]
+        for status in (acting, observing)
     )

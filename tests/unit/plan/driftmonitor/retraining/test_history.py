@@ -22,12 +22,14 @@ MEASURED = [
 
 def job(condition: str = "", version: str = "") -> TrainingJob:
     run = make.training_job("r", labels={"tidemill.dev/monitor": "fraud"})
-    said = [{"type": condition, "status": "True", "reason": "Done", "lastTransitionTime": NOW}] if condition else []
-    status = type(run.status).model_validate({"conditions": said, "modelVersion": version})
+    conditions = (
+        [{"type": condition, "status": "True", "reason": "Done", "lastTransitionTime": NOW}] if condition else []
+    )
+    status = type(run.status).model_validate({"conditions": conditions, "modelVersion": version})
     return run.model_copy(update={"status": status})
 
 
-def one(
+def outcome_of(
     *, runs: tuple[TrainingJob, ...] = (), history: tuple[RetrainingOutcome, ...] = (), **world: Any
 ) -> RetrainingOutcome:
     monitor = make.monitor()
@@ -41,7 +43,7 @@ def ended(version: str, outcome: str) -> dict[str, Any]:
 
 
 def test_a_run_that_is_not_over_is_running() -> None:
-    assert "Running" == one(runs=(job(),)).outcome
+    assert "Running" == outcome_of(runs=(job(),)).outcome
 
 
 def test_a_run_whose_maker_crashed_before_recording_it_says_itself_why_it_is_there() -> None:
@@ -50,43 +52,43 @@ def test_a_run_whose_maker_crashed_before_recording_it_says_itself_why_it_is_the
     )
     made = make.training_job("r", labels={"tidemill.dev/monitor": "fraud"}, annotations={"tidemill.dev/cause": cause})
 
-    found = one(runs=(made,))
+    result = outcome_of(runs=(made,))
 
-    assert ("Drift", ("inputs",), datetime(2026, 1, 1, 11, tzinfo=UTC)) == (found.cause, found.checks, found.since)
+    assert ("Drift", ("inputs",), datetime(2026, 1, 1, 11, tzinfo=UTC)) == (result.cause, result.checks, result.since)
 
 
 def test_a_failed_run_failed_and_says_when() -> None:
-    found = one(runs=(job("Failed"),))
+    result = outcome_of(runs=(job("Failed"),))
 
-    assert ("Failed", NOW) == (found.outcome, found.ended_at)
+    assert ("Failed", NOW) == (result.outcome, result.ended_at)
 
 
 def test_a_version_is_waited_for_until_the_service_has_decided() -> None:
     made = (job("Complete", "fraud-2"),)
 
-    assert "Waiting" == one(runs=made).outcome
-    assert "Promoted" == one(runs=made, service=make.service(stable="fraud-2")).outcome
-    assert "Rejected" == one(runs=made, service=make.service(history=(ended("fraud-2", "RolledBack"),))).outcome
+    assert "Waiting" == outcome_of(runs=made).outcome
+    assert "Promoted" == outcome_of(runs=made, service=make.service(stable="fraud-2")).outcome
+    assert "Rejected" == outcome_of(runs=made, service=make.service(history=(ended("fraud-2", "RolledBack"),))).outcome
 
 
 def test_a_version_that_a_newer_one_overtook_is_not_waited_for_for_ever() -> None:
     made = (job("Complete", "fraud-2"),)
     newer = (make.version("fraud-2", hour=10), make.version("fraud-3", hour=11))
 
-    assert "Rejected" == one(runs=made, versions=newer, service=make.service(stable="fraud-3")).outcome
-    assert "Rejected" == one(runs=made, service=make.service(history=(ended("fraud-2", "Superseded"),))).outcome
+    assert "Rejected" == outcome_of(runs=made, versions=newer, service=make.service(stable="fraud-3")).outcome
+    assert "Rejected" == outcome_of(runs=made, service=make.service(history=(ended("fraud-2", "Superseded"),))).outcome
 
 
 def test_what_is_over_stays_so_when_everything_else_is_forgotten() -> None:
     promoted = make.past("Promoted", modelVersion="fraud-2", endedAt=ago(hours=5))
 
-    assert promoted == one(history=(promoted,), versions=(), service=make.service(stable="fraud-9"))
-    assert promoted == one(runs=(job("Complete", "fraud-2"),), history=(promoted,), service=make.service())
+    assert promoted == outcome_of(history=(promoted,), versions=(), service=make.service(stable="fraud-9"))
+    assert promoted == outcome_of(runs=(job("Complete", "fraud-2"),), history=(promoted,), service=make.service())
 
 
 def test_a_run_that_somebody_deleted_failed_but_one_not_seen_yet_did_not() -> None:
-    assert "Failed" == one(history=(make.past("Running", at=ago(minutes=5)),)).outcome
-    assert "Running" == one(history=(make.past("Running", at=ago(seconds=30)),)).outcome
+    assert "Failed" == outcome_of(history=(make.past("Running", at=ago(minutes=5)),)).outcome
+    assert "Running" == outcome_of(history=(make.past("Running", at=ago(seconds=30)),)).outcome
 
 
 def test_a_gain_is_measured_on_the_same_recent_rows_and_an_error_that_fell_is_one() -> None:
@@ -97,18 +99,24 @@ def test_a_gain_is_measured_on_the_same_recent_rows_and_an_error_that_fell_is_on
 
 
 def test_a_counterfactual_tells_what_the_drift_cost_and_what_the_retraining_gained() -> None:
-    found = counterfactual(make.version(evaluation=MEASURED))
+    result = counterfactual(make.version(evaluation=MEASURED))
 
-    assert found is not None
-    assert ("accuracy", 60, 0.98, 0.80, 0.95) == (found.metric, found.rows, found.expected, found.before, found.after)
+    assert result is not None
+    assert ("accuracy", 60, 0.98, 0.80, 0.95) == (
+        result.metric,
+        result.rows,
+        result.expected,
+        result.before,
+        result.after,
+    )
 
 
 def test_gain_and_counterfactual_are_recorded_with_the_outcome() -> None:
     made = make.version("fraud-2", hour=10, evaluation=MEASURED)
-    found = one(runs=(job("Complete", "fraud-2"),), versions=(made,))
+    result = outcome_of(runs=(job("Complete", "fraud-2"),), versions=(made,))
 
-    assert 0.15 == found.gain["accuracy"]
-    assert found.counterfactual is not None
+    assert 0.15 == result.gain["accuracy"]
+    assert result.counterfactual is not None
 
 
 def test_rejections_are_counted_back_to_the_last_promotion_or_reset() -> None:
@@ -124,4 +132,4 @@ def test_rejections_are_counted_back_to_the_last_promotion_or_reset() -> None:
 def test_an_outcome_counts_from_the_api_servers_clock_once_it_has_spoken() -> None:
     recorded = make.past("Running", at=NOW)
 
-    assert datetime(2026, 1, 5, 10, tzinfo=UTC) == one(runs=(job(),), history=(recorded,)).at
+    assert datetime(2026, 1, 5, 10, tzinfo=UTC) == outcome_of(runs=(job(),), history=(recorded,)).at

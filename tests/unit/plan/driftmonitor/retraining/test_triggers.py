@@ -128,6 +128,6 @@ def test_occasions_have_names_of_their_own() -> None:
         annotations={"tidemill.dev/retrain": ago(minutes=5).isoformat()},
         retraining={"schedule": "0 6 * * *", "onDataChange": True},
     )
-    found = triggers(make.quiet_input(**drifting(monitor=watched, dataset=make.dataset("b"))))
+    result = triggers(make.quiet_input(**drifting(monitor=watched, dataset=make.dataset("b"))))
 
-    assert 4 == len({trigger.name for trigger in found})
+    assert 4 == len({trigger.name for trigger in result})

@@ -25,7 +25,7 @@ def drawn(rows: int, seed: int, correlation: float = 0.0, width: int = 6, shift:
 
 
 def points(values: Any, like: Any = None) -> Any:
-    names = [f"x{place}" for place in range(values.shape[1])]
+    names = [f"x{index}" for index in range(values.shape[1])]
 
     def table(of: Any) -> pa.Table:
         return pa.table(dict(zip(names, of.T, strict=True)))
@@ -34,8 +34,8 @@ def points(values: Any, like: Any = None) -> Any:
 
 
 def mmd(reference: Any, window: Any) -> embedding.Discrepancy:
-    found = embedding.EmbeddedReference.of(points(reference))
-    return found.discrepancy(found.directions.embed(points(window, reference)))
+    result = embedding.EmbeddedReference.of(points(reference))
+    return result.discrepancy(result.directions.embed(points(window, reference)))
 
 
 @pytest.mark.slow
@@ -55,11 +55,11 @@ def test_the_discrepancy_of_tables_alike_is_significant_as_often_as_its_level_sa
 )
 def test_the_discrepancy_finds_a_shift_nearly_always(name: str, changed: Any) -> None:
     runs = 30
-    found = sum(
+    result = sum(
         mmd(drawn(1000, 2 * seed), drawn(1000, 2 * seed + 1, **changed)).p_value <= 0.05 for seed in range(runs)
     )
 
-    assert found / runs >= 0.95, name
+    assert result / runs >= 0.95, name
 
 
 def test_the_discrepancy_is_zero_on_average_where_nothing_moved_and_grows_with_the_shift() -> None:
@@ -78,7 +78,7 @@ def test_embeddings_of_shards_add_up_to_that_of_all_rows_bit_for_bit() -> None:
     whole = directions.embed(rows)
     shuffled = np.random.default_rng(3).permutation(len(rows))
 
-    shards = [directions.embed(rows[place]) for place in np.array_split(shuffled, 13)]
+    shards = [directions.embed(rows[index]) for index in np.array_split(shuffled, 13)]
     together = shards[0]
     for shard in shards[1:]:
         together = shard.merge(together)
@@ -143,14 +143,14 @@ def test_reconstruction_errors_keep_their_level() -> None:
 )
 def test_reconstruction_errors_show_a_relation_that_changed_nearly_always(name: str, changed: Any) -> None:
     runs = 60
-    found = 0
+    results = 0
     for seed in range(runs):
         reference = drawn(1000, 2 * seed, 0.8)
         components = reconstruction.Components.of(points(reference))
         window = drawn(1000, 2 * seed + 1, **{"correlation": 0.8, **changed})
-        found += abs(components.shift(components.add(points(window, reference))).z) > 2.576
+        results += abs(components.shift(components.add(points(window, reference))).z) > 2.576
 
-    assert found / runs >= 0.95, name
+    assert results / runs >= 0.95, name
 
 
 @pytest.mark.slow
@@ -182,22 +182,23 @@ def test_delongs_area_is_scikit_learns_and_its_interval_covers_the_truth() -> No
 
 
 def test_a_classifier_tells_nothing_where_there_is_nothing() -> None:
-    told = [classifier.tell_apart(drawn(600, 2 * seed), drawn(400, 2 * seed + 1)) for seed in range(5)]
+    results = [classifier.two_sample_test(drawn(600, 2 * seed), drawn(400, 2 * seed + 1)) for seed in range(5)]
 
-    assert 0.5 == pytest.approx(np.mean([one.auc for one in told]), abs=0.03)
-    assert sum(one.low > 0.5 for one in told) <= 1
+    assert 0.5 == pytest.approx(np.mean([event.auc for event in results]), abs=0.03)
+    assert sum(event.low > 0.5 for event in results) <= 1
 
 
 @pytest.mark.slow
 def test_a_classifier_tells_tables_alike_apart_no_more_often_than_its_level_says() -> None:
     runs, level = 40, 0.025
-    told = [
-        classifier.tell_apart(drawn(300, 2 * seed, width=4), drawn(300, 2 * seed + 1, width=4)) for seed in range(runs)
+    results = [
+        classifier.two_sample_test(drawn(300, 2 * seed, width=4), drawn(300, 2 * seed + 1, width=4))
+        for seed in range(runs)
     ]
 
     # One end of an interval of 95 %, and three standard errors of such a share of 40.
-    assert sum(one.low > 0.5 for one in told) / runs <= level + 3 * np.sqrt(level * (1 - level) / runs)
-    assert 0.5 == pytest.approx(np.mean([one.auc for one in told]), abs=0.02)
+    assert sum(event.low > 0.5 for event in results) / runs <= level + 3 * np.sqrt(level * (1 - level) / runs)
+    assert 0.5 == pytest.approx(np.mean([event.auc for event in results]), abs=0.02)
 
 
 @pytest.mark.slow
@@ -207,33 +208,33 @@ def test_a_classifier_tells_tables_alike_apart_no_more_often_than_its_level_says
 )
 def test_a_classifier_tells_moved_tables_apart_nearly_always(name: str, changed: Any) -> None:
     runs = 20
-    told = [
-        classifier.tell_apart(drawn(500, 2 * seed, width=4), drawn(500, 2 * seed + 1, width=4, **changed))
+    results = [
+        classifier.two_sample_test(drawn(500, 2 * seed, width=4), drawn(500, 2 * seed + 1, width=4, **changed))
         for seed in range(runs)
     ]
 
-    assert sum(one.low > 0.5 for one in told) / runs >= 0.95, name
+    assert sum(event.low > 0.5 for event in results) / runs >= 0.95, name
 
 
 def test_a_classifier_tells_a_relation_that_changed_and_which_columns_it_went_by() -> None:
-    told = classifier.tell_apart(drawn(800, 1), drawn(800, 2, correlation=0.9))
+    results = classifier.two_sample_test(drawn(800, 1), drawn(800, 2, correlation=0.9))
 
-    assert told.auc > 0.75
-    assert told.low < told.auc < told.high
-    assert {0, 1} == {column for column, _ in told.importances[:2]}
+    assert results.auc > 0.75
+    assert results.low < results.auc < results.high
+    assert {0, 1} == {column for column, _ in results.importances[:2]}
 
 
 def test_requests_that_are_repeated_are_not_told_by_that() -> None:
     window = drawn(150, 2)
 
-    told = classifier.tell_apart(drawn(600, 1), np.repeat(window, 4, axis=0))
+    results = classifier.two_sample_test(drawn(600, 1), np.repeat(window, 4, axis=0))
 
-    assert told.auc < 0.65
+    assert results.auc < 0.65
 
 
 def test_telling_apart_needs_rows_on_both_sides() -> None:
     with pytest.raises(ValueError, match="50 different rows on both sides"):
-        classifier.tell_apart(drawn(600, 1), drawn(20, 2))
+        classifier.two_sample_test(drawn(600, 1), drawn(20, 2))
 
 
 def test_one_row_in_a_hundred_is_an_outlier_where_nothing_moved() -> None:
@@ -263,7 +264,7 @@ def test_missing_values_lie_at_the_centre_and_unseen_categories_in_a_corner_of_t
     before = pa.table({"x": [0.0, 1.0, 2.0, 3.0], "c": ["a", "a", "b", "b"]})
     space = Space.of(before, ["x", "c"])
 
-    found = space.points(pa.table({"x": [None, np.inf, -np.inf], "c": ["new", "a", None]}))
+    result = space.points(pa.table({"x": [None, np.inf, -np.inf], "c": ["new", "a", None]}))
 
-    assert [0.0, 16.0, -16.0] == found[:, 0].tolist()
-    assert [[0, 0, 1], [1, 0, 0], [0, 0, 0]] == (found[:, 1:] > 0).astype(int).tolist()
+    assert [0.0, 16.0, -16.0] == result[:, 0].tolist()
+    assert [[0, 0, 1], [1, 0, 0], [0, 0, 0]] == (result[:, 1:] > 0).astype(int).tolist()

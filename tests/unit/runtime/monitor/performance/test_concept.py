@@ -19,11 +19,11 @@ def stream(*stretches: tuple[int, float], seed: int = 1) -> Any:
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_a_rise_is_found_within_a_few_hundred_rows(detector: Any) -> None:
-    found = concept.errors_rose(stream((2000, 0.05), (1000, 0.35)), detector)
+    result = concept.errors_rose(stream((2000, 0.05), (1000, 0.35)), detector)
 
-    assert found is not None
-    assert 2000 < found.at
-    assert (0.05, 0.35) == (pytest.approx(found.before, abs=0.05), pytest.approx(found.after, abs=0.08))
+    assert result is not None
+    assert 2000 < result.at
+    assert (0.05, 0.35) == (pytest.approx(result.before, abs=0.05), pytest.approx(result.after, abs=0.08))
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -41,9 +41,9 @@ def test_a_stream_that_is_bad_from_its_first_row_on_is_told_by_the_hold_out() ->
     errors = stream((500, 0.3))
 
     assert concept.errors_rose(errors) is None
-    found = concept.errors_rose(errors, usual=0.05)
+    result = concept.errors_rose(errors, usual=0.05)
 
-    assert (0, 0.05) == (found.at, found.before) if found else pytest.fail("nothing was found")
+    assert (0, 0.05) == (result.at, result.before) if result else pytest.fail("nothing was found")
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -51,9 +51,9 @@ def test_sizes_of_errors_count_in_their_own_spread(detector: Any) -> None:
     random = np.random.default_rng(1)
     errors = np.abs(np.concatenate((random.normal(0, 1000, 1500), random.normal(0, 4000, 800))))
 
-    found = concept.errors_rose(errors, detector)
+    result = concept.errors_rose(errors, detector)
 
-    assert found is not None and found.after > 1.5 * found.before
+    assert result is not None and result.after > 1.5 * result.before
 
 
 def test_too_short_a_stream_says_nothing() -> None:

@@ -27,9 +27,9 @@ def test_intervals_of_classes_cover_the_truth(metric: str, true: float) -> None:
     for _ in range(40):
         labels = np.repeat([0, 1], 100)
         answers = np.where(random.random(200) < 0.8, labels, 1 - labels)
-        found = interval(metric, Classified(("no", "yes"), labels, answers))
-        assert found is not None
-        covered += found.low <= true <= found.high
+        result = interval(metric, Classified(("no", "yes"), labels, answers))
+        assert result is not None
+        covered += result.low <= true <= result.high
 
     assert covered >= 34
 
@@ -39,9 +39,9 @@ def test_intervals_of_numbers_cover_the_truth_and_an_error_has_its_ends_in_order
     covered = 0
     for _ in range(40):
         away = random.normal(size=150)
-        found = interval("rmse", Predicted(away, np.zeros(150)))
-        assert found is not None and found.low < found.high
-        covered += found.low <= 1.0 <= found.high
+        result = interval("rmse", Predicted(away, np.zeros(150)))
+        assert result is not None and result.low < result.high
+        covered += result.low <= 1.0 <= result.high
 
     assert covered >= 34
 
@@ -57,10 +57,10 @@ def test_a_few_rows_without_a_hit_are_not_surely_zero(metric: str) -> None:
     labels = np.array([1] * 4 + [0] * 60)
     answers = np.array([0] * 60 + [1] * 4)
 
-    found = interval(metric, Classified(("no", "yes"), labels, answers))
+    result = interval(metric, Classified(("no", "yes"), labels, answers))
 
-    assert found is not None
-    assert 0.0 == found.low and found.high > 0.3
+    assert result is not None
+    assert 0.0 == result.low and result.high > 0.3
 
 
 @pytest.mark.parametrize("metric", ["precision", "recall", "f1", "jaccard"])
@@ -75,12 +75,12 @@ def test_intervals_of_a_rare_positive_class_cover_the_truth(metric: str, rows: i
         "jaccard": jaccard,
         "f1": 2 * jaccard / (1 + jaccard),
     }[metric]
-    covered = told = 0
+    covered = bounded = 0
     for _ in range(600):
         kind = rng.choice(4, rows, p=[both, false_alarm, missed, 1 - both - false_alarm - missed])
         labels, answers = np.isin(kind, (0, 2)).astype(int), np.isin(kind, (0, 1)).astype(int)
-        if (found := interval(metric, Classified(("no", "yes"), labels, answers))) is not None:
-            told += 1
-            covered += found.low <= true <= found.high
+        if (result := interval(metric, Classified(("no", "yes"), labels, answers))) is not None:
+            bounded += 1
+            covered += result.low <= true <= result.high
 
-    assert 0.93 <= covered / told
+    assert 0.93 <= covered / bounded

@@ -34,7 +34,7 @@ TWO = ("malignant", "benign")
 
 
 def lives(count: int = 8, where: Any = None) -> Any:
-    """A model that is too sure of itself; its answers held out, and later ones, of biopsies drawn anew each time."""
+    """A model that is too sure of itself; its answers held out, and later ones, of biopsies drawn again each time."""
     data = load_breast_cancer()
     for seed in range(count):
         fit, held, later = split(len(data.data), seed, 0.3, 0.35)
@@ -69,9 +69,9 @@ def test_an_estimate_of_two_classes_is_what_labels_say_later(metric: str, room: 
     away, covered = [], 0
     for held, later in lives():
         realised = measure(metric, later)
-        found = estimation.estimate(metric, held, later.answers, later.scores)
-        away.append(found.value - realised)
-        covered += found.low <= realised <= found.high
+        result = estimation.estimate(metric, held, later.answers, later.scores)
+        away.append(result.value - realised)
+        covered += result.low <= realised <= result.high
 
     assert 0 == pytest.approx(np.mean(away), abs=room)
     assert covered >= 6
@@ -82,7 +82,7 @@ def test_confidence_alone_would_have_been_wrong_by_more() -> None:
         (estimation.estimate("accuracy", held, later.answers, later.scores).value, later.scores.mean(), later)
         for held, later in lives()
     ]
-    calibrated = np.mean([abs(found - measure("accuracy", later)) for found, _, later in pairs])
+    calibrated = np.mean([abs(result - measure("accuracy", later)) for result, _, later in pairs])
     raw = np.mean([abs(sure - measure("accuracy", later)) for _, sure, later in pairs])
 
     assert calibrated < raw
@@ -133,9 +133,9 @@ def digits(several_digits: list[tuple[Classified, Classified]]) -> tuple[Classif
 def test_accuracy_of_ten_classes_is_what_labels_say_later(digits: tuple[Classified, Classified]) -> None:
     known, rows = digits
 
-    found = estimation.estimate("accuracy", known, rows.answers, rows.scores)
+    result = estimation.estimate("accuracy", known, rows.answers, rows.scores)
 
-    assert accuracy_score(rows.labels, rows.answers) == pytest.approx(found.value, abs=0.02)
+    assert accuracy_score(rows.labels, rows.answers) == pytest.approx(result.value, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_an_estimate_of_ten_classes_is_what_labels_say_later(
     away, covered = [], 0
     for known, rows in several_digits:
         realised = measure(metric, rows)
-        found = multiclass.estimate(metric, known, rows.answers, rows.probabilities)
-        away.append(found.value - realised)
-        covered += found.low <= realised <= found.high
+        result = multiclass.estimate(metric, known, rows.answers, rows.probabilities)
+        away.append(result.value - realised)
+        covered += result.low <= realised <= result.high
 
     assert 0 == pytest.approx(np.mean(away), abs=room)
     assert covered >= 3
@@ -190,31 +190,38 @@ def test_metrics_of_many_classes_of_certain_rows_are_the_metrics_themselves(
 
 
 REFUSED: dict[str, tuple[str, Any, Any, str]] = {
-    "a metric of pairs of classes": ("roc_auc_ovo", lambda known: known, lambda said: said, "take accuracy"),
+    "a metric of pairs of classes": (
+        "roc_auc_ovo",
+        lambda known: known,
+        lambda probabilities: probabilities,
+        "take accuracy",
+    ),
     "a version that keeps too little": (
         "f1",
         lambda known: replace(known, probabilities=None),
-        lambda said: said,
+        lambda probabilities: probabilities,
         "train it again",
     ),
     "a log that keeps too little": ("f1", lambda known: known, lambda _: None, "answered class only"),
     "a log that began to keep it within the window": (
         "f1",
         lambda known: known,
-        lambda said: np.where(np.arange(len(said))[:, None] < 9, np.nan, said),
+        lambda probabilities: np.where(np.arange(len(probabilities))[:, None] < 9, np.nan, probabilities),
         "9 of .* rows",
     ),
 }
 
 
-@pytest.mark.parametrize(("metric", "of_known", "of_said", "why"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(
+    ("metric", "change_known", "change_probabilities", "why"), REFUSED.values(), ids=REFUSED.keys()
+)
 def test_what_cannot_be_estimated_of_many_classes_says_why(
-    digits: tuple[Classified, Classified], metric: str, of_known: Any, of_said: Any, why: str
+    digits: tuple[Classified, Classified], metric: str, change_known: Any, change_probabilities: Any, why: str
 ) -> None:
     known, rows = digits
 
     with pytest.raises(NotMeasurable, match=why):
-        multiclass.estimate(metric, of_known(known), rows.answers, of_said(rows.probabilities))
+        multiclass.estimate(metric, change_known(known), rows.answers, change_probabilities(rows.probabilities))
 
 
 def test_an_error_of_numbers_is_what_labels_say_later() -> None:
@@ -228,24 +235,24 @@ def test_an_error_of_numbers_is_what_labels_say_later() -> None:
     errors = data.target[held] - model.predict(data.data[held])
     realised = mean_absolute_error(data.target[later], model.predict(data.data[later]))
 
-    found = estimation.estimate_error("mean_absolute_error", points(held), errors, points(later))
+    result = estimation.estimate_error("mean_absolute_error", points(held), errors, points(later))
 
-    assert realised == pytest.approx(found.value, rel=0.12)
-    assert found.low <= realised <= found.high
+    assert realised == pytest.approx(result.value, rel=0.12)
+    assert result.low <= realised <= result.high
 
 
 def test_errors_that_grow_where_the_window_lies_are_seen_without_labels() -> None:
     random = np.random.default_rng(1)
-    place = random.uniform(0, 1, 2000)
-    errors = random.normal(size=2000) * (0.1 + 2 * place)
+    index = random.uniform(0, 1, 2000)
+    errors = random.normal(size=2000) * (0.1 + 2 * index)
     window = random.uniform(0.8, 1, 1000)
 
-    found = estimation.estimate_error(
-        "rmse", np.column_stack((place, place)), errors, np.column_stack((window, window))
+    result = estimation.estimate_error(
+        "rmse", np.column_stack((index, index)), errors, np.column_stack((window, window))
     )
 
-    assert np.sqrt(np.mean(np.square(0.1 + 2 * window))) == pytest.approx(found.value, rel=0.1)
-    assert found.value > 1.4 * np.sqrt(np.mean(np.square(errors)))
+    assert np.sqrt(np.mean(np.square(0.1 + 2 * window))) == pytest.approx(result.value, rel=0.1)
+    assert result.value > 1.4 * np.sqrt(np.mean(np.square(errors)))
 
 
 def test_calibration_never_falls_with_the_score_and_is_right_on_average() -> None:

@@ -20,8 +20,10 @@ _labels = (_random.random(400) < 0.2 + 0.6 * _probability).astype(np.int64)
 BINARY = Classified(("no", "yes"), _labels, _answers, np.where(_answers == 1, _probability, 1 - _probability))
 _three = _random.integers(0, 3, 300)
 THREE = Classified(("a", "b", "c"), _three, np.where(_random.random(300) < 0.7, _three, _random.integers(0, 3, 300)))
-_said = _random.multinomial(40, (_random.dirichlet([1, 1, 1], 300) + np.eye(3)[_three]) / 2) / 40  # ties, as above
-SURE = replace(THREE, probabilities=_said)
+_probabilities = (
+    _random.multinomial(40, (_random.dirichlet([1, 1, 1], 300) + np.eye(3)[_three]) / 2) / 40
+)  # ties, as above
+SURE = replace(THREE, probabilities=_probabilities)
 _numbers = _random.normal(10, 3, 200)
 NUMBERS = Predicted(_numbers, _numbers + _random.normal(size=200))
 

@@ -156,7 +156,7 @@ def test_the_health_score_is_shown_with_its_parts_and_is_not_good_while_a_check_
     life.serve(rows, labels=labels)
     sound = {"name": "sound", "type": "DataQuality", "rules": [{"metric": "MissingShare", "maximum": 0.1}]}
     right = {"name": "right", "type": "Performance", "metric": "accuracy", "minimum": 0.5}
-    checks = [Check.model_validate(one) for one in (sound, right)]
+    checks = [Check.model_validate(check) for check in (sound, right)]
 
     words = words_of(of_window(life, *checks))
 
@@ -197,7 +197,7 @@ def test_texts_keep_a_contrast_of_four_and_a_half_on_every_ground() -> None:
     from tidemill.runtime.html.page import style
 
     def light(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 

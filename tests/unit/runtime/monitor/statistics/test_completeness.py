@@ -37,10 +37,10 @@ CASES = {
 
 @pytest.mark.parametrize(("before", "now", "verdict", "reason"), CASES.values(), ids=CASES.keys())
 def test_what_a_column_lost_has_a_verdict(before: ColumnProfile, now: ColumnProfile, verdict: str, reason: str) -> None:
-    found = completeness(before, now)
+    result = completeness(before, now)
 
-    assert found.verdict == verdict
-    assert reason in found.reason and bool(reason) == bool(found.reason)
+    assert result.verdict == verdict
+    assert reason in result.reason and bool(reason) == bool(result.reason)
 
 
 def test_a_column_that_is_gone_fails() -> None:

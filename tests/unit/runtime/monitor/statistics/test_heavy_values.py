@@ -18,8 +18,8 @@ _rng = np.random.default_rng(11)
 
 def compared(before: Any, now: Any) -> Comparison:
     reference = profile_table(pa.table({"x": before}), COLUMN)
-    (found,) = compare(reference, profile_table(pa.table({"x": now}), COLUMN, reference))
-    return found
+    (comparison,) = compare(reference, profile_table(pa.table({"x": now}), COLUMN, reference))
+    return comparison
 
 
 def modes(*centres: float, rows: int, by: float = 0.0) -> Any:
@@ -65,12 +65,12 @@ def test_what_certainly_moved_never_passes(before: Any, now: Any) -> None:
 def test_wasserstein_mean_and_std_are_those_of_the_raw_numbers(name: str) -> None:
     before, now = CASES[name]
 
-    found = compared(before, now).statistics
+    statistics = compared(before, now).statistics
 
-    assert scipy.stats.wasserstein_distance(before, now) == pytest.approx(found["Wasserstein"], rel=0.02)
-    assert now.mean() == pytest.approx(found["Mean"], rel=0.002)
+    assert scipy.stats.wasserstein_distance(before, now) == pytest.approx(statistics["Wasserstein"], rel=0.02)
+    assert now.mean() == pytest.approx(statistics["Mean"], rel=0.002)
     if before.std() > 0:
-        assert now.std() / before.std() == pytest.approx(found["SpreadRatio"], rel=0.02)
+        assert now.std() / before.std() == pytest.approx(statistics["SpreadRatio"], rel=0.02)
 
 
 def test_modes_far_apart_have_the_stability_index_of_their_quantiles() -> None:
@@ -87,55 +87,64 @@ def test_modes_far_apart_have_the_stability_index_of_their_quantiles() -> None:
 def test_a_fill_value_that_only_the_window_has_is_within_the_bounds() -> None:
     before, now = _rng.normal(15, 8, 5000), np.where(np.arange(5000) < 5, 9.96921e36, _rng.normal(15, 8, 5000))
 
-    found = compared(before, now).statistics
+    statistics = compared(before, now).statistics
 
-    assert found["WassersteinLower"] <= scipy.stats.wasserstein_distance(before, now) <= found["WassersteinUpper"]
-    assert now.mean() == pytest.approx(found["Mean"], rel=1e-12)
+    assert (
+        statistics["WassersteinLower"]
+        <= scipy.stats.wasserstein_distance(before, now)
+        <= statistics["WassersteinUpper"]
+    )
+    assert now.mean() == pytest.approx(statistics["Mean"], rel=1e-12)
 
 
 def test_a_constant_that_became_another_moved_by_the_difference() -> None:
-    found = compared([7.0] * 500, [8.0] * 500).statistics
+    statistics = compared([7.0] * 500, [8.0] * 500).statistics
 
-    assert (1.0, 0.0, 1.0) == (found["Wasserstein"], found["VarianceShift"], found["WassersteinNormalised"])
-    assert found["WassersteinLower"] <= 1.0 <= found["WassersteinUpper"]
+    assert (1.0, 0.0, 1.0) == (
+        statistics["Wasserstein"],
+        statistics["VarianceShift"],
+        statistics["WassersteinNormalised"],
+    )
+    assert statistics["WassersteinLower"] <= 1.0 <= statistics["WassersteinUpper"]
 
 
 def test_the_std_of_a_constant_off_all_lattices_is_zero() -> None:
-    found = compared([0.1] * 500, [0.11] * 500).statistics
+    statistics = compared([0.1] * 500, [0.11] * 500).statistics
 
-    assert 0.01 == pytest.approx(found["WassersteinNormalised"])
-    assert (0.0, 1.0) == (found["VarianceShift"], found["SpreadRatio"])
+    assert 0.01 == pytest.approx(statistics["WassersteinNormalised"])
+    assert (0.0, 1.0) == (statistics["VarianceShift"], statistics["SpreadRatio"])
 
 
 def test_whole_amounts_that_got_cents_hardly_moved() -> None:
     amounts = np.where(_rng.random(20_000) < 0.5, 0.0, np.floor(_rng.exponential(50, 20_000)))
     now = np.where(amounts > 0, amounts + np.round(_rng.random(20_000), 2), 0.0)
 
-    found = compared(amounts, now).statistics
+    statistics = compared(amounts, now).statistics
 
-    assert scipy.stats.ks_2samp(amounts, now).statistic == pytest.approx(found["KolmogorovSmirnov"], abs=0.001)
+    assert scipy.stats.ks_2samp(amounts, now).statistic == pytest.approx(statistics["KolmogorovSmirnov"], abs=0.001)
 
 
 def test_tiny_negative_numbers_above_the_reference_lie_right_of_it() -> None:
     before, now = np.linspace(-1e6, -0.01, 4000), np.append(np.full(3999, -1e-13), 5.0)
 
-    found = compared(before, now).statistics
+    statistics = compared(before, now).statistics
 
     # Beyond the grid a position is known to a 65,536th of its width.
-    assert now.mean() == pytest.approx(found["Mean"], abs=1e6 / 65_536)
-    assert found["MeanShift"] > 1.7
-    assert found["KolmogorovSmirnovUpper"] >= 1 - 1e-12
+    assert now.mean() == pytest.approx(statistics["Mean"], abs=1e6 / 65_536)
+    assert statistics["MeanShift"] > 1.7
+    assert statistics["KolmogorovSmirnovUpper"] >= 1 - 1e-12
 
 
 def test_features_trained_in_double_and_served_in_single_precision_have_not_moved() -> None:
     before = np.round(_rng.uniform(0.1, 4, 4000), 1)
 
-    found = compared(before, before.astype(np.float32))
+    comparison = compared(before, before.astype(np.float32))
 
-    assert 0.0 == found.statistics["KolmogorovSmirnov"] == distance(found, "Auto")
+    assert 0.0 == comparison.statistics["KolmogorovSmirnov"] == distance(comparison, "Auto")
     # On raw numbers nearly all differ, which the bound knows.
     assert (
-        found.statistics["KolmogorovSmirnovUpper"] >= scipy.stats.ks_2samp(before, before.astype(np.float32)).statistic
+        comparison.statistics["KolmogorovSmirnovUpper"]
+        >= scipy.stats.ks_2samp(before, before.astype(np.float32)).statistic
     )
 
 
@@ -146,7 +155,7 @@ def test_whole_numbers_beyond_two_to_the_53_keep_their_differences() -> None:
         pa.array([first + 100 + index % 100 for index in range(2000)]),
     )
 
-    found = compared(before, now).statistics
+    statistics = compared(before, now).statistics
 
-    assert (1.0, 100.0) == (found["KolmogorovSmirnov"], pytest.approx(found["Wasserstein"]))
-    assert float(first) == pytest.approx(found["Mean"], rel=1e-15)
+    assert (1.0, 100.0) == (statistics["KolmogorovSmirnov"], pytest.approx(statistics["Wasserstein"]))
+    assert float(first) == pytest.approx(statistics["Mean"], rel=1e-15)

@@ -53,9 +53,9 @@ def both(before: Any, now: Any) -> tuple[Bins, Bins]:
 def test_kolmogorov_smirnov_on_raw_numbers_lies_within_the_bounds(before: Any, now: Any) -> None:
     exact = scipy.stats.ks_2samp(before, now).statistic
 
-    found = ordered.kolmogorov_smirnov(*both(before, now))
+    test = ordered.kolmogorov_smirnov(*both(before, now))
 
-    assert found.lower - 1e-9 <= exact <= found.upper + 1e-9
+    assert test.lower - 1e-9 <= exact <= test.upper + 1e-9
 
 
 @samples
@@ -71,11 +71,11 @@ def test_kolmogorov_smirnov_is_within_a_thousandth_of_scipys(before: Any, now: A
 def test_wasserstein_on_raw_numbers_lies_within_the_bounds(before: Any, now: Any) -> None:
     exact = scipy.stats.wasserstein_distance(before, now)
 
-    found = ordered.wasserstein(*both(before, now))
+    test = ordered.wasserstein(*both(before, now))
 
     # Values are placed to within half a cell, a 65,000th of the range.
     room = 1e-5 * float(np.ptp(np.concatenate((before, now))))
-    assert found.lower - room <= exact <= found.upper + room
+    assert test.lower - room <= exact <= test.upper + room
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,10 @@ def test_chi_square_and_cramers_v_are_scipys(before: Any, now: Any) -> None:
     table = table[:, table.sum(axis=0) > 0]
     statistic, p_value, degrees, _ = scipy.stats.chi2_contingency(table, correction=False)
 
-    found = shares.chi_square(before, now)
+    test = shares.chi_square(before, now)
 
-    assert (statistic, degrees) == (pytest.approx(found.statistic), found.degrees)
-    assert p_value == pytest.approx(found.p_value, rel=1e-9)
+    assert (statistic, degrees) == (pytest.approx(test.statistic), test.degrees)
+    assert p_value == pytest.approx(test.p_value, rel=1e-9)
     assert scipy.stats.contingency.association(table, "cramer") == pytest.approx(shares.cramers_v(before, now))
 
 

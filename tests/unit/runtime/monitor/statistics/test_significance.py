@@ -12,7 +12,7 @@ from tidemill.runtime.monitor.statistics.comparison import compare, distance
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 
 WIDTH = 40
-COLUMNS = [ProfiledColumn(f"x{place}", "Numerical") for place in range(WIDTH)]
+COLUMNS = [ProfiledColumn(f"x{index}", "Numerical") for index in range(WIDTH)]
 
 
 def table(rows: int, seed: int, *, moved: int = 0, by: float = 0.6) -> pa.Table:
@@ -31,17 +31,17 @@ def test_adjusted_p_values_are_scipys(count: int) -> None:
 
 
 def test_of_columns_found_to_have_moved_at_most_one_in_twenty_has_not() -> None:
-    false, found = 0, 0
+    false, result = 0, 0
     for seed in range(25):
         before = profile_table(table(600, 2 * seed), COLUMNS)
         now = profile_table(table(400, 2 * seed + 1, moved=10, by=0.4), COLUMNS, before)
         moved = [column.name for column in compare(before, now) if column.statistics["AdjustedPValue"] <= 0.05]
         false += sum(int(name[1:]) >= 10 for name in moved)
-        found += len(moved)
+        result += len(moved)
 
-    assert found > 200
+    assert result > 200
     # 5 % and three standard errors of it.
-    assert false / found <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / found)
+    assert false / result <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / result)
 
 
 def test_without_a_shift_hardly_any_small_window_has_a_single_column_that_moved() -> None:
@@ -79,8 +79,8 @@ def test_means_and_variances_that_moved_are_told_in_spreads_and_as_a_ratio() -> 
     before = profile_table(pa.table({"x": random.normal(size=50_000)}), column)
     now = profile_table(pa.table({"x": random.normal(0.5, 2, size=50_000)}), column, before)
 
-    (found,) = compare(before, now)
+    (comparison,) = compare(before, now)
 
-    assert 0.5 == pytest.approx(distance(found, "MeanShift"), abs=0.03)
+    assert 0.5 == pytest.approx(distance(comparison, "MeanShift"), abs=0.03)
     # What lies beyond the reference's range is taken as evenly spread over bins that double.
-    assert 2 * np.log(2) == pytest.approx(distance(found, "VarianceShift"), abs=0.08)
+    assert 2 * np.log(2) == pytest.approx(distance(comparison, "VarianceShift"), abs=0.08)

@@ -47,13 +47,13 @@ class Echo:
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
 
-    def _said(self, method: str, path: str, headers: dict[bytes, bytes], body: bytes) -> bytes:
+    def _echo(self, method: str, path: str, headers: dict[bytes, bytes], body: bytes) -> bytes:
         self.paths.append(path)
         names = {name.decode(): value.decode() for name, value in headers.items()}
         return json.dumps({"method": method, "path": path, "headers": names, "body": body.decode()}).encode()
 
     def _at_once(self, headers: dict[bytes, bytes], body: bytes) -> bytes:
-        content = self._said("POST", "/infer", headers, body)
+        content = self._echo("POST", "/infer", headers, body)
         return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -62,7 +62,7 @@ class Echo:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        content = self._said(scope["method"], scope["path"], dict(scope["headers"]), body)
+        content = self._echo(scope["method"], scope["path"], dict(scope["headers"]), body)
         await send(
             {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]}
         )

@@ -53,8 +53,8 @@ class Client:
             assert more, f"the server ended the connection after {bodies} and {got!r}"
             got += more
             while b"\r\n\r\n" in got:
-                said, _, after = got.partition(b"\r\n\r\n")
-                length = int(said.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+                response, _, after = got.partition(b"\r\n\r\n")
+                length = int(response.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
                 if len(after) < length:
                     break
                 bodies.append(after[:length])
@@ -93,8 +93,8 @@ class Served:
         if body == REFUSED:
             return None
         self.headers.append(headers)
-        said = SHORT + body
-        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(said), said)
+        response = SHORT + body
+        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(response), response)
 
     async def _behind(self, scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", True
@@ -103,34 +103,36 @@ class Served:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         await asyncio.sleep(0.1)
-        said = LONG + body
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(said))]})
-        await send({"type": "http.response.body", "body": said})
+        response = LONG + body
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(response))]}
+        )
+        await send({"type": "http.response.body", "body": response})
 
 
 @pytest.fixture
 def served(request: pytest.FixtureRequest) -> Iterator[Served]:
-    one = Served(keep_alive=getattr(request, "param", 30))
-    one.thread.start()
+    server = Served(keep_alive=getattr(request, "param", 30))
+    server.thread.start()
     try:
-        until(lambda: one.server.started, "the server listens")
-        yield one
+        until(lambda: server.server.started, "the server listens")
+        yield server
     finally:
-        one.server.should_exit = True
-        one.thread.join()
+        server.server.should_exit = True
+        server.thread.join()
 
 
 @pytest.fixture
 def client(served: Served) -> Iterator[Client]:
-    one = Client(served.port)
-    with one.socket:
-        yield one
+    client = Client(served.port)
+    with client.socket:
+        yield client
 
 
 def test_a_head_is_known_after_it_was_answered_at_once(served: Served, client: Client) -> None:
-    said = [client.ask(request(body)) for body in (b"one", b"two", b"six")]
+    response = [client.ask(request(body)) for body in (b"one", b"two", b"six")]
 
-    assert [SHORT + b"one", SHORT + b"two", SHORT + b"six"] == said
+    assert [SHORT + b"one", SHORT + b"two", SHORT + b"six"] == response
     assert [head(3)] == list(served.known)
     assert [{b"host": b"here", b"content-length": b"3"}] * 3 == served.headers
 
@@ -145,8 +147,8 @@ def test_a_known_head_is_known_on_other_connections_from_their_second_request(se
 def test_what_comes_in_pieces_is_one_request_whatever_is_known(served: Served, client: Client) -> None:
     whole = request(b"known")
     client.ask(whole)
-    for place in range(1, len(whole)):
-        assert client.ask(whole[:place], whole[place:]).endswith(b":known"), place
+    for index in range(1, len(whole)):
+        assert client.ask(whole[:index], whole[index:]).endswith(b":known"), index
     assert SHORT + b"again" == client.ask(request(b"again"))
 
 
@@ -156,7 +158,7 @@ def test_requests_that_come_together_are_answered_one_by_one_in_order(served: Se
     client.send(request(b"first") + request(b"later") + request(b"third")[:-2])
     client.send(b"rd")
 
-    assert [b"first", b"later", b"third"] == [said.partition(b":")[2] for said in client.hear(3)]
+    assert [b"first", b"later", b"third"] == [response.partition(b":")[2] for response in client.hear(3)]
 
 
 def test_a_known_head_waits_for_what_is_answered_before_it(served: Served, client: Client) -> None:

@@ -57,9 +57,9 @@ def test_a_whole_answer_is_read_and_what_its_client_wanted_is_left_as_it_would_h
 
 
 def test_an_answer_in_another_form_than_was_asked_for_is_left_as_it_is() -> None:
-    said = b'{"predictions": ["no", "yes"]}'
+    body = b'{"predictions": ["no", "yes"]}'
 
-    assert (said, None) == trimmed(said, None, ["predict"])
+    assert (body, None) == trimmed(body, None, ["predict"])
 
 
 def test_what_predict_writes_is_read_back() -> None:
@@ -98,7 +98,7 @@ MALFORMED: dict[str, tuple[Any, ClassLabels | None]] = {
 }
 
 
-@pytest.mark.parametrize(("said", "labels"), MALFORMED.values(), ids=MALFORMED.keys())
-def test_what_is_no_answer_is_malformed(said: Any, labels: ClassLabels | None) -> None:
+@pytest.mark.parametrize(("body", "labels"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_what_is_no_answer_is_malformed(body: Any, labels: ClassLabels | None) -> None:
     with pytest.raises(Malformed):
-        read(orjson.dumps(said), None, 1, labels)
+        read(orjson.dumps(body), None, 1, labels)

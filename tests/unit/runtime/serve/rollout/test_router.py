@@ -89,7 +89,7 @@ def put(table: Path, routes: dict[str, Any] | str) -> None:
 
 
 async def come_true(claim: Callable[[], bool]) -> None:
-    """Wait for what happens beside the requests."""
+    """Wait for what happens outside of the requests."""
     for _ in range(6_000):
         if claim():
             return
@@ -117,9 +117,9 @@ async def test_a_table_names_the_candidate_its_share_and_the_peers(rollout: Roll
     assert ("house-1", "house-2") == (rollout.trial.stable.version, rollout.trial.candidate.version)
 
 
-@pytest.mark.parametrize(("said", "share"), [(-5, 0), (250, 100)])
-async def test_a_share_stays_between_none_and_all(rollout: RolloutRouter, table: Path, said: int, share: int) -> None:
-    await follow(rollout, table, candidate(weight=said))
+@pytest.mark.parametrize(("weight", "share"), [(-5, 0), (250, 100)])
+async def test_a_share_stays_between_none_and_all(rollout: RolloutRouter, table: Path, weight: int, share: int) -> None:
+    await follow(rollout, table, candidate(weight=weight))
 
     assert share == rollout.split.percent
 
@@ -194,9 +194,9 @@ async def test_a_candidate_that_does_not_answer_leaves_the_request_to_the_stable
 ) -> None:
     await follow(rollout, table, candidate())
 
-    found = await ask(rollout)
+    result = await ask(rollout)
 
-    assert found is None
+    assert result is None
     assert rollout.trial is not None
     assert (1, 1) == (rollout.trial.candidate.requests, rollout.trial.candidate.errors)
 
@@ -226,8 +226,8 @@ async def serve() -> AsyncIterator[Serve]:
 
     async def start(marks: dict[str, str]) -> str:
         async def respond(request: web.Request) -> web.Response:
-            said = {"predictions": [1, 1], "classes": [0, 1], "probabilities": [[0.25, 0.75], [0.25, 0.75]]}
-            return web.json_response(said, headers=marks)
+            body = {"predictions": [1, 1], "classes": [0, 1], "probabilities": [[0.25, 0.75], [0.25, 0.75]]}
+            return web.json_response(body, headers=marks)
 
         app = web.Application()
         app.router.add_post("/v2/models/house/predict", respond)

@@ -10,9 +10,9 @@ from tidemill.runtime.model.labels import ClassLabels
 from tidemill.runtime.serve.rollout.trial import MAX_LABELS, OTHER, RolloutTrial, Tally
 
 
-def trial(*, labels: ClassLabels | None = None, target_std: float = 0.0, most_rows: int = 100) -> RolloutTrial:
+def trial(*, labels: ClassLabels | None = None, target_std: float = 0.0, max_rows: int = 100) -> RolloutTrial:
     return RolloutTrial(
-        Tally("house-1", "a"), Tally("house-2", "b"), labels=labels, target_std=target_std, most_rows=most_rows
+        Tally("house-1", "a"), Tally("house-2", "b"), labels=labels, target_std=target_std, max_rows=max_rows
     )
 
 
@@ -108,7 +108,7 @@ def test_no_number_makes_the_score_infinite_or_ends_it(answer: float, label: flo
 
 
 def test_the_oldest_requests_are_forgotten_first() -> None:
-    score = trial(labels=ClassLabels((0, 1)), most_rows=3)
+    score = trial(labels=ClassLabels((0, 1)), max_rows=3)
     for request in ("a", "b", "c"):
         score.remember(request, ["0", "1"])
 
@@ -116,7 +116,7 @@ def test_the_oldest_requests_are_forgotten_first() -> None:
 
 
 def test_a_request_id_used_twice_means_the_later_request() -> None:
-    score = trial(labels=ClassLabels((0, 1)), most_rows=3)
+    score = trial(labels=ClassLabels((0, 1)), max_rows=3)
     for _ in range(5):
         score.remember("r", ["0", "1"])
     score.compare("r", ["0", "1"])
@@ -126,7 +126,7 @@ def test_a_request_id_used_twice_means_the_later_request() -> None:
 
 
 def test_made_up_labels_do_not_grow_the_score_without_end() -> None:
-    score = trial(labels=ClassLabels((0, 1)), most_rows=10 * MAX_LABELS)
+    score = trial(labels=ClassLabels((0, 1)), max_rows=10 * MAX_LABELS)
     for number in range(2 * MAX_LABELS):
         score.remember(f"r-{number}", ["0"])
         score.compare(f"r-{number}", ["0"])

@@ -69,7 +69,7 @@ class Sink:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/events"
 
     def of(self, request: str) -> list[Posted]:
-        return [one for one in list(self.posted) if one.headers.get("ce-id") == request]
+        return [posted_one for posted_one in list(self.posted) if posted_one.headers.get("ce-id") == request]
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def test_a_request_and_its_answer_are_a_pair_in_kserves_words(
     await come_true(lambda: sent.sent == 2)
 
     asked, answered = sink.posted
-    assert {"1.0"} == {one.headers["ce-specversion"] for one in sink.posted}
+    assert {"1.0"} == {request.headers["ce-specversion"] for request in sink.posted}
     assert ("org.kubeflow.serving.inference.request", b'{"rows": []}') == (asked.headers["ce-type"], asked.body)
     assert ("org.kubeflow.serving.inference.response", b'{"predictions": [1]}') == (
         answered.headers["ce-type"],
@@ -125,9 +125,10 @@ async def test_a_request_and_its_answer_are_a_pair_in_kserves_words(
     )
     assert {("r-1", "houses", "ns", "default", "predictor")} == {
         tuple(
-            one.headers[f"ce-{name}"] for name in ("id", "inferenceservicename", "namespace", "endpoint", "component")
+            request.headers[f"ce-{name}"]
+            for name in ("id", "inferenceservicename", "namespace", "endpoint", "component")
         )
-        for one in sink.posted
+        for request in sink.posted
     }
 
 
@@ -191,7 +192,7 @@ def test_a_pod_sends_what_it_answers_and_answers_without_the_sink(
     assert 200 == answer.status_code
     assert ["size"] == [tensor["name"] for tensor in json.loads(asked.body)["inputs"]]
     assert answer.content == answered.body
-    assert [200] * 10 == [one.status_code for one in answers]
+    assert [200] * 10 == [response.status_code for response in answers]
     until(
         lambda: 'tidemill_events_total{result="failed",service="houses"}' in stable.client.get("/metrics").text, "seen"
     )

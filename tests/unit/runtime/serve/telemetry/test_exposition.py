@@ -13,15 +13,15 @@ WHO = {"service": "a", "model_version": "v", "role": "Stable"}
 
 
 def test_counts_add_up_and_states_do_not() -> None:
-    one = [
+    first = [
         ExposedSample("tidemill_feedback_total", {"service": "a"}, 2),
         ExposedSample("tidemill_model_info", {**WHO, "model": "m", "digest": "d"}, 1),
         ExposedSample("tidemill_model_ready", {**WHO, "model": "m"}, 1),
         ExposedSample("tidemill_prediction_duration_seconds", {**WHO, "le": "+Inf"}, 5, "_bucket"),
     ]
-    other = [one[0]._replace(value=3), one[1], one[2]._replace(value=0), one[3]._replace(value=7)]
+    other = [first[0]._replace(value=3), first[1], first[2]._replace(value=0), first[3]._replace(value=7)]
 
-    assert [5, 1, 0, 12] == [sample.value for sample in merged([one, other])]
+    assert [5, 1, 0, 12] == [sample.value for sample in merged([first, other])]
 
 
 def test_what_only_one_process_has_stays() -> None:

@@ -58,15 +58,15 @@ def test_answers_that_took_as_long_as_the_time_that_went_by_are_one_request_unde
 def test_a_request_counts_before_it_is_answered_and_for_the_version_that_is_asked() -> None:
     clock = Clock()
     metrics = Metrics("houses", clock=clock)
-    one = UnderWay(metrics.of(*STABLE), clock.now)
-    metrics.under_way.add(one)
+    under_way = UnderWay(metrics.of(*STABLE), clock.now)
+    metrics.under_way.add(under_way)
 
     clock.now += 4
     before = in_flight(metrics.text([]))
-    one.series = metrics.of(*CANDIDATE)
+    under_way.series = metrics.of(*CANDIDATE)
     sent_on = in_flight(metrics.text([]))
-    metrics.under_way.discard(one)
-    one.series.answered(200, 4.0, 1)
+    metrics.under_way.discard(under_way)
+    under_way.series.answered(200, 4.0, 1)
 
     assert {STABLE: 1.0} == before
     assert {STABLE: 0.0, CANDIDATE: 1.0} == sent_on == in_flight(metrics.text([]))
@@ -98,16 +98,16 @@ def test_requests_are_seen_under_way_while_they_come_and_not_afterwards(
     body: dict[str, object],
     headers: dict[str, str],
 ) -> None:
-    one = pod(publish("house-1")).ready()
+    server = pod(publish("house-1")).ready()
     over = threading.Event()
 
     def ask_on(_: int) -> None:
-        with httpx.Client(base_url=one.url, timeout=30, headers=headers) as client:
+        with httpx.Client(base_url=server.url, timeout=30, headers=headers) as client:
             while not over.is_set():
                 assert 200 == client.post(f"{BASE}/{act}", json=body).status_code
 
     def seen() -> float:
-        return in_flight(one.client.get("/metrics").text)[STABLE]
+        return in_flight(server.client.get("/metrics").text)[STABLE]
 
     with ThreadPoolExecutor(4) as clients:
         asking = [clients.submit(ask_on, number) for number in range(4)]
@@ -115,7 +115,7 @@ def test_requests_are_seen_under_way_while_they_come_and_not_afterwards(
             until(lambda: seen() > 0.005, "seen under load")
         finally:
             over.set()
-        assert [None] * 4 == [one.result() for one in asking]
+        assert [None] * 4 == [server.result() for server in asking]
     until(lambda: seen() == 0, "none is under way any more")
 
 
@@ -123,16 +123,16 @@ def test_requests_are_seen_under_way_while_they_come_and_not_afterwards(
 def test_slow_requests_are_all_seen_though_none_of_them_is_answered_yet(tmp_path: Path) -> None:
     store = ObjectStore.open(f"file://{tmp_path}/store")
     with pods(tmp_path, store) as prepare:
-        one = prepare(slow_version(store), timeoutSeconds=4.0).ready()
+        server = prepare(slow_version(store), timeoutSeconds=4.0).ready()
         rows = [{"size": 40_000_000, "age": 1}, *[{"size": 1, "age": 1}] * 2_000]
 
         def ask(_: int) -> int:
-            return httpx.post(f"{one.url}{BASE}/predict", json={"rows": rows}, timeout=60).status_code
+            return httpx.post(f"{server.url}{BASE}/predict", json={"rows": rows}, timeout=60).status_code
 
         with ThreadPoolExecutor(6) as clients:
             asking = [clients.submit(ask, number) for number in range(6)]
             until(
-                lambda: in_flight(one.client.get("/metrics").text)["slow", "Stable"] > 3,
+                lambda: in_flight(server.client.get("/metrics").text)["slow", "Stable"] > 3,
                 "most of them are under way, of which two are worked on",
             )
-            assert {504} == {one.result() for one in asking}
+            assert {504} == {server.result() for server in asking}

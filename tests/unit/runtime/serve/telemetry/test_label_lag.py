@@ -106,7 +106,7 @@ def test_labels_of_rows_that_nobody_here_answered_are_forgotten() -> None:
 
 
 def test_a_sample_of_bounded_size_stands_for_all_rows() -> None:
-    lags = Lags(most_rows=1000)
+    lags = Lags(max_rows=1000)
     for batch in range(100):
         lags.written([answered(f"r-{batch}-{number}", float(batch), rows=2) for number in range(250)])
         assert 1000 >= len(lags)
@@ -130,11 +130,11 @@ def test_of_many_requests_at_once_a_few_stand_for_all() -> None:
 
 
 def test_the_sample_is_finer_again_when_rows_are_fewer() -> None:
-    lags = Lags(most_rows=100)
+    lags = Lags(max_rows=100)
     lags.written([answered(f"r-{number}", 0.0) for number in range(900)])
     before = lags.level
-    for place in list(lags._rows):
-        del lags._rows[place]
+    for index in list(lags._rows):
+        del lags._rows[index]
     lags.written([answered(f"s-{number}", 0.0) for number in range(10)])
 
     assert lags.level == before - 1
@@ -147,23 +147,23 @@ def test_many_versions_are_no_longer_told_apart() -> None:
     lags.came([label(f"r-{number}", 1.0) for number in range(3 * MAX_VERSIONS)])
     lags.written([])
 
-    said = samples(metrics, "tidemill_label_lag_seconds_count")
-    assert MAX_VERSIONS + 1 == len(said)
-    assert 2 * MAX_VERSIONS == said[OTHER, "houses"]
+    counted = samples(metrics, "tidemill_label_lag_seconds_count")
+    assert MAX_VERSIONS + 1 == len(counted)
+    assert 2 * MAX_VERSIONS == counted[OTHER, "houses"]
 
 
 def test_a_pod_says_how_long_its_labels_took(publish: Callable[..., VersionOrder], pod: Callable[..., Pod]) -> None:
-    one = pod(publish("house-1")).ready()
-    one.ask(2.0, id="r-1")
-    one.client.post(
+    server = pod(publish("house-1")).ready()
+    server.ask(2.0, id="r-1")
+    server.client.post(
         "/v2/models/house/feedback",
         json={"data": [{"id": "r-1", "label": 1, "time": "2999-01-01T00:00:00Z"}, {"id": "strange", "label": 1}]},
     )
 
-    def said() -> dict[str, Any]:
-        lines = one.client.get("/metrics").text.splitlines()
+    def body() -> dict[str, Any]:
+        lines = server.client.get("/metrics").text.splitlines()
         return {line.rsplit(" ", 1)[0]: line.rsplit(" ", 1)[1] for line in lines if "label_lag" in line}
 
     names = 'model_version="house-1",service="houses"'
-    until(lambda: said().get(f"tidemill_label_lag_seconds_count{{{names}}}") == "1.0", "the label is matched")
-    assert "0.0" == said()[f'tidemill_label_lag_seconds_bucket{{le="2.592e+06",{names}}}']
+    until(lambda: body().get(f"tidemill_label_lag_seconds_count{{{names}}}") == "1.0", "the label is matched")
+    assert "0.0" == body()[f'tidemill_label_lag_seconds_bucket{{le="2.592e+06",{names}}}']

@@ -22,11 +22,11 @@ from tidemill.runtime.store.objects import ObjectStore
 
 from ..conftest import Pod, pods, signature
 
-SAID = signature(takes_missing=False)
-CHANCE = np.random.default_rng(5)
-LEARNT = CHANCE.normal(size=(300, 2))
-FOREST = RandomForestClassifier(20, max_depth=6, random_state=1).fit(LEARNT, (LEARNT.sum(axis=1) > 0).astype(int))
-ROWS = CHANCE.normal(size=(200, 2))
+SIGNATURE = signature(takes_missing=False)
+RNG = np.random.default_rng(5)
+TRAINING = RNG.normal(size=(300, 2))
+FOREST = RandomForestClassifier(20, max_depth=6, random_state=1).fit(TRAINING, (TRAINING.sum(axis=1) > 0).astype(int))
+ROWS = RNG.normal(size=(200, 2))
 
 
 class Counting:
@@ -34,8 +34,8 @@ class Counting:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
-        self.predictor = Predictor(SAID, self._ask, compiled=False)
-        self._forest = estimated(FOREST, SAID)
+        self.predictor = Predictor(SIGNATURE, self._ask, compiled=False)
+        self._forest = estimated(FOREST, SIGNATURE)
 
     def _ask(self, matrix: Any) -> Answer:
         self.asked.append(len(matrix))
@@ -63,10 +63,10 @@ async def test_requests_that_wait_together_get_the_answers_they_would_get_alone_
     counting = Counting()
     parts = [ROWS[start : start + size] for start, size in ((0, 1), (1, 3), (4, 1), (5, 5), (10, 1))]
 
-    found = await asked(RequestBatcher(counting.predictor, 64), *parts)
+    result = await asked(RequestBatcher(counting.predictor, 64), *parts)
 
     assert [11] == counting.asked
-    for part, answer in zip(parts, found, strict=True):
+    for part, answer in zip(parts, result, strict=True):
         alone = counting.predictor.predict(part)
         assert alone.values.tolist() == answer.values.tolist()
         assert np.array_equal(alone.probabilities, answer.probabilities)
@@ -75,7 +75,7 @@ async def test_requests_that_wait_together_get_the_answers_they_would_get_alone_
 async def test_no_more_rows_are_put_together_than_allowed() -> None:
     counting = Counting()
 
-    await asked(RequestBatcher(counting.predictor, 8), *[ROWS[place : place + 3] for place in range(7)], ROWS[:20])
+    await asked(RequestBatcher(counting.predictor, 8), *[ROWS[index : index + 3] for index in range(7)], ROWS[:20])
 
     assert [6, 6, 6, 3, 20] == counting.asked
 
@@ -96,7 +96,7 @@ async def test_a_request_that_cannot_be_answered_spoils_no_other(bad: float, err
 async def test_a_client_that_has_gone_is_not_answered() -> None:
     counting = Counting()
     batcher = RequestBatcher(counting.predictor, 64)
-    gone, here = (asyncio.ensure_future(batcher.ask(ROWS[place : place + 1])) for place in (0, 1))
+    gone, here = (asyncio.ensure_future(batcher.ask(ROWS[index : index + 1])) for index in (0, 1))
     await asyncio.sleep(0)
     gone.cancel()
 
@@ -107,45 +107,45 @@ def test_a_forest_answers_rows_in_company_as_alone_and_sums_of_products_need_not
     def unsteady(matrix: Any) -> Answer:
         return Answer(np.zeros(len(matrix), np.int64), np.full((len(matrix), 2), 0.5 + len(matrix) * 1e-16))
 
-    assert answers_alike(Predictor(SAID, estimated(FOREST, SAID), compiled=False), ROWS[:24])
-    assert not answers_alike(Predictor(SAID, unsteady, compiled=False), ROWS[:24])
-    assert not answers_alike(Predictor(SAID, estimated(FOREST, SAID), compiled=False), ROWS[:1])
+    assert answers_alike(Predictor(SIGNATURE, estimated(FOREST, SIGNATURE), compiled=False), ROWS[:24])
+    assert not answers_alike(Predictor(SIGNATURE, unsteady, compiled=False), ROWS[:24])
+    assert not answers_alike(Predictor(SIGNATURE, estimated(FOREST, SIGNATURE), compiled=False), ROWS[:1])
 
 
 def published(store: ObjectStore, folder: Path, estimator: Any) -> VersionOrder:
     """A version that scikit-learn answers for."""
     write_estimator(estimator, folder / "model.skops")
-    golden = Golden(ROWS[:24], estimated(estimator, SAID)(ROWS[:24]))
+    golden = Golden(ROWS[:24], estimated(estimator, SIGNATURE)(ROWS[:24]))
     made = store.publish(
         "ns/models/house/house-1",
         {
             "model.skops": (folder / "model.skops").read_bytes(),
-            "signature.json": json.dumps(SAID.to_wire()).encode(),
+            "signature.json": json.dumps(SIGNATURE.to_wire()).encode(),
             "golden.json": golden.to_json(),
         },
     )
     return VersionOrder(name="house-1", uri=made.uri, digest=made.digest)
 
 
-def answers(one: Pod, clients: int) -> list[tuple[str, str, int, list[Any]]]:
+def answers(server: Pod, clients: int) -> list[tuple[str, str, int, list[Any]]]:
     """What each of many clients gets for a row of its own, sent at the same time; some of them ask for what is refused."""
     ready = threading.Barrier(clients)
 
-    def send(place: int) -> tuple[str, str, int, list[Any]]:
-        size = None if place % 7 == 3 else float(ROWS[place, 0])
-        row = {"size": size, "age": float(ROWS[place, 1])}
-        with httpx.Client(base_url=one.url, timeout=60) as client:
+    def send(index: int) -> tuple[str, str, int, list[Any]]:
+        size = None if index % 7 == 3 else float(ROWS[index, 0])
+        row = {"size": size, "age": float(ROWS[index, 1])}
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             ready.wait()
-            said = client.post("/v2/models/house/predict", json={"id": f"r-{place}", "rows": [row]})
-        body = said.json()
-        return f"r-{place}", body.get("id", ""), said.status_code, body.get("probabilities", [])
+            response = client.post("/v2/models/house/predict", json={"id": f"r-{index}", "rows": [row]})
+        body = response.json()
+        return f"r-{index}", body.get("id", ""), response.status_code, body.get("probabilities", [])
 
     with ThreadPoolExecutor(clients) as pool:
         return list(pool.map(send, range(clients)))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimator", [FOREST, LogisticRegression().fit(LEARNT, FOREST.predict(LEARNT))])
+@pytest.mark.parametrize("estimator", [FOREST, LogisticRegression().fit(TRAINING, FOREST.predict(TRAINING))])
 def test_a_pod_answers_the_same_whether_requests_are_put_together_or_not(estimator: Any, tmp_path: Path) -> None:
     store = ObjectStore.open(f"file://{tmp_path}/store")
     version = published(store, tmp_path, estimator)

@@ -1,4 +1,4 @@
-"""Work beside the event loop: so much may wait, and no longer than it may take."""
+"""Work outside of the event loop: so much may wait, and no longer than it may take."""
 
 import asyncio
 import threading
@@ -10,13 +10,13 @@ from tidemill.runtime.serve.version.threads import BoundedExecutor
 
 
 async def test_what_comes_when_enough_waits_is_refused_at_once_and_the_rest_is_answered() -> None:
-    aside = BoundedExecutor("predict", threads=1, most_waiting=3, seconds=30.0)
+    executor = BoundedExecutor("predict", threads=1, max_waiting=3, seconds=30.0)
     gate = threading.Event()
-    waiting = [asyncio.create_task(aside.ask(gate.wait)) for _ in range(3)]
+    waiting = [asyncio.create_task(executor.ask(gate.wait)) for _ in range(3)]
     await asyncio.sleep(0)
 
     with pytest.raises(HTTPError) as refusal:
-        await aside.ask(gate.wait)
+        await executor.ask(gate.wait)
 
     gate.set()
     assert [True] * 3 == await asyncio.gather(*waiting)
@@ -27,11 +27,11 @@ async def test_what_comes_when_enough_waits_is_refused_at_once_and_the_rest_is_a
 
 
 async def test_what_takes_too_long_is_given_up() -> None:
-    aside = BoundedExecutor("predict", threads=1, most_waiting=3, seconds=0.05)
+    executor = BoundedExecutor("predict", threads=1, max_waiting=3, seconds=0.05)
     gate = threading.Event()
 
     with pytest.raises(HTTPError) as refusal:
-        await aside.ask(gate.wait, 30.0)
+        await executor.ask(gate.wait, 30.0)
 
     gate.set()
     assert 504 == refusal.value.status
