@@ -137,7 +137,7 @@ class Refresh(WireModel):
 
     interval: Duration | None = None
     """Time between two reads. If neither interval nor schedule is set, the source is read once per change of the
-    spec."""
+    spec. `kubectl tidemill refresh` reads it at once."""
     schedule: Schedule | None = None
     """Cron expression in UTC, such as `0 2 * * *`, instead of `interval`."""
     on_upstream_change: bool = False

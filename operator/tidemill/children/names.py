@@ -46,9 +46,10 @@ RETRY: Final = "tidemill.dev/retry"
 RESET: Final = "tidemill.dev/reset-circuit"
 RETRAIN: Final = "tidemill.dev/retrain"
 CHECK: Final = "tidemill.dev/check"
+REFRESH: Final = "tidemill.dev/refresh"
 SCM_REF: Final = "tidemill.dev/scm-ref"
 
-PEOPLE: Final = (PROMOTE, ABORT, PAUSE, RETRY, QUARANTINE, CHECK, RETRAIN, RESET, SCM_REF)
+PEOPLE: Final = (PROMOTE, ABORT, PAUSE, RETRY, QUARANTINE, CHECK, REFRESH, RETRAIN, RESET, SCM_REF)
 """Annotations that people set; the admission policies keep all others below `tidemill.dev/` for the operator."""
 
 # A queue admits the child Job, so the user's choice of queue travels from the parent to it.

@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "check": Entry("tidemill.cli.monitor", "Check the window of a DriftMonitor that ends now.", CLUSTER, _REQUEST),
     "retrain": Entry("tidemill.cli.monitor", "Request a retraining of a DriftMonitor.", CLUSTER, _REQUEST),
     "reset": Entry("tidemill.cli.monitor", "Close the circuit breaker of a DriftMonitor.", CLUSTER, _REQUEST),
+    "refresh": Entry("tidemill.cli.dataset", "Read the source of a Dataset now.", CLUSTER, _REQUEST),
     "generate": Entry(
         "tidemill.cli.generate.command",
         "Write CRDs, chart copies, manifests and the reference.",

@@ -12,14 +12,15 @@ from tidemill.api import Dataset
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.dataset import DatasetStatus, Revision
 from tidemill.api.durations import seconds
-from tidemill.children import jobs
+from tidemill.children import jobs, names
 from tidemill.children.installation import Installation
 from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import IngestOrder, digest_of
 from tidemill.contract.reports import Ingested
 from tidemill.plan import answered, unsupported
 from tidemill.plan.conditions import with_conditions
-from tidemill.plan.runs.attempts import Progress, advance, notices_of, outdated
+from tidemill.plan.requests import requested_at
+from tidemill.plan.runs.attempts import MAX_BACKOFF_SECONDS, Progress, advance, notices_of, outdated
 from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
@@ -46,7 +47,12 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     digest = digest_of(order.model_copy(update={"previous": ""}))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
     terms = jobs.terms(dataset.spec.resources, DEADLINE_SECONDS, TTL_SECONDS)
-    progress = advance(dataset, order.task, digest, status.attempt, world, now, at=at, terms=terms)
+    interval = dataset.spec.refresh.interval
+    # Where the source is read every minute, a failed read is not repeated later than the next one would be.
+    longest = seconds(interval) if interval else MAX_BACKOFF_SECONDS
+    progress = advance(
+        dataset, order.task, digest, status.attempt, world, now, at=at, terms=terms, longest_pause=longest
+    )
     if progress.order_job and dataset.spec.source.predictions is not None:
         summary = answered.order(dataset.namespace, dataset.spec.source.predictions, world, now)
         if isinstance(summary, str):
@@ -85,12 +91,15 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
 def _refresh(dataset: Dataset, now: datetime) -> tuple[int, float | None]:
     """Return the refresh that is due, in seconds since the epoch (0 for the first), and the seconds until the next."""
     interval, attempt = dataset.spec.refresh.interval, dataset.status.attempt
-    if interval is None:
-        return 0, None
-    period = max(seconds(interval), 1.0)
     current = int(attempt.at.timestamp()) if attempt and attempt.at else 0
-    if attempt is None or attempt.outcome == "Running":
+    if attempt is not None and attempt.outcome == "Running":
         return current, None
+    requested = requested_at(dataset.metadata.annotations, names.REFRESH, now)
+    if requested is not None and requested.timestamp() > current:
+        return int(requested.timestamp()), None
+    if attempt is None or interval is None:
+        return current, None
+    period = max(seconds(interval), 1.0)
     due = (attempt.finished_at.timestamp() if attempt.finished_at else 0.0) + period
     if attempt.outcome == "Succeeded" and now.timestamp() >= due:
         return int(now.timestamp() // period * period), None

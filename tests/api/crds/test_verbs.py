@@ -30,6 +30,7 @@ VERBS = {
     "retrain": ("DriftMonitor", names.RETRAIN),
     "reset": ("DriftMonitor", names.RESET),
     "retry": ("InferenceService", names.RETRY),
+    "refresh": ("Dataset", names.REFRESH),
 }
 
 
@@ -48,14 +49,15 @@ ROLLED_BACK = {"version": "fraud-2", "outcome": "RolledBack", "reason": "Aborted
 def objects(server: Server) -> Iterator[dict[str, Manifest]]:
     """A service with a rollout in progress, and a monitor whose circuit can be reset, as the operator reports them."""
     service, monitor, template = least("InferenceService"), least("DriftMonitor"), least("TrainingJob")
+    dataset = least("Dataset")
     monitor["spec"]["retraining"] = {"template": {"trainingJob": NAME}}
-    for manifest in (service, monitor, template):
+    for manifest in (service, monitor, template, dataset):
         answer = server.as_user(EDITOR).create(manifest)
         assert 201 == answer.status_code, answer.text
     rollout = {"phase": "Progressing", "version": "fraud-2", "step": 1, "startedAt": AT, "stepStartedAt": AT}
     report(server, service, {"rollout": rollout})
-    yield {"InferenceService": service, "DriftMonitor": monitor}
-    for manifest in (service, monitor, template):
+    yield {"InferenceService": service, "DriftMonitor": monitor, "Dataset": dataset}
+    for manifest in (service, monitor, template, dataset):
         server.delete(manifest)
 
 
@@ -143,7 +145,8 @@ def test_no_verb_claims_success_where_nothing_would_happen(
     """No rollout, a suspended monitor, a closed circuit, a name that nothing has."""
     kind, name = VERBS[verb]
     report(server, objects["InferenceService"], {"rollout": None})
-    assert 200 == server.as_user(EDITOR).merge(objects["DriftMonitor"], {"spec": {"suspend": True}}).status_code
+    for suspended in ("DriftMonitor", "Dataset"):
+        assert 200 == server.as_user(EDITOR).merge(objects[suspended], {"spec": {"suspend": True}}).status_code
     command, *options = verb.split()
     for target in (NAME, "absent"):
         done = run(server, tmp_path, EDITOR, command, target, *options, "-n", "default")

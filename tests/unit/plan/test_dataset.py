@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from stories import script
 from stories.fake_cluster import FakeCluster
+from stories.openings import annotated
 from tidemill.api.conditions import Reason
 from tidemill.children import names
 from tidemill.contract.reports import Failure, RunReport
@@ -118,3 +120,62 @@ def test_answers_of_a_service_without_a_version_are_waited_for() -> None:
     assert ("False", "DependencyNotReady") == (conditions["Ready"]["status"], conditions["Ready"]["reason"])
     assert "no version is served yet; approve a version" in conditions["Ready"]["message"]
     assert [] == stage.named("Job")
+
+
+def attempt_of(stage: FakeCluster) -> dict[str, Any]:
+    attempt: dict[str, Any] = stage.get("Dataset", "payments")["status"]["attempt"]
+    return attempt
+
+
+def unreachable() -> FakeCluster:
+    reason = Failure(reason=Reason.SOURCE_UNREACHABLE, message="nothing answers", retryable=True)
+    return FakeCluster(reports={"Ingest": lambda _: RunReport(failure=reason)})
+
+
+@pytest.mark.parametrize(
+    ("refresh", "fewest", "most"), [({"interval": "20s"}, 12, 30), ({}, 5, 7)], ids=["20s", "none"]
+)
+def test_a_failed_read_is_repeated_no_later_than_the_next_one_would_be(
+    refresh: dict[str, Any], fewest: int, most: int
+) -> None:
+    stage = unreachable()
+    stage.apply(script.dataset(refresh=refresh))
+    stage.run(minutes=6)
+
+    assert fewest <= attempt_of(stage)["number"] <= most
+
+
+@pytest.mark.parametrize("refresh", [{"interval": "6h"}, {}], ids=["6h", "none"])
+def test_a_request_reads_the_source_at_once_and_once(refresh: dict[str, Any]) -> None:
+    stage = unreachable()
+    stage.apply(script.dataset(refresh=refresh))
+    stage.run(minutes=6)
+    before = attempt_of(stage)
+
+    stage.reports["Ingest"] = script.ingests
+    asked = stage.now.isoformat()
+    stage.apply(annotated(script.dataset(refresh=refresh), names.REFRESH, asked))
+    stage.run(seconds=15)
+
+    after = attempt_of(stage)
+    assert "Failed" == before["outcome"]
+    assert ("Succeeded", 1, datetime.fromisoformat(asked)) == (
+        after["outcome"],
+        after["number"],
+        datetime.fromisoformat(after["at"]),
+    )
+    stage.run(hours=2)
+    assert after == attempt_of(stage)
+
+
+@pytest.mark.parametrize("asked", ["soon", "2026-01-05T09:30:00", "2126-01-05T09:30:00Z", "0001-01-01T00:00:00+14:00"])
+def test_a_request_without_a_time_that_can_be_meant_changes_nothing(asked: str) -> None:
+    stage = FakeCluster(reports={"Ingest": script.ingests})
+    stage.apply(script.dataset())
+    stage.run(minutes=1)
+    before = attempt_of(stage)
+
+    stage.apply(annotated(script.dataset(), names.REFRESH, asked))
+    stage.run(minutes=1)
+
+    assert before == attempt_of(stage)

@@ -29,7 +29,7 @@ Security Standard `restricted`.
 * **The kubectl plugin** is part of the Python package. Run `pipx install .` (or `pip install .`) in the repository of Tidemill; it puts
   `kubectl-tidemill` on the PATH, and kubectl finds it there: `kubectl tidemill --help`. It calls your own kubectl, so it can do what
   you can do. `promote`, `abort`, `pause` and `resume` need the right to update InferenceServices, `check`, `retrain` and `reset` that
-  to update DriftMonitors; the cluster role `edit` has both.
+  to update DriftMonitors, and `refresh` that to update Datasets; the cluster role `edit` has all three.
 * **What the operator may do** is in `files/access.yaml`, which is generated from its code: no wildcard, no Secrets. If `namespaces` is
   set, the operator has Roles there and nothing else.
 * **More than one release.** Give each release namespaces of its own by the value `namespaces`; its policies hold there. A second

@@ -20,13 +20,13 @@ from tidemill.api.dataset import Attempt
 from tidemill.api.durations import delta, seconds
 from tidemill.children import names
 from tidemill.contract.orders import TimeRange
+from tidemill.plan.requests import requested_at
 
 MAX_RUN_SECONDS: Final = 900.0
 """Seconds after which a check run is given up."""
 SETTLING: Final = timedelta(seconds=4)
 """How long after its end a window is due: serving pods write their log every two seconds."""
 _SPARE: Final = timedelta(days=7)
-REQUEST_LAPSES: Final = timedelta(days=1)
 # A hash or a random number in place of a value would not mean the same time twice.
 _RANDOM_FIELD: Final = re.compile(r"(^|[ ,])[hHrR]([ ,/]|$)")
 
@@ -74,21 +74,6 @@ def _cron(schedule: str, start: datetime, *, forwards: bool) -> datetime:
             f"schedule {schedule!r} is invalid ({error}); set minute, hour, day, month and weekday, such as 0 2 * * *"
         ) from error
     return tick
-
-
-def requested_at(annotations: dict[str, str], name: str, now: datetime) -> datetime | None:
-    """Return the time of an annotation's request; None if there is none, or if it is in the future or has lapsed."""
-    try:
-        timestamp = datetime.fromisoformat(annotations.get(name, ""))
-    except ValueError:
-        return None
-    if timestamp.tzinfo is None:
-        return None
-    try:
-        timestamp = timestamp.astimezone(UTC).replace(microsecond=0)
-    except OverflowError:
-        return None
-    return timestamp if now - REQUEST_LAPSES < timestamp <= now else None
 
 
 @dataclass(frozen=True, slots=True)

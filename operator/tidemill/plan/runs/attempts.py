@@ -85,14 +85,17 @@ def outdated(job: Manifest, progress: Progress) -> tuple[Retirement, ...]:
     return (Retirement(key_of(existing), existing["metadata"]["uid"], reason),)
 
 
-def pause(number: int) -> float:
+def pause(number: int, longest: float = MAX_BACKOFF_SECONDS) -> float:
     """Return the seconds to wait after the n-th failure.
 
     >>> [pause(number) for number in (1, 2, 3, 10)]
     [5.0, 10.0, 20.0, 300.0]
+    >>> pause(10, longest=60.0), pause(10, longest=1.0), pause(10, longest=86_400.0)
+    (60.0, 5.0, 300.0)
     """
     # A user with write access to the status may have set a number whose power no float can hold.
-    return min(MIN_BACKOFF_SECONDS * 2.0 ** min(number - 1, 30), MAX_BACKOFF_SECONDS)
+    wait = min(MIN_BACKOFF_SECONDS * 2.0 ** min(number - 1, 30), MAX_BACKOFF_SECONDS)
+    return min(wait, max(longest, MIN_BACKOFF_SECONDS))
 
 
 def advance(
@@ -106,6 +109,7 @@ def advance(
     at: datetime | None = None,
     limit: int | None = None,
     terms: str = "",
+    longest_pause: float = MAX_BACKOFF_SECONDS,
 ) -> Progress:
     """Return the state of the order with this digest; it is tried `limit` times, without end where that is None.
 
@@ -119,7 +123,7 @@ def advance(
         # A user with write access to the status may have set another reason.
         reason = Reason(recorded.reason) if recorded.reason in set(Reason) else Reason.INTERNAL_ERROR
         failure = Failure(reason=reason, message=recorded.message, retryable=recorded.retryable)
-        due = (recorded.finished_at or now) + timedelta(seconds=pause(recorded.number))
+        due = (recorded.finished_at or now) + timedelta(seconds=pause(recorded.number, longest_pause))
         on_other_terms = bool(terms) and recorded.terms not in ("", terms)
         if not on_other_terms and not may_repeat(failure, recorded.number, limit):
             return Progress(recorded, JobState("Failed", failure=failure))
@@ -143,7 +147,7 @@ def advance(
             recorded = recorded.model_copy(update={"message": problem})
         wake = _until_pod_is_given_up(job, pods, now) if job else None
         return Progress(recorded, run, wake=wake, job=job, just_blocked=just_blocked)
-    return ended(recorded, run, now, limit=limit)
+    return ended(recorded, run, now, limit=limit, longest_pause=longest_pause)
 
 
 def _job(owner: AnyResource, task: str, digest: str, number: int, world: World) -> Manifest | None:
@@ -164,7 +168,14 @@ def _until_pod_is_given_up(job: Manifest, pods: Sequence[Manifest], now: datetim
     return seconds_until_pod_is_late(job, now) or None
 
 
-def ended(recorded: Attempt, run: JobState, now: datetime, *, limit: int | None = None) -> Progress:
+def ended(
+    recorded: Attempt,
+    run: JobState,
+    now: datetime,
+    *,
+    limit: int | None = None,
+    longest_pause: float = MAX_BACKOFF_SECONDS,
+) -> Progress:
     """Return the attempt with the outcome of `run`, whose end is seen for the first time."""
     if run.failure is None:
         over = recorded.model_copy(
@@ -180,7 +191,7 @@ def ended(recorded: Attempt, run: JobState, now: datetime, *, limit: int | None 
             "finished_at": now.replace(microsecond=0),
         }
     )
-    wake = pause(over.number) if may_repeat(run.failure, over.number, limit) else None
+    wake = pause(over.number, longest_pause) if may_repeat(run.failure, over.number, limit) else None
     return Progress(over, run, wake=wake, just_ended=True)
 
 

@@ -177,7 +177,7 @@ class LabelIndex:
 
         >>> from dataclasses import replace
         >>> replace(NO_LABELS, left_out=5_000).warnings()
-        ('there are 5,000 labels more than can be looked at; the newest count',)
+        ('5000 labels were beyond the limit; only the newest count',)
         """
         warnings: tuple[str, ...] = ()
         if self.contradicted:

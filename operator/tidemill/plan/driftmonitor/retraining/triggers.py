@@ -19,6 +19,7 @@ from tidemill.children import names
 from tidemill.contract.numbers import quantity
 from tidemill.plan.driftmonitor import windows
 from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
+from tidemill.plan.requests import requested_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def onset(firing_checks: Sequence[CheckStatus], run: WindowRun) -> datetime:
 
 def manual_trigger(inputs: RetrainingInput) -> Trigger | None:
     """Return the request of the annotation `tidemill.dev/retrain`, whose value is the time of the request."""
-    requested = windows.requested_at(inputs.monitor.metadata.annotations, names.RETRAIN, inputs.now)
+    requested = requested_at(inputs.monitor.metadata.annotations, names.RETRAIN, inputs.now)
     if requested is None:
         return None
     name = inputs.name(f"manual/{to_rfc3339(requested)}")
