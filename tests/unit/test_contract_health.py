@@ -2,12 +2,13 @@
 
 import doctest
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support import monitors as make
 from tidemill.api.checks import KINDS
-from tidemill.api.monitorstatus import CheckStatus
+from tidemill.api.monitorstatus import CheckStatus, WindowRun
 from tidemill.contract import health as module
 from tidemill.contract.health import GOOD, health
 from tidemill.plan.driftmonitor import notifications
@@ -33,7 +34,8 @@ def test_a_score_is_between_the_worst_part_and_a_little_above_it_and_weights_add
     checks: list[CheckStatus], wanted: int, ready: int
 ) -> None:
     result = health(checks, make.run(), wanted=wanted, ready=ready)
-    if result is None:
+    if result is None or result.score is None:
+        assert result is None or ("Unknown", True) == (result.grade, ready >= wanted)
         return
     scores = [part.score for part in result.parts]
 
@@ -46,8 +48,28 @@ def test_a_score_is_between_the_worst_part_and_a_little_above_it_and_weights_add
     assert len({part.name for part in result.parts}) == len(result.parts)
 
 
-def test_a_window_without_rows_is_not_a_healthy_one() -> None:
-    result = health([], make.run(samples=2, verdict="NoData"), wanted=1, ready=1)
+@pytest.mark.parametrize(
+    "run", [None, make.run(samples=2, verdict="NoData")], ids=["no window", "a window without rows"]
+)
+def test_the_health_of_a_service_without_requests_is_unknown(run: WindowRun | None) -> None:
+    unasked = [make.check(verdict="NoData")]
+    result = health(unasked, run, wanted=1, ready=1)
+
+    assert result is not None
+    assert ("Unknown", None) == (result.grade, result.score)
+    assert [("Infrastructure", 100)] == [(part.name, part.score) for part in result.parts]
+
+
+def test_pods_that_are_not_ready_are_no_matter_of_requests() -> None:
+    result = health([make.check(verdict="NoData")], make.run(samples=0, verdict="NoData"), wanted=2, ready=0)
+
+    assert result is not None
+    assert ("Critical", 0) == (result.grade, result.score)
+
+
+def test_a_window_without_rows_is_not_a_healthy_one_where_something_is_judged() -> None:
+    silent = make.check("Timeliness", verdict="Passing")
+    result = health([silent], make.run(samples=2, verdict="NoData"), wanted=1, ready=1)
 
     assert result is not None
     assert [("Freshness", 20), ("Infrastructure", 100)] == [(part.name, part.score) for part in result.parts]

@@ -107,11 +107,26 @@ class Serving(WireModel):
     """Share of the traffic in percent."""
 
 
+class Endpoints(WireModel):
+    """Whole URLs of a model's endpoints; requests are JSON by POST."""
+
+    predict: str = Field(max_length=512)
+    """URL for predictions: `{"rows": [{"<feature>": 1.5}]}`."""
+    infer: str = Field(max_length=512)
+    """URL for predictions by the Open Inference Protocol, version 2."""
+    feedback: str = Field(max_length=512)
+    """URL for labels: `{"data": [{"id": "<request id>", "label": "<label>"}]}`."""
+    explain: str = Field(max_length=512)
+    """URL for explanations of predictions; takes the same bodies as `predict`."""
+
+
 class InferenceServiceStatus(Status):
     """Observed state of the InferenceService."""
 
     url: str = ""
     """URL of the service inside the cluster."""
+    endpoints: Endpoints | None = None
+    """Whole URLs of the model's endpoints inside the cluster."""
     stable: Serving | None = None
     """Stable version of the service."""
     candidate: Serving | None = None

@@ -104,10 +104,12 @@ class HealthPart(WireModel):
 class Health(WireModel):
     """Health of the service as one number, with its components."""
 
-    score: int = Field(ge=0, le=100)
-    """Weighted mean of the components. At most 40 above the worst component, and below 80 while a check fails."""
-    grade: Literal["Good", "Warning", "Critical"]
-    """Grade of the score: Good from 80, Warning from 50, Critical below 50."""
+    score: int | None = Field(default=None, ge=0, le=100)
+    """Weighted mean of the components. At most 40 above the worst component, and below 80 while a check fails. Empty
+    if the grade is Unknown."""
+    grade: Literal["Good", "Warning", "Critical", "Unknown"]
+    """Grade of the score: Good from 80, Warning from 50, Critical below 50. Unknown while the replicas are ready and no
+    check has had enough requests to judge."""
     parts: tuple[HealthPart, ...] = Field(default=(), max_length=5)
     """Components of the score; a component without data is left out."""
 
@@ -203,4 +205,4 @@ class DriftMonitorStatus(Status):
     history: tuple[RetrainingOutcome, ...] = Field(default=(), max_length=20)
     """Retrainings, newest first."""
     next_check: Timestamp | None = None
-    """Time of the next check."""
+    """Time of the next check; empty while none is planned, as with a schedule that never fires."""

@@ -70,10 +70,16 @@ def health(
     (60, 'Warning', ['Drift', 'Performance', 'Infrastructure'])
     >>> health([], None) is None
     True
+    >>> health([], None, wanted=2, ready=2).grade, health([], None, wanted=2, ready=0).grade
+    ('Unknown', 'Critical')
     """
     known = [check for check in checks if check.verdict != "NoData"]
+    if not known and not trouble and ready >= wanted:
+        # The model is not judged: few requests are not a fault, and ready pods alone are not health.
+        pods = (_infrastructure(wanted, ready, trouble).model_copy(update={"weight": 1.0}),) if wanted else ()
+        return Health(grade="Unknown", parts=pods) if run is not None or wanted else None
     parts = [part for name in WEIGHTS if (part := _of_checks(name, known)) is not None]
-    if run is not None and run.verdict == "NoData":
+    if known and run is not None and run.verdict == "NoData":
         parts = [part for part in parts if part.name != "Freshness"]
         parts.append(_part("Freshness", 20, f"{quantity(run.samples, 'row')} in the newest window: too few to judge"))
     if wanted or trouble:

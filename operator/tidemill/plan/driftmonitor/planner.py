@@ -322,15 +322,15 @@ def _waiting(
         true("Reconciling", Reason.DEPENDENCY_NOT_READY, message),
         *further,
     ]
-    return Plan(
-        with_conditions(monitor, monitor.status, conditions, now), retire=pods.unwanted(monitor, world, installation)
-    )
+    status = monitor.status.model_copy(update={"next_check": None})
+    return Plan(with_conditions(monitor, status, conditions, now), retire=pods.unwanted(monitor, world, installation))
 
 
 def _stalled(monitor: DriftMonitor, reason: Reason, message: str, now: datetime) -> Plan:
     """Report what only an edit can correct: no check and no retraining is started."""
     conditions = [false("Ready", reason, message), true("Stalled", reason, message)]
-    return Plan(with_conditions(monitor, monitor.status, conditions, now))
+    status = monitor.status.model_copy(update={"next_check": None})
+    return Plan(with_conditions(monitor, status, conditions, now))
 
 
 def _about_checks(status: DriftMonitorStatus, progress: Progress | None) -> list[PendingCondition]:

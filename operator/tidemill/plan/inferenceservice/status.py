@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tidemill.api import InferenceService
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
-from tidemill.api.inferenceservice import InferenceServiceStatus, Outcome, RolloutStatus, Serving
+from tidemill.api.inferenceservice import Endpoints, InferenceServiceStatus, Outcome, RolloutStatus, Serving
 from tidemill.children import names, serving
 from tidemill.plan import unsupported
 from tidemill.plan.conditions import with_conditions
@@ -53,8 +53,10 @@ def report(
     conditions += more
     if scaling_problem:
         conditions.append(false("Autoscaled", Reason.DEPENDENCY_NOT_READY, scaling_problem))
+    url = f"http://{names.service(service.name)}.{service.namespace}.svc"
     status = InferenceServiceStatus(
-        url=f"http://{names.service(service.name)}.{service.namespace}.svc",
+        url=url,
+        endpoints=_endpoints(f"{url}/v2/models/{service.spec.model.name}"),
         stable=stable,
         candidate=candidate,
         rollout=decision.rollout,
@@ -64,6 +66,12 @@ def report(
         selector=",".join(f"{name}={value}" for name, value in serving.selector(service, "Stable").items()),
     )
     return with_conditions(service, status, conditions, now)
+
+
+def _endpoints(base: str) -> Endpoints:
+    return Endpoints(
+        predict=f"{base}/predict", infer=f"{base}/infer", feedback=f"{base}/feedback", explain=f"{base}/explain"
+    )
 
 
 def _serving_conditions(

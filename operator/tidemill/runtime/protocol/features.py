@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tidemill.runtime.model.answer import surely_finite
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.protocol.categories import FP64, Ambiguous, Elements, Precision, Spellings
+from tidemill.runtime.protocol.column_names import ColumnNames
 from tidemill.runtime.protocol.errors import bad, shown
 
 Matrix = NDArray[Any]
@@ -56,6 +57,8 @@ class Features:
         self._truth_words = tuple(spellings.truth_words for spellings in self._spellings)
         self.protected = signature.protected
         """Columns that are logged where they are sent, and that the model never sees."""
+        self._protected_names = frozenset(column.name for column in signature.protected)
+        self.column_names = ColumnNames(self.names)
         self._protected_spellings = tuple(Spellings(column.categories) for column in signature.protected)
         self.numeric = all(lookup is None for lookup in self.indexes)
         self.typed = frozenset(
@@ -75,15 +78,27 @@ class Features:
             else:
                 protected = self._protected_of(rows) if self.protected else NO_CATEGORIES
                 return Rows(np.frombuffer(packed).reshape(len(rows), self.count), protected, True)
+        named = []
         for index, row in enumerate(rows):
             if not isinstance(row, dict):
                 raise bad(f"rows[{index}]: must be an object that names each feature, not {shown(row)}")
-            if len(row.keys() & self.index.keys()) < self.count:
-                missing = next(name for name in self.names if name not in row)
-                raise bad(f"rows[{index}].{missing}: is not there; send null for a value that is missing")
+            named.append(row if len(row.keys() & self.index.keys()) == self.count else self._renamed(row, index))
+        rows = named
         columns = [[row[name] for row in rows] for name in self.names]
         encoded = self.from_columns(columns, lambda column, row: f"rows[{row}].{self.names[column]}")
         return Rows(encoded.matrix, encoded.categories | self._protected_of(rows))
+
+    def _renamed(self, row: dict[str, Any], index: int) -> dict[str, Any]:
+        """Return a row under the model's names; columns may be spelled as in the source, such as `sepal length (cm)`."""
+        renamed = self.column_names.renamed(row)
+        missing = self.column_names.missing(name for name in renamed if name not in self._protected_names)
+        if missing is None:
+            return renamed
+        feature, why = missing
+        if why.endswith("?"):
+            raise bad(f"rows[{index}]: {why}")
+        also = f" ({why})" if why else ""
+        raise bad(f"rows[{index}].{feature}: is not there{also}; send null for a value that is missing")
 
     def _protected_of(self, rows: Sequence[Any]) -> dict[int, list[str | None]]:
         names = [column.name for column in self.protected]

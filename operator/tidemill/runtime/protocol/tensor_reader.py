@@ -108,9 +108,13 @@ class TensorReader:
 
     def _columns(self, parsed: Tensors) -> Rows:
         features = self.features
+        if any(name not in parsed for name in features.names):
+            parsed = features.column_names.renamed(parsed)
         missing = [name for name in features.names if name not in parsed]
         if missing:
-            raise bad(f"inputs: no tensor for {', '.join(missing[:5])}; this model takes {self._wanted()}")
+            _, why = features.column_names.missing(parsed) or ("", "")
+            also = f" ({why.rstrip('?')})" if why else ""
+            raise bad(f"inputs: no tensor for {', '.join(missing[:5])}{also}; this model takes {self._wanted()}")
         columns: list[Any] = []
         rows = -1
         for name in features.names:

@@ -126,7 +126,7 @@ class ObjectStore:
         if "uri" not in read:
             raise StoreCredentialsMissing(
                 f"there is no Secret {secret!r} with a key 'uri'{where}; create it with the keys uri, endpoint, region, access-key-id and "
-                "secret-access-key (the namespace of the installation has one to copy), and the run is repeated by itself"
+                "secret-access-key, or add the namespace to the chart's value workloadNamespaces; the run is then repeated by itself"
             )
         if read["uri"].startswith("s3://"):
             absent = [key for key in ("access-key-id", "secret-access-key") if key not in read]

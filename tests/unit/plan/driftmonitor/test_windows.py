@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stories import script
+from stories.fake_cluster import FakeCluster
+from stories.openings import in_service
 from support import monitors as make
 from support.monitors import NOW, ago
 from tidemill.api.dataset import Attempt
@@ -168,3 +171,21 @@ def test_a_window_can_be_compared_with(name: str) -> None:
     expected = tuple(TimeRange(start=ago(days=day, hours=1), end=ago(days=day)) for day in days)
 
     assert expected == windows.earlier(watched, window)
+
+
+def test_a_monitor_whose_schedule_is_broken_has_no_next_check() -> None:
+    cluster = FakeCluster()
+    in_service(cluster)
+    cluster.apply(script.monitor())
+    cluster.run(minutes=5)
+    before = cluster.get("DriftMonitor", "fraud")["status"]
+
+    broken = script.monitor()
+    del broken["spec"]["interval"]
+    broken["spec"]["schedule"] = "0 0 30 2 *"
+    cluster.apply(broken)
+    cluster.run(minutes=1)
+
+    after = cluster.get("DriftMonitor", "fraud")["status"]
+    assert before["nextCheck"]
+    assert ("ScheduleNeverFires", None) == (after["conditions"][0]["reason"], after.get("nextCheck"))

@@ -156,3 +156,13 @@ def test_a_pod_that_fails_later_does_not_undo_a_rollout(ready: int) -> None:
     assert "True" == condition(result, "RolloutComplete").status
     assert "False" == condition(result, "Ready").status
     assert f"{ready} of 2 pods are ready" == condition(result, "Ready").message
+
+
+def test_the_status_has_whole_urls_by_the_name_of_the_model() -> None:
+    endpoints = status(deployment(ready=2), [pod(), pod()]).endpoints
+
+    assert endpoints is not None
+    assert "http://fraud.shop.svc/v2/models/fraud/predict" == endpoints.predict
+    assert {
+        endpoints.predict.replace("/predict", f"/{name}") for name in ("predict", "infer", "feedback", "explain")
+    } == {*endpoints.model_dump().values()}

@@ -290,10 +290,33 @@ def test_rows_by_name_ignore_what_the_model_does_not_know() -> None:
     assert np.isnan(asked.rows.matrix[1, 1])
 
 
+def test_columns_may_be_spelled_as_in_the_source() -> None:
+    features = tuple(Feature(name=name, type="Numerical") for name in ("sepal_length_cm", "petal_length_cm"))
+    iris = codec(NUMBERS.model_copy(update={"features": features}))
+
+    rows = RowCodec(iris, "iris", "iris-1").read(b'{"rows": [{"petal length (cm)": 1.4, "sepal length (cm)": 5.1}]}')
+    by_name = iris.read(
+        orjson.dumps(
+            {"inputs": [tensor([1.4], [1], name="petal length (cm)"), tensor([5.1], [1], name="Sepal Length (cm)")]}
+        )
+    )
+
+    assert [[5.1, 1.4]] == rows.rows.matrix.tolist() == by_name.rows.matrix.tolist()
+
+
 ROWS_REFUSED = {
     "no rows": (b"{}", "rows: must be a list of at least one object"),
     "a row that is a list": (b'{"rows": [[1, 2]]}', "rows[0]: must be an object"),
     "a feature left out": (b'{"rows": [{"size": 1, "age": 1}, {"size": 1}]}', "rows[1].age: is not there; send null"),
+    "a name that is nearly one": (
+        b'{"rows": [{"size": 1, "agee": 1}]}',
+        "rows[0]: unknown column 'agee'; did you mean 'age'?",
+    ),
+    "another name": (
+        b'{"rows": [{"size": 1, "colour": "red"}]}',
+        "rows[0].age: is not there (unknown column 'colour'); send null for a value that is missing",
+    ),
+    "two spellings of one name": (b'{"rows": [{"size": 1, "AGE": 1, "Age": 2}]}', "did you mean 'age'?"),
     "a text for a number": (
         b'{"rows": [{"size": "big", "age": 1}]}',
         "rows[0].size: must be a number or null, not 'big'",

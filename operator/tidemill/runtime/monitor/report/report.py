@@ -60,7 +60,7 @@ def of_check(
         (
             Section("Warnings", items=tuple(warnings)) if warnings else None,
             Section("Checks", tables=(checks_table(outcomes),)),
-            health_section(scored) if scored else None,
+            health_section(scored) if scored and scored.score is not None else None,
             moved_section(columns, "the training data of the version" if trained else "the reference"),
             history,
             columns_section(columns),
