@@ -29,10 +29,15 @@ def drift(
     csv: Annotated[Path | None, typer.Option(help="Write every statistic as column,metric,value.")] = None,
     all_: Annotated[
         bool,
-        typer.Option("--all", help="Print every statistic of every column, not only the usual ones of the first 25."),
+        typer.Option(
+            "--all", help="Print every statistic of every column; by default the usual ones of the first 25 columns."
+        ),
     ] = False,
     method: Annotated[
-        str, typer.Option(help=f"One of {', '.join(get_args(Method))}; Auto is PSI without what chance explains.")
+        str,
+        typer.Option(
+            help=f"One of {', '.join(get_args(Method))}; Auto is PSI less the amount that chance alone gives."
+        ),
     ] = "Auto",
     warning: Annotated[float, typer.Option(min=0, help="Distance from which a column is a warning.")] = 0.1,
     failing: Annotated[float, typer.Option(min=0, help="Distance from which a column has moved.")] = 0.2,
@@ -42,7 +47,7 @@ def drift(
 ) -> None:
     """Compare two tables: the verdict, the columns that moved, and by how much; with --all every statistic there is.
 
-    Exit code 0: no drift; 3: some columns moved, or lost values, their type or themselves; 4: the share of such columns is
+    Exit code 0: no drift; 3: some columns moved, are gone, or lost values or their type; 4: the share of such columns is
     reached; 2: bad input, or nothing to compare.
     """
     try:

@@ -40,6 +40,25 @@ def chosen(wanted: Sequence[str], task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*wanted, *USUAL[task])))
 
 
+USUAL_NAMES: Final = {
+    "acc": "accuracy",
+    "auc": "roc_auc",
+    "auroc": "roc_auc",
+    "aucroc": "roc_auc",
+    "rocauc": "roc_auc",
+    "auprc": "average_precision",
+    "prauc": "average_precision",
+    "f1score": "f1",
+    "logloss": "log_loss",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "r2score": "r2",
+    "rsquared": "r2",
+}
+"""Names of metrics in papers and other libraries, without signs, and the scorers that are meant."""
+
+
 def must_be_known(wanted: Sequence[str], field: str) -> None:
     """Raise InvalidParameters for an unknown metric, with the `field` to correct."""
     from sklearn.metrics import get_scorer_names
@@ -47,7 +66,8 @@ def must_be_known(wanted: Sequence[str], field: str) -> None:
     known = {*get_scorer_names(), *ERRORS}
     for name in wanted:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 3)
+            usual = USUAL_NAMES.get("".join(filter(str.isalnum, name.lower())))
+            close = [usual] if usual in known else difflib.get_close_matches(name, sorted(known), 3)
             remedy = (
                 f"set {field} to {' or '.join(close)}"
                 if close

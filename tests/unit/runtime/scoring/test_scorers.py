@@ -9,7 +9,7 @@ from sklearn import metrics
 from tidemill.runtime.failures import InvalidParameters
 from tidemill.runtime.model.predictor import Answer
 from tidemill.runtime.model.signature import Signature
-from tidemill.runtime.scoring.scorers import chosen, measure, translated
+from tidemill.runtime.scoring.scorers import USUAL_NAMES, chosen, measure, must_be_known, translated
 
 RNG = np.random.default_rng(0)
 TWO = Signature(task="Classification", features=(), target="t", classes=("no", "yes"))
@@ -153,3 +153,12 @@ def test_an_error_relative_to_labels_of_zero_is_not_measured() -> None:
 
     assert {"max_error": 1.0} == scores
     assert "1 of 3 labels are 0" in unknown[0]
+
+
+@pytest.mark.parametrize(("name", "meant"), USUAL_NAMES.items(), ids=USUAL_NAMES)
+def test_the_name_that_other_libraries_use_leads_to_the_scorer(name: str, meant: str) -> None:
+    must_be_known([meant], "spec.evaluation.metrics")
+    with pytest.raises(InvalidParameters) as refused:
+        must_be_known([name.upper()], "spec.evaluation.metrics")
+
+    assert f"unknown metric '{name.upper()}'; set spec.evaluation.metrics to {meant}" == str(refused.value)
