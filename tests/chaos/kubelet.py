@@ -58,7 +58,7 @@ class Kubelet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._tending: set[Key] = set()
         self._again: set[Key] = set()
-        self._told: set[tuple[str, str]] = set()
+        self._announced: set[tuple[str, str]] = set()
         """Events that are recorded: the uid of the object, and the reason."""
         self.stuck: dict[Key, float] = {}
         """Jobs and Deployments that have a pod which may not be created or does not start, and since when."""
@@ -223,9 +223,9 @@ class Kubelet:
     async def _record(self, about: Manifest, type_: str, reason: str, message: str) -> None:
         """Record an Event, once for each object and reason."""
         key, uid = key_of(about), about["metadata"]["uid"]
-        if (uid, reason) in self._told:
+        if (uid, reason) in self._announced:
             return
-        self._told.add((uid, reason))
+        self._announced.add((uid, reason))
         now = moment()
         event = {
             "metadata": {"generateName": f"{key.name}."},

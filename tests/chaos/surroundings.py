@@ -15,7 +15,7 @@ from tidemill.plan.world import Key, Manifest
 
 TOLD_WITHIN = 30.0
 """Seconds from the first pod that does not run until the owner says why."""
-TOLD = {
+MESSAGES = {
     "Quota": "ResourceQuota 'scarce' is used up",
     "LimitRange": "a LimitRange refuses the pod",
     "FullNode": "Insufficient cpu; lower spec.resources.requests",
@@ -60,7 +60,7 @@ class Surroundings:
         end = time.monotonic() + 2 * TOLD_WITHIN
         while time.monotonic() < end:
             owners = self._stuck()
-            untold = [owner for owner in owners if TOLD[cause] not in self._says(owner)]
+            untold = [owner for owner in owners if MESSAGES[cause] not in self._says(owner)]
             if owners and not untold:
                 return
             for owner in untold:

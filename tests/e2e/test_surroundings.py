@@ -60,7 +60,7 @@ def _counted(environment: Environment, name: str) -> bool:
     return kubectl(environment.cluster, *words) == "0"
 
 
-def told(environment: Environment, kind: type[AnyResource], name: str, problem: str) -> Condition:
+def reported(environment: Environment, kind: type[AnyResource], name: str, problem: str) -> Condition:
     """The Ready condition of an object once it names the problem."""
     result = _read(environment, kind, name)
 
@@ -102,7 +102,7 @@ def events_about(environment: Environment, name: str) -> list[tuple[str, str]]:
 def test_a_quota_that_lets_no_pod_in_is_named_and_the_rows_are_read_once_it_is_lifted(environment: Environment) -> None:
     with imposed(environment, NO_PODS):
         apply_manifests(environment.cluster, SURROUNDINGS, [sample("Dataset")])
-        condition = told(environment, Dataset, "iris", "ResourceQuota 'no-pods' is used up")
+        condition = reported(environment, Dataset, "iris", "ResourceQuota 'no-pods' is used up")
 
     assert ("Unknown", Reason.REFUSED) == (condition.status, condition.reason)
     assert "; raise the quota, lower spec.resources" in condition.message
@@ -115,7 +115,7 @@ def test_a_limit_that_is_too_low_for_a_training_is_named_and_it_runs_once_it_is_
 ) -> None:
     with imposed(environment, SMALL):
         apply_manifests(environment.cluster, SURROUNDINGS, [sample("TrainingJob")])
-        condition = told(
+        condition = reported(
             environment,
             TrainingJob,
             "iris",
@@ -133,7 +133,7 @@ def test_a_request_that_no_node_has_room_for_is_named_and_lowered(environment: E
     large = {**greedy, "spec": {**greedy["spec"], "resources": {"requests": {"cpu": "512"}}}}
     apply_manifests(environment.cluster, SURROUNDINGS, [large])
 
-    condition = told(environment, Dataset, "greedy", "Insufficient cpu")
+    condition = reported(environment, Dataset, "greedy", "Insufficient cpu")
 
     assert ("Unknown", Reason.UNSCHEDULABLE) == (condition.status, condition.reason)
     assert "; lower spec.resources.requests, free a node, or add one" in condition.message
@@ -147,7 +147,7 @@ def test_a_quota_that_lets_no_serving_pod_in_is_named_and_the_model_answers_once
 ) -> None:
     with imposed(environment, NO_PODS):
         apply_manifests(environment.cluster, SURROUNDINGS, [sample("InferenceService")])
-        condition = told(environment, InferenceService, "iris", "ResourceQuota 'no-pods' is used up")
+        condition = reported(environment, InferenceService, "iris", "ResourceQuota 'no-pods' is used up")
         service = environment.api.read(InferenceService, SURROUNDINGS, "iris")
 
     assert ("False", Reason.REPLICAS_NOT_READY) == (condition.status, condition.reason)
