@@ -14,11 +14,11 @@ from typing import Annotated, Final, NoReturn, TypeVar
 import typer
 from pydantic import ValidationError
 
-from tidemill.api import GROUP, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api import GROUP, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace; by default that of kubectl's context.")]
 Context = Annotated[str, typer.Option("--context", help="Context of kubectl; by default the current one.")]
-Kind = TypeVar("Kind", InferenceService, DriftMonitor, TrainingJob, ModelVersion)
+Kind = TypeVar("Kind", Dataset, InferenceService, DriftMonitor, TrainingJob, ModelVersion)
 
 REFUSED: Final = 1
 FIELD_MANAGER: Final = "kubectl-tidemill"

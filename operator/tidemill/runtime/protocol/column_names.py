@@ -6,10 +6,11 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from tidemill.runtime.protocol.errors import shown
 
+T = TypeVar("T")
 MAX_COMPARED: Final = 32
 """Unknown names that are compared with the model's, and named in an error: a request may hold very many."""
 MAX_LENGTH: Final = 100
@@ -47,7 +48,7 @@ class ColumnNames:
             if spelling and counts[spelling] == 1
         }
 
-    def renamed(self, row: dict[str, object]) -> dict[str, object]:
+    def renamed(self, row: dict[str, T]) -> dict[str, T]:
         """Return the row under the model's own names, where another spelling of one can only mean it."""
         spelled: dict[str, list[str]] = {}
         for name in row:

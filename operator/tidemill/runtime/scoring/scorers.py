@@ -67,7 +67,7 @@ def must_be_known(wanted: Sequence[str], field: str) -> None:
     for name in wanted:
         if name not in known:
             usual = USUAL_NAMES.get("".join(filter(str.isalnum, name.lower())))
-            close = [usual] if usual in known else difflib.get_close_matches(name, sorted(known), 3)
+            close = [usual] if usual is not None else difflib.get_close_matches(name, sorted(known), 3)
             remedy = (
                 f"set {field} to {' or '.join(close)}"
                 if close

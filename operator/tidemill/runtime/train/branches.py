@@ -87,9 +87,9 @@ def _turned_sum(node: Any, attributes: dict[str, Any], rows: NDArray[np.float32]
     attributes["nodes_featureids"] = np.where(swapped, features + rows.shape[1], features).tolist()
     attributes[MISSING] = [0] * len(features)
     attributes["nodes_splits"] = numpy_helper.from_array(np.where(swapped, -above, splits))
-    for side, one, other in (("true", *sides), ("false", *reversed(sides))):
-        attributes[f"nodes_{side}nodeids"] = np.where(swapped, other[0], one[0]).tolist()
-        attributes[f"nodes_{side}leafs"] = np.where(swapped, other[1], one[1]).astype(np.int64).tolist()
+    for side, own, opposite in (("true", *sides), ("false", *reversed(sides))):
+        attributes[f"nodes_{side}nodeids"] = np.where(swapped, opposite[0], own[0]).tolist()
+        attributes[f"nodes_{side}leafs"] = np.where(swapped, opposite[1], own[1]).astype(np.int64).tolist()
     return helper.make_node(node.op_type, list(node.input), list(node.output), domain=node.domain, **attributes)
 
 

@@ -175,9 +175,9 @@ def _branches(attributes: dict[str, Any]) -> Iterator[tuple[int, int, float]]:
     from onnx import numpy_helper
 
     if "nodes_splits" in attributes:
-        places = np.arange(len(attributes["nodes_featureids"]))
+        nodes = np.arange(len(attributes["nodes_featureids"]))
         roots = np.array(attributes["tree_roots"])
-        numbers = places - roots[np.searchsorted(roots, places, side="right") - 1]
+        numbers = nodes - roots[np.searchsorted(roots, nodes, side="right") - 1]
         splits = numpy_helper.to_array(attributes["nodes_splits"])
         yield from zip(numbers.tolist(), attributes["nodes_featureids"], splits.tolist(), strict=True)
         return
