@@ -1,4 +1,4 @@
-"""A value that is not defined is no result: no comparison with a bound takes NaN or infinity for a success."""
+"""A value that is not defined is not a result: no comparison with a bound takes NaN or infinity for a success."""
 
 from __future__ import annotations
 

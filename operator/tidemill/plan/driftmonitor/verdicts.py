@@ -9,6 +9,7 @@ from typing import Final
 from tidemill.api.checks import KINDS, Family, too_many_unknown
 from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.api.monitorstatus import CheckStatus, DriftMonitorStatus, WindowRun
+from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import CheckOrder
 from tidemill.contract.reports import Checked, CheckOutcome
 from tidemill.contract.serving import VersionOrder
@@ -91,7 +92,7 @@ def _fired_at(before: DriftMonitorStatus, run: WindowRun) -> datetime | None:
 
 def _rows(run: WindowRun) -> str:
     labelled = "" if run.labelled is None else f", {run.labelled} with labels"
-    return f"{run.samples} rows{labelled}"
+    return f"{quantity(run.samples, 'row')}{labelled}"
 
 
 def _count(outcome: CheckOutcome, earlier: CheckStatus | None, previous_end: datetime, on_demand: bool) -> CheckStatus:
@@ -136,7 +137,7 @@ def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[Pend
     if run is not None and run.verdict == "NoData" and run.samples >= minimum_samples and labels_unknown(run):
         conditions.append(false("DataAvailable", Reason.LABELS_UNKNOWN, describe_unknown_labels(run)))
     elif run is not None and run.verdict == "NoData":
-        message = f"{run.samples} rows in the window, {minimum_samples} needed; wait for more requests, or lower spec.window.minimumSamples"
+        message = f"{quantity(run.samples, 'row')} in the window, {minimum_samples} needed; wait for more requests, or lower spec.window.minimumSamples"
         conditions.append(false("DataAvailable", Reason.NO_DATA, message))
     elif run is not None:
         conditions.append(true("DataAvailable", Reason.SUCCEEDED, _rows(run)))

@@ -236,7 +236,7 @@ def _judge_external(metric: AnalysisMetric, external: ExternalVerdict) -> Analys
 
 
 def _against_bounds(metric: AnalysisMetric, value: float, reference: float | None) -> tuple[Verdict, str]:
-    """Return the verdict on a value; one that is not a number is no result, and never a success."""
+    """Return the verdict on a value; one that is not a number is not a result, and never a success."""
     if not math.isfinite(value):
         return "Inconclusive", "the value is not a finite number; more data is needed"
     if reference is not None and not math.isfinite(reference):

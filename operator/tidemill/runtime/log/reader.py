@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.contract.layout import LogColumn
+from tidemill.contract.numbers import quantity
 from tidemill.runtime.log import part
 from tidemill.runtime.log.layout import SLOT, hour_end_of, hours_between, is_part, slot_of
 from tidemill.runtime.log.newest import NewestRows
@@ -57,10 +58,10 @@ class Skipped:
         """
         if not self.parts:
             return ()
-        many = f"{len(self.parts)} parts of the log" if len(self.parts) > 1 else "1 part of the log"
+        many = quantity(len(self.parts), "part", "parts")
         more = f"; and {len(self.parts) - 3} more" if len(self.parts) > 3 else ""
         return (
-            f"{many} could not be read and {'were' if len(self.parts) > 1 else 'was'} left out: {'; '.join(self.parts[:3])}{more}",
+            f"{many} of the log could not be read and {'were' if len(self.parts) > 1 else 'was'} left out: {'; '.join(self.parts[:3])}{more}",
         )
 
 
@@ -181,10 +182,12 @@ class LabelIndex:
         """
         warnings: tuple[str, ...] = ()
         if self.contradicted:
-            whose = "row has" if self.contradicted == 1 else "rows have"
-            warnings += (f"{self.contradicted} {whose} contradictory labels; the newest counts",)
+            rows = quantity(self.contradicted, "row has", "rows have")
+            warnings += (f"{rows} contradictory labels; the newest counts",)
         if self.left_out:
-            warnings += (f"there are {self.left_out:,} labels more than can be looked at; the newest count",)
+            warnings += (
+                f"{quantity(self.left_out, 'label was', 'labels were')} beyond the limit; only the newest count",
+            )
         if self.ahead:
             warnings += (
                 f"{self.ahead:,} labels are dated in the future and are left out; correct the clock of the sender",

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
+from tidemill.contract.numbers import quantity
 from tidemill.runtime.log import reader
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import Column
@@ -55,9 +56,13 @@ def read(
     table = table.append_column(LogColumn.LABEL, pa.array(texts, pa.string()))
     warnings = skipped.warnings()
     if labels.contradicted:
-        warnings += (f"{labels.contradicted} served rows have labels that contradict each other; the newest counts",)
+        warnings += (
+            f"{quantity(labels.contradicted, 'served row has', 'served rows have')} contradictory labels; the newest counts",
+        )
     if labels.left_out:
-        warnings += (f"there are {labels.left_out:,} labels more than can be looked at; the newest count",)
+        warnings += (
+            f"{quantity(labels.left_out, 'label was', 'labels were')} beyond the limit; only the newest count",
+        )
     if labels.ahead or matched.early:
         warnings += (
             f"{labels.ahead + matched.early:,} labels are dated in the future or before their rows and are left out",
@@ -101,7 +106,7 @@ def _cast(batch: pa.Table, name: str, kind: Any, skipped: reader.Skipped) -> Any
     try:
         return column.cast(kind, safe=False)
     except pa.ArrowInvalid:
-        skipped.parts.append(f"column {name} of {batch.num_rows} rows: {column.type} is no {kind}")
+        skipped.parts.append(f"column {name} of {quantity(batch.num_rows, 'row')}: expected {kind}, not {column.type}")
         return pa.nulls(batch.num_rows, kind)
 
 

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from tidemill.api.trainingjob import ServedRows
 from tidemill.contract.layout import LogColumn
+from tidemill.contract.numbers import quantity
 from tidemill.runtime.failures import ArtifactCorrupt, NoNewRows, NotEnoughRows, TargetMissing
 from tidemill.runtime.log import training_rows as served
 from tidemill.runtime.model.signature import Feature, Task
@@ -124,7 +125,9 @@ def gather(
     warnings: tuple[str, ...] = ()
     without = table.column(kept.target).null_count
     if without:
-        warnings += (f"{without} rows have no {kept.target} and are left out",)
+        warnings += (
+            f"{quantity(without, 'row has', 'rows have')} no {kept.target} and {'is' if without == 1 else 'are'} left out",
+        )
         table = table.filter(pc.is_valid(table.column(kept.target)))
     held_out = table.column(HOLDOUT).to_numpy()
     target = understand(kept.target, table.column(kept.target), task)
@@ -135,7 +138,7 @@ def gather(
     training, measured = base.take(~held_out), base.take(held_out)
     if len(measured) < MIN_HOLDOUT_ROWS:
         raise NotEnoughRows(
-            f"{len(measured)} rows are held out, and at least {MIN_HOLDOUT_ROWS} are needed to measure on; raise spec.splits.test of the Dataset, or give it more rows"
+            f"{quantity(len(measured), 'row is', 'rows are')} held out, and at least {MIN_HOLDOUT_ROWS} are needed to measure on; raise spec.splits.test of the Dataset, or give it more rows"
         )
     recent, met, unseen, added = None, None, None, 0
     if wanted is not None:
@@ -230,7 +233,9 @@ def _newer(
     warnings: tuple[str, ...] = ()
     strange = int((has_label & ~means_something).sum())
     if strange:
-        warnings += (f"{strange} labels of served rows are none that the Dataset knows and are left out",)
+        warnings += (
+            f"{quantity(strange, 'label of served rows is', 'labels of served rows are')} unknown to the Dataset and left out",
+        )
     usable = has_label & means_something
     content = rowhash.hashes(table, names, seed)
     known = np.isin(content, rowhash.hashes(held_out.table, names, seed))

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> ObjectStore:
     return ObjectStore.open(f"file://{tmp_path}/store")
 
 
-def found(store: ObjectStore, hours: float = 1.0) -> Served:
+def served_rows(store: ObjectStore, hours: float = 1.0) -> Served:
     return read(store, "team", "answers", revisions.NOON, revisions.NOON + timedelta(hours=hours), FEATURES)
 
 
@@ -37,28 +37,28 @@ def rows(served: Served) -> list[tuple[Any, ...]]:
 def test_rows_come_with_the_labels_that_came_back(store: ObjectStore) -> None:
     revisions.served(store, ROWS, ["yes", "no", "yes"])
 
-    assert [(1.0, "red", "yes"), (2.0, None, "no"), (None, "blue", "yes")] == rows(found(store))
-    assert () == found(store).warnings
+    assert [(1.0, "red", "yes"), (2.0, None, "no"), (None, "blue", "yes")] == rows(served_rows(store))
+    assert () == served_rows(store).warnings
 
 
 def test_rows_without_labels_come_too(store: ObjectStore) -> None:
     revisions.served(store, ROWS, None)
 
-    assert [None, None, None] == [label for *_, label in rows(found(store))]
-    assert 0 == found(store).labelled.num_rows
+    assert [None, None, None] == [label for *_, label in rows(served_rows(store))]
+    assert 0 == served_rows(store).labelled.num_rows
 
 
 def test_only_rows_of_the_window_come_however_late_their_labels(store: ObjectStore) -> None:
     revisions.served(store, ROWS, ["a", "b", "c"], step=timedelta(minutes=20))
 
-    assert ["a", "b"] == [label for *_, label in rows(found(store, hours=0.5))]
+    assert ["a", "b"] == [label for *_, label in rows(served_rows(store, hours=0.5))]
 
 
 def test_a_row_that_was_logged_twice_counts_once(store: ObjectStore) -> None:
     revisions.served(store, ROWS, ["a", "b", "c"])
     revisions.served(store, ROWS, ["a", "b", "c"], start=revisions.NOON + timedelta(seconds=10))
 
-    assert 3 == found(store).table.num_rows
+    assert 3 == served_rows(store).table.num_rows
 
 
 def test_of_several_labels_the_newest_counts_and_contradictions_are_told(store: ObjectStore) -> None:
@@ -72,10 +72,10 @@ def test_of_several_labels_the_newest_counts_and_contradictions_are_told(store: 
         store, "team/labels/answers/date=2026-03-02/hour=18/late.parquet", pa.table({**key, "label": ["z", "b"]})
     )
 
-    served = found(store)
+    served = served_rows(store)
 
     assert ["z", "b", "c"] == [label for *_, label in rows(served)]
-    assert ("1 served rows have labels that contradict each other; the newest counts",) == served.warnings
+    assert ("1 served row has contradictory labels; the newest counts",) == served.warnings
 
 
 def test_parts_of_other_versions_are_brought_into_line(store: ObjectStore) -> None:
@@ -83,27 +83,27 @@ def test_parts_of_other_versions_are_brought_into_line(store: ObjectStore) -> No
     other = pa.table({"size": pa.array([7], pa.int32()), "taste": ["sour"]})
     revisions.served(store, other, None, request="s", start=revisions.NOON + timedelta(minutes=1))
 
-    assert [(1.0, "red"), (2.0, None), (None, "blue"), (7.0, None)] == [row[:2] for row in rows(found(store))]
+    assert [(1.0, "red"), (2.0, None), (None, "blue"), (7.0, None)] == [row[:2] for row in rows(served_rows(store))]
 
 
 def test_a_feature_that_was_never_logged_is_told(store: ObjectStore) -> None:
     revisions.served(store, ROWS.select(["size"]), None)
 
-    assert "the log of answers holds no values of colour" in found(store).warnings[0]
+    assert "the log of answers holds no values of colour" in served_rows(store).warnings[0]
 
 
 def test_a_damaged_part_is_left_out_and_told(store: ObjectStore) -> None:
     revisions.served(store, ROWS, None)
     store.put("team/predictions/answers/date=2026-03-01/hour=12/half.parquet", b"PAR1")
 
-    served = found(store)
+    served = served_rows(store)
 
     assert 3 == served.table.num_rows
     assert "half.parquet" in served.warnings[0]
 
 
 def test_a_service_that_was_never_asked_has_no_rows(store: ObjectStore) -> None:
-    assert [] == rows(found(store))
+    assert [] == rows(served_rows(store))
 
 
 def test_labels_from_the_future_or_from_before_their_rows_are_not_trained_on(store: ObjectStore) -> None:
@@ -120,7 +120,7 @@ def test_labels_from_the_future_or_from_before_their_rows_are_not_trained_on(sto
     folder = late.strftime("team/labels/answers/date=%Y-%m-%d/hour=%H")
     revisions.put(store, f"{folder}/forged.parquet", pa.table({**key, "label": ["z", "z"]}))
 
-    served = found(store)
+    served = served_rows(store)
 
     assert ["a", "b", "c"] == [label for *_, label in rows(served)]
     assert any("1 labels are dated in the future or before their rows" in warning for warning in served.warnings)

@@ -336,7 +336,7 @@ def test_labels_from_long_before_their_rows_are_not_theirs(life: Life) -> None:
 
 
 def test_labels_from_the_future_do_not_outlast_the_truth(life: Life) -> None:
-    """Parts of earlier releases may hold them: such a label would be the newest one for ever."""
+    """Parts of earlier releases may hold them: such a label would stay the newest one."""
     rows, labels = life.draw(200)
     requests = life.serve(rows, labels=labels)
     came, dated = life.order().start + 17 * MINUTE, datetime(2099, 1, 1, tzinfo=UTC)

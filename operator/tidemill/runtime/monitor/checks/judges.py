@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tidemill.api.checks import KINDS, Check, CheckType
+from tidemill.contract.numbers import quantity
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.checks import columns, multivariate, quality
 from tidemill.runtime.monitor.evidence.evidence import Evidence
@@ -41,7 +42,9 @@ def evaluate(check: Check, evidence: Evidence) -> CheckOutcome:
     if check.type in BY_SIGNALS:
         return no_data(check, f"{check.type} checks are evaluated from received signals, not from the log")
     if evidence.samples < evidence.minimum_samples and not KINDS[check.type].judges_silence:
-        return no_data(check, f"{evidence.samples} rows were served, {evidence.minimum_samples} are needed")
+        return no_data(
+            check, f"{quantity(evidence.samples, 'row was', 'rows were')} served, {evidence.minimum_samples} are needed"
+        )
     if _needs_labels(check) and evidence.labels_unknown:
         return no_data(check, evidence.unknown_note())
     return defined(check, JUDGES[check.type](check, evidence))

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tidemill.api.checks import KINDS
 from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
+from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import CheckOrder, TimeRange
 from tidemill.runtime.log import reader
 from tidemill.runtime.log.conforming import conformed, kinds_of
@@ -292,11 +293,11 @@ class _Gathering:
         warnings = self.skipped.warnings() + self.label_skipped.warnings() + labels.warnings()
         if self.matched.left_out:
             warnings += (
-                f"{self.matched.left_out:,} labelled rows are beyond the limit; only the newest are evaluated",
+                f"{quantity(self.matched.left_out, 'labelled row is', 'labelled rows are')} beyond the limit; only the newest are evaluated",
             )
         if self.skewed:
             warnings += (
-                f"{self.skewed} labels are older than the rows they belong to; synchronize the clocks of the pods and of the senders of labels",
+                f"{quantity(self.skewed, 'label is older than its row', 'labels are older than the rows they belong to')}; synchronize the clocks of the pods and of the senders of labels",
             )
         if self.early:
             warnings += (
