@@ -157,7 +157,7 @@ class Stage:
     async def scene(self, script: Script) -> AsyncIterator[tuple[Play, Surroundings]]:
         """A namespace with one operator and without faults, for steps that are taken one by one."""
         plan, problems = FaultPlan("by hand"), list[str]()
-        async with self.place(script) as (namespace, given, serving), AsyncExitStack() as open_:
+        async with self.prepare(script) as (namespace, given, serving), AsyncExitStack() as open_:
             _, operators = await self._staff(plan, namespace, serving, open_)
             guards = [asyncio.create_task(_keep_alive(process, plan, problems)) for process in operators]
             try:

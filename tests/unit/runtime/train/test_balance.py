@@ -114,7 +114,7 @@ def test_replace_learns_from_the_served_rows_of_the_window_alone(
         (None, "20 rows were served, and 0 of them have labels; send the labels of served rows to /feedback, then run"),
         (
             [0] * 20,
-            "20 of them have labels; 20 labels of served rows are none that the Dataset knows and are left out; correct",
+            "20 of them have labels; 20 labels of served rows are unknown to the Dataset and left out; correct",
         ),
     ],
     ids=["no labels", "indices for names"],
