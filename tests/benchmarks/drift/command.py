@@ -59,7 +59,7 @@ def main() -> int:
         ratios = sorted(other[0] / own[0] for own, other in zip(ours, theirs, strict=True))
         ratio, memory = statistics.median(ratios), max(run[2] for run in ours)
         for who, runs in (("tidemill drift", ours), ("numpy + scipy", theirs)):
-            seconds, cpu = (statistics.median(run[place] for run in runs) for place in (0, 1))
+            seconds, cpu = (statistics.median(run[index] for run in runs) for index in (0, 1))
             print(f"{form:8} {who:16} {seconds:7.2f} s {cpu:7.2f} s of processor {max(run[2] for run in runs):6} MB")
         print(f"{form:8} {ratio:.1f} times as fast ({ratios[0]:.1f} to {ratios[-1]:.1f})", flush=True)
         short += ratio < LEAST_RATIO or memory > MAX_MEGABYTES

@@ -61,8 +61,8 @@ FORMS: dict[str, Callable[[pa.Table, Path], Path]] = {
 
 def statistics(before: Path, now: Path, column: str) -> Any:
     reference = profile_file(before).profile
-    found = compare(reference, profile_file(now, reference).profile)
-    return next(each.statistics for each in found if each.name == column)
+    comparison = compare(reference, profile_file(now, reference).profile)
+    return next(each.statistics for each in comparison if each.name == column)
 
 
 TABLE = pa.table(
@@ -126,10 +126,10 @@ def test_whole_numbers_beyond_2_53_keep_their_differences(form: str, offset: int
         for name, side in zip(("before", "now"), sides, strict=True)
     )
 
-    found = statistics(before, now, "x")
+    result = statistics(before, now, "x")
 
-    assert scipy.stats.ks_2samp(*sides).statistic == pytest.approx(found["KolmogorovSmirnov"], abs=1e-3)
-    assert scipy.stats.wasserstein_distance(*sides) == pytest.approx(found["Wasserstein"], rel=1e-3)
+    assert scipy.stats.ks_2samp(*sides).statistic == pytest.approx(result["KolmogorovSmirnov"], abs=1e-3)
+    assert scipy.stats.wasserstein_distance(*sides) == pytest.approx(result["Wasserstein"], rel=1e-3)
 
 
 @pytest.mark.parametrize("form", ["Parquet", "CSV"])
@@ -145,12 +145,12 @@ def test_a_running_number_beyond_2_53_is_an_identifier(form: str, tmp_path: Path
 
 
 def test_ingest_leaves_whole_numbers_out_that_floats_do_not_tell_apart() -> None:
-    found = understand(pa.table({"id": [2**60, 2**60 + 1], "x": [1, 2]}), ())
+    result = understand(pa.table({"id": [2**60, 2**60 + 1], "x": [1, 2]}), ())
 
-    assert ["x"] == found.table.column_names
+    assert ["x"] == result.table.column_names
     assert [
         "column 'id' is ignored: it holds whole numbers beyond 2^53, which a float does not tell apart; declare its role and type to keep it"
-    ] == list(found.warnings)
+    ] == list(result.warnings)
 
 
 GERMAN = "shop;price;note\n" + "".join(f"s{row % 3};{row},5;1,a\n" for row in range(200))
@@ -173,9 +173,9 @@ def test_decimal_commas_are_numbers_in_ingest_profile_and_drift(
     expected = profile_file(as_parquet(table, tmp_path / "u")).profile.column("price")
 
     assert prices == formats.read(text.encode(), "t.csv").column("price").to_pylist()
-    found = profile_file(path).profile.column("price")
-    assert expected is not None and found is not None and expected.type == found.type == "Numerical"
-    assert (expected.rows, expected.missing) == (found.rows, found.missing)
+    result = profile_file(path).profile.column("price")
+    assert expected is not None and result is not None and expected.type == result.type == "Numerical"
+    assert (expected.rows, expected.missing) == (result.rows, result.missing)
     assert 0 == statistics(as_parquet(table, tmp_path / "u"), path, "price")["KolmogorovSmirnov"]
     assert 0 == statistics(path, as_parquet(table, tmp_path / "u"), "price")["KolmogorovSmirnov"]
 

@@ -335,8 +335,8 @@ def test_intervals_of_95_percent_hold_what_labels_say_later(monkeypatch: pytest.
         for number, parameters in enumerate(WORLDS):
             held, later = world(np.random.default_rng([11, number, seed]), *parameters)
             for metric in covered:
-                found = estimation.estimate(metric, held, later.answers, later.scores)
-                covered[metric] += found.low <= measure(metric, later) <= found.high
+                result = estimation.estimate(metric, held, later.answers, later.scores)
+                covered[metric] += result.low <= measure(metric, later) <= result.high
             made.clear()
 
     windows = 60 * len(WORLDS)

@@ -33,9 +33,9 @@ def test_every_metric_is_fairlearns(people: Any, metric: str) -> None:
     groups, labels, answers = people
     expected = THEIRS[metric](labels, answers, sensitive_features=groups)
 
-    found = fairness.unfairness(metric, fairness.groups_of(groups.tolist(), answers, labels, 1))
+    result = fairness.unfairness(metric, fairness.groups_of(groups.tolist(), answers, labels, 1))
 
-    assert expected == pytest.approx(found.value)
+    assert expected == pytest.approx(result.value)
 
 
 def test_counts_say_the_same_as_rows(people: Any) -> None:
@@ -73,20 +73,20 @@ def test_the_interval_counts_the_rows_that_the_rate_is_of() -> None:
     answers = np.zeros(2000, np.int64)
     answers[:9], answers[1000:1006] = 1, 1
 
-    found = fairness.unfairness("EqualOpportunityDifference", fairness.groups_of(groups, answers, labels, 1))
-    low, high = fairness.interval("EqualOpportunityDifference", found, 1.96)
+    result = fairness.unfairness("EqualOpportunityDifference", fairness.groups_of(groups, answers, labels, 1))
+    low, high = fairness.interval("EqualOpportunityDifference", result, 1.96)
 
-    assert (10, 10) == (found.lowest[1].rows, found.highest[1].rows)
-    assert 0.3 == pytest.approx(found.value)
+    assert (10, 10) == (result.lowest[1].rows, result.highest[1].rows)
+    assert 0.3 == pytest.approx(result.value)
     assert (-0.08, 0.58) == pytest.approx((low, high), abs=0.03)
 
 
 def test_the_interval_of_a_difference_is_newcombes() -> None:
     """The example of Newcombe (1998, table II): 56/70 against 48/80."""
-    found = fairness.unfairness("DemographicParityDifference", pair("", (48, 80), (56, 70)))
+    result = fairness.unfairness("DemographicParityDifference", pair("", (48, 80), (56, 70)))
 
     assert (0.0524, 0.3339) == pytest.approx(
-        fairness.interval("DemographicParityDifference", found, 1.959964), abs=5e-5
+        fairness.interval("DemographicParityDifference", result, 1.959964), abs=5e-5
     )
 
 
@@ -95,11 +95,11 @@ def test_of_equalized_odds_the_rate_that_decided_is_judged() -> None:
     labels = np.tile(np.repeat([1, 0], [100, 100]), 2)
     answers = np.concatenate((np.repeat([1, 0, 1, 0], [80, 20, 10, 90]), np.repeat([1, 0, 1, 0], [79, 21, 50, 50])))
 
-    found = fairness.unfairness("EqualizedOddsDifference", fairness.groups_of(groups, answers, labels, 1))
-    low, high = fairness.interval("EqualizedOddsDifference", found, 1.96)
+    result = fairness.unfairness("EqualizedOddsDifference", fairness.groups_of(groups, answers, labels, 1))
+    low, high = fairness.interval("EqualizedOddsDifference", result, 1.96)
 
-    assert ("FalsePositiveRate", 0.4) == (found.rate, pytest.approx(found.value))
-    assert ("a", "b") == (found.lowest[0], found.highest[0])
+    assert ("FalsePositiveRate", 0.4) == (result.rate, pytest.approx(result.value))
+    assert ("a", "b") == (result.lowest[0], result.highest[0])
     # Newcombe's interval; the lower end is that of 97.5 %, since either of two rates could have given it.
     assert (0.260, 0.507) == pytest.approx((low, high), abs=0.002)
 
@@ -116,11 +116,11 @@ def test_of_equalized_odds_a_smaller_difference_that_is_sure_is_not_hidden_by_a_
     few = fairness.Rate(6, 12), fairness.Rate(2, 12)
     groups = odds({"a": (fairness.Rate(800, 1000), few[0]), "b": (fairness.Rate(520, 1000), few[1])})
 
-    found = fairness.unfairness("EqualizedOddsDifference", groups)
-    low, high = fairness.interval("EqualizedOddsDifference", found, 1.96)
+    result = fairness.unfairness("EqualizedOddsDifference", groups)
+    low, high = fairness.interval("EqualizedOddsDifference", result, 1.96)
 
-    assert ("FalsePositiveRate", "TruePositiveRate") == (found.rate, found.other and found.other.rate)
-    assert 0.22 < low < 0.28 < found.value < high
+    assert ("FalsePositiveRate", "TruePositiveRate") == (result.rate, result.other and result.other.rate)
+    assert 0.22 < low < 0.28 < result.value < high
 
 
 @pytest.mark.parametrize("metric", ["EqualizedOddsDifference", "EqualizedOddsRatio"])
@@ -157,10 +157,10 @@ def test_equalized_odds_are_fairlearns_whichever_rate_decides(metric: str) -> No
             rng.random(600) < 0.5 + shift[0] * labels * (groups == "a") + shift[1] * (1 - labels) * (groups == "b")
         ).astype(int)
 
-        found = fairness.unfairness(metric, fairness.groups_of(groups.tolist(), answers, labels, 1))
+        result = fairness.unfairness(metric, fairness.groups_of(groups.tolist(), answers, labels, 1))
 
-        assert THEIRS[metric](labels, answers, sensitive_features=groups) == pytest.approx(found.value)
-        decided.add(found.rate)
+        assert THEIRS[metric](labels, answers, sensitive_features=groups) == pytest.approx(result.value)
+        decided.add(result.rate)
     assert {"TruePositiveRate", "FalsePositiveRate"} == decided
 
 
@@ -176,10 +176,10 @@ def test_intervals_cover_the_truth_also_near_the_ends(
     covered = 0
     for _ in range(1000):
         selected = [int(rng.binomial(size, share)) for size, share in zip(rows, true, strict=True)]
-        found = fairness.unfairness(metric, pair(metric, (selected[0], rows[0]), (selected[1], rows[1])))
-        low, high = fairness.interval(metric, found, 1.959964)
+        result = fairness.unfairness(metric, pair(metric, (selected[0], rows[0]), (selected[1], rows[1])))
+        low, high = fairness.interval(metric, result, 1.959964)
         shares = dict(zip("ab", true, strict=True))
-        lowest, highest = shares[found.lowest[0]], shares[found.highest[0]]
+        lowest, highest = shares[result.lowest[0]], shares[result.highest[0]]
         covered += low <= (highest - lowest if metric.endswith("Difference") else lowest / highest) <= high
 
     assert 0.93 <= covered / 1000

@@ -27,28 +27,28 @@ def shown(before: Any, now: Any) -> Distribution:
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 7.0, 101325.0, -273.15, 1e9 + 0.25, 1e300])
 def test_a_constant_is_one_bar(constant: float) -> None:
-    found = shown(np.full(500, constant), np.full(300, constant))
+    result = shown(np.full(500, constant), np.full(300, constant))
 
-    assert "" == found.beyond
-    assert (1.0, 1.0) == pytest.approx((sum(found.before), sum(found.after)))
-    assert 1 == sum(share > 0 for share in found.before)
-    assert "Share of rows per value; both sides are nearly the same." == describe(found)
+    assert "" == result.beyond
+    assert (1.0, 1.0) == pytest.approx((sum(result.before), sum(result.after)))
+    assert 1 == sum(share > 0 for share in result.before)
+    assert "Share of rows per value; both sides are nearly the same." == describe(result)
 
 
 @pytest.mark.parametrize("constant", [0.1, 7.0, 101325.0])
 def test_a_constant_that_became_another_is_a_bar_on_either_side(constant: float) -> None:
-    found = shown(np.full(500, constant), np.full(300, constant + 1))
+    result = shown(np.full(500, constant), np.full(300, constant + 1))
 
-    assert "" == found.beyond
-    assert (1.0, 1.0) == pytest.approx((sum(found.before), sum(found.after)), abs=0.02)
-    assert np.argmax(found.before) < np.argmax(found.after)
+    assert "" == result.beyond
+    assert (1.0, 1.0) == pytest.approx((sum(result.before), sum(result.after)), abs=0.02)
+    assert np.argmax(result.before) < np.argmax(result.after)
 
 
 def test_a_value_that_most_rows_have_is_in_the_picture() -> None:
-    found = shown(np.where(RNG.random(4000) < 0.6, 0.0, RNG.lognormal(3, 1, 4000)), RNG.lognormal(3, 1, 4000))
+    result = shown(np.where(RNG.random(4000) < 0.6, 0.0, RNG.lognormal(3, 1, 4000)), RNG.lognormal(3, 1, 4000))
 
-    assert "" == found.beyond
-    assert 0.6 <= found.before[0] <= 0.95
+    assert "" == result.beyond
+    assert 0.6 <= result.before[0] <= 0.95
 
 
 LARGE = {
@@ -65,18 +65,18 @@ LARGE = {
 
 @pytest.mark.parametrize("values", LARGE.values(), ids=LARGE.keys())
 def test_rows_and_ticks_of_large_numbers_are_told_apart(values: Any) -> None:
-    found = shown(values, values + values.std())
+    result = shown(values, values + values.std())
 
-    assert len(found.names) == len(set(found.names))
-    assert len(found.axis.positions) == len({text for _, text in found.axis.positions})
-    assert all(low != high for low, high in (name.split(" to ") for name in found.names))
+    assert len(result.names) == len(set(result.names))
+    assert len(result.axis.positions) == len({text for _, text in result.axis.positions})
+    assert all(low != high for low, high in (name.split(" to ") for name in result.names))
 
 
 def test_rare_categories_stand_together() -> None:
-    found = shown([f"c{index}" for index in range(40)] * 5, [f"c{index}" for index in range(41)] * 5)
+    result = shown([f"c{index}" for index in range(40)] * 5, [f"c{index}" for index in range(41)] * 5)
 
-    assert ("28 rarer ones", "others") == found.names[-2:]
-    assert (1.0, 1.0) == pytest.approx((sum(found.before), sum(found.after)))
+    assert ("28 rarer ones", "others") == result.names[-2:]
+    assert (1.0, 1.0) == pytest.approx((sum(result.before), sum(result.after)))
 
 
 def test_words_say_only_what_rose_and_what_fell() -> None:
