@@ -188,7 +188,7 @@ def marked(values: Sequence[float]) -> AxisTexts:
     return _axis(values, [(index + 0.5) / len(values) for index in range(len(values))])
 
 
-def _axis(values: Sequence[float], places: Sequence[float]) -> AxisTexts:
+def _axis(values: Sequence[float], ticks: Sequence[float]) -> AxisTexts:
     """Return the numbers in full where they are short, else in units of a power of 1,000, else as distances from the first."""
     texts, note = distinct(values), ""
     if max(map(len, texts), default=0) > _MAX_TICK:
@@ -197,13 +197,13 @@ def _axis(values: Sequence[float], places: Sequence[float]) -> AxisTexts:
         if max(map(len, scaled)) <= _MAX_TICK and len(set(scaled)) == len(set(texts)):
             texts, note = scaled, f"The axis is in units of {number(unit)}."
         elif values[0] != values[-1]:
-            spread = values[-1] - values[0]
-            unit, scaled = _scaled([value - values[0] for value in values], spread)
+            extent = values[-1] - values[0]
+            unit, scaled = _scaled([value - values[0] for value in values], extent)
             texts = tuple(f"+{text}" for text in scaled)
-            digits = math.ceil(math.log10(size) - math.log10(abs(spread))) + 3
+            digits = math.ceil(math.log10(size) - math.log10(abs(extent))) + 3
             note = f"The axis shows the distance from {number(values[0], min(max(digits, 3), _MAX_DIGITS))}"
             note += "." if unit == 1 else f" in units of {number(unit)}."
-    return AxisTexts(tuple(Position(at, text) for at, text in zip(places, texts, strict=True)), note)
+    return AxisTexts(tuple(Position(at, text) for at, text in zip(ticks, texts, strict=True)), note)
 
 
 def _scaled(values: Sequence[float], size: float) -> tuple[float, tuple[str, ...]]:

@@ -205,8 +205,8 @@ def with_interval(value: float, drawn: Sequence[float], confidence: float | None
         return Estimate(value, min(value, largest - 1), largest)
     # The draws lie around the estimate as the estimate lies around what it estimates.
     unbiased = 2 * value - float(finite.mean())
-    spread = math.sqrt(1 + 1 / len(finite)) * float(finite.std(ddof=1))
-    margin = float(stdtrit(len(finite) - 1, 0.5 + (confidence or CONFIDENCE) / 2)) * spread
+    prediction_std = math.sqrt(1 + 1 / len(finite)) * float(finite.std(ddof=1))
+    margin = float(stdtrit(len(finite) - 1, 0.5 + (confidence or CONFIDENCE) / 2)) * prediction_std
     low, high = min(value, unbiased) - margin, max(value, unbiased) + margin
     return Estimate(value, low if largest <= 0 else max(0.0, low), min(largest, high))
 
