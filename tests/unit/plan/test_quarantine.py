@@ -54,7 +54,7 @@ def test_a_quarantine_that_is_lifted_leaves_nothing() -> None:
     status = cluster.get("ModelVersion", "fraud-brought")["status"]
 
     assert "quarantine" not in status
-    assert "True" == next(found["status"] for found in status["conditions"] if found["type"] == "Ready")
+    assert "True" == next(result["status"] for result in status["conditions"] if result["type"] == "Ready")
 
 
 def test_the_mark_of_an_earlier_release_is_removed_with_a_word() -> None:

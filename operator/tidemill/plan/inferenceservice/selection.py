@@ -57,7 +57,9 @@ def select(service: InferenceService, state: ServiceState, now: datetime) -> Sel
         message = f"no version of model {model!r} can be rolled out; {_passed_over(passed_over)}"
     else:
         message = _why_none(model, state)
-    return Selection(None, Reason.NO_VERSION, message, passed_over=_passed_over(passed_over), wake=_wake(passed_over, now))
+    return Selection(
+        None, Reason.NO_VERSION, message, passed_over=_passed_over(passed_over), wake=_wake(passed_over, now)
+    )
 
 
 def _why_none(model: str, state: ServiceState) -> str:
@@ -69,7 +71,9 @@ def _why_none(model: str, state: ServiceState) -> str:
         return f"model {model!r} has no version yet; see TrainingJob {run.name!r}{_ready(run)}"
     newest = max(state.versions, key=lambda version: (version.metadata.creation_timestamp or EARLIEST, version.name))
     of = len(state.versions)
-    none = f"none of the {of} versions of model {model!r} is" if of > 1 else f"the only version of model {model!r} is not"
+    none = (
+        f"none of the {of} versions of model {model!r} is" if of > 1 else f"the only version of model {model!r} is not"
+    )
     return f"{none} ready to be served; see ModelVersion {newest.name!r}{_ready(newest)}"
 
 

@@ -24,7 +24,7 @@ def run(name: str, *, day: int = 1, reason: str = "", message: str = "") -> Trai
 
 
 def selected(**state: Any) -> Selection:
-    return select(make.service(), ServiceState(None, None, (), state.pop("versions", ()), **state))
+    return select(make.service(), ServiceState(None, None, (), state.pop("versions", ()), **state), make.NOW)
 
 
 def test_a_model_without_a_run_asks_for_one() -> None:

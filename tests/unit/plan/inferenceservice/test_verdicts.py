@@ -42,8 +42,8 @@ def service(
 
 
 def message(of: InferenceService, now: datetime = NOW) -> str:
-    found = verdicts.objection(of, BAD, now)
-    return found.message if found else ""
+    result = verdicts.objection(of, BAD, now)
+    return result.message if result else ""
 
 
 def test_a_verdict_becomes_a_rejection_that_says_how_to_end_it() -> None:
@@ -126,9 +126,9 @@ def test_each_failure_of_the_surroundings_doubles_the_pause_up_to_an_hour() -> N
     pauses = []
     for count in range(1, 7):
         failures = [ended(reason=Reason.UNSCHEDULABLE, minutes_ago=float(ago)) for ago in range(count)]
-        found = verdicts.objection(service(*failures), BAD, NOW)
-        assert found is not None and found.until is not None
-        pauses.append((found.until - NOW) / timedelta(minutes=1))
+        result = verdicts.objection(service(*failures), BAD, NOW)
+        assert result is not None and result.until is not None
+        pauses.append((result.until - NOW) / timedelta(minutes=1))
 
     assert [5, 10, 20, 40, 60, 60] == pauses
 
