@@ -84,7 +84,7 @@ class FakeCluster:
         self.remove(Key(kind, "shop", name))
 
     def annotate(self, kind: str, name: str, annotation: str, value: str) -> None:
-        """What `kubectl annotate` does; an empty value is no annotation to the operator."""
+        """What `kubectl annotate` does; the operator takes an empty value as a missing annotation."""
         self.say(f"the user annotates {kind} {name} with {annotation}={value!r}")
         manifest = copy.deepcopy(self.get(kind, name))
         manifest["metadata"].setdefault("annotations", {})[annotation] = value

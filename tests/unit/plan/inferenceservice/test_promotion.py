@@ -128,7 +128,7 @@ def test_a_stuck_promotion_returns_to_the_version_that_still_answers(
     assert decision.rollout is not None
     assert decision.ended is not None
     assert ("fraud-1", "RollingBack", 0) == (decision.serve.name, decision.rollout.phase, decision.rollout.weight)
-    # What is in the way is named, and is no verdict on the version.
+    # What is in the way is named, and does not count against the version.
     reason = reason or ("Refused" if quota else "Unschedulable")
     assert (outcome, reason) == (decision.ended.outcome, decision.ended.reason)
 
