@@ -40,49 +40,52 @@ BUCKET: Manifest = {
 
 
 def of_kind(objects: list[Manifest], kind: str) -> dict[str, Manifest]:
-    return {one["metadata"]["name"]: one for one in objects if one["kind"] == kind}
+    return {manifest["metadata"]["name"]: manifest for manifest in objects if manifest["kind"] == kind}
 
 
 def pods(objects: list[Manifest]) -> dict[str, Manifest]:
-    return {name: one["spec"]["template"]["spec"] for name, one in of_kind(objects, "Deployment").items()}
+    return {name: manifest["spec"]["template"]["spec"] for name, manifest in of_kind(objects, "Deployment").items()}
 
 
 def test_lint_finds_nothing() -> None:
-    said = helm("lint", "--strict", CHART)
+    output = helm("lint", "--strict", CHART)
 
-    assert "0 chart(s) failed" in said
-    assert "[WARNING]" not in said
+    assert "0 chart(s) failed" in output
+    assert "[WARNING]" not in output
 
 
 @pytest.mark.parametrize(
     "values", [{}, EVERYTHING, BUCKET, {"namespaces": ["science"]}], ids=["plain", "everything", "bucket", "namespaced"]
 )
 def test_no_object_is_made_twice(render: Render, values: Manifest) -> None:
-    names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in render(values)]
+    names = [
+        (manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
+        for manifest in render(values)
+    ]
 
     assert len(names) == len(set(names))
 
 
 def test_every_object_says_whose_it_is(render: Render) -> None:
-    for one in render(EVERYTHING | {"extraObjects": []}):
-        labels = one["metadata"]["labels"]
+    for manifest in render(EVERYTHING | {"extraObjects": []}):
+        labels = manifest["metadata"]["labels"]
         assert ("tidemill", "Helm", "tidemill") == tuple(
             labels[f"app.kubernetes.io/{word}"] for word in ("instance", "managed-by", "part-of")
-        ), one["metadata"]["name"]
+        ), manifest["metadata"]["name"]
 
 
 def test_the_definitions_are_those_of_the_models(render: Render) -> None:
     rendered = of_kind(render(), "CustomResourceDefinition")
 
-    assert {one["metadata"]["name"]: one["spec"] for one in crds()} == {
-        name: one["spec"] for name, one in rendered.items()
+    assert {manifest["metadata"]["name"]: manifest["spec"] for manifest in crds()} == {
+        name: manifest["spec"] for name, manifest in rendered.items()
     }
 
 
 @pytest.mark.parametrize(("keep", "policy"), [(True, "keep"), (False, None)])
 def test_the_definitions_are_kept_unless_said_otherwise(render: Render, keep: bool, policy: str | None) -> None:
-    for one in of_kind(render({"crds.keep": keep}), "CustomResourceDefinition").values():
-        assert policy == one["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+    for manifest in of_kind(render({"crds.keep": keep}), "CustomResourceDefinition").values():
+        assert policy == manifest["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
 
 
 def test_the_definitions_can_be_left_to_somebody_else(render: Render) -> None:
@@ -91,10 +94,10 @@ def test_the_definitions_can_be_left_to_somebody_else(render: Render) -> None:
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["plain", "everything"])
 def test_pods_keep_the_restricted_standard(render: Render, values: Manifest) -> None:
-    found = pods(render(values))
+    result = pods(render(values))
 
-    assert {"tidemill", "tidemill-store"} == found.keys()
-    for pod in found.values():
+    assert {"tidemill", "tidemill-store"} == result.keys()
+    for pod in result.values():
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert "RuntimeDefault" == pod["securityContext"]["seccompProfile"]["type"]
         for container in pod["containers"]:
@@ -129,11 +132,13 @@ def test_an_image_is_named_by_tag_or_better_by_digest(render: Render, values: Ma
 
 def test_every_workload_namespace_is_told_where_the_store_is(render: Render) -> None:
     secrets = [
-        one for one in render(EVERYTHING) if one["kind"] == "Secret" and one["metadata"]["name"] == "tidemill-store"
+        manifest
+        for manifest in render(EVERYTHING)
+        if manifest["kind"] == "Secret" and manifest["metadata"]["name"] == "tidemill-store"
     ]
 
-    assert ["science", "risk"] == [one["metadata"]["namespace"] for one in secrets]
-    first, second = (one["stringData"] for one in secrets)
+    assert ["science", "risk"] == [manifest["metadata"]["namespace"] for manifest in secrets]
+    first, second = (manifest["stringData"] for manifest in secrets)
     assert first == second
     assert "http://tidemill-store.tidemill-system.svc.cluster.local:7070" == first["endpoint"]
     assert "s3://tidemill" == first["uri"]
@@ -141,9 +146,9 @@ def test_every_workload_namespace_is_told_where_the_store_is(render: Render) -> 
 
 def test_the_store_and_its_clients_have_the_same_credentials(render: Render) -> None:
     secrets = of_kind(render({"workloadNamespaces": ["science"]}), "Secret")
-    root, told = secrets["tidemill-store-root"]["stringData"], secrets["tidemill-store"]["stringData"]
+    root, credentials = secrets["tidemill-store-root"]["stringData"], secrets["tidemill-store"]["stringData"]
 
-    assert root | {"endpoint": told["endpoint"]} == told
+    assert root | {"endpoint": credentials["endpoint"]} == credentials
     assert len(root["secret-access-key"]) == 40
 
 
@@ -153,9 +158,9 @@ def test_given_credentials_are_taken(render: Render) -> None:
         "store.embedded.accessKeyId": "known",
         "store.embedded.secretAccessKey": "well",
     }
-    told = of_kind(render(given), "Secret")["tidemill-store"]["stringData"]
+    credentials = of_kind(render(given), "Secret")["tidemill-store"]["stringData"]
 
-    assert ("known", "well") == (told["access-key-id"], told["secret-access-key"])
+    assert ("known", "well") == (credentials["access-key-id"], credentials["secret-access-key"])
 
 
 def test_a_bucket_of_one_s_own_needs_no_store(render: Render) -> None:
@@ -200,7 +205,7 @@ def test_a_bucket_of_one_s_own_is_swept_for_what_this_release_has_had_in_it(rend
 )
 def test_the_sweeper_can_be_left_out(render: Render, values: Manifest) -> None:
     assert "sweep" not in {
-        word for pod in pods(render(values)).values() for one in pod["containers"] for word in one["args"]
+        word for pod in pods(render(values)).values() for manifest in pod["containers"] for word in manifest["args"]
     }
 
 
@@ -212,34 +217,38 @@ def test_secrets_made_by_hand_give_the_sweeper_no_key_and_so_there_is_none(rende
 
 def test_the_operator_watches_namespaces_with_roles_there_and_nowhere_else(render: Render) -> None:
     objects = render({"namespaces": ["science", "risk"]})
-    roles = [one for one in objects if one["kind"] == "RoleBinding"]
+    roles = [manifest for manifest in objects if manifest["kind"] == "RoleBinding"]
 
     assert {} == of_kind(objects, "ClusterRoleBinding")
-    assert ["science", "risk"] == [one["metadata"]["namespace"] for one in roles]
+    assert ["science", "risk"] == [manifest["metadata"]["namespace"] for manifest in roles]
 
 
 def test_a_second_operator_stands_by_behind_a_lease(render: Render) -> None:
     def elects(objects: list[Manifest]) -> str:
         environment = pods(objects)["tidemill"]["containers"][0]["env"]
-        return next(str(one["value"]) for one in environment if one["name"] == "TIDEMILL_LEADER_ELECT")
+        return next(str(manifest["value"]) for manifest in environment if manifest["name"] == "TIDEMILL_LEADER_ELECT")
 
-    one, two = render(), render({"controller.replicas": 2})
+    manifest, two = render(), render({"controller.replicas": 2})
 
-    assert ("false", "true") == (elects(one), elects(two))
-    assert "tidemill-leader" not in of_kind(one, "Role")
+    assert ("false", "true") == (elects(manifest), elects(two))
+    assert "tidemill-leader" not in of_kind(manifest, "Role")
     assert "tidemill-leader" in of_kind(two, "Role")
 
 
 def test_releases_in_two_namespaces_do_not_share_names(render: Render) -> None:
     def cluster_wide(release: str) -> set[tuple[str, str]]:
         kinds = ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
-        return {(one["kind"], one["metadata"]["name"]) for one in render(release=release) if one["kind"] in kinds}
+        return {
+            (manifest["kind"], manifest["metadata"]["name"])
+            for manifest in render(release=release)
+            if manifest["kind"] in kinds
+        }
 
     assert set() == cluster_wide("tidemill") & cluster_wide("second")
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"store.uri": "s3://lake"}, "set store.embedded.enabled=false"),
         ({"store.embedded.enabled": False}, "there is no object store"),
@@ -255,17 +264,17 @@ def test_releases_in_two_namespaces_do_not_share_names(render: Render) -> None:
     ],
     ids=str,
 )
-def test_a_mistake_is_refused_by_name(render: Render, values: Manifest, said: str) -> None:
-    with pytest.raises(CommandFailed, match=re.escape(said)):
+def test_a_mistake_is_refused_by_name(render: Render, values: Manifest, message: str) -> None:
+    with pytest.raises(CommandFailed, match=re.escape(message)):
         render(values)
 
 
 def test_policies_hold_where_the_release_watches(render: Render) -> None:
     def selected(**values: Any) -> set[str]:
-        found = of_kind(render(values), "ValidatingAdmissionPolicy")
+        result = of_kind(render(values), "ValidatingAdmissionPolicy")
         names = ("status", "marks", "approvals", "runs")
         return {
-            json.dumps(found[f"tidemill-{name}"]["spec"]["matchConstraints"]["namespaceSelector"]) for name in names
+            json.dumps(result[f"tidemill-{name}"]["spec"]["matchConstraints"]["namespaceSelector"]) for name in names
         }
 
     own = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["science"]}]}
@@ -289,13 +298,13 @@ def test_every_value_is_in_the_schema_and_fits_it() -> None:
 
     def unknown(schema: Manifest, values: Any, path: str = "") -> list[str]:
         """What the schema knows and the values do not say."""
-        found = []
+        results = []
         for name, inner in schema.get("properties", {}).items():
             if name not in values:
-                found.append(f"{path}{name}")
+                results.append(f"{path}{name}")
             elif isinstance(values[name], dict):
-                found += unknown(inner, values[name], f"{path}{name}.")
-        return found
+                results += unknown(inner, values[name], f"{path}{name}.")
+        return results
 
     assert ["global"] == unknown(schema, values)
 
@@ -333,13 +342,13 @@ def test_receivers_of_monitors_may_be_called_on_one_port_and_other_runs_not_at_a
 
 def test_warm_workers_may_be_called_by_the_operator_alone(render: Render) -> None:
     objects = render(EVERYTHING)
-    found = of_kind(objects, "NetworkPolicy")["tidemill-workers"]["spec"]
-    [opened] = found["ingress"]
+    spec = of_kind(objects, "NetworkPolicy")["tidemill-workers"]["spec"]
+    [opened] = spec["ingress"]
     [caller] = opened["from"]
     operator = of_kind(objects, "Deployment")["tidemill"]
     labels = operator["spec"]["template"]["metadata"]["labels"]
 
-    assert "worker" == found["podSelector"]["matchLabels"][COMPONENT]
+    assert "worker" == spec["podSelector"]["matchLabels"][COMPONENT]
     assert [{"protocol": "TCP", "port": "http"}] == opened["ports"]
     assert {"kubernetes.io/metadata.name": operator["metadata"]["namespace"]} == caller["namespaceSelector"][
         "matchLabels"
@@ -354,7 +363,7 @@ def at(values: Manifest, path: str) -> Any:
 
 
 def environment(objects: list[Manifest]) -> dict[str, str]:
-    return {one["name"]: one.get("value") for one in pods(objects)["tidemill"]["containers"][0]["env"]}
+    return {manifest["name"]: manifest.get("value") for manifest in pods(objects)["tidemill"]["containers"][0]["env"]}
 
 
 @pytest.mark.parametrize("row", [row for row in table() if row.value], ids=lambda row: row.name)

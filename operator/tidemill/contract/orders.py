@@ -125,7 +125,7 @@ class CheckOrder(WireModel):
     reference: ReferenceOrder | None = None
     """What to compare with; the version's own profile where left out."""
     labels: bool | None = None
-    """False where nobody asks how many rows have labels, which only the rows themselves can tell."""
+    """False if the number of labelled rows is not needed; only the rows themselves can tell it."""
     retention: ReportRetention | None = None
     """How long reports are kept, where that is not the default."""
     kept_reports: tuple[str, ...] | None = None

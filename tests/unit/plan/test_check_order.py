@@ -82,7 +82,7 @@ def test_the_reference_it_is_told_of_is(name: str) -> None:
     source, expected = EARLIER[name]
     order = told(window={"size": "1m"}, reference={"type": "Window", "window": source})
 
-    assert expected == [(one["start"], one["end"]) for one in order["reference"]["ranges"]]
+    assert expected == [(hours["start"], hours["end"]) for hours in order["reference"]["ranges"]]
 
 
 def test_the_reference_may_be_the_revision_of_a_dataset() -> None:

@@ -51,9 +51,9 @@ def outcome(value: float = 0.1) -> CheckOutcome:
 
 def leave(store: ObjectStore, runs: int) -> None:
     """What so many runs left, ten seconds apart."""
-    for place in range(runs):
-        end = FIRST + timedelta(seconds=10 * place)
-        result = {"order": order_of(end).to_wire(), "checks": [outcome(place / 1e4).to_wire()]}
+    for index in range(runs):
+        end = FIRST + timedelta(seconds=10 * index)
+        result = {"order": order_of(end).to_wire(), "checks": [outcome(index / 1e4).to_wire()]}
         store.put(f"{FOLDER}/{window_name(end)}/result.json", orjson.dumps(result))
         store.put(f"{FOLDER}/{window_name(end)}/report.html", b"<html>")
 
@@ -85,9 +85,9 @@ def test_fewer_runs_than_are_kept_all_stay(store: ObjectStore) -> None:
 def test_what_runs_left_before_there_was_a_timeline_is_in_it(store: ObjectStore) -> None:
     leave(store, 50)
 
-    found = history.read(store, FOLDER)
+    read_back = history.read(store, FOLDER)
 
-    assert (history.SHOWN, 0.0049) == (len(found.runs), found.runs[-1].checks["inputs"].value)
+    assert (history.SHOWN, 0.0049) == (len(read_back.runs), read_back.runs[-1].checks["inputs"].value)
 
 
 def test_the_timeline_is_read_from_one_object_however_many_results_there_are(store: ObjectStore) -> None:
@@ -99,10 +99,10 @@ def test_the_timeline_is_read_from_one_object_however_many_results_there_are(sto
 
 def test_a_window_that_is_checked_again_takes_the_place_of_its_first_check(store: ObjectStore) -> None:
     later = FIRST + timedelta(minutes=1)
-    found = history.History().with_run(order_of(later), [outcome(0.2)])
+    read_back = history.History().with_run(order_of(later), [outcome(0.2)])
     for value in (0.3, 0.4):
-        found = found.with_run(order_of(FIRST), [outcome(value)])
-    history.write(store, FOLDER, found, GENEROUS)
+        read_back = read_back.with_run(order_of(FIRST), [outcome(value)])
+    history.write(store, FOLDER, read_back, GENEROUS)
 
     read = history.read(store, FOLDER)
 
@@ -111,11 +111,11 @@ def test_a_window_that_is_checked_again_takes_the_place_of_its_first_check(store
 
 
 def test_a_window_has_as_many_before_it_when_it_is_checked_again() -> None:
-    found = history.History()
-    for place in range(60):
-        found = found.with_run(order_of(FIRST + timedelta(minutes=place)), [outcome()])
+    read_back = history.History()
+    for index in range(60):
+        read_back = read_back.with_run(order_of(FIRST + timedelta(minutes=index)), [outcome()])
 
-    ends = [[run.end for run in found.before(FIRST + timedelta(minutes=last))] for last in (59, 60)]
+    ends = [[run.end for run in read_back.before(FIRST + timedelta(minutes=last))] for last in (59, 60)]
 
     assert [history.SHOWN] * 2 == [len(of_one) for of_one in ends]
 
@@ -140,9 +140,11 @@ def test_old_runs_are_looked_for_once_in_some_hundred_runs(store: ObjectStore, m
     looks: list[str] = []
     sweep = history.sweep
     monkeypatch.setattr(history, "sweep", lambda *given: looks.append(given[1]) or sweep(*given))
-    for place in range(history.SWEEP_INTERVAL_RUNS + 1):
-        found = history.read(store, FOLDER)
-        history.write(store, FOLDER, found.with_run(order_of(FIRST + timedelta(minutes=place)), [outcome()]), GENEROUS)
+    for index in range(history.SWEEP_INTERVAL_RUNS + 1):
+        read_back = history.read(store, FOLDER)
+        history.write(
+            store, FOLDER, read_back.with_run(order_of(FIRST + timedelta(minutes=index)), [outcome()]), GENEROUS
+        )
 
     assert 2 == len(looks)
 
@@ -267,8 +269,8 @@ def test_after_any_runs_and_deaths_the_bounds_hold_and_no_report_in_use_is_missi
         bounds = history.ReportBounds(days * DAY, reports * 1002, frozenset(kept))
         history.sweep(store, FOLDER, bounds, end)
 
-        found = left(store)
-        assert kept | {window_name(end)} <= set(found)
-        free = [name for name in found[:-1] if name not in kept]
+        result = left(store)
+        assert kept | {window_name(end)} <= set(result)
+        free = [name for name in result[:-1] if name not in kept]
         assert all(name >= window_name(end - days * DAY) for name in free)
         assert not free or stored(store) <= reports * 1002
