@@ -20,7 +20,7 @@ from tidemill.plan.world import World
 UNSAID: dict[str, Any] = {"minimumSamples": 100, "minimumLabels": 50}
 
 
-def told(minutes: int = 4, **spec: Any) -> dict[str, Any]:
+def order_of(minutes: int = 4, **spec: Any) -> dict[str, Any]:
     """The newest order of a check, once a monitor with this spec has watched since 09:01."""
     cluster = FakeCluster()
     in_service(cluster)
@@ -40,28 +40,28 @@ def at(minute: int) -> str:
 
 
 def test_a_run_is_told_the_window_that_has_just_ended() -> None:
-    order = told(window={"size": "2m"})
+    order = order_of(window={"size": "2m"})
 
     assert (at(3), at(5)) == (order["start"], order["end"])
     assert ("shop", "fraud", "fraud") == (order["namespace"], order["monitor"], order["service"])
 
 
 def test_it_is_told_how_much_it_needs() -> None:
-    order = told(window={"minimumSamples": 7, "minimumLabels": 3})
+    order = order_of(window={"minimumSamples": 7, "minimumLabels": 3})
 
     assert (7, 3) == (order["minimumSamples"], order["minimumLabels"])
 
 
 def test_it_is_told_how_many_of_the_newest_rows_count() -> None:
-    assert 4321 == told(window={"count": 4321})["count"]
-    assert "count" not in told(window=UNSAID)
+    assert 4321 == order_of(window={"count": 4321})["count"]
+    assert "count" not in order_of(window=UNSAID)
 
 
 def test_where_labels_take_time_it_is_told_of_an_earlier_window_for_them() -> None:
-    order = told(window={"size": "1m", "labelDelay": "2m"})
+    order = order_of(window={"size": "1m", "labelDelay": "2m"})
 
     assert {"start": at(2), "end": at(3)} == order["labelled"]
-    assert "labelled" not in told(window=UNSAID)
+    assert "labelled" not in order_of(window=UNSAID)
 
 
 EARLIER = {
@@ -80,40 +80,40 @@ EARLIER = {
 @pytest.mark.parametrize("name", EARLIER)
 def test_the_reference_it_is_told_of_is(name: str) -> None:
     source, expected = EARLIER[name]
-    order = told(window={"size": "1m"}, reference={"type": "Window", "window": source})
+    order = order_of(window={"size": "1m"}, reference={"type": "Window", "window": source})
 
     assert expected == [(hours["start"], hours["end"]) for hours in order["reference"]["ranges"]]
 
 
 def test_the_reference_may_be_the_revision_of_a_dataset() -> None:
-    order = told(reference={"type": "Dataset", "dataset": {"name": "payments"}})
+    order = order_of(reference={"type": "Dataset", "dataset": {"name": "payments"}})
 
     uri = "s3://tidemill/shop/datasets/payments/a"
     assert {"datasetUri": uri, "datasetDigest": script.REVISION, "ranges": []} == order["reference"]
 
 
 def test_the_version_s_own_profile_needs_no_word() -> None:
-    assert "reference" not in told()
+    assert "reference" not in order_of()
 
 
 def test_it_is_told_not_to_look_for_labels_that_nothing_rests_on() -> None:
-    assert False is told(retraining=None)["labels"]
-    assert "labels" not in told()
+    assert False is order_of(retraining=None)["labels"]
+    assert "labels" not in order_of()
 
 
 def test_it_is_told_how_long_reports_are_kept_where_that_is_not_the_default() -> None:
-    order = told(reports={"retention": {"age": "7d", "bytes": "500Mi"}})
+    order = order_of(reports={"retention": {"age": "7d", "bytes": "500Mi"}})
 
     assert {"age": "7d", "bytes": "500Mi"} == order["retention"]
-    assert "retention" not in told(reports={"retention": {"age": "30d"}})
+    assert "retention" not in order_of(reports={"retention": {"age": "30d"}})
 
 
 def test_it_is_told_which_reports_the_status_refers_to() -> None:
-    assert ["2026-01-05T09-04-00Z"] == told()["keptReports"]
+    assert ["2026-01-05T09-04-00Z"] == order_of()["keptReports"]
 
 
 def test_which_reports_are_kept_makes_no_other_order() -> None:
-    order = CheckOrder.model_validate(told())
+    order = CheckOrder.model_validate(order_of())
     another = order.model_copy(update={"kept_reports": ("2026-01-05T09-01-00Z",)})
 
     assert digest_of(order.identity) == digest_of(another.identity)
@@ -141,6 +141,6 @@ def test_the_windows_that_a_status_and_retrainings_refer_to_are_kept_the_newest_
         "annotations": {names.CAUSE: json.dumps({"kind": "DriftMonitor", "at": at(5)})},
     }
 
-    order = reports.keeping(CheckOrder.model_validate(told()), monitor, World([run]))
+    order = reports.keeping(CheckOrder.model_validate(order_of()), monitor, World([run]))
 
     assert tuple(f"2026-01-05T09-{minute}-00Z" for minute in ("10", "08", "07", "05")) == order.kept_reports
