@@ -127,8 +127,8 @@ class Walk:
             assert "False" == conditions["RolloutComplete"]["status"]
             assert self.rollout["message"], self.rollout
         elif self.status["stable"]["version"] != self.versions[-1] and "version" not in self.spec["model"]:
-            told = {"RolledBack", "VersionPassedOver", "VersionUnavailable", "Suspended"}
-            assert told & conditions.keys(), conditions
+            named = {"RolledBack", "VersionPassedOver", "VersionUnavailable", "Suspended"}
+            assert named & conditions.keys(), conditions
 
 
 def assert_an_abort_leads_back(walk: Walk) -> None:

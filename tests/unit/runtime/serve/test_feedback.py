@@ -18,7 +18,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     """A pod whose classes are names."""
     store = ObjectStore.open(f"file://{tmp_path_factory.mktemp('store')}")
     with pods(tmp_path_factory.mktemp("pods"), store) as prepare:
-        yield prepare(publisher(store)("house-1", said=signature(classes=("kept", "sold")))).ready()
+        yield prepare(publisher(store)("house-1", model_signature=signature(classes=("kept", "sold")))).ready()
 
 
 def send(pod: Pod, *items: dict[str, Any]) -> tuple[int, dict[str, Any]]:
