@@ -269,3 +269,15 @@ def test_a_store_that_is_full_says_so_with_the_remedy() -> None:
     )
 
     assert "it is full (InsufficientStorage); delete data or enlarge its volume" == explain(answer)
+
+
+def test_a_missing_secret_is_named_with_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(StoreCredentialsMissing) as missing:
+        ObjectStore.from_files(tmp_path, namespace="shop")
+
+    assert "no Secret 'tidemill-store' with a key 'uri' in namespace 'shop'" in str(missing.value)
+    for remedy in (
+        "create it with the keys uri, endpoint, region, access-key-id and secret-access-key",
+        "workloadNamespaces",
+    ):
+        assert remedy in str(missing.value)
