@@ -156,9 +156,9 @@ class Kubelet:
             return
         if script.scarce and not (pod.get("status") or {}).get("containerStatuses"):
             await self._hold_up(job, pod, script.scarce)
-        if _is_held_up(found := self._mirror.get(*pod_key) or pod) or (script.scarce and key in self.stuck):
+        if _is_held_up(live := self._mirror.get(*pod_key) or pod) or (script.scarce and key in self.stuck):
             if not script.scarce:
-                await self._let_start(found)  # held up by a report that was under way when room was made
+                await self._let_start(live)  # held up by a report that was under way when room was made
             return
         self.stuck.pop(key, None)
         order = json.loads(pod["metadata"]["annotations"][names.ORDER])

@@ -32,14 +32,14 @@ def with_column(content: bytes, name: str, values: list[Any]) -> bytes:
     return written(table.set_column(table.schema.get_field_index(name), name, array))
 
 
-def repeated(content: bytes, word: str) -> bytes:
+def with_long_word(content: bytes, word: str) -> bytes:
     """A part's first row a hundred thousand times with one digest, which is as long as one likes."""
     table = parquet.read_table(io.BytesIO(content)).select(["request_id", "row", "time"])
     nothing = pa.array(np.zeros(100_000, np.int32))
     return written(table.take(nothing).append_column("model_digest", pa.DictionaryArray.from_arrays(nothing, [word])))
 
 
-def with_long_word(content: bytes, count: int) -> bytes:
+def repeated(content: bytes, count: int) -> bytes:
     """A part's first row so many times."""
     table = parquet.read_table(io.BytesIO(content)).select(["request_id", "row", "time"])
     return written(table.take(pa.array(np.zeros(count, np.int64))))
