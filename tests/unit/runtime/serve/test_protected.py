@@ -1,4 +1,4 @@
-"""Protected columns: sent beside the features, logged to tell groups apart, and never seen by the model."""
+"""Protected columns: sent next to the features, logged to tell groups apart, and never seen by the model."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ MIXED = signature(
 HOUSE = {"size": 1.5, "age": 2.0}
 
 
-def by_rows(*rows: dict[str, Any], said: Signature = NEW) -> Rows:
-    codec = RowCodec(Codec("house", "house-1", said, fast=FAST_PATH), "house", "house-1")
+def by_rows(*rows: dict[str, Any], model_signature: Signature = NEW) -> Rows:
+    codec = RowCodec(Codec("house", "house-1", model_signature, fast=FAST_PATH), "house", "house-1")
     return codec.read(orjson.dumps({"rows": rows})).rows
 
 
-def by_tensors(*inputs: tuple[str, str, Any], said: Signature = NEW) -> Rows:
+def by_tensors(*inputs: tuple[str, str, Any], model_signature: Signature = NEW) -> Rows:
     sent = [
         {"name": name, "datatype": datatype, "shape": list(np.shape(data)), "data": data}
         for name, datatype, data in inputs
     ]
-    return Codec("house", "house-1", said, fast=FAST_PATH).read(orjson.dumps({"inputs": sent})).rows
+    return Codec("house", "house-1", model_signature, fast=FAST_PATH).read(orjson.dumps({"inputs": sent})).rows
 
 
-def logged(*several: Rows, said: Signature = NEW, redact: tuple[str, ...] = ()) -> pa.Table:
+def logged(*several: Rows, model_signature: Signature = NEW, redact: tuple[str, ...] = ()) -> pa.Table:
     author = Author("house-1", "sha256:1", "Stable", ClassLabels((0, 1)))
     records = [
-        Prediction(f"r-{place}", 1.0, rows, Answer(np.zeros(len(rows.matrix), np.int64)), author)
-        for place, rows in enumerate(several)
+        Prediction(f"r-{index}", 1.0, rows, Answer(np.zeros(len(rows.matrix), np.int64)), author)
+        for index, rows in enumerate(several)
     ]
-    file = PredictionFile(Features(said), classifies=True, redact=redact)(records)
+    file = PredictionFile(Features(model_signature), classifies=True, redact=redact)(records)
     return pq.read_table(pa.BufferReader(file))
 
 
@@ -76,25 +76,25 @@ SENT = {
 @pytest.mark.parametrize("rows", SENT.values(), ids=SENT.keys())
 def test_the_log_has_what_was_sent_and_the_model_gets_its_features_alone(rows: Rows) -> None:
     assert [[1.5, 2.0], [1.5, 2.0]] == rows.matrix.tolist()
-    found = logged(rows)
-    assert ["f", "m"] == found["feature:gender"].to_pylist()
-    assert [40.0, 41.5] == found["feature:years"].to_pylist()
+    table = logged(rows)
+    assert ["f", "m"] == table["feature:gender"].to_pylist()
+    assert [40.0, 41.5] == table["feature:years"].to_pylist()
 
 
 def test_what_was_not_sent_is_null_and_of_the_same_type() -> None:
     without, some = by_rows(HOUSE), by_rows(HOUSE, HOUSE | {"years": 40})
 
-    found = logged(without, some)
+    table = logged(without, some)
 
-    assert [None, None, None] == found["feature:gender"].to_pylist()
-    assert [None, None, 40.0] == found["feature:years"].to_pylist()
-    assert found.schema.equals(logged(SENT["rows"]).schema)
+    assert [None, None, None] == table["feature:gender"].to_pylist()
+    assert [None, None, 40.0] == table["feature:years"].to_pylist()
+    assert table.schema.equals(logged(SENT["rows"]).schema)
 
 
 def test_beside_features_that_are_categories_too() -> None:
-    found = logged(by_rows({"size": 1.5, "town": "Ulm", "gender": "f"}, said=MIXED), said=MIXED)
+    table = logged(by_rows({"size": 1.5, "town": "Ulm", "gender": "f"}, model_signature=MIXED), model_signature=MIXED)
 
-    assert ("Ulm", "f") == (found["feature:town"][0].as_py(), found["feature:gender"][0].as_py())
+    assert ("Ulm", "f") == (table["feature:town"][0].as_py(), table["feature:gender"][0].as_py())
 
 
 @pytest.mark.parametrize("value", [{"of": "them"}, ["f"], "", None, float("nan")])
@@ -108,9 +108,12 @@ def test_a_value_that_tells_no_group_is_missing_and_costs_no_answer(value: Any) 
 def test_a_code_is_spelled_as_the_version_knows_it() -> None:
     coded = signature(protected=(Feature(name="gender", type="Categorical", categories=("1", "2")),))
 
-    found = logged(by_rows(*(HOUSE | {"gender": one} for one in (1, 1.0, "1", True)), said=coded), said=coded)
+    table = logged(
+        by_rows(*(HOUSE | {"gender": value} for value in (1, 1.0, "1", True)), model_signature=coded),
+        model_signature=coded,
+    )
 
-    assert ["1", "1", "1", "true"] == found["feature:gender"].to_pylist()
+    assert ["1", "1", "1", "true"] == table["feature:gender"].to_pylist()
 
 
 def test_tensors_of_other_lengths_are_refused() -> None:
@@ -119,32 +122,32 @@ def test_tensors_of_other_lengths_are_refused() -> None:
 
 
 def test_a_redacted_column_is_there_and_empty() -> None:
-    found = logged(SENT["rows"], redact=("gender",))
+    table = logged(SENT["rows"], redact=("gender",))
 
     assert ([None, None], [40.0, 41.5]) == (
-        found["feature:gender"].to_pylist(),
-        found["feature:years"].to_pylist(),
+        table["feature:gender"].to_pylist(),
+        table["feature:years"].to_pylist(),
     )
 
 
 def test_a_version_that_knows_none_reads_and_logs_as_before() -> None:
-    rows = by_rows(HOUSE | {"gender": "f"}, said=OLD)
+    rows = by_rows(HOUSE | {"gender": "f"}, model_signature=OLD)
 
     assert ([[1.5, 2.0]], {}) == (rows.matrix.tolist(), rows.categories)
-    assert "feature:gender" not in logged(rows, said=OLD).column_names
+    assert "feature:gender" not in logged(rows, model_signature=OLD).column_names
 
 
 def test_a_version_that_knows_none_takes_the_matrix_beside_them_as_a_trial_sends_it_on() -> None:
     gender, years = ("gender", "BYTES", ["f"]), ("years", "FP64", [40])
-    rows = by_tensors(("input", "FP64", [[1.5, 2.0]]), gender, years, said=OLD)
+    rows = by_tensors(("input", "FP64", [[1.5, 2.0]]), gender, years, model_signature=OLD)
 
     assert ([[1.5, 2.0]], {}) == (rows.matrix.tolist(), rows.categories)
     with pytest.raises(HTTPError, match="no tensor for"):
-        by_tensors(("input", "FP64", [[1.5, 2.0]]), ("other", "FP64", [[1.5, 2.0]]), said=OLD)
+        by_tensors(("input", "FP64", [[1.5, 2.0]]), ("other", "FP64", [[1.5, 2.0]]), model_signature=OLD)
     with pytest.raises(HTTPError, match="no tensor for age"):
-        by_tensors(("input", "FP64", [[1.5, 2.0]]), ("size", "FP64", [1.5]), said=OLD)
+        by_tensors(("input", "FP64", [[1.5, 2.0]]), ("size", "FP64", [1.5]), model_signature=OLD)
     with pytest.raises(HTTPError, match="no tensor for"):
-        by_tensors(("input", "FP64", [[1.5]]), gender, said=OLD)
+        by_tensors(("input", "FP64", [[1.5]]), gender, model_signature=OLD)
 
 
 def test_a_signature_keeps_them_and_one_without_them_reads_as_it_did() -> None:
@@ -156,11 +159,11 @@ def test_a_signature_keeps_them_and_one_without_them_reads_as_it_did() -> None:
 def test_a_pod_logs_them_and_answers_by_the_features_alone(
     publish: Callable[..., VersionOrder], pod: Callable[..., Pod], store: ObjectStore
 ) -> None:
-    one = pod(publish("house-1", said=NEW)).ready()
+    server = pod(publish("house-1", model_signature=NEW)).ready()
     ask = "/v2/models/house/predict"
 
-    first = one.client.post(ask, json={"rows": [HOUSE | {"gender": "f", "years": 40}]}).json()
-    second = one.client.post(ask, json={"rows": [HOUSE]}).json()
+    first = server.client.post(ask, json={"rows": [HOUSE | {"gender": "f", "years": 40}]}).json()
+    second = server.client.post(ask, json={"rows": [HOUSE]}).json()
 
     assert first["probabilities"] == second["probabilities"]
 
