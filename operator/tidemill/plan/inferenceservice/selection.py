@@ -74,7 +74,18 @@ def _why_none(model: str, state: ServiceState) -> str:
     none = (
         f"none of the {of} versions of model {model!r} is" if of > 1 else f"the only version of model {model!r} is not"
     )
-    return f"{none} ready to be served; see ModelVersion {newest.name!r}{_ready(newest)}"
+    return f"{none} ready to be served; see ModelVersion {newest.name!r}{_unfit(newest)}"
+
+
+def _unfit(version: ModelVersion) -> str:
+    """Return a colon and why the version is not served, which its own condition may not say yet."""
+    if version.metadata.deletion_timestamp is not None:
+        return ": it is being deleted"
+    if version.spec.suspend:
+        return ": it is suspended; set its spec.suspend to false"
+    if (quarantine := quarantine_of(version)) is not None:
+        return f": it is quarantined: {quarantine.message}"[:MAX_REASON]
+    return _ready(version)
 
 
 def _ready(resource: ModelVersion | TrainingJob) -> str:
