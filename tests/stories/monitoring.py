@@ -7,7 +7,7 @@ from stories.fake_cluster import FakeCluster
 from stories.openings import annotated, in_service, newest, policy
 
 
-def the_tide_comes_and_is_answered(cluster: FakeCluster) -> None:
+def drift_comes_and_is_answered(cluster: FakeCluster) -> None:
     """A check begins to fail, and passes again once a version that was trained on it is on trial."""
     cluster.run(minutes=3)
     cluster.say("the inputs drift")
@@ -20,11 +20,11 @@ def the_tide_comes_and_is_answered(cluster: FakeCluster) -> None:
 def drift_retrains_once(cluster: FakeCluster) -> None:
     in_service(cluster)
     cluster.apply(script.monitor())
-    the_tide_comes_and_is_answered(cluster)
+    drift_comes_and_is_answered(cluster)
     cluster.run(minutes=12)
 
 
-def a_leak_is_not_a_tide(cluster: FakeCluster) -> None:
+def bad_data_starts_no_retraining(cluster: FakeCluster) -> None:
     in_service(cluster)
     cluster.apply(script.monitor())
     cluster.run(minutes=2)
@@ -187,15 +187,15 @@ def a_schedule_that_always_fires_spends_its_budget(cluster: FakeCluster) -> None
 
 def compared_with_a_dataset(cluster: FakeCluster) -> None:
     in_service(cluster)
-    cluster.apply(script.monitor(reference={"type": "Dataset", "dataset": {"name": "yardstick"}}))
+    cluster.apply(script.monitor(reference={"type": "Dataset", "dataset": {"name": "validation"}}))
     cluster.run(minutes=2)
-    yardstick = {**script.dataset(), "metadata": {"name": "yardstick"}}
-    cluster.apply(yardstick)
+    validation = {**script.dataset(), "metadata": {"name": "validation"}}
+    cluster.apply(validation)
     cluster.run(minutes=2)
     cluster.say("the reference Dataset has another revision")
     cluster.reports["Ingest"] = script.ingests_anew
-    yardstick["spec"] = {"source": {"uri": "s3://lake/yardstick-2.parquet"}}
-    cluster.apply(yardstick)
+    validation["spec"] = {"source": {"uri": "s3://lake/validation-2.parquet"}}
+    cluster.apply(validation)
     cluster.run(minutes=2)
 
 
@@ -279,7 +279,7 @@ def a_service_that_is_not_ours_is_watched(cluster: FakeCluster) -> None:
 def checked_by_a_warm_worker(cluster: FakeCluster) -> None:
     in_service(cluster)
     cluster.apply(script.monitor(execution="WarmWorker"))
-    the_tide_comes_and_is_answered(cluster)
+    drift_comes_and_is_answered(cluster)
     cluster.run(minutes=4)
     cluster.delete("DriftMonitor", "fraud")
 
@@ -330,7 +330,7 @@ def retuned_and_then_kept(cluster: FakeCluster) -> None:
         cluster.apply(manifest)
     cluster.run(minutes=1)
     cluster.apply(script.monitor(retraining=policy(strategy="Retune")))
-    the_tide_comes_and_is_answered(cluster)
+    drift_comes_and_is_answered(cluster)
     cluster.run(minutes=10)
     cluster.say("the user changes the strategy to SameParameters")
     kept = script.monitor(retraining=policy(strategy="SameParameters"))
@@ -342,7 +342,7 @@ def retuned_and_then_kept(cluster: FakeCluster) -> None:
 
 STORIES = (
     drift_retrains_once,
-    a_leak_is_not_a_tide,
+    bad_data_starts_no_retraining,
     labels_that_are_not_classes_start_no_retraining,
     a_retraining_without_a_new_row_has_failed,
     circuit_opens_after_rejected_versions,

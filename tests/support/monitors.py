@@ -144,7 +144,7 @@ def retraining_input(**changes: Any) -> RetrainingInput:
         checks=(check(),),
         history=(),
         newest_version="fraud-1",
-        elsewhere="",
+        elsewhere=None,
         yields_to="",
         now=NOW,
     )

@@ -18,14 +18,14 @@ def order(namespace: str, source: PredictionsSource, world: World, now: datetime
     name = source.inference_service_ref.name
     service = get_by_name(InferenceService, world, namespace, name)
     if service is None:
-        return f"InferenceService {name!r} not found; create it, and its log is read"
+        return f"InferenceService {name!r} not found; create it to read its log"
     stable = service.status.stable
     version = get_by_name(ModelVersion, world, namespace, stable.version) if stable else None
     if stable is None or version is None:
         missing = f"version {stable.version!r} was deleted" if stable else "no version is served yet"
         return (
             f"the columns of InferenceService {name!r} are not known: {missing}; "
-            "approve a version of its model, and its log is read"
+            "approve a version of its model to read its log"
         )
     end = now.replace(microsecond=0)
     artifact = version.spec.artifact

@@ -39,7 +39,9 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     if refused := unsupported.refusal(dataset):
         return Plan(with_conditions(dataset, status, [*refused], now), notices=unsupported.notices(status, refused))
     if dataset.spec.suspend:
-        conditions = [*_about_revision(status, Reason.SUSPENDED, "spec.suspend is set")]
+        conditions = [
+            *_about_revision(status, Reason.SUSPENDED, "spec.suspend is true; set it to false to read the source again")
+        ]
         return Plan(with_conditions(dataset, status, conditions, now))
     tick, until_next = _refresh(dataset, now)
     order = _order(dataset, tick)

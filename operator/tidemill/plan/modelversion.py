@@ -13,7 +13,7 @@ from tidemill.contract.numbers import quantity
 from tidemill.plan import gates, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.lookup import all_of
-from tidemill.plan.quarantine import is_rollout_mark, quarantine_of
+from tidemill.plan.quarantine import how_to_lift, is_rollout_mark, quarantine_of
 from tidemill.plan.types import Mark, Notice, Plan
 from tidemill.plan.world import Key, World
 
@@ -143,12 +143,12 @@ def _conditions(
             false("Approved", Reason.REJECTED, f"rejected by {rejections[0].user}: {rejections[0].comment}")
         )
     elif approval.policy == "Automatic" or len(approvers) >= approval.required_approvals:
-        conditions.append(true("Approved", Reason.APPROVED, ", ".join(approvers)))
+        conditions.append(true("Approved", Reason.APPROVED, _approval_message(version)))
     else:
         message = f"{len(approvers)} of {quantity(approval.required_approvals, 'approval')}; add a decision to spec.approval.decisions"
         conditions.append(false("Approved", Reason.AWAITING_APPROVAL, message))
     if quarantine:
-        message = f"{quarantine_of(version)}; run kubectl tidemill lift {version.name} to lift the quarantine"
+        message = f"{quarantine_of(version)}; {how_to_lift(version)}"
         return [false("Ready", Reason.QUARANTINED, message), true("Stalled", Reason.QUARANTINED, message), *conditions]
     unmet = next((statement for statement in conditions if statement.status == "False"), None)
     if unmet is None:
@@ -157,6 +157,12 @@ def _conditions(
     if unmet.reason == Reason.AWAITING_APPROVAL:
         return [ready, *conditions]
     return [ready, true("Stalled", unmet.reason, unmet.message), *conditions]
+
+
+def _approval_message(version: ModelVersion) -> str:
+    if version.spec.approval.policy == "Automatic":
+        return "approved automatically by spec.approval.policy"
+    return f"approved by {', '.join(_approvers(version))}"
 
 
 def _gates_message(results: tuple[GateResult, ...]) -> str:

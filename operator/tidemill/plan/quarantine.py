@@ -33,6 +33,11 @@ def quarantine_of(version: ModelVersion) -> PersonQuarantine | None:
     return PersonQuarantine(user, message.strip()) if separator else PersonQuarantine("", text)
 
 
+def how_to_lift(version: ModelVersion) -> str:
+    """Return how a user ends the quarantine of `version`."""
+    return f"run kubectl tidemill lift {version.name} to lift the quarantine"
+
+
 def is_rollout_mark(text: str) -> bool:
     """Return whether the annotation was written by a rollout of a release that rejected a version for all services.
 

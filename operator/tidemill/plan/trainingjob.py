@@ -51,7 +51,10 @@ def plan(job: TrainingJob, world: World, installation: Installation, now: dateti
         conditions = [false("Ready", Reason.INVALID_SPEC, message), true("Stalled", Reason.INVALID_SPEC, message)]
         return Plan(with_conditions(job, status, conditions, now))
     if job.spec.suspend:
-        conditions = [false("Ready", Reason.SUSPENDED, "spec.suspend is set"), true("Suspended", Reason.SUSPENDED)]
+        conditions = [
+            false("Ready", Reason.SUSPENDED, "spec.suspend is true; set it to false to start the run"),
+            true("Suspended", Reason.SUSPENDED),
+        ]
         return Plan(with_conditions(job, status, conditions, now), retire=_running(job, world))
     edited = status.attempt is None and status.observed_generation != job.metadata.generation
     if status.dataset is None or edited:
@@ -93,7 +96,7 @@ def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetim
     reference = job.spec.dataset
     dataset = get_by_name(Dataset, world, job.namespace, reference.name)
     if dataset is None:
-        message = f"Dataset {reference.name!r} not found; create it, and the run starts"
+        message = f"Dataset {reference.name!r} not found; create it to start the run"
         return _waiting(job, status, message, now)
     revisions = ((dataset.status.revision,) if dataset.status.revision else ()) + dataset.status.revisions
     if not revisions:
@@ -239,8 +242,8 @@ def _search_result(trained: Trained) -> str:
     if (search := trained.search) is None:
         return ""
     tried = search.completed + search.failed + search.pruned
-    chosen = ", ".join(f"{name} {value}" for name, value in list(search.parameters.items())[:3])
-    return f"; {chosen} in trial {search.trial} of {tried}"
+    chosen = ", ".join(f"{name}={value}" for name, value in list(search.parameters.items())[:3])
+    return f"; trial {search.trial} of {tried} was the best, with {chosen}"
 
 
 def _best(job: TrainingJob, trained: Trained, holdout: dict[str, float]) -> Best:

@@ -110,6 +110,15 @@ def test_an_abort_is_heard_while_the_service_is_suspended() -> None:
     assert ("RolledBack", "Aborted") == (course.ended.outcome, course.ended.reason)
 
 
+def test_a_newer_version_supersedes_the_candidate_and_both_are_told() -> None:
+    sight = seen(version("v1", 1), version("v3", 3), version("v4", 4))
+
+    course = decide(service("v3"), sight, select(service("v3"), sight, NOW), NOW, ())
+
+    events = [(notice.reason, notice.message) for notice in course.notices]
+    assert [("Superseded", "v3: v4 is newer"), ("RolloutStarted", "v4 replaces v1")] == events
+
+
 def test_a_candidate_that_is_no_longer_wanted_is_withdrawn() -> None:
     sight = seen(version("v1", 1))
 
@@ -117,6 +126,7 @@ def test_a_candidate_that_is_no_longer_wanted_is_withdrawn() -> None:
 
     assert course.ended is not None
     assert ("Superseded", "Withdrawn") == (course.ended.outcome, course.ended.reason)
+    assert ["Superseded"] == [notice.reason for notice in course.notices]
 
 
 def test_a_promotion_that_was_recorded_is_not_recorded_again_when_its_candidate_is_still_there() -> None:

@@ -22,6 +22,7 @@ from tidemill.plan.diagnosis.pods import (
     first_problem,
     has_started,
     memory_limit,
+    memory_remedy,
     pod_problem,
     pods_problem,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "job_problem",
     "lacks_room",
     "memory_limit",
+    "memory_remedy",
     "pod_problem",
     "pods_problem",
     "queries",

@@ -116,10 +116,20 @@ def has_started(pod: Manifest) -> bool:
 
 
 def memory_limit(pod: Manifest, name: str = "") -> str:
-    """Return the memory limit of a pod's container, the first one by default, for a message."""
+    """Return the memory limit of a pod's container, the first one by default; empty if none is set."""
     containers = get_path(pod, "spec", "containers") or ()
     container = next((c for c in containers if c.get("name") == name), containers[0] if containers else {})
-    return str(get_path(container, "resources", "limits", "memory") or "not set")
+    return str(get_path(container, "resources", "limits", "memory") or "")
+
+
+def memory_remedy(pod: Manifest, name: str = "") -> str:
+    """Return what to do about a pod's container that was killed for want of memory."""
+    if limit := memory_limit(pod, name):
+        return f"raise spec.resources.limits.memory (now {limit})"
+    return (
+        "it has no memory limit, so its node ran out of memory; free some, or set spec.resources.requests.memory "
+        "to get a larger node"
+    )
 
 
 def _removed(pod: Manifest) -> Problem | None:
@@ -167,11 +177,8 @@ def _termination(pod: Manifest, container: Manifest, ended: Manifest) -> Problem
     restarts = container.get("restartCount") or 0
     again = f" {restarts} times" if restarts > 1 else ""
     if ended.get("reason") == "OOMKilled":
-        limit = memory_limit(pod, container.get("name") or "")
-        return Problem(
-            Reason.OUT_OF_MEMORY,
-            f"the container was OOMKilled{again}; raise spec.resources.limits.memory (now {limit})",
-        )
+        remedy = memory_remedy(pod, container.get("name") or "")
+        return Problem(Reason.OUT_OF_MEMORY, f"the container was OOMKilled{again}; {remedy}")
     message = f": {ended['message'].strip()}" if (ended.get("message") or "").strip() else ""
     text = (
         f"the container crashed{again} with {ended.get('reason') or 'Error'} (exit code {ended.get('exitCode')}){message}; "

@@ -95,7 +95,7 @@ def plan(monitor: DriftMonitor, world: World, installation: Installation, now: d
         )
     monitor = _of_this_target(monitor)
     if monitor.spec.suspend:
-        conditions = [false("Ready", Reason.SUSPENDED, "spec.suspend is set")]
+        conditions = [false("Ready", Reason.SUSPENDED, "spec.suspend is true; set it to false to check windows again")]
         return Plan(
             with_conditions(monitor, monitor.status, conditions, now),
             retire=pods.unwanted(monitor, world, installation),
@@ -212,6 +212,9 @@ def _watch(
         *pods.conditions_of(monitor, world),
         *decide.conditions_of(monitor, decision),
     ]
+    opened = [condition for condition in conditions if condition.type == "CircuitOpen"]
+    if opened and not monitor.status.is_true("CircuitOpen"):
+        notices = (*notices, Notice(opened[0].reason, opened[0].message, "Warning"))
     wakes = [
         (due.next_at - now).total_seconds(),
         progress.wake if progress else None,

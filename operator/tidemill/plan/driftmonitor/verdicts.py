@@ -49,9 +49,8 @@ def record(
     notices: tuple[Notice, ...] = ()
     if checked.verdict == "Failing" and not has_fired(status):
         failing = ", ".join(check.name for check in checks if check.verdict == "Failing")
-        notices = (
-            Notice(Reason.DRIFT_DETECTED, f"checks failed: {failing}; see the report {checked.report_uri}", "Warning"),
-        )
+        report = f"; see the report {checked.report_uri}" if checked.report_uri else ""
+        notices = (Notice(Reason.DRIFT_DETECTED, f"checks failed: {failing}{report}", "Warning"),)
     if labels_unknown(run) and (status.last_run is None or not labels_unknown(status.last_run)):
         notices = (*notices, Notice(Reason.LABELS_UNKNOWN, describe_unknown_labels(run), "Warning"))
     fired_at = _fired_at(status, run)
@@ -121,6 +120,10 @@ def _count(outcome: CheckOutcome, earlier: CheckStatus | None, previous_end: dat
     )
 
 
+def _named(check: CheckStatus) -> str:
+    return f"{check.name}: {check.message}" if check.message else f"{check.name} failed"
+
+
 def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[PendingCondition]:
     """Return the conditions of the service by the newest window."""
     conditions = []
@@ -129,9 +132,7 @@ def conditions_of(status: DriftMonitorStatus, minimum_samples: int) -> list[Pend
     for family, (condition, reason) in _CONDITIONS.items():
         matching = [check for check in failing if KINDS[check.type].family == family]
         if matching:
-            conditions.append(
-                true(condition, reason, "; ".join(f"{check.name}: {check.message}" for check in matching))
-            )
+            conditions.append(true(condition, reason, "; ".join(map(_named, matching))))
     if run is not None and labels_unknown(run):
         conditions.append(true("LabelsUnknown", Reason.LABELS_UNKNOWN, describe_unknown_labels(run)))
     if run is not None and run.verdict == "NoData" and run.samples >= minimum_samples and labels_unknown(run):

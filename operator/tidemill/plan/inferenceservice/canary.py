@@ -18,6 +18,8 @@ from typing import Literal
 from tidemill.api.conditions import Reason
 from tidemill.api.durations import seconds
 from tidemill.api.inferenceservice import AnalysisResult, Rollout, RolloutStatus
+from tidemill.children import names
+from tidemill.contract.numbers import quantity
 from tidemill.plan.diagnosis import Problem
 from tidemill.plan.inferenceservice.analysis import VersionComparison, judge
 from tidemill.plan.inferenceservice.stages import Stage, stages
@@ -53,6 +55,8 @@ class ManualControl:
     paused: bool = False
     released: int = 0
     """The number of stages, from the first, after which a user lets the rollout continue."""
+    service: str = ""
+    """The name of the service, for the commands in messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,9 @@ def advance(
 ) -> CanaryDecision:
     """Return the next step of a rollout that is neither promoting nor rolling back."""
     if candidate.restarts >= MAX_RESTARTS:
-        message = f"the candidate is crash-looping ({candidate.restarts} restarts)" + _problem_suffix(candidate)
+        message = f"the candidate is crash-looping ({quantity(candidate.restarts, 'restart')})" + _problem_suffix(
+            candidate
+        )
         return CanaryDecision(status, "RollBack", "CandidateCrashed", message)
     if candidate.ready == 0 and (obstacle := _obstacle(status, candidate, now)):
         return _wait_for(obstacle, status, now)
@@ -231,7 +237,7 @@ def _analyse(
         for result in results:
             if result.verdict == "Failed" and result.failures > spec.analysis.failure_limit:
                 reasons = f"{result.name}: {result.message}" + (
-                    f" ({result.samples} samples)" if result.samples else ""
+                    f" ({quantity(result.samples, 'sample')})" if result.samples else ""
                 )
                 return CanaryDecision(status, "RollBack", result.name, reasons)
     if (status.weight, status.shadow) != (stage.weight, stage.shadow):
@@ -241,7 +247,12 @@ def _analyse(
         status = status.model_copy(update={"step": step})
     if control.paused:
         return CanaryDecision(
-            _paused(status, "paused by annotation tidemill.dev/pause", manual=True, now=now),
+            _paused(
+                status,
+                f"paused by annotation {names.PAUSE}; run kubectl tidemill resume {control.service} to continue",
+                manual=True,
+                now=now,
+            ),
             wake=interval if due else interval - since,
         )
     if not due:
@@ -254,7 +265,7 @@ def _analyse(
         message = "a metric failed; re-evaluating before the next step"
         return CanaryDecision(_resumed(status, now).model_copy(update={"message": message}), wake=interval)
     if stage.manual and not released:
-        message = f"{stage.name}; waiting for a user: run kubectl tidemill promote"
+        message = f"{stage.name}; waiting for a user; run kubectl tidemill promote {control.service} to continue"
         return CanaryDecision(_paused(status, message, manual=True, now=now), wake=interval)
     undecided = [result for result in status.analysis if result.verdict == "Inconclusive"]
     # A user who continues the rollout has decided; and a candidate with all requests only waits for its predecessor to stop.
@@ -300,7 +311,8 @@ def _undecided(
         case "Continue":
             return _enter(spec, status, step + 1, candidate, now)
         case "Rollback":
-            return CanaryDecision(status, "RollBack", "Inconclusive", reasons)
+            message = f"inconclusive at the end of the step: {reasons}"
+            return CanaryDecision(status, "RollBack", "Inconclusive", message)
         case _:
             return CanaryDecision(
                 _paused(status, f"inconclusive, waiting for more data: {reasons}", manual=False, now=now), wake=interval

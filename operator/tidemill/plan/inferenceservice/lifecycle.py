@@ -111,6 +111,10 @@ def decide(
             try_out=wanted,
             rollout=rollouts.begin(wanted.name, now, state.stable_version),
             ended=ended,
+            notices=(
+                Notice("Superseded", f"{rollout.version}: {wanted.name} is newer"),
+                Notice("RolloutStarted", f"{wanted.name} replaces {state.stable_version}"),
+            ),
             wake=1.0,
         )
     if rollout is None:
@@ -186,7 +190,9 @@ def _manual_control(service: InferenceService, rollout: RolloutStatus) -> rollou
     annotations = service.metadata.annotations
     version, _, number = annotations.get(names.PROMOTE, "").partition("/")
     released = int(number) if version == rollout.version and number.isdecimal() and len(number) <= 3 else 0
-    return rollouts.ManualControl(paused=annotations.get(names.PAUSE) == rollout.version, released=released)
+    return rollouts.ManualControl(
+        paused=annotations.get(names.PAUSE) == rollout.version, released=released, service=service.name
+    )
 
 
 def _released(
@@ -332,6 +338,7 @@ def _withdraw(
         current,
         rollout=status,
         ended=_outcome(service, rollout, state, "Superseded", "Withdrawn", message, now),
+        notices=(Notice("Superseded", f"{rollout.version}: {message}"),),
         wake=ROUTES_SETTLE_SECONDS,
     )
 

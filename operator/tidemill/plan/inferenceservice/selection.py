@@ -11,7 +11,7 @@ from tidemill.api.conditions import Reason
 from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.inferenceservice.verdicts import Objection, objection
 from tidemill.plan.modelversion import EARLIEST
-from tidemill.plan.quarantine import quarantine_of
+from tidemill.plan.quarantine import how_to_lift, quarantine_of
 
 MAX_REASON: Final = 500
 """Characters of another object's message."""
@@ -65,10 +65,11 @@ def select(service: InferenceService, state: ServiceState, now: datetime) -> Sel
 def _why_none(model: str, state: ServiceState) -> str:
     """Return why the model has no version to serve: what its newest version or its newest run lacks."""
     if not state.versions:
+        yet = "" if state.stable_version else " yet"
         if not state.runs:
-            return f"model {model!r} has no version yet; create a TrainingJob with spec.modelName {model!r}"
+            return f"model {model!r} has no version{yet}; create a TrainingJob with spec.modelName {model!r}"
         run = max(state.runs, key=lambda run: (run.metadata.creation_timestamp or EARLIEST, run.name))
-        return f"model {model!r} has no version yet; see TrainingJob {run.name!r}{_ready(run)}"
+        return f"model {model!r} has no version{yet}; see TrainingJob {run.name!r}{_ready(run)}"
     newest = max(state.versions, key=lambda version: (version.metadata.creation_timestamp or EARLIEST, version.name))
     of = len(state.versions)
     none = (
@@ -84,7 +85,7 @@ def _unfit(version: ModelVersion) -> str:
     if version.spec.suspend:
         return ": it is suspended; set its spec.suspend to false"
     if (quarantine := quarantine_of(version)) is not None:
-        return f": it is quarantined: {quarantine.message}"[:MAX_REASON]
+        return f": it is {quarantine}; {how_to_lift(version)}"[:MAX_REASON]
     return _ready(version)
 
 
@@ -111,15 +112,18 @@ def withdrawal(state: ServiceState) -> Withdrawal | None:
     version = state.version(name)
     if version is None or version.metadata.deletion_timestamp is not None:
         return Withdrawal(
-            Reason.VERSION_DELETED, f"ModelVersion '{name}' in service was deleted; create it again to keep it"
+            Reason.VERSION_DELETED,
+            f"ModelVersion {name!r}, which is in service, was deleted; create it again to keep it",
         )
     if quarantine := quarantine_of(version):
-        return Withdrawal(Reason.QUARANTINED, f"'{name}' in service is {quarantine}")
+        return Withdrawal(Reason.QUARANTINED, f"ModelVersion {name!r}, which is in service, is {quarantine}")
     ready = version.status.condition("Ready")
     if ready is not None and ready.status == "False":
-        return Withdrawal(ready.reason, f"'{name}' in service may no longer be rolled out: {ready.message}")
+        return Withdrawal(
+            ready.reason, f"ModelVersion {name!r}, which is in service, may no longer be rolled out: {ready.message}"
+        )
     if version.spec.suspend:
-        return Withdrawal(Reason.SUSPENDED, f"'{name}' in service has spec.suspend set")
+        return Withdrawal(Reason.SUSPENDED, f"ModelVersion {name!r}, which is in service, has spec.suspend set")
     return None
 
 

@@ -8,6 +8,7 @@ from tidemill.api import InferenceService
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.inferenceservice import Endpoints, InferenceServiceStatus, Outcome, RolloutStatus, Serving
 from tidemill.children import names, serving
+from tidemill.contract.numbers import quantity
 from tidemill.plan import unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.inferenceservice import verdicts
@@ -112,7 +113,7 @@ def count(pods: int) -> str:
     >>> count(1), count(2)
     ('1 pod', '2 pods')
     """
-    return "1 pod" if pods == 1 else f"{pods} pods"
+    return quantity(pods, "pod")
 
 
 def _serving(state: ServiceState, deployment: Manifest | None, role: str, weight: int) -> Serving | None:
@@ -154,7 +155,8 @@ def _conditions(
     conditions = _serving_conditions(stable.version, state, pods, rollout := decision.rollout)
     was_complete = service.status.condition("RolloutComplete")
     if rollout is not None:
-        message = f"{rollout.version}: {rollout.message}"
+        undone = "rolling back: " if rollout.phase == "RollingBack" else ""
+        message = f"{rollout.version}: {undone}{rollout.message}"
         conditions.append(
             false(
                 "RolloutComplete",
@@ -173,12 +175,20 @@ def _conditions(
     if rollout is None and not pods.runs:
         conditions.append(true("Reconciling", Reason.REPLICAS_NOT_READY, _waiting(state, pods)))
     if service.spec.suspend:
-        conditions.append(true("Suspended", Reason.SUSPENDED, "spec.suspend is set; new versions are not rolled out"))
+        conditions.append(
+            true(
+                "Suspended",
+                Reason.SUSPENDED,
+                "spec.suspend is true: new versions are not rolled out; set it to false to roll them out",
+            )
+        )
     if selection.version is None and rollout is None:
         conditions.append(true("VersionUnavailable", selection.reason, selection.message))
     if left := withdrawal(state):
         stays = (
-            "" if rollout or (selection.version and selection.version.name != stable.version) else "; it still answers"
+            ""
+            if rollout or (selection.version and selection.version.name != stable.version)
+            else "; its pods still answer requests"
         )
         conditions.append(true("StableVersionWithdrawn", left.reason, left.message + stays))
     history = service.status.history

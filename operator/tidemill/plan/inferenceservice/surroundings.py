@@ -12,7 +12,7 @@ from typing import Final
 
 from tidemill.api.conditions import Reason
 from tidemill.contract.serving import Measurements
-from tidemill.plan.diagnosis import Events, Problem, first_problem, memory_limit, refusal
+from tidemill.plan.diagnosis import Events, Problem, first_problem, memory_remedy, refusal
 from tidemill.plan.lookup import get_path, is_being_deleted, is_ready
 from tidemill.plan.types import Answers
 from tidemill.plan.world import Manifest
@@ -42,11 +42,8 @@ def obstacle(deployment: Manifest | None, unready: Sequence[Manifest], events: E
         return problem if problem.reason in SURROUNDINGS else None
     for pod, container in _containers(unready):
         if _was_killed_for_memory(container):
-            limit = memory_limit(pod, container.get("name") or "")
-            return Problem(
-                Reason.OUT_OF_MEMORY,
-                f"the container was OOMKilled; raise spec.resources.limits.memory (now {limit})",
-            )
+            remedy = memory_remedy(pod, container.get("name") or "")
+            return Problem(Reason.OUT_OF_MEMORY, f"the container was OOMKilled; {remedy}")
     return None
 
 

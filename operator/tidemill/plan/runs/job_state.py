@@ -26,6 +26,7 @@ from tidemill.plan.diagnosis import (
     has_started,
     job_problem,
     memory_limit,
+    memory_remedy,
     pods_problem,
 )
 from tidemill.plan.lookup import get_path, is_being_deleted
@@ -119,11 +120,8 @@ def _ended(pod: Manifest, ended: Manifest) -> JobState:
     """Return the state of a run whose container has terminated."""
     report = _read(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
-        limit = memory_limit(pod)
-        return _failed(
-            Reason.OUT_OF_MEMORY,
-            f"the run exceeded its memory limit; raise spec.resources.limits.memory (now {limit})",
-        )
+        killed = "the run exceeded its memory limit" if memory_limit(pod) else "the run was OOMKilled"
+        return _failed(Reason.OUT_OF_MEMORY, f"{killed}; {memory_remedy(pod)}")
     if removed := failed_pods_problem([pod]):
         return _failed(Reason.UNSCHEDULABLE, removed, retryable=True)
     if report is not None and report.failure is not None:

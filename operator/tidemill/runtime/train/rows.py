@@ -172,8 +172,8 @@ def _nothing_new(served_rows: served.Served, warnings: Sequence[str]) -> str:
         else "correct the labels that are sent to /feedback"
     )
     return (
-        f"the retraining has no new row to train on: {rows} rows were served, and {labelled} of them have labels{because}; {remedy},"
-        " then run kubectl tidemill retrain"
+        f"the retraining has no new row to train on: {quantity(rows, 'row was', 'rows were')} served, {labelled} with labels{because}; "
+        f"{remedy}, then run kubectl tidemill retrain"
     )
 
 

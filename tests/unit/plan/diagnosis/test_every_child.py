@@ -98,7 +98,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], tuple[Manifest, ...], str]] = {
     "memory": (
         waiting("CrashLoopBackOff", lastState={"terminated": {"reason": "OOMKilled", "exitCode": 137}}),
         (),
-        "the container was OOMKilled; raise spec.resources.limits.memory",
+        "the container was OOMKilled; ",
     ),
 }
 

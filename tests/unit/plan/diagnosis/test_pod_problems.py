@@ -53,6 +53,11 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         container({"terminated": {"reason": "OOMKilled", "exitCode": 137}}),
         "the container was OOMKilled; raise spec.resources.limits.memory (now 60Mi)",
     ),
+    "out of memory, without a limit": (
+        {**container({"terminated": {"reason": "OOMKilled", "exitCode": 137}}), "spec": {"containers": []}},
+        "the container was OOMKilled; it has no memory limit, so its node ran out of memory; free some, or set"
+        " spec.resources.requests.memory to get a larger node",
+    ),
     "a crash": (
         container(BACK_OFF, {"terminated": {"reason": "Error", "exitCode": 1, "message": "no such bucket\n"}}, 2),
         "the container crashed 2 times with Error (exit code 1): no such bucket; check its logs",

@@ -131,6 +131,7 @@ def test_a_stuck_promotion_returns_to_the_version_that_still_answers(
     # What is in the way is named, and does not count against the version.
     reason = reason or ("Refused" if quota else "Unschedulable")
     assert (outcome, reason) == (decision.ended.outcome, decision.ended.reason)
+    assert [outcome] == [notice.reason for notice in decision.notices]
 
 
 def test_a_promotion_that_goes_well_is_not_interrupted_by_a_newer_version() -> None:

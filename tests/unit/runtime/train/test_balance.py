@@ -111,10 +111,10 @@ def test_replace_learns_from_the_served_rows_of_the_window_alone(
 @pytest.mark.parametrize(
     ("labels", "because"),
     [
-        (None, "20 rows were served, and 0 of them have labels; send the labels of served rows to /feedback, then run"),
+        (None, "20 rows were served, 0 with labels; send the labels of served rows to /feedback, then run"),
         (
             [0] * 20,
-            "20 of them have labels; 20 labels of served rows are unknown to the Dataset and left out; correct",
+            "20 with labels; 20 labels of served rows are unknown to the Dataset and left out; correct",
         ),
     ],
     ids=["no labels", "indices for names"],

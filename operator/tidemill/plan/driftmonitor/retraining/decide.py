@@ -73,14 +73,11 @@ def decide(
         due_since=(monitor.status.retraining.due_since or now.replace(microsecond=0)) if fired else None,
         would_have=_observed(policy, history),
     )
-    decision = RetrainingDecision(
-        base, history, holds if status.last_run else (), wake=_next_schedule_tick(policy, now)
-    )
+    decision = RetrainingDecision(base, history, holds, wake=_next_schedule_tick(policy, now))
     trigger, own_holds = _first_free(inputs, fired)
     if trigger is None:
         # Each trigger has guards of its own; a hold with a known end is worth waking for.
-        own_holds = holds or own_holds
-        return replace(decision, holds=own_holds if status.last_run or fired else ())
+        return replace(decision, holds=holds or own_holds)
     order_at = (base.due_since or now) + NAME_COLLISION_WAIT
     if now < order_at and _has_neighbours(inputs, world):
         return replace(decision, wake=min(order_at, decision.wake or order_at))
@@ -133,7 +130,7 @@ def _gather(
         checks=status.checks,
         history=outcomes.outcomes(monitor, runs, state.versions, service, now),
         newest_version=newest.name if newest else "",
-        elsewhere=elsewhere.training_job if elsewhere else "",
+        elsewhere=elsewhere,
         yields_to=_neighbour_first(monitor, service, world),
         now=now,
     )

@@ -131,21 +131,20 @@ def retraining_active(inputs: RetrainingInput) -> Hold | None:
     active = live(inputs.history)
     if active is None:
         if inputs.elsewhere:
-            return Hold(
-                Reason.RETRAINING_ACTIVE, f"{inputs.elsewhere}, ordered by another monitor, has not finished yet"
-            )
+            return Hold(Reason.RETRAINING_ACTIVE, f"{_state_of(inputs.elsewhere)}; another monitor ordered it")
         if inputs.yields_to:
             return Hold(
                 Reason.RETRAINING_ACTIVE,
                 f"DriftMonitor {inputs.yields_to!r} of the same service is about to order a retraining",
             )
         return None
-    doing = (
-        "is running"
-        if active.outcome == "Running"
-        else f"published {active.model_version}, which is not promoted or rejected yet"
-    )
-    return Hold(Reason.RETRAINING_ACTIVE, f"{active.training_job} {doing}")
+    return Hold(Reason.RETRAINING_ACTIVE, _state_of(active))
+
+
+def _state_of(active: RetrainingOutcome) -> str:
+    if active.outcome == "Running":
+        return f"{active.training_job} is running"
+    return f"{active.training_job} published {active.model_version}, which is not promoted or rejected yet"
 
 
 def cooling_down(inputs: RetrainingInput) -> Hold | None:
@@ -153,7 +152,8 @@ def cooling_down(inputs: RetrainingInput) -> Hold | None:
     if eligible is None or inputs.now >= eligible:
         return None
     # The end as a moment, not as time left: a status must not change because time passes.
-    message = f"the last retraining was ordered less than {inputs.policy.minimum_interval} ago; the next is allowed at {to_rfc3339(eligible)}"
+    ordered = "would have been ordered" if inputs.policy.mode == "Observe" else "was ordered"
+    message = f"the last retraining {ordered} less than {inputs.policy.minimum_interval} ago; the next is allowed at {to_rfc3339(eligible)}"
     return Hold(Reason.COOLING_DOWN, message, eligible)
 
 

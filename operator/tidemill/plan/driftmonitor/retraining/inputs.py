@@ -29,8 +29,8 @@ class RetrainingInput:
     history: tuple[RetrainingOutcome, ...]
     newest_version: str
     """The newest version that may be served; if it is not the stable one, it is about to be rolled out."""
-    elsewhere: str
-    """The TrainingJob that another monitor of the same model ordered and that is not over; empty where there is none."""
+    elsewhere: RetrainingOutcome | None
+    """The retraining that another monitor of the same model ordered and that is not over."""
     yields_to: str
     """Another monitor of the same service that is about to order a retraining and goes first; empty where there is none."""
     now: datetime

@@ -99,7 +99,9 @@ def schedule_trigger(inputs: RetrainingInput) -> Trigger | None:
     newer = [inputs.reference.since, *(outcome.at for outcome in inputs.history)]
     if tick <= max(newer):
         return None
-    return Trigger("Schedule", inputs.name(f"schedule/{to_rfc3339(tick)}"), tick, f"due at {to_rfc3339(tick)}")
+    return Trigger(
+        "Schedule", inputs.name(f"schedule/{to_rfc3339(tick)}"), tick, f"the schedule was due at {to_rfc3339(tick)}"
+    )
 
 
 TRIGGERS: Final[tuple[Callable[[RetrainingInput], Trigger | None], ...]] = (

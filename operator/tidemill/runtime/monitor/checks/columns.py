@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from tidemill.api.checks import Check, Moved, QualityRule
 from tidemill.api.methods import ADVERSE_VERDICTS, CheckVerdict
+from tidemill.contract.numbers import quantity
 from tidemill.contract.reports import CheckOutcome
 from tidemill.runtime.monitor.evidence.evidence import Evidence, plain
 from tidemill.runtime.monitor.statistics.comparison import (
@@ -223,7 +224,9 @@ def prediction_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     if not evidence.outputs:
         return no_data(check, "the version carries no profile of its predictions; train it again")
     if evidence.answered < evidence.minimum_samples:
-        return no_data(check, f"the version answered {evidence.answered} rows, {evidence.minimum_samples} are needed")
+        return no_data(
+            check, f"the version answered {quantity(evidence.answered, 'row')}, {evidence.minimum_samples} are needed"
+        )
     method = _method(check)
     moved = {column.name: value for column in evidence.outputs if (value := distance(column, check.method)) is not None}
     if not moved:

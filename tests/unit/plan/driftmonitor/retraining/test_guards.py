@@ -20,7 +20,7 @@ HELD: dict[str, tuple[str, dict[str, Any]]] = {
     "a version that is about to be rolled out": ("RolloutInProgress", {"newest_version": "fraud-2"}),
     "a retraining that runs": ("RetrainingActive", {"history": (make.past("Running"),)}),
     "a version that waits for approval": ("RetrainingActive", {"history": (make.past("Waiting"),)}),
-    "a retraining of another monitor": ("RetrainingActive", {"elsewhere": "other-retrain-1"}),
+    "a retraining of another monitor": ("RetrainingActive", {"elsewhere": make.past("Running", "other-retrain-1")}),
     "a monitor whose turn it is": ("RetrainingActive", {"yields_to": "another"}),
     "a retraining an hour ago": ("CoolingDown", {"history": (make.past("Promoted", at=ago(hours=1)),)}),
     "a budget that is spent": (
@@ -115,3 +115,26 @@ def test_what_was_only_observed_does_not_pace_what_is_done() -> None:
         count(status.spec.retraining, history, make.NOW)  # type: ignore[arg-type]
         for status in (acting, observing)
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        ("Running", "r is running; another monitor ordered it"),
+        ("Waiting", "r published fraud-2, which is not promoted or rejected yet; another monitor ordered it"),
+    ],
+)
+def test_a_retraining_of_another_monitor_is_told_as_it_is(outcome: str, message: str) -> None:
+    other = make.past(outcome, modelVersion="fraud-2")
+
+    assert [message] == [hold.message for hold in holds(make.retraining_input(elsewhere=other))]
+
+
+@pytest.mark.parametrize(("mode", "ordered"), [("Act", "was ordered"), ("Observe", "would have been ordered")])
+def test_a_cooldown_in_observe_mode_does_not_claim_that_a_retraining_was_ordered(mode: str, ordered: str) -> None:
+    watched = make.monitor(retraining={"mode": mode})
+    last = make.past("Observed" if mode == "Observe" else "Promoted", at=ago(hours=1))
+
+    (hold,) = holds(make.retraining_input(monitor=watched, history=(last,)))
+
+    assert hold.message.startswith(f"the last retraining {ordered} less than ")
