@@ -106,7 +106,13 @@ def assert_rejected_for_good(screening: Screening, version: str) -> None:
     assert [version] == [entry.version for entry in screening.service.status.rejected or () if entry.version == version]
     assert (stable.version, stable.weight) == (screening.first, 100)
     assert (counted.failed, counted.labels_failed, list(counted.failures)) == (0, 0, [])
-    assert screening.api.get("Deployment", CANDIDATES, names.candidate(SERVICE)) is None
+    # The status is written before the Deployment is deleted.
+    until(
+        "the candidate's Deployment going",
+        lambda: screening.api.get("Deployment", CANDIDATES, names.candidate(SERVICE)) is None,
+        seconds=30,
+        explain=screening.explain,
+    )
 
 
 def test_a_candidate_that_answers_wrongly_is_rolled_back(screening: Screening) -> None:

@@ -95,14 +95,16 @@ def test_an_answer_is_explained_by_the_pod_that_gave_it(clients: Clients) -> Non
 
 def test_indices_instead_of_classes_are_named_and_start_no_retraining(clients: Clients) -> None:
     iris = load_iris()
-    clients.irises.predict(iris.data.tolist(), id="by-index")
+    # Few enough that a retraining on all rows still learns what the later ones say.
+    rows, targets = iris.data[::5], iris.target[::5]
+    clients.irises.predict(rows.tolist(), id="by-index")
 
-    answer = clients.irises.tell("by-index", iris.target.tolist())
+    answer = clients.irises.tell("by-index", targets.tolist())
 
-    assert (150, 150) == (answer["accepted"], answer["unknown"])
+    assert (30, 30) == (answer["accepted"], answer["unknown"])
     assert ["setosa", "versicolor", "virginica"] == answer["classes"]
     assert (
-        "150 labels are indices of classes, not classes; send the names, such as 'setosa' instead of 0"
+        "30 labels are indices of classes, not classes; send the names, such as 'setosa' instead of 0"
         == answer["message"]
     )
     until(
@@ -115,9 +117,9 @@ def test_indices_instead_of_classes_are_named_and_start_no_retraining(clients: C
     assert "LabelsUnknown" in clients.monitor.status.retraining.blocked
     assert () == clients.monitor.status.history
 
-    corrected = clients.irises.tell("by-index", [str(iris.target_names[target]) for target in iris.target])
+    corrected = clients.irises.tell("by-index", [str(iris.target_names[target]) for target in targets])
 
-    assert {"accepted": 150, "unknown": 0} == corrected
+    assert {"accepted": 30, "unknown": 0} == corrected
     wanted = {"inputs": "Passing", "quality": "Passing"}
     until("both checks passing again", lambda: clients.verdicts() == wanted, seconds=120, explain=clients.explain)
     assert not clients.monitor.status.is_true("LabelsUnknown")
@@ -166,5 +168,5 @@ def test_rows_that_were_served_and_labelled_are_a_dataset(clients: Clients) -> N
     made = until("the Dataset getting ready", ready, seconds=120, explain=clients.environment.operator_log)
 
     assert made.status.revision is not None
-    assert 1300 == made.status.revision.rows
+    assert 1330 == made.status.revision.rows
     assert (4, "target") == (made.status.revision.features, made.status.revision.target)
