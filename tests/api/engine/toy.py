@@ -28,7 +28,7 @@ from tidemill.plan.world import Key, Manifest, World, key_of
 class Toy:
     """Plans Datasets by `spec.services`, `spec.jobs`, `spec.port` and `spec.mark`."""
 
-    def questions(self, key: Key, world: World) -> Question | None:
+    def questions(self, key: Key, world: World, now: datetime) -> Question | None:
         return None
 
     def dependents(self, manifest: Manifest, world: World) -> set[Key]:
