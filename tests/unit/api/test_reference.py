@@ -34,7 +34,7 @@ def test_every_field_has_a_row(definition: dict[str, Any], part: str) -> None:
 
 def test_a_row_tells_type_default_and_bounds() -> None:
     assert (
-        "| `revisionHistoryLimit` | integer | Number of revisions that are listed in the status. Default: `10`. From 1 to 100. |"
+        "| `revisionHistoryLimit` | integer | Number of revisions that are listed in the status. Rows of others are deleted some days after the last object that refers to them. Default: `10`. From 1 to 100. |"
         in PAGE
     )
     assert (

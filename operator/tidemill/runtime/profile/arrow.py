@@ -86,7 +86,8 @@ def numbers(column: pa.Array | pa.ChunkedArray, offset: int = 0) -> Numbers:
         if not math.isfinite(filler):
             return Numbers(_to_numpy(column.drop_null()), missing, 0)
         whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        return Numbers(_raw(pc.fill_null(whole, filler), np.float64), missing, 0, missing, filler)
+        # The scalar of Arrow and not its value, for which `fill_null` would import pandas.
+        return Numbers(_raw(pc.fill_null(whole, first[0]), np.float64), missing, 0, missing, filler)
     if is_text(kind):
         return _parse(column)
     return Numbers(np.empty(0), column.null_count, len(column) - column.null_count)

@@ -58,8 +58,8 @@ def test_what_a_column_declares_of_itself_is_expected_too() -> None:
     declared = [ColumnSpec(name="age", nullable=False, minimum=15, maximum=19)]
 
     assert [
-        "column 'age' is not nullable but misses 1 values, the first in row 3",
-        "column 'age' holds 1 values below its minimum 15, the first (10) in row 1",
+        "column 'age' is not nullable but misses 1 value, the first in row 3",
+        "column 'age' holds 1 value below its minimum 15, the first (10) in row 1",
         "column 'age' holds 2 values above its maximum 19, the first (20) in row 2",
     ] == broken(TABLE, [], declared)
 

@@ -257,7 +257,7 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
     # Failing needs the whole interval beyond the bound, as for any metric.
     verdict = judged(1.0 if at_least else -1.0, difference.value, between, threshold)
     without = (
-        f"; {lacking:,} of {quantity(of, 'row')} without a value of it {'is' if lacking == 1 else 'are'} left out"
+        f"; {lacking:,} of {of:,} rows {'has no value of it and is' if lacking == 1 else 'have no value of it and are'} left out"
         if lacking
         else ""
     )
