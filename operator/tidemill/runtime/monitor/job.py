@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import orjson
 
 from tidemill.contract.layout import check_folder, window_name
@@ -10,7 +13,6 @@ from tidemill.contract.reports import Checked, CheckOutcome, RunReport
 from tidemill.runtime.monitor import history
 from tidemill.runtime.monitor.checks import external
 from tidemill.runtime.monitor.checks.judges import BY_SIGNALS, evaluate
-from tidemill.runtime.monitor.evidence import collect
 from tidemill.runtime.monitor.evidence import reference as version
 from tidemill.runtime.monitor.evidence.collect import gather
 from tidemill.runtime.monitor.evidence.evidence import Evidence
@@ -42,9 +44,9 @@ def run(order: CheckOrder, store: ObjectStore) -> RunReport:
     known = past.with_run(order, outcomes, len(result) + len(page))
     history.write(store, home, known, history.ReportBounds.of(order))
     checked = Checked(
-        samples=evidence.samples,
-        labelled=evidence.labels if evidence.labels_counted else None,
-        unknown_labels=evidence.unknown_labels if evidence.labels_counted else None,
+        samples=evidence.coverage.rows,
+        labelled=evidence.labels.count if evidence.labels.counted else None,
+        unknown_labels=evidence.labels.unknown if evidence.labels.counted else None,
         verdict=verdict,
         checks=outcomes,
         report_uri=store.uri_of(f"{folder}/report.html"),
@@ -62,15 +64,27 @@ def to_json(
         {
             "format": "tidemill.dev/check/v1",
             "order": order.to_wire(),
-            "samples": evidence.samples,
-            "answered": evidence.answered,
-            "labelled": evidence.labels if evidence.labels_counted else None,
-            "unknownLabels": evidence.unknown_labels if evidence.labels_counted else None,
+            "samples": evidence.coverage.rows,
+            "answered": evidence.answers.rows,
+            "labelled": evidence.labels.count if evidence.labels.counted else None,
+            "unknownLabels": evidence.labels.unknown if evidence.labels.counted else None,
             "verdict": verdict,
             "checks": [outcome.to_wire() for outcome in outcomes],
-            "columns": collect.statistics_of(evidence),
+            "columns": _statistics_of(evidence),
             "health": scored.to_wire() if scored else None,
             "warnings": warnings,
         },
         option=orjson.OPT_INDENT_2,
     )
+
+
+def _statistics_of(evidence: Evidence) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "name": column.name,
+            "rows": column.current.rows,
+            "present": column.current.present,
+            "statistics": dict(column.statistics),
+        }
+        for column in (*evidence.inputs.columns, *evidence.answers.columns)
+    ]

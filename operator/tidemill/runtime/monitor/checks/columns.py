@@ -55,7 +55,7 @@ def data_quality(check: Check, evidence: Evidence) -> CheckOutcome:
             if margin > 0:
                 broken.append((margin, Moved(column=named, method=rule.metric, value=round(of_window, 6)), rule))
             continue
-        for column in evidence.features:
+        for column in evidence.inputs.columns:
             share = _quality(rule, column)
             if share is None:
                 continue
@@ -108,13 +108,16 @@ def _quality(rule: QualityRule, column: Comparison) -> float | None:
 
 def _mismatched(evidence: Evidence) -> tuple[float, str]:
     """Share of features that most rows lack or hold as another type, and their names."""
-    names = evidence.mismatched
+    names = evidence.inputs.mismatched
     width = max(1, len(evidence.reference.signature.features))
     return len(names) / width, ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 _OF_WINDOWS: Final[Mapping[str, Callable[[Evidence], tuple[float, str]]]] = MappingProxyType(
-    {"SchemaMatch": _mismatched, "DuplicateRequestShare": lambda evidence: (evidence.duplicates, "requests")}
+    {
+        "SchemaMatch": _mismatched,
+        "DuplicateRequestShare": lambda evidence: (evidence.inputs.duplicate_share, "requests"),
+    }
 )
 
 
@@ -128,7 +131,7 @@ def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     A feature that lost its values, its type or itself is at least a Warning. It is never Failing here: it asks for a repair
     of the data, not for a model that is trained on what is left of it.
     """
-    chosen = [column for column in evidence.features if not check.columns or plain(column.name) in check.columns]
+    chosen = [column for column in evidence.inputs.columns if not check.columns or plain(column.name) in check.columns]
     enough = min(MIN_VALUES, evidence.minimum_samples)
     compared = [
         column
@@ -189,7 +192,7 @@ def feature_drift(check: Check, evidence: Evidence) -> CheckOutcome:
 
 def _reason_lost(column: Comparison, evidence: Evidence) -> str:
     """Return what a column lost: values, its type or itself; empty where nothing."""
-    gone = plain(column.name) in evidence.mismatched and column.current.missing == column.current.rows
+    gone = plain(column.name) in evidence.inputs.mismatched and column.current.missing == column.current.rows
     kept = completeness(column.reference, None if gone else column.current)
     return kept.reason if kept.verdict in ADVERSE_VERDICTS else ""
 
@@ -221,14 +224,19 @@ def weights_of(
 
 def prediction_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge whether predictions and their probabilities have moved from those on the version's hold-out."""
-    if not evidence.outputs:
+    if not evidence.answers.columns:
         return no_data(check, "the version carries no profile of its predictions; train it again")
-    if evidence.answered < evidence.minimum_samples:
+    if evidence.answers.rows < evidence.minimum_samples:
         return no_data(
-            check, f"the version answered {quantity(evidence.answered, 'row')}, {evidence.minimum_samples} are needed"
+            check,
+            f"the version answered {quantity(evidence.answers.rows, 'row')}, {evidence.minimum_samples} are needed",
         )
     method = _method(check)
-    moved = {column.name: value for column in evidence.outputs if (value := distance(column, check.method)) is not None}
+    moved = {
+        column.name: value
+        for column in evidence.answers.columns
+        if (value := distance(column, check.method)) is not None
+    }
     if not moved:
         return no_data(check, "there are no predictions on one side to compare")
     name = max(moved, key=lambda name: moved[name])

@@ -41,12 +41,13 @@ def evaluate(check: Check, evidence: Evidence) -> CheckOutcome:
     """Return the outcome of `check`; NoData, never Passing, where there is too little data."""
     if check.type in BY_SIGNALS:
         return no_data(check, f"{check.type} checks are evaluated from received signals, not from the log")
-    if evidence.samples < evidence.minimum_samples and not KINDS[check.type].judges_silence:
+    if evidence.coverage.rows < evidence.minimum_samples and not KINDS[check.type].judges_silence:
         return no_data(
-            check, f"{quantity(evidence.samples, 'row was', 'rows were')} served, {evidence.minimum_samples} are needed"
+            check,
+            f"{quantity(evidence.coverage.rows, 'row was', 'rows were')} served, {evidence.minimum_samples} are needed",
         )
-    if _needs_labels(check) and evidence.labels_unknown:
-        return no_data(check, evidence.unknown_note())
+    if _needs_labels(check) and evidence.labels.disbelieved:
+        return no_data(check, evidence.labels.unknown_note())
     return defined(check, JUDGES[check.type](check, evidence))
 
 

@@ -19,7 +19,7 @@ NO_SAMPLE: Final = "the version carries no rows to compare with; train it again"
 
 def multivariate_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge whether the joint distribution has moved: by MMD, or by the reconstruction error of principal components."""
-    joint = evidence.joints.get(check.name)
+    joint = evidence.inputs.joints.get(check.name)
     if joint is None:
         return no_data(check, NO_SAMPLE)
     if check.method == "PCA":
@@ -59,7 +59,7 @@ def _reconstruction(check: Check, joint: Joint) -> CheckOutcome:
 
 def domain_classifier(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge whether a classifier separates the window's rows from the reference's."""
-    joint = evidence.joints.get(check.name)
+    joint = evidence.inputs.joints.get(check.name)
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)
     try:
@@ -92,7 +92,7 @@ def domain_classifier(check: Check, evidence: Evidence) -> CheckOutcome:
 
 def outlier_share(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge whether too many rows are unlike any of the reference's."""
-    joint = evidence.joints.get(check.name)
+    joint = evidence.inputs.joints.get(check.name)
     if joint is None or joint.space is None or joint.reference is None or joint.window is None:
         return no_data(check, NO_SAMPLE)
     try:

@@ -36,12 +36,12 @@ from tidemill.runtime.scoring.verdicts import no_data
 def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge a metric of the answers by the labels that came back; of slices, the worst one is judged too."""
     assert check.metric is not None
-    if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
+    if evidence.labels.answers is None or evidence.labels.count < evidence.minimum_labels:
         return no_data(
             check,
-            f"{quantity(evidence.labels, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed",
+            f"{quantity(evidence.labels.count, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed",
         )
-    rows = evidence.labelled.rows
+    rows = evidence.labels.answers.rows
     try:
         value = measure(check.metric, rows)
         between = interval(check.metric, rows, confidence=check.confidence)
@@ -50,7 +50,7 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
     threshold, message = _bound(
         check,
         evidence.reference,
-        f"{check.metric} is {value:.4g}{_range(between)} on {quantity(evidence.labels, 'labelled row')}",
+        f"{check.metric} is {value:.4g}{_range(between)} on {quantity(evidence.labels.count, 'labelled row')}",
     )
     if threshold is None:
         return no_data(check, message)
@@ -82,15 +82,15 @@ def performance(check: Check, evidence: Evidence) -> CheckOutcome:
 
 def _slices(check: Check, evidence: Evidence) -> list[tuple[str, float, ConfidenceInterval | None]]:
     """Slices with enough labels, the worst first."""
-    assert check.metric is not None and evidence.labelled is not None
+    assert check.metric is not None and evidence.labels.answers is not None
     slices = []
     for column in check.slices:
-        groups = np.array([group or "" for group in evidence.labelled.columns.get(column, ())], dtype=object)
+        groups = np.array([group or "" for group in evidence.labels.answers.columns.get(column, ())], dtype=object)
         for group in sorted(set(groups.tolist()) - {""}):
             chosen = np.flatnonzero(groups == group)
             if len(chosen) < evidence.minimum_labels:
                 continue
-            rows = evidence.labelled.rows.take(chosen)
+            rows = evidence.labels.answers.rows.take(chosen)
             try:
                 slices.append(
                     (
@@ -113,19 +113,20 @@ def _surely_beyond(sign: float, between: ConfidenceInterval | None, threshold: f
 def estimated_performance(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge the estimate of a metric, before any label has come back."""
     assert check.metric is not None
-    sample, reference = evidence.answered_sample, evidence.reference
+    sample, reference = evidence.answers.sample, evidence.reference
     if reference.answers is None:
         return no_data(check, "the version carries no answers to calibrate by; train it again")
-    if sample is None or evidence.answered < evidence.minimum_samples:
+    if sample is None or evidence.answers.rows < evidence.minimum_samples:
         return no_data(
-            check, f"the version answered {quantity(evidence.answered, 'row')}, {evidence.minimum_samples} are needed"
+            check,
+            f"the version answered {quantity(evidence.answers.rows, 'row')}, {evidence.minimum_samples} are needed",
         )
     try:
         estimate = _estimated(check.metric, reference, sample, check.confidence)
     except NotMeasurable as reason:
         return no_data(check, f"{check.metric} cannot be estimated: {reason}")
     between = ConfidenceInterval(estimate.low, estimate.high)
-    message = f"{check.metric} is probably {estimate.value:.4g}{_range(between)}, by the answers' own confidence on {quantity(evidence.answered, 'row')}"
+    message = f"{check.metric} is probably {estimate.value:.4g}{_range(between)}, by the answers' own confidence on {quantity(evidence.answers.rows, 'row')}"
     sign = sign_of(check.metric)
     threshold = None
     if check.minimum is not None or check.maximum_regression is not None:
@@ -190,12 +191,12 @@ def numbers(table: Any, name: str) -> Floats:
 
 def concept_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     """Judge whether answers became wrong more often at some time, by the errors of labelled rows in the order of time."""
-    if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
+    if evidence.labels.answers is None or evidence.labels.count < evidence.minimum_labels:
         return no_data(
             check,
-            f"{quantity(evidence.labels, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed",
+            f"{quantity(evidence.labels.count, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed",
         )
-    rows = evidence.labelled.rows
+    rows = evidence.labels.answers.rows
     if isinstance(rows, Classified):
         errors = (rows.labels != rows.answers).astype(np.float64)
         accuracy = recorded("accuracy", evidence.reference.metrics)
@@ -206,7 +207,7 @@ def concept_drift(check: Check, evidence: Evidence) -> CheckOutcome:
     detector: Literal["ADWIN", "PageHinkley"] = "PageHinkley" if check.method == "PageHinkley" else "ADWIN"
     change = concept.errors_rose(errors, detector, usual=usual, confidence=check.confidence)
     if change is None:
-        message = f"{detector} sees no rise in the errors of {evidence.labels} labelled rows"
+        message = f"{detector} sees no rise in the errors of {evidence.labels.count} labelled rows"
         return CheckOutcome(name=check.name, type=check.type, verdict="Passing", value=0.0, message=message)
     where = (
         "all through the window, against the version's hold-out"
@@ -246,7 +247,7 @@ def fairness_of(check: Check, evidence: Evidence) -> CheckOutcome:
         if check.metric in fairness.NEEDS_LABELS:
             groups = _labelled_groups(check, evidence, favorable)
         else:
-            groups = fairness.counted(evidence.groups.get(check.column, {}), favorable)
+            groups = fairness.counted(evidence.answers.groups.get(check.column, {}), favorable)
         difference = fairness.unfairness(check.metric, groups)
     except ValueError as reason:
         return no_data(check, f"{check.metric} cannot be measured: {reason}")
@@ -291,29 +292,29 @@ def _lacking(check: Check, evidence: Evidence) -> tuple[int, int]:
     """Return how many rows have no value of the check's column, and of how many."""
     assert check.metric is not None and check.column is not None
     if check.metric not in fairness.NEEDS_LABELS:
-        return evidence.ungrouped.get(check.column, 0), evidence.answered
-    groups = () if evidence.labelled is None else evidence.labelled.columns.get(check.column)
-    rows = evidence.labels
+        return evidence.answers.ungrouped.get(check.column, 0), evidence.answers.rows
+    groups = () if evidence.labels.answers is None else evidence.labels.answers.columns.get(check.column)
+    rows = evidence.labels.count
     return (rows, rows) if groups is None else (groups.count(None), rows)
 
 
 def _labelled_groups(check: Check, evidence: Evidence, favorable: str) -> list[fairness.Group]:
     assert check.column is not None
-    if evidence.labelled is None or evidence.labels < evidence.minimum_labels:
+    if evidence.labels.answers is None or evidence.labels.count < evidence.minimum_labels:
         raise ValueError(
-            f"{quantity(evidence.labels, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed"
+            f"{quantity(evidence.labels.count, 'row has a label', 'rows have labels')}, {evidence.minimum_labels} are needed"
         )
-    rows = evidence.labelled.rows
+    rows = evidence.labels.answers.rows
     assert isinstance(rows, Classified)
     names = np.array(rows.classes, dtype=object)
-    groups = evidence.labelled.columns.get(check.column, (None,) * len(rows.labels))
+    groups = evidence.labels.answers.columns.get(check.column, (None,) * len(rows.labels))
     known = rows.labels < rows.known_classes
     return fairness.groups_of(groups, names[rows.answers], names[rows.labels], favorable, known)
 
 
 def _unknown_labels(evidence: Evidence, treated: str) -> str:
     """The labels that are no class of the model, as the end of a message; empty where there are none."""
-    rows = None if evidence.labelled is None else evidence.labelled.rows
+    rows = None if evidence.labels.answers is None else evidence.labels.answers.rows
     if not isinstance(rows, Classified) or not (unknown := rows.unknown_labels):
         return ""
     return f"; {describe_unknown(unknown, len(rows.labels))}, {treated}"
@@ -324,10 +325,10 @@ def timeliness(check: Check, evidence: Evidence) -> CheckOutcome:
     assert check.maximum_lag is not None
     limit = delta(check.maximum_lag)
     rows = check.subject == "Predictions"
-    newest = evidence.newest_row if rows else evidence.newest_labelled
+    newest = evidence.coverage.newest if rows else evidence.labels.newest
     what = "row served" if rows else "row with a label"
     if newest is None:
-        if not rows and evidence.samples == 0:
+        if not rows and evidence.coverage.rows == 0:
             return no_data(check, "no rows were served that labels could have come for")
         message = f"there is no {what} in the window; the newest may be {_say(limit)} old"
         return CheckOutcome(

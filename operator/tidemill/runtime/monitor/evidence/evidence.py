@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 import pyarrow as pa
 
@@ -20,7 +21,18 @@ from tidemill.runtime.monitor.statistics.space import Space
 from tidemill.runtime.profile.grid import Floats
 from tidemill.runtime.profile.profile import Profile
 
-__all__ = ["OUTPUTS", "Evidence", "Joint", "LabelledAnswers", "ReferenceData", "plain"]
+__all__ = [
+    "OUTPUTS",
+    "AnswerEvidence",
+    "Coverage",
+    "Evidence",
+    "InputEvidence",
+    "Joint",
+    "LabelEvidence",
+    "LabelledAnswers",
+    "ReferenceData",
+    "plain",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,65 +100,93 @@ class Joint:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """The rows of a window, by when they were served."""
+
+    rows: int
+    newest: datetime | None
+    """When the newest row was served; None where there are no rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputEvidence:
+    """Inputs of all rows, whichever version answered."""
+
+    columns: tuple[Comparison, ...]
+    joints: Mapping[str, Joint]
+    """By check: those of several columns at once."""
+    mismatched: tuple[str, ...]
+    """Features that most rows lack or hold as another type."""
+    duplicate_share: float
+    """Share of rows that repeat another one; 0 where no check needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvidence:
+    """Answers of the monitored version."""
+
+    columns: tuple[Comparison, ...]
+    rows: int
+    """Rows that the version answered."""
+    sample: pa.Table | None
+    """Some of these rows, with features, predictions and scores; None where no check needs them."""
+    groups: Mapping[str, Mapping[str, Mapping[str, int]]]
+    """Per column whose groups are compared: group → answer → rows."""
+    ungrouped: Mapping[str, int]
+    """Per column whose groups are compared: rows that have no value of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvidence:
+    """Labels of the monitored version's answers."""
+
+    counted: bool
+    """False where no check needs labels, and none were read."""
+    task: Literal["Classification", "Regression"]
+    answers: LabelledAnswers | None
+    """The answers that have labels; None where there are none."""
+    newest: datetime | None
+    """When the newest row with a label was answered."""
+
+    @property
+    def count(self) -> int:
+        """The number of rows with labels."""
+        return 0 if self.answers is None else len(self.answers)
+
+    @property
+    def unknown(self) -> int | None:
+        """The number of labels that are not classes of the model; None for a regression."""
+        if self.task != "Classification":
+            return None
+        rows = None if self.answers is None else self.answers.rows
+        return sum(rows.unknown_labels.values()) if isinstance(rows, Classified) else 0
+
+    @property
+    def disbelieved(self) -> bool:
+        """Whether so many labels are not classes of the model that none of them is believed."""
+        return too_many_unknown(self.unknown, self.count)
+
+    def unknown_note(self) -> str:
+        """Return which labels are not classes of the model, and what to send."""
+        rows = None if self.answers is None else self.answers.rows
+        assert isinstance(rows, Classified), "only labels of classes can be unknown"
+        known = ", ".join(repr(name) for name in rows.classes[: min(3, rows.known_classes)])
+        return f"{describe_unknown(rows.unknown_labels, len(rows.labels))}; send labels as the model spells its classes, such as {known}"
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A window as checks see it."""
 
     reference: ReferenceData
-    features: tuple[Comparison, ...]
-    """Inputs of all rows, whichever version answered."""
-    outputs: tuple[Comparison, ...]
-    """Answers of the monitored version."""
-    samples: int
-    """Rows that were served."""
-    answered: int
-    """Rows of these that the monitored version answered."""
-    labelled: LabelledAnswers | None
+    coverage: Coverage
+    inputs: InputEvidence
+    answers: AnswerEvidence
+    labels: LabelEvidence
     minimum_samples: int
     minimum_labels: int
     end: datetime
     """End of the window."""
-    joints: Mapping[str, Joint] = field(default_factory=dict)
-    """By check: those of several columns at once."""
-    mismatched: tuple[str, ...] = ()
-    """Features that most rows lack or hold as another type."""
-    duplicates: float = 0.0
-    """Share of rows that repeat another one."""
-    answered_sample: pa.Table | None = None
-    """Some rows that the monitored version answered, with features, predictions and scores."""
-    groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
-    """Per column whose groups are compared: group → answer → rows."""
-    ungrouped: Mapping[str, int] = field(default_factory=dict)
-    """Per column whose groups are compared: rows that have no value of it."""
-    labels_counted: bool = True
-    """False where no check needs labels, and none were read."""
-    newest_row: datetime | None = None
-    newest_labelled: datetime | None = None
-    """When the newest row with a label was answered."""
-
-    @property
-    def labels(self) -> int:
-        """The number of rows with labels."""
-        return 0 if self.labelled is None else len(self.labelled)
-
-    @property
-    def unknown_labels(self) -> int | None:
-        """The number of labels that are not classes of the model; None for a regression."""
-        if self.reference.signature.task != "Classification":
-            return None
-        rows = None if self.labelled is None else self.labelled.rows
-        return sum(rows.unknown_labels.values()) if isinstance(rows, Classified) else 0
-
-    @property
-    def labels_unknown(self) -> bool:
-        """Whether so many labels are not classes of the model that none of them is believed."""
-        return too_many_unknown(self.unknown_labels, self.labels)
-
-    def unknown_note(self) -> str:
-        """Return which labels are not classes of the model, and what to send."""
-        rows = None if self.labelled is None else self.labelled.rows
-        assert isinstance(rows, Classified), "only labels of classes can be unknown"
-        known = ", ".join(repr(name) for name in rows.classes[: min(3, rows.known_classes)])
-        return f"{describe_unknown(rows.unknown_labels, len(rows.labels))}; send labels as the model spells its classes, such as {known}"
 
 
 def plain(logged: str) -> str:

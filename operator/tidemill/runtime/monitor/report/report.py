@@ -37,7 +37,7 @@ def of_check(
 ) -> str:
     """Return the report of a check run as one HTML page; `past` are the monitor's earlier runs, oldest first."""
     scored = health_of(order, evidence, outcomes, verdict)
-    columns = (*evidence.features, *evidence.outputs)
+    columns = (*evidence.inputs.columns, *evidence.answers.columns)
     trained = order.reference is None
     history = None
     if past:
@@ -52,9 +52,9 @@ def of_check(
             Fact("To (UTC)", f"{order.end:%Y-%m-%d %H:%M:%S}"),
             Fact("Service", order.service),
             Fact("Version", order.version.name),
-            Fact("Rows served", f"{evidence.samples:,}"),
-            Fact("Answered by the version", f"{evidence.answered:,}"),
-            Fact("With labels", f"{evidence.labels:,}" if evidence.labels_counted else "not counted"),
+            Fact("Rows served", f"{evidence.coverage.rows:,}"),
+            Fact("Answered by the version", f"{evidence.answers.rows:,}"),
+            Fact("With labels", f"{evidence.labels.count:,}" if evidence.labels.counted else "not counted"),
             Fact("Rows of training data" if trained else "Rows compared with", f"{evidence.reference.features.rows:,}"),
         ),
         (
@@ -84,7 +84,7 @@ def health_of(
         for outcome in outcomes
     ]
     run = WindowRun(
-        start=order.start, end=order.end, version=order.version.name, samples=evidence.samples, verdict=verdict
+        start=order.start, end=order.end, version=order.version.name, samples=evidence.coverage.rows, verdict=verdict
     )
     return health(checks, run)
 
