@@ -169,7 +169,7 @@ SITUATIONS: Mapping[str, tuple[Step | Impose | Lift | Overdue, ...]] = {
         *TRAINED,
         Impose("OutOfMemory"),
         SERVED,
-        Says(*SERVICE, "was OOMKilled; raise spec.resources.limits.memory", "False"),
+        Says(*SERVICE, "was OOMKilled; it has no memory limit", "False"),
         Lift("OutOfMemory"),
         ready(*SERVICE),
     ),
