@@ -26,7 +26,7 @@ NAMESPACE = "tidemill-demo"
 
 def main(
     context_is_mine: Annotated[
-        bool, typer.Option(help="Use the given cluster although its context is nobody's we know.")
+        bool, typer.Option(help="Use the given cluster although its context is not one of a local cluster.")
     ] = False,
     name: Annotated[str, typer.Option(help="The cluster's name.")] = clusters.DEFAULT_NAME,
 ) -> None:

@@ -28,7 +28,7 @@ def _defect(story: Story, seconds: float) -> str:
 def _held_back(story: Story, seconds: float) -> str:
     def held() -> bool:
         monitor = story.monitor
-        assert monitor is not None, "nobody deletes the monitor"
+        assert monitor is not None, "the monitor must exist"
         broken = [check for check in monitor.status.checks if check.type == "DataQuality"]
         return bool(broken) and all(check.consecutive >= WINDOWS for check in broken)
 

@@ -69,7 +69,7 @@ def applied(environment: Environment) -> Environment:
 
 def object_of(environment: Environment, case: Case) -> AnyResource:
     resource = environment.api.read(case.kind, case.namespace, case.name)
-    assert resource is not None, f"nobody deletes {case.name}"
+    assert resource is not None, f"{case.name} must exist"
     return resource
 
 

@@ -39,7 +39,7 @@ class Screening:
     @property
     def service(self) -> InferenceService:
         resource = self.api.read(InferenceService, CANDIDATES, SERVICE)
-        assert resource is not None, "nobody deletes the service"
+        assert resource is not None, "the service must exist"
         return resource
 
     def outcome_of(self, version: str, *, seconds: float = 150) -> Outcome:

@@ -29,7 +29,7 @@ class Watch:
     @property
     def monitor(self) -> DriftMonitor:
         resource = self.api.read(DriftMonitor, WARM, NAME)
-        assert resource is not None, "nobody deletes it before the last test"
+        assert resource is not None, "it must exist until the last test"
         return resource
 
     def pods(self, component: str) -> list[str]:

@@ -44,7 +44,7 @@ class Clients:
     @property
     def monitor(self) -> DriftMonitor:
         resource = self.api.read(DriftMonitor, CHANGED, NAME)
-        assert resource is not None, "nobody deletes it"
+        assert resource is not None, "it must exist"
         return resource
 
     def verdicts(self) -> dict[str, str]:

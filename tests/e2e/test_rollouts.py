@@ -42,7 +42,7 @@ class Cells:
     @property
     def service(self) -> InferenceService:
         resource = self.api.read(InferenceService, ROLLOUTS, SERVICE)
-        assert resource is not None, "nobody deletes the service"
+        assert resource is not None, "the service must exist"
         return resource
 
     def explain(self) -> str:

@@ -107,7 +107,7 @@ class Proof:
         if failed or not answered:
             results.append(f"{failed} requests failed and {answered} were answered; the last problem: {problem}")
         if (writer := self._writer()) != "kube-controller-manager":
-            results.append(f"spec.replicas was written by {writer or 'nobody'} rather than by the autoscaler")
+            results.append(f"spec.replicas was written by {writer or 'no manager'} rather than by the autoscaler")
         return results
 
     def _bring_up(self) -> None:
@@ -160,7 +160,7 @@ class Proof:
 
     def _service(self) -> InferenceService:
         resource = self.api.read(InferenceService, self.namespace, self.service)
-        assert resource is not None, "nobody deletes the service"
+        assert resource is not None, "the service must exist"
         return resource
 
     def _autoscaler(self) -> dict[str, Any]:

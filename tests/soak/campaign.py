@@ -120,7 +120,7 @@ class Soak:
 
     def _service(self) -> InferenceService:
         resource = self.api.read(InferenceService, self.namespace, MODEL)
-        assert resource is not None, "nobody deletes the service"
+        assert resource is not None, "the service must exist"
         return resource
 
     def _published(self, run: str) -> ModelVersion:

@@ -37,7 +37,7 @@ class Irises:
     @property
     def service(self) -> InferenceService:
         result = self.observed()
-        assert result is not None, "nobody deletes it"
+        assert result is not None, "it must exist"
         return result
 
     def predict(self, rows: Iterable[Iterable[float]], **more: Any) -> list[str]:

@@ -56,7 +56,7 @@ def shape(story: Story) -> dict[str, Any]:
     called = {story.first_version: "first", story.second_version: "second"}
     retrained = {run.name: "retraining" for run in story.retrainings()}
     dataset, service = api.read(Dataset, namespace, NAME), api.read(InferenceService, namespace, NAME)
-    assert dataset is not None and service is not None, "nobody deletes them"
+    assert dataset is not None and service is not None, "both must exist"
     jobs = [
         job["metadata"]["labels"]
         for job in api.all("Job", namespace)
