@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE))
 
 import data  # noqa: E402
 
-MAX_MEGABYTES, LEAST_RATIO = 300, 5.0
+MAX_MEGABYTES, MIN_RATIO = 300, 5.0
 
 
 def timed(*command: str) -> tuple[float, float, int]:
@@ -62,7 +62,7 @@ def main() -> int:
             seconds, cpu = (statistics.median(run[index] for run in runs) for index in (0, 1))
             print(f"{form:8} {who:16} {seconds:7.2f} s {cpu:7.2f} s of processor {max(run[2] for run in runs):6} MB")
         print(f"{form:8} {ratio:.1f} times as fast ({ratios[0]:.1f} to {ratios[-1]:.1f})", flush=True)
-        short += ratio < LEAST_RATIO or memory > MAX_MEGABYTES
+        short += ratio < MIN_RATIO or memory > MAX_MEGABYTES
     return int(short > 0)
 
 

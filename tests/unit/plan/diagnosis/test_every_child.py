@@ -245,7 +245,8 @@ def test_what_the_events_said_is_kept_when_they_cannot_be_read_and_when_the_job_
     cluster.run(seconds=1)
 
     assert "ResourceQuota 'small' is used up" in before
-    assert unread is not None and before == unread.status.condition("Ready").message  # type: ignore[union-attr]
+    ready = unread.status.condition("Ready") if unread is not None else None
+    assert ready is not None and before == ready.message
     assert f"the pod did not start before the deadline: {before}" == message_of(cluster)
     assert any("! Dataset payments: Refused: no pod can be created" in line for line in cluster.lines)
 

@@ -320,7 +320,8 @@ def world(rng: np.random.Generator, known: int, slope: float, offset: float, mov
 
 
 def test_intervals_of_95_percent_hold_what_labels_say_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    calibrate, made = estimation.calibrate, {}  # type: ignore[var-annotated]
+    calibrate = estimation.calibrate
+    made: dict[Any, Any] = {}
 
     def once(scores: Any, right: Any, rows: int | None = None) -> Any:
         """All metrics of a world resample the same rows: each calibration is made once."""
