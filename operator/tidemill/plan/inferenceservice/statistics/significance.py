@@ -16,7 +16,7 @@ _NEGLIGIBLE: Final = 1e-16
 
 
 def binomial_tail(count: int, total: int, share: float) -> float:
-    """Return the chance of `count` events or more among `total`, each with the chance `share`.
+    """Return the chance of `count` events or more among `total`, each with the chance `share`; 1 at or below the mean.
 
     >>> round(binomial_tail(3, 42, 0.05), 4)
     0.351
@@ -27,15 +27,14 @@ def binomial_tail(count: int, total: int, share: float) -> float:
         return 1.0
     if share <= 0.0:
         return 0.0
-    if share >= 1.0 or count <= total * share:
-        # At or below the mean: no evidence that there are more events than expected.
-        return 1.0 if count <= total * share else float(count <= total)
+    if count <= total * share:
+        return 1.0  # at or below the mean: no evidence that there are more events than expected
     term = math.exp(_log_choices(total, count) + count * math.log(share) + (total - count) * math.log1p(-share))
     tail, odds = 0.0, share / (1.0 - share)
     for events in range(count, total + 1):
         tail += term
         term *= (total - events) / (events + 1) * odds
-        if term < tail * _NEGLIGIBLE:
+        if term <= tail * _NEGLIGIBLE:  # both are 0 where the first term is too small for a float
             break
     return min(tail, 1.0)
 
@@ -57,7 +56,8 @@ def worse_by_chance(errors: int, requests: int, others: int, other_requests: int
             _log_choices(requests, count) + _log_choices(other_requests, both - count) - _log_choices(total, both)
         )
         tail += term
-        if term < tail * _NEGLIGIBLE:
+        # Past the expected number of errors, terms only become smaller.
+        if count * total > both * requests and term <= tail * _NEGLIGIBLE:
             break
     return min(tail, 1.0)
 

@@ -17,7 +17,13 @@ def test_the_tail_of_a_binomial_distribution(count: int, total: int, share: floa
 
 
 def test_a_count_at_or_below_the_mean_is_no_evidence() -> None:
-    assert 1.0 == binomial_tail(5, 100, 0.05)
+    assert 1.0 == binomial_tail(5, 100, 0.05) == binomial_tail(7, 7, 1.0)
+    assert 1.0 == pytest.approx(worse_by_chance(6_000, 100_000, 60_000, 100_000)) == worse_by_chance(0, 0, 3, 10)
+
+
+def test_a_chance_too_small_for_a_float_is_zero() -> None:
+    assert 0.0 == binomial_tail(500_000, 1_000_000, 0.05) == binomial_tail(1, 10, 0.0)
+    assert 0.0 == worse_by_chance(60_000, 100_000, 6_000, 100_000)
 
 
 @pytest.mark.parametrize(
