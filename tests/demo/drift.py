@@ -72,7 +72,7 @@ def _traffic(story: Story, seconds: float) -> str:
     )
     story.await_("answers and labels flowing", lambda: story.counters().recent_labelled >= 100, seconds)
     story.undrifted = story.measure(Shift.NONE)[story.first_version]
-    return f"accuracy {story.undrifted.accuracy:.3f} on {story.undrifted.rows} rows that no version learns from"
+    return f"accuracy {story.undrifted.accuracy:.3f} on {story.undrifted.rows} rows that no version is trained on"
 
 
 def _no_drift(story: Story, seconds: float) -> str:

@@ -56,7 +56,7 @@ def show_figures(console: Console, story: Story) -> None:
     assert story.undrifted and story.before and story.after, "all three were measured"
     table = Table("figure", "before", "after", box=None, pad_edge=False)
     table.add_row(
-        f"accuracy on {story.after.rows} shifted rows that neither version learnt from",
+        f"accuracy on {story.after.rows} shifted rows that neither version was trained on",
         f"{story.before.accuracy:.3f}",
         f"[bold]{story.after.accuracy:.3f}[/]",
     )
