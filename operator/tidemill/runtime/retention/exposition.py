@@ -1,12 +1,15 @@
-"""The sweeper's metrics in Prometheus' text format; its image has no client library."""
+"""The metrics of the sweeper, which are taken from its newest turn at each scrape."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
 
 from tidemill.runtime.retention.sweeper import Size, Turn
 
@@ -92,20 +95,22 @@ class SweepMetrics:
             "store_capacity_bytes": [({}, space.capacity)] if space else [],
             "store_free_bytes": [({}, space.free)] if space else [],
         }
-        lines = []
-        for metric in TABLE:
-            name = PREFIX + metric.name
-            lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.type}"]
-            for labels, value in samples[metric.name]:
-                text = ",".join(f'{label}="{_escaped(labels[label])}"' for label in metric.labels)
-                lines.append(f"{name}{{{text}}} {value:.17g}" if text else f"{name} {value:.17g}")
-        return ("\n".join(lines) + "\n").encode()
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Samples(samples))
+        return bytes(generate_latest(registry))
 
 
-def _escaped(text: str) -> str:
-    """Return the value of a label as the format asks for it.
+class _Samples:
+    """A collector of `prometheus_client` over samples that were taken already."""
 
-    >>> _escaped('a"b')
-    'a\\\\"b'
-    """
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    def __init__(self, samples: Mapping[str, Iterable[tuple[Mapping[str, str], float]]]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics in the order of TABLE, those without samples too."""
+        for declared in TABLE:
+            name = PREFIX + declared.name
+            metric = Metric(name.removesuffix("_total"), declared.help, declared.type)
+            for labels, value in self._samples[declared.name]:
+                metric.add_sample(name, dict(labels), value)
+            yield metric
