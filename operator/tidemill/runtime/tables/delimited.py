@@ -50,6 +50,8 @@ SIGNATURES: Final[Mapping[bytes, str]] = {
 _DELIMITERS: Final = "\t;|,"
 """In the order of preference where several would do: texts and decimal numbers have commas more often than the others."""
 _ROWS_LOOKED_AT: Final = 64
+_NO_TEXT: Final = pa.nulls(1, pa.string())[0]
+"""A missing text; `pa.scalar` would import pandas."""
 _DECIMAL_COMMA: Final = r"^(\s*[+-]?\d*),(\d+(?:[eE][+-]?\d+)?\s*)$"
 _DECIMAL_POINT: Final = r"^\s*[+-]?\d*\.\d+(?:[eE][+-]?\d+)?\s*$"
 
@@ -270,17 +272,25 @@ def read(content: bytes, name: str, texts: Iterable[str] = ()) -> pa.Table:
         wrong.append(row)
         return "error"
 
-    def parse(*, threads: bool) -> pa.Table:
+    as_texts = {column: pa.string() for column in texts if column in dialect.names}
+
+    def parse(*, threads: bool, more: Iterable[str] = ()) -> pa.Table:
         return arrow_csv.read_csv(
             pa.BufferReader(content),
             # One block as large as the file: types are inferred from all rows, not from the first megabyte.
             read_options=_reading(dialect, min(len(content) + 1, (1 << 31) - 1), threads=threads),
             parse_options=_parsing(dialect, refuse),
-            convert_options=_conversion(dialect, {column: pa.string() for column in texts if column in dialect.names}),
+            convert_options=_conversion(dialect, as_texts | dict.fromkeys(more, pa.string())),
         )
 
     try:
-        return _with_decimal_commas(parse(threads=True), dialect, frozenset(texts))
+        table = parse(threads=True)
+        whole = [field.name for field in table.schema if pa.types.is_integer(field.type)]
+        # Arrow reads 0x1f as a whole number, which it is nowhere else here.
+        again = whole if b"0x" in content or b"0X" in content else ()
+        if again:
+            table = parse(threads=True, more=again)
+        return _read_again(table, dialect, frozenset(texts), frozenset(again))
     except pa.ArrowInvalid as error:
         if wrong:
             # Only one thread knows in which line it is.
@@ -294,19 +304,35 @@ def read(content: bytes, name: str, texts: Iterable[str] = ()) -> pa.Table:
         raise TableError(f"{name} is not readable CSV: {_first_line(error)}; correct it") from error
 
 
-def _with_decimal_commas(table: pa.Table, dialect: Dialect, texts: frozenset[str]) -> pa.Table:
-    """Return the table with columns as numbers in which some entries have a point and others a comma before the fraction."""
-    for index, field in enumerate(table.schema if dialect.decimal_commas else ()):
+def _read_again(table: pa.Table, dialect: Dialect, texts: frozenset[str], again: frozenset[str]) -> pa.Table:
+    """Return the table with columns that Arrow leaves as texts as the numbers or truth values that they are.
+
+    These are numbers of which some have a comma before the fraction, entries with blanks around them, as in `1, NA` and
+    `1, true`, and the columns `again`.
+    """
+    for index, field in enumerate(table.schema):
         if not pa.types.is_string(field.type) or field.name in texts:
             continue
         column = table.column(index)
-        missing = pc.is_in(column, value_set=pa.array(MISSING_WORDS, pa.string()))
-        present = with_points(column.filter(pc.invert(missing)))
-        with suppress(pa.ArrowInvalid):
-            pc.cast(present, pa.float64())
-            plain = with_points(pc.if_else(missing, pa.scalar(None, pa.string()), column))
-            table = table.set_column(index, field.name, pc.cast(plain, pa.float64()))
+        trimmed = pc.utf8_trim_whitespace(column)
+        any_kind = field.name in again or not trimmed.equals(column)
+        if not any_kind and not dialect.decimal_commas:
+            continue
+        missing = pc.is_in(trimmed, value_set=pa.array(MISSING_WORDS, pa.string()))
+        plain = pc.if_else(missing, _NO_TEXT, with_points(trimmed) if dialect.decimal_commas else trimmed)
+        for kind in _kinds(plain) if any_kind else (pa.float64(),):
+            with suppress(pa.ArrowInvalid):
+                table = table.set_column(index, field.name, pc.cast(plain, kind))
+                break
     return table
+
+
+def _kinds(texts: Any) -> tuple[Any, ...]:
+    """The types that texts may have, the narrowest first; Arrow would take 0x1f for a whole number."""
+    if texts.null_count == len(texts):
+        return ()
+    hexadecimal = pc.any(pc.match_substring(texts, "x", ignore_case=True)).as_py()
+    return (*(() if hexadecimal else (pa.int64(),)), pa.float64(), pa.bool_())
 
 
 def is_without_rows(error: Exception) -> bool:

@@ -23,6 +23,13 @@ READ = {
     "the same after a byte order mark": (b"\xef\xbb\xbfsep=;\r\na;b\r\n1;2\r\n", {"a": [1], "b": [2]}),
     "delimiters within quotes": (b'"price, net, EUR";"name"\n1;x\n', {"price, net, EUR": [1], "name": ["x"]}),
     "quoted delimiters in rows": (b'a;b\n"x;y";2\n', {"a": ["x;y"], "b": [2]}),
+    "blanks after commas": (
+        b"a, price, paid, shop\n1, 2.5, true, DE\n2, NA, NA, FR\n",
+        {"a": [1, 2], "price": [2.5, None], "paid": [True, None], "shop": [" DE", " FR"]},
+    ),
+    "blanks and a hexadecimal number": (b"a, b\nx, 0x1f\ny, 7\n", {"a": ["x", "y"], "b": [" 0x1f", " 7"]}),
+    "a hexadecimal number": (b"a,b,c\n1,0x1f,7\nNA,7,8\n", {"a": [1, None], "b": ["0x1f", "7"], "c": [7, 8]}),
+    "blanks alone": (b"a, b\nx, NA\ny, NA\n", {"a": ["x", "y"], "b": [" NA", " NA"]}),
     "decimal commas": (b"name;price\nx;1,5\ny;2,5\n", {"name": ["x", "y"], "price": [1.5, 2.5]}),
     "one column of sentences": (b"comment\nhello, world\nfoo\n", {"comment": ["hello, world", "foo"]}),
     "a line break in a header": (b'"a\nb",c\n1,2\n', {"a\nb": [1], "c": [2]}),
