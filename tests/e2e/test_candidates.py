@@ -9,9 +9,10 @@ from support.biopsies import SAMPLES
 from support.environment import CANDIDATES, REAPER, Environment
 from support.kubectl import apply
 from support.reaper import Reaper
+from support.rollouts import FollowedService, version_of
 from support.store_client import StoreClient, key_of
 from support.waiting import until
-from tidemill.api import API_VERSION, InferenceService, ModelVersion, TrainingJob
+from tidemill.api import API_VERSION, InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
 from tidemill.api.inferenceservice import Outcome
 from tidemill.children import names
@@ -26,21 +27,13 @@ FOLDER = SAMPLES / "candidates"
 SERVICE = "screening"
 
 
-class Screening:
+class Screening(FollowedService):
     """A service with a good version, live traffic, and the means to harm it."""
 
     def __init__(self, environment: Environment, store_client: StoreClient, traffic: Traffic, first: str) -> None:
-        self.environment = environment
-        self.api = environment.api
+        super().__init__(environment, CANDIDATES, SERVICE, traffic)
         self.store_client = store_client
-        self.traffic = traffic
         self.first = first
-
-    @property
-    def service(self) -> InferenceService:
-        resource = self.api.read(InferenceService, CANDIDATES, SERVICE)
-        assert resource is not None, "the service must exist"
-        return resource
 
     def outcome_of(self, version: str, *, seconds: float = 150) -> Outcome:
         """How the rollout of a version ended."""
@@ -52,28 +45,13 @@ class Screening:
 
         return until(f"the rollout of {version} ending", ended, seconds=seconds, explain=self.explain)
 
-    def explain(self) -> str:
-        return f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.environment.operator_log()}"
-
-
-def version_of(environment: Environment, run: str, *, seconds: float = 120) -> ModelVersion:
-    """The version that a run publishes."""
-
-    def published() -> ModelVersion | None:
-        job = environment.api.read(TrainingJob, CANDIDATES, run)
-        assert job is None or not job.status.is_true("Failed"), f"{run} failed: {job.status.condition('Failed')}"
-        name = job.status.model_version if job else ""
-        return environment.api.read(ModelVersion, CANDIDATES, name) if name else None
-
-    return until(f"{run} publishing a version", published, seconds=seconds, explain=environment.operator_log)
-
 
 @pytest.fixture(scope="module")
 def screening(environment: Environment) -> Iterator[Screening]:
     apply(environment.cluster, CANDIDATES, FOLDER / "service.yaml")
     store_client = StoreClient.start(environment.api, CANDIDATES, environment.images["workload"])
     store_client.put("sources/mixed-up.csv", biopsies.everything(biopsies.mixed_up))
-    first = version_of(environment, SERVICE).name
+    first = version_of(environment, CANDIDATES, SERVICE)
 
     def answering() -> bool:
         service = environment.api.read(InferenceService, CANDIDATES, SERVICE)
@@ -117,28 +95,28 @@ def assert_rejected_for_good(screening: Screening, version: str) -> None:
 
 def test_a_candidate_that_answers_wrongly_is_rolled_back(screening: Screening) -> None:
     apply(screening.environment.cluster, CANDIDATES, FOLDER / "wrong.yaml")
-    wrong = version_of(screening.environment, "wrong")
+    wrong = version_of(screening.environment, CANDIDATES, "wrong")
 
-    outcome = screening.outcome_of(wrong.name)
+    outcome = screening.outcome_of(wrong)
 
     assert (outcome.outcome, outcome.reason) == ("RolledBack", "quality")
-    assert_rejected_for_good(screening, wrong.name)
+    assert_rejected_for_good(screening, wrong)
 
 
 def test_a_candidate_that_crashes_is_rolled_back(screening: Screening) -> None:
     reaper = Reaper.start(screening.api, REAPER, screening.environment.images["workload"], name="reaper-of-candidates")
     apply(screening.environment.cluster, CANDIDATES, FOLDER / "crashing.yaml")
-    crashing = version_of(screening.environment, "crashing")
+    crashing = version_of(screening.environment, CANDIDATES, "crashing")
 
     def has_weight() -> bool:
         rollout = screening.service.status.rollout
-        return rollout is not None and rollout.version == crashing.name and rollout.weight > 0
+        return rollout is not None and rollout.version == crashing and rollout.weight > 0
 
     def killed_until_it_ends() -> Outcome | None:
         for pod in screening.api.all("Pod", CANDIDATES, f"{names.ROLE}=candidate"):
             reaper.kill(CANDIDATES, pod["metadata"]["name"])
         service = screening.service
-        over = next((each for each in service.status.history if each.version == crashing.name), None)
+        over = next((each for each in service.status.history if each.version == crashing), None)
         return over if over and service.status.rollout is None else None
 
     until("the candidate having weight", has_weight, seconds=90, explain=screening.explain)
@@ -147,13 +125,15 @@ def test_a_candidate_that_crashes_is_rolled_back(screening: Screening) -> None:
 
     assert outcome.outcome == "RolledBack"
     assert outcome.reason in {"CandidateCrashed", "errors"}
-    assert_rejected_for_good(screening, crashing.name)
+    assert_rejected_for_good(screening, crashing)
 
 
 def test_a_candidate_that_is_slow_is_rolled_back(screening: Screening) -> None:
     apply(screening.environment.cluster, CANDIDATES, FOLDER / "slow.yaml")
-    forest = version_of(screening.environment, "forest")
-    slow = uncompiled(screening, forest)
+    forest = version_of(screening.environment, CANDIDATES, "forest")
+    compiled = screening.api.read(ModelVersion, CANDIDATES, forest)
+    assert compiled is not None
+    slow = uncompiled(screening, compiled)
 
     outcome = screening.outcome_of(slow)
 

@@ -1,25 +1,21 @@
 """Blue-green on real pods: judged on copies and by a Job, switched at once, and back at once, without a failed request."""
 
 import json
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from cluster import clients, versions
-from cluster.commands import run
 from support import biopsies
 from support.biopsies import SAMPLES
 from support.environment import ROLLOUTS, Environment
 from support.kubectl import apply, apply_manifests, kubectl
+from support.rollouts import FollowedService, version_of
 from support.waiting import until
-from tidemill.api import API_VERSION, GROUP, InferenceService, TrainingJob
+from tidemill.api import API_VERSION, GROUP, InferenceService
 from tidemill.children import names
-from tidemill.contract.serving import SERVING_PORT
 from traffic.client import Schedule
 from traffic.remote import Orders, Traffic
 
@@ -29,80 +25,23 @@ SERVICE = "cells"
 JUDGE = "import os, urllib.request; urllib.request.urlopen(os.environ['TIDEMILL_CANDIDATE_URL'] + '/v2/health/ready')"
 
 
-class Cells:
+class Cells(FollowedService):
     """A service with two versions to choose from, and live traffic."""
 
     def __init__(self, environment: Environment, manifest: dict[str, Any], traffic: Traffic, first: str) -> None:
-        self.environment = environment
-        self.api = environment.api
+        super().__init__(environment, ROLLOUTS, SERVICE, traffic)
         self.manifest = manifest
-        self.traffic = traffic
         self.first = first
-
-    @property
-    def service(self) -> InferenceService:
-        resource = self.api.read(InferenceService, ROLLOUTS, SERVICE)
-        assert resource is not None, "the service must exist"
-        return resource
-
-    def explain(self) -> str:
-        return f"{self.service.status.model_dump_json(indent=1)}\n{self.traffic.counters()}\n{self.environment.operator_log()}"
-
-    def until(self, what: str, claim: Callable[[], Any], *, seconds: float = 120, poll: float = 0.5) -> Any:
-        return until(what, claim, seconds=seconds, poll=poll, explain=self.explain)
-
-    def phase(self) -> str:
-        rollout = self.service.status.rollout
-        return rollout.phase if rollout else ""
-
-    def stable_pods(self) -> list[str]:
-        selector = f"{names.ROLE}=stable,{names.OWNER_NAME}={SERVICE}"
-        pods = self.api.all("Pod", ROLLOUTS, selector)
-        return [pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
     def judges(self) -> list[str]:
         jobs = self.api.all("Job", ROLLOUTS)
         return [job["metadata"]["name"] for job in jobs if "-judge-" in job["metadata"]["name"]]
-
-    def weights(self) -> set[int]:
-        """What the stable pods' own tables say now."""
-        states = (
-            json.loads(self.api.ask_pod(ROLLOUTS, pod, SERVING_PORT, "/tidemill/v1/state"))
-            for pod in self.stable_pods()
-        )
-        return {(state["routes"] or {}).get("weight", 0) for state in states}
-
-    def answered(self) -> dict[str, int]:
-        return {name: int(version["answered"]) for name, version in self.traffic.counters().versions.items()}
-
-    def only_answered_by(self, version: str) -> bool:
-        """Whether the next fifty answers or so all come from one version."""
-        before = self.answered()
-        self.until("some more answers", lambda: sum(self.answered().values()) >= sum(before.values()) + 50)
-        after = self.answered()
-        return {name for name, count in after.items() if count > before.get(name, 0)} == {version}
 
     def pin(self, version: str | None) -> None:
         """What a change in Git does."""
         model = {"name": SERVICE} if version is None else {"name": SERVICE, "version": version}
         spec = {**self.manifest["spec"], "model": model}
         apply_manifests(self.environment.cluster, ROLLOUTS, [{**self.manifest, "spec": spec}])
-
-    def say(self, *words: str) -> str:
-        """`kubectl tidemill` as a person runs it."""
-        folder = clients.locate(versions.KUBECTL).parent
-        environment = {**self.environment.cluster.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
-        command = [sys.executable, "-m", "tidemill", *words, SERVICE, "--namespace", ROLLOUTS]
-        return run(command, env=environment, timeout=60)
-
-
-def version_of(environment: Environment, run: str) -> str:
-    def published() -> str | None:
-        job = environment.api.read(TrainingJob, ROLLOUTS, run)
-        assert job is None or not job.status.is_true("Failed"), f"{run} failed: {job.status.condition('Failed')}"
-        return (job.status.model_version or None) if job else None
-
-    return until(f"{run} publishing a version", published, seconds=120, explain=environment.operator_log)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +50,7 @@ def cells(environment: Environment) -> Iterator[Cells]:
     judge = {"image": environment.images["server"], "command": ["python", "-c", JUDGE], "timeout": "2m"}
     manifest["spec"]["rollout"]["analysis"]["metrics"].append({"name": "smoke", "type": "Job", "job": judge})
     apply_manifests(environment.cluster, ROLLOUTS, [dataset, run, manifest])
-    first = version_of(environment, SERVICE)
+    first = version_of(environment, ROLLOUTS, SERVICE)
 
     def answering() -> bool:
         service = environment.api.read(InferenceService, ROLLOUTS, SERVICE)
@@ -133,7 +72,7 @@ def cells(environment: Environment) -> Iterator[Cells]:
 def second(cells: Cells) -> str:
     """The version whose rollout the tests follow, from the moment it is on trial."""
     apply(cells.environment.cluster, ROLLOUTS, FOLDER / "second.yaml")
-    name = version_of(cells.environment, "cells-second")
+    name = version_of(cells.environment, ROLLOUTS, "cells-second")
     cells.until("the candidate being shadowed", lambda: cells.phase() == "Shadowing", seconds=180)
     return name
 
@@ -182,7 +121,7 @@ def test_unpinned_it_is_rolled_out_again_and_a_person_may_end_the_waiting(cells:
     cells.pin(None)
     cells.until("the switch", lambda: cells.phase() == "Switched", seconds=240)
 
-    assert f"requested the promotion of {second} to all requests" in cells.say("promote", "--full")
+    assert f"requested the promotion of {second} to all requests" in cells.run_plugin("promote", "--full")
     cells.until("the promotion", lambda: cells.phase() == "" and cells.only_answered_by(second), seconds=240)
 
     outcomes = [outcome.outcome for outcome in cells.service.status.history]
@@ -196,11 +135,11 @@ def test_a_person_holds_a_candidate_and_ends_its_trial(cells: Cells, second: str
     cells.pin(cells.first)
     cells.until("the old version on trial", lambda: cells.phase() == "Shadowing", seconds=180)
 
-    assert f"requested a pause of {cells.first}" in cells.say("pause")
+    assert f"requested a pause of {cells.first}" in cells.run_plugin("pause")
     cells.until("the trial being held", lambda: cells.phase() == "Paused")
-    assert f"requested that the rollout of {cells.first} continue" in cells.say("resume")
+    assert f"requested that the rollout of {cells.first} continue" in cells.run_plugin("resume")
     cells.until("the trial going on", lambda: cells.phase() == "Shadowing")
-    assert f"requested the rollback of {cells.first}" in cells.say("abort")
+    assert f"requested the rollback of {cells.first}" in cells.run_plugin("abort")
     cells.until("the trial being over", lambda: cells.phase() == "", seconds=60)
 
     outcome = cells.service.status.history[0]

@@ -109,21 +109,8 @@ class Workloads:
 
     def _put_stuck(self, key: Key, deployment: Manifest, kind: str) -> None:
         """Create a pod that does not run."""
-        template = deployment["spec"]["template"]
         pod_key = Key("Pod", key.namespace, f"{key.name}-{next(self.cluster.numbers)}-stuck")
-        owner = {"kind": "Deployment", "name": key.name, "uid": deployment["metadata"]["uid"]}
-        pod: Manifest = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": pod_key.name,
-                "namespace": key.namespace,
-                "labels": dict(template["metadata"]["labels"]),
-                "ownerReferences": [owner],
-            },
-            "spec": template["spec"],
-        }
-        self.cluster.put(pod_key, pod)
+        self.cluster.put(pod_key, _pod(pod_key, deployment))
         self.cluster.objects[pod_key]["status"] = STUCK[kind]
         self.cluster.nudge(self.cluster.objects[pod_key])
 
@@ -164,19 +151,7 @@ class Workloads:
             fresh = []
             for index in range(wanted):
                 pod_key = Key("Pod", key.namespace, f"{key.name}-{number}-{index}")
-                pod: Manifest = {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "metadata": {
-                        "name": pod_key.name,
-                        "namespace": key.namespace,
-                        "labels": dict(template["metadata"]["labels"]),
-                        "ownerReferences": [
-                            {"kind": "Deployment", "name": key.name, "uid": deployment["metadata"]["uid"]}
-                        ],
-                    },
-                    "spec": template["spec"],
-                }
+                pod = _pod(pod_key, deployment)
                 works = self.cluster.start_pod(pod)
                 pod["status"] = {
                     "podIP": f"10.0.0.{next(self.cluster.numbers)}",
@@ -249,6 +224,22 @@ def _crashed() -> Manifest:
         "restartCount": 3,
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}},
         "lastState": {"terminated": {"reason": "Error", "exitCode": 1}},
+    }
+
+
+def _pod(key: Key, deployment: Manifest) -> Manifest:
+    """Return a new pod of a Deployment."""
+    metadata, template = deployment["metadata"], deployment["spec"]["template"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "labels": dict(template["metadata"]["labels"]),
+            "ownerReferences": [{"kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"]}],
+        },
+        "spec": template["spec"],
     }
 
 

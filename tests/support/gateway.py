@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster import programs, versions
+from tidemill.runtime.store.objects import ObjectStore
 
 KEY, SECRET, BUCKET = "tide", "mill-secret", "tidemill"
 PATIENCE = 30.0
@@ -41,6 +42,11 @@ def gateway(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def open_store(endpoint: str, uri: str = f"s3://{BUCKET}", secret: str = SECRET) -> ObjectStore:
+    """Return the store in that server's bucket."""
+    return ObjectStore.open(uri, endpoint=endpoint, access_key_id=KEY, secret_access_key=secret)
 
 
 def secret(folder: Path, endpoint: str, **changes: str) -> Path:

@@ -23,6 +23,8 @@ def texts_of(words: Sequence[str]) -> Any:
 
 
 MISSING: Final = texts_of(MISSING_WORDS)
+_FIRST = 64
+"""So many entries are read as numbers before all."""
 _LOOK = 256
 """Among so many rows a value is looked for that can fill gaps."""
 _MAX_WHOLE = 2**53
@@ -154,6 +156,9 @@ def _parse(column: Any, offset: int = 0) -> Numbers:
     invalid, values, repeats = 0, [], []
     if not offset:
         try:
+            _cast(
+                present[:_FIRST], pa.float64()
+            )  # Arrow spells an error for each entry that cannot be read, slowly
             return Numbers(_to_numpy(_cast(present, pa.float64())), missing, 0)
         except pa.ArrowInvalid:
             pass  # some of it is not a number

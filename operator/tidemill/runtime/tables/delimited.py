@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from tidemill.runtime.tables import blocks
 from tidemill.runtime.tables.spelling import MISSING_WORDS
 
 HEAD: Final = 1 << 16
 """So many bytes of a file are looked at to find out how it is written."""
-BLOCK: Final = 1 << 22
+BLOCK: Final = 1 << 21
 SIGNATURES: Final[Mapping[bytes, str]] = {
     b"PAR1": "a Parquet file",
     b"PK\x03\x04": "a ZIP archive or a spreadsheet",
@@ -241,20 +242,41 @@ def _conversion(dialect: Dialect, types: Mapping[str, Any] | None) -> Any:
     )
 
 
-def _reading(dialect: Dialect, block: int, *, threads: bool = True) -> Any:
+def _reading(dialect: Dialect, block: int, *, header: int, threads: bool = True) -> Any:
     return arrow_csv.ReadOptions(
-        use_threads=threads, block_size=block, column_names=list(dialect.names), skip_rows=dialect.header_lines
+        use_threads=threads, block_size=block, column_names=list(dialect.names), skip_rows=header
     )
 
 
-def open_blocks(source: Any, dialect: Dialect, types: Mapping[str, Any], *, threads: bool = True) -> Any:
-    """Return a reader of record batches, with columns in the given types; raises pyarrow.ArrowInvalid as it is read."""
-    return arrow_csv.open_csv(
-        source,
-        read_options=_reading(dialect, BLOCK, threads=threads),
-        parse_options=_parsing(dialect),
-        convert_options=_conversion(dialect, types),
-    )
+def open_blocks(
+    source: Any, dialect: Dialect, types: Mapping[str, Any], *, threads: int, hexadecimals: bool = True
+) -> Iterator[pa.RecordBatch]:
+    """Yield record batches with columns in the given types, `threads` blocks of the file parsed at a time.
+
+    Raises pyarrow.ArrowInvalid, and HexadecimalError where 0x stands in the file and `hexadecimals` says that it may not.
+    """
+    conversion, parsing = _conversion(dialect, types), _parsing(dialect)
+
+    def parse(piece: blocks.Block | blocks.Rest) -> Iterator[pa.RecordBatch]:
+        if isinstance(piece, blocks.Rest):
+            watched = piece if hexadecimals else blocks.WithoutHexadecimals(piece)
+            reading = _reading(dialect, 2 * BLOCK, header=piece.header)
+            yield from arrow_csv.open_csv(pa.PythonFile(watched, mode="r"), reading, parsing, conversion)
+            return
+        if not hexadecimals:
+            blocks.refuse_hexadecimals(piece.content)
+        # Only one thread knows in which line it is.
+        reading = _reading(dialect, len(piece.content) + 1, header=piece.header, threads=False)
+        try:
+            table = arrow_csv.read_csv(pa.BufferReader(piece.content), reading, parsing, conversion)
+        except pa.ArrowInvalid as error:
+            if is_without_rows(error):
+                return
+            raise blocks.with_line(error, piece) from error
+        yield from table.to_batches()
+
+    pieces = blocks.cut(source, BLOCK, dialect.header_lines, dialect.delimiter)
+    yield from blocks.parsed(pieces, parse, threads)
 
 
 def read(content: bytes, name: str, texts: Iterable[str] = ()) -> pa.Table:
@@ -278,7 +300,9 @@ def read(content: bytes, name: str, texts: Iterable[str] = ()) -> pa.Table:
         return arrow_csv.read_csv(
             pa.BufferReader(content),
             # One block as large as the file: types are inferred from all rows, not from the first megabyte.
-            read_options=_reading(dialect, min(len(content) + 1, (1 << 31) - 1), threads=threads),
+            read_options=_reading(
+                dialect, min(len(content) + 1, (1 << 31) - 1), header=dialect.header_lines, threads=threads
+            ),
             parse_options=_parsing(dialect, refuse),
             convert_options=_conversion(dialect, as_texts | dict.fromkeys(more, pa.string())),
         )

@@ -12,31 +12,12 @@ from typing import Any
 
 import pytest
 
-from support import gateway
 from support.sweeps import DAY, GRACE, OF_PEOPLE, WRITTEN, A, B, Watch, fill, keys, references
 from tidemill.contract.references import References
 from tidemill.runtime.failures import StoreUnreachable
 from tidemill.runtime.retention import record, sweeper
 from tidemill.runtime.retention.sweeper import Sweeper
 from tidemill.runtime.store.objects import ObjectEntry, ObjectStore
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with gateway.gateway(tmp_path_factory.mktemp("gateway")) as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    if request.param == "folder":
-        return ObjectStore.open(f"file://{tmp_path}/store")
-    return ObjectStore.open(
-        f"s3://{gateway.BUCKET}/{request.node.name[:40].replace('[', '-')}",
-        endpoint=request.getfixturevalue("endpoint"),
-        access_key_id=gateway.KEY,
-        secret_access_key=gateway.SECRET,
-    )
 
 
 def test_data_of_deleted_objects_is_kept_for_the_grace_period_and_then_deleted(store: ObjectStore) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,23 +10,6 @@ import pytest
 from support import gateway
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
 from tidemill.runtime.store.objects import ObjectStore, TooLargeError, explain
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with gateway.gateway(tmp_path_factory.mktemp("gateway")) as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    if request.param == "folder":
-        return ObjectStore.open(f"file://{tmp_path}/store")
-    return s3(request.getfixturevalue("endpoint"), f"s3://{gateway.BUCKET}/{request.node.name[:40].replace('[', '-')}")
-
-
-def s3(endpoint: str, uri: str = f"s3://{gateway.BUCKET}", key: str = gateway.SECRET) -> ObjectStore:
-    return ObjectStore.open(uri, endpoint=endpoint, access_key_id=gateway.KEY, secret_access_key=key)
 
 
 def test_a_store_without_an_endpoint_is_that_of_its_region() -> None:
@@ -200,7 +182,7 @@ def test_nothing_is_used_that_is_not_what_was_published(attack, store: ObjectSto
 
 def test_a_store_that_refuses_the_key_says_so_without_repeating_it(endpoint: str) -> None:
     with pytest.raises(StoreUnreachable, match="refuses the secret access key") as refused:
-        s3(endpoint, key="wrong").get("a")
+        gateway.open_store(endpoint, secret="wrong").get("a")
     assert refused.value.retryable
     assert gateway.KEY not in refused.value.message.removeprefix("the store s3://tidemill")
 
@@ -210,14 +192,14 @@ def test_a_store_that_refuses_the_key_says_so_without_repeating_it(endpoint: str
 )
 def test_a_bucket_that_does_not_exist_is_to_be_created(ask, endpoint: str) -> None:
     with pytest.raises(StoreUnreachable, match=r"no such bucket .NoSuchBucket.; create it"):
-        ask(s3(endpoint, "s3://nowhere"))
+        ask(gateway.open_store(endpoint, "s3://nowhere"))
 
 
 def test_a_store_that_does_not_answer_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(StoreUnreachable, match="nothing answers there; check the endpoint") as refused:
-            s3(f"http://127.0.0.1:{free.getsockname()[1]}").get("a")
+            gateway.open_store(f"http://127.0.0.1:{free.getsockname()[1]}").get("a")
     assert refused.value.retryable
 
 
@@ -226,7 +208,7 @@ def test_credentials_come_from_a_mounted_secret(endpoint: str, tmp_path: Path) -
 
     store.put("from-files", b"1")
 
-    assert s3(endpoint).get("from-files") == b"1"
+    assert gateway.open_store(endpoint).get("from-files") == b"1"
 
 
 @pytest.mark.parametrize("folder", ["absent", "empty"])
@@ -249,7 +231,7 @@ def test_a_secret_that_lacks_a_key_is_told_which(endpoint: str, tmp_path: Path) 
 
 
 def test_a_store_does_not_show_its_keys(endpoint: str) -> None:
-    store = s3(endpoint)
+    store = gateway.open_store(endpoint)
 
     assert gateway.SECRET not in f"{store!r} {store}"
 
