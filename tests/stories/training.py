@@ -86,6 +86,25 @@ def answers_become_a_dataset(cluster: FakeCluster) -> None:
     cluster.run(minutes=5)
 
 
+def a_dataset_that_is_read_every_night(cluster: FakeCluster) -> None:
+    cluster.reports |= {"Ingest": script.ingests, "Train": script.trains()}
+    nightly = {"schedule": "0 2 * * *"}
+    cluster.apply(script.dataset(refresh=nightly))
+    cluster.run(hours=12)
+    cluster.say("the source has other rows")
+    cluster.reports["Ingest"] = script.ingests_anew
+    cluster.run(hours=12)
+    cluster.apply(script.dataset(refresh=nightly, suspend=True))
+    cluster.run(days=3)
+    cluster.say("three times have passed")
+    cluster.apply(script.dataset(refresh=nightly, suspend=False))
+    cluster.run(hours=1)
+    cluster.apply(script.dataset(refresh={"schedule": "0 2 30 2 *"}))
+    cluster.run(hours=1)
+    cluster.apply(script.dataset(refresh=nightly))
+    cluster.run(hours=1)
+
+
 def deleted_while_training(cluster: FakeCluster) -> None:
     cluster.reports |= {"Ingest": script.ingests, "Train": script.trains()}
     cluster.apply(script.dataset())
@@ -125,6 +144,7 @@ STORIES = (
     a_refused_run_is_corrected,
     a_source_that_comes_back,
     answers_become_a_dataset,
+    a_dataset_that_is_read_every_night,
     deleted_while_training,
     suspended_and_resumed,
     queued_by_kueue,

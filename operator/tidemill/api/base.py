@@ -119,6 +119,15 @@ Duration = Annotated[
         max_length=40,
     ),
 ]
+Cron = Annotated[
+    str,
+    Field(
+        pattern=r"^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9A-Za-z*/,#?L-]+( +[0-9A-Za-z*/,#?L-]+){4})$",
+        min_length=6,
+        max_length=100,
+    ),
+]
+"""Minute, hour, day of month, month, day of week, in UTC; or a macro such as `@daily`."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=256)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from tidemill.api.base import (
     ColumnName,
+    Cron,
     Digest,
     Duration,
     LocalReference,
@@ -25,10 +26,6 @@ from tidemill.api.base import (
 from tidemill.api.conditions import Status
 from tidemill.api.sources import InlineData, Source
 
-Schedule = Annotated[
-    str, Field(pattern=r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9*/,-]+( [0-9A-Za-z*/,-]+){4})$", max_length=100)
-]
-"""A cron expression of five fields, in UTC."""
 Role = Literal["Feature", "Target", "Protected", "Id", "Entity", "Timestamp", "Weight", "Ignored"]
 ColumnType = Literal["Numerical", "Categorical"]
 
@@ -138,8 +135,9 @@ class Refresh(WireModel):
     interval: Duration | None = None
     """Time between two reads. If neither interval nor schedule is set, the source is read once per change of the
     spec. `kubectl tidemill refresh` reads it at once."""
-    schedule: Schedule | None = None
-    """Cron expression in UTC, such as `0 2 * * *`, instead of `interval`."""
+    schedule: Cron | None = None
+    """Cron expression in UTC, such as `0 2 * * *`, instead of `interval`: the source is read at these times. Times
+    that pass while it cannot be read are made up for by one read. A failed read is repeated before the next time."""
     on_upstream_change: bool = False
     """Also read the source when a Dataset it is made from has a new revision."""
     rate_limit: Duration | None = None

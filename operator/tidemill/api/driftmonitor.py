@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tidemill.api.base import (
     ColumnName,
+    Cron,
     Duration,
     LocalReference,
     Name,
@@ -21,7 +22,7 @@ from tidemill.api.base import (
 from tidemill.api.checks import Check
 from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.api.notifications import Notification
-from tidemill.api.retraining import Cron, Retraining
+from tidemill.api.retraining import Retraining
 
 
 class CloudEventsSource(WireModel):

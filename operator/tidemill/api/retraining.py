@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tidemill.api.base import Duration, Name, Rule, WireModel, at_least_a_second
-
-Cron = Annotated[
-    str,
-    Field(
-        pattern=r"^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9A-Za-z*/,#?L-]+( +[0-9A-Za-z*/,#?L-]+){4})$",
-        min_length=6,
-        max_length=100,
-    ),
-]
-"""Minute, hour, day of month, month, day of week, in UTC; or a macro such as `@daily`."""
-
+from tidemill.api.base import Cron, Duration, Name, Rule, WireModel, at_least_a_second
 
 RetrainingCause = Literal["Drift", "Schedule", "DataChange", "Manual"]
 

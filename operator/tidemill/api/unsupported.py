@@ -117,12 +117,6 @@ DATASET: Final[tuple[Limit, ...]] = (
         "'Time'",
     ),
     Limit(
-        "spec.refresh.schedule",
-        lambda spec: spec.refresh.schedule is not None,
-        "use spec.refresh.interval",
-        {"refresh": {"schedule": "0 2 * * *"}},
-    ),
-    Limit(
         "spec.refresh.onUpstreamChange",
         lambda spec: spec.refresh.on_upstream_change,
         "use spec.refresh.interval (unchanged rows make no new revision)",
@@ -131,7 +125,7 @@ DATASET: Final[tuple[Limit, ...]] = (
     Limit(
         "spec.refresh.rateLimit",
         lambda spec: spec.refresh.rate_limit is not None,
-        "set a longer spec.refresh.interval",
+        "set a longer spec.refresh.interval, or a schedule of fewer times",
         {"refresh": {"rateLimit": "6h"}},
     ),
 )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from tidemill.api import Dataset
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
-from tidemill.api.dataset import DatasetStatus, Revision
+from tidemill.api.dataset import Attempt, DatasetStatus, Refresh, Revision
 from tidemill.api.durations import seconds
 from tidemill.children import jobs, names
 from tidemill.children.installation import Installation
@@ -21,6 +21,7 @@ from tidemill.plan import answered, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.requests import requested_at
 from tidemill.plan.runs.attempts import MAX_BACKOFF_SECONDS, Progress, advance, notices_of, outdated
+from tidemill.plan.runs.schedules import NeverFiresError, UnusableScheduleError, newest_tick, next_tick
 from tidemill.plan.types import Notice, Plan
 from tidemill.plan.world import World
 
@@ -43,15 +44,19 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
             *_about_revision(status, Reason.SUSPENDED, "spec.suspend is true; set it to false to read the source again")
         ]
         return Plan(with_conditions(dataset, status, conditions, now))
-    tick, until_next = _refresh(dataset, now)
+    try:
+        tick, until_next = _refresh(dataset, now)
+        period = _period(dataset.spec.refresh, now)
+    except UnusableScheduleError as unusable:
+        reason = Reason.SCHEDULE_NEVER_FIRES if isinstance(unusable, NeverFiresError) else Reason.INVALID_SPEC
+        return Plan(with_conditions(dataset, status, _unusable(dataset, reason, f"spec.refresh.{unusable}"), now))
     order = _order(dataset, tick)
     # What the new revision is compared with is not part of the order's identity: it changes when the run succeeds.
     digest = digest_of(order.model_copy(update={"previous": ""}))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
     terms = jobs.terms(dataset.spec.resources, DEADLINE_SECONDS, TTL_SECONDS)
-    interval = dataset.spec.refresh.interval
     # Where the source is read every minute, a failed read is not repeated later than the next one would be.
-    longest = seconds(interval) if interval else MAX_BACKOFF_SECONDS
+    longest = period or MAX_BACKOFF_SECONDS
     progress = advance(
         dataset, order.task, digest, status.attempt, world, now, at=at, terms=terms, longest_pause=longest
     )
@@ -92,20 +97,45 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
 
 def _refresh(dataset: Dataset, now: datetime) -> tuple[int, float | None]:
     """Return the refresh that is due, in seconds since the epoch (0 for the first), and the seconds until the next."""
-    interval, attempt = dataset.spec.refresh.interval, dataset.status.attempt
+    refresh, attempt = dataset.spec.refresh, dataset.status.attempt
     current = int(attempt.at.timestamp()) if attempt and attempt.at else 0
     if attempt is not None and attempt.outcome == "Running":
         return current, None
     requested = requested_at(dataset.metadata.annotations, names.REFRESH, now)
     if requested is not None and requested.timestamp() > current:
         return int(requested.timestamp()), None
-    if attempt is None or interval is None:
+    if attempt is None:
         return current, None
-    period = max(seconds(interval), 1.0)
+    if refresh.schedule is not None:
+        return _scheduled(refresh.schedule, attempt, now)
+    period = _period(refresh, now)
+    if period is None:
+        return current, None
     due = (attempt.finished_at.timestamp() if attempt.finished_at else 0.0) + period
     if attempt.outcome == "Succeeded" and now.timestamp() >= due:
         return int(now.timestamp() // period * period), None
     return current, max(due - now.timestamp(), 0.0) if attempt.outcome == "Succeeded" else None
+
+
+def _scheduled(schedule: str, attempt: Attempt, now: datetime) -> tuple[int, float | None]:
+    """Return the same for a cron schedule: its newest time, if the source has not been read since."""
+    current = int(attempt.at.timestamp()) if attempt.at else 0
+    if attempt.outcome == "Failed" and attempt.retryable:
+        # The failed read is repeated as it is, so that its failure stays reported until a read succeeds.
+        return current, None
+    # A read that was repeated read the source as it was later than at its time.
+    covered = attempt.at if attempt.at and attempt.number == 1 else attempt.finished_at
+    tick = newest_tick(schedule, now)
+    if covered is None or tick > covered:
+        return int(tick.timestamp()), None
+    return current, (next_tick(schedule, now) - now).total_seconds()
+
+
+def _period(refresh: Refresh, now: datetime) -> float | None:
+    """Return the seconds between two reads; None if the source is read once."""
+    if refresh.schedule is not None:
+        return (next_tick(refresh.schedule, now) - newest_tick(refresh.schedule, now)).total_seconds()
+    return max(seconds(refresh.interval), 1.0) if refresh.interval is not None else None
 
 
 def _order(dataset: Dataset, tick: int) -> IngestOrder:
@@ -192,6 +222,13 @@ def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[PendingCo
         false("Fetched", reason, message),
         true("Reconciling", reason, message),
     ]
+
+
+def _unusable(dataset: Dataset, reason: Reason, message: str) -> list[PendingCondition]:
+    """Return the conditions while the spec cannot be carried out."""
+    revision = dataset.status.revision
+    message += f"; revision {revision.digest[:19]} stays in use" if revision else ""
+    return [false("Ready", reason, message), true("Stalled", reason, message)]
 
 
 def _still_ready(dataset: Dataset, reason: Reason, message: str) -> PendingCondition:

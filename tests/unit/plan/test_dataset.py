@@ -179,3 +179,93 @@ def test_a_request_without_a_time_that_can_be_meant_changes_nothing(asked: str) 
     stage.run(minutes=1)
 
     assert before == attempt_of(stage)
+
+
+def jobs_of(stage: FakeCluster) -> int:
+    """Return how many ingest Jobs were created so far."""
+    return sum("+ Job payments-ingest" in line for line in stage.lines)
+
+
+def test_a_scheduled_dataset_is_read_at_once_and_then_at_its_times() -> None:
+    stage = FakeCluster(reports={"Ingest": script.ingests})
+    stage.apply(script.dataset(refresh={"schedule": "7,37 9-10 * * *"}))
+    reads: list[str] = []
+    for _ in range(5 * 3600 // 10):
+        reads += [f"{stage.now:%H:%M:%S}"] * (jobs_of(stage) - len(reads))
+        stage.run(seconds=10)
+
+    attempt = attempt_of(stage)
+    assert ["09:00:10", "09:07:00", "09:37:00", "10:07:00", "10:37:00"] == reads
+    assert ("2026-01-05T10:37:00Z", "Succeeded") == (attempt["at"], attempt["outcome"])
+
+
+def test_times_that_passed_while_the_dataset_was_suspended_are_made_up_for_by_one_read() -> None:
+    stage = FakeCluster(reports={"Ingest": script.ingests})
+    hourly = {"schedule": "0 * * * *"}
+    stage.apply(script.dataset(refresh=hourly))
+    stage.run(minutes=1)
+    stage.apply(script.dataset(refresh=hourly, suspend=True))
+    stage.run(hours=5)
+    suspended = jobs_of(stage)
+
+    stage.apply(script.dataset(refresh=hourly, suspend=False))
+    stage.run(minutes=30)
+
+    assert (1, 2) == (suspended, jobs_of(stage))
+    assert "2026-01-05T14:00:00Z" == attempt_of(stage)["at"]
+
+
+def test_a_failed_read_is_repeated_and_not_once_more_for_the_times_that_passed_meanwhile() -> None:
+    stage = unreachable()
+    stage.apply(script.dataset(refresh={"schedule": "0 10-12 * * *"}))
+    stage.run(hours=6)
+    failed = jobs_of(stage)
+    stage.reports["Ingest"] = script.ingests
+    stage.run(hours=6)
+
+    assert failed + 1 == jobs_of(stage)
+    assert "Succeeded" == attempt_of(stage)["outcome"]
+
+
+def test_a_read_that_failed_for_good_is_tried_again_at_the_next_time() -> None:
+    stage = FakeCluster(reports={"Ingest": fails(Reason.SCHEMA_MISMATCH)})
+    stage.apply(script.dataset(refresh={"schedule": "30 * * * *"}))
+    stage.run(minutes=29)
+    assert 1 == jobs_of(stage)
+
+    stage.reports["Ingest"] = script.ingests
+    stage.run(minutes=5)
+
+    assert ("Succeeded", 1) == (attempt_of(stage)["outcome"], attempt_of(stage)["number"])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "reason", "message"),
+    [
+        ("0 0 30 2 *", "ScheduleNeverFires", "spec.refresh.schedule '0 0 30 2 *' never fires; set a date that exists"),
+        ("61 * * * *", "InvalidSpec", "spec.refresh.schedule '61 * * * *' is invalid"),
+        ("H 2 * * *", "InvalidSpec", "spec.refresh.schedule 'H 2 * * *' has a random value; set numbers"),
+    ],
+    ids=["never", "nonsense", "random"],
+)
+def test_a_schedule_that_cannot_be_used_stalls_the_dataset_with_a_remedy(
+    schedule: str, reason: str, message: str
+) -> None:
+    stage = FakeCluster(reports={"Ingest": script.ingests})
+    stage.apply(script.dataset())
+    stage.run(minutes=1)
+    stage.apply(script.dataset(refresh={"schedule": schedule}))
+    stage.run(minutes=1)
+
+    status = stage.get("Dataset", "payments")["status"]
+    conditions = {condition["type"]: condition for condition in status["conditions"]}
+    assert {("Ready", "False", reason), ("Stalled", "True", reason)} == {
+        (kind, condition["status"], condition["reason"]) for kind, condition in conditions.items()
+    }
+    assert conditions["Stalled"]["message"].startswith(message)
+    assert conditions["Stalled"]["message"].endswith(f"revision {status['revision']['digest'][:19]} stays in use")
+
+    stage.apply(script.dataset(refresh={"schedule": "0 2 * * *"}))
+    stage.run(minutes=1)
+    after = {condition["type"] for condition in stage.get("Dataset", "payments")["status"]["conditions"]}
+    assert {"Ready", "Fetched", "SchemaValid", "QualityPassed"} == after

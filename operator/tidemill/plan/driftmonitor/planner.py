@@ -25,10 +25,11 @@ from tidemill.plan.conditions import with_conditions
 from tidemill.plan.driftmonitor import notifications, pods, references, reports, verdicts, warm_worker, windows
 from tidemill.plan.driftmonitor.references import MissingReferenceError
 from tidemill.plan.driftmonitor.retraining import decide
-from tidemill.plan.driftmonitor.windows import Due, NeverFiresError, UnusableScheduleError
+from tidemill.plan.driftmonitor.windows import Due
 from tidemill.plan.lookup import get_by_name
 from tidemill.plan.runs.attempts import Progress, advance, ended, notices_of, outdated
 from tidemill.plan.runs.job_state import JobState
+from tidemill.plan.runs.schedules import NeverFiresError, UnusableScheduleError
 from tidemill.plan.types import Answers, Notice, Plan, Question, Retirement
 from tidemill.plan.world import Manifest, World
 

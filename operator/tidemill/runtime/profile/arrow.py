@@ -156,9 +156,7 @@ def _parse(column: Any, offset: int = 0) -> Numbers:
     invalid, values, repeats = 0, [], []
     if not offset:
         try:
-            _cast(
-                present[:_FIRST], pa.float64()
-            )  # Arrow spells an error for each entry that cannot be read, slowly
+            _cast(present[:_FIRST], pa.float64())  # Arrow spells an error for each entry that cannot be read, slowly
             return Numbers(_to_numpy(_cast(present, pa.float64())), missing, 0)
         except pa.ArrowInvalid:
             pass  # some of it is not a number

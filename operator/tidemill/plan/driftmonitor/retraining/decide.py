@@ -17,10 +17,10 @@ from tidemill.plan.driftmonitor.retraining import history as outcomes
 from tidemill.plan.driftmonitor.retraining.guards import Hold
 from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
 from tidemill.plan.driftmonitor.retraining.triggers import Trigger, triggers
-from tidemill.plan.driftmonitor.windows import UnusableScheduleError, next_tick
 from tidemill.plan.inferenceservice.observed import observe
 from tidemill.plan.inferenceservice.selection import select
 from tidemill.plan.lookup import all_of, get_by_name
+from tidemill.plan.runs.schedules import UnusableScheduleError, next_tick
 from tidemill.plan.types import Notice
 from tidemill.plan.world import Manifest, World
 

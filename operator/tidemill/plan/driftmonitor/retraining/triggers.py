@@ -17,9 +17,9 @@ from tidemill.api.monitorstatus import CheckStatus, WindowRun
 from tidemill.api.retraining import Retraining, RetrainingCause
 from tidemill.children import names
 from tidemill.contract.numbers import quantity
-from tidemill.plan.driftmonitor import windows
 from tidemill.plan.driftmonitor.retraining.inputs import RetrainingInput
 from tidemill.plan.requests import requested_at
+from tidemill.plan.runs.schedules import newest_tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def schedule_trigger(inputs: RetrainingInput) -> Trigger | None:
     """Return the newest tick of the schedule if nothing was ordered since; raises UnusableScheduleError."""
     if inputs.policy.schedule is None:
         return None
-    tick = windows.newest_tick(inputs.policy.schedule, inputs.now)
+    tick = newest_tick(inputs.policy.schedule, inputs.now)
     newer = [inputs.reference.since, *(outcome.at for outcome in inputs.history)]
     if tick <= max(newer):
         return None
