@@ -40,6 +40,8 @@ SAMPLE_CELLS: Final = 1 << 22
 """Bins are fitted to rows with about so many values, drawn from all over the file."""
 COUNTED_CELLS: Final = 1 << 21
 """About so many values are counted at once."""
+COUNTED_BYTES: Final = 1 << 25
+"""No more than about so many bytes are held for that: texts may be long."""
 _MIN_SAMPLE_ROWS: Final = 1 << 14
 _MAX_SAMPLE_ROWS: Final = 1 << 17
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
@@ -51,6 +53,7 @@ _STRAYS: Final = 1e-3
 """Numbers among which no larger share of texts stands are a column of numbers, with entries that are invalid."""
 _MIN_NUMBERS: Final = 1000
 _FIRST: Final = 64
+"""So many entries are read as a type before all."""
 
 Kind = Literal["null", "bit", "whole", "number", "truth", "time", "text"]
 """The kind of all entries of a column so far; `bit` are 0 and 1, which are numbers or truth values."""
@@ -230,11 +233,14 @@ class CsvTable:
 
 
 def gathered(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield batches joined to at least so many rows, but for the last; counting many rows at once takes a third of the time for each."""
+    """Yield batches joined to at least so many rows or `COUNTED_BYTES`, but for the last.
+
+    To count many rows at once takes a third of the time for each of them.
+    """
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if sum(map(len, held)) >= rows:
+        if sum(map(len, held)) >= rows or sum(each.nbytes for each in held) >= COUNTED_BYTES:
             yield _joined(held)
             held = []
     if held:

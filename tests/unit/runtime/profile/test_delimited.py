@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tidemill.runtime.profile.categorical import CategoricalProfile
-from tidemill.runtime.profile.delimited import CsvTable
+from tidemill.runtime.profile.delimited import COUNTED_BYTES, CsvTable, gathered
 from tidemill.runtime.profile.files import profile_file
 from tidemill.runtime.profile.numerical import NumericalProfile
 
@@ -79,3 +80,13 @@ def test_a_blank_after_the_comma_belongs_to_no_number_and_to_no_truth_value(tmp_
     assert ({"true", "false"}, 9) == (set(paid.categories), paid.missing)
     assert isinstance(shop, CategoricalProfile)
     assert {" DE", " FR"} == set(shop.categories)
+
+
+def test_long_texts_are_counted_before_they_fill_the_memory() -> None:
+    block = pa.record_batch({"text": pa.array(["x" * 100_000] * 20)})
+
+    joined = list(gathered(iter([block] * 60), rows=1 << 21))
+
+    assert 60 * 20 == sum(map(len, joined))
+    assert COUNTED_BYTES + block.nbytes >= max(batch.nbytes for batch in joined)
+    assert len(joined) > 1
