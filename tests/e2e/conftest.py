@@ -34,6 +34,15 @@ def playing(request: pytest.FixtureRequest) -> Iterator[Future[Life] | None]:
         yield pool.submit(live, environment, LOOP, (*drift.STAGES, *defect.STAGES))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def room_on_the_node(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a module let serve and watch in its OWN_NAMESPACE ends with it, so that the next finds room on the node."""
+    yield
+    if own := getattr(request.module, "OWN_NAMESPACE", None):
+        environment: Environment = request.getfixturevalue("environment")
+        environment.end_pods(own)
+
+
 @pytest.fixture(scope="session")
 def loop(playing: Future[Life] | None) -> Life:
     """The loop, played to its end."""

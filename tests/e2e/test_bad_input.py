@@ -24,6 +24,7 @@ from tidemill.children import names
 from tidemill.plan.runs.attempts import MIN_BACKOFF_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+OWN_NAMESPACE = BAD
 FOLDER = SAMPLES / "bad-input"
 QUICKSTART = SAMPLES / "iris-quickstart"
 KNOWN_WITHIN = 10.0

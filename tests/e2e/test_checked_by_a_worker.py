@@ -17,6 +17,7 @@ from tidemill.api import DriftMonitor
 from tidemill.children import names
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+OWN_NAMESPACE = WARM
 
 
 class Watch:

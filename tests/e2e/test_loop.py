@@ -6,11 +6,12 @@ import pytest
 
 from demo import defect, drift, ending
 from support import untouched
-from support.environment import Environment
+from support.environment import LOOP, Environment
 from support.life import Life, shape
 from tidemill.api.conditions import Reason
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+OWN_NAMESPACE = LOOP
 
 
 def test_the_loop_closes_by_itself(loop: Life) -> None:

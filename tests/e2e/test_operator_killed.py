@@ -12,6 +12,7 @@ from support.operator_killer import MOMENTS, OperatorKiller
 from support.reaper import Reaper
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+OWN_NAMESPACE = CRASH
 
 
 @pytest.fixture(scope="module")

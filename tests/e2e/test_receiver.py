@@ -17,6 +17,7 @@ from support.waiting import until
 from tidemill.api import DriftMonitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+OWN_NAMESPACE = RECEIVER
 PORT = 9300
 PROGRAM = Path(__file__).parents[1] / "support/inside/sidecar.py"
 MONITOR = "sklearn-iris"

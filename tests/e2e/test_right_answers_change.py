@@ -13,6 +13,7 @@ from support.waiting import until
 from tidemill.api import API_VERSION, Dataset, DriftMonitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+OWN_NAMESPACE = CHANGED
 MONITOR = {
     "apiVersion": API_VERSION,
     "kind": "DriftMonitor",

@@ -20,6 +20,7 @@ from traffic.client import Schedule
 from traffic.remote import Orders, Traffic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+OWN_NAMESPACE = ROLLOUTS
 FOLDER = SAMPLES / "rollouts"
 SERVICE = "cells"
 JUDGE = "import os, urllib.request; urllib.request.urlopen(os.environ['TIDEMILL_CANDIDATE_URL'] + '/v2/health/ready')"

@@ -9,6 +9,7 @@ from soak.terms import SHORT, Terms
 from support.environment import SOAK, Environment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+OWN_NAMESPACE = SOAK
 TERMS = Terms(SHORT, rate=60, most=60_000, seconds=420, least=5_000)
 
 

@@ -16,6 +16,7 @@ from tidemill.api import AnyResource, Dataset, InferenceService, TrainingJob
 from tidemill.api.conditions import Condition, Reason
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+OWN_NAMESPACE = SURROUNDINGS
 SAMPLE = SAMPLES / "iris-quickstart" / "iris.yaml"
 TOLD_WITHIN = 35.0
 """Half a minute, and the time in which the test looks."""

@@ -19,6 +19,7 @@ from traffic.client import Schedule
 from traffic.remote import Orders, Traffic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+OWN_NAMESPACE = SHARED
 FOLDER = SAMPLES / "rollouts"
 MODEL = "cells"
 

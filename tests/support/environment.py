@@ -51,6 +51,12 @@ class Environment:
 
         return until("the operator running", running, seconds=60)
 
+    def end_pods(self, namespace: str) -> None:
+        """Delete the kinds that keep pods or start them again and again."""
+        for kind in ("DriftMonitor", "InferenceService"):
+            for manifest in self.api.all(kind, namespace):
+                self.api.delete(kind, namespace, manifest["metadata"]["name"])
+
     def operator_log(self, lines: int = 60) -> str:
         return "\n".join(self.api.log(installation.NAMESPACE, self.operator_pod()).splitlines()[-lines:])
 
