@@ -28,7 +28,7 @@ CREATION_REASONS: Final = frozenset(
 STARTING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 _MOUNT_REASONS: Final = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
 _PULLED: Final = frozenset({"Pulled", "Created", "Started"})
-_MEMORY: Final = ("OutOfmemory", "OutOfcpu", "OutOfpods", "UnexpectedAdmissionError")
+_NODE_REFUSALS: Final = ("OutOfmemory", "OutOfcpu", "OutOfpods", "UnexpectedAdmissionError")
 
 Events = Mapping[str, tuple[Manifest, ...]]
 """Events of Kubernetes by the uid of the object that they are about, the newest first."""
@@ -143,7 +143,7 @@ def _removed(pod: Manifest) -> Problem | None:
         )
     if get_path(pod, "status", "phase") != "Failed":
         return None
-    if reason in _MEMORY:
+    if reason in _NODE_REFUSALS:
         return Problem(Reason.UNSCHEDULABLE, f"the node refused the pod ({reason}){because}; free a node, or add one")
     for condition in get_path(pod, "status", "conditions") or ():
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":

@@ -190,7 +190,7 @@ class LabelIndex:
             )
         if self.ahead:
             warnings += (
-                f"{self.ahead:,} labels are dated in the future and are left out; correct the clock of the sender",
+                f"{quantity(self.ahead, 'label is', 'labels are')} dated in the future and left out; correct the clock of the sender",
             )
         return warnings
 

@@ -65,7 +65,7 @@ def read(
         )
     if labels.ahead or matched.early:
         warnings += (
-            f"{labels.ahead + matched.early:,} labels are dated in the future or before their rows and are left out",
+            f"{quantity(labels.ahead + matched.early, 'label is', 'labels are')} dated in the future or before the served rows and left out; correct the clock of the sender",
         )
     absent = [
         column.name for column in features if table.num_rows and table.column(column.name).null_count == table.num_rows

@@ -123,4 +123,4 @@ def test_labels_from_the_future_or_from_before_their_rows_are_not_trained_on(sto
     served = served_rows(store)
 
     assert ["a", "b", "c"] == [label for *_, label in rows(served)]
-    assert any("1 labels are dated in the future or before their rows" in warning for warning in served.warnings)
+    assert any("1 label is dated in the future or before the served rows" in warning for warning in served.warnings)

@@ -81,7 +81,7 @@ class LabelMatcher:
             )
         if self._early:
             warnings += (
-                f"{self._early} labels are dated long before their rows were answered and are left out; correct the clock of the sender",
+                f"{quantity(self._early, 'label is', 'labels are')} dated long before the rows were answered and left out; correct the clock of the sender",
             )
         return warnings
 

@@ -194,8 +194,8 @@ def estimate(
 def with_interval(value: float, drawn: Sequence[float], confidence: float | None, largest: float) -> Estimate:
     """Return the estimate with the interval that holds what labels will say, from metrics of drawn labels; at least `largest` - 1 wide where none is defined.
 
-    >>> found = with_interval(0.8, [0.7, 0.9] * 30, None, 1.0)
-    >>> round(found.low, 2), round(found.high, 2)
+    >>> estimate = with_interval(0.8, [0.7, 0.9] * 30, None, 1.0)
+    >>> round(estimate.low, 2), round(estimate.high, 2)
     (0.6, 1.0)
     """
     from scipy.special import stdtrit

@@ -97,7 +97,7 @@ def test_a_label_from_long_before_its_row_is_left_out_and_one_from_just_before_i
     assert 1 == kept.evidence(counted=True).count
     assert (
         "1 label is older than its row; synchronize the clocks of the pods and of the senders of labels",
-        "1 labels are dated long before their rows were answered and are left out; correct the clock of the sender",
+        "1 label is dated long before the rows were answered and left out; correct the clock of the sender",
     ) == kept.warnings()
 
 
