@@ -37,9 +37,10 @@ def playing(request: pytest.FixtureRequest) -> Iterator[Future[Life] | None]:
 @pytest.fixture(scope="module", autouse=True)
 def room_on_the_node(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a module let serve and watch in its OWN_NAMESPACE ends with it, so that the next finds room on the node."""
+    own = getattr(request.module, "OWN_NAMESPACE", None)
+    environment: Environment | None = request.getfixturevalue("environment") if own else None
     yield
-    if own := getattr(request.module, "OWN_NAMESPACE", None):
-        environment: Environment = request.getfixturevalue("environment")
+    if own and environment is not None:
         environment.end_pods(own)
 
 
