@@ -113,8 +113,8 @@ class Source(WireModel):
     """Source of the rows; set exactly one of the fields."""
 
     uri: str | None = Field(default=None, min_length=1, max_length=1024)
-    """File or glob pattern such as `s3://bucket/path/*.parquet`, or a bundled data set such as
-    `sklearn://breast_cancer`."""
+    """File, folder (`…/`) or glob pattern such as `s3://bucket/path/**/*.parquet`, `store:///path` in the namespace's folder
+    of the object store, or a bundled data set such as `sklearn://breast_cancer`. Folders named `key=value` become columns."""
     inline: InlineData | None = None
     """Small table written into the resource itself."""
     dvc: DvcSource | None = None
@@ -141,9 +141,16 @@ class Source(WireModel):
             rejects={"uri": "sklearn://iris", "inline": {"data": "a,b"}},
         ),
         Rule(
-            "!has(self.uri) || self.uri.matches('^(s3|gs|az|https|pvc|oci|sklearn)://[^ ]+$')",
-            "uri must start with s3://, gs://, az://, https://, pvc://, oci:// or sklearn://",
+            "!has(self.uri) || self.uri.matches('^(store|s3|gs|az|https|pvc|oci|sklearn)://[^ ]+$')",
+            "uri must start with store:///, s3://, gs://, az://, https://, pvc://, oci:// or sklearn://",
             accepts={"uri": "s3://lake/transactions/*.parquet"},
             rejects={"uri": "file:///etc/passwd"},
+        ),
+        Rule(
+            "!has(self.uri) || !self.uri.startsWith('store:') || (self.uri.matches('^store:///[^/]')"
+            " && !self.uri.matches('//.*//|/[.][.]?(/|$)|%[0-9A-Fa-f]{2}'))",
+            "a store:/// uri names a path in the namespace's own folder; write it without a bucket, an escape, '.' or '..'",
+            accepts={"uri": "store:///raw/day=*/*.csv"},
+            rejects={"uri": "store:///raw/%2e%2e/other/a.csv"},
         ),
     )

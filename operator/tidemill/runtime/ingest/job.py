@@ -99,9 +99,10 @@ def _read(
     if order.source.predictions is not None and order.answered is not None:
         return predictions.read(order.source.predictions, order.answered, order.namespace, order.columns, store)
     texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role in ("Id", "Entity")]
-    read = sources.read(
-        order.source, order.format, texts, store, credentials=credentials if order.credentials else None
+    access = sources.Access(
+        store, order.namespace, Path(credentials) if order.credentials and credentials is not None else None
     )
+    read = sources.read(order.source, order.format, texts, access)
     return read, order.columns, ()
 
 

@@ -1,30 +1,23 @@
-"""Reading a Dataset's source: a file or a glob in a bucket, rows written in the spec, or a set that scikit-learn brings along."""
+"""Reading a Dataset's source: files of a store, rows written in the spec, or a set that scikit-learn brings along."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from tidemill.api.dataset import Source
 from tidemill.contract.orders import CREDENTIALS_PATH
-from tidemill.runtime.failures import (
-    SourceEmpty,
-    SourceNotFound,
-    SourceUnreachable,
-    SourceUnreadable,
-    StoreCredentialsMissing,
-    StoreUnreachable,
-)
+from tidemill.runtime.failures import SourceEmpty, SourceNotFound, SourceUnreadable, StoreCredentialsMissing
 from tidemill.runtime.ingest import bundled, formats
-from tidemill.runtime.store.objects import ObjectEntry, ObjectStore, read_secret
-
-_MAX_FILES: Final = 10_000
+from tidemill.runtime.ingest.origins import buckets, partitions
+from tidemill.runtime.ingest.origins.origin import Origin, SourceFile
+from tidemill.runtime.store.objects import ObjectStore, read_secret
 
 
 class Read(NamedTuple):
@@ -35,15 +28,24 @@ class Read(NamedTuple):
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a run may read with."""
+
+    store: ObjectStore
+    """The store of the namespace."""
+    namespace: str
+    credentials: Path | None = None
+    """A folder with the credentials of an outside store."""
+
+
 def is_outside(source: Source) -> bool:
     """Return whether the source may be repaired without a change of the order."""
     return source.predictions is not None or (source.uri is not None and not source.uri.startswith(bundled.SCHEME))
 
 
-def read(
-    source: Source, format: str, texts: Collection[str], store: ObjectStore, *, credentials: str | Path | None = None
-) -> Read:
-    """The rows of `source`; `credentials` is a folder with those of an outside store.
+def read(source: Source, format: str, texts: Collection[str], access: Access) -> Read:
+    """Return the rows of `source`; the columns `texts` are text whatever they look like.
 
     Raises SourceNotFound, SourceUnreachable, SourceEmpty or SourceUnreadable.
     """
@@ -57,21 +59,36 @@ def read(
     uri = source.uri or ""
     if uri.startswith(bundled.SCHEME):
         return Read(bundled.read(uri), bundled.revision(), uri)
-    return _from_bucket(uri, format, texts, _bucket(uri, store, credentials))
+    origin, files = _opened(uri, access)
+    return Read(_rows(uri, origin, files, format, texts), _revision(files), uri)
 
 
-def _bucket(uri: str, store: ObjectStore, credentials: str | Path | None) -> ObjectStore:
-    """The bucket that `uri` lies in, with the credentials that were given for it, or else with those of the namespace's store."""
+def _opened(uri: str, access: Access) -> tuple[Origin, list[SourceFile]]:
+    """Return the place that `uri` names, and the files there."""
     parts = urlsplit(uri)
-    if parts.scheme == "file" and store.uri.startswith("file://"):
-        return ObjectStore.open(f"file://{Path(parts.path.split('*')[0]).parent}")
+    if parts.scheme == buckets.OWN:
+        own = buckets.own(uri, access.store, access.namespace)
+        return own, own.files()
+    if parts.scheme == "file" and access.store.uri.startswith("file://"):
+        root = f"file://{Path(parts.path.split('*')[0]).parent}"
+        bucket = buckets.within(uri, root, ObjectStore.open(root))
+        return bucket, bucket.files()
     if parts.scheme != "s3" or not parts.netloc:
-        raise SourceNotFound(f"{uri} is of no kind that is known here; use s3://bucket/path or sklearn://name")
+        raise SourceNotFound(f"{uri} has an unknown scheme; use store:///path, s3://bucket/path or sklearn://name")
     root = f"s3://{parts.netloc}"
-    if credentials is None:
-        return store.sibling(root)
-    read = read_secret(Path(credentials))
-    absent = [key for key in ("access-key-id", "secret-access-key") if key not in read]
+    if access.credentials is not None:
+        bucket = buckets.within(uri, root, _with_keys(root, access.credentials))
+        return bucket, bucket.files()
+    bucket = buckets.within(uri, root, access.store.sibling(root))
+    files = bucket.files()
+    buckets.refuse_other_namespaces(files, root, access.store, access.namespace)
+    return bucket, files
+
+
+def _with_keys(root: str, credentials: Path) -> ObjectStore:
+    """Return a bucket with the keys of the Secret that is mounted at `credentials`."""
+    secret = read_secret(credentials)
+    absent = [key for key in ("access-key-id", "secret-access-key") if key not in secret]
     if absent:
         raise StoreCredentialsMissing(
             f"the Secret that spec.credentials names does not exist or has no key {absent[0]!r}; create it with endpoint, access-key-id and "
@@ -79,66 +96,47 @@ def _bucket(uri: str, store: ObjectStore, credentials: str | Path | None) -> Obj
         )
     return ObjectStore.open(
         root,
-        endpoint=read.get("endpoint", ""),
-        region=read.get("region", ""),
-        access_key_id=read["access-key-id"],
-        secret_access_key=read["secret-access-key"],
+        endpoint=secret.get("endpoint", ""),
+        region=secret.get("region", ""),
+        access_key_id=secret["access-key-id"],
+        secret_access_key=secret["secret-access-key"],
     )
 
 
-def _from_bucket(uri: str, format: str, texts: Collection[str], bucket: ObjectStore) -> Read:
-    try:
-        entries = _matching(uri, bucket)
-        contents = [(entry, bucket.get(entry.key)) for entry in entries]
-    except StoreUnreachable as error:
-        raise SourceUnreachable(error.message.replace("the store", "the source", 1)) from error
-    except FileNotFoundError as error:
-        raise SourceNotFound(f"{error}: it was there a moment ago") from error
-    tables, empty = [], []
-    for entry, content in contents:
+def _rows(uri: str, origin: Origin, files: list[SourceFile], format: str, texts: Collection[str]) -> pa.Table:
+    """Return the rows of all files; the bytes of one file at a time are in memory."""
+    folders = partitions.columns(files, texts, uri)
+    kinds: dict[str, str] = {}
+    if format == "Auto":
+        for file in files:
+            _remember(kinds, formats.kind_of_name(file.name), file, uri)
+    tables: list[Any] = []
+    empty: list[SourceEmpty] = []
+    for index, file in enumerate(files):
+        content = origin.content(file)
         try:
-            tables.append(formats.read(content, entry.key, format, texts))
+            kind, table = formats.read_kind(content, file.name, format, texts)
         except SourceEmpty as error:
             empty.append(error)
+            continue
+        _remember(kinds, kind, file, uri)
+        tables.append(table if folders is None else partitions.added(table, folders.slice(index, 1), file.name))
     if not tables:
         raise SourceEmpty(f"{uri}: {empty[0].message}") if empty else SourceEmpty(f"{uri} has no rows")
-    return Read(_together(tables, uri), _revision(entries), uri)
+    return _together(tables, uri)
 
 
-def _matching(uri: str, bucket: ObjectStore) -> list[ObjectEntry]:
-    key = bucket.key_of(uri)
-    if "*" not in key and "?" not in key:
-        entry = bucket.head(key)
-        if entry is not None:
-            return [entry]
-        below = next(bucket.list(key), None)
-        if below is not None:
-            raise SourceNotFound(
-                f"{uri} is a folder; name a file in it, such as {bucket.uri_of(below.key)}, or write {uri.rstrip('/')}/*"
-            )
-        raise SourceNotFound(f"{uri} does not exist; upload it, or correct spec.source.uri")
-    folder = re.split(r"[*?]", key, maxsplit=1)[0].rpartition("/")[0]
-    wanted = pattern(key)
-    entries = [entry for entry in bucket.list(folder) if wanted.fullmatch(entry.key)]
-    if not entries:
-        raise SourceNotFound(f"no object matches {uri}; upload one, or correct spec.source.uri")
-    if len(entries) > _MAX_FILES:
+def _remember(kinds: dict[str, str], kind: str, file: SourceFile, uri: str) -> None:
+    """Note the kind of a file; raise SourceUnreadable where another file is of another kind."""
+    if not kind:
+        return
+    kinds.setdefault(kind, file.name)
+    if len(kinds) > 1:
+        (first_kind, first), (other_kind, other) = list(kinds.items())[:2]
         raise SourceUnreadable(
-            f"{uri} matches {len(entries)} objects, more than {_MAX_FILES}; put the rows into fewer files"
+            f"{uri} matches files of different kinds: {first} is {first_kind}, {other} is {other_kind}; name one kind, such as *{Path(other).suffix}, "
+            "or move the others"
         )
-    return entries
-
-
-def pattern(glob: str) -> re.Pattern[str]:
-    """A glob over keys: `*` and `?` stay within a folder, `**` does not.
-
-    >>> bool(pattern("a/*.csv").fullmatch("a/b.csv")), bool(pattern("a/*.csv").fullmatch("a/b/c.csv"))
-    (True, False)
-    >>> bool(pattern("a/**.csv").fullmatch("a/b/c.csv"))
-    True
-    """
-    written = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(written.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*|\?)", glob)))
 
 
 def _together(tables: list[pa.Table], uri: str) -> pa.Table:
@@ -150,8 +148,8 @@ def _together(tables: list[pa.Table], uri: str) -> pa.Table:
         ) from error
 
 
-def _revision(entries: list[ObjectEntry]) -> str:
-    if len(entries) == 1:
-        return f"etag:{entries[0].tag}"
-    digest = hashlib.sha256("\n".join(f"{entry.key} {entry.tag}" for entry in entries).encode()).hexdigest()
-    return f"etags:{digest[:12]} of {len(entries)} files"
+def _revision(files: list[SourceFile]) -> str:
+    if len(files) == 1:
+        return f"etag:{files[0].tag}"
+    digest = hashlib.sha256("\n".join(f"{file.name} {file.tag}" for file in files).encode()).hexdigest()
+    return f"etags:{digest[:12]} of {len(files)} files"

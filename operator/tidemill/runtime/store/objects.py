@@ -371,6 +371,9 @@ def explain(message: str) -> str:
     if "error sending request" in message:
         return "nothing answers there; check the endpoint, and that the store runs"
     status = re.search(r"status code: (\d{3}[^:]*)", message)
+    if status and status[1].startswith(("401", "403")):
+        # An answer to HEAD has no body that would say more.
+        return f"it denies access ({status[1].strip()}); correct the keys in the Secret, or the rights of their owner"
     return f"it answers {status[1].strip()}" if status else message.split("\n")[0][:200]
 
 
