@@ -19,13 +19,14 @@ SOAK = "tidemill-soak"
 WARM = "tidemill-warm"
 CHANGED = "tidemill-changed"
 SURROUNDINGS = "tidemill-surroundings"
+LABELS = "tidemill-labels"
 SHARED = "tidemill-shared"
 """The one with two services of one model."""
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM, CHANGED, SURROUNDINGS, SHARED)
+STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM, CHANGED, SURROUNDINGS, SHARED, LABELS)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

@@ -20,6 +20,7 @@ from tidemill.api.base import (
     at_least_a_second,
 )
 from tidemill.api.checks import Check
+from tidemill.api.feedback import FeedbackSource
 from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.api.notifications import Notification
 from tidemill.api.retraining import Retraining
@@ -171,6 +172,9 @@ _OUTSIDE: Final[dict[str, Any]] = {
     "reference": {"type": "Dataset", "dataset": {"name": "transactions"}},
 }
 
+_OUTCOMES: Final[dict[str, Any]] = {"dataset": {"name": "outcomes", "id": "request", "label": "fraud"}}
+_RIGHT: Final[dict[str, Any]] = {"name": "right", "type": "Performance", "metric": "accuracy", "minimum": 0.9}
+
 
 class DriftMonitorSpec(WireModel):
     """Desired state of the DriftMonitor: the service, the checks, and the retraining they trigger."""
@@ -186,6 +190,9 @@ class DriftMonitorSpec(WireModel):
     """Served rows that one check evaluates."""
     reference: ReferenceSource = ReferenceSource()
     """Reference data that windows are compared with."""
+    feedback: FeedbackSource = FeedbackSource()
+    """Labels of the predictions of a service that Tidemill does not serve; for an InferenceService see its
+    `spec.feedback`."""
     checks: tuple[Check, ...] = Field(min_length=1, max_length=32)
     """Checks that are run on every window."""
     retraining: Retraining | None = None
@@ -229,18 +236,31 @@ class DriftMonitorSpec(WireModel):
             rejects={**_EXAMPLE, "target": {"cloudEvents": {}}},
         ),
         Rule(
-            "!has(self.target.cloudEvents) || self.checks.all(check, !(check.type in ['Performance',"
-            " 'EstimatedPerformance', 'ConceptDrift']) && (check.type != 'Timeliness' || (has(check.subject)"
-            " && check.subject == 'Predictions')))",
-            "checks that need labels or a hold-out are not available for a service that Tidemill does not serve; remove them",
+            "!has(self.target.cloudEvents) || self.checks.all(check, check.type != 'EstimatedPerformance'"
+            " && !has(check.maximumRegression))",
+            "a service that Tidemill does not serve has no hold-out to compare with; remove EstimatedPerformance and maximumRegression",
+            accepts={**_OUTSIDE, "feedback": _OUTCOMES, "checks": [_RIGHT]},
+            rejects={
+                **_OUTSIDE,
+                "checks": [{"name": "right", "type": "EstimatedPerformance", "metric": "accuracy", "minimum": 0.9}],
+            },
+        ),
+        Rule(
+            "!has(self.target.cloudEvents) || self.?feedback.dataset.hasValue()"
+            " || self.checks.all(check, !(check.type in ['Performance', 'ConceptDrift']) && (check.type != 'Timeliness'"
+            " || (has(check.subject) && check.subject == 'Predictions')))",
+            "a service that Tidemill does not serve has no feedback endpoint; set feedback.dataset, or remove the checks that need labels",
             accepts={
                 **_OUTSIDE,
                 "checks": [{"name": "late", "type": "Timeliness", "subject": "Predictions", "maximumLag": "1h"}],
             },
-            rejects={
-                **_OUTSIDE,
-                "checks": [{"name": "right", "type": "Performance", "metric": "accuracy", "minimum": 0.9}],
-            },
+            rejects={**_OUTSIDE, "checks": [_RIGHT]},
+        ),
+        Rule(
+            "has(self.target.cloudEvents) || !self.?feedback.dataset.hasValue()",
+            "labels of an InferenceService are a property of the service; set spec.feedback there instead",
+            accepts=_EXAMPLE,
+            rejects={**_EXAMPLE, "feedback": _OUTCOMES},
         ),
         Rule(
             "!has(self.retraining) || !has(self.retraining.trigger) || !has(self.retraining.trigger.checks)"

@@ -9,6 +9,7 @@ from pydantic import Field
 from tidemill.api.analysis import Analysis, AnalysisMetric, AnalysisResult, Verdict
 from tidemill.api.base import Name, Percent, PrinterColumn, Quantities, Resource, Rule, WireModel
 from tidemill.api.conditions import Status
+from tidemill.api.feedback import FeedbackSource
 from tidemill.api.rollout import Outcome, Rejection, Rollout, RolloutStatus, Shadow, Step
 from tidemill.api.serving import Autoscaling, Objectives, Predictions, Protocol, Traffic
 
@@ -61,6 +62,8 @@ class InferenceServiceSpec(WireModel):
     """Component that splits requests between the versions."""
     predictions: Predictions = Predictions()
     """Prediction log of the service."""
+    feedback: FeedbackSource = FeedbackSource()
+    """Labels of the predictions, for the monitors and the retrainings of the service."""
     slo: Objectives = Objectives()
     """Service level objectives."""
     suspend: bool = False

@@ -26,6 +26,7 @@ from tidemill.api.base import (
 )
 from tidemill.api.conditions import Status
 from tidemill.api.dataset import Attempt
+from tidemill.api.feedback import PinnedLabels
 from tidemill.api.modelversion import Approval, Card, Exports, Gate, User
 from tidemill.api.retraining import RetrainingCause
 from tidemill.api.tuning import Automl, Trainer, Tuning
@@ -360,6 +361,8 @@ class TrainingJobStatus(Status):
 
     dataset: PinnedRevision | None = None
     """Dataset revision that the model is trained on."""
+    labels: PinnedLabels | None = None
+    """Dataset revision whose labels are joined with the served rows."""
     compared_with: PinnedVersion | None = None
     """Version in service when the run started; it is evaluated on the same rows."""
     cause: Cause | None = None

@@ -16,6 +16,7 @@ from tidemill.api.base import Digest, Timestamp, WireModel
 from tidemill.api.checks import Check
 from tidemill.api.dataset import ColumnSpec, Expectations, Source, Splits
 from tidemill.api.driftmonitor import ReportRetention
+from tidemill.api.feedback import PinnedLabels
 from tidemill.api.notifications import MonitorEvent, Webhook
 from tidemill.api.trainingjob import Estimator, ServedRows
 from tidemill.api.tuning import Tuning
@@ -42,6 +43,8 @@ class AnsweredOrder(WireModel):
 
     window: TimeRange
     version: VersionOrder
+    labels: PinnedLabels | None = None
+    """Labels in addition to those that the service received."""
 
 
 class IngestOrder(WireModel):
@@ -90,6 +93,8 @@ class TrainOrder(WireModel):
     tuning: Tuning | None = None
     """A search for parameters before the estimator is fitted; those of `estimator` are taken where left out."""
     seed: int = 7
+    label_dataset: PinnedLabels | None = None
+    """Labels of served rows in addition to those that the service received."""
     new_rows: bool | None = None
     """True where the run fails unless served rows add something to train on: without them it would repeat the version in service."""
 
@@ -126,6 +131,8 @@ class CheckOrder(WireModel):
     """What to compare with; the version's own profile where left out."""
     labels: bool | None = None
     """False if the number of labelled rows is not needed; only the rows themselves can tell it."""
+    label_dataset: PinnedLabels | None = None
+    """Labels in addition to those that the service received."""
     retention: ReportRetention | None = None
     """How long reports are kept, where that is not the default."""
     kept_reports: tuple[str, ...] | None = None

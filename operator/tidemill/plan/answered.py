@@ -9,6 +9,7 @@ from tidemill.api.durations import delta
 from tidemill.api.sources import PredictionsSource
 from tidemill.contract.orders import AnsweredOrder, TimeRange
 from tidemill.contract.serving import VersionOrder
+from tidemill.plan import label_datasets
 from tidemill.plan.lookup import get_by_name
 from tidemill.plan.world import World
 
@@ -27,9 +28,14 @@ def order(namespace: str, source: PredictionsSource, world: World, now: datetime
             f"the columns of InferenceService {name!r} are not known: {missing}; "
             "approve a version of its model to read its log"
         )
+    try:
+        pinned = label_datasets.pin(namespace, service.spec.feedback, world)
+    except label_datasets.MissingLabelsError as missing:
+        return f"the labels of InferenceService {name!r} are not known: {missing}"
     end = now.replace(microsecond=0)
     artifact = version.spec.artifact
     return AnsweredOrder(
         window=TimeRange(start=end - delta(source.window), end=end),
         version=VersionOrder(name=version.name, uri=artifact.uri, digest=artifact.digest),
+        labels=pinned,
     )

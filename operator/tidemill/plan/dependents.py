@@ -23,6 +23,12 @@ def dependents(manifest: Manifest, world: World) -> set[Key]:
             )
             for run in runs:
                 keys |= _templated(world, run)
+            feedback = ("spec", "feedback", "dataset", "name")
+            labelled = _referring(world, InferenceService.kind_name, key.namespace, key.name, *feedback)
+            keys |= _watching(world, labelled)
+            for service in labelled:
+                keys |= _reading(world, service)
+            keys |= _referring(world, DriftMonitor.kind_name, key.namespace, key.name, *feedback)
         case "TrainingJob":
             model = str(get_path(manifest, "spec", "modelName"))
             # A service without a version says what its training lacks.
@@ -41,8 +47,7 @@ def dependents(manifest: Manifest, world: World) -> set[Key]:
             model = str(get_path(manifest, "spec", "model", "name"))
             keys = _referring(world, ModelVersion.kind_name, key.namespace, model, "spec", "modelName")
             keys |= _watching(world, {key})
-            path = ("spec", "source", "predictions", "inferenceServiceRef", "name")
-            keys |= _referring(world, Dataset.kind_name, key.namespace, key.name, *path)
+            keys |= _reading(world, key)
         case "DriftMonitor":
             pass
         case _:
@@ -60,6 +65,14 @@ def _templated(world: World, run: Key) -> set[Key]:
     """Return the monitors that use the run as a template."""
     path = ("spec", "retraining", "template", "trainingJob")
     return _referring(world, DriftMonitor.kind_name, run.namespace, run.name, *path)
+
+
+def _reading(world: World, service: Key) -> set[Key]:
+    """Return the Datasets and runs that read the rows which `service` answered."""
+    predictions = ("spec", "source", "predictions", "inferenceServiceRef", "name")
+    served = ("spec", "servedRows", "inferenceService")
+    datasets = _referring(world, Dataset.kind_name, service.namespace, service.name, *predictions)
+    return datasets | _referring(world, TrainingJob.kind_name, service.namespace, service.name, *served)
 
 
 def _watching(world: World, services: set[Key]) -> set[Key]:

@@ -28,7 +28,7 @@ from tidemill.children.installation import Installation
 from tidemill.contract.orders import TrainOrder, digest_of
 from tidemill.contract.reports import Trained
 from tidemill.contract.serving import VersionOrder
-from tidemill.plan import gates, unsupported
+from tidemill.plan import gates, label_datasets, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.driftmonitor.retraining.history import cause_of
 from tidemill.plan.lookup import all_of, get_by_name, is_ours
@@ -113,8 +113,14 @@ def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetim
     if chosen is None:
         message = f"Dataset {reference.name!r} has no revision {reference.revision!r}; use one of {', '.join(r.digest[:19] for r in revisions)}, or Latest"
         return _waiting(job, status, message, now)
+    served = job.spec.served_rows
+    try:
+        pinned = label_datasets.of_service(job.namespace, served.inference_service, world) if served else None
+    except label_datasets.MissingLabelsError as missing:
+        return _waiting(job, status, f"the labels of the served rows are not known: {missing}", now)
     status = status.model_copy(
         update={
+            "labels": pinned,
             "dataset": PinnedRevision(name=dataset.name, digest=chosen.digest, uri=chosen.uri),
             "compared_with": _stable(job, world),
         }
@@ -174,6 +180,7 @@ def _order(job: TrainingJob, status: TrainingJobStatus) -> TrainOrder:
         stable=VersionOrder(name=stable.name, uri=stable.uri, digest=stable.digest) if stable else None,
         tuning=job.spec.tuning,
         seed=job.spec.seed,
+        label_dataset=status.labels,
         new_rows=_repeats(job, status) or None,
     )
 

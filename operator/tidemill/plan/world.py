@@ -37,13 +37,14 @@ INDEXED_LABELS = ("tidemill.dev/model", "tidemill.dev/owner-uid", "tidemill.dev/
 # References from one object to another, by the path of the field with the other's name.
 INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
     "Dataset": (("spec", "source", "predictions", "inferenceServiceRef", "name"),),
-    "TrainingJob": (("spec", "dataset", "name"), ("spec", "modelName")),
+    "TrainingJob": (("spec", "dataset", "name"), ("spec", "modelName"), ("spec", "servedRows", "inferenceService")),
     "ModelVersion": (("spec", "modelName"),),
-    "InferenceService": (("spec", "model", "name"),),
+    "InferenceService": (("spec", "model", "name"), ("spec", "feedback", "dataset", "name")),
     "DriftMonitor": (
         ("spec", "target", "inferenceService"),
         ("spec", "retraining", "template", "trainingJob"),
         ("spec", "reference", "dataset", "name"),
+        ("spec", "feedback", "dataset", "name"),
     ),
 }
 

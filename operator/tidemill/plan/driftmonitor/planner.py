@@ -12,6 +12,7 @@ from tidemill.api.base import to_rfc3339
 from tidemill.api.checks import LABELLED_TYPES
 from tidemill.api.conditions import PendingCondition, Reason, false, true, unknown
 from tidemill.api.dataset import Revision
+from tidemill.api.feedback import PinnedLabels
 from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.children import jobs, names, worker
 from tidemill.children.installation import Installation
@@ -20,7 +21,7 @@ from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import CheckOrder, digest_of, to_text
 from tidemill.contract.reports import RunReport
 from tidemill.contract.serving import VersionOrder
-from tidemill.plan import unsupported
+from tidemill.plan import label_datasets, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.driftmonitor import notifications, pods, references, reports, verdicts, warm_worker, windows
 from tidemill.plan.driftmonitor.references import MissingReferenceError
@@ -45,6 +46,8 @@ class CheckInputs:
     version: VersionOrder
     revision: Revision | None
     """The reference, where that is a Dataset's revision."""
+    labels: PinnedLabels | None
+    """The revision of a Dataset of labels."""
     due: Due
     world: World
     installation: Installation
@@ -70,7 +73,7 @@ def questions(monitor: DriftMonitor, world: World) -> Question | None:
         return None
     if attempt is None or attempt.outcome != "Running" or attempt.at is None:
         return None
-    _, version = _served(monitor, world)
+    service, version = _served(monitor, world)
     if version is None and monitor.spec.target.cloud_events is None:
         return None
     try:
@@ -81,7 +84,8 @@ def questions(monitor: DriftMonitor, world: World) -> Question | None:
     status = references.rebase(monitor, pinned, revision, attempt.at)
     if status.reference is None or status.attempt is None:
         return None
-    order = _order(monitor, status.reference.since, pinned, revision, attempt.at)
+    pinned_labels, _ = _labels(monitor, service, world)
+    order = _order(monitor, status.reference.since, pinned, revision, attempt.at, pinned_labels)
     run = names.run(monitor.name, order.task, digest_of(order), attempt.number)
     request = warm_worker.request(monitor, run, to_text(reports.keeping(order, monitor, world)), world)
     return Question(checks=(request,)) if request else None
@@ -181,7 +185,9 @@ def _watch(
         to = pinned.name if before.version != pinned.name else f"revision {(revision.digest if revision else '')[:19]}"
         notices = (Notice("ReferenceMoved", f"windows are now compared with {to}"),)
     due = windows.due(monitor, now)
-    checking = _check(CheckInputs(monitor, pinned, revision, due, world, installation, now, answers), status)
+    pinned_labels, unlabelled = _labels(monitor, service, world)
+    inputs = CheckInputs(monitor, pinned, revision, pinned_labels, due, world, installation, now, answers)
+    checking = _check(inputs, status)
     status, progress = checking.status, checking.progress
     decision = (
         decide.decide(monitor, status, service, version, world, now)
@@ -211,6 +217,7 @@ def _watch(
         *verdicts.conditions_of(status, monitor.spec.window.minimum_samples),
         *warm_worker.conditions_of(monitor, world),
         *pods.conditions_of(monitor, world),
+        *unlabelled,
         *decide.conditions_of(monitor, decision),
     ]
     opened = [condition for condition in conditions if condition.type == "CircuitOpen"]
@@ -240,7 +247,7 @@ def _check(watch: CheckInputs, status: DriftMonitorStatus) -> Checking:
     end = windows.end_of(status.attempt, watch.due, now)
     if end <= status.reference.since:
         return Checking(status)
-    order = _order(monitor, status.reference.since, watch.version, watch.revision, end)
+    order = _order(monitor, status.reference.since, watch.version, watch.revision, end, watch.labels)
     # A change of the checks is another order, so that an edit is answered with the window at hand.
     digest = digest_of(order)
     progress = advance(monitor, order.task, digest, status.attempt, watch.world, now, at=end, limit=MAX_ATTEMPTS)
@@ -278,7 +285,12 @@ def _check(watch: CheckInputs, status: DriftMonitorStatus) -> Checking:
 
 
 def _order(
-    monitor: DriftMonitor, since: datetime, version: VersionOrder, revision: Revision | None, end: datetime
+    monitor: DriftMonitor,
+    since: datetime,
+    version: VersionOrder,
+    revision: Revision | None,
+    end: datetime,
+    labels: PinnedLabels | None,
 ) -> CheckOrder:
     window = windows.window_of(monitor, end, since)
     return CheckOrder(
@@ -295,8 +307,24 @@ def _order(
         labelled=windows.labelled(monitor, end, since),
         reference=references.order(monitor, window, revision),
         labels=None if needs_labels(monitor) else False,
+        label_dataset=labels if needs_labels(monitor) else None,
         retention=reports.retention(monitor),
     )
+
+
+def _labels(
+    monitor: DriftMonitor, service: InferenceService | None, world: World
+) -> tuple[PinnedLabels | None, tuple[PendingCondition, ...]]:
+    """Return the revision of the Dataset of labels, and the condition LabelsReady where one is wanted; checks do not wait for it."""
+    feedback = service.spec.feedback if service is not None else monitor.spec.feedback
+    if feedback.dataset is None or not needs_labels(monitor):
+        return None, ()
+    try:
+        pinned = label_datasets.pin(monitor.namespace, feedback, world)
+    except label_datasets.MissingLabelsError as missing:
+        message = f"{missing}; until then, checks have no labels of it"
+        return None, (false("LabelsReady", Reason.DEPENDENCY_NOT_READY, message),)
+    return pinned, (true("LabelsReady", Reason.SUCCEEDED),)
 
 
 def _over(report: RunReport) -> JobState:

@@ -15,7 +15,8 @@ from tidemill.contract.numbers import quantity
 from tidemill.runtime.failures import NotNumeric, SchemaMismatch, TargetMissing, TargetUnusable
 from tidemill.runtime.ingest.bundled import TARGET
 from tidemill.runtime.tables.schema import HOLDOUT, Column
-from tidemill.runtime.tables.spelling import EXACT, MISSING_WORDS, spell
+from tidemill.runtime.tables.spelling import EXACT, MISSING_WORDS
+from tidemill.runtime.tables.texts import as_text
 
 _ENOUGH_TO_JUDGE = 50
 
@@ -183,22 +184,6 @@ def _parsed(name: str, values: Any) -> Any:
                 f"column {name!r} is declared Numerical but holds {text[:60]!r} in row {row}; correct that value, leave it empty, or declare the column Categorical"
             ) from None
     return pa.array(numbers, pa.float64())
-
-
-def as_text(values: Any) -> Any:
-    """A column as text, spelled as everywhere: whole numbers without a fraction; NaN and empty text are missing."""
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        values, kind = values.cast(kind.value_type), kind.value_type
-    if pa.types.is_floating(kind):
-        # Each distinct number is spelled once; NaN, which is not null in files of other libraries, is missing.
-        coded = values.cast(pa.float64()).dictionary_encode()
-        coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-        return pa.array([spell(value) for value in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        values = values.cast(pa.string())
-    texts = values.cast(pa.string())
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
 def _combined(column: Any) -> Any:

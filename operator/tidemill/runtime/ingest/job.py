@@ -27,7 +27,6 @@ from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
 logger = logging.getLogger(__name__)
 
-PROFILE: Final = "profile.json"
 REPORT: Final = "report.html"
 ROWS_PER_FILE: Final = 4_000_000
 _ROWS_PER_GROUP: Final = 131_072
@@ -70,7 +69,7 @@ def _ingest(
     files: dict[str, bytes | Path] = {**_write(table, scratch), schema.FILE: _spell(kept)}
     digest = Manifest.of(files).digest
     profile = profile_table(table, _profiled(rows.table, rows.columns))
-    derived: dict[str, bytes | Path] = {PROFILE: profile.to_json()}
+    derived: dict[str, bytes | Path] = {schema.PROFILE: profile.to_json()}
     if order.report is not False:
         derived[REPORT] = report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode()
     published = store.publish(
@@ -86,7 +85,7 @@ def _ingest(
         features=len(kept.features),
         target=rows.target,
         source_revision=read.revision[:256],
-        profile_uri=f"{published.uri}/{PROFILE}",
+        profile_uri=f"{published.uri}/{schema.PROFILE}",
         report_uri=f"{published.uri}/{REPORT}" if REPORT in derived else "",
     )
     return ingested, warnings

@@ -47,7 +47,7 @@ def read(
         for role, columns in (("Feature", signature.features), ("Protected", signature.protected))
         for column in columns
     )
-    served = training_rows.read(store, namespace, service, window.start, window.end, features)
+    served = training_rows.read(store, namespace, service, window.start, window.end, features, order.labels)
     period = f"from {window.start.isoformat()} to {window.end.isoformat()}"
     rows = served.labelled if source.labels == "Required" else served.table
     if source.count is not None:

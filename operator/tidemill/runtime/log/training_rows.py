@@ -11,9 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tidemill.api.feedback import PinnedLabels
 from tidemill.contract.layout import LogColumn, label_folder, prediction_folder
 from tidemill.contract.numbers import quantity
 from tidemill.runtime.log import reader
+from tidemill.runtime.log.labels.dataset import labels_of_dataset
+from tidemill.runtime.log.labels.index import read_labels
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables.schema import Column
 
@@ -35,11 +38,17 @@ class Served:
 
 
 def read(
-    store: ObjectStore, namespace: str, service: str, start: datetime, end: datetime, features: Sequence[Column]
+    store: ObjectStore,
+    namespace: str,
+    service: str,
+    start: datetime,
+    end: datetime,
+    features: Sequence[Column],
+    label_dataset: PinnedLabels | None = None,
 ) -> Served:
     """Return the rows that `service` was asked for from `start` up to `end`, with all labels so far, however late they came.
 
-    A row logged twice counts once. Of several labels for one row the newest counts; contradictions are warned of.
+    Labels of `label_dataset` count like those that the service received. A row logged twice counts once. Of several labels for one row the newest counts; contradictions are warned of.
     """
     skipped = reader.Skipped([])
     wanted = {*_KEYS, *(LogColumn.FEATURE + column.name for column in features)}
@@ -49,7 +58,7 @@ def read(
     conformed = [_conformed(reader.within(batch, start, end), schema, skipped) for batch in batches]
     table = _once(pa.concat_tables([schema.empty_table(), *conformed]).combine_chunks())
     label_parts = reader.keys(store, label_folder(namespace, service), start, None)
-    labels = reader.labels(store, label_parts, skipped)
+    labels = read_labels(store, label_parts, skipped, further=labels_of_dataset(label_dataset, store))
     matched = labels.match(table)
     texts = np.full(table.num_rows, None, dtype=object)
     texts[matched.labelled] = np.array(matched.values.to_pylist(), dtype=object)

@@ -72,6 +72,7 @@ def train(order: TrainOrder, store: ObjectStore, scratch: Path) -> tuple[Trained
         store,
         order.seed,
         new_rows=order.new_rows is True,
+        label_dataset=order.label_dataset,
     )
     with _threads(rows), warnings.catch_warnings():
         silence_answers()

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from pydantic import ValidationError
 
+from tidemill.api.feedback import PinnedLabels
 from tidemill.api.trainingjob import ServedRows
 from tidemill.contract.layout import LogColumn
 from tidemill.contract.numbers import quantity
@@ -114,6 +115,7 @@ def gather(
     seed: int,
     *,
     new_rows: bool = False,
+    label_dataset: PinnedLabels | None = None,
 ) -> Material:
     """The rows of the revision in `folder`, and those that were served where they are wanted.
 
@@ -142,12 +144,14 @@ def gather(
         )
     recent, met, unseen, added = None, None, None, 0
     if wanted is not None:
-        served_rows = served.read(store, namespace, wanted.inference_service, wanted.start, wanted.end, kept.features)
+        served_rows = served.read(
+            store, namespace, wanted.inference_service, wanted.start, wanted.end, kept.features, label_dataset
+        )
         newer, recent, met, unseen, served_warnings = _newer(served_rows, wanted, target, kept, measured, seed)
         warnings += (*served_rows.warnings, *served_warnings)
         added = len(newer)
         if new_rows and not added:
-            raise NoNewRows(_nothing_new(served_rows, served_warnings))
+            raise NoNewRows(_nothing_new(served_rows, served_warnings, label_dataset))
         if wanted.balance == "Sources":
             newer = _as_heavy_as(training, newer)
         training = training.append(newer) if wanted.combine == "Append" else newer
@@ -162,14 +166,14 @@ def gather(
     return Material(kept, target, training, measured, recent, met, unseen, added, warnings, protected_table, protected)
 
 
-def _nothing_new(served_rows: served.Served, warnings: Sequence[str]) -> str:
+def _nothing_new(served_rows: served.Served, warnings: Sequence[str], label_dataset: PinnedLabels | None) -> str:
     """Return why served rows add nothing to train on, and what to do."""
     rows, labelled = served_rows.table.num_rows, served_rows.labelled.num_rows
     because = "".join(f"; {warning}" for warning in (*warnings, *served_rows.warnings))
     remedy = (
-        "send the labels of served rows to /feedback"
-        if not labelled
-        else "correct the labels that are sent to /feedback"
+        f"{'correct' if labelled else 'send'} the labels {'that are sent' if labelled else 'of served rows'} to /feedback"
+        if label_dataset is None
+        else f"{'correct' if labelled else 'add'} the labels of served rows in Dataset {label_dataset.name!r}"
     )
     return (
         f"the retraining has no new row to train on: {quantity(rows, 'row was', 'rows were')} served, {labelled} with labels{because}; "

@@ -14,6 +14,8 @@ from pyarrow import parquet
 from tidemill.api.checks import Check
 from tidemill.contract.layout import label_folder, prediction_folder
 from tidemill.runtime.log import part, reader
+from tidemill.runtime.log.labels.index import read_labels
+from tidemill.runtime.monitor.evidence import collect
 
 Life = Any  # the builder of conftest.py
 MINUTE = timedelta(minutes=1)
@@ -149,7 +151,7 @@ def test_parts_in_which_a_column_is_of_another_type_are_judged_with_the_others(l
 def test_a_flood_of_labels_is_looked_at_as_far_as_memory_allows_and_the_newest_count(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "MAX_LABELS", 100)
+    monkeypatch.setattr(collect, "MAX_LABELS", 100)
     rows, labels = life.draw(200)
     order = life.order()
     life.serve(rows, labels=1 - labels, at=order.start + MINUTE)
@@ -167,7 +169,7 @@ def test_of_too_many_labels_in_the_store_the_newest_are_held(life: Life) -> None
         life.label([(f"r{minute}-{index}", minute % 2) for index in range(50)], at=order.start + minute * MINUTE)
     parts = [entry.key for entry in life.store.list(label_folder("ns", "fraud"))]
 
-    result = reader.labels(life.store, parts, reader.Skipped([]), most=60)
+    result = read_labels(life.store, parts, reader.Skipped([]), most=60)
 
     assert ({f"r9-{index}/0" for index in range(50)} <= set(result.keys.to_pylist()), 60) == (True, len(result.keys))
     assert ("440 labels were beyond the limit; only the newest count",) == result.warnings()

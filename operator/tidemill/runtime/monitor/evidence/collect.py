@@ -12,6 +12,8 @@ from tidemill.contract.orders import CheckOrder, TimeRange
 from tidemill.runtime.log import reader
 from tidemill.runtime.log.conforming import conformed, kinds_of
 from tidemill.runtime.log.counts import Counts
+from tidemill.runtime.log.labels.dataset import labels_of_dataset
+from tidemill.runtime.log.labels.index import MAX_LABELS, NO_LABELS, LabelIndex, read_labels
 from tidemill.runtime.monitor.evidence import counted
 from tidemill.runtime.monitor.evidence.answers import AnswerAccumulator
 from tidemill.runtime.monitor.evidence.coverage import CoverageCounter
@@ -30,7 +32,7 @@ def gather(order: CheckOrder, reference: ReferenceData, store: ObjectStore) -> t
     skipped, label_skipped = reader.Skipped([]), reader.Skipped([])
     columns, parts = _Columns.of(order), _Parts.of(order, reference, store)
     label_index = _labels(order, store, label_skipped)
-    labelled = LabelMatcher(label_index, order.version.digest, reference, columns.of_groups, limit=reader.MAX_LABELS)
+    labelled = LabelMatcher(label_index, order.version.digest, reference, columns.of_groups, limit=MAX_LABELS)
     coverage = CoverageCounter(order.start, order.end)
     inputs, answers = InputAccumulator(order, reference), AnswerAccumulator(order, reference, columns.of_answers)
     kinds = kinds_of(reference.signature)
@@ -126,17 +128,17 @@ def _among(wanted: frozenset[str]) -> Callable[[Sequence[str]], list[str]]:
     return lambda names: [name for name in names if name in wanted]
 
 
-def _labels(order: CheckOrder, store: ObjectStore, skipped: reader.Skipped) -> reader.LabelIndex:
+def _labels(order: CheckOrder, store: ObjectStore, skipped: reader.Skipped) -> LabelIndex:
     """Return all labels that may belong to the order's rows; none where no check needs them."""
     if order.labels is False:
-        return reader.NO_LABELS
+        return NO_LABELS
     since = order.start if order.labelled is None else min(order.start, order.labelled.start)
     parts = reader.keys(store, label_folder(order.namespace, order.service), since, None)
-    return reader.labels(store, parts, skipped)
+    return read_labels(store, parts, skipped, further=labels_of_dataset(order.label_dataset, store))
 
 
 def _read_for_labels(
-    order: CheckOrder, parts: _Parts, store: ObjectStore, labels: reader.LabelIndex
+    order: CheckOrder, parts: _Parts, store: ObjectStore, labels: LabelIndex
 ) -> tuple[TimeRange, Sequence[str]]:
     """Return the parts of the log that are read again, or only, for the labels of their rows, and the time of these rows."""
     if order.labelled is not None:

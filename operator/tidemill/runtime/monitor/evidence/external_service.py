@@ -13,7 +13,8 @@ from tidemill.runtime.failures import ArtifactCorrupt
 from tidemill.runtime.log import reader
 from tidemill.runtime.model.signature import Feature, Signature
 from tidemill.runtime.monitor.evidence.evidence import ReferenceData
-from tidemill.runtime.profile import Profile
+from tidemill.runtime.profile import Profile, ProfileError
+from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import schema
 
@@ -44,7 +45,23 @@ def _of_revision(uri: str, store: ObjectStore) -> Signature:
         for column in read.features
         if column.type != "Other"
     )
-    return Signature("Classification", features, read.target)
+    target = next((column for column in read.columns if column.name == read.target), None)
+    if target is None:
+        return Signature("Classification", features, read.target)
+    classes = _classes(uri, read.target, store)
+    return Signature("Classification" if classes else "Regression", features, read.target, classes)
+
+
+def _classes(uri: str, target: str, store: ObjectStore) -> tuple[str, ...]:
+    """The values of the target; none where it is a quantity."""
+    try:
+        profile = Profile.from_json(store.get(f"{store.key_of(uri)}/{schema.PROFILE}"))
+    except (FileNotFoundError, ProfileError) as error:
+        raise ArtifactCorrupt(
+            f"{uri} has no {schema.PROFILE} that can be read; have the Dataset ingested again"
+        ) from error
+    column = profile.column(target)
+    return tuple(sorted(column.categories)) if isinstance(column, CategoricalProfile) else ()
 
 
 def _of_log(order: CheckOrder, store: ObjectStore) -> Signature:

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from tidemill.contract.layout import LogColumn
 from tidemill.contract.numbers import quantity
-from tidemill.runtime.log import reader
 from tidemill.runtime.log.conforming import conformed, kinds_of
+from tidemill.runtime.log.labels.index import LabelIndex
 from tidemill.runtime.log.newest import NewestRows
 from tidemill.runtime.monitor.evidence.answers import answered_by
 from tidemill.runtime.monitor.evidence.coverage import timestamp
@@ -26,7 +26,7 @@ class LabelMatcher:
     """Keeps the newest answers that have labels, and the columns by whose groups they are told apart."""
 
     def __init__(
-        self, labels: reader.LabelIndex, digest: str, reference: ReferenceData, columns: Sequence[str], *, limit: int
+        self, labels: LabelIndex, digest: str, reference: ReferenceData, columns: Sequence[str], *, limit: int
     ) -> None:
         """`digest` is the monitored version's, `columns` those by whose groups rows are told apart, without the log's prefix."""
         self._labels, self._digest, self._reference = labels, digest, reference
@@ -86,14 +86,15 @@ class LabelMatcher:
         return warnings
 
     def _classes(self, table: pa.Table, columns: dict[str, tuple[str | None, ...]]) -> LabelledAnswers:
-        classes = self._reference.signature.classes
-        labels = table.column(LogColumn.LABEL).to_pylist()
+        labels, answers = (table.column(name).to_pylist() for name in (LogColumn.LABEL, LogColumn.PREDICTION))
+        # A service that Tidemill does not serve has the classes that are seen, if its reference names none.
+        classes = self._reference.signature.classes or tuple(sorted({str(value) for value in (*labels, *answers)}))
         scores = (
             floats(table.column(LogColumn.SCORE).to_pylist())
             if LogColumn.SCORE in table.schema.names
             else np.full(len(labels), np.nan)
         )
-        rows: Classified = classified(classes, labels, table.column(LogColumn.PREDICTION).to_pylist(), scores)
+        rows: Classified = classified(classes, labels, answers, scores)
         return LabelledAnswers(replace(rows, probabilities=probabilities.of_classes(table, len(classes))), columns)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from tidemill.contract.layout import LogColumn
-from tidemill.runtime.log.reader import NO_LABELS, LabelIndex
+from tidemill.runtime.log.labels.index import NO_LABELS, LabelIndex
 from tidemill.runtime.monitor.evidence.evidence import ReferenceData
 from tidemill.runtime.monitor.evidence.labelled import LabelMatcher
 from tidemill.runtime.monitor.evidence.reference import load_reference

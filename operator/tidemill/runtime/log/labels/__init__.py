@@ -1,0 +1,1 @@
+"""Labels of answered rows: from the label log, and from a Dataset."""
