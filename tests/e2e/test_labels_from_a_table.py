@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from support.biopsies import SAMPLES
 from support.environment import LABELS, Environment
 from support.irises import Irises
-from support.kubectl import apply
 from support.store_client import StoreClient
 from support.waiting import until
 from tidemill.api import DriftMonitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 OWN_NAMESPACE = LABELS
-FILE = "sources/flowers.csv"
+FILE = "sources/species.csv"
 
 
 class Florist:
@@ -25,14 +23,13 @@ class Florist:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.irises = Irises(environment, LABELS)
-        apply(environment.cluster, LABELS, SAMPLES / "labels-from-a-table")
+        self.irises = Irises(environment, LABELS, sample="labels-from-a-table", name="flowers")
         self.store_client = StoreClient.start(environment.api, LABELS, environment.images["workload"])
         self.iris = load_iris()
 
     @property
     def monitor(self) -> DriftMonitor:
-        resource = self.environment.api.read(DriftMonitor, LABELS, "iris-flowers")
+        resource = self.environment.api.read(DriftMonitor, LABELS, "flowers")
         assert resource is not None, "it must exist"
         return resource
 
@@ -71,7 +68,7 @@ def test_until_there_is_a_table_the_monitor_says_so_and_checks_go_on(florist: Fl
     assert np.mean(np.array(predicted) == florist.iris.target_names[florist.iris.target]) > 0.9
     florist.until("a check without labels", "NoData", 0)
     condition = florist.monitor.status.condition("LabelsReady")
-    assert condition is not None and "Dataset 'flowers' has no revision yet (SourceNotFound" in condition.message
+    assert condition is not None and "Dataset 'species' has no revision yet (SourceNotFound" in condition.message
 
 
 def test_labels_of_the_table_are_judged(florist: Florist) -> None:

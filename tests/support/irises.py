@@ -20,10 +20,12 @@ COLUMNS = ("sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_
 class Irises:
     """The service in one namespace."""
 
-    def __init__(self, environment: Environment, namespace: str) -> None:
-        """Bring it into service; returns when it answers."""
-        self._api, self._namespace = environment.api, namespace
-        apply(environment.cluster, namespace, FOLDER / "iris-quickstart")
+    def __init__(
+        self, environment: Environment, namespace: str, *, sample: str = "iris-quickstart", name: str = NAME
+    ) -> None:
+        """Bring the service `name` of the sample into service; returns when it answers."""
+        self._api, self._namespace, self._name = environment.api, namespace, name
+        apply(environment.cluster, namespace, FOLDER / sample)
         until(
             "the service answering",
             lambda: (result := self.observed()) is not None and result.status.is_true("Ready"),
@@ -32,7 +34,7 @@ class Irises:
         )
 
     def observed(self) -> InferenceService | None:
-        return self._api.read(InferenceService, self._namespace, NAME)
+        return self._api.read(InferenceService, self._namespace, self._name)
 
     @property
     def service(self) -> InferenceService:
@@ -61,7 +63,7 @@ class Irises:
     def _post(self, what: str, body: object) -> bytes:
         pods = self._api.all("Pod", self._namespace, f"{names.ROLE}=stable")
         [pod] = [manifest["metadata"]["name"] for manifest in pods if not manifest["metadata"].get("deletionTimestamp")]
-        path = f"/v2/models/{NAME}/{what}"
+        path = f"/v2/models/{self._name}/{what}"
         return self._api.ask_pod(
             self._namespace, pod, SERVING_PORT, path, method="POST", body=json.dumps(body).encode()
         )
