@@ -12,6 +12,7 @@ from tidemill.contract.defined import why_undefined
 from tidemill.contract.metrics import regression
 from tidemill.contract.numbers import quantity
 from tidemill.contract.serving import Arm, Latencies
+from tidemill.plan.diagnosis import Problem
 from tidemill.plan.inferenceservice.statistics.psi import population_stability
 from tidemill.plan.inferenceservice.statistics.significance import LEVEL, binomial_tail, share_bounds, worse_by_chance
 from tidemill.plan.types import Answers, CheckResponse, ObservedEvents, Queried
@@ -29,6 +30,8 @@ class ExternalVerdict:
     verdict: Verdict = "Inconclusive"
     """The verdict if there is no number."""
     message: str = ""
+    problem: Problem | None = None
+    """What in the surroundings keeps the verdict from being found; None if nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ START_TIMEOUT_SECONDS = 180.0
 """Seconds for a process of the candidate to become ready, and for a pod to start one before the status says that it does not."""
 UNREADY_GRACE_SECONDS = 10.0
 """Seconds for which no candidate pod may be ready before its share is taken back; the stable version answers meanwhile."""
+NOT_STARTED = "no pod of the candidate has started; see kubectl describe pod"
 MAX_RESTARTS = 2
 """Restarts after which a candidate counts as crashing."""
 
@@ -105,7 +106,7 @@ def advance(
     if status.reason:
         status = _resumed(status, now).model_copy(update={"reason": ""})
     if is_overdue(spec, status, now):
-        return CanaryDecision(status, "RollBack", "DeadlineExceeded", f"the rollout did not end within {spec.deadline}")
+        return _overdue(spec, status, candidate, comparison)
     if candidate.ready == 0:
         return _unready(status, candidate, now)
     if status.phase == "Starting":
@@ -124,6 +125,40 @@ def allowed(spec: Rollout, status: RolloutStatus) -> timedelta:
     return timedelta(seconds=seconds(spec.deadline) + status.waited_seconds + kept)
 
 
+def _overdue(
+    spec: Rollout, status: RolloutStatus, candidate: CandidateState, comparison: VersionComparison
+) -> CanaryDecision:
+    """Undo a rollout at its deadline; that is a verdict on the version only if nothing else stood in the way."""
+    problem = _missing_pods(candidate) or _missing_analysis(spec, status, comparison)
+    reason = str(problem.reason) if problem else "DeadlineExceeded"
+    because = f": {problem.message}" if problem else ""
+    return CanaryDecision(status, "RollBack", reason, f"the rollout did not end within {spec.deadline}{because}"[:1000])
+
+
+def _missing_pods(candidate: CandidateState) -> Problem | None:
+    """Return what keeps wanted pods of the candidate from running; None if all run, or if processes of it fail."""
+    if candidate.ready >= candidate.wanted:
+        return None
+    if candidate.obstacle is not None or candidate.unready_seconds is not None or candidate.restarts:
+        return candidate.obstacle
+    return Problem(Reason.PROGRESSING, candidate.problem or NOT_STARTED)
+
+
+def _missing_analysis(spec: Rollout, status: RolloutStatus, comparison: VersionComparison) -> Problem | None:
+    """Return what keeps the analysis from a verdict; None if a metric fails, or if none that matters lacks its source."""
+    if spec.on_inconclusive == "Continue" or any(result.verdict == "Failed" for result in status.analysis):
+        return None
+    for metric in spec.analysis.metrics:
+        external = comparison.external.get(metric.name)
+        if external is None or external.value is not None or external.verdict != "Inconclusive":
+            continue
+        if external.problem is not None:
+            return Problem(external.problem.reason, f"metric '{metric.name}': {external.problem.message}")
+        if metric.prometheus is not None and external.message:
+            return Problem(Reason.DEPENDENCY_NOT_READY, f"metric '{metric.name}' has no value: {external.message}")
+    return None
+
+
 def _problem_suffix(candidate: CandidateState) -> str:
     return f": {candidate.problem}" if candidate.problem else ""
 
@@ -135,8 +170,7 @@ def _obstacle(status: RolloutStatus, candidate: CandidateState, now: datetime) -
     waited = (now - status.started_at).total_seconds() - status.waited_seconds
     if status.phase == "Starting" and not status.reason and waited <= START_TIMEOUT_SECONDS:
         return None
-    message = candidate.problem or "no pod of the candidate has started; see kubectl describe pod"
-    return Problem(Reason.PROGRESSING, message)
+    return Problem(Reason.PROGRESSING, candidate.problem or NOT_STARTED)
 
 
 def _wait_for(obstacle: Problem, status: RolloutStatus, now: datetime) -> CanaryDecision:

@@ -2,11 +2,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tidemill.api.analysis import JobProbe, PrometheusQuery
 from tidemill.api.conditions import Reason
-from tidemill.api.inferenceservice import Analysis, AnalysisMetric, Rollout, RolloutStatus, Shadow, Step
+from tidemill.api.inferenceservice import Analysis, AnalysisMetric, AnalysisResult, Rollout, RolloutStatus, Shadow, Step
 from tidemill.contract.serving import Arm
 from tidemill.plan.diagnosis import Problem
-from tidemill.plan.inferenceservice.analysis import VersionComparison
+from tidemill.plan.inferenceservice.analysis import ExternalVerdict, VersionComparison
 from tidemill.plan.inferenceservice.canary import (
     NO_CONTROL,
     CanaryDecision,
@@ -104,6 +105,50 @@ def test_a_candidate_that_never_gets_ready_is_rolled_back() -> None:
 def test_a_rollout_has_a_deadline() -> None:
     status: RolloutStatus = begin("v2", NOW)
     turn = advance(SPEC.model_copy(update={"deadline": "10m"}), status, READY, pair(), after(601))
+
+    assert ("RollBack", "DeadlineExceeded") == (turn.verdict, turn.reason)
+
+
+NO_ROOM = Problem(Reason.UNSCHEDULABLE, "the pod cannot be scheduled: 0/1 nodes are available; add one")
+QUERY = AnalysisMetric(name="refunds", type="Prometheus", prometheus=PrometheusQuery(query="vector(1)"), maximum=0.05)
+SMOKE = AnalysisMetric(name="smoke", type="Job", job=JobProbe(image="judge:1"))
+UNHEARD = ExternalVerdict(message="nothing answers at http://prometheus:9090")
+UNPLACED = ExternalVerdict(message="Job fraud-judge-1 does not run", problem=NO_ROOM)
+IN_THE_WAY: dict[str, tuple[CandidateState, dict[str, ExternalVerdict], str]] = {
+    "one of its pods finds no room": (CandidateState(ready=1, wanted=2, obstacle=NO_ROOM), {}, "Unschedulable"),
+    "one of its pods has not started": (CandidateState(ready=1, wanted=2), {}, "Progressing"),
+    "none of its pods has started": (CandidateState(), {}, "Progressing"),
+    "one of its pods is not ready": (CandidateState(ready=1, wanted=2, unready_seconds=9.0), {}, "DeadlineExceeded"),
+    "one of its pods crashed": (CandidateState(ready=1, wanted=2, restarts=1), {}, "DeadlineExceeded"),
+    "its judge finds no room": (READY, {"smoke": UNPLACED}, "Unschedulable"),
+    "its judge runs": (READY, {"smoke": ExternalVerdict(message="the Job is running")}, "DeadlineExceeded"),
+    "its judge passed": (READY, {"smoke": ExternalVerdict(verdict="Successful")}, "DeadlineExceeded"),
+    "Prometheus does not answer": (READY, {"refunds": UNHEARD}, "DependencyNotReady"),
+    "Prometheus answers": (READY, {"refunds": ExternalVerdict(0.01)}, "DeadlineExceeded"),
+}
+
+
+@pytest.mark.parametrize("case", IN_THE_WAY)
+def test_at_the_deadline_what_stood_in_the_way_decides(case: str) -> None:
+    candidate, external, reason = IN_THE_WAY[case]
+    analysis = SPEC.analysis.model_copy(update={"metrics": (QUERY, SMOKE)})
+    spec = SPEC.model_copy(update={"deadline": "100s", "analysis": analysis})
+    seen = VersionComparison(Arm(version="", digest=""), Arm(version="", digest=""), 0, 0, external)
+
+    turn = advance(spec, begin("v2", NOW), candidate, seen, after(101))
+
+    assert turn.message.startswith("the rollout did not end within 100s")
+    assert ("RollBack", reason) == (turn.verdict, turn.reason)
+
+
+def test_a_metric_that_fails_at_the_deadline_is_a_verdict_whatever_else_is_missing() -> None:
+    analysis = SPEC.analysis.model_copy(update={"metrics": (*SPEC.analysis.metrics, SMOKE)})
+    spec = SPEC.model_copy(update={"deadline": "60s", "analysis": analysis})
+    failed = AnalysisResult(name="errors", verdict="Failed", failures=1)
+    status = begin("v2", NOW).model_copy(update={"analysis": (failed,)})
+    seen = VersionComparison(Arm(version="", digest=""), Arm(version="", digest=""), 0, 0, {"smoke": UNPLACED})
+
+    turn = advance(spec, status, READY, seen, after(61))
 
     assert ("RollBack", "DeadlineExceeded") == (turn.verdict, turn.reason)
 
