@@ -13,6 +13,7 @@ import yaml
 from chart.conftest import CHART, Manifest, Render, helm
 from cluster.commands import CommandFailed
 from tidemill.api.crds import crds
+from tidemill.contract.uploads import SETTINGS
 from tidemill.engine import metrics
 from tidemill.engine.settings import Setting, table
 from tidemill.runtime.retention import exposition as sweeper
@@ -142,6 +143,25 @@ def test_every_workload_namespace_is_told_where_the_store_is(render: Render) -> 
     assert first == second
     assert "http://tidemill-store.tidemill-system.svc.cluster.local:7070" == first["endpoint"]
     assert "s3://tidemill" == first["uri"]
+
+
+def test_every_workload_namespace_is_told_how_to_take_an_upload(render: Render) -> None:
+    settings = [
+        manifest
+        for manifest in render(
+            {**EVERYTHING, "workloads.serviceAccount": "runner", "images.registry": "registry.example"}
+        )
+        if manifest["kind"] == "ConfigMap" and manifest["metadata"]["name"] == SETTINGS
+    ]
+
+    assert ["science", "risk"] == [manifest["metadata"]["namespace"] for manifest in settings]
+    data = settings[0]["data"]
+    assert data["image"].startswith("registry.example/tidemill/workload:")
+    assert ("IfNotPresent", "tidemill-store", "runner") == (
+        data["pullPolicy"],
+        data["storeSecret"],
+        data["serviceAccount"],
+    )
 
 
 def test_the_store_and_its_clients_have_the_same_credentials(render: Render) -> None:

@@ -22,11 +22,27 @@ SURROUNDINGS = "tidemill-surroundings"
 LABELS = "tidemill-labels"
 SHARED = "tidemill-shared"
 """The one with two services of one model."""
+UPLOADS = "tidemill-uploads"
 UNSTORED = "tidemill-unstored"
 """The one without store credentials."""
 REAPER = "tidemill-reaper"
 """The one whose pods may see the node's processes."""
-STORED = (LOOP, CRASH, BAD, CANDIDATES, RECEIVER, ROLLOUTS, SAMPLES, SOAK, WARM, CHANGED, SURROUNDINGS, SHARED, LABELS)
+STORED = (
+    LOOP,
+    CRASH,
+    BAD,
+    CANDIDATES,
+    RECEIVER,
+    ROLLOUTS,
+    SAMPLES,
+    SOAK,
+    WARM,
+    CHANGED,
+    SURROUNDINGS,
+    SHARED,
+    LABELS,
+    UPLOADS,
+)
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"
 
 

@@ -150,6 +150,15 @@ def receiver(monitor: str) -> str:
     return child(monitor, "receiver")
 
 
+def upload(file_digest: str, token_digest: str) -> str:
+    """Return the name of the Job that takes an upload; the same file of another person is another Job.
+
+    >>> upload("sha256:" + "0" * 64, "sha256:" + "1" * 64)
+    'tidemill-upload-00000000-11111111'
+    """
+    return f"tidemill-upload-{file_digest.removeprefix('sha256:')[:8]}-{token_digest.removeprefix('sha256:')[:8]}"
+
+
 def labels(owner: AnyResource, component: str) -> dict[str, str]:
     """Return the labels of every child: its manager, its owner and its component."""
     return {

@@ -47,6 +47,12 @@ COMMANDS: Final = {
     "retrain": Entry("tidemill.cli.monitor", "Request a retraining of a DriftMonitor.", CLUSTER, _REQUEST),
     "reset": Entry("tidemill.cli.monitor", "Close the circuit breaker of a DriftMonitor.", CLUSTER, _REQUEST),
     "refresh": Entry("tidemill.cli.dataset", "Read the source of a Dataset now.", CLUSTER, _REQUEST),
+    "upload": Entry(
+        "tidemill.cli.upload.command",
+        "Put a file into the object store, as the source of a Dataset.",
+        CLUSTER,
+        "0 the file is in the store; 1 it is not, or kubectl refused the request; 2 wrong usage, or an unusable file.",
+    ),
     "generate": Entry(
         "tidemill.cli.generate.command",
         "Write CRDs, chart copies, manifests and the reference.",
@@ -57,6 +63,7 @@ COMMANDS: Final = {
     "run": Entry("tidemill.cli.pods.run", "Execute the order of a workload pod.", PODS),
     "work": Entry("tidemill.cli.pods.work", "Run the warm worker of a DriftMonitor.", PODS),
     "sweep": Entry("tidemill.cli.pods.sweep", "Run the sweeper of the object store.", PODS),
+    "take": Entry("tidemill.cli.pods.take", "Take the file of an upload, in parts.", PODS),
     "receive": Entry(
         "tidemill.cli.pods.receive", "Run the webhook receiver for a DriftMonitor's External checks.", PODS
     ),

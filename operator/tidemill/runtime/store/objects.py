@@ -25,6 +25,7 @@ from obstore.store import LocalStore, S3Store
 
 from tidemill.runtime.failures import ArtifactCorrupt, StoreCredentialsMissing, StoreUnreachable
 from tidemill.runtime.store import manifest as manifests
+from tidemill.runtime.store import streaming
 from tidemill.runtime.store.manifest import Manifest
 
 SECRET: Final = "tidemill-store"
@@ -192,6 +193,14 @@ class ObjectStore:
         """Write one object; it appears whole or not at all."""
         with self._answering(key):
             obstore.put(self.objects, key, content)
+
+    def put_stream(self, key: str, chunks: Iterator[bytes]) -> None:
+        """Write one object from its parts; where `chunks` raises an error, it is raised here, and no object appears.
+
+        `chunks` may read from a store: it runs in a thread of its own, because obstore does not call itself.
+        """
+        with self._answering(key), streaming.from_thread(chunks) as ready:
+            obstore.put(self.objects, key, ready, use_multipart=True, chunk_size=16 << 20, max_concurrency=2)
 
     def create(self, key: str, content: bytes) -> bool:
         """Write one object if there is none under this key; says whether it was written."""
