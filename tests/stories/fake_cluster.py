@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from stories.workloads import Workloads
 from tidemill import plan
@@ -49,6 +49,8 @@ class FakeCluster:
     """A quota on serving pods."""
     passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
     """Whether a user's Job that judges a candidate succeeds."""
+    judge_trouble: Literal["", "quota", "full node"] = ""
+    """What keeps such a Job from running."""
     worker_answers: bool = True
     """Whether warm workers can be heard."""
     installation: Installation = INSTALLATION

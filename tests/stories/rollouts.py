@@ -211,6 +211,22 @@ def judged_by_a_job_that_fails(cluster: FakeCluster) -> None:
     cluster.run(minutes=3)
 
 
+def judged_by_a_job_that_finds_no_room(cluster: FakeCluster) -> None:
+    cluster.judge_trouble = "full node"
+    second_version(cluster, analysis=script.SMOKE)
+    cluster.run(minutes=13)
+    cluster.judge_trouble = ""
+    cluster.run(minutes=15)
+
+
+def judged_by_a_job_that_a_quota_refuses_until_the_deadline(cluster: FakeCluster) -> None:
+    cluster.judge_trouble = "quota"
+    second_version(cluster, analysis=script.SMOKE, deadline="15m")
+    cluster.run(minutes=17)
+    cluster.judge_trouble = ""
+    cluster.run(minutes=10)
+
+
 def prometheus_that_does_not_answer_pauses(cluster: FakeCluster) -> None:
     second_version(cluster, analysis=script.QUERIED)
     cluster.measurements = script.queried(None, "nothing answers at http://prometheus:9090")
@@ -292,6 +308,8 @@ STORIES = (
     promoted_only_by_a_person,
     judged_by_a_job_that_succeeds,
     judged_by_a_job_that_fails,
+    judged_by_a_job_that_finds_no_room,
+    judged_by_a_job_that_a_quota_refuses_until_the_deadline,
     prometheus_that_does_not_answer_pauses,
     prometheus_that_knows_better,
     split_at_the_gateway,

@@ -24,6 +24,9 @@ class Workloads:
         """Run a Job: its pod reports what the story says, after a while."""
         template = job["spec"]["template"]
         if names.ORDER not in template["metadata"].get("annotations", {}):
+            if self.cluster.judge_trouble:
+                self._block_judge(key, job)
+                return
             self.cluster.later(self.cluster.run_seconds, lambda: self._end_judge(key, job))
             return
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
@@ -97,6 +100,34 @@ class Workloads:
         self.cluster.lines.append(f"{self.cluster.now:%H:%M:%S} {key.name} ends: {verdict}")
         self.cluster.objects[key] = {**job, "status": {"conditions": [{"type": verdict, "status": "True"}]}}
         self.cluster.nudge(self.cluster.objects[key])
+
+    def _block_judge(self, key: Key, job: Manifest) -> None:
+        """Let a Job wait for a pod that never runs, until its deadline: then its pods are deleted, and it says no more than that."""
+        pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
+        if self.cluster.judge_trouble == "full node":
+            pod = _pod(pod_key, job)
+            pod["metadata"]["ownerReferences"][0]["kind"] = "Job"
+            self.cluster.put(pod_key, pod | {"status": STUCK["full node"]})
+        started = f"{self.cluster.now:%Y-%m-%dT%H:%M:%SZ}"
+        self.cluster.objects[key] = job = {**job, "status": {"startTime": started}}
+
+        def end() -> None:
+            if self.cluster.objects.get(key) is not job:
+                return
+            self.cluster.remove(pod_key)
+            failed = {
+                "type": "Failed",
+                "status": "True",
+                "reason": "DeadlineExceeded",
+                "message": "Job was active longer than specified deadline",
+                "lastTransitionTime": f"{self.cluster.now:%Y-%m-%dT%H:%M:%SZ}",
+            }
+            self.cluster.lines.append(f"{self.cluster.now:%H:%M:%S} {key.name} ends: DeadlineExceeded")
+            self.cluster.objects[key] = {**job, "status": {"startTime": started, "conditions": [failed]}}
+            self.cluster.nudge(self.cluster.objects[key])
+
+        self.cluster.nudge(job)
+        self.cluster.later(job["spec"]["activeDeadlineSeconds"], end)
 
     def lose_pods(self, name: str) -> None:
         """What happens when a node goes: the pods of a Deployment are gone, and others are to take their place."""

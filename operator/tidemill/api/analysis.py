@@ -172,5 +172,8 @@ class AnalysisResult(WireModel):
     """Number of requests, pairs of predictions or labels that were evaluated."""
     failures: int = Field(default=0, ge=0)
     """Number of consecutive failed judgements."""
+    reason: str = Field(default="", max_length=64)
+    """For type Job: CamelCase word for what keeps the Job from running, such as Unschedulable; it says nothing about the
+    candidate."""
     message: Text = ""
     """Explanation in one sentence."""

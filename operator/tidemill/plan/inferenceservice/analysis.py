@@ -233,7 +233,12 @@ def _doubt(metric: AnalysisMetric, comparison: VersionComparison) -> str:
 
 def _judge_external(metric: AnalysisMetric, external: ExternalVerdict) -> AnalysisResult:
     if external.value is None:
-        return AnalysisResult(name=metric.name, verdict=external.verdict, message=external.message)
+        return AnalysisResult(
+            name=metric.name,
+            verdict=external.verdict,
+            reason=str(external.problem.reason) if external.problem else "",
+            message=external.message,
+        )
     verdict, message = _against_bounds(metric, external.value, None)
     return AnalysisResult(name=metric.name, verdict=verdict, value=_rounded(external.value), message=message)
 

@@ -294,7 +294,7 @@ def _analyse(
     released = control.released > step
     remaining = stage.hold - (now - status.step_started_at).total_seconds()
     if remaining > 0 and not released:
-        return CanaryDecision(_unpaused(status, stage, now), wake=min(interval, remaining))
+        return CanaryDecision(_within(status, stage, now), wake=min(interval, remaining))
     if any(result.verdict == "Failed" for result in status.analysis):
         message = "a metric failed; re-evaluating before the next step"
         return CanaryDecision(_resumed(status, now).model_copy(update={"message": message}), wake=interval)
@@ -324,11 +324,12 @@ def _step_of(plan: tuple[Stage, ...], status: RolloutStatus) -> int:
     return min(status.step, switched - 1)
 
 
-def _unpaused(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:
-    """Return the rollout within its stage, after a pause or without one."""
-    if status.phase != "Paused":
-        return status
-    return _resumed(status, now).model_copy(update={"phase": stage.phase, "message": stage.name})
+def _within(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:
+    """Return the rollout within its stage, after a pause or without one; a Job of the analysis that cannot run is told at once."""
+    if status.phase == "Paused":
+        status = _resumed(status, now).model_copy(update={"phase": stage.phase})
+    blocked = [f"{result.name}: {result.message}" for result in status.analysis if result.reason]
+    return status.model_copy(update={"message": "; ".join(filter(None, (stage.name, *blocked)))[:1000]})
 
 
 def _undecided(
@@ -346,7 +347,10 @@ def _undecided(
             return _enter(spec, status, step + 1, candidate, now)
         case "Rollback":
             message = f"inconclusive at the end of the step: {reasons}"
-            return CanaryDecision(status, "RollBack", "Inconclusive", message)
+            # Jobs that could not run say nothing about the version.
+            blocked = [result.reason for result in undecided if result.reason]
+            reason = blocked[0] if len(blocked) == len(undecided) else "Inconclusive"
+            return CanaryDecision(status, "RollBack", reason, message)
         case _:
             return CanaryDecision(
                 _paused(status, f"inconclusive, waiting for more data: {reasons}", manual=False, now=now), wake=interval

@@ -145,7 +145,7 @@ def _advance(
     now: datetime,
     answers: Answers,
 ) -> RolloutDecision:
-    pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.verdicts_of(service, state, wanted))
+    pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.verdicts_of(service, state, wanted, rollout, now))
     pods = candidate(state, wanted.name, now)
     if pods.ready == 0 and pods.obstacle is None:
         pods = replace(pods, obstacle=loading_problem(answers))

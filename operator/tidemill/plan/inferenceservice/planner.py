@@ -96,7 +96,7 @@ def plan(
             *retire,
             *pods.retire,
             *routing.retired(service, world),
-            *analysis_jobs.retired(service, state, decision.rollout),
+            *analysis_jobs.retired(service, state, decision.rollout, now),
         ),
         notices=(*unsupported.notices(service.status, refused), *decision.notices, *routes.notices),
         wake=min((wake for wake in (decision.wake, selection.wake, routes.wake) if wake is not None), default=None),
