@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -11,14 +13,17 @@ from hypothesis import strategies as st
 from stories import script
 from stories.fake_cluster import FakeCluster
 from stories.openings import newest
+from tidemill.children import names
 from tidemill.plan import Key
 from tidemill.plan.inferenceservice import lifecycle
+from tidemill.plan.lookup import annotation, is_ready, label
 
 MODERATE = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 KINDS = ("quota", "full node", "out of memory")
 EVENTS = (
     "a new version",
     "other steps",
+    "no steps",
     "mirroring",
     *KINDS,
     "the trouble ends",
@@ -57,6 +62,10 @@ class Walk:
         return status
 
     @property
+    def uid(self) -> str:
+        return str(self.cluster.get("InferenceService", "fraud")["metadata"]["uid"])
+
+    @property
     def rollout(self) -> dict[str, Any]:
         rollout: dict[str, Any] = self.status.get("rollout") or {}
         return rollout
@@ -80,6 +89,8 @@ class Walk:
                 self.publish(len(self.versions) + 1)
             case "other steps":
                 self.spec = script.rolled_out(steps=[{"weight": 10, "pause": "20s"}, {"weight": 40}])["spec"]
+            case "no steps":
+                self.spec = script.rolled_out(steps=[])["spec"]
             case "mirroring":
                 self.spec = script.rolled_out(strategy="BlueGreen", shadow={"percent": 30, "duration": "30s"})["spec"]
             case "the trouble ends":
@@ -105,7 +116,10 @@ class Walk:
             case _:
                 self.cluster.trouble = lambda _: event
         self.apply()
-        self.cluster.run(seconds=seconds)
+        for _ in range(min(int(seconds), 20)):
+            self.cluster.run(seconds=1)
+            assert_status_is_the_routing_table(self)
+        self.cluster.run(seconds=max(seconds - 20, 0))
 
     def calm(self) -> None:
         """End every trouble of the surroundings and of the pods."""
@@ -116,6 +130,7 @@ class Walk:
         for event, seconds in events:
             self.happen(event, seconds)
             self.assert_explained()
+            assert_status_is_the_routing_table(self)
 
     def assert_explained(self) -> None:
         """What is not as the spec says has a condition that says why."""
@@ -129,6 +144,35 @@ class Walk:
         elif self.status["stable"]["version"] != self.versions[-1] and "version" not in self.spec["model"]:
             named = {"RolledBack", "VersionPassedOver", "VersionUnavailable", "Suspended"}
             assert named & conditions.keys(), conditions
+
+
+def assert_status_is_the_routing_table(walk: Walk) -> None:
+    """Weight, shadow, the version that answers and the message say what the stable pods do now."""
+    status, rollout = walk.status, walk.rollout
+    of_service = walk.cluster.world.labelled("Pod", "shop", names.OWNER_UID, walk.uid)
+    pods = [pod for pod in of_service if label(pod, names.ROLE) == "stable"]
+    answering = {label(pod, names.MODEL_VERSION) for pod in pods if is_ready(pod)}
+    stable, weight, shadow = status["stable"], rollout.get("weight", 0), rollout.get("shadow", 0)
+
+    tables = {
+        pod["metadata"]["name"]: json.loads(annotation(pod, names.ROUTES) or "{}")
+        for pod in pods
+        if label(pod, names.MODEL_VERSION) != rollout.get("version")
+    }
+    written = {(table.get("weight", 0), table.get("shadow", 0)) for table in tables.values()}
+    assert written <= {(weight, shadow)}, (status, tables)
+    assert not answering or stable["version"] in answering, (status, answering)
+    ready = [pod for pod in pods if is_ready(pod) and label(pod, names.MODEL_VERSION) == stable["version"]]
+    assert (len(ready), 100 - weight if answering else 0) == (stable["ready"], stable["weight"]), status
+    if candidate := status.get("candidate"):
+        assert (rollout["version"], weight) == (candidate["version"], candidate.get("weight", 0))
+    for condition in status["conditions"]:
+        message = condition["message"]
+        for percent in re.findall(r"(\d+)% of requests", message):
+            share = shadow if "mirroring" in message else weight
+            assert int(percent) == share, (message, rollout)
+        for version in re.findall(r"(fraud-\d+) answers all requests", message):
+            assert version in answering if weight < 100 else version == rollout["version"], (message, rollout)
 
 
 def assert_an_abort_leads_back(walk: Walk) -> None:
@@ -184,6 +228,12 @@ def test_a_newer_version_is_heard_in_every_state(events: list[tuple[str, int]]) 
     walk.cluster.run(minutes=15)
 
     assert ("fraud-99", {}) == (walk.status["stable"]["version"], walk.rollout)
+
+
+@given(WALKS)
+@settings(MODERATE, max_examples=40)
+def test_status_is_the_routing_table_in_every_state(events: list[tuple[str, int]]) -> None:
+    Walk().go(events)
 
 
 def test_the_law_of_aborts_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,15 +99,16 @@ class Serving(WireModel):
     """A version in service."""
 
     version: str
-    """Name of the ModelVersion."""
+    """Name of the ModelVersion. While the stable pods are replaced, the previous version stays here until a pod of the
+    new one is ready."""
     digest: str = Field(default="", pattern="^(sha256:[0-9a-f]{64})?$", max_length=71)
     """Digest of the model artifact."""
     replicas: int = Field(default=0, ge=0)
     """Desired number of pods."""
     ready: int = Field(default=0, ge=0)
-    """Number of ready pods."""
+    """Number of ready pods of this version."""
     weight: Percent = 0
-    """Share of the traffic in percent."""
+    """Share of the traffic in percent; 0 if no pod is ready."""
 
 
 class Endpoints(WireModel):

@@ -79,9 +79,16 @@ class RolloutStatus(WireModel):
     step: int = Field(default=0, ge=0)
     """Index of the current step, from 0."""
     weight: Percent = 0
-    """Share of requests that the candidate answers now, in percent."""
+    """Share of requests that the candidate answers now, in percent; 0 while no pod of it is ready."""
     shadow: Percent = 0
-    """Share of answered requests that is mirrored to the candidate now, in percent."""
+    """Share of answered requests that is mirrored to the candidate now, in percent; 0 while no pod of it is ready. Where
+    a Gateway splits requests, more may be mirrored to compare both versions on the same rows."""
+    desired_weight: Percent | None = None
+    """Share of requests that the current step asks for, in percent; only while no pod of the candidate is ready and
+    weight is 0 instead."""
+    desired_shadow: Percent | None = None
+    """Share of mirrored requests that the current step asks for, in percent; only while no pod of the candidate is
+    ready and shadow is 0 instead."""
     started_at: Timestamp
     """Time when the candidate was selected."""
     step_started_at: Timestamp

@@ -1,7 +1,7 @@
 """The course of a rollout, where a crash came between two writes of one visit."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tidemill.api import API_VERSION, InferenceService, ModelVersion
@@ -108,6 +108,37 @@ def test_an_abort_is_heard_while_the_service_is_suspended() -> None:
 
     assert course.ended is not None
     assert ("RolledBack", "Aborted") == (course.ended.outcome, course.ended.reason)
+
+
+def test_a_suspended_rollout_says_its_share_and_the_wait_does_not_count_for_the_deadline() -> None:
+    sight = seen(version("v1", 1), version("v3", 3))
+    live = service("v3")
+    suspended = live.model_copy(update={"spec": live.spec.model_copy(update={"suspend": True})})
+
+    held = decide(suspended, sight, select(suspended, sight, NOW), NOW, ()).rollout
+
+    assert held is not None
+    assert "held at 25% of requests; set spec.suspend to false to go on" == held.message
+    assert ("Suspended", 25, NOW) == (held.reason, held.weight, held.waits_since)
+    resumed = live.model_copy(update={"status": InferenceServiceStatus(rollout=held)})
+    later = NOW + timedelta(hours=24)
+    after = decide(resumed, sight, select(resumed, sight, later), later, ())
+    assert after.ended is None
+    assert after.rollout is not None
+    assert "Suspended" != after.rollout.reason
+
+
+def test_a_switched_candidate_without_pods_is_superseded_rather_than_promoted() -> None:
+    sight = seen(version("v1", 1), version("v3", 3), version("v4", 4))
+    live = service("v3")
+    assert live.status.rollout is not None
+    switched = live.status.rollout.model_copy(update={"phase": "Switched", "weight": 100})
+    lost = live.model_copy(update={"status": InferenceServiceStatus(rollout=switched)})
+
+    course = decide(lost, sight, select(lost, sight, NOW), NOW, ())
+
+    assert course.ended is not None
+    assert "Superseded" == course.ended.outcome
 
 
 def test_a_newer_version_supersedes_the_candidate_and_both_are_told() -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tidemill.api import API_VERSION, InferenceService, ModelVersion
-from tidemill.api.inferenceservice import RolloutStatus
+from tidemill.api.inferenceservice import Rollout, RolloutStatus
+from tidemill.api.rollout import Step
 from tidemill.children import names
 from tidemill.children.installation import Installation
 from tidemill.plan.inferenceservice import routing
+from tidemill.plan.inferenceservice.canary import restored
 from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
 from tidemill.plan.inferenceservice.observed import ServiceState
 from tidemill.plan.world import Manifest
@@ -96,6 +99,46 @@ def test_where_a_gateway_splits_versions_are_compared_on_copies() -> None:
 
     assert 25 == table(with_labels, seen(), course(25))["shadow"]
     assert 0 == table(without, seen(), course(25)).get("shadow", 0)
+
+
+def in_force(sight: ServiceState, decided: RolloutDecision, **spec: Any) -> RolloutStatus:
+    rollout = routing.in_force(service(**spec), sight, decided).rollout
+    assert rollout is not None
+    return rollout
+
+
+def test_a_candidate_without_a_ready_pod_has_no_share_and_the_step_is_remembered() -> None:
+    lost = in_force(seen(settled=0), course(25, 50))
+
+    assert (0, 0, 25, 50) == (lost.weight, lost.shadow, lost.desired_weight, lost.desired_shadow)
+    assert "v1 answers all requests: no pod of the candidate is ready" == lost.message
+
+    steps = Rollout(steps=(Step(weight=25, pause="1m"),))
+    back = in_force(seen(), RolloutDecision(None, rollout=restored(steps, lost)))
+    assert (25, 50, None, None) == (back.weight, back.shadow, back.desired_weight, back.desired_shadow)
+    assert (lost.step_started_at, "step 1 of 1: 25% of requests") == (back.step_started_at, back.message)
+
+
+@pytest.mark.parametrize(
+    ("weight", "stable", "who"),
+    [
+        (100, ("v1",), "v2 answers all requests"),
+        (0, ("v1",), "v1 answers all requests"),
+        (0, ("v1", "v2"), "v1 and v2 answer requests"),
+        (0, (), "no pod answers requests"),
+        (100, (), "no pod answers requests"),
+    ],
+)
+def test_a_promotion_says_who_answers_meanwhile(weight: int, stable: tuple[str, ...], who: str) -> None:
+    pods = (*(pod("stable", version) for version in stable), pod("candidate", "v2"))
+    decided = course(weight)
+    assert decided.rollout is not None
+    promoting = decided.rollout.model_copy(update={"phase": "Promoting", "message": "replacing the stable pods"})
+
+    result = in_force(replace(seen(), pods=pods), replace(decided, rollout=promoting))
+
+    assert f"{who}; replacing the stable pods" == result.message
+    assert weight == result.weight
 
 
 def backends(wanted: InferenceService, sight: ServiceState, decided: RolloutDecision) -> list[tuple[str, int]]:

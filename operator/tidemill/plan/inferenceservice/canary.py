@@ -47,17 +47,21 @@ class CandidateState:
     """What in their surroundings keeps its pods from running: no verdict on the version."""
     unready_seconds: float | None = None
     """Seconds for which a process of it has run without being ready; None if no process runs."""
+    otherwise: str = "the stable version answers all requests"
+    """What happens to requests while none of its pods is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManualControl:
-    """The control of a user by annotations."""
+    """The control of a user, by annotations and by edits of the spec."""
 
     paused: bool = False
     released: int = 0
     """The number of stages, from the first, after which a user lets the rollout continue."""
     service: str = ""
     """The name of the service, for the commands in messages."""
+    edited: bool = False
+    """Whether the spec was edited since the last visit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def advance(
         )
         return CanaryDecision(status, "RollBack", "CandidateCrashed", message)
     if candidate.ready == 0 and (obstacle := _obstacle(status, candidate, now)):
-        return _wait_for(obstacle, status, now)
+        return _wait_for(obstacle, status, candidate, now)
     if status.reason:
         status = _resumed(status, now).model_copy(update={"reason": ""})
     if is_overdue(spec, status, now):
@@ -112,6 +116,20 @@ def advance(
     if status.phase == "Starting":
         return _enter(spec, status, 0, candidate, now)
     return _analyse(spec, status, candidate, comparison, now, control)
+
+
+def restored(spec: Rollout, status: RolloutStatus) -> RolloutStatus:
+    """Return the rollout as its step asks, although the status tells that no pod of the candidate was ready for it."""
+    if status.desired_weight is None and status.desired_shadow is None:
+        return status
+    weight, shadow = status.desired_weight or 0, status.desired_shadow or 0
+    asked = status.model_copy(
+        update={"weight": weight, "shadow": shadow, "desired_weight": None, "desired_shadow": None}
+    )
+    plan = stages(spec)
+    step = _step_of(plan, asked)
+    name = plan[step].name if 0 <= step < len(plan) else f"{weight}% of requests"
+    return asked.model_copy(update={"message": name})
 
 
 def is_overdue(spec: Rollout, status: RolloutStatus, now: datetime) -> bool:
@@ -163,6 +181,12 @@ def _problem_suffix(candidate: CandidateState) -> str:
     return f": {candidate.problem}" if candidate.problem else ""
 
 
+def unanswered(otherwise: str, problem: str) -> str:
+    """Return what to say of a candidate that would answer requests if a pod of it were ready."""
+    because = f": {problem}" if problem else ""
+    return f"{otherwise}: no pod of the candidate is ready{because}"[:1000]
+
+
 def _obstacle(status: RolloutStatus, candidate: CandidateState, now: datetime) -> Problem | None:
     """Return what keeps the candidate's pods from running; a pod that has had long to start a process has an obstacle too."""
     if candidate.obstacle is not None or candidate.unready_seconds is not None:
@@ -173,14 +197,12 @@ def _obstacle(status: RolloutStatus, candidate: CandidateState, now: datetime) -
     return Problem(Reason.PROGRESSING, candidate.problem or NOT_STARTED)
 
 
-def _wait_for(obstacle: Problem, status: RolloutStatus, now: datetime) -> CanaryDecision:
+def _wait_for(obstacle: Problem, status: RolloutStatus, candidate: CandidateState, now: datetime) -> CanaryDecision:
     """Wait for the surroundings of the candidate's pods: nothing is known of the version, and the stable one answers.
 
     The wait has no end of its own: a user aborts it, or a newer version comes.
     """
-    waiting = (
-        "waiting for the candidate's pods" if status.phase == "Starting" else "the stable version answers all requests"
-    )
+    waiting = "waiting for the candidate's pods" if status.phase == "Starting" else candidate.otherwise
     update = {
         "phase": status.phase if status.phase == "Starting" else "Paused",
         "weight": 0,
@@ -205,8 +227,12 @@ def _unready(status: RolloutStatus, candidate: CandidateState, now: datetime) ->
         return CanaryDecision(status.model_copy(update={"message": message}), wake=wake)
     if waited <= UNREADY_GRACE_SECONDS:
         return CanaryDecision(status, wake=UNREADY_GRACE_SECONDS - waited + 1.0)
-    message = "the stable version answers all requests: no pod of the candidate is ready" + _problem_suffix(candidate)
-    update = {"phase": "Paused", "weight": 0, "shadow": 0, "message": message}
+    update = {
+        "phase": "Paused",
+        "weight": 0,
+        "shadow": 0,
+        "message": unanswered(candidate.otherwise, candidate.problem),
+    }
     return CanaryDecision(status.model_copy(update=update), wake=wake)
 
 
@@ -259,9 +285,12 @@ def _analyse(
     plan = stages(spec)
     # If steps were removed from the spec meanwhile, the rollout continues from the last one.
     step = _step_of(plan, status)
-    if step >= len(plan) > 0:
+    if step >= len(plan):
         return _enter(spec, status, step, candidate, now)
-    stage = plan[step] if step >= 0 else Stage("Progressing", status.weight, status.shadow, 0.0)
+    stage = plan[step] if step >= 0 else _without_steps(status)
+    if control.edited:
+        # What the message says of the steps is of the steps before.
+        status = status.model_copy(update={"message": stage.name})
     interval = seconds(spec.analysis.interval)
     since = (now - (status.analysed_at or status.step_started_at)).total_seconds()
     due = since >= interval
@@ -322,6 +351,12 @@ def _step_of(plan: tuple[Stage, ...], status: RolloutStatus) -> int:
         return len(plan) if status.phase == "Switched" else len(plan) - 1
     switched = next((index for index, stage in enumerate(plan) if stage.phase == "Switched"), len(plan))
     return min(status.step, switched - 1)
+
+
+def _without_steps(status: RolloutStatus) -> Stage:
+    """Return the stage of a rollout whose steps were all removed: it is judged once more, and then promoted."""
+    name = f"{status.weight}% of requests; there are no more steps, so it is promoted if the next judgement is good"
+    return Stage("Progressing", status.weight, status.shadow, 0.0, name=name)
 
 
 def _within(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:

@@ -16,6 +16,7 @@ from tidemill.plan.inferenceservice.observed import (
     ServiceState,
     candidate,
     previous_version,
+    ready_candidates,
     rolled_out,
     stable_lacks_room,
     stable_obstacle,
@@ -37,7 +38,7 @@ FIRST_SYNC_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RolloutDecision:
-    """The decision about versions in one visit."""
+    """The decision about versions in one visit; what the stable pods are told of it is `routing.in_force`."""
 
     serve: ModelVersion | None
     """The version of the stable Deployment; None leaves it as it is."""
@@ -63,7 +64,7 @@ def decide(
 ) -> RolloutDecision:
     """Decide about the versions of `service`: begin a rollout, carry it on, or end it."""
     current = state.version(state.stable_version)
-    rollout = service.status.rollout
+    rollout = service.status.rollout and rollouts.restored(service.spec.rollout, service.status.rollout)
     if state.stable is None:
         started = selection.version is not None
         notices = (
@@ -93,7 +94,7 @@ def decide(
         return _roll_back(service, current, rollout, state, refusal, now)
     wanted = selection.version
     if service.spec.suspend:
-        return RolloutDecision(current, rollout=rollout)
+        return RolloutDecision(current, rollout=rollout and _suspended(rollout, selection, now))
     if wanted is None or wanted.name == state.stable_version:
         if rollout is None:
             if (left := _grace_seconds(service, state, now)) > 0:
@@ -101,7 +102,8 @@ def decide(
             # Its Service too, in case only its Deployment could be deleted.
             return RolloutDecision(current, retire_candidate=True)
         return _withdraw(service, current, rollout, state, now, "the candidate is no longer the selected version")
-    if rollout is not None and rollout.version != wanted.name and rollout.weight == 100:
+    whole = rollout is not None and rollout.weight == 100 and ready_candidates(state, rollout.version) > 0
+    if rollout is not None and rollout.version != wanted.name and whole:
         # It answers every request already: it is promoted first, and then the newer version is rolled out.
         return _promote(current, state.version(rollout.version), rollout, now)
     if rollout is not None and rollout.version != wanted.name:
@@ -185,13 +187,29 @@ def _promote(
     return RolloutDecision(current, try_out=version, rollout=promoting, notices=(notice,), wake=ROUTES_SETTLE_SECONDS)
 
 
+def _suspended(rollout: RolloutStatus, selection: Selection, now: datetime) -> RolloutStatus:
+    """Return a rollout that stays as it is: until a user resumes the service, or corrects a spec that is not supported."""
+    shares = f"{rollout.weight}% of requests" + (f", {rollout.shadow}% mirrored" if rollout.shadow else "")
+    unsupported = selection.reason == Reason.UNSUPPORTED
+    why = f"the spec is not supported: {selection.message}" if unsupported else "set spec.suspend to false to go on"
+    update = {
+        "reason": str(selection.reason if unsupported else Reason.SUSPENDED),
+        "message": f"held at {shares}; {why}"[:1000],
+        "waits_since": rollout.waits_since or now.replace(microsecond=0),
+    }
+    return rollout.model_copy(update=update)
+
+
 def _manual_control(service: InferenceService, rollout: RolloutStatus) -> rollouts.ManualControl:
-    """Read the annotations of a user: pause the candidate, or continue after its first n stages (`version/n`)."""
+    """Read what a user says: pause the candidate, continue after its first n stages (`version/n`), or another spec."""
     annotations = service.metadata.annotations
     version, _, number = annotations.get(names.PROMOTE, "").partition("/")
     released = int(number) if version == rollout.version and number.isdecimal() and len(number) <= 3 else 0
     return rollouts.ManualControl(
-        paused=annotations.get(names.PAUSE) == rollout.version, released=released, service=service.name
+        paused=annotations.get(names.PAUSE) == rollout.version,
+        released=released,
+        service=service.name,
+        edited=service.status.observed_generation != service.metadata.generation,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -98,15 +99,20 @@ def observe(service: InferenceService, world: World) -> ServiceState:
 def candidate(state: ServiceState, version: str, now: datetime) -> rollouts.CandidateState:
     """Return the state of the candidate's pods of this version."""
     pods = _candidates(state, version)
-    problem = deployment_problem(state.candidate, pods, state.events)
     return rollouts.CandidateState(
         ready=ready_candidates(state, version),
         restarts=surroundings.restarts(pods),
-        problem=problem[:500],
+        problem=candidate_problem(state, version)[:500],
         wanted=get_path(state.candidate, "spec", "replicas") or 1,
         obstacle=surroundings.obstacle(state.candidate, [pod for pod in pods if not is_ready(pod)], state.events),
         unready_seconds=surroundings.unready_seconds(pods, now),
+        otherwise=who_answers(state),
     )
+
+
+def candidate_problem(state: ServiceState, version: str) -> str:
+    """Return why the candidate's pods of this version are not ready; empty if no reason is known."""
+    return deployment_problem(state.candidate, _candidates(state, version), state.events)
 
 
 def ready_candidates(state: ServiceState, version: str) -> int:
@@ -133,10 +139,34 @@ def stable_lacks_room(state: ServiceState) -> bool:
 
 def previous_version(state: ServiceState, version: str) -> ModelVersion | None:
     """Return the version of stable pods that still answer with another one than `version`; None if there is none."""
-    answering = [pod for pod in state.of_role("stable") if is_ready(pod) and not is_being_deleted(pod)]
-    named = sorted(label(pod, names.MODEL_VERSION) for pod in answering)
-    others = (state.version(name) for name in named if name != version)
+    others = (state.version(name) for name in answering_versions(state) if name != version)
     return next((other for other in others if other is not None), None)
+
+
+def answering_versions(state: ServiceState) -> dict[str, int]:
+    """Count the stable pods that answer, by their version, in the order of names."""
+    answering = (pod for pod in state.of_role("stable") if is_ready(pod) and not is_being_deleted(pod))
+    return dict(sorted(Counter(label(pod, names.MODEL_VERSION) for pod in answering).items()))
+
+
+def version_in_service(state: ServiceState) -> str:
+    """Return the version that the stable pods answer with.
+
+    It is the Deployment's, unless only pods of another version answer, as while they are being replaced.
+    """
+    answering = answering_versions(state)
+    return state.stable_version if state.stable_version in answering else next(iter(answering), state.stable_version)
+
+
+def who_answers(state: ServiceState) -> str:
+    """Return which versions answer the requests that the stable pods do not forward."""
+    match list(answering_versions(state)):
+        case []:
+            return "no pod answers requests"
+        case [version]:
+            return f"{version} answers all requests"
+        case versions:
+            return f"{' and '.join(versions)} answer requests"
 
 
 def stable_obstacle(state: ServiceState) -> Problem | None:

@@ -83,11 +83,12 @@ def plan(
         ensure.append(serving.deployment(service, decision.try_out, "Candidate", installation, pods.candidate))
     ensure += pods.ensure
     ensure += analysis_jobs.to_start(service, state, decision.rollout, installation)
-    ensure += routing.at_the_gateway(service, state, decision) if not refused else ()
-    marks = routing.tables(service, state, decision, installation)
+    in_force = routing.in_force(service, state, decision)
+    ensure += routing.at_the_gateway(service, state, in_force) if not refused else ()
+    marks = routing.tables(service, state, in_force, installation)
     retire = _retire_candidate(service, state, world) if decision.retire_candidate else ()
     routes = followed.compare(service, state, answers, now)
-    status = report(service, state, selection, decision, now, refused, pods.problem, routes.conditions)
+    status = report(service, state, selection, in_force, now, refused, pods.problem, routes.conditions)
     return Plan(
         status,
         ensure=tuple(ensure),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tidemill.api import InferenceService
 from tidemill.api.conditions import PendingCondition, Reason, false, true
 from tidemill.children import names, route, serving
 from tidemill.children.installation import Installation
 from tidemill.contract.serving import SERVING_PORT, Routes
+from tidemill.plan.inferenceservice.canary import unanswered
 from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
-from tidemill.plan.inferenceservice.observed import ServiceState, ready_candidates
+from tidemill.plan.inferenceservice.observed import (
+    ServiceState,
+    answering_versions,
+    candidate_problem,
+    ready_candidates,
+    who_answers,
+)
 from tidemill.plan.lookup import annotation, base_url, is_being_deleted, is_ours, is_ready, label
 from tidemill.plan.types import Mark, Retirement
 from tidemill.plan.world import Key, Manifest, World
@@ -30,14 +39,41 @@ def refusal(service: InferenceService, installation: Installation) -> tuple[Pend
     return false("Ready", Reason.UNSUPPORTED, message), true("Stalled", Reason.UNSUPPORTED, message)
 
 
+def in_force(service: InferenceService, state: ServiceState, decision: RolloutDecision) -> RolloutDecision:
+    """Return `decision` with the shares that the candidate gets: none while no pod of it is ready.
+
+    The routing tables, the route of a Gateway and the status are all made from it, so that they agree.
+    """
+    rollout = decision.rollout
+    if rollout is None:
+        return decision
+    gateway = service.spec.traffic.provider == "GatewayAPI"
+    update: dict[str, object] = {}
+    if (rollout.weight or rollout.shadow) and (
+        decision.retire_candidate or not ready_candidates(state, rollout.version)
+    ):
+        update = {
+            "weight": 0,
+            "shadow": 0,
+            "desired_weight": rollout.weight,
+            "desired_shadow": rollout.shadow,
+            "message": unanswered(who_answers(state), candidate_problem(state, rollout.version)[:500]),
+        }
+    if rollout.phase == "Promoting":
+        whole = rollout.weight == 100 and not update and (gateway or answering_versions(state))
+        who = f"{rollout.version} answers all requests" if whole else who_answers(state)
+        update["message"] = f"{who}; {rollout.message}"[:1000]
+    return replace(decision, rollout=rollout.model_copy(update=update))
+
+
 def tables(
     service: InferenceService, state: ServiceState, decision: RolloutDecision, installation: Installation
 ) -> list[Mark]:
-    """Return the routing table of each stable pod that has another one."""
+    """Return the routing table of each stable pod that has another one, for a decision that is `in_force`."""
     pods = [pod for pod in state.of_role("stable") if not is_being_deleted(pod)]
     rollout = decision.rollout
     version = state.version(rollout.version) if rollout else None
-    answering = candidate_answers(state, decision)
+    answering = rollout is not None and ready_candidates(state, rollout.version)
     marks = []
     # A terminating pod still answers while it drains, and needs its routes.
     for pod in state.of_role("stable"):
@@ -63,12 +99,13 @@ def tables(
 
 
 def at_the_gateway(service: InferenceService, state: ServiceState, decision: RolloutDecision) -> tuple[Manifest, ...]:
-    """Return the route of a Gateway; none if the stable pods split."""
+    """Return the route of a Gateway for a decision that is `in_force`; none if the stable pods split."""
     if service.spec.traffic.provider != "GatewayAPI" or (state.stable is None and decision.serve is None):
         return ()
-    answering = candidate_answers(state, decision) and not decision.retire_candidate
-    weight = decision.rollout.weight if decision.rollout and answering else 0
-    return (route.route(service, weight=weight, answering=answering),)
+    rollout = decision.rollout
+    if rollout is None or decision.retire_candidate or not ready_candidates(state, rollout.version):
+        return (route.route(service, weight=0, answering=False),)
+    return (route.route(service, weight=rollout.weight, answering=True),)
 
 
 def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
@@ -80,8 +117,3 @@ def retired(service: InferenceService, world: World) -> tuple[Retirement, ...]:
         return ()
     key = Key(ROUTE, service.namespace, names.service(service.name))
     return (Retirement(key, existing["metadata"]["uid"], "the stable pods split requests"),)
-
-
-def candidate_answers(state: ServiceState, decision: RolloutDecision) -> bool:
-    """Return whether a pod of the candidate is ready, so that requests are routed to it."""
-    return decision.rollout is not None and ready_candidates(state, decision.rollout.version) > 0

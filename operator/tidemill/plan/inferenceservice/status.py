@@ -16,11 +16,13 @@ from tidemill.plan.inferenceservice.lifecycle import RolloutDecision
 from tidemill.plan.inferenceservice.observed import (
     Readiness,
     ServiceState,
-    deployed,
+    answering_versions,
     readiness,
+    ready_candidates,
     stable_problem,
+    version_in_service,
+    who_answers,
 )
-from tidemill.plan.inferenceservice.routing import candidate_answers
 from tidemill.plan.inferenceservice.selection import Selection, withdrawal
 from tidemill.plan.lookup import get_path
 from tidemill.plan.world import Manifest
@@ -36,15 +38,10 @@ def report(
     scaling_problem: str = "",
     more: tuple[PendingCondition, ...] = (),
 ) -> InferenceServiceStatus:
-    """Return the status; `more` are conditions that others have found."""
-    # Without a ready pod of the candidate, the stable version answers the candidate's share too.
-    weight = decision.rollout.weight if decision.rollout and candidate_answers(state, decision) else 0
-    stable = _serving(state, state.stable, "stable", 100 - weight)
-    candidate = (
-        _serving(state, state.candidate, "candidate", weight)
-        if decision.rollout and not decision.retire_candidate
-        else None
-    )
+    """Return the status for a decision that is in force; `more` are conditions that others have found."""
+    weight = decision.rollout.weight if decision.rollout else 0
+    stable = _stable(state, 100 - weight)
+    candidate = _candidate(state, decision.rollout, weight) if not decision.retire_candidate else None
     history = (decision.ended, *service.status.history)[:20] if decision.ended else service.status.history
     rejected = verdicts.after(service, decision.ended, now)
     ended = service.model_copy(
@@ -85,6 +82,8 @@ def _serving_conditions(
     answering = pods.ready >= pods.wanted
     served = f"{version} is served by {count(pods.current)}"
     waiting = _waiting(state, pods)
+    if version != state.stable_version and not (rollout and rollout.weight):
+        waiting = f"{who_answers(state)}; {waiting}"
     stable_ready = (
         true("StableReady", Reason.REPLICAS_READY, "" if pods.runs else f"{count(pods.ready)} answer requests")
         if answering
@@ -116,16 +115,28 @@ def count(pods: int) -> str:
     return quantity(pods, "pod")
 
 
-def _serving(state: ServiceState, deployment: Manifest | None, role: str, weight: int) -> Serving | None:
-    if deployment is None:
+def _stable(state: ServiceState, weight: int) -> Serving | None:
+    """Return the version that the stable pods answer with, which is the previous one while they are being replaced."""
+    if state.stable is None:
         return None
-    name = deployed(deployment)
+    answering, name = answering_versions(state), version_in_service(state)
+    return _serving(state, state.stable, name, answering.get(name, 0), weight if answering else 0)
+
+
+def _candidate(state: ServiceState, rollout: RolloutStatus | None, weight: int) -> Serving | None:
+    if state.candidate is None or rollout is None:
+        return None
+    name = state.candidate_version
+    return _serving(state, state.candidate, name, ready_candidates(state, name), weight)
+
+
+def _serving(state: ServiceState, deployment: Manifest, name: str, ready: int, weight: int) -> Serving:
     version = state.version(name)
     return Serving(
         version=name,
         digest=version.spec.artifact.digest if version else "",
         replicas=get_path(deployment, "spec", "replicas") or 0,
-        ready=readiness(deployment, state.of_role(role)).current,
+        ready=ready,
         weight=weight,
     )
 
@@ -169,9 +180,10 @@ def _conditions(
         conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} serves all requests"))
     elif not pods.outdated and was_complete is not None and was_complete.status == "True":
         # A pod that fails later, or a scale to zero, does not undo a rollout.
-        conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{stable.version} is rolled out"))
+        conditions.append(true("RolloutComplete", Reason.ROLLOUT_COMPLETE, f"{state.stable_version} is rolled out"))
     else:
-        conditions.append(false("RolloutComplete", Reason.ROLLING_OUT, f"{stable.version}: {_waiting(state, pods)}"))
+        message = f"{state.stable_version}: {_waiting(state, pods)}"
+        conditions.append(false("RolloutComplete", Reason.ROLLING_OUT, message))
     if rollout is None and not pods.runs:
         conditions.append(true("Reconciling", Reason.REPLICAS_NOT_READY, _waiting(state, pods)))
     if service.spec.suspend:
@@ -187,7 +199,7 @@ def _conditions(
     if left := withdrawal(state):
         stays = (
             ""
-            if rollout or (selection.version and selection.version.name != stable.version)
+            if rollout or (selection.version and selection.version.name != state.stable_version)
             else "; its pods still answer requests"
         )
         conditions.append(true("StableVersionWithdrawn", left.reason, left.message + stays))

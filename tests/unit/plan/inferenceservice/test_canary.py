@@ -322,6 +322,27 @@ def test_an_edited_step_applies_while_a_user_holds_the_candidate() -> None:
     assert 5 == decision.status.weight
 
 
+def test_a_message_counts_the_steps_of_the_edited_spec() -> None:
+    status = at(10, 0).model_copy(update={"message": "step 1 of 2: 10% of requests"})
+    added = steps((10, "30s"), (30, "30s"), (50, "30s"))
+
+    decision = advance(added, status, READY, pair(), after(1), ManualControl(edited=True))
+
+    assert ("step 1 of 3: 10% of requests", NOW) == (decision.status.message, decision.status.step_started_at)
+
+
+def test_a_candidate_whose_steps_are_all_removed_is_judged_once_more_and_then_promoted() -> None:
+    waiting = advance(steps(), at(10, 0), READY, pair(), after(1), ManualControl(edited=True))
+    promoted = advance(steps(), waiting.status, READY, pair(), after(11))
+
+    assert ("GoOn", 10, "Promote") == (waiting.verdict, waiting.status.weight, promoted.verdict)
+    assert "there are no more steps" in waiting.status.message
+
+
+def test_a_candidate_that_answers_everything_is_promoted_if_no_stage_is_left() -> None:
+    assert "Promote" == advance(steps(), at(100, 2, "Switched"), READY, pair(), after(1)).verdict
+
+
 def test_a_shadow_whose_share_is_edited_copies_as_many() -> None:
     spec = Rollout(strategy="Shadow", shadow=Shadow(percent=20, duration="5m"), analysis=SPEC.analysis)
     status = at(0, 0, "Shadowing").model_copy(update={"shadow": 100})

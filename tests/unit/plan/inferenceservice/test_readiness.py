@@ -98,7 +98,7 @@ def test_an_edit_whose_pod_finds_no_room_is_not_ready_though_the_old_pods_answer
     assert "True" == condition(result, "Reconciling").status
     assert "False" == condition(result, "RolloutComplete").status
     assert result.stable is not None
-    assert 0 == result.stable.ready
+    assert ("fraud-1", 2, 100) == (result.stable.version, result.stable.ready, result.stable.weight)
 
 
 def test_a_template_that_its_controller_has_not_observed_is_not_ready() -> None:
@@ -107,7 +107,7 @@ def test_a_template_that_its_controller_has_not_observed_is_not_ready() -> None:
     assert "False" == condition(result, "Ready").status
 
 
-def test_old_pods_are_not_counted_as_the_promoted_version() -> None:
+def test_the_version_of_the_pods_that_answer_is_the_one_in_service() -> None:
     stable = deployment("fraud-2")
     stable["status"] |= {"replicas": 3, "updatedReplicas": 1}
     old = [pod("fraud-1"), pod("fraud-1")]
@@ -119,7 +119,15 @@ def test_old_pods_are_not_counted_as_the_promoted_version() -> None:
     assert "0 of 2 pods are ready with the current spec" in condition(replacing, "Ready").message
     assert ("False", True) == (condition(stuck, "Ready").status, NO_ROOM in condition(stuck, "Ready").message)
     assert stuck.stable is not None
-    assert ("fraud-2", 0) == (stuck.stable.version, stuck.stable.ready)
+    assert ("fraud-1", 2) == (stuck.stable.version, stuck.stable.ready)
+
+    mixed = status(stable, [pod("fraud-1"), pod("fraud-2")], promoting="fraud-2")
+    assert mixed.stable is not None
+    assert ("fraud-2", 1) == (mixed.stable.version, mixed.stable.ready)
+
+    nothing = status(stable, [pod("fraud-1", ready=False)], promoting="fraud-2")
+    assert nothing.stable is not None
+    assert ("fraud-2", 0, 0) == (nothing.stable.version, nothing.stable.ready, nothing.stable.weight)
 
 
 def test_zero_pods_answer_nothing() -> None:
