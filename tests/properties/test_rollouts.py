@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from stories import script
 from stories.fake_cluster import FakeCluster
 from stories.openings import newest
+from tidemill.api.inferenceservice import AnalysisJob
 from tidemill.children import names
 from tidemill.plan import Key
-from tidemill.plan.inferenceservice import lifecycle
+from tidemill.plan.inferenceservice import job_attempts, lifecycle
+from tidemill.plan.inferenceservice.analysis import ExternalVerdict
 from tidemill.plan.lookup import annotation, is_ready, label
 
 MODERATE = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
@@ -26,6 +28,7 @@ EVENTS = (
     "no steps",
     "mirroring",
     *KINDS,
+    "judged by a Job",
     "the trouble ends",
     "the candidate's pods are lost",
     "the candidate crashes",
@@ -93,6 +96,8 @@ class Walk:
                 self.spec = script.rolled_out(steps=[])["spec"]
             case "mirroring":
                 self.spec = script.rolled_out(strategy="BlueGreen", shadow={"percent": 30, "duration": "30s"})["spec"]
+            case "judged by a Job":
+                self.spec = script.rolled_out(analysis=script.judged(timeout="30s"))["spec"]
             case "the trouble ends":
                 self.calm()
             case "the candidate's pods are lost":
@@ -124,6 +129,7 @@ class Walk:
     def calm(self) -> None:
         """End every trouble of the surroundings and of the pods."""
         self.cluster.trouble = lambda _: ""
+        self.cluster.judge_trouble = ""
         self.cluster.start_pod = lambda _: True
 
     def go(self, events: list[tuple[str, int]]) -> None:
@@ -144,6 +150,10 @@ class Walk:
         elif self.status["stable"]["version"] != self.versions[-1] and "version" not in self.spec["model"]:
             named = {"RolledBack", "VersionPassedOver", "VersionUnavailable", "Suspended"}
             assert named & conditions.keys(), conditions
+
+    @property
+    def rejected(self) -> list[dict[str, Any]]:
+        return list(self.status.get("rejected") or ())
 
 
 def assert_status_is_the_routing_table(walk: Walk) -> None:
@@ -236,6 +246,53 @@ def test_status_is_the_routing_table_in_every_state(events: list[tuple[str, int]
     Walk().go(events)
 
 
+OF_SURROUNDINGS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                *KINDS,
+                "judged by a Job",
+                "the trouble ends",
+                "the candidate's pods are lost",
+                "an operator that restarts",
+            ]
+        ),
+        st.sampled_from([2, 20, 45, 400]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def assert_nothing_is_rejected(walk: Walk) -> None:
+    """No version is rejected by what its surroundings did, nor by the deadline that they made it miss."""
+    assert [] == walk.rejected
+    walk.cluster.run(minutes=10)
+    assert [] == walk.rejected
+
+
+@given(OF_SURROUNDINGS)
+@MODERATE
+def test_surroundings_reject_no_version(events: list[tuple[str, int]]) -> None:
+    walk = Walk()
+    walk.spec["rollout"]["deadline"] = "20m"
+    walk.happen("judged by a Job", 1)
+    walk.go(events)
+    assert_nothing_is_rejected(walk)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_that_cannot_run_rejects_no_version(kind: Any) -> None:
+    walk = Walk()
+    walk.cluster.judge_trouble = kind
+    walk.happen("judged by a Job", 1)
+    assert_nothing_is_rejected(walk)
+    walk.calm()
+    walk.cluster.run(minutes=15)
+
+    assert walk.versions[-1] == walk.status["stable"]["version"]
+
+
 def test_the_law_of_aborts_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the exit of a promotion, the walk that gets stuck in one is found."""
     monkeypatch.setattr(lifecycle, "_leave_promotion", lambda *_: None)
@@ -245,3 +302,18 @@ def test_the_law_of_aborts_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(AssertionError):
         assert_an_abort_leads_back(walk)
+
+
+def test_the_law_of_surroundings_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a Job that did not run were a verdict, the version that it judges would be rejected."""
+
+    def failed(kept: AnalysisJob, *_: object) -> job_attempts.Observed:
+        return job_attempts.Observed(kept, ExternalVerdict(verdict="Failed", message="failed"))
+
+    monkeypatch.setattr(job_attempts, "_without_verdict", failed)
+    walk = Walk()
+    walk.cluster.judge_trouble = "quota"
+    walk.happen("judged by a Job", 1)
+
+    with pytest.raises(AssertionError):
+        assert_nothing_is_rejected(walk)

@@ -44,13 +44,13 @@ class FakeCluster:
     start_pod: Callable[[Manifest], bool] = lambda pod: True  # noqa: ARG005
     """Whether a serving pod gets ready; otherwise it crashes."""
     trouble: Callable[[Manifest], str] = lambda pod: ""  # noqa: ARG005
-    """What keeps a serving pod from running: "quota", "full node", "out of memory", or nothing."""
+    """What keeps a serving pod, or that of a user's Job, from running: "quota", "full node", "out of memory", or nothing."""
     pods_allowed: int | None = None
     """A quota on serving pods."""
     passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
     """Whether a user's Job that judges a candidate succeeds."""
-    judge_trouble: Literal["", "quota", "full node"] = ""
-    """What keeps such a Job from running."""
+    judge_trouble: Literal["", "quota", "full node", "out of memory"] = ""
+    """What keeps only such a Job from running."""
     worker_answers: bool = True
     """Whether warm workers can be heard."""
     installation: Installation = INSTALLATION
@@ -120,6 +120,9 @@ class FakeCluster:
 
     def say(self, line: str) -> None:
         self.lines.append(f"{self.now:%H:%M:%S} {line}")
+
+    def timestamp(self) -> str:
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # how time passes
 

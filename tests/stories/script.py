@@ -82,6 +82,14 @@ SMOKE: dict[str, Any] = {
     "interval": "10s",
     "metrics": [{"name": "smoke", "type": "Job", "job": {"image": "judge:1", "args": ["--quick"]}}],
 }
+
+
+def judged(**job: Any) -> dict[str, Any]:
+    """Return an analysis by the errors and by a Job."""
+    smoke = {"name": "smoke", "type": "Job", "job": {"image": "judge:1", **job}}
+    return {"interval": "10s", "metrics": [{"name": "errors", "type": "ErrorRate", "maximum": 0.01}, smoke]}
+
+
 QUERIED: dict[str, Any] = {
     "interval": "10s",
     "metrics": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Literal
 
 from stories import script
 from stories.fake_cluster import FakeCluster
@@ -53,4 +54,75 @@ def _step(rollout: dict[str, object]) -> str:
     return f"step {int(str(rollout['step'])) + 1}" if rollout.get("phase") == "Progressing" else ""
 
 
-STORIES = tuple(_story(kind, phase) for kind in KINDS for phase in PHASES)
+def _of_a_judge(kind: Literal["quota", "full node", "out of memory"]) -> Callable[[FakeCluster], None]:
+    """The Job that judges a candidate finds no room, or too little memory: it does not judge the version, and runs again."""
+
+    def story(cluster: FakeCluster) -> None:
+        cluster.judge_trouble = kind
+        second_version(cluster, replicas=1, analysis=script.judged(timeout="2m"))
+        second = newest(cluster)
+        _run_until(cluster, "step 1")
+        cluster.run(seconds=30)
+        (complete,) = (c for c in _status(cluster)["conditions"] if c["type"] == "RolloutComplete")
+        assert "metric 'smoke' waits for its Job" in complete["message"], complete
+        assert complete["reason"] == _status(cluster)["rollout"]["reason"] != "RollingOut"
+        cluster.run(minutes=10)
+        assert not _status(cluster)["rejected"]
+        cluster.say("the trouble is over")
+        cluster.judge_trouble = ""
+        cluster.run(minutes=15)
+        assert second == _status(cluster)["stable"]["version"]
+
+    story.__name__ = f"a judge that meets {kind}".replace(" ", "_")
+    return story
+
+
+def a_judge_that_finds_no_room_until_the_deadline(cluster: FakeCluster) -> None:
+    """The rollout ends at its deadline, and not with a verdict: it is tried again once there is room."""
+    cluster.judge_trouble = "quota"
+    second_version(cluster, replicas=1, analysis=script.judged(timeout="2m"), deadline="8m")
+    second = newest(cluster)
+    cluster.run(minutes=9)
+    assert "Refused" == _status(cluster)["history"][0]["reason"]
+    assert not _status(cluster)["rejected"]
+    cluster.say("the trouble is over")
+    cluster.judge_trouble = ""
+    cluster.run(minutes=10)
+    assert second == _status(cluster)["stable"]["version"]
+
+
+def a_judge_whose_candidate_loses_its_pods(cluster: FakeCluster) -> None:
+    """A Job that fails because the node of the candidate went away does not judge the version."""
+    cluster.passes = lambda _: _candidate_answers(cluster)
+    second_version(cluster, replicas=1, analysis=script.judged())
+    cluster.run_seconds = 20.0
+    second = newest(cluster)
+    _run_until(cluster, "step 1")
+    cluster.run(seconds=4)
+    cluster.say("the node of the candidate goes away")
+    cluster.trouble = lambda pod: "full node" if "candidate" in pod["metadata"]["name"] else ""
+    cluster.workloads.lose_pods("fraud-candidate")
+    cluster.run(minutes=2)
+    cluster.trouble = lambda _: ""
+    cluster.run(minutes=10)
+    assert second == _status(cluster)["stable"]["version"]
+
+
+def _candidate_answers(cluster: FakeCluster) -> bool:
+    """Return whether the candidate has a ready pod."""
+    return bool(cluster.get("Deployment", "fraud-candidate")["status"]["readyReplicas"])
+
+
+def _status(cluster: FakeCluster) -> dict[str, Any]:
+    status: dict[str, Any] = cluster.get("InferenceService", "fraud")["status"]
+    return status
+
+
+STORIES = (
+    *(_story(kind, phase) for kind in KINDS for phase in PHASES),
+    _of_a_judge("quota"),
+    _of_a_judge("full node"),
+    _of_a_judge("out of memory"),
+    a_judge_that_finds_no_room_until_the_deadline,
+    a_judge_whose_candidate_loses_its_pods,
+)

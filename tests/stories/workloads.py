@@ -24,10 +24,7 @@ class Workloads:
         """Run a Job: its pod reports what the story says, after a while."""
         template = job["spec"]["template"]
         if names.ORDER not in template["metadata"].get("annotations", {}):
-            if self.cluster.judge_trouble:
-                self._block_judge(key, job)
-                return
-            self.cluster.later(self.cluster.run_seconds, lambda: self._end_judge(key, job))
+            self._start_judge(key, job)
             return
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
         pod = {
@@ -76,12 +73,11 @@ class Workloads:
     def _report_pods(self, deployment: Manifest, ready: int, updated: int) -> None:
         """Report the pods of a Deployment, whose others may not be created."""
         limit = self.cluster.pods_allowed or 1
-        quota = f"requested: pods=1, used: pods={limit}, limited: pods={limit}"
         refused = {
             "type": "ReplicaFailure",
             "status": "True",
             "reason": "FailedCreate",
-            "message": f'pods "fraud-" is forbidden: exceeded quota: pods, {quota}',
+            "message": _forbidden(limit),
         }
         deployment["status"] = {
             "observedGeneration": deployment["metadata"]["generation"],
@@ -93,41 +89,68 @@ class Workloads:
         }
         self.cluster.nudge(deployment)
 
-    def _end_judge(self, key: Key, job: Manifest) -> None:
-        if self.cluster.objects.get(key) is not job:
-            return
-        verdict = "Complete" if self.cluster.passes(job) else "Failed"
-        self.cluster.lines.append(f"{self.cluster.now:%H:%M:%S} {key.name} ends: {verdict}")
-        self.cluster.objects[key] = {**job, "status": {"conditions": [{"type": verdict, "status": "True"}]}}
-        self.cluster.nudge(self.cluster.objects[key])
-
-    def _block_judge(self, key: Key, job: Manifest) -> None:
-        """Let a Job wait for a pod that never runs, until its deadline: then its pods are deleted, and it says no more than that."""
+    def _start_judge(self, key: Key, job: Manifest) -> None:
+        """Run a user's Job, whose pod tells nothing but its exit code; its deadline counts from its creation."""
+        uid = job["metadata"]["uid"]
         pod_key = Key("Pod", key.namespace, f"{key.name}-pod")
-        if self.cluster.judge_trouble == "full node":
-            pod = _pod(pod_key, job)
-            pod["metadata"]["ownerReferences"][0]["kind"] = "Job"
-            self.cluster.put(pod_key, pod | {"status": STUCK["full node"]})
-        started = f"{self.cluster.now:%Y-%m-%dT%H:%M:%SZ}"
-        self.cluster.objects[key] = job = {**job, "status": {"startTime": started}}
 
-        def end() -> None:
-            if self.cluster.objects.get(key) is not job:
+        def is_over() -> bool:
+            known = self.cluster.objects.get(key)
+            return known is None or known["metadata"]["uid"] != uid or ("status" in known and bool(known["status"]))
+
+        def report(status: Manifest) -> None:
+            if pod_key not in self.cluster.objects:
+                self.cluster.put(pod_key, _pod(pod_key, job))
+            self.cluster.objects[pod_key]["status"] = status
+            self.cluster.nudge(self.cluster.objects[pod_key])
+
+        def start() -> None:
+            if is_over():
                 return
-            self.cluster.remove(pod_key)
-            failed = {
-                "type": "Failed",
-                "status": "True",
-                "reason": "DeadlineExceeded",
-                "message": "Job was active longer than specified deadline",
-                "lastTransitionTime": f"{self.cluster.now:%Y-%m-%dT%H:%M:%SZ}",
-            }
-            self.cluster.lines.append(f"{self.cluster.now:%H:%M:%S} {key.name} ends: DeadlineExceeded")
-            self.cluster.objects[key] = {**job, "status": {"startTime": started, "conditions": [failed]}}
-            self.cluster.nudge(self.cluster.objects[key])
+            pod = {"metadata": {"name": key.name, "labels": job["metadata"]["labels"]}}
+            kind = self.cluster.judge_trouble or self.cluster.trouble(pod)
+            self.cluster.events.pop(uid, None)
+            if kind == "quota":
+                self.cluster.events[uid] = ({"reason": "FailedCreate", "message": f"Error creating: {_forbidden(1)}"},)
+            elif kind == "out of memory":
+                killed = {"exitCode": 137, "reason": "OOMKilled", "startedAt": self.cluster.timestamp()}
+                report({"phase": "Failed", "containerStatuses": [{"name": "judge", "state": {"terminated": killed}}]})
+                self._end_job(key, job, "Failed", "BackoffLimitExceeded")
+            elif kind and pod_key not in self.cluster.objects:
+                report(STUCK[kind])
+            elif not kind:
+                began = self.cluster.timestamp()
+                running = {"name": "judge", "state": {"running": {"startedAt": began}}}
+                report({"phase": "Running", "containerStatuses": [running]})
+                self.cluster.later(self.cluster.run_seconds, lambda: end(began))
+                return
+            self.cluster.later(3.0, start)
 
-        self.cluster.nudge(job)
-        self.cluster.later(job["spec"]["activeDeadlineSeconds"], end)
+        def end(began: str) -> None:
+            if is_over():
+                return
+            passed = self.cluster.passes(job)
+            ended = {"exitCode": 0 if passed else 1, "reason": "Completed" if passed else "Error", "startedAt": began}
+            phase = "Succeeded" if passed else "Failed"
+            report({"phase": phase, "containerStatuses": [{"name": "judge", "state": {"terminated": ended}}]})
+            self._end_job(key, job, "Complete" if passed else "Failed", "" if passed else "BackoffLimitExceeded")
+
+        def expire() -> None:
+            if not is_over():
+                self.cluster.events.pop(uid, None)
+                self.cluster.remove(pod_key)
+                self._end_job(key, job, "Failed", "DeadlineExceeded")
+
+        start()
+        self.cluster.later(job["spec"]["activeDeadlineSeconds"], expire)
+
+    def _end_job(self, key: Key, job: Manifest, verdict: str, reason: str) -> None:
+        self.cluster.lines.append(f"{self.cluster.now:%H:%M:%S} {key.name} ends: {verdict} {reason}".rstrip())
+        condition = {"type": verdict, "status": "True", "lastTransitionTime": self.cluster.timestamp()}
+        if reason:
+            condition["reason"] = reason
+        self.cluster.objects[key] = {**job, "status": {"conditions": [condition]}}
+        self.cluster.nudge(self.cluster.objects[key])
 
     def lose_pods(self, name: str) -> None:
         """What happens when a node goes: the pods of a Deployment are gone, and others are to take their place."""
@@ -213,6 +236,11 @@ class Workloads:
         self.cluster.later(3.0, start)
 
 
+def _forbidden(limit: int) -> str:
+    quota = f"requested: pods=1, used: pods={limit}, limited: pods={limit}"
+    return f'pods "fraud-" is forbidden: exceeded quota: pods, {quota}'
+
+
 STUCK: Mapping[str, Manifest] = {
     "full node": {
         "phase": "Pending",
@@ -258,9 +286,9 @@ def _crashed() -> Manifest:
     }
 
 
-def _pod(key: Key, deployment: Manifest) -> Manifest:
-    """Return a new pod of a Deployment."""
-    metadata, template = deployment["metadata"], deployment["spec"]["template"]
+def _pod(key: Key, owner: Manifest) -> Manifest:
+    """Return a new pod of a Deployment or a Job."""
+    metadata, template = owner["metadata"], owner["spec"]["template"]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -268,7 +296,7 @@ def _pod(key: Key, deployment: Manifest) -> Manifest:
             "name": key.name,
             "namespace": key.namespace,
             "labels": dict(template["metadata"]["labels"]),
-            "ownerReferences": [{"kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"]}],
+            "ownerReferences": [{"kind": owner["kind"], "name": metadata["name"], "uid": metadata["uid"]}],
         },
         "spec": template["spec"],
     }

@@ -36,7 +36,8 @@ class JobProbe(WireModel):
     """Environment variables, added to TIDEMILL_STABLE_URL, TIDEMILL_CANDIDATE_URL, TIDEMILL_STABLE_VERSION,
     TIDEMILL_CANDIDATE_VERSION and TIDEMILL_MODEL."""
     timeout: Duration = "10m"
-    """Maximum run time; a Job that takes longer has failed."""
+    """Maximum run time; a Job that takes longer has failed. Time in which its pod waits to start counts; a Job whose
+    container ran for less than half of it, or whose pod was removed, gives no verdict and is started again."""
 
 
 class PrometheusQuery(WireModel):

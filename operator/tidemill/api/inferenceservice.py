@@ -10,11 +10,12 @@ from tidemill.api.analysis import Analysis, AnalysisMetric, AnalysisResult, Verd
 from tidemill.api.base import Name, Percent, PrinterColumn, Quantities, Resource, Rule, WireModel
 from tidemill.api.conditions import Status
 from tidemill.api.feedback import FeedbackSource
-from tidemill.api.rollout import Outcome, Rejection, Rollout, RolloutStatus, Shadow, Step
+from tidemill.api.rollout import AnalysisJob, Outcome, Rejection, Rollout, RolloutStatus, Shadow, Step
 from tidemill.api.serving import Autoscaling, Objectives, Predictions, Protocol, Traffic
 
 __all__ = [
     "Analysis",
+    "AnalysisJob",
     "AnalysisMetric",
     "AnalysisResult",
     "Autoscaling",

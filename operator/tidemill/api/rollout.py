@@ -68,6 +68,29 @@ class Rollout(WireModel):
     )
 
 
+class AnalysisJob(WireModel):
+    """The Job that judges the candidate for one metric of type Job."""
+
+    list_key: ClassVar[str] = "metric"
+
+    metric: str
+    """Name of the metric in the spec."""
+    name: str
+    """Name of the Job."""
+    attempt: int = Field(default=0, ge=0)
+    """Number of earlier Jobs of the metric that gave no verdict, because their pod did not start or was removed."""
+    started_at: Timestamp | None = None
+    """Time when the container of the Job started; empty until it has."""
+    exit_code: int | None = None
+    """Exit code of the container; empty until it has ended."""
+    reason: str = ""
+    """CamelCase word for what keeps the Job from running, such as Unschedulable; empty if nothing is in its way."""
+    message: Text = ""
+    """Explanation in one sentence."""
+    retry_at: Timestamp | None = None
+    """Time when the Job is started after one that gave no verdict."""
+
+
 class RolloutStatus(WireModel):
     """The current rollout."""
 
@@ -97,6 +120,8 @@ class RolloutStatus(WireModel):
     """Time of the newest judgement."""
     analysis: tuple[AnalysisResult, ...] = Field(default=(), max_length=32)
     """Results of the newest judgement."""
+    jobs: tuple[AnalysisJob, ...] = Field(default=(), max_length=32)
+    """Jobs of the metrics of type Job."""
     waits_since: Timestamp | None = None
     """Time since when the rollout waits for a person, or for the surroundings of its pods."""
     waited_seconds: int = Field(default=0, ge=0)
@@ -104,8 +129,8 @@ class RolloutStatus(WireModel):
     previous: str = ""
     """Name of the version that was stable when the rollout began; an abort returns to it."""
     reason: str = ""
-    """CamelCase word for what the candidate's pods wait for, such as Unschedulable or OOMKilled; empty if nothing is
-    in their way."""
+    """CamelCase word for what the candidate's pods, or a Job of its analysis, wait for, such as Unschedulable or
+    OOMKilled; empty if nothing is in their way."""
     message: Text = ""
     """Explanation in one sentence."""
 

@@ -15,13 +15,19 @@ from tidemill.contract.serving import SERVING_PORT
 COMPONENT = "judge"
 
 
-def name(service: InferenceService, candidate: ModelVersion, metric: AnalysisMetric) -> str:
-    """Return the Job's name; another candidate or another entry in the spec is another Job."""
-    return names.judge(service.name, service.metadata.uid, candidate.name, metric.model_dump_json(by_alias=True))
+def name(service: InferenceService, candidate: ModelVersion, metric: AnalysisMetric, attempt: int = 0) -> str:
+    """Return the Job's name; another candidate, another entry in the spec or another attempt is another Job."""
+    entry = metric.model_dump_json(by_alias=True)
+    return names.judge(service.name, service.metadata.uid, candidate.name, entry, attempt)
 
 
 def job(
-    service: InferenceService, candidate: ModelVersion, stable: str, metric: AnalysisMetric, installation: Installation
+    service: InferenceService,
+    candidate: ModelVersion,
+    stable: str,
+    metric: AnalysisMetric,
+    installation: Installation,
+    attempt: int = 0,
 ) -> dict[str, Any]:
     """Return the Job that runs a metric's container once, with the URLs of both versions in its environment.
 
@@ -55,7 +61,7 @@ def job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": names.owned_by(
-            service, name(service, candidate, metric), COMPONENT, {names.MODEL_VERSION: candidate.name}
+            service, name(service, candidate, metric, attempt), COMPONENT, {names.MODEL_VERSION: candidate.name}
         ),
         "spec": {
             "backoffLimit": 0,

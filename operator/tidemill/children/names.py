@@ -135,9 +135,10 @@ def candidate(name: str) -> str:
     return child(name, "candidate")
 
 
-def judge(service: str, service_uid: str, version: str, metric: str) -> str:
+def judge(service: str, service_uid: str, version: str, metric: str, attempt: int = 0) -> str:
     """Return the name of a user's Job that judges a candidate; `metric` is its whole entry in the spec."""
-    return child(service, "judge", short(f"{service_uid}/{version}/{metric}"))
+    again = f"/{attempt}" if attempt else ""
+    return child(service, "judge", short(f"{service_uid}/{version}/{metric}{again}"))
 
 
 def worker(monitor: str) -> str:

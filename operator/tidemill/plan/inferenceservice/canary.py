@@ -360,11 +360,10 @@ def _without_steps(status: RolloutStatus) -> Stage:
 
 
 def _within(status: RolloutStatus, stage: Stage, now: datetime) -> RolloutStatus:
-    """Return the rollout within its stage, after a pause or without one; a Job of the analysis that cannot run is told at once."""
+    """Return the rollout within its stage, after a pause or without one."""
     if status.phase == "Paused":
         status = _resumed(status, now).model_copy(update={"phase": stage.phase})
-    blocked = [f"{result.name}: {result.message}" for result in status.analysis if result.reason]
-    return status.model_copy(update={"message": "; ".join(filter(None, (stage.name, *blocked)))[:1000]})
+    return status.model_copy(update={"message": stage.name})
 
 
 def _undecided(

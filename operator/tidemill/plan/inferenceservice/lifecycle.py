@@ -147,7 +147,9 @@ def _advance(
     now: datetime,
     answers: Answers,
 ) -> RolloutDecision:
-    pair = add_up(answers, wanted.spec.artifact.digest, analysis_jobs.verdicts_of(service, state, wanted, rollout, now))
+    jobs = analysis_jobs.observe(service, state, rollout, wanted, now)
+    rollout = analysis_jobs.without_waiting(rollout).model_copy(update={"jobs": jobs.jobs})
+    pair = add_up(answers, wanted.spec.artifact.digest, jobs.verdicts)
     pods = candidate(state, wanted.name, now)
     if pods.ready == 0 and pods.obstacle is None:
         pods = replace(pods, obstacle=loading_problem(answers))
@@ -161,13 +163,16 @@ def _advance(
             refusal = _Refusal(canary.reason, canary.message)
             return _roll_back(service, current, canary.status, state, refusal, now)
     notices: tuple[Notice, ...] = ()
+    # Without a ready pod of the candidate, that is what the rollout waits for first.
+    status = analysis_jobs.with_waiting(canary.status) if pods.ready else canary.status
     if canary.status.weight < rollout.weight and not canary.status.weight and not pods.ready:
         notices = (Notice("CandidateUnavailable", f"{wanted.name}: {canary.status.message}"[:1000], "Warning"),)
     elif canary.status.weight != rollout.weight:
         notices = (Notice("StepEntered", f"{wanted.name} answers {canary.status.weight}% of requests"),)
     elif canary.status.shadow != rollout.shadow:
         notices = (Notice("ShadowEntered", f"{canary.status.shadow}% of requests are mirrored to {wanted.name}"),)
-    return RolloutDecision(current, try_out=wanted, rollout=canary.status, notices=notices, wake=canary.wake)
+    wake = min((wake for wake in (canary.wake, jobs.wake) if wake is not None), default=None)
+    return RolloutDecision(current, try_out=wanted, rollout=status, notices=(*notices, *jobs.notices), wake=wake)
 
 
 def _promote(
@@ -180,6 +185,7 @@ def _promote(
             "weight": 100,
             "shadow": 0,
             "step_started_at": now.replace(microsecond=0),
+            "reason": "",
             "message": "replacing the stable pods",
         }
     )

@@ -82,7 +82,7 @@ def plan(
         ensure.append(serving.trial_entry(service))
         ensure.append(serving.deployment(service, decision.try_out, "Candidate", installation, pods.candidate))
     ensure += pods.ensure
-    ensure += analysis_jobs.to_start(service, state, decision.rollout, installation)
+    ensure += analysis_jobs.to_start(service, state, decision.rollout, installation, now)
     in_force = routing.in_force(service, state, decision)
     ensure += routing.at_the_gateway(service, state, in_force) if not refused else ()
     marks = routing.tables(service, state, in_force, installation)
@@ -97,7 +97,7 @@ def plan(
             *retire,
             *pods.retire,
             *routing.retired(service, world),
-            *analysis_jobs.retired(service, state, decision.rollout, now),
+            *analysis_jobs.retired(service, state, decision.rollout),
         ),
         notices=(*unsupported.notices(service.status, refused), *decision.notices, *routes.notices),
         wake=min((wake for wake in (decision.wake, selection.wake, routes.wake) if wake is not None), default=None),
