@@ -63,7 +63,9 @@ class Lift:
 
 @dataclass(frozen=True)
 class Overdue:
-    """The deadline of the training Job is over."""
+    """The deadline of a Job, that of the training by default, is over."""
+
+    job: str = "fraud-first*"
 
 
 DATASET, RUN, SERVICE = ("Dataset", "payments"), ("TrainingJob", "fraud-first"), ("InferenceService", "fraud")
@@ -84,6 +86,11 @@ OVERDUE: Manifest = {
 BY_HAND = script.service(replicas=1)
 BY_HAND["spec"]["rollout"]["steps"] = [{"weight": 25}]
 
+
+JUDGED: Manifest = {
+    **BY_HAND,
+    "spec": {**BY_HAND["spec"], "rollout": {"steps": [{"weight": 25}], "analysis": script.SMOKE}},
+}
 
 QUICK = next(step.manifest for step in IN_SERVICE if isinstance(step, Apply) and step.manifest["kind"] == SERVICE[0])
 SUSPENDED: Manifest = {**QUICK, "spec": {**QUICK["spec"], "suspend": True}}
@@ -200,6 +207,23 @@ SITUATIONS: Mapping[str, tuple[Step | Impose | Lift | Overdue, ...]] = {
         ready(*SERVICE),
         ready("DriftMonitor", "fraud"),
     ),
+    "36: a Job that judges a candidate is refused by a quota": (
+        *TRAINED,
+        Apply(BY_HAND),
+        ready(*SERVICE),
+        *SECOND,
+        Until(*SERVICE, "rollout.phase", "Paused"),
+        Impose("Quota"),
+        Apply(JUDGED),
+        Says(*SERVICE, f"metric 'smoke' waits for its Job: {USED_UP}", "False", "RolloutComplete"),
+        Until(*SERVICE, "conditions.RolloutComplete.reason", "Refused"),
+        Overdue("fraud-judge*"),
+        Says(*SERVICE, "; it is started again at ", "False", "RolloutComplete"),
+        Until(*SERVICE, "rollout.jobs.0.attempt", 1),
+        Lift("Quota"),
+        Until(*SERVICE, "rollout.analysis.0.verdict", "Successful"),
+        Until(*SERVICE, "rollout.phase", "Paused"),
+    ),
     "34: a canary is aborted": (
         *TRAINED,
         Apply(BY_HAND),
@@ -271,8 +295,8 @@ async def _live(scene: Stage, name: str) -> None:
                     await around.impose(cause)
                 case Lift(cause):
                     await around.lift(cause)
-                case Overdue():
-                    await play.report("Job", "fraud-first*", OVERDUE)
+                case Overdue(job):
+                    await play.report("Job", job, OVERDUE)
                 case _:
                     await play.take([step])
 
