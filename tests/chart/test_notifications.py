@@ -71,3 +71,12 @@ def test_private_addresses_are_called_only_where_the_chart_allows_it(
 
     assert allowed is settings.installation.allow_private_webhooks
     assert allowed is called(settings).get("allowPrivate", False)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_sources_at_private_addresses_are_read_only_where_the_chart_allows_it(
+    render: Render, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    given = {"sources.allowPrivateAddresses": True} if allowed else {}
+
+    assert allowed is started(environment(render(given)), monkeypatch).installation.allow_private_sources

@@ -113,8 +113,10 @@ class Source(WireModel):
     """Source of the rows; set exactly one of the fields."""
 
     uri: str | None = Field(default=None, min_length=1, max_length=1024)
-    """File, folder (`…/`) or glob pattern such as `s3://bucket/path/**/*.parquet`, `store:///path` in the namespace's folder
-    of the object store, or a bundled data set such as `sklearn://breast_cancer`. Folders named `key=value` become columns."""
+    """File, folder (`…/`) or glob pattern: `s3://bucket/path/**/*.parquet`, `gs://`, `az://container/path`, `store:///path` in
+    the namespace's folder of the object store, or `pvc://claim/path` on a volume. Folders named `key=value` become columns.
+    Also one file at `https://host/path` (at most 1 GiB and 15 minutes, without redirects), or a bundled data set such as
+    `sklearn://breast_cancer`."""
     inline: InlineData | None = None
     """Small table written into the resource itself."""
     dvc: DvcSource | None = None
@@ -147,6 +149,13 @@ class Source(WireModel):
             rejects={"uri": "file:///etc/passwd"},
         ),
         Rule(
+            "!has(self.uri) || !self.uri.startsWith('pvc:') || (self.uri.matches('^pvc://[a-z0-9][a-z0-9.-]*/[^/]')"
+            " && !self.uri.matches('//.*//|/[.][.]?(/|$)|%[0-9A-Fa-f]{2}'))",
+            "a pvc:// uri names a claim and a path on its volume; write pvc://CLAIM/path without an escape, '.' or '..'",
+            accepts={"uri": "pvc://lake/raw/*.csv"},
+            rejects={"uri": "pvc://lake/../etc/passwd"},
+        ),
+        Rule(
             "!has(self.uri) || !self.uri.startsWith('store:') || (self.uri.matches('^store:///[^/]')"
             " && !self.uri.matches('//.*//|/[.][.]?(/|$)|%[0-9A-Fa-f]{2}'))",
             "a store:/// uri names a path in the namespace's own folder; write it without a bucket, an escape, '.' or '..'",
@@ -154,3 +163,13 @@ class Source(WireModel):
             rejects={"uri": "store:///raw/%2e%2e/other/a.csv"},
         ),
     )
+
+    @property
+    def claim(self) -> str:
+        """Return the name of the PersistentVolumeClaim that `uri` names; empty for every other source.
+
+        >>> Source(uri="pvc://lake/raw/a.csv").claim, Source(uri="sklearn://iris").claim
+        ('lake', '')
+        """
+        uri = self.uri or ""
+        return uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else ""

@@ -42,7 +42,6 @@ class Limit:
 
 
 _S3 = "copy the rows to S3 and set spec.source.uri"
-_READ_URIS = ("store://", "s3://", "sklearn://", "file://")
 _ESTIMATOR = "set spec.estimator"
 _SEARCH = {
     "objective": {"metric": "roc_auc"},
@@ -63,10 +62,10 @@ def _judges_latency(gates: Iterable[Gate]) -> bool:
 DATASET: Final[tuple[Limit, ...]] = (
     Limit(
         "spec.source.uri",
-        lambda spec: spec.source.uri is not None and not spec.source.uri.startswith(_READ_URIS),
+        lambda spec: spec.source.uri is not None and spec.source.uri.startswith("oci://"),
         "copy the rows to S3",
-        {"source": {"uri": "gs://lake/payments.parquet"}},
-        "other than store:///, s3:// and sklearn://",
+        {"source": {"uri": "oci://registry.example/payments:1"}},
+        "beginning with oci://",
     ),
     Limit(
         "spec.source.dvc",

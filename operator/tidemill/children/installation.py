@@ -66,5 +66,11 @@ class Installation:
         panel=IMAGES,
         value="notifications.allowPrivateAddresses",
     )
+    allow_private_sources: bool = setting(
+        False,
+        help="Allow https:// sources of Datasets at private and link-local addresses, such as a server within the cluster.",
+        panel=IMAGES,
+        value="sources.allowPrivateAddresses",
+    )
     gateway: Literal["Off", "Absent", "On"] = "Off"
     """Whether HTTPRoutes are written: Off by the chart, Absent from the API server, or On."""

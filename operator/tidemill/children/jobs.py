@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tidemill.api import AnyResource
@@ -26,9 +27,12 @@ def run(
     deadline: int = 3600,
     ttl: int = 3600,
     credentials: str = "",
+    claim: str = "",
+    pod_labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the Job that carries out `order` for the n-th time; another order or attempt is another Job.
 
+    `claim` is a PersistentVolumeClaim that the pod may read, and `pod_labels` are labels for the pod alone.
     `digest` is the order's identity, if that is not the digest of the whole order. A failed pod is not replaced by Kubernetes:
     the operator reads its report first and decides.
     """
@@ -38,7 +42,7 @@ def run(
         str(label): owner.metadata.labels[label] for label in names.QUEUE_LABELS if label in owner.metadata.labels
     }
     metadata = names.owned_by(owner, names.run(owner.name, order.task, digest, attempt), component, queue)
-    template_labels = names.labels(owner, component) | {names.ATTEMPT: str(attempt)}
+    template_labels = names.labels(owner, component) | {names.ATTEMPT: str(attempt)} | dict(pod_labels or {})
     container = {
         "name": WORKLOAD,
         "image": installation.workload_image,
@@ -58,7 +62,9 @@ def run(
                 "metadata": {"labels": template_labels, "annotations": {names.ORDER: to_text(order)}},
                 "spec": {
                     "restartPolicy": "Never",
-                    **pods.pod(installation, container, files={"order.json": names.ORDER}, credentials=credentials),
+                    **pods.pod(
+                        installation, container, files={"order.json": names.ORDER}, credentials=credentials, claim=claim
+                    ),
                 },
             },
         },

@@ -52,6 +52,9 @@ SCM_REF: Final = "tidemill.dev/scm-ref"
 PEOPLE: Final = (PROMOTE, ABORT, PAUSE, RETRY, QUARANTINE, CHECK, REFRESH, RETRAIN, RESET, SCM_REF)
 """Annotations that people set; the admission policies keep all others below `tidemill.dev/` for the operator."""
 
+AZURE_IDENTITY: Final = "azure.workload.identity/use"
+"""On a pod: Azure's webhook gives it the identity of its ServiceAccount, if that has one."""
+
 # A queue admits the child Job, so the user's choice of queue travels from the parent to it.
 QUEUE_LABELS: Final = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
 

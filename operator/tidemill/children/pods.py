@@ -6,7 +6,7 @@ from typing import Any
 
 from tidemill.api.base import Quantities
 from tidemill.children.installation import Installation
-from tidemill.contract.orders import CREDENTIALS_PATH
+from tidemill.contract.orders import CLAIM_PATH, CREDENTIALS_PATH
 from tidemill.contract.reports import REPORT_PATH
 from tidemill.contract.serving import STORE_PATH
 
@@ -34,6 +34,7 @@ def pod(
     *,
     files: dict[str, str],
     credentials: str = "",
+    claim: str = "",
     scratch: str = "2Gi",
 ) -> dict[str, Any]:
     """Return a pod spec around one container, with store credentials and scratch space mounted.
@@ -63,6 +64,10 @@ def pod(
     if credentials:
         volumes.append({"name": "credentials", "secret": {"secretName": credentials, "optional": True}})
         mounts.append({"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True})
+    if claim:
+        # Read-only also as a volume: the kubelet then leaves the owners of its files alone.
+        volumes.append({"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+        mounts.append({"name": "claim", "mountPath": CLAIM_PATH, "readOnly": True})
     return {
         "serviceAccountName": installation.service_account,
         "automountServiceAccountToken": False,

@@ -25,6 +25,8 @@ from tidemill.contract.serving import VersionOrder
 ORDER_PATH: Final = "/tidemill/order/order.json"
 CREDENTIALS_PATH: Final = "/tidemill/credentials"
 """A Dataset's own credentials, where it names some."""
+CLAIM_PATH: Final = "/tidemill/claim"
+"""The volume of a Dataset whose source is a PersistentVolumeClaim."""
 CHECKS_ROUTE: Final = "/checks"
 """Where a warm worker is asked: `POST /checks/<run>` with a check order; 200 is its report, 202 says that it is under way."""
 CHECK_HOLD_SECONDS: Final = 1.0
@@ -63,6 +65,8 @@ class IngestOrder(WireModel):
     """URI of the current revision, whose schema a new one is compared with."""
     credentials: bool = False
     """Whether `CREDENTIALS_PATH` holds credentials for the source."""
+    allow_private: bool | None = None
+    """Whether an https:// source may be at a private address; left out where it makes no difference."""
     report: bool | None = None
     """Whether the page about the rows is written; it is, unless this says no."""
     answered: AnsweredOrder | None = None

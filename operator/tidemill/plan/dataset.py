@@ -50,7 +50,7 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     except UnusableScheduleError as unusable:
         reason = Reason.SCHEDULE_NEVER_FIRES if isinstance(unusable, NeverFiresError) else Reason.INVALID_SPEC
         return Plan(with_conditions(dataset, status, _unusable(dataset, reason, f"spec.refresh.{unusable}"), now))
-    order = _order(dataset, tick)
+    order = _order(dataset, tick, installation)
     # What the new revision is compared with is not part of the order's identity: it changes when the run succeeds.
     digest = digest_of(order.model_copy(update={"previous": ""}))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
@@ -83,6 +83,8 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
         deadline=DEADLINE_SECONDS,
         ttl=TTL_SECONDS,
         credentials=dataset.spec.credentials.secret_ref.name if dataset.spec.credentials else "",
+        claim=dataset.spec.source.claim,
+        pod_labels={names.AZURE_IDENTITY: "true"} if (dataset.spec.source.uri or "").startswith("az://") else None,
     )
     wakes = [wake for wake in (progress.wake, until_next) if wake is not None]
     conditions = _conditions(dataset, status, progress)
@@ -138,8 +140,9 @@ def _period(refresh: Refresh, now: datetime) -> float | None:
     return max(seconds(refresh.interval), 1.0) if refresh.interval is not None else None
 
 
-def _order(dataset: Dataset, tick: int) -> IngestOrder:
+def _order(dataset: Dataset, tick: int, installation: Installation) -> IngestOrder:
     spec = dataset.spec
+    on_the_web = (spec.source.uri or "").startswith("https://")
     return IngestOrder(
         namespace=dataset.namespace,
         dataset=dataset.name,
@@ -151,6 +154,7 @@ def _order(dataset: Dataset, tick: int) -> IngestOrder:
         expectations=spec.expectations,
         previous=dataset.status.revision.uri if dataset.status.revision else "",
         credentials=spec.credentials is not None,
+        allow_private=True if on_the_web and installation.allow_private_sources else None,
         report=None if spec.report.enabled else False,
         tick=tick,
     )

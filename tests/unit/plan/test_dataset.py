@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from stories import script
-from stories.fake_cluster import FakeCluster
+from stories.fake_cluster import INSTALLATION, FakeCluster
 from stories.openings import annotated
 from tidemill.api.conditions import Reason
 from tidemill.children import names
+from tidemill.contract.orders import CLAIM_PATH
 from tidemill.contract.reports import Failure, RunReport
 
 
@@ -65,6 +67,39 @@ def test_a_run_is_told_where_the_page_is_not_wanted(enabled: bool, announced: bo
     (pod,) = (manifest for key, manifest in stage.objects.items() if key.kind == "Pod")
 
     assert announced == ('"report":false' in pod["metadata"]["annotations"][names.ORDER])
+
+
+def ingesting(uri: str, *, allowed: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the pod that reads a source, and its order."""
+    installation = replace(INSTALLATION, allow_private_sources=allowed)
+    stage = FakeCluster(reports={"Ingest": script.ingests}, installation=installation)
+    stage.apply(script.dataset(source={"uri": uri}))
+    stage.run(seconds=1)
+    (pod,) = (manifest for key, manifest in stage.objects.items() if key.kind == "Pod")
+    return pod, json.loads(pod["metadata"]["annotations"][names.ORDER])
+
+
+def test_a_claim_is_mounted_read_only_in_the_pod_that_reads_it_and_in_no_other() -> None:
+    pod, _ = ingesting("pvc://lake/raw/*.csv")
+    other, _ = ingesting("s3://lake/raw/*.csv")
+
+    assert {"name": "claim", "persistentVolumeClaim": {"claimName": "lake", "readOnly": True}} in pod["spec"]["volumes"]
+    mounts = pod["spec"]["containers"][0]["volumeMounts"]
+    assert {"name": "claim", "mountPath": CLAIM_PATH, "readOnly": True} in mounts
+    assert "persistentVolumeClaim" not in json.dumps(other)
+
+
+@pytest.mark.parametrize(("uri", "labelled"), [("az://lake/a.csv", True), ("gs://lake/a.csv", False)])
+def test_a_pod_that_reads_from_azure_may_get_an_identity(uri: str, labelled: bool) -> None:
+    pod, _ = ingesting(uri)
+
+    assert labelled is (names.AZURE_IDENTITY in pod["metadata"]["labels"])
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_only_a_run_that_reads_a_web_server_is_told_whether_private_addresses_are_allowed(allowed: bool) -> None:
+    assert allowed is ingesting("https://data.example/a.csv", allowed=allowed)[1].get("allowPrivate", False)
+    assert "allowPrivate" not in ingesting("s3://lake/a.csv", allowed=allowed)[1]
 
 
 def reads_answers(**predictions: Any) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from tidemill.api.dataset import ColumnSpec
 from tidemill.contract.orders import IngestOrder
 from tidemill.contract.reports import Ingested
 from tidemill.runtime.failures import QualityFailed, RunFailed
-from tidemill.runtime.ingest import columns, expectations, predictions, report, sources, splits
+from tidemill.runtime.ingest import columns, expectations, predictions, report, sources, splits, unchanged
+from tidemill.runtime.ingest.unchanged import SourceRecord
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 from tidemill.runtime.store.manifest import Manifest
 from tidemill.runtime.store.objects import ObjectStore
@@ -51,7 +52,13 @@ def ingest(
 def _ingest(
     order: IngestOrder, store: ObjectStore, scratch: Path, credentials: str | Path | None
 ) -> tuple[Ingested, tuple[str, ...]]:
-    read, declared, source_warnings = _read(order, store, credentials)
+    record, located = unchanged.recorded(order, store), None
+    if order.source.predictions is None:
+        located = sources.locate(order.source, _access(order, store, scratch, credentials, record))
+    if record and located and record.fingerprint and record.fingerprint == located.fingerprint:
+        logger.info("%s has not changed since %s was published", located.uri, order.previous)
+        return record.ingested, record.warnings
+    read, declared, source_warnings = _read(order, store, located)
     rows = columns.understand(read.table, declared)
     before, warnings = _previous(order, store)
     warnings = (*source_warnings, *warnings)
@@ -88,20 +95,40 @@ def _ingest(
         profile_uri=f"{published.uri}/{schema.PROFILE}",
         report_uri=f"{published.uri}/{REPORT}" if REPORT in derived else "",
     )
+    if located is not None and located.fingerprint:
+        tag = located.files[0].tag if len(located.files) == 1 else ""
+        made = SourceRecord(
+            order=unchanged.identity(order),
+            fingerprint=located.fingerprint,
+            tag=tag,
+            ingested=ingested,
+            warnings=warnings,
+        )
+        unchanged.write(made, store)
     return ingested, warnings
 
 
+def _access(
+    order: IngestOrder, store: ObjectStore, scratch: Path, credentials: str | Path | None, record: SourceRecord | None
+) -> sources.Access:
+    return sources.Access(
+        store,
+        order.namespace,
+        scratch,
+        Path(credentials) if order.credentials and credentials is not None else None,
+        bool(order.allow_private),
+        record.tag if record else "",
+    )
+
+
 def _read(
-    order: IngestOrder, store: ObjectStore, credentials: str | Path | None
+    order: IngestOrder, store: ObjectStore, located: sources.Located | None
 ) -> tuple[sources.Read, tuple[ColumnSpec, ...], tuple[str, ...]]:
     """The rows as they came, what is known of their columns, and what there is to warn of."""
     if order.source.predictions is not None and order.answered is not None:
         return predictions.read(order.source.predictions, order.answered, order.namespace, order.columns, store)
     texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role in ("Id", "Entity")]
-    access = sources.Access(
-        store, order.namespace, Path(credentials) if order.credentials and credentials is not None else None
-    )
-    read = sources.read(order.source, order.format, texts, access)
+    read = sources.read(order.source, order.format, texts, located)
     return read, order.columns, ()
 
 

@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from tidemill.api.dataset import Source
-from tidemill.contract.orders import CREDENTIALS_PATH
-from tidemill.runtime.failures import SourceEmpty, SourceNotFound, SourceUnreadable, StoreCredentialsMissing
+from tidemill.runtime.failures import SourceEmpty, SourceNotFound, SourceUnreadable
 from tidemill.runtime.ingest import bundled, formats
-from tidemill.runtime.ingest.origins import buckets, partitions
+from tidemill.runtime.ingest.origins import buckets, claims, clouds, https, partitions
 from tidemill.runtime.ingest.origins.origin import Origin, SourceFile
 from tidemill.runtime.store.objects import ObjectStore, read_secret
 
@@ -35,8 +34,38 @@ class Access:
     store: ObjectStore
     """The store of the namespace."""
     namespace: str
+    scratch: Path
+    """A folder for files that are downloaded."""
     credentials: Path | None = None
     """A folder with the credentials of an outside store."""
+    allow_private: bool = False
+    """Whether a web server may be at a private address."""
+    known: str = ""
+    """The tag of the only file that was read last, where there was only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The files of a URI, before they are read."""
+
+    uri: str
+    origin: Origin
+    files: tuple[SourceFile, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what changes with any of the files; empty where they do not tell."""
+        if not all(file.tag for file in self.files):
+            return ""
+        return hashlib.sha256("\n".join(f"{file.name}\0{file.tag}" for file in self.files).encode()).hexdigest()
+
+    @property
+    def revision(self) -> str:
+        """Return the version of the source for people."""
+        if len(self.files) == 1:
+            return f"etag:{self.files[0].tag}"
+        text = "\n".join(f"{file.name} {file.tag}" for file in self.files)
+        return f"etags:{hashlib.sha256(text.encode()).hexdigest()[:12]} of {len(self.files)} files"
 
 
 def is_outside(source: Source) -> bool:
@@ -44,11 +73,25 @@ def is_outside(source: Source) -> bool:
     return source.predictions is not None or (source.uri is not None and not source.uri.startswith(bundled.SCHEME))
 
 
-def read(source: Source, format: str, texts: Collection[str], access: Access) -> Read:
-    """Return the rows of `source`; the columns `texts` are text whatever they look like.
+def locate(source: Source, access: Access) -> Located | None:
+    """Return the files of `source`; None for rows that are in no file. Raises RunFailed."""
+    if source.uri is None or source.uri.startswith(bundled.SCHEME):
+        return None
+    origin = _origin(source.uri, access)
+    located = Located(source.uri, origin, tuple(origin.files()))
+    if source.uri.startswith("s3://") and access.credentials is None:
+        root = f"s3://{urlsplit(source.uri).netloc}"
+        buckets.refuse_other_namespaces(located.files, root, access.store, access.namespace)
+    return located
+
+
+def read(source: Source, format: str, texts: Collection[str], located: Located | None) -> Read:
+    """Return the rows of `source`, of the files that were located; the columns `texts` are text whatever they look like.
 
     Raises SourceNotFound, SourceUnreachable, SourceEmpty or SourceUnreadable.
     """
+    if located is not None:
+        return Read(_rows(located, format, texts), located.revision, located.uri)
     if source.inline is not None:
         data = source.inline.data.encode()
         return Read(
@@ -57,54 +100,38 @@ def read(source: Source, format: str, texts: Collection[str], access: Access) ->
             "inline",
         )
     uri = source.uri or ""
-    if uri.startswith(bundled.SCHEME):
-        return Read(bundled.read(uri), bundled.revision(), uri)
-    origin, files = _opened(uri, access)
-    return Read(_rows(uri, origin, files, format, texts), _revision(files), uri)
+    return Read(bundled.read(uri), bundled.revision(), uri)
 
 
-def _opened(uri: str, access: Access) -> tuple[Origin, list[SourceFile]]:
-    """Return the place that `uri` names, and the files there."""
+def _origin(uri: str, access: Access) -> Origin:
+    """Return the place that `uri` names."""
     parts = urlsplit(uri)
-    if parts.scheme == buckets.OWN:
-        own = buckets.own(uri, access.store, access.namespace)
-        return own, own.files()
-    if parts.scheme == "file" and access.store.uri.startswith("file://"):
-        root = f"file://{Path(parts.path.split('*')[0]).parent}"
-        bucket = buckets.within(uri, root, ObjectStore.open(root))
-        return bucket, bucket.files()
-    if parts.scheme != "s3" or not parts.netloc:
-        raise SourceNotFound(f"{uri} has an unknown scheme; use store:///path, s3://bucket/path or sklearn://name")
-    root = f"s3://{parts.netloc}"
-    if access.credentials is not None:
-        bucket = buckets.within(uri, root, _with_keys(root, access.credentials))
-        return bucket, bucket.files()
-    bucket = buckets.within(uri, root, access.store.sibling(root))
-    files = bucket.files()
-    buckets.refuse_other_namespaces(files, root, access.store, access.namespace)
-    return bucket, files
+    secret = read_secret(access.credentials) if access.credentials is not None else None
+    match parts.scheme:
+        case buckets.OWN:
+            return buckets.own(uri, access.store, access.namespace)
+        case "file" if access.store.uri.startswith("file://"):
+            root = f"file://{Path(parts.path.split('*')[0]).parent}"
+            return buckets.within(uri, root, ObjectStore.open(root))
+        case "s3" | "gs" | "az" as scheme if parts.netloc:
+            root = f"{scheme}://{parts.netloc}"
+            if scheme == "s3" and secret is None:
+                return buckets.within(uri, root, access.store.sibling(root))
+            return buckets.within(uri, root, clouds.opened(scheme, parts.netloc, secret or {}))
+        case "https":
+            web = https.WebAccess(access.scratch, access.allow_private, secret, access.known)
+            return https.WebFile(uri, web)
+        case "pvc":
+            return claims.Claim.of(uri)
+        case _:
+            raise SourceNotFound(
+                f"{uri} has an unknown scheme; use store:///path, s3://bucket/path, https://host/path, pvc://claim/path or sklearn://name"
+            )
 
 
-def _with_keys(root: str, credentials: Path) -> ObjectStore:
-    """Return a bucket with the keys of the Secret that is mounted at `credentials`."""
-    secret = read_secret(credentials)
-    absent = [key for key in ("access-key-id", "secret-access-key") if key not in secret]
-    if absent:
-        raise StoreCredentialsMissing(
-            f"the Secret that spec.credentials names does not exist or has no key {absent[0]!r}; create it with endpoint, access-key-id and "
-            f"secret-access-key ({CREDENTIALS_PATH} is empty), and the run is repeated by itself"
-        )
-    return ObjectStore.open(
-        root,
-        endpoint=secret.get("endpoint", ""),
-        region=secret.get("region", ""),
-        access_key_id=secret["access-key-id"],
-        secret_access_key=secret["secret-access-key"],
-    )
-
-
-def _rows(uri: str, origin: Origin, files: list[SourceFile], format: str, texts: Collection[str]) -> pa.Table:
+def _rows(located: Located, format: str, texts: Collection[str]) -> pa.Table:
     """Return the rows of all files; the bytes of one file at a time are in memory."""
+    uri, origin, files = located.uri, located.origin, located.files
     folders = partitions.columns(files, texts, uri)
     kinds: dict[str, str] = {}
     if format == "Auto":
@@ -146,10 +173,3 @@ def _together(tables: list[pa.Table], uri: str) -> pa.Table:
         raise SourceUnreadable(
             f"the files of {uri} do not fit together: {str(error).splitlines()[0]}; give a column the same type in all"
         ) from error
-
-
-def _revision(files: list[SourceFile]) -> str:
-    if len(files) == 1:
-        return f"etag:{files[0].tag}"
-    digest = hashlib.sha256("\n".join(f"{file.name} {file.tag}" for file in files).encode()).hexdigest()
-    return f"etags:{digest[:12]} of {len(files)} files"

@@ -77,7 +77,13 @@ def is_private(text: str) -> bool:
     return not address.is_global or address.is_multicast
 
 
-def destination(url: str, *, allow_private: bool = False, resolver: Resolve = resolve) -> Destination:
+def destination(
+    url: str,
+    *,
+    allow_private: bool = False,
+    resolver: Resolve = resolve,
+    setting: str = "notifications.allowPrivateAddresses",
+) -> Destination:
     """Where `url` leads, with an address that may be called; raises AddressRefused or ReceiverUnreachable."""
     if re.search(r"[\x00-\x20\x7f\\]", url):
         raise AddressRefused("the URL contains invalid characters")
@@ -97,7 +103,7 @@ def destination(url: str, *, allow_private: bool = False, resolver: Resolve = re
     for address in _addresses(host, port, resolver):
         if not allow_private and is_private(address):
             raise AddressRefused(
-                f"{host!r} leads to the private address {address}; the installation must allow that: notifications.allowPrivateAddresses"
+                f"{host!r} leads to the private address {address}; the installation must allow that: {setting}"
             )
         first = address
         return Destination(parts.scheme, host.rstrip("."), port, first, target)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from tidemill.contract.reports import Notified
 from tidemill.runtime.failures import AddressRefused, ReceiverRefused, ReceiverUnreachable, SecretMissing
 from tidemill.runtime.notify.addresses import Destination, Resolve, destination, resolve
 from tidemill.runtime.notify.bodies import Message, message
+from tidemill.runtime.notify.connecting import connected
 
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
 """Seconds for connecting, and for each part of the answer."""
@@ -59,14 +59,7 @@ def notify(
 
 def post(where: Destination, request: Message, trusted: ssl.SSLContext | None = None) -> int:
     """The status code that the receiver at `where` answers with; what else it says is not read."""
-    raw = socket.create_connection((where.address, where.port), timeout=REQUEST_TIMEOUT_SECONDS)
-    try:
-        raw.settimeout(REQUEST_TIMEOUT_SECONDS)
-        if where.scheme == "https":
-            # The certificate is checked against the name, although the address is called.
-            raw = (trusted or ssl.create_default_context()).wrap_socket(raw, server_hostname=where.host)
-        connection = http.client.HTTPConnection(where.host, where.port, timeout=REQUEST_TIMEOUT_SECONDS)
-        connection.sock = raw
+    with connected(where, REQUEST_TIMEOUT_SECONDS, trusted) as connection:
         connection.putrequest("POST", where.target, skip_host=True, skip_accept_encoding=True)
         connection.putheader("host", where.authority)
         connection.putheader("content-length", str(len(request.body)))
@@ -75,8 +68,6 @@ def post(where: Destination, request: Message, trusted: ssl.SSLContext | None = 
             connection.putheader(name, value)
         connection.endheaders(request.body)
         return connection.getresponse().status
-    finally:
-        raw.close()
 
 
 def _secrets(order: NotifyOrder, folder: Path) -> tuple[str, bytes]:

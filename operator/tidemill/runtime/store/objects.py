@@ -32,13 +32,13 @@ SECRET: Final = "tidemill-store"
 """The Secret that `STORE_PATH` is mounted from, unless the installation says otherwise."""
 
 # A store that is down is known to be down within about twenty seconds, whether it refuses, drops or keeps silent.
-_CLIENT: Final[dict[str, Any]] = {
+CLIENT: Final[dict[str, Any]] = {
     "allow_http": True,
     "connect_timeout": "3s",
     "read_timeout": "8s",
     "timeout": "10m",
 }
-_RETRIES: Final[dict[str, Any]] = {
+RETRIES: Final[dict[str, Any]] = {
     "max_retries": 3,
     "retry_timeout": timedelta(seconds=10),
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=2), "base": 2},
@@ -102,8 +102,8 @@ class ObjectStore:
             prefix=parts.path.strip("/") or None,
             region=region or "us-east-1",
             virtual_hosted_style_request=False,
-            client_options=_CLIENT,
-            retry_config=_RETRIES,
+            client_options=CLIENT,
+            retry_config=RETRIES,
             **options,
         )
         access = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -18,7 +19,8 @@ from tidemill.runtime.store.objects import ObjectStore
 
 
 def read(uri: str, store: ObjectStore, format: str = "Auto", texts: tuple[str, ...] = ()) -> sources.Read:
-    return sources.read(Source(uri=uri), format, texts, sources.Access(store, "team"))
+    source = Source(uri=uri)
+    return sources.read(source, format, texts, sources.locate(source, sources.Access(store, "team", Path("/nowhere"))))
 
 
 def as_parquet(**columns: list[object]) -> bytes:

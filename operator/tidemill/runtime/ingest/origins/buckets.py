@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -80,7 +81,7 @@ def within(uri: str, root: str, bucket: ObjectStore) -> Bucket:
     return Bucket(uri, bucket, PathSelection.of(uri[len(root) :].lstrip("/")))
 
 
-def refuse_other_namespaces(files: list[SourceFile], root: str, store: ObjectStore, namespace: str) -> None:
+def refuse_other_namespaces(files: Sequence[SourceFile], root: str, store: ObjectStore, namespace: str) -> None:
     """Raise SourceNotFound where a file in the bucket `root` is data of Tidemill for another namespace in this store."""
     for file in files:
         name = f"{root}/{file.name}"
