@@ -367,6 +367,10 @@ def explain(message: str) -> str:
     if code:
         remedies = {
             "NoSuchBucket": "there is no such bucket (NoSuchBucket); create it",
+            "ContainerNotFound": "there is no such container (ContainerNotFound); create it, or correct the name",
+            "AuthenticationFailed": "it refuses the credentials (AuthenticationFailed); correct the Secret",
+            "AuthorizationFailure": "it refuses the credentials (AuthorizationFailure); correct the Secret",
+            "AuthorizationPermissionMismatch": "it denies access (AuthorizationPermissionMismatch); give the identity the right to read there",
             "SignatureDoesNotMatch": "it refuses the secret access key (SignatureDoesNotMatch); correct the Secret",
             "InvalidAccessKeyId": "it does not know the access key (InvalidAccessKeyId); correct the Secret",
             "InsufficientStorage": "it is full (InsufficientStorage); delete data or enlarge its volume",
