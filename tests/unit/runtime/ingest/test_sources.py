@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -120,19 +122,38 @@ def test_a_file_that_vanishes_while_it_is_read_is_named(
 
 
 @pytest.fixture
-def vanishing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with gateway.gateway(tmp_path_factory.mktemp("vanishing")) as address:
-        yield address
+def vanishing(tmp_path: Path) -> Iterator[tuple[ObjectStore, Path]]:
+    """A bucket on a server of its own, and the folder that it is."""
+    with gateway.gateway(tmp_path / "vanishing") as address:
+        yield gateway.open_store(address), tmp_path / "vanishing" / gateway.BUCKET
 
 
-def test_a_server_with_revoked_credentials_is_told_from_an_absent_file(vanishing: str) -> None:
-    revoked = gateway.open_store(vanishing, secret="revoked")
+def test_a_bucket_that_vanishes_while_it_is_read_is_told(
+    vanishing: tuple[ObjectStore, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, folder = vanishing
+    for name in ("a", "b"):
+        store.put(f"team/tx/{name}.csv", b"a\n1\n")
+    parse = formats.read_kind
 
-    with pytest.raises(
-        SourceUnreachable, match=r"the source .* denies access .403 Forbidden.; correct the keys"
-    ) as refused:
-        read("store:///a.csv", revoked)
+    def parse_and_delete(*arguments: Any) -> Any:
+        shutil.rmtree(folder)
+        return parse(*arguments)
+
+    monkeypatch.setattr(formats, "read_kind", parse_and_delete)
+
+    with pytest.raises(SourceUnreachable, match=r"the source .* there is no such bucket \(NoSuchBucket\)") as refused:
+        read("store:///tx/", store)
     assert refused.value.retryable
+
+
+def test_revoked_credentials_are_told_from_an_absent_file(endpoint: str) -> None:
+    revoked = gateway.open_store(endpoint, secret="revoked")
+
+    for uri in ("store:///a.csv", "store:///tx/"):
+        with pytest.raises(SourceUnreachable, match=r"the source .* (denies access|refuses the secret)") as refused:
+            read(uri, revoked)
+        assert refused.value.retryable
 
 
 def test_a_packed_file_that_unpacks_without_end_is_refused(

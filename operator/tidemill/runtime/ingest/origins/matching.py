@@ -13,6 +13,8 @@ MAX_FILES: Final = 10_000
 _WILDCARD: Final = re.compile(r"[*?]")
 _PARTS: Final = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f\\]|%[0-9A-Fa-f]{2}")
+# Such names would write on terminals, turn the direction of a message, or be no text at all.
+_UNSHOWABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _Entry = TypeVar("_Entry")
 
 
@@ -65,6 +67,10 @@ class PathSelection:
         for key, entry in entries:
             if not self.matches(key):
                 continue
+            if _UNSHOWABLE.search(key):
+                raise SourceUnreadable(
+                    f"{uri} matches a file whose name has control characters or is not UTF-8, {ascii(key)[:300]}; rename or remove it"
+                )
             count += 1
             if count > MAX_FILES:
                 raise SourceUnreadable(f"{uri} matches more than {MAX_FILES:,} files; put the rows into fewer files")

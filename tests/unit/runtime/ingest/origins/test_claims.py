@@ -96,3 +96,10 @@ def test_what_is_not_a_file_is_refused(volume: Path) -> None:
 def test_an_absent_file_is_told(uri: str, volume: Path) -> None:
     with pytest.raises(RunFailed, match="does not exist on the volume"):
         names(uri, volume)
+
+
+def test_a_name_that_is_not_utf_8_is_told(volume: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(volume) + b"/raw/\xff.csv"))).write_text("a\n1\n")
+
+    with pytest.raises(SourceUnreadable, match="is not UTF-8"):
+        names("pvc://lake/raw/", volume)

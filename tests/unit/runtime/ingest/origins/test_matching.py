@@ -66,3 +66,11 @@ def test_a_path_that_could_lead_out_of_its_folder_is_refused(path: str) -> None:
 )
 def test_odd_names_are_only_names(path: str) -> None:
     assert path[1:] == confined(path, f"store://{path}")
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J.csv", "a\n.csv", "a\u202etxt.csv", "a\udcff.csv", "a\x9b.csv"])
+def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
+    with pytest.raises(SourceUnreadable, match="control characters or is not UTF-8") as refused:
+        list(PathSelection.of("lake/").chosen("s3://b/lake/", [(f"lake/{name}", 1)]))
+    assert refused.value.message.isascii()
+    assert refused.value.message.isprintable()
