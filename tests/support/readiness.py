@@ -78,6 +78,56 @@ OF_KIND = {
     "InferenceService": script.service,
     "DriftMonitor": script.monitor,
 }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A state of a rollout: where a story shows it, and what those who wait for the service are told."""
+
+    story: str
+    phase: str
+    text: str
+    """A part of the message of RolloutComplete, or of RolledBack where no rollout is left."""
+    ready: bool = True
+    """Whether `kubectl wait --for=condition=Ready` is content; the version that was stable answers."""
+    verdict: str = "InProgress"
+    """The word of kstatus."""
+
+
+ROLLOUTS = {
+    "a candidate waits for room": Row("full_node_in_starting", "Starting", "cannot be scheduled"),
+    "a candidate waits for a quota": Row("quota_in_step_1", "Paused", "is used up"),
+    "a candidate waits for memory": Row("out_of_memory_in_step_2", "Paused", "was OOMKilled"),
+    "a promotion finds no room": Row("full_node_in_promoting", "Promoting", "cannot be scheduled", ready=False),
+    "a promotion is refused by a quota": Row(
+        "a_promotion_that_finds_no_room_is_given_the_candidates", "Promoting", "is used up", ready=False
+    ),
+    "a Job that judges waits for room": Row("a_judge_that_meets_full_node", "Progressing", "waits for its Job"),
+    "a Job that judges waits for a quota": Row("a_judge_that_meets_quota", "Progressing", "waits for its Job"),
+    "a Job that judges is started again": Row("a_judge_that_meets_out_of_memory", "Progressing", "is started again at"),
+    "a rollout is undone without a verdict": Row(
+        "a_judge_that_finds_no_room_until_the_deadline", "RollingBack", "did not end within 8m"
+    ),
+    "a version waits for another try": Row(
+        "a_judge_that_finds_no_room_until_the_deadline", "", "tried again at", verdict="Current"
+    ),
+}
+
+
+def shown(row: Row) -> tuple[Manifest, ...]:
+    """Return the services of the row's story that are in its state."""
+    return tuple(manifest for manifest in lived(row.story) if _is_in(manifest, row))
+
+
+def _is_in(manifest: Manifest, row: Row) -> bool:
+    if manifest["kind"] != "InferenceService":
+        return False
+    status = manifest["status"]
+    type_ = "RolloutComplete" if row.phase else "RolledBack"
+    messages = [condition.get("message", "") for condition in status["conditions"] if condition["type"] == type_]
+    return (status.get("rollout") or {}).get("phase", "") == row.phase and any(row.text in text for text in messages)
+
+
 # What no version will ever do, whichever fields are done by now: it stalls every kind.
 STATES = ("progressing", "ready", "failed", "suspended")
 

@@ -17,7 +17,7 @@ import yaml
 from api.crds.server import BY_KIND, OPERATOR, Manifest, Server, least
 from cluster import clients, versions
 from cluster.commands import CommandFailed, run
-from support.readiness import MEANS, STATES, by_the_rule, health, states
+from support.readiness import MEANS, ROLLOUTS, STATES, by_the_rule, health, shown, states
 from tidemill.api import API_VERSION
 
 CASES = [(kind, state) for kind in BY_KIND for state in STATES]
@@ -94,6 +94,17 @@ def test_all_judges_agree(server: Server, kind: str, state: str) -> None:
             assert ready == waits_for(server, manifest, "Ready"), case
             assert ready or verdict != "Current", case
             assert (verdict == "Failed") == waits_for(server, manifest, "Stalled"), case
+
+
+@pytest.mark.parametrize("case", ROLLOUTS)
+def test_all_judges_agree_on_a_rollout_that_waits(server: Server, case: str) -> None:
+    row = ROLLOUTS[case]
+    with standing(server, shown(row)[-1]) as manifest:
+        assert [row.verdict] == kstatus(manifest)
+        assert row.verdict == MEANS[health(manifest)[0]]
+        assert row.ready == waits_for(server, manifest, "Ready")
+        assert (row.verdict == "Current") == waits_for(server, manifest, "RolloutComplete")
+        assert not waits_for(server, manifest, "Stalled")
 
 
 @KINDS

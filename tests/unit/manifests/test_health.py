@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stories.test_stories import STORIES
-from support.readiness import MEANS, health, lived
+from support.readiness import MEANS, ROLLOUTS, health, lived, shown
 from support.readiness import by_the_rule as kstatus
 from tidemill.api import KINDS
 from tidemill.plan import Manifest
@@ -44,6 +44,18 @@ def test_nothing_is_both_under_way_and_stuck(name: str) -> None:
     for manifest in lived(name):
         true = {condition["type"] for condition in manifest["status"]["conditions"] if condition["status"] == "True"}
         assert not {"Reconciling", "Stalled"} <= true, manifest
+
+
+@pytest.mark.parametrize("case", ROLLOUTS)
+def test_a_rollout_that_waits_is_under_way_and_not_sick(case: str) -> None:
+    row = ROLLOUTS[case]
+    seen = shown(row)
+
+    assert seen
+    for manifest in seen:
+        conditions = {condition["type"]: condition["status"] for condition in manifest["status"]["conditions"]}
+        assert (row.verdict, row.verdict) == (kstatus(manifest), MEANS[health(manifest)[0]])
+        assert (row.ready, "Stalled" in conditions) == (conditions["Ready"] == "True", False)
 
 
 def test_the_stories_show_every_verdict() -> None:
