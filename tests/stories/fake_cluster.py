@@ -44,12 +44,12 @@ class FakeCluster:
     start_pod: Callable[[Manifest], bool] = lambda pod: True  # noqa: ARG005
     """Whether a serving pod gets ready; otherwise it crashes."""
     trouble: Callable[[Manifest], str] = lambda pod: ""  # noqa: ARG005
-    """What keeps a serving pod, or that of a user's Job, from running: "quota", "full node", "out of memory", or nothing."""
+    """What keeps a serving pod, or that of a user's Job, from running: a kind of `STUCK`, "quota", or nothing."""
     pods_allowed: int | None = None
     """A quota on serving pods."""
     passes: Callable[[Manifest], bool] = lambda job: True  # noqa: ARG005
     """Whether a user's Job that judges a candidate succeeds."""
-    judge_trouble: Literal["", "quota", "full node", "out of memory"] = ""
+    judge_trouble: Literal["", "quota", "full node", "out of memory", "slow pull"] = ""
     """What keeps only such a Job from running."""
     worker_answers: bool = True
     """Whether warm workers can be heard."""

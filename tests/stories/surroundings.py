@@ -54,7 +54,7 @@ def _step(rollout: dict[str, object]) -> str:
     return f"step {int(str(rollout['step'])) + 1}" if rollout.get("phase") == "Progressing" else ""
 
 
-def _of_a_judge(kind: Literal["quota", "full node", "out of memory"]) -> Callable[[FakeCluster], None]:
+def _of_a_judge(kind: Literal["quota", "full node", "out of memory", "slow pull"]) -> Callable[[FakeCluster], None]:
     """The Job that judges a candidate finds no room, or too little memory: it does not judge the version, and runs again."""
 
     def story(cluster: FakeCluster) -> None:
@@ -120,9 +120,11 @@ def _status(cluster: FakeCluster) -> dict[str, Any]:
 
 STORIES = (
     *(_story(kind, phase) for kind in KINDS for phase in PHASES),
+    *(_story("slow pull", phase) for phase in ("Starting", "Promoting")),
     _of_a_judge("quota"),
     _of_a_judge("full node"),
     _of_a_judge("out of memory"),
+    _of_a_judge("slow pull"),
     a_judge_that_finds_no_room_until_the_deadline,
     a_judge_whose_candidate_loses_its_pods,
 )

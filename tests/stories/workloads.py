@@ -117,7 +117,7 @@ class Workloads:
                 report({"phase": "Failed", "containerStatuses": [{"name": "judge", "state": {"terminated": killed}}]})
                 self._end_job(key, job, "Failed", "BackoffLimitExceeded")
             elif kind and pod_key not in self.cluster.objects:
-                report(STUCK[kind])
+                self._report_stuck(pod_key, job, kind)
             elif not kind:
                 began = self.cluster.timestamp()
                 running = {"name": "judge", "state": {"running": {"startedAt": began}}}
@@ -161,12 +161,23 @@ class Workloads:
         self._report_pods(deployment, 0, 1)
         self.roll(key, deployment, None)
 
+    def _report_stuck(self, pod_key: Key, owner: Manifest, kind: str) -> None:
+        """Report a pod that does not run, and the Event that says so where the pod does not."""
+        pod = _pod(pod_key, owner)
+        if kind == "slow pull":
+            pod["spec"] = {**pod["spec"], "nodeName": "node"}
+        self.cluster.put(pod_key, pod)
+        self.cluster.objects[pod_key]["status"] = STUCK[kind]
+        if kind == "slow pull":
+            image = pod["spec"]["containers"][0]["image"]
+            pulling = {"reason": "Pulling", "message": f'Pulling image "{image}"'}
+            self.cluster.events[self.cluster.objects[pod_key]["metadata"]["uid"]] = (pulling,)
+        self.cluster.nudge(self.cluster.objects[pod_key])
+
     def _put_stuck(self, key: Key, deployment: Manifest, kind: str) -> None:
         """Create a pod that does not run."""
         pod_key = Key("Pod", key.namespace, f"{key.name}-{next(self.cluster.numbers)}-stuck")
-        self.cluster.put(pod_key, _pod(pod_key, deployment))
-        self.cluster.objects[pod_key]["status"] = STUCK[kind]
-        self.cluster.nudge(self.cluster.objects[pod_key])
+        self._report_stuck(pod_key, deployment, kind)
 
     def roll(self, key: Key, deployment: Manifest, before: Manifest | None) -> None:
         """Replace the pods of a Deployment whose template or size has changed."""
@@ -253,6 +264,7 @@ STUCK: Mapping[str, Manifest] = {
             }
         ],
     },
+    "slow pull": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]},
     "out of memory": {
         "phase": "Running",
         "conditions": [{"type": "Ready", "status": "False"}],

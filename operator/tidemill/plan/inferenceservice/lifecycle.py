@@ -280,11 +280,11 @@ def _leave_promotion(
     problem = stable_problem(state)
     refusal = _refused_by_hand(service, state, rollout)
     if refusal is None and rollouts.is_overdue(service.spec.rollout, rollout, now):
-        because = f": {problem}" if problem else ""
         obstacle = stable_obstacle(state)
+        because = problem or (obstacle.message if obstacle else "")
         refusal = _Refusal(
             obstacle.reason if obstacle else "DeadlineExceeded",
-            f"the rollout did not end within {service.spec.rollout.deadline}{because}",
+            f"the rollout did not end within {service.spec.rollout.deadline}" + (f": {because}" if because else ""),
         )
     if refusal is not None:
         return _roll_back(service, previous, rollout, state, refusal, now)

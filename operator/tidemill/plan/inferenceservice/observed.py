@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tidemill.api import InferenceService, ModelVersion, TrainingJob
+from tidemill.api.conditions import Reason
 from tidemill.children import judge, names
-from tidemill.plan.diagnosis import Events, Problem, deployment_problem, lacks_room
+from tidemill.plan.diagnosis import Events, Problem, deployment_problem, has_started, lacks_room
 from tidemill.plan.inferenceservice import canary as rollouts
 from tidemill.plan.inferenceservice import surroundings
 from tidemill.plan.lookup import all_of, get_path, is_being_deleted, is_ours, is_ready, label
@@ -170,9 +171,15 @@ def who_answers(state: ServiceState) -> str:
 
 
 def stable_obstacle(state: ServiceState) -> Problem | None:
-    """Return what in their surroundings keeps stable pods from running; None if nothing is known."""
+    """Return what in their surroundings keeps stable pods from running; None if a process of one runs, or has failed.
+
+    A pod whose image is pulled for long may have no Event left that says so: one that has started nothing has an obstacle.
+    """
     pods = [pod for pod in state.of_role("stable") if not is_ready(pod)]
-    return surroundings.obstacle(state.stable, pods, state.events)
+    obstacle = surroundings.obstacle(state.stable, pods, state.events)
+    if obstacle is not None or any(map(has_started, pods)):
+        return obstacle
+    return Problem(Reason.PROGRESSING, "a pod of the new version has not started; see kubectl describe pod")
 
 
 def stable_problem(state: ServiceState) -> str:

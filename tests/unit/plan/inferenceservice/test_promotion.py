@@ -134,6 +134,31 @@ def test_a_stuck_promotion_returns_to_the_version_that_still_answers(
     assert [outcome] == [notice.reason for notice in decision.notices]
 
 
+STARTED = {"running": {"startedAt": "2026-01-05T11:00:00Z"}}
+UNREADY: dict[str, tuple[dict[str, Any] | None, str]] = {
+    "its image is still being pulled": ({"waiting": {"reason": "ContainerCreating"}}, "Progressing"),
+    "no node has reported of it": (None, "Progressing"),
+    "its process runs and is not ready": (STARTED, "DeadlineExceeded"),
+    "its process ended": ({"terminated": {"exitCode": 1, "reason": "Error"}}, "DeadlineExceeded"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADY)
+def test_at_the_deadline_of_a_promotion_a_pod_that_never_started_does_not_judge_the_version(case: str) -> None:
+    container, reason = UNREADY[case]
+    new = pod("fraud-2", ready=False)
+    if container is not None:
+        new["status"]["containerStatuses"] = [{"name": "server", "state": container}]
+    pods = (pod("fraud-1"), new, pod("fraud-2", role="candidate"))
+    state = ServiceState(deployment("fraud-2"), deployment("fraud-2"), pods, (version(1), version(2)))
+
+    ended = visit(state, since=200.0, deadline="3m").ended
+
+    assert ended is not None
+    assert ("RolledBack", reason) == (ended.outcome, ended.reason)
+    assert ended.message.startswith("the rollout did not end within 3m")
+
+
 def test_a_promotion_that_goes_well_is_not_interrupted_by_a_newer_version() -> None:
     pods = (pod("fraud-1"), pod("fraud-2", ready=False), pod("fraud-2", role="candidate"))
     state = ServiceState(deployment("fraud-2"), deployment("fraud-2"), pods, (version(1), version(2), version(3)))
