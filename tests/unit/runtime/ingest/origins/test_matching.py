@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
+from urllib.parse import unquote
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from tidemill.runtime.failures import SourceNotFound, SourceUnreadable
 from tidemill.runtime.ingest.origins import matching
@@ -74,3 +79,15 @@ def test_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
         list(PathSelection.of("lake/").chosen("s3://b/lake/", [(f"lake/{name}", 1)]))
     assert refused.value.message.isascii()
     assert refused.value.message.isprintable()
+
+
+@given(some.text(alphabet="a./%2eE\\*\n-", max_size=12))
+def test_no_path_that_is_accepted_leads_out_of_its_folder(path: str) -> None:
+    try:
+        kept = confined(path, f"store://{path}")
+    except SourceNotFound:
+        return
+
+    folder = posixpath.normpath(f"/root/{unquote(kept)}")
+    assert folder.startswith("/root/")
+    assert PathSelection.of(f"team/{kept}").folder.startswith("team")
