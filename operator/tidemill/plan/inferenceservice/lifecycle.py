@@ -89,7 +89,10 @@ def decide(
             return RolloutDecision(current, rollout=rollout, wake=ROUTES_SETTLE_SECONDS - held)
         return RolloutDecision(current, retire_candidate=True)
     if rollout is not None and rollout.phase == "Promoting":
-        return _leave_promotion(service, state, selection, rollout, now) or _promoting(service, state, rollout, now)
+        if refused := _leave_promotion(service, state, selection, rollout, now):
+            return refused
+        promoting = _promoting(service, state, rollout, now)
+        return replace(promoting, notices=(*promoting.notices, *_promotion_waits(state, rollout)))
     if rollout is not None and (refusal := _refused_by_hand(service, state, rollout)):
         return _roll_back(service, current, rollout, state, refusal, now)
     wanted = selection.version
@@ -165,7 +168,9 @@ def _advance(
     notices: tuple[Notice, ...] = ()
     # Without a ready pod of the candidate, that is what the rollout waits for first.
     status = analysis_jobs.with_waiting(canary.status) if pods.ready else canary.status
-    if canary.status.weight < rollout.weight and not canary.status.weight and not pods.ready:
+    has_lost_share = not pods.ready and canary.status.weight == 0 < rollout.weight
+    waits = canary.status.reason not in ("", rollout.reason)
+    if has_lost_share or waits:
         notices = (Notice("CandidateUnavailable", f"{wanted.name}: {canary.status.message}"[:1000], "Warning"),)
     elif canary.status.weight != rollout.weight:
         notices = (Notice("StepEntered", f"{wanted.name} answers {canary.status.weight}% of requests"),)
@@ -328,6 +333,14 @@ def _promoting(
     ended = _outcome(service, rollout, state, "Promoted", Reason.PROMOTED, "all stable pods run it", now)
     notice = Notice("Promoted", f"all stable pods run {rollout.version}")
     return RolloutDecision(version, ended=ended, retire_candidate=state.candidate is not None, notices=(notice,))
+
+
+def _promotion_waits(state: ServiceState, before: RolloutStatus) -> tuple[Notice, ...]:
+    """Return the Event of a promotion whose pods do not run, once for each cause."""
+    problem = stable_problem(state) if state.stable_version == before.version else ""
+    if not problem or problem[:300] in before.message:
+        return ()
+    return (Notice("PromotionWaits", f"{before.version}: {problem}"[:1000], "Warning"),)
 
 
 def _until_overdue(service: InferenceService, rollout: RolloutStatus, now: datetime) -> float | None:

@@ -63,7 +63,12 @@ def visit(
     """Decide about a promotion of fraud-2 that has lasted for `since` seconds."""
     begun = NOW - timedelta(seconds=since)
     rollout = RolloutStatus(
-        phase="Promoting", version="fraud-2", weight=weight, started_at=begun, step_started_at=begun
+        phase="Promoting",
+        version="fraud-2",
+        weight=weight,
+        started_at=begun,
+        step_started_at=begun,
+        message=changes.get("message", ""),
     )
     service = InferenceService.model_validate(
         {
@@ -107,6 +112,16 @@ def test_a_promotion_without_room_says_so_and_gives_the_candidates_pod_up_for_it
     assert given_up.retire_candidate
     assert given_up.serve is not None
     assert ("fraud-2", "Promoting") == (given_up.serve.name, given_up.rollout and given_up.rollout.phase)
+
+
+def test_a_promotion_without_room_is_an_event_once() -> None:
+    first = visit(stuck())
+    assert first.rollout is not None
+    again = visit(stuck(), message=first.rollout.message)
+
+    assert ["PromotionWaits"] == [notice.reason for notice in first.notices]
+    assert NO_ROOM in first.notices[0].message
+    assert () == again.notices
 
 
 EXITS: dict[str, tuple[dict[str, Any], str, str]] = {
