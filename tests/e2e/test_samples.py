@@ -14,7 +14,7 @@ from tidemill.api.conditions import Reason
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 OWN_NAMESPACE = SAMPLES
-STORIES = ("iris-quickstart", "wine-csv", "diabetes-parquet", "digits-approval")
+STORIES = ("iris-quickstart", "wine-csv", "diabetes-parquet", "digits-approval", "batch-prediction")
 PATHS = [FOLDER / story for story in STORIES]
 MODELS = {kind.kind_name: kind for kind in KINDS}
 WAITS_FOR_A_PERSON = "digits"

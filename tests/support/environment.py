@@ -19,6 +19,7 @@ SOAK = "tidemill-soak"
 WARM = "tidemill-warm"
 CHANGED = "tidemill-changed"
 SURROUNDINGS = "tidemill-surroundings"
+FEATURES = "tidemill-features"
 LABELS = "tidemill-labels"
 SHARED = "tidemill-shared"
 """The one with two services of one model."""
@@ -41,6 +42,7 @@ STORED = (
     SURROUNDINGS,
     SHARED,
     LABELS,
+    FEATURES,
     UPLOADS,
 )
 OPERATOR = "app.kubernetes.io/name=tidemill,app.kubernetes.io/component=controller"

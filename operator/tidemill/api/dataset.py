@@ -141,7 +141,8 @@ class Refresh(WireModel):
     on_upstream_change: bool = False
     """Also read the source when a Dataset it is made from has a new revision."""
     rate_limit: Duration | None = None
-    """Minimum time between two reads, whatever triggers them."""
+    """Minimum time between the end of a read and the next one, whatever triggers it; a change of the spec is read at
+    once."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         at_least_a_second("interval", {"interval": "1s"}, {"interval": "999ms"}),
@@ -159,7 +160,8 @@ class Transform(WireModel):
     """Transformation of the source rows; set exactly one of the fields."""
 
     sql: str | None = Field(default=None, min_length=1, max_length=16384)
-    """DuckDB SELECT statement. The source is the table `source`, or one table for each of `source.datasets`."""
+    """One SELECT statement of DuckDB. The source is the table `source`, or one table for each of `source.datasets` by
+    its name (in double quotes where it has a hyphen). It reads no file and no network."""
     image: str | None = Field(default=None, pattern="^[^ ]+@sha256:[0-9a-f]{64}$", max_length=1024)
     """Image, by digest, that reads `/tidemill/input` and writes `/tidemill/output`."""
 

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     SOURCE_UNREACHABLE = "SourceUnreachable"
     SOURCE_EMPTY = "SourceEmpty"
     SOURCE_UNREADABLE = "SourceUnreadable"
+    TRANSFORM_FAILED = "TransformFailed"
     SCHEMA_MISMATCH = "SchemaMismatch"
     QUALITY_FAILED = "QualityFailed"
     TARGET_MISSING = "TargetMissing"

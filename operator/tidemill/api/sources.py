@@ -100,6 +100,26 @@ class PredictionsSource(WireModel):
     )
 
 
+class ScoredSource(WireModel):
+    """Rows of another Dataset with the predictions of a model: batch prediction."""
+
+    dataset: Name
+    """Name of the Dataset whose current revision is predicted, held-out rows included."""
+    model_version: Name | None = None
+    """ModelVersion that predicts."""
+    inference_service: Name | None = None
+    """InferenceService whose stable version predicts; its pods are not asked."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.modelVersion) != has(self.inferenceService)",
+            "set exactly one of modelVersion and inferenceService",
+            accepts={"dataset": "customers", "modelVersion": "churn-1"},
+            rejects={"dataset": "customers"},
+        ),
+    )
+
+
 class ParentDataset(WireModel):
     """A Dataset that this Dataset is made from."""
 
@@ -131,14 +151,16 @@ class Source(WireModel):
     """Historical features of a Feast feature service."""
     predictions: PredictionsSource | None = None
     """Rows that a service has predicted, with the labels that were received for them."""
+    scored: ScoredSource | None = None
+    """Rows of another Dataset with the predictions of a model, in the columns `prediction` and `score`."""
     datasets: tuple[ParentDataset, ...] | None = Field(default=None, min_length=1, max_length=16)
     """Other Datasets of this namespace, combined by `spec.transform`."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "[has(self.uri), has(self.inline), has(self.dvc), has(self.gitLfs), has(self.pachyderm), has(self.mlflow),"
-            " has(self.feast), has(self.predictions), has(self.datasets)].filter(is_set, is_set).size() == 1",
-            "set exactly one of uri, inline, dvc, gitLfs, pachyderm, mlflow, feast, predictions and datasets",
+            " has(self.feast), has(self.predictions), has(self.scored), has(self.datasets)].filter(is_set, is_set).size() == 1",
+            "set exactly one of uri, inline, dvc, gitLfs, pachyderm, mlflow, feast, predictions, scored and datasets",
             accepts={"uri": "sklearn://iris"},
             rejects={"uri": "sklearn://iris", "inline": {"data": "a,b"}},
         ),

@@ -98,16 +98,10 @@ DATASET: Final[tuple[Limit, ...]] = (
         {"source": {"feast": {"entities": {"name": "buyers"}, "featureService": "fraud"}}},
     ),
     Limit(
-        "spec.source.datasets",
-        _source("datasets"),
-        f"join them elsewhere, then {_S3}",
-        {"source": {"datasets": [{"name": "raw"}]}},
-    ),
-    Limit(
-        "spec.transform",
-        lambda spec: spec.transform is not None,
-        "transform the rows before they are read",
-        {"transform": {"sql": "SELECT * FROM source"}},
+        "spec.transform.image",
+        lambda spec: spec.transform is not None and spec.transform.image is not None,
+        "use spec.transform.sql",
+        {"transform": {"image": "registry/prepare@sha256:" + "0" * 64}},
     ),
     Limit(
         "spec.splits.strategy",
@@ -115,18 +109,6 @@ DATASET: Final[tuple[Limit, ...]] = (
         "use Random, Stratified or Group",
         {"splits": {"strategy": "Time", "column": "bought"}},
         "'Time'",
-    ),
-    Limit(
-        "spec.refresh.onUpstreamChange",
-        lambda spec: spec.refresh.on_upstream_change,
-        "use spec.refresh.interval (unchanged rows make no new revision)",
-        {"refresh": {"onUpstreamChange": True}},
-    ),
-    Limit(
-        "spec.refresh.rateLimit",
-        lambda spec: spec.refresh.rate_limit is not None,
-        "set a longer spec.refresh.interval, or a schedule of fewer times",
-        {"refresh": {"rateLimit": "6h"}},
     ),
 )
 TRAINING_JOB: Final[tuple[Limit, ...]] = (

@@ -49,6 +49,21 @@ class AnsweredOrder(WireModel):
     """Labels in addition to those that the service received."""
 
 
+class ParentRevision(WireModel):
+    """The revision of another Dataset that a Dataset is made from."""
+
+    name: str
+    digest: Digest
+    uri: str
+
+
+class ScoredOrder(WireModel):
+    """The rows to predict, and the version that predicts them."""
+
+    rows: ParentRevision
+    version: VersionOrder
+
+
 class IngestOrder(WireModel):
     """Read a source, check it, and publish it as a revision."""
 
@@ -69,6 +84,12 @@ class IngestOrder(WireModel):
     """Whether an https:// source may be at a private address; left out where it makes no difference."""
     report: bool | None = None
     """Whether the page about the rows is written; it is, unless this says no."""
+    sql: str | None = None
+    """The statement that makes the rows from the source."""
+    parents: tuple[ParentRevision, ...] | None = None
+    """For `source.datasets`: what to read."""
+    scored: ScoredOrder | None = None
+    """For `source.scored`: what to read."""
     answered: AnsweredOrder | None = None
     """For `source.predictions`: what to read."""
     tick: int = 0

@@ -10,6 +10,7 @@ from pydantic import Field
 from tidemill.api.base import Digest, Parameter, WireModel
 from tidemill.api.checks import Moved
 from tidemill.api.conditions import Reason
+from tidemill.api.dataset import SourceParent
 from tidemill.api.methods import CheckVerdict
 from tidemill.api.modelversion import Measured
 
@@ -30,6 +31,7 @@ class Ingested(WireModel):
     features: int
     target: str = ""
     source_revision: str = ""
+    parents: tuple[SourceParent, ...] = ()
     profile_uri: str = ""
     report_uri: str = ""
 

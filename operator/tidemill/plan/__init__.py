@@ -7,7 +7,8 @@ from datetime import datetime
 
 from tidemill.api import Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
 from tidemill.children.installation import Installation
-from tidemill.plan import dataset, diagnosis, modelversion, trainingjob
+from tidemill.plan import diagnosis, modelversion, trainingjob
+from tidemill.plan.dataset import planner as dataset
 from tidemill.plan.dependents import dependents
 from tidemill.plan.driftmonitor import planner as driftmonitor
 from tidemill.plan.inferenceservice import planner as inferenceservice

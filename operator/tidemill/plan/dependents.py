@@ -23,6 +23,8 @@ def dependents(manifest: Manifest, world: World) -> set[Key]:
             )
             for run in runs:
                 keys |= _templated(world, run)
+            keys |= _referring(world, Dataset.kind_name, key.namespace, key.name, "spec", "source", "datasets", "name")
+            keys |= _referring(world, Dataset.kind_name, key.namespace, key.name, "spec", "source", "scored", "dataset")
             feedback = ("spec", "feedback", "dataset", "name")
             labelled = _referring(world, InferenceService.kind_name, key.namespace, key.name, *feedback)
             keys |= _watching(world, labelled)
@@ -43,6 +45,8 @@ def dependents(manifest: Manifest, world: World) -> set[Key]:
             model = str(get_path(manifest, "spec", "modelName"))
             services = _referring(world, InferenceService.kind_name, key.namespace, model, "spec", "model", "name")
             keys = services | _watching(world, services)
+            scored = ("spec", "source", "scored", "modelVersion")
+            keys |= _referring(world, Dataset.kind_name, key.namespace, key.name, *scored)
         case "InferenceService":
             model = str(get_path(manifest, "spec", "model", "name"))
             keys = _referring(world, ModelVersion.kind_name, key.namespace, model, "spec", "modelName")
@@ -71,7 +75,9 @@ def _reading(world: World, service: Key) -> set[Key]:
     """Return the Datasets and runs that read the rows which `service` answered."""
     predictions = ("spec", "source", "predictions", "inferenceServiceRef", "name")
     served = ("spec", "servedRows", "inferenceService")
+    scored = ("spec", "source", "scored", "inferenceService")
     datasets = _referring(world, Dataset.kind_name, service.namespace, service.name, *predictions)
+    datasets |= _referring(world, Dataset.kind_name, service.namespace, service.name, *scored)
     return datasets | _referring(world, TrainingJob.kind_name, service.namespace, service.name, *served)
 
 

@@ -36,7 +36,13 @@ INDEXED_LABELS = ("tidemill.dev/model", "tidemill.dev/owner-uid", "tidemill.dev/
 
 # References from one object to another, by the path of the field with the other's name.
 INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "Dataset": (("spec", "source", "predictions", "inferenceServiceRef", "name"),),
+    "Dataset": (
+        ("spec", "source", "predictions", "inferenceServiceRef", "name"),
+        ("spec", "source", "datasets", "name"),
+        ("spec", "source", "scored", "dataset"),
+        ("spec", "source", "scored", "modelVersion"),
+        ("spec", "source", "scored", "inferenceService"),
+    ),
     "TrainingJob": (("spec", "dataset", "name"), ("spec", "modelName"), ("spec", "servedRows", "inferenceService")),
     "ModelVersion": (("spec", "modelName"),),
     "InferenceService": (("spec", "model", "name"), ("spec", "feedback", "dataset", "name")),
@@ -47,6 +53,18 @@ INDEXED_REFERENCES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("spec", "feedback", "dataset", "name"),
     ),
 }
+
+
+def _values(manifest: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """Yield the texts at `path`, in each item of a list on the way."""
+    if isinstance(manifest, list):
+        for item in manifest:
+            yield from _values(item, path)
+    elif not path:
+        if isinstance(manifest, str):
+            yield manifest
+    elif isinstance(manifest, dict):
+        yield from _values(manifest.get(path[0]), path[1:])
 
 
 class World:
@@ -155,8 +173,5 @@ class World:
             if label in labels:
                 yield self._labelled, (namespace, label, labels[label])
         for path in INDEXED_REFERENCES.get(kind, ()):
-            value: Any = manifest
-            for part in path:
-                value = value.get(part) if isinstance(value, dict) else None
-            if isinstance(value, str):
+            for value in set(_values(manifest, path)):
                 yield self._referring, (kind, namespace, path, value)

@@ -11,6 +11,8 @@
     - SourceEmpty               no rows
     - SourceUnreadable          not a table in the format that was named or guessed
   - the rows
+    - TransformFailed           a statement that cannot be run on them
+    - OutOfMemory               more than the run may take
     - SchemaMismatch            columns changed more than the Dataset allows
     - TargetMissing             no such column
     - TargetUnusable            a column that nothing can be learned from
@@ -101,6 +103,18 @@ class SourceUnreadable(RunFailed):
     """The source is not a table in the format that was named or guessed."""
 
     reason = Reason.SOURCE_UNREADABLE
+
+
+class TransformFailed(RunFailed):
+    """The statement of the transform cannot be run."""
+
+    reason = Reason.TRANSFORM_FAILED
+
+
+class OutOfMemory(RunFailed):
+    """The run needs more memory than it may take."""
+
+    reason = Reason.OUT_OF_MEMORY
 
 
 class SchemaMismatch(RunFailed):

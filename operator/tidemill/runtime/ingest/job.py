@@ -14,11 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from tidemill.api.dataset import ColumnSpec
+from tidemill.api.dataset import ColumnSpec, SourceParent
 from tidemill.contract.orders import IngestOrder
 from tidemill.contract.reports import Ingested
-from tidemill.runtime.failures import QualityFailed, RunFailed
-from tidemill.runtime.ingest import columns, expectations, predictions, report, sources, splits, unchanged
+from tidemill.runtime.failures import QualityFailed, RunFailed, TransformFailed
+from tidemill.runtime.ingest import (
+    columns,
+    derived,
+    expectations,
+    predictions,
+    report,
+    scored,
+    sources,
+    splits,
+    unchanged,
+)
 from tidemill.runtime.ingest.unchanged import SourceRecord
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 from tidemill.runtime.store.manifest import Manifest
@@ -44,7 +54,7 @@ def ingest(
     try:
         return _ingest(order, store, scratch, credentials)
     except RunFailed as error:
-        if sources.is_outside(order.source):
+        if sources.is_outside(order.source) or (derived.parents_of(order) and not isinstance(error, TransformFailed)):
             error.retryable = True
         raise
 
@@ -53,12 +63,12 @@ def _ingest(
     order: IngestOrder, store: ObjectStore, scratch: Path, credentials: str | Path | None
 ) -> tuple[Ingested, tuple[str, ...]]:
     record, located = unchanged.recorded(order, store), None
-    if order.source.predictions is None:
+    if order.source.predictions is None and not derived.parents_of(order):
         located = sources.locate(order.source, _access(order, store, scratch, credentials, record))
     if record and located and record.fingerprint and record.fingerprint == located.fingerprint:
         logger.info("%s has not changed since %s was published", located.uri, order.previous)
         return record.ingested, record.warnings
-    read, declared, source_warnings = _read(order, store, located)
+    read, declared, source_warnings = _read(order, store, scratch, located)
     rows = columns.understand(read.table, declared)
     before, warnings = _previous(order, store)
     warnings = (*source_warnings, *warnings)
@@ -76,11 +86,11 @@ def _ingest(
     files: dict[str, bytes | Path] = {**_write(table, scratch), schema.FILE: _spell(kept)}
     digest = Manifest.of(files).digest
     profile = profile_table(table, _profiled(rows.table, rows.columns))
-    derived: dict[str, bytes | Path] = {schema.PROFILE: profile.to_json()}
+    pages: dict[str, bytes | Path] = {schema.PROFILE: profile.to_json()}
     if order.report is not False:
-        derived[REPORT] = report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode()
+        pages[REPORT] = report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode()
     published = store.publish(
-        f"{order.namespace}/datasets/{order.dataset}/{digest.removeprefix('sha256:')}", files, derived
+        f"{order.namespace}/datasets/{order.dataset}/{digest.removeprefix('sha256:')}", files, pages
     )
     logger.info("published %d rows of %s as %s", table.num_rows, read.name, published.uri)
     ingested = Ingested(
@@ -92,8 +102,9 @@ def _ingest(
         features=len(kept.features),
         target=rows.target,
         source_revision=read.revision[:256],
+        parents=tuple(SourceParent(name=parent.name, digest=parent.digest) for parent in derived.parents_of(order)),
         profile_uri=f"{published.uri}/{schema.PROFILE}",
-        report_uri=f"{published.uri}/{REPORT}" if REPORT in derived else "",
+        report_uri=f"{published.uri}/{REPORT}" if REPORT in pages else "",
     )
     if located is not None and located.fingerprint:
         tag = located.files[0].tag if len(located.files) == 1 else ""
@@ -122,9 +133,25 @@ def _access(
 
 
 def _read(
+    order: IngestOrder, store: ObjectStore, scratch: Path, located: sources.Located | None
+) -> tuple[sources.Read, tuple[ColumnSpec, ...], tuple[str, ...]]:
+    """The rows as they came or as the transform made them, what is known of their columns, and what there is to warn of."""
+    if order.parents is not None:
+        return derived.read(order.parents, order.sql, store, scratch), order.columns, ()
+    read, known, warnings = (
+        scored.read(order.scored, order.columns, store, scratch)
+        if order.scored is not None
+        else _of_source(order, store, located)
+    )
+    if order.sql is None:
+        return read, known, warnings
+    return derived.transformed(read, order.sql, scratch), order.columns, warnings
+
+
+def _of_source(
     order: IngestOrder, store: ObjectStore, located: sources.Located | None
 ) -> tuple[sources.Read, tuple[ColumnSpec, ...], tuple[str, ...]]:
-    """The rows as they came, what is known of their columns, and what there is to warn of."""
+    """The rows of a source that is not a Dataset."""
     if order.source.predictions is not None and order.answered is not None:
         return predictions.read(order.source.predictions, order.answered, order.namespace, order.columns, store)
     texts = [spec.name for spec in order.columns if spec.type == "Categorical" or spec.role in ("Id", "Entity")]

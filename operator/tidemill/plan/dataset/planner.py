@@ -17,8 +17,10 @@ from tidemill.children.installation import Installation
 from tidemill.contract.numbers import quantity
 from tidemill.contract.orders import IngestOrder, digest_of
 from tidemill.contract.reports import Ingested
-from tidemill.plan import answered, unsupported
+from tidemill.plan import unsupported
 from tidemill.plan.conditions import with_conditions
+from tidemill.plan.dataset import answered, parents, scored
+from tidemill.plan.dataset.parents import Unusable
 from tidemill.plan.requests import requested_at
 from tidemill.plan.runs.attempts import MAX_BACKOFF_SECONDS, Progress, advance, notices_of, outdated
 from tidemill.plan.runs.schedules import NeverFiresError, UnusableScheduleError, newest_tick, next_tick
@@ -45,14 +47,27 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
         ]
         return Plan(with_conditions(dataset, status, conditions, now))
     try:
-        tick, until_next = _refresh(dataset, now)
+        until_allowed = _until_allowed(dataset, now)
+        tick, until_next = _refresh(dataset, now, until_allowed)
         period = _period(dataset.spec.refresh, now)
     except UnusableScheduleError as unusable:
         reason = Reason.SCHEDULE_NEVER_FIRES if isinstance(unusable, NeverFiresError) else Reason.INVALID_SPEC
         return Plan(with_conditions(dataset, status, _unusable(dataset, reason, f"spec.refresh.{unusable}"), now))
-    order = _order(dataset, tick, installation)
-    # What the new revision is compared with is not part of the order's identity: it changes when the run succeeds.
-    digest = digest_of(order.model_copy(update={"previous": ""}))
+    if until_allowed is not None and _is_as_read(dataset):
+        return Plan(with_conditions(dataset, status, _fetched(status), now), wake=until_allowed)
+    made_from = parents.of(dataset, world)
+    if isinstance(made_from, Unusable):
+        return _wait_for(dataset, made_from, now)
+    predicted = scored.order(dataset.namespace, wanted, world) if (wanted := dataset.spec.source.scored) else None
+    if isinstance(predicted, Unusable):
+        return _wait_for(dataset, predicted, now)
+    order = _order(dataset, tick, installation).model_copy(update={"parents": made_from, "scored": predicted})
+    # What the new revision is compared with is not part of the order's identity: it changes when the run succeeds. The
+    # revisions of other Datasets are, where the Dataset follows them.
+    ignored: dict[str, object] = {"previous": ""}
+    if not dataset.spec.refresh.on_upstream_change:
+        ignored |= {"parents": None, "scored": None}
+    digest = digest_of(order.model_copy(update=ignored))
     at = datetime.fromtimestamp(tick, UTC) if tick else None
     terms = jobs.terms(dataset.spec.resources, DEADLINE_SECONDS, TTL_SECONDS)
     # Where the source is read every minute, a failed read is not repeated later than the next one would be.
@@ -86,7 +101,7 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
         claim=dataset.spec.source.claim,
         pod_labels={names.AZURE_IDENTITY: "true"} if (dataset.spec.source.uri or "").startswith("az://") else None,
     )
-    wakes = [wake for wake in (progress.wake, until_next) if wake is not None]
+    wakes = [wake for wake in (progress.wake, until_next, until_allowed) if wake is not None]
     conditions = _conditions(dataset, status, progress)
     return Plan(
         with_conditions(dataset, status, conditions, now),
@@ -97,12 +112,23 @@ def plan(dataset: Dataset, world: World, installation: Installation, now: dateti
     )
 
 
-def _refresh(dataset: Dataset, now: datetime) -> tuple[int, float | None]:
+def _until_allowed(dataset: Dataset, now: datetime) -> float | None:
+    """Return the seconds until spec.refresh.rateLimit allows another read; None if it does now."""
+    limit, attempt = dataset.spec.refresh.rate_limit, dataset.status.attempt
+    if limit is None or attempt is None or attempt.finished_at is None:
+        return None
+    left = attempt.finished_at.timestamp() + seconds(limit) - now.timestamp()
+    return left if left > 0 else None
+
+
+def _refresh(dataset: Dataset, now: datetime, until_allowed: float | None) -> tuple[int, float | None]:
     """Return the refresh that is due, in seconds since the epoch (0 for the first), and the seconds until the next."""
     refresh, attempt = dataset.spec.refresh, dataset.status.attempt
     current = int(attempt.at.timestamp()) if attempt and attempt.at else 0
     if attempt is not None and attempt.outcome == "Running":
         return current, None
+    if until_allowed is not None:
+        return current, until_allowed
     requested = requested_at(dataset.metadata.annotations, names.REFRESH, now)
     if requested is not None and requested.timestamp() > current:
         return int(requested.timestamp()), None
@@ -140,6 +166,23 @@ def _period(refresh: Refresh, now: datetime) -> float | None:
     return max(seconds(refresh.interval), 1.0) if refresh.interval is not None else None
 
 
+def _wait_for(dataset: Dataset, missing: Unusable, now: datetime) -> Plan:
+    """Wait for the objects that a Dataset is made from, or for a change of its spec."""
+    conditions = (
+        _unusable(dataset, Reason.INVALID_SPEC, missing.message)
+        if missing.hopeless
+        else _unfetched(dataset, Reason.DEPENDENCY_NOT_READY, missing.message)
+    )
+    return Plan(with_conditions(dataset, dataset.status, conditions, now))
+
+
+def _is_as_read(dataset: Dataset) -> bool:
+    """Return whether the last read succeeded and the spec is still the one that was read."""
+    attempt, ready = dataset.status.attempt, dataset.status.condition("Ready")
+    succeeded = attempt is not None and attempt.outcome == "Succeeded"
+    return succeeded and ready is not None and ready.observed_generation == dataset.metadata.generation
+
+
 def _order(dataset: Dataset, tick: int, installation: Installation) -> IngestOrder:
     spec = dataset.spec
     on_the_web = (spec.source.uri or "").startswith("https://")
@@ -156,6 +199,7 @@ def _order(dataset: Dataset, tick: int, installation: Installation) -> IngestOrd
         credentials=spec.credentials is not None,
         allow_private=True if on_the_web and installation.allow_private_sources else None,
         report=None if spec.report.enabled else False,
+        sql=spec.transform.sql if spec.transform else None,
         tick=tick,
     )
 
@@ -166,7 +210,8 @@ def _publish(
     """Make the reported revision the current one; the same content makes no new revision."""
     current = status.revision
     if current and current.digest == ingested.digest:
-        return status.model_copy(update={"warnings": warnings}), ()
+        same = current.model_copy(update={"parents": ingested.parents})
+        return status.model_copy(update={"revision": same, "warnings": warnings}), ()
     revision = Revision(**ingested.model_dump(), created_at=now.replace(microsecond=0))
     earlier = (current, *status.revisions) if current else status.revisions
     status = status.model_copy(
@@ -186,10 +231,7 @@ def _size(revision: Revision) -> str:
 def _conditions(dataset: Dataset, status: DatasetStatus, progress: Progress) -> list[PendingCondition]:
     failure, revision = progress.failure, status.revision
     if failure is None and progress.run.phase == "Succeeded":
-        return [
-            *_about_revision(status),
-            *(true(type_, Reason.SUCCEEDED) for type_ in ("Fetched", "SchemaValid", "QualityPassed")),
-        ]
+        return _fetched(status)
     failed_before = dataset.status.condition("Fetched") if progress.attempt.number > 1 else None
     if failure is None and failed_before is not None and not progress.run.over:
         # During a retry the failure stays reported: only the end of the run can tell whether it is gone.
@@ -215,6 +257,12 @@ def _conditions(dataset: Dataset, status: DatasetStatus, progress: Progress) -> 
     else:
         conditions.append(true("Stalled", failure.reason, message))
     return [_still_ready(dataset, failure.reason, message), *conditions]
+
+
+def _fetched(status: DatasetStatus) -> list[PendingCondition]:
+    """Return the conditions after a read that succeeded."""
+    passed = (true(type_, Reason.SUCCEEDED) for type_ in ("Fetched", "SchemaValid", "QualityPassed"))
+    return [*_about_revision(status), *passed]
 
 
 def _unfetched(dataset: Dataset, reason: Reason, message: str) -> list[PendingCondition]:
