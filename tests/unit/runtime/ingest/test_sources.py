@@ -78,6 +78,22 @@ def test_data_of_another_namespace_is_not_read_by_the_name_of_the_bucket(endpoin
         assert {"a": [2]} == read(f"{uri}/team/labels/fraud/a.csv", store).table.to_pydict()
 
 
+ODD_NAMES = (
+    "sources/../other/predictions/fraud/a.csv", "/other/predictions/fraud/a.csv", "other//predictions/fraud/a.csv",
+    "other/./predictions/fraud/a.csv", "./other/predictions/fraud/a.csv", "team/../other/predictions/fraud/*.csv",
+    "other/%70redictions/fraud/a.csv", "oth?r/**/a.csv", "other//predictions/**", "other//predictions/fraud/",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_no_odd_name_leads_to_data_of_another_namespace(name: str, endpoint: str) -> None:
+    store = gateway.open_store(endpoint)
+    store.put("other/predictions/fraud/a.csv", b"a\n1\n")
+
+    with pytest.raises((SourceNotFound, SourceUnreachable)):
+        read(f"s3://{gateway.BUCKET}/{name}", store)
+
+
 MIXED = {
     "by their names": ({"a.csv": b"a\n1\n", "b.parquet": as_parquet(a=[1])}, r"a.csv is CSV, .*b.parquet is Parquet"),
     "packed": ({"a.csv.gz": gzip.compress(b"a\n1\n"), "b.jsonl": b'{"a": 1}\n'}, "b.jsonl is JSONLines"),
@@ -126,6 +142,17 @@ def vanishing(tmp_path: Path) -> Iterator[tuple[ObjectStore, Path]]:
     """A bucket on a server of its own, and the folder that it is."""
     with gateway.gateway(tmp_path / "vanishing") as address:
         yield gateway.open_store(address), tmp_path / "vanishing" / gateway.BUCKET
+
+
+def test_files_of_any_name_are_read(vanishing: tuple[ObjectStore, Path]) -> None:
+    """Another program wrote them, so their names are not as obstore would write them."""
+    store, folder = vanishing
+    names = ("a b", "é", "p%20q", "h#x", "k=v,w", "t~{}|^", "c'\"d", "[x]", "back\\slash")
+    (folder / "team" / "odd").mkdir(parents=True)
+    for number, name in enumerate(names):
+        (folder / "team" / "odd" / f"{name}.csv").write_text(f"a\n{number}\n")
+
+    assert list(range(len(names))) == sorted(read("store:///odd/", store).table.column("a").to_pylist())
 
 
 def test_a_bucket_that_vanishes_while_it_is_read_is_told(
