@@ -10,7 +10,7 @@ from support import biopsies
 from support.biopsies import SAMPLES
 from support.environment import SHARED, Environment
 from support.kubectl import apply, apply_manifests
-from support.rollouts import FollowedService, version_of
+from support.rollouts import FollowedService, run_plugin, version_of
 from support.waiting import until
 from tidemill.api import API_VERSION, InferenceService, ModelVersion
 from tidemill.api.conditions import Reason
@@ -139,4 +139,27 @@ def test_a_person_has_it_tried_again(shared: Shared) -> None:
     assert shared.second in shared.staging.run_plugin("retry")
 
     assert 0.02 < share_of_candidate(shared, 10, answers=300) < 0.18
+    assert 0 == shared.staging.traffic.counters().failed
+
+
+def test_only_a_person_takes_it_from_all_and_a_lift_brings_it_back(shared: Shared) -> None:
+    def production_serves(version: str) -> bool:
+        status = shared.production.status
+        return status.rollout is None and status.stable is not None and status.stable.version == version
+
+    assert production_serves(shared.second)
+    quarantined = run_plugin(
+        shared.environment, SHARED, "quarantine", shared.second, "--reason", "trained on leaked labels"
+    )
+    assert "it is served by production" in quarantined
+
+    shared.staging.until("the rollback of staging", lambda: shared.staging.service.status.rollout is None)
+    shared.staging.until("production returning", lambda: production_serves(shared.first), seconds=180)
+    ended = shared.staging.service.status.history[0]
+    assert ("RolledBack", Reason.QUARANTINED) == (ended.outcome, ended.reason)
+    assert ended.message.endswith(": trained on leaked labels")
+
+    assert shared.second in run_plugin(shared.environment, SHARED, "lift", shared.second)
+
+    shared.staging.until("production serving it again", lambda: production_serves(shared.second), seconds=180)
     assert 0 == shared.staging.traffic.counters().failed

@@ -31,6 +31,7 @@ EVENTS = (
     "judged by a Job",
     "the trouble ends",
     "the candidate's pods are lost",
+    "the candidate stalls",
     "the candidate crashes",
     "bad answers",
     "pause",
@@ -49,12 +50,12 @@ WALKS = st.lists(st.tuples(st.sampled_from(EVENTS), st.sampled_from([2, 20, 45, 
 class Walk:
     """A service with two versions, and what happens to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, versions: int = 2) -> None:
         self.cluster = FakeCluster()
         self.spec: dict[str, Any] = script.service(replicas=1)["spec"]
         self.annotations: dict[str, str] = {}
         self.versions: list[str] = []
-        for number in (1, 2):
+        for number in range(1, versions + 1):
             self.publish(number)
             self.apply()
             self.cluster.run(seconds=20)
@@ -103,6 +104,9 @@ class Walk:
             case "the candidate's pods are lost":
                 if Key("Deployment", "shop", "fraud-candidate") in self.cluster.objects:
                     self.cluster.workloads.lose_pods("fraud-candidate")
+            case "the candidate stalls":
+                if Key("Deployment", "shop", "fraud-candidate") in self.cluster.objects:
+                    self.cluster.workloads.stall("fraud-candidate", 8.0)
             case "the candidate crashes":
                 self.cluster.start_pod = lambda pod: "candidate" not in pod["metadata"]["name"]
             case "bad answers":
@@ -317,3 +321,94 @@ def test_the_law_of_surroundings_can_fail(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(AssertionError):
         assert_nothing_is_rejected(walk)
+
+
+KEPT_WARM = {"strategy": "BlueGreen", "shadow": {"percent": 30, "duration": "10s"}, "keepPrevious": "2m"}
+PHASES = {
+    "Starting": {},
+    "Shadowing": {**KEPT_WARM, "shadow": {"percent": 30, "duration": "2m"}},
+    "Progressing": {"steps": [{"weight": 25, "pause": "2m"}]},
+    "Paused": {"steps": [{"weight": 25}]},
+    "Switched": KEPT_WARM,
+    "Promoting": {},
+    "RollingBack": {},
+}
+INTERRUPTIONS = (
+    "abort",
+    "pin",
+    "a newer version",
+    "deadline",
+    "the candidate's pods are lost",
+    "the candidate stalls",
+)
+
+
+def in_phase(phase: str) -> Walk:
+    """Return a walk whose rollout of the second version is in `phase`."""
+    walk = Walk(versions=1)
+    walk.spec = script.rolled_out(**PHASES[phase])["spec"]
+    walk.publish(2)
+    if phase == "RollingBack":
+        walk.cluster.measurements = script.measures(walk.versions[1], right=60)
+    walk.apply()
+    for _ in range(120):
+        if walk.rollout.get("phase") == phase:
+            return walk
+        walk.cluster.run(seconds=1)
+    raise AssertionError(f"the rollout never comes to {phase}: {walk.rollout}")
+
+
+def interrupt(walk: Walk, interruption: str) -> None:
+    """Let one thing happen that changes the course of a rollout."""
+    match interruption:
+        case "abort":
+            walk.annotations["tidemill.dev/abort"] = walk.versions[1]
+        case "pin":
+            walk.spec = {**walk.spec, "model": {"name": "fraud", "version": walk.versions[0]}}
+        case "a newer version":
+            walk.publish(3)
+        case "deadline":
+            walk.spec = {**walk.spec, "rollout": {**walk.spec["rollout"], "deadline": "1s"}}
+        case "the candidate stalls":
+            walk.cluster.workloads.stall("fraud-candidate", 8.0)
+        case _:
+            walk.cluster.trouble = lambda pod: "full node" if "candidate" in pod["metadata"]["name"] else ""
+            walk.cluster.workloads.lose_pods("fraud-candidate")
+    walk.apply()
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+@pytest.mark.parametrize("phase", PHASES)
+def test_status_tells_the_truth_in_each_phase_whatever_happens(phase: str, interruption: str) -> None:
+    walk = in_phase(phase)
+    first, second = walk.versions
+    interrupt(walk, interruption)
+    messages = []
+    for _ in range(60):
+        walk.cluster.run(seconds=1)
+        assert_status_is_the_routing_table(walk)
+        walk.assert_explained()
+        messages.append(walk.rollout.get("message", ""))
+    if interruption == "the candidate's pods are lost" and phase not in {"Promoting", "RollingBack"}:
+        assert 0 == walk.rollout.get("weight", 0)
+        assert "Insufficient cpu" in messages[-1]
+        assert phase == "Starting" or {message.split(": ")[0] for message in messages} == {
+            f"{first} answers all requests"
+        }
+    walk.calm()
+    walk.cluster.run(minutes=10)
+
+    ended = [(entry["version"], entry["outcome"]) for entry in walk.status["history"]]
+    unanswered = interruption in {"the candidate's pods are lost", "the candidate stalls"}
+    waits = phase == "Paused" and (unanswered or interruption == "deadline")
+    goes_on = unanswered and phase not in {"Paused", "RollingBack"}
+    if interruption == "a newer version":
+        assert "fraud-3" == (walk.rollout or walk.status["stable"])["version"]
+    else:
+        assert (second if goes_on else first) == walk.status["stable"]["version"]
+    if phase == "RollingBack":
+        assert (second, "RolledBack") in ended
+    elif not waits:
+        outcome = {"abort": "RolledBack", "deadline": "RolledBack", "pin": "Superseded"}.get(interruption)
+        assert outcome is None or (second, outcome) == ended[0]
+    assert_status_is_the_routing_table(walk)

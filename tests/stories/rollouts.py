@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from stories import script
 from stories.fake_cluster import FakeCluster
 from stories.openings import annotated, in_service, newest, second_version
+from tidemill.children import names
 
 
 def canary_promoted(cluster: FakeCluster) -> None:
@@ -184,6 +186,64 @@ def canary_that_a_person_holds(cluster: FakeCluster) -> None:
     cluster.run(minutes=3)
 
 
+def steps_edited_during_a_canary(cluster: FakeCluster) -> None:
+    """What the spec says of the present step is what the candidate gets at once; status and routing tables tell the same."""
+    service = second_version(cluster, steps=[{"weight": 25, "pause": "10m"}, {"weight": 50, "pause": "10m"}])
+    cluster.run(seconds=10)
+    told = [_share(cluster)]
+
+    def edit(what: str, *steps: tuple[int, str]) -> None:
+        cluster.say(what)
+        service["spec"]["rollout"]["steps"] = [{"weight": weight, "pause": pause} for weight, pause in steps]
+        cluster.apply(service)
+        cluster.run(seconds=2)
+        told.append(_share(cluster))
+
+    edit("the share of the present step is cut", (10, "10m"), (50, "10m"))
+    edit("a step comes after it", (10, "10m"), (30, "10m"), (50, "10m"))
+    edit("a step comes before it", (5, "10m"), (10, "10m"), (30, "10m"), (50, "10m"))
+    edit("the pause is over for the present step", (5, "1s"), (20, "10m"), (30, "10m"), (50, "10m"))
+    cluster.run(seconds=15)
+    told.append(_share(cluster))
+    edit("the present step is the last one, and asks for everything", (5, "10m"), (100, "10m"))
+    edit("only the first step is left", (5, "10m"))
+    edit("no step is left")
+    cluster.run(minutes=1)
+
+    assert [25, 10, 10, 5, 5, 20, 100, 5, 5] == told
+    assert newest(cluster) == cluster.get("InferenceService", "fraud")["status"]["stable"]["version"]
+
+
+def steps_edited_while_the_service_is_suspended(cluster: FakeCluster) -> None:
+    """A suspended rollout keeps its share and says so; the edit counts once the service goes on."""
+    service = second_version(cluster, steps=[{"weight": 25, "pause": "10m"}])
+    cluster.run(seconds=10)
+    service["spec"] |= {"suspend": True, "rollout": {**service["spec"]["rollout"], "steps": [{"weight": 5}]}}
+    cluster.apply(service)
+    cluster.run(hours=12)
+    assert 25 == _share(cluster)
+    service["spec"]["suspend"] = False
+    cluster.apply(service)
+    cluster.run(seconds=2)
+    assert 5 == _share(cluster)
+    cluster.run(minutes=1)
+
+
+def _share(cluster: FakeCluster) -> int:
+    """Tell what the status and the routing tables say, and return the candidate's share, of which both say the same."""
+    status = cluster.get("InferenceService", "fraud")["status"]
+    rollout = status["rollout"]
+    pods = [
+        manifest
+        for key, manifest in cluster.objects.items()
+        if key.kind == "Pod" and key.name.startswith("fraud-stable")
+    ]
+    [weight] = {json.loads(pod["metadata"]["annotations"][names.ROUTES]).get("weight", 0) for pod in pods}
+    assert weight == rollout["weight"] == status["candidate"]["weight"] == 100 - status["stable"]["weight"]
+    cluster.say(f"{weight}% to the candidate: {rollout['phase']}: {rollout['message']}")
+    return int(weight)
+
+
 def canary_held_by_a_person_is_still_judged(cluster: FakeCluster) -> None:
     service = second_version(cluster)
     cluster.run(seconds=20)
@@ -304,6 +364,8 @@ STORIES = (
     a_newer_version_while_the_previous_one_is_kept_warm,
     canary_that_a_person_lets_go_on,
     canary_that_a_person_holds,
+    steps_edited_during_a_canary,
+    steps_edited_while_the_service_is_suspended,
     canary_held_by_a_person_is_still_judged,
     promoted_only_by_a_person,
     judged_by_a_job_that_succeeds,

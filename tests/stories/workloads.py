@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemill.children import names
-from tidemill.plan import Key, Manifest
+from tidemill.plan import Key, Manifest, key_of
 
 if TYPE_CHECKING:
     from stories.fake_cluster import FakeCluster
@@ -173,6 +173,30 @@ class Workloads:
             pulling = {"reason": "Pulling", "message": f'Pulling image "{image}"'}
             self.cluster.events[self.cluster.objects[pod_key]["metadata"]["uid"]] = (pulling,)
         self.cluster.nudge(self.cluster.objects[pod_key])
+
+    def stall(self, name: str, seconds: float) -> None:
+        """What a process does that answers no probe for some time: its pods run without being ready."""
+        deployment = self.cluster.objects[Key("Deployment", "shop", name)]
+        mine = [pod for key, pod in self.cluster.objects.items() if key.kind == "Pod" and _owned(pod, deployment)]
+        moment = self.cluster.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        for pod in mine:
+            before = pod["status"]
+            pod["status"] = {
+                **before,
+                "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": moment}],
+                "containerStatuses": [{"name": "server", "state": {"running": {"startedAt": moment}}}],
+            }
+            self.cluster.nudge(pod)
+            self.cluster.later(seconds, lambda pod=pod, before=before: self._recover(pod, before))
+        self._report_pods(deployment, 0, len(mine))
+
+    def _recover(self, pod: Manifest, status: Manifest) -> None:
+        if key_of(pod) not in self.cluster.objects:
+            return
+        pod["status"] = status
+        self.cluster.nudge(pod)
+        for deployment in [d for key, d in self.cluster.objects.items() if key.kind == "Deployment" and _owned(pod, d)]:
+            self._report_pods(deployment, deployment["spec"]["replicas"], deployment["spec"]["replicas"])
 
     def _put_stuck(self, key: Key, deployment: Manifest, kind: str) -> None:
         """Create a pod that does not run."""

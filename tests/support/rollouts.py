@@ -72,10 +72,15 @@ class FollowedService:
 
     def run_plugin(self, *words: str) -> str:
         """Run `kubectl tidemill` for the service, as a person does."""
-        folder = clients.locate(versions.KUBECTL).parent
-        environment = {**self.environment.cluster.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
-        command = [sys.executable, "-m", "tidemill", *words, self.name, "--namespace", self.namespace]
-        return run(command, env=environment, timeout=60)
+        return run_plugin(self.environment, self.namespace, *words, self.name)
+
+
+def run_plugin(environment: Environment, namespace: str, *words: str) -> str:
+    """Run `kubectl tidemill` in a namespace, as a person does."""
+    folder = clients.locate(versions.KUBECTL).parent
+    variables = {**environment.cluster.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "tidemill", *words, "--namespace", namespace]
+    return run(command, env=variables, timeout=60)
 
 
 def version_of(environment: Environment, namespace: str, job_name: str) -> str:

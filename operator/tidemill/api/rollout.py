@@ -43,7 +43,8 @@ class Rollout(WireModel):
         default=(Step(weight=5, pause="5m"), Step(weight=25, pause="10m"), Step(weight=50, pause="10m")),
         max_length=20,
     )
-    """Steps of the canary; the version is promoted after the last one."""
+    """Steps of the canary; the version is promoted after the last one. An edit during a rollout applies at once: the
+    candidate gets the share of the step with the same number, or of the last one."""
     keep_previous: Duration | None = None
     """Time for which the replaced version stays warm for an immediate rollback, while the new one answers every
     request and is still judged. If empty: 10m for BlueGreen, otherwise 0s."""
