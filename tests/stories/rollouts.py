@@ -190,27 +190,27 @@ def steps_edited_during_a_canary(cluster: FakeCluster) -> None:
     """What the spec says of the present step is what the candidate gets at once; status and routing tables tell the same."""
     service = second_version(cluster, steps=[{"weight": 25, "pause": "10m"}, {"weight": 50, "pause": "10m"}])
     cluster.run(seconds=10)
-    told = [_share(cluster)]
+    shares = [_share(cluster)]
 
     def edit(what: str, *steps: tuple[int, str]) -> None:
         cluster.say(what)
         service["spec"]["rollout"]["steps"] = [{"weight": weight, "pause": pause} for weight, pause in steps]
         cluster.apply(service)
         cluster.run(seconds=2)
-        told.append(_share(cluster))
+        shares.append(_share(cluster))
 
     edit("the share of the present step is cut", (10, "10m"), (50, "10m"))
     edit("a step comes after it", (10, "10m"), (30, "10m"), (50, "10m"))
     edit("a step comes before it", (5, "10m"), (10, "10m"), (30, "10m"), (50, "10m"))
     edit("the pause is over for the present step", (5, "1s"), (20, "10m"), (30, "10m"), (50, "10m"))
     cluster.run(seconds=15)
-    told.append(_share(cluster))
+    shares.append(_share(cluster))
     edit("the present step is the last one, and asks for everything", (5, "10m"), (100, "10m"))
     edit("only the first step is left", (5, "10m"))
     edit("no step is left")
     cluster.run(minutes=1)
 
-    assert [25, 10, 10, 5, 5, 20, 100, 5, 5] == told
+    assert [25, 10, 10, 5, 5, 20, 100, 5, 5] == shares
     assert newest(cluster) == cluster.get("InferenceService", "fraud")["status"]["stable"]["version"]
 
 

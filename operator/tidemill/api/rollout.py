@@ -131,7 +131,7 @@ class RolloutStatus(WireModel):
     """Name of the version that was stable when the rollout began; an abort returns to it."""
     reason: str = ""
     """CamelCase word for what the candidate's pods, or a Job of its analysis, wait for, such as Unschedulable or
-    OOMKilled; empty if nothing is in their way."""
+    OOMKilled; CandidateNotReady if its processes run without being ready; empty if nothing is in their way."""
     message: Text = ""
     """Explanation in one sentence."""
 

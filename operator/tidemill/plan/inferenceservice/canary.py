@@ -11,7 +11,7 @@ The strategy decides which of the stages in the middle there are: see `stages`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -108,7 +108,9 @@ def advance(
     if candidate.ready == 0 and (obstacle := _obstacle(status, candidate, now)):
         return _wait_for(obstacle, status, candidate, now)
     if status.reason:
+        # What was told of missing pods is over, as is what was told of other steps.
         status = _resumed(status, now).model_copy(update={"reason": ""})
+        control = replace(control, edited=True)
     if is_overdue(spec, status, now):
         return _overdue(spec, status, candidate, comparison)
     if candidate.ready == 0:
@@ -220,17 +222,21 @@ def _unready(status: RolloutStatus, candidate: CandidateState, now: datetime) ->
     if unready is not None and unready > START_TIMEOUT_SECONDS:
         message = f"the candidate was not ready within {START_TIMEOUT_SECONDS:.0f} s" + _problem_suffix(candidate)
         return CanaryDecision(status, "RollBack", "CandidateNotReady", message)
-    waited = unready or max((now - status.started_at).total_seconds() - status.waited_seconds, 0.0)
+    if unready is None:
+        waited = max((now - status.started_at).total_seconds() - status.waited_seconds, 0.0)
+    else:
+        waited = unready
     wake = START_TIMEOUT_SECONDS - min(waited, START_TIMEOUT_SECONDS) + 1.0
     if status.phase == "Starting":
         message = candidate.problem or "waiting for the candidate to be ready"
         return CanaryDecision(status.model_copy(update={"message": message}), wake=wake)
-    if waited <= UNREADY_GRACE_SECONDS:
+    if waited <= UNREADY_GRACE_SECONDS and (status.weight or status.shadow):
         return CanaryDecision(status, wake=UNREADY_GRACE_SECONDS - waited + 1.0)
     update = {
         "phase": "Paused",
         "weight": 0,
         "shadow": 0,
+        "reason": "CandidateNotReady",
         "message": unanswered(candidate.otherwise, candidate.problem),
     }
     return CanaryDecision(status.model_copy(update=update), wake=wake)

@@ -400,9 +400,21 @@ def test_a_candidate_that_loses_its_pods_to_the_surroundings_gives_its_share_bac
 def test_a_candidate_whose_process_stops_being_ready_gives_its_share_back_and_is_rejected_in_the_end() -> None:
     status = at(10, 0)
     verdicts = []
-    for unready in (5.0, 30.0, 181.0):
+    for unready in (0.0, 5.0, 30.0, 1.0, 181.0):
         decision = advance(SPEC, status, CandidateState(unready_seconds=unready), pair(), after(1))
         status = decision.status
         verdicts.append((decision.verdict, decision.reason, status.weight))
 
-    assert [("GoOn", "", 10), ("GoOn", "", 0), ("RollBack", "CandidateNotReady", 0)] == verdicts
+    kept, lost = ("GoOn", "", 10), ("GoOn", "", 0)
+    assert [kept, kept, lost, lost, ("RollBack", "CandidateNotReady", 0)] == verdicts
+
+
+def test_a_candidate_that_is_ready_again_is_no_longer_said_not_to_be() -> None:
+    """As in a step without a share, which needs none given back."""
+    spec = steps((0, "5m"))
+    lost = advance(spec, at(0, 0), CandidateState(unready_seconds=30.0), pair(), after(30)).status
+
+    back = advance(spec, lost, READY, pair(), after(31)).status
+
+    assert "no pod of the candidate is ready" in lost.message
+    assert ("", "step 1 of 1: 0% of requests") == (back.reason, back.message)
