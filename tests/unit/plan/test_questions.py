@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from support import monitors as make
 from tidemill.api import InferenceService
 from tidemill.children import names, serving
 from tidemill.children.installation import Installation
+from tidemill.contract.serving import Measurements
 from tidemill.plan import World
-from tidemill.plan.inferenceservice.planner import questions
-from tidemill.plan.types import Query
+from tidemill.plan.inferenceservice.planner import LOADING_SECONDS, plan, questions
+from tidemill.plan.types import Plan, Query
 
 MOMENT = "2026-01-05T11:00:00Z"
 GATEWAY = {"provider": "GatewayAPI", "parentRefs": [{"name": "edge"}]}
@@ -27,7 +29,7 @@ def pod(name: str, role: str, address: str) -> dict[str, Any]:
 def stable_deployment() -> dict[str, Any]:
     here = Installation(workload_image="w:1", server_image="s:1")
     made = serving.deployment(make.service(), make.version("fraud-1"), "Stable", here, replicas=2)
-    return {**made, "metadata": {**made["metadata"], "uid": "d-1"}}
+    return {**made, "metadata": {**made["metadata"], "uid": "d-1", "ownerReferences": [{"uid": "u-2"}]}}
 
 
 WORLD = World(
@@ -131,3 +133,37 @@ def test_prometheus_is_asked_where_no_pod_can_be() -> None:
 
 def test_nobody_is_asked_while_nothing_is_on_trial() -> None:
     assert questions(service("one", phase=""), WORLD) is None
+
+
+GONE = "the object store does not answer at http://store:9000; start it, or correct store.endpoint"
+
+
+def loading(ready: str = "False") -> World:
+    """A service whose only pod runs, and is not ready."""
+    starting = pod("a", "stable", "10.0.0.1")
+    state = {"name": "server", "state": {"running": {"startedAt": MOMENT}}}
+    starting["status"] |= {"conditions": [{"type": "Ready", "status": ready}], "containerStatuses": [state]}
+    return World([stable_deployment(), starting])
+
+
+def test_a_stable_pod_that_loads_is_asked_what_it_waits_for() -> None:
+    question = questions(service(phase=""), loading())
+
+    assert question is not None
+    assert ("http://10.0.0.1:8080/tidemill/v1/measurements",) == question.urls
+    assert questions(service(phase=""), loading(ready="True")) is None
+
+
+def test_a_store_that_is_gone_while_a_pod_starts_is_told_on_the_service_and_asked_for_again() -> None:
+    answers = (Measurements(waits_for="StoreUnreachable", waits_message=GONE),)
+    installation = Installation(workload_image="w:1", server_image="s:1")
+
+    def planned(*given: Measurements) -> Plan:
+        return plan(service(phase=""), loading(), installation, datetime.fromisoformat(MOMENT), given)
+
+    def message(*given: Measurements) -> str:
+        return next(condition.message for condition in planned(*given).status.conditions if condition.type == "Ready")
+
+    assert message(*answers).endswith(f"are ready: {GONE}")
+    assert GONE not in message()
+    assert (LOADING_SECONDS, LOADING_SECONDS) == (planned(*answers).wake, planned().wake)

@@ -32,6 +32,8 @@ class ServiceState:
     """Events about pods that do not start, by uid."""
     runs: tuple[TrainingJob, ...] = ()
     """The TrainingJobs of the model, as long as it has no version."""
+    loading: Problem | None = None
+    """What keeps stable pods from loading their version, as they say themselves."""
 
     @property
     def stable_version(self) -> str:
@@ -176,7 +178,7 @@ def stable_obstacle(state: ServiceState) -> Problem | None:
     A pod whose image is pulled for long may have no Event left that says so: one that has started nothing has an obstacle.
     """
     pods = [pod for pod in state.of_role("stable") if not is_ready(pod)]
-    obstacle = surroundings.obstacle(state.stable, pods, state.events)
+    obstacle = surroundings.obstacle(state.stable, pods, state.events) or state.loading
     if obstacle is not None or any(map(has_started, pods)):
         return obstacle
     return Problem(Reason.PROGRESSING, "a pod of the new version has not started; see kubectl describe pod")
@@ -184,8 +186,10 @@ def stable_obstacle(state: ServiceState) -> Problem | None:
 
 def stable_problem(state: ServiceState) -> str:
     """Return why stable pods are missing or not ready; empty if no problem is known."""
-    pods = (pod for pod in state.of_role("stable") if not is_ready(pod))
-    return deployment_problem(state.stable, pods, state.events)
+    pods = [pod for pod in state.of_role("stable") if not is_ready(pod)]
+    if problem := deployment_problem(state.stable, pods, state.events):
+        return problem
+    return state.loading.message if state.loading and pods else ""
 
 
 @dataclass(frozen=True, slots=True)

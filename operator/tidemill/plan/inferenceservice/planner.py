@@ -7,6 +7,7 @@ No request ever depends on a pod that has not proven itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from string import Template
 
@@ -23,21 +24,25 @@ from tidemill.plan.inferenceservice.observed import ServiceState, observe
 from tidemill.plan.inferenceservice.replicas import scale
 from tidemill.plan.inferenceservice.selection import Selection, select
 from tidemill.plan.inferenceservice.status import report
-from tidemill.plan.lookup import base_url, is_ours, is_ready
+from tidemill.plan.inferenceservice.surroundings import loading_problem
+from tidemill.plan.lookup import base_url, is_being_deleted, is_ours, is_ready
 from tidemill.plan.types import Answers, Plan, Query, Question, Retirement
 from tidemill.plan.world import Key, Manifest, World
 
+LOADING_SECONDS = 10.0
+"""Seconds between two questions to stable pods that run and are not ready."""
+
 
 def questions(service: InferenceService, world: World) -> Question | None:
-    """Return what to ask about the candidate, and about the routing tables that pods follow; None if there is no rollout."""
+    """Return what to ask about the candidate, about the routing tables that pods follow, and what pods load; None if nothing."""
     rollout = service.status.rollout
     stale = service.status.condition(followed.CONDITION) is not None
-    if not stale and rollout is None:
-        return None
     state = observe(service, world)
     # A pod that runs and is not ready says itself what it waits for.
-    waiting = [pod for pod in state.of_role("candidate") if has_started(pod) and not is_ready(pod)]
+    waiting = _loading(state, "stable" if rollout is None else "candidate")
     asked = tuple(f"{base}{MEASUREMENTS_ROUTE}" for pod in waiting if (base := base_url(pod)))
+    if not stale and rollout is None:
+        return Question(asked) if asked else None
     if rollout is not None and rollout.phase == "Starting" and not stale:
         return Question(asked) if asked else None
     # With a Gateway, only the candidate's pods know how they answered.
@@ -66,6 +71,9 @@ def plan(
 ) -> Plan:
     """Keep the stable version serving, and carry the rollout on by one step."""
     state = observe(service, world)
+    if service.status.rollout is None or service.status.rollout.phase == "Promoting":
+        # Only stable pods are asked then, or are the ones that load.
+        state = replace(state, loading=loading_problem(answers))
     refused = unsupported.refusal(service) or routing.refusal(service, installation)
     selection = (
         Selection(None, Reason.UNSUPPORTED, refused[0].message, hopeless=True)
@@ -100,8 +108,21 @@ def plan(
             *analysis_jobs.retired(service, state, decision.rollout),
         ),
         notices=(*unsupported.notices(service.status, refused), *decision.notices, *routes.notices),
-        wake=min((wake for wake in (decision.wake, selection.wake, routes.wake) if wake is not None), default=None),
+        wake=min(
+            (wake for wake in (decision.wake, selection.wake, routes.wake, _wake(state)) if wake is not None),
+            default=None,
+        ),
     )
+
+
+def _loading(state: ServiceState, role: str) -> list[Manifest]:
+    """Return the pods of a role whose process runs and is not ready."""
+    return [pod for pod in state.of_role(role) if has_started(pod) and not is_ready(pod) and not is_being_deleted(pod)]
+
+
+def _wake(state: ServiceState) -> float | None:
+    """Return the seconds until pods that load are asked again: nothing else tells that the store is gone, or back."""
+    return LOADING_SECONDS if _loading(state, "stable") else None
 
 
 def _suspended(service: InferenceService) -> InferenceService:
