@@ -96,6 +96,9 @@ QUICK = next(step.manifest for step in IN_SERVICE if isinstance(step, Apply) and
 SUSPENDED: Manifest = {**QUICK, "spec": {**QUICK["spec"], "suspend": True}}
 WATCHED = script.monitor(interval="2s")
 del WATCHED["spec"]["retraining"]
+NEVER = script.monitor(schedule="0 0 30 2 *")
+for unused in ("interval", "retraining"):
+    del NEVER["spec"][unused]
 
 
 def aborted(versions: list[str]) -> Manifest:
@@ -103,6 +106,33 @@ def aborted(versions: list[str]) -> Manifest:
     return {"metadata": {"annotations": {names.ABORT: versions[-1]}}}
 
 
+def promoted(versions: list[str]) -> Manifest:
+    """The annotation of a person who promotes the candidate."""
+    return {"metadata": {"annotations": {names.PROMOTE: versions[-1]}}}
+
+
+def cut(versions: list[str]) -> Manifest:
+    """An edit of the steps that cuts the share of the candidate, and adds a step."""
+    return {"spec": {"rollout": {"steps": [{"weight": 10}, {"weight": 60}]}}}
+
+
+CANARY: tuple[Step, ...] = (
+    *TRAINED,
+    Apply(BY_HAND),
+    ready(*SERVICE),
+    *SECOND,
+    Until(*SERVICE, "rollout.phase", "Paused"),
+    Until(*SERVICE, "candidate.weight", 25),
+)
+STUCK: tuple[Step | Impose, ...] = (
+    *CANARY,
+    Impose("FullNode"),
+    Edit(*SERVICE, promoted),
+    Until(*SERVICE, "rollout.phase", "Promoting"),
+    Says(*SERVICE, NO_ROOM, "False", "RolloutComplete"),
+    Says(*SERVICE, "answers all requests; replacing the stable pods", "False", "RolloutComplete"),
+    Until(*SERVICE, "stable.ready", 1),
+)
 SITUATIONS: Mapping[str, tuple[Step | Impose | Lift | Overdue, ...]] = {
     "1: a quota leaves no pod for a training or an ingest": (
         Impose("Quota"),
@@ -149,6 +179,33 @@ SITUATIONS: Mapping[str, tuple[Step | Impose | Lift | Overdue, ...]] = {
         Lift("FullNode"),
         ready(*SERVICE),
     ),
+    "5: a full node during a promotion": (
+        *STUCK,
+        Lift("FullNode"),
+        Until(*SERVICE, "history.0.outcome", "Promoted"),
+        Until(*SERVICE, "stable.ready", 1),
+        *NO_CANDIDATE,
+    ),
+    "6: an abort while a promotion is stuck": (
+        *STUCK,
+        Edit(*SERVICE, aborted),
+        Until(*SERVICE, "history.0.reason", "Aborted"),
+        Until(*SERVICE, "stable.weight", 100),
+        ready(*SERVICE),
+        *NO_CANDIDATE,
+        Lift("FullNode"),
+    ),
+    "7: steps edited during a canary": (
+        *CANARY,
+        Edit(*SERVICE, cut),
+        Until(*SERVICE, "rollout.weight", 10),
+        Until(*SERVICE, "candidate.weight", 10),
+        Until(*SERVICE, "stable.weight", 90),
+        Says(*SERVICE, "step 1 of 2: 10% of requests", "False", "RolloutComplete"),
+        Edit(*SERVICE, promoted),
+        Until(*SERVICE, "history.0.outcome", "Promoted"),
+        *NO_CANDIDATE,
+    ),
     "9: a candidate finds no room, and is tried once there is some": (
         *IN_SERVICE,
         Apply(SUSPENDED),
@@ -194,6 +251,16 @@ SITUATIONS: Mapping[str, tuple[Step | Impose | Lift | Overdue, ...]] = {
         Release("Credentials"),
         ready(*DATASET),
     ),
+    "27: a schedule never fires, and is corrected": (
+        *TRAINED,
+        SERVED,
+        ready(*SERVICE),
+        Apply(NEVER),
+        Says("DriftMonitor", "fraud", "schedule '0 0 30 2 *' never fires; set a date that exists", "False"),
+        Until("DriftMonitor", "fraud", "conditions.Stalled.reason", "ScheduleNeverFires"),
+        Edit("DriftMonitor", "fraud", lambda versions: {"spec": {"schedule": "* * * * *"}}),  # noqa: ARG005
+        Until("DriftMonitor", "fraud", "conditions.Ready.reason", "Progressing"),
+    ),
     "29: the service of a monitor is deleted and created again": (
         *TRAINED,
         SERVED,
@@ -238,10 +305,8 @@ SITUATIONS: Mapping[str, tuple[Step | Impose | Lift | Overdue, ...]] = {
 }
 
 ELSEWHERE = {
-    "5: a quota or a full node during a promotion": "tests/stories/golden/a_promotion_that_finds_no_room_is_given_the_candidates.txt",
-    "6: an abort while a promotion is stuck": "tests/stories/golden/a_promotion_that_finds_no_room_is_aborted.txt",
-    "7: steps edited during a canary": "tests/unit/plan/inferenceservice/test_canary.py",
-    "27: time zones, impossible and broken schedules": "tests/stories/golden/a_schedule_that_never_fires.txt",
+    "5: a quota during a promotion": "tests/stories/golden/a_promotion_that_finds_no_room_is_given_the_candidates.txt",
+    "27: time zones and broken schedules": "tests/unit/plan/runs/test_schedules.py",
 }
 
 
