@@ -135,9 +135,8 @@ def _conditions(
             )
         )
     else:
-        conditions.append(
-            false("GatesPassed", Reason.GATE_FAILED, "; ".join(f"{result.name}: {result.message}" for result in failed))
-        )
+        missed = "; ".join(f"{result.name}: {result.message}" for result in failed)
+        conditions.append(false("GatesPassed", Reason.GATE_FAILED, f"{missed[:1700]}; {_gate_remedy(version)}"))
     if rejections:
         conditions.append(
             false("Approved", Reason.REJECTED, f"rejected by {rejections[0].user}: {rejections[0].comment}")
@@ -163,6 +162,16 @@ def _approval_message(version: ModelVersion) -> str:
     if version.spec.approval.policy == "Automatic":
         return "approved automatically by spec.approval.policy"
     return f"approved by {', '.join(_approvers(version))}"
+
+
+def _gate_remedy(version: ModelVersion) -> str:
+    """Return what to do about gates that a version did not pass; its own gates cannot be changed."""
+    if version.spec.lineage.training_job:
+        # The TrainingJob of a retraining is made from a template, and is not there to be changed.
+        return (
+            "train a better version, or change spec.version.gates of the TrainingJob (of its template for a retraining)"
+        )
+    return "create a ModelVersion of a better model, or with other gates"
 
 
 def _gates_message(results: tuple[GateResult, ...]) -> str:

@@ -121,3 +121,23 @@ def test_a_run_tells_how_far_it_is_and_what_it_chose() -> None:
 
     assert 100 == status["progress"]["percentage"]
     assert {"accuracy": 0.96} == status["best"]["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("lineage", "remedy"),
+    [
+        ({"trainingJob": "fraud-first"}, "of the TrainingJob (of its template for a retraining)"),
+        ({}, "create a ModelVersion of a better model, or with other gates"),
+    ],
+)
+def test_a_version_that_missed_a_gate_says_what_to_do(lineage: dict[str, str], remedy: str) -> None:
+    stage = FakeCluster()
+    measured = [{"on": "Holdout", "rows": 200, "metrics": {"accuracy": 0.7}}]
+    gates = [{"metric": "accuracy", "minimum": 0.9}]
+    stage.apply(script.model_version(evaluation=measured, gates=gates, lineage=lineage))
+    stage.run(minutes=1)
+
+    conditions = stage.get("ModelVersion", "fraud-brought")["status"]["conditions"]
+    messages = {entry["type"]: entry["message"] for entry in conditions if entry["reason"] == "GateFailed"}
+    assert {"Ready", "GatesPassed", "Stalled"} == messages.keys()
+    assert all("0.7000 is below 0.9; " in text and text.endswith(remedy) for text in messages.values())

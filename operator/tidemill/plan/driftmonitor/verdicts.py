@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -50,11 +50,17 @@ def record(
     if checked.verdict == "Failing" and not has_fired(status):
         failing = ", ".join(check.name for check in checks if check.verdict == "Failing")
         report = f"; see the report {checked.report_uri}" if checked.report_uri else ""
-        notices = (Notice(Reason.DRIFT_DETECTED, f"checks failed: {failing}{report}", "Warning"),)
+        notices = (Notice(_reason(checks), f"checks failed: {failing}{report}", "Warning"),)
     if labels_unknown(run) and (status.last_run is None or not labels_unknown(status.last_run)):
         notices = (*notices, Notice(Reason.LABELS_UNKNOWN, describe_unknown_labels(run), "Warning"))
     fired_at = _fired_at(status, run)
     return status.model_copy(update={"checks": checks[:32], "last_run": run, "fired_at": fired_at}), notices
+
+
+def _reason(checks: Iterable[CheckStatus]) -> Reason:
+    """Return the reason of the Event of failed checks: data that are broken or late have not drifted."""
+    failing = {KINDS[check.type].family for check in checks if check.verdict == "Failing"}
+    return next((reason for family, (_, reason) in _CONDITIONS.items() if family in failing), Reason.DRIFT_DETECTED)
 
 
 def has_fired(status: DriftMonitorStatus) -> bool:

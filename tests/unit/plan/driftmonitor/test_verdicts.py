@@ -8,6 +8,7 @@ import pytest
 
 from support import monitors as make
 from support.monitors import NOW
+from tidemill.api.checks import CheckType
 from tidemill.api.methods import CheckVerdict
 from tidemill.api.monitorstatus import DriftMonitorStatus
 from tidemill.contract.orders import CheckOrder
@@ -128,3 +129,24 @@ def test_a_window_that_somebody_asked_for_brings_no_retraining_nearer() -> None:
     [check] = after("Failing", "Failing", "Failing", asked_for=(2, 3)).checks
 
     assert 1 == check.consecutive
+
+
+FAILED: dict[str, tuple[tuple[CheckType, ...], str]] = {
+    "broken data have not drifted": (("DataQuality",), "DataQuality"),
+    "late data have not drifted": (("Timeliness",), "DataLate"),
+    "unfair predictions have not drifted": (("Fairness",), "FairnessViolated"),
+    "drift comes first": (("DataQuality", "FeatureDrift"), "DriftDetected"),
+    "a worse performance": (("Performance",), "DriftDetected"),
+}
+
+
+@pytest.mark.parametrize("case", FAILED)
+def test_the_event_has_the_reason_of_the_condition_that_it_announces(case: str) -> None:
+    types, reason = FAILED[case]
+    results = tuple(CheckOutcome(name=type_.lower(), type=type_, verdict="Failing") for type_ in types)
+    checked = Checked(samples=500, verdict="Failing", checks=results)
+
+    status, (notice,) = record(DriftMonitorStatus(), order(1), VERSION, checked)
+
+    assert reason == notice.reason
+    assert reason in {condition.reason for condition in conditions_of(status, 1)}
