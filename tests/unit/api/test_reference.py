@@ -38,8 +38,9 @@ def test_a_row_tells_type_default_and_bounds() -> None:
         in PAGE
     )
     assert (
-        "| `rollout.steps` | list of object | Steps of the canary; the version is promoted after the last one. Default: `[{weight: 5"
-        in PAGE
+        "| `rollout.steps` | list of object | Steps of the canary; the version is promoted after the last one. An edit during "
+        "a rollout applies at once: the candidate gets the share of the step with the same number, or of the last one. "
+        "Default: `[{weight: 5" in PAGE
     )
 
 
