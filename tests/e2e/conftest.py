@@ -14,6 +14,11 @@ from support.life import Life, live
 from support.turns import my_turn
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the uninstalling to the end, since nothing can be tried after it."""
+    items.sort(key=lambda item: item.path.name == "test_uninstalling.py")
+
+
 @pytest.fixture(scope="session")
 def environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """A cluster with Tidemill in it, as this checkout has it."""
