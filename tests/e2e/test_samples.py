@@ -101,6 +101,7 @@ def test_deleting_the_samples_takes_everything_they_made_along_but_the_versions(
         "wine",
         "diabetes",
         "digits",
+        "irises",
     }
     kubectl(applied.cluster, "delete", "modelversions.tidemill.dev", "--all", "-n", SAMPLES)
     assert applied.api.all("ModelVersion", SAMPLES) == []
