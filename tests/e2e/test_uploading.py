@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from support.kubectl import apply_manifests, kubectl
 from support.store_client import StoreClient
 from support.waiting import until
 from tidemill.api import Dataset
+from tidemill.children import names, uploads
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 OWN_NAMESPACE = UPLOADS
@@ -25,7 +27,7 @@ ROWS = 2_700_000
 
 
 @pytest.fixture(scope="module")
-def rights(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def rights(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a person who may do what `edit` says in one namespace."""
     metadata = {"name": PERSON, "namespace": UPLOADS}
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
@@ -46,12 +48,15 @@ def rights(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("person")
     (folder / "kubeconfig").write_text(json.dumps(config))
     (folder / "kubectl").symlink_to(clients.locate(versions.KUBECTL))
-    return {
+    yield {
         **os.environ,
         "KUBECONFIG": str(folder / "kubeconfig"),
         "PATH": f"{folder}:{os.environ['PATH']}",
         "PYTHONPATH": str(REPOSITORY / "operator"),
     }
+    # The Job of the command that was killed ends by itself only minutes later.
+    label = f"{names.COMPONENT}={uploads.COMPONENT}"
+    kubectl(environment.cluster, "delete", "jobs", "--namespace", UPLOADS, "--selector", label, "--wait=true")
 
 
 @pytest.fixture(scope="module")
