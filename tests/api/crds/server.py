@@ -46,6 +46,7 @@ LEAST: dict[str, Manifest] = {
 # A search that the schema admits.
 _SEARCH = {"objective": {"metric": "f1"}, "parameters": [{"name": "C"}]}
 AROUND: dict[str, Manifest] = {
+    "Dataset.spec.source.scored": {"source": {"scored": {"dataset": "customers", "modelVersion": "churn-1"}}},
     "Dataset.spec.source.predictions": {"source": {"predictions": {"inferenceServiceRef": {"name": "fraud"}}}},
     "TrainingJob.spec.automl": {"estimator": None, "automl": {}},
     "TrainingJob.spec.tuning": {"tuning": _SEARCH},
