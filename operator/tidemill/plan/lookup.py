@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from tidemill.api import AnyResource, Dataset, DriftMonitor, InferenceService, ModelVersion, TrainingJob
+from tidemill.api.dataset import Revision
 from tidemill.contract.serving import SERVING_PORT
 from tidemill.plan.world import Key, Manifest, World
 
@@ -50,6 +51,23 @@ def get_by_name(kind: type[Kind], world: World, namespace: str, name: str) -> Ki
         return get_or_none(kind, world, Key(kind.kind_name, namespace, name))
     except InvalidObjectError:
         return None
+
+
+class MissingRevisionError(Exception):
+    """The Dataset that a spec names does not exist, or has no revision."""
+
+
+def current_revision(namespace: str, name: str, world: World, field: str) -> Revision:
+    """Return the current revision of the Dataset that `field` of a spec names; raises MissingRevisionError with what to do."""
+    dataset = get_by_name(Dataset, world, namespace, name)
+    if dataset is None:
+        raise MissingRevisionError(f"Dataset {name!r} not found; create it, or correct {field}")
+    revision: Revision | None = dataset.status.revision
+    if revision is None:
+        ready = dataset.status.condition("Ready")
+        because = f" ({ready.reason}: {ready.message})" if ready and ready.message else ""
+        raise MissingRevisionError(f"Dataset {name!r} has no revision yet{because}")
+    return revision
 
 
 def all_of(kind: type[Kind], world: World, manifests: Iterable[Manifest]) -> list[Kind]:

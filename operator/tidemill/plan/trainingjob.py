@@ -31,7 +31,7 @@ from tidemill.contract.serving import VersionOrder
 from tidemill.plan import gates, label_datasets, unsupported
 from tidemill.plan.conditions import with_conditions
 from tidemill.plan.driftmonitor.retraining.history import cause_of
-from tidemill.plan.lookup import all_of, get_by_name, is_ours
+from tidemill.plan.lookup import MissingRevisionError, all_of, get_by_name, is_ours
 from tidemill.plan.runs.attempts import Progress, advance, notices_of, outdated
 from tidemill.plan.types import Notice, Plan, Retirement
 from tidemill.plan.world import Key, World
@@ -116,7 +116,7 @@ def _pin(job: TrainingJob, status: TrainingJobStatus, world: World, now: datetim
     served = job.spec.served_rows
     try:
         pinned = label_datasets.of_service(job.namespace, served.inference_service, world) if served else None
-    except label_datasets.MissingLabelsError as missing:
+    except MissingRevisionError as missing:
         return _waiting(job, status, f"the labels of the served rows are not known: {missing}", now)
     status = status.model_copy(
         update={

@@ -10,7 +10,7 @@ from tidemill.api.sources import PredictionsSource
 from tidemill.contract.orders import AnsweredOrder, TimeRange
 from tidemill.contract.serving import VersionOrder
 from tidemill.plan import label_datasets
-from tidemill.plan.lookup import get_by_name
+from tidemill.plan.lookup import MissingRevisionError, get_by_name
 from tidemill.plan.world import World
 
 
@@ -30,7 +30,7 @@ def order(namespace: str, source: PredictionsSource, world: World, now: datetime
         )
     try:
         pinned = label_datasets.pin(namespace, service.spec.feedback, world)
-    except label_datasets.MissingLabelsError as missing:
+    except MissingRevisionError as missing:
         return f"the labels of InferenceService {name!r} are not known: {missing}"
     end = now.replace(microsecond=0)
     artifact = version.spec.artifact

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tidemill.api import Dataset
 from tidemill.contract.orders import ParentRevision
-from tidemill.plan.lookup import get_by_name
+from tidemill.plan.lookup import MissingRevisionError, current_revision, get_by_name
 from tidemill.plan.world import World
 
 
@@ -42,14 +42,10 @@ def of(dataset: Dataset, world: World) -> tuple[ParentRevision, ...] | Unusable 
 
 def current(namespace: str, name: str, world: World, field: str) -> ParentRevision | Unusable:
     """Return the current revision of the Dataset that `field` names."""
-    dataset = get_by_name(Dataset, world, namespace, name)
-    if dataset is None:
-        return Unusable(f"Dataset {name!r} not found; create it, or correct {field}")
-    revision = dataset.status.revision
-    if revision is None:
-        ready = dataset.status.condition("Ready")
-        because = f" ({ready.reason}: {ready.message})" if ready and ready.message else ""
-        return Unusable(f"Dataset {name!r} has no revision yet{because}")
+    try:
+        revision = current_revision(namespace, name, world, field)
+    except MissingRevisionError as missing:
+        return Unusable(str(missing))
     return ParentRevision(name=name, digest=revision.digest, uri=revision.uri)
 
 

@@ -27,7 +27,7 @@ from tidemill.plan.driftmonitor import notifications, pods, references, reports,
 from tidemill.plan.driftmonitor.references import MissingReferenceError
 from tidemill.plan.driftmonitor.retraining import decide
 from tidemill.plan.driftmonitor.windows import Due
-from tidemill.plan.lookup import get_by_name
+from tidemill.plan.lookup import MissingRevisionError, get_by_name
 from tidemill.plan.runs.attempts import Progress, advance, ended, notices_of, outdated
 from tidemill.plan.runs.job_state import JobState
 from tidemill.plan.runs.schedules import NeverFiresError, UnusableScheduleError
@@ -321,7 +321,7 @@ def _labels(
         return None, ()
     try:
         pinned = label_datasets.pin(monitor.namespace, feedback, world)
-    except label_datasets.MissingLabelsError as missing:
+    except MissingRevisionError as missing:
         message = f"{missing}; until then, checks have no labels of it"
         return None, (false("LabelsReady", Reason.DEPENDENCY_NOT_READY, message),)
     return pinned, (true("LabelsReady", Reason.SUCCEEDED),)

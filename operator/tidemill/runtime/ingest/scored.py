@@ -22,7 +22,6 @@ from tidemill.runtime.ingest.sources import Read
 from tidemill.runtime.model import predictor
 from tidemill.runtime.model.answer import REFUSALS, Answer, answered, finite_rows
 from tidemill.runtime.model.encoding import Matrix, encode
-from tidemill.runtime.model.labels import spelled
 from tidemill.runtime.model.predictor import Predictor
 from tidemill.runtime.process.threads import processors
 from tidemill.runtime.store.objects import ObjectStore
@@ -105,9 +104,9 @@ def _predicted(model: Predictor, table: pa.Table) -> _Part:
     matrix = encode(table, model.signature.features)
     accepted = _acceptable(model, matrix)
     answer = _answers(model, matrix if accepted.all() else matrix[accepted])
-    usable = accepted.copy()
-    usable[accepted] = finite_rows(answer)
     chosen = finite_rows(answer)
+    usable = accepted.copy()
+    usable[accepted] = chosen
     table = table.append_column(PREDICTION, _filled(_labels(model, answer.values[chosen]), usable))
     if answer.probabilities is not None:
         scores = answer.probabilities[chosen].max(axis=1) if chosen.any() else np.empty(0)
@@ -138,9 +137,7 @@ def _answers(model: Predictor, matrix: Matrix) -> Answer:
 def _labels(model: Predictor, values: Any) -> Any:
     if model.signature.task == "Regression":
         return pa.array(values, pa.float64())
-    return pa.array([spelled(label) for label in model.signature.classes], pa.string()).take(
-        pa.array(values, pa.int64())
-    )
+    return pa.array(model.signature.classes).take(pa.array(values, pa.int64()))
 
 
 def _filled(values: Any, rows: Any) -> Any:

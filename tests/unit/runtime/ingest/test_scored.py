@@ -115,3 +115,13 @@ def test_rows_that_do_not_fit_are_refused(store: ObjectStore, shop: Trained, cas
     with pytest.raises(SchemaMismatch, match=message) as caught:
         predicted(store, shop, rows, "shop-1")
     assert isinstance(caught.value, RunFailed) and caught.value.retryable
+
+
+def test_predictions_of_truth_values_are_spelled_as_in_every_dataset(store: ObjectStore) -> None:
+    data = "a,b,paid\n" + "".join(f"{row % 7},{row % 5},{'true' if row % 7 > 2 else 'false'}\n" for row in range(200))
+    training_rows = revisions.revision(store, data=data, columns=[{"name": "paid", "role": "Target"}])
+    trained, _ = revisions.trained(revisions.training(training_rows, version="paid-1"), store)
+
+    assert {"true", "false"} == set(
+        table_of(store, predicted(store, trained, training_rows)).column("prediction").to_pylist()
+    )

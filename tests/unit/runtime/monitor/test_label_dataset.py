@@ -173,3 +173,12 @@ def test_compared_with_an_earlier_window_the_classes_are_those_that_are_seen(els
     checked = elsewhere.check(QUALITY, earlier, labels)
 
     assert ("Failing", 0.75) == (checked.checks[0].verdict, checked.checks[0].value)
+
+
+def test_numbers_in_two_spellings_are_one_class(elsewhere: Elsewhere) -> None:
+    elsewhere.answer(["0.0", "1.0"] * 50, start=NOON - HOUR, request="early")
+    requests = elsewhere.answer(["0.0", "1.0"] * 50)
+    labels = outcomes(elsewhere.store, requests, [0, 1] * 50)
+    earlier = ReferenceOrder(ranges=(TimeRange(start=NOON - HOUR, end=NOON),))
+
+    assert 1.0 == elsewhere.check(QUALITY, earlier, labels).checks[0].value

@@ -14,12 +14,14 @@ from tidemill.contract.numbers import quantity
 from tidemill.runtime.log.conforming import conformed, kinds_of
 from tidemill.runtime.log.labels.index import LabelIndex
 from tidemill.runtime.log.newest import NewestRows
+from tidemill.runtime.model.labels import spelled
 from tidemill.runtime.monitor.evidence.answers import answered_by
 from tidemill.runtime.monitor.evidence.coverage import timestamp
 from tidemill.runtime.monitor.evidence.evidence import OUTPUTS, LabelEvidence, LabelledAnswers, ReferenceData
 from tidemill.runtime.monitor.evidence.groups import groups_of
 from tidemill.runtime.monitor.performance import probabilities
 from tidemill.runtime.monitor.performance.measured import Classified, Predicted, classified
+from tidemill.runtime.tables.spelling import canonical
 
 
 class LabelMatcher:
@@ -88,7 +90,9 @@ class LabelMatcher:
     def _classes(self, table: pa.Table, columns: dict[str, tuple[str | None, ...]]) -> LabelledAnswers:
         labels, answers = (table.column(name).to_pylist() for name in (LogColumn.LABEL, LogColumn.PREDICTION))
         # A service that Tidemill does not serve has the classes that are seen, if its reference names none.
-        classes = self._reference.signature.classes or tuple(sorted({str(value) for value in (*labels, *answers)}))
+        classes = self._reference.signature.classes or tuple(
+            sorted({canonical(spelled(value)) for value in (*labels, *answers) if value is not None})
+        )
         scores = (
             floats(table.column(LogColumn.SCORE).to_pylist())
             if LogColumn.SCORE in table.schema.names
