@@ -113,6 +113,11 @@ def _plain(table: pa.Table) -> pa.Table:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise TransformFailed(f"spec.transform.sql returns two columns named {twice!r}; name them with AS")
+    spans = [field.name for field in fields if pa.types.is_interval(field.type)]
+    if spans:
+        raise TransformFailed(
+            f"spec.transform.sql returns INTERVAL in column {spans[0]!r}, which Datasets cannot hold; convert it to seconds with epoch()"
+        )
     return table.cast(pa.schema(fields)).combine_chunks()
 
 

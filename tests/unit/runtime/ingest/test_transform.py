@@ -93,6 +93,10 @@ WRONG = {
         "SELECT amount, amount FROM source",
         "returns two columns named 'amount'; name them with AS",
     ),
+    "a span of time": (
+        "SELECT INTERVAL 1 DAY AS age FROM source",
+        "returns INTERVAL in column 'age', which Datasets cannot hold",
+    ),
     "a value": ("SELECT CAST(customer AS INTEGER) FROM source", "cannot be run: Conversion Error"),
 }
 
@@ -129,6 +133,31 @@ def test_what_does_not_fit_into_memory_is_spilled(tmp_path: Path, monkeypatch: p
     sql = "SELECT count(*) AS n FROM (SELECT DISTINCT range || 'a long text that needs memory' FROM range(3000000))"
 
     assert [3_000_000] == result(sql, tmp_path).column("n").to_pylist()
+
+
+KEPT = (
+    "TIME '12:00:00'",
+    "uuid()",
+    "'a'::ENUM('a', 'b')",
+    "170141183460469231731687303715884105727::HUGEINT",
+    "'inf'::DOUBLE",
+    "'nan'::DOUBLE",
+    "1.5::DECIMAL(38, 10)",
+    "DATE '2026-01-01'",
+    "'infinity'::TIMESTAMP",
+    "TIMESTAMPTZ '2026-01-01 00:00:00+02'",
+    "true",
+    "chr(0)",
+)
+LEFT_OUT = ("'ab'::BLOB", "MAP {'a': 1}", "[1, 2]", "'101'::BIT", "18446744073709551615::UBIGINT", "NULL")
+"""What no Dataset holds as a column is left out with a warning, as from a file."""
+
+
+@pytest.mark.parametrize(("value", "columns"), [*((value, 2) for value in KEPT), *((value, 1) for value in LEFT_OUT)])
+def test_a_column_of_any_type_is_kept_or_left_out(store: ObjectStore, value: str, columns: int) -> None:
+    made = revisions.revision(store, data="a\n1\n2\n3\n", sql=f"SELECT a, {value} AS other FROM source")
+
+    assert (3, columns) == (made.rows, made.columns)
 
 
 @pytest.fixture
