@@ -108,10 +108,16 @@ def _predicted(model: Predictor, table: pa.Table) -> _Part:
     usable = accepted.copy()
     usable[accepted] = chosen
     table = table.append_column(PREDICTION, _filled(_labels(model, answer.values[chosen]), usable))
-    if answer.probabilities is not None:
-        scores = answer.probabilities[chosen].max(axis=1) if chosen.any() else np.empty(0)
+    if _scores(model):
+        # A batch of which every row is refused has the column too.
+        scores = np.empty(0) if answer.probabilities is None else answer.probabilities[chosen].max(axis=1, initial=0.0)
         table = table.append_column(SCORE, _filled(pa.array(scores, pa.float64()), usable))
     return _Part(table, int((~usable).sum()))
+
+
+def _scores(model: Predictor) -> bool:
+    """Return whether its answers carry probabilities."""
+    return model.signature.task == "Classification" and model.signature.gives_probabilities
 
 
 def _acceptable(model: Predictor, matrix: Matrix) -> Any:
@@ -155,5 +161,5 @@ def _specs(known: Schema, model: Predictor) -> Iterator[ColumnSpec]:
         yield ColumnSpec(name=column.name, role=column.role, type=kind)
     classifies = model.signature.task == "Classification"
     yield ColumnSpec(name=PREDICTION, type="Categorical" if classifies else "Numerical")
-    if classifies and model.signature.gives_probabilities:
+    if _scores(model):
         yield ColumnSpec(name=SCORE, type="Numerical")

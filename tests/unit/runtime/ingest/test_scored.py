@@ -125,3 +125,15 @@ def test_predictions_of_truth_values_are_spelled_as_in_every_dataset(store: Obje
     assert {"true", "false"} == set(
         table_of(store, predicted(store, trained, training_rows)).column("prediction").to_pylist()
     )
+
+
+def test_rows_that_are_all_refused_have_the_same_columns(store: ObjectStore) -> None:
+    cancer = revisions.revision(store)
+    order = revisions.training(cancer, "sklearn.linear_model.LogisticRegression", "cancer-2")
+    trained, _ = revisions.trained(order, store)
+    names = Schema.model_validate_json(store.get(f"{store.key_of(cancer.uri)}/schema.json")).features
+    data = ",".join(f'"{column.name}"' for column in names) + "\n" + ",".join(["1e300"] * len(names)) + "\n"
+
+    table = table_of(store, predicted(store, trained, revisions.revision(store, data=data, columns=[]), "cancer-2"))
+
+    assert ([None], [None]) == (table.column("prediction").to_pylist(), table.column("score").to_pylist())
