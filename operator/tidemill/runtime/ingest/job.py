@@ -33,7 +33,7 @@ from tidemill.runtime.ingest.unchanged import SourceRecord
 from tidemill.runtime.profile import ProfiledColumn, profile_table
 from tidemill.runtime.store.manifest import Manifest
 from tidemill.runtime.store.objects import ObjectStore
-from tidemill.runtime.tables import schema
+from tidemill.runtime.tables import revision, schema
 from tidemill.runtime.tables.schema import HOLDOUT, Column, Schema
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _ingest(
     files: dict[str, bytes | Path] = {**_write(table, scratch), schema.FILE: _spell(kept)}
     digest = Manifest.of(files).digest
     profile = profile_table(table, _profiled(rows.table, rows.columns))
-    pages: dict[str, bytes | Path] = {schema.PROFILE: profile.to_json()}
+    pages: dict[str, bytes | Path] = {revision.PROFILE: profile.to_json()}
     if order.report is not False:
         pages[REPORT] = report.page(order.dataset, digest, read.name, table, kept, profile, warnings).encode()
     published = store.publish(
@@ -103,7 +103,7 @@ def _ingest(
         target=rows.target,
         source_revision=read.revision[:256],
         parents=tuple(SourceParent(name=parent.name, digest=parent.digest) for parent in derived.parents_of(order)),
-        profile_uri=f"{published.uri}/{schema.PROFILE}",
+        profile_uri=f"{published.uri}/{revision.PROFILE}",
         report_uri=f"{published.uri}/{REPORT}" if REPORT in pages else "",
     )
     if located is not None and located.fingerprint:
@@ -175,7 +175,7 @@ def _write(table: pa.Table, scratch: Path) -> dict[str, bytes | Path]:
     """The rows as Parquet files; the same rows are the same bytes."""
     files: dict[str, bytes | Path] = {}
     for number, start in enumerate(range(0, max(table.num_rows, 1), ROWS_PER_FILE)):
-        name = f"data-{number:05d}.parquet"
+        name = revision.row_file(number)
         parquet.write_table(
             table.slice(start, ROWS_PER_FILE).replace_schema_metadata(None),
             scratch / name,

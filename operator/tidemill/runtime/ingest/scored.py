@@ -26,6 +26,7 @@ from tidemill.runtime.model.predictor import Predictor
 from tidemill.runtime.process.threads import processors
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import parquet, schema
+from tidemill.runtime.tables.revision import row_files
 from tidemill.runtime.tables.schema import Schema
 
 PREDICTION: Final = "prediction"
@@ -95,7 +96,7 @@ def _check(known: Schema, model: Predictor, order: ScoredOrder) -> None:
 
 
 def _batches(folder: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    for file in sorted(folder.glob("data-*.parquet")):
+    for file in row_files(folder):
         for batch in parquet.batches(file, names):
             yield pa.Table.from_batches([batch])
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from tidemill.runtime.failures import OutOfMemory, TransformFailed
 from tidemill.runtime.process.memory import memory_headroom
+from tidemill.runtime.tables.revision import row_files
 from tidemill.runtime.tables.schema import HOLDOUT
 
 SOURCE: Final = "source"
@@ -89,7 +90,7 @@ def _add(connection: Any, name: str, table: pa.Table | Path) -> None:
     if not isinstance(table, Path):
         connection.register(name, table)
         return
-    files = _literal(sorted(str(file) for file in table.glob("data-*.parquet")))
+    files = _literal([str(file) for file in row_files(table)])
     # Which rows the other Dataset holds out is not a column of its rows.
     connection.execute(
         f"CREATE VIEW {_identifier(name)} AS SELECT * EXCLUDE ({_identifier(HOLDOUT)}) FROM read_parquet({files})"

@@ -12,8 +12,6 @@ from tidemill.api.dataset import Role
 from tidemill.runtime.failures import SchemaMismatch
 
 FILE: Final = "schema.json"
-PROFILE: Final = "profile.json"
-"""The profile of a revision, next to its rows."""
 HOLDOUT: Final = "tidemill:holdout"
 """The boolean column of a revision that says which rows training never sees."""
 

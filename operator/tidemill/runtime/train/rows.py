@@ -32,6 +32,7 @@ from tidemill.runtime.log import training_rows as served
 from tidemill.runtime.model.signature import Feature, Task
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import rowhash, schema
+from tidemill.runtime.tables.revision import row_files
 from tidemill.runtime.tables.schema import HOLDOUT, Schema
 from tidemill.runtime.train.protected import columns_of
 from tidemill.runtime.train.target import TrainingTarget, understand
@@ -99,9 +100,7 @@ def read_revision(folder: Path) -> tuple[Schema, pa.Table]:
     """The columns and rows of a revision that was fetched to `folder`."""
     try:
         kept = Schema.model_validate_json((folder / schema.FILE).read_bytes())
-        return kept, pa.concat_tables(
-            [parquet.read_table(file) for file in sorted(folder.glob("data-*.parquet"))]
-        ).combine_chunks()
+        return kept, pa.concat_tables([parquet.read_table(file) for file in row_files(folder)]).combine_chunks()
     except (OSError, ValidationError, pa.ArrowException) as error:
         raise ArtifactCorrupt(f"the Dataset's revision cannot be read: {error}; have it ingested again") from error
 

@@ -20,6 +20,7 @@ from tidemill.runtime.log import part
 from tidemill.runtime.log.labels.index import Further
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import parquet
+from tidemill.runtime.tables.revision import row_files
 from tidemill.runtime.tables.texts import as_text
 
 _OF_ROW: Final = "/[0-9]+$"
@@ -40,7 +41,7 @@ def batches(labels: PinnedLabels, store: ObjectStore) -> Iterator[pa.Table]:
     """
     wanted = [labels.id, labels.label, *([labels.time] if labels.time else [])]
     with tempfile.TemporaryDirectory(prefix="tidemill-labels-") as folder:
-        for file in sorted(store.fetch(labels.uri, labels.digest, Path(folder)).glob("data-*.parquet")):
+        for file in row_files(store.fetch(labels.uri, labels.digest, Path(folder))):
             for batch in parquet.batches(file, wanted):
                 absent = [name for name in wanted if name not in batch.schema.names]
                 if absent:

@@ -16,7 +16,7 @@ from tidemill.runtime.monitor.evidence.evidence import ReferenceData
 from tidemill.runtime.profile import Profile, ProfileError
 from tidemill.runtime.profile.categorical import CategoricalProfile
 from tidemill.runtime.store.objects import ObjectStore
-from tidemill.runtime.tables import schema
+from tidemill.runtime.tables import revision, schema
 
 MAX_FEATURES = 1_024
 
@@ -55,10 +55,10 @@ def _of_revision(uri: str, store: ObjectStore) -> Signature:
 def _classes(uri: str, target: str, store: ObjectStore) -> tuple[str, ...]:
     """The values of the target; none where it is a quantity."""
     try:
-        profile = Profile.from_json(store.get(f"{store.key_of(uri)}/{schema.PROFILE}"))
+        profile = Profile.from_json(store.get(f"{store.key_of(uri)}/{revision.PROFILE}"))
     except (FileNotFoundError, ProfileError) as error:
         raise ArtifactCorrupt(
-            f"{uri} has no {schema.PROFILE} that can be read; have the Dataset ingested again"
+            f"{uri} has no {revision.PROFILE} that can be read; have the Dataset ingested again"
         ) from error
     column = profile.column(target)
     return tuple(sorted(column.categories)) if isinstance(column, CategoricalProfile) else ()

@@ -28,6 +28,7 @@ from tidemill.runtime.profile import Counter, Profile, ProfiledColumn, ProfileEr
 from tidemill.runtime.store.objects import ObjectStore
 from tidemill.runtime.tables import parquet
 from tidemill.runtime.tables.delimited import TableError
+from tidemill.runtime.tables.revision import row_files
 
 _evaluation: TypeAdapter[tuple[Measured, ...]] = TypeAdapter(tuple[Measured, ...])
 _FITTED_TO = 50_000
@@ -68,7 +69,7 @@ def of_dataset(uri: str, digest: str, version: ReferenceData, store: ObjectStore
     """The version's reference with a Dataset's rows in place of those it was trained on."""
     wanted = {feature.name for feature in version.signature.features}
     with tempfile.TemporaryDirectory(prefix="tidemill-reference-") as folder:
-        files = sorted(store.fetch(uri, digest, Path(folder) / "revision").glob("data-*.parquet"))
+        files = row_files(store.fetch(uri, digest, Path(folder) / "revision"))
 
         def rows() -> Iterator[pa.Table]:
             for file in files:
